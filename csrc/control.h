@@ -1,0 +1,129 @@
+// The control block of a run: everything workers and parent must agree on, in one piece of shared memory.
+// Host only. It holds no parameters. Written by many processes; every field says by whom.
+//
+// Each group of fields that different processes write has 128-byte lines of its own (adjacent-line prefetch).
+// Nothing here waits for a dead process: locks are robust, waits watch `alive`, which the parent clears at a death.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "robust_mutex.h"
+
+namespace hogwild {
+
+constexpr std::int64_t kNoTicket = -1;
+constexpr int kDelayBins = 256;  // the last bin also holds every larger delay
+
+enum class Phase : std::uint32_t { kStarting, kData, kGradient, kUpdate, kBarrier, kPaused, kDone };
+
+// What one worker measured about itself. Written by that worker only; anyone may read while it writes.
+struct alignas(128) WorkerStats {
+  std::atomic<std::uint64_t> pushes;     // applied
+  std::atomic<std::uint64_t> refused;    // pushes refused for a non-finite gradient
+  std::atomic<std::uint64_t> nonfinite;  // non-finite gradient elements seen
+  std::atomic<std::uint64_t> recovered;  // locks taken over from a dead owner
+  std::atomic<std::uint64_t> delay_sum, delay_max;
+  std::atomic<double> gap_sq, step_sq;     // sums over pushes of ||x - snapshot||^2 and ||step||^2
+  std::atomic<double> loss_sum;            // over steps with a finite loss
+  std::atomic<double> last_loss;
+  std::atomic<std::uint64_t> losses;       // how many losses are in loss_sum
+  std::atomic<std::uint64_t> samples;      // gradients taken, in samples (a replaced worker's work counts where it was done)
+  std::atomic<double> gradient_s, update_s, waiting_s;
+  std::atomic<std::uint64_t> delays[kDelayBins];
+};
+
+// Where one worker stands. Written by that worker; `alive` and `reclaimed` also by the parent.
+struct alignas(128) WorkerLine {
+  std::atomic<std::uint32_t> alive;
+  std::atomic<std::uint32_t> busy;        // inside an update: between a gradient's answer and the next request
+  std::atomic<std::uint32_t> phase;
+  std::atomic<std::uint32_t> contributes; // brought a finite gradient to the current round (synchronous algorithms)
+  std::atomic<std::uint64_t> beats;       // phase changes so far: a worker whose beats stand still has stalled
+  std::atomic<std::uint64_t> arrived;     // the last barrier it came to (1, 2, ...)
+  std::atomic<std::uint64_t> joined;      // it takes part in barriers after this one
+  std::atomic<std::int64_t> held;         // ticket in hand
+  std::atomic<std::int64_t> reclaimed;    // a dead worker's ticket, waiting to be dealt again
+  std::atomic<std::uint64_t> pulled;      // version of its snapshot
+  std::atomic<std::uint64_t> started;     // version when its current push began
+  WorkerStats stats;
+};
+
+struct Header {
+  alignas(128) std::atomic<std::uint64_t> magic;
+  std::uint32_t workers, stripes;
+  alignas(128) std::atomic<std::uint64_t> version;  // applied pushes
+  alignas(128) std::atomic<double> lr_max;
+  alignas(128) std::atomic<std::uint32_t> stop;     // parent: deal no more tickets
+  alignas(128) std::atomic<std::uint32_t> closed;   // parent: the gate
+  std::atomic<std::uint64_t> close_after;           // ... for those that have come to this barrier
+  alignas(128) std::atomic<std::uint32_t> event;    // futex word: bumped at every arrival, opening, death
+  alignas(128) RobustMutex tickets;                 // guards next, total, held, reclaimed
+  std::atomic<std::int64_t> next, total;
+  alignas(128) RobustMutex model;                   // the one lock of the `locked` policy
+};
+
+class Control {
+ public:
+  // Bytes of a block for that many workers and stripes; a multiple of 128.
+  static std::size_t bytes(std::uint32_t workers, std::uint32_t stripes);
+  // Takes a view of the block at `address`; `create` writes a fresh one there first. Throws on a foreign block.
+  Control(std::uintptr_t address, std::uint32_t workers, std::uint32_t stripes, bool create);
+
+  std::uint32_t workers() const { return header_->workers; }
+  std::uint32_t stripes() const { return header_->stripes; }
+  std::uintptr_t stripe_locks() const { return reinterpret_cast<std::uintptr_t>(stripe_locks_); }
+  Header& header() { return *header_; }
+  WorkerLine& worker(std::uint32_t rank);
+
+  // Tickets. A ticket is the number of a batch; it is dealt, then completed or (its holder dead) dealt again.
+  std::int64_t take(std::uint32_t rank);           // kNoTicket: none left, or the run is stopping
+  void complete(std::uint32_t rank);
+  // Out of tickets: waits until a dead worker's ticket can be taken (true) or none is left that could come back (false).
+  bool wait_for_work(std::uint32_t rank, double timeout_s);
+  void bury(std::uint32_t rank);                   // parent, after a death: not alive; its ticket will be dealt again
+  std::vector<std::int64_t> outstanding();         // dealt but not completed, ascending
+  void deal(std::int64_t next, std::int64_t total, const std::vector<std::int64_t>& again);
+
+  // Pushes. delay = version when the push began - version of the snapshot; a push that leaves the fresh snapshot behind
+  // makes that version (began + 1): what others committed meanwhile counts as not seen, though some of it was.
+  std::uint64_t begin_push(std::uint32_t rank, bool locked);
+  void end_push(std::uint32_t rank, bool locked, bool applied, std::uint64_t nonfinite, double gap_sq, double step_sq);
+  // A synchronous worker's share of a round; the one worker with `commits` raises the version.
+  void end_round(std::uint32_t rank, bool commits, std::uint64_t nonfinite, double step_sq);
+  void pulled(std::uint32_t rank);
+  void record_loss(std::uint32_t rank, double loss, std::uint64_t samples);
+  double raise_lr_max(double lr);
+
+  // Barrier. Every worker compares all arrivals itself, so there is no central count that a death could spoil.
+  std::uint64_t arrive(std::uint32_t rank);
+  bool wait_barrier(std::uint32_t rank, std::uint64_t generation, double timeout_s);  // false: timed out
+  std::vector<std::uint32_t> participants(std::uint64_t generation) const;
+  // Enters at the end of a round (a multiple of `barriers_per_round` barriers), when all others stand there too.
+  bool join(std::uint32_t rank, std::uint64_t barriers_per_round, double timeout_s);
+  void leave(std::uint32_t rank);
+
+  // Gate. Closed, nobody starts an update; drained, nobody is inside one: the parent may copy a consistent model.
+  void close_gate(std::uint64_t barriers_per_round);
+  bool drained() const;
+  void open_gate();
+  bool enter(std::uint32_t rank, double timeout_s);  // worker, before an update; waits while the gate is closed
+  void exit(std::uint32_t rank);
+  void set_phase(std::uint32_t rank, Phase phase);
+  void stop();
+
+ private:
+  std::uint64_t max_arrived() const;
+  std::uint64_t round_after(std::uint64_t barriers_per_round) const;
+  void announce();
+  template <class Ready>
+  bool wait_until(Ready ready, double timeout_s);
+
+  Header* header_;
+  RobustMutex* stripe_locks_;
+  WorkerLine* lines_;
+};
+
+}  // namespace hogwild

@@ -1,0 +1,81 @@
+// The CPU's loops over one contiguous range. They know vectors and accumulators and no equation.
+// Included by kernels.cpp only, which is compiled once per instruction set; HW_ISA names its namespace.
+#pragma once
+
+#include "../mix.h"
+#include "../numeric.h"
+#include "../push.h"
+
+namespace hogwild::cpu::HW_ISA {
+
+// Sums of one range in the arithmetic type. A range is at most kStripe elements, so a float counts exactly, and the
+// caller adds ranges up in double.
+template <class T>
+struct Sums {
+  T gap_sq = 0, step_sq = 0, nonfinite = 0;
+};
+
+// The pragma asserts that iterations are independent, which they are: the buffers of a push do not overlap. With the
+// Atomic policy the compare-and-exchange keeps the compiler from using vectors.
+template <class Stages, class Access, class T, class G>
+Sums<T> push_loop(const Buffers<T> at, const G* g, int64_t n, const Hyper<T> h) {
+  T gap_sq = 0, step_sq = 0, nonfinite = 0;
+#pragma omp simd reduction(+ : gap_sq, step_sq, nonfinite)
+  for (int64_t i = 0; i < n; ++i) {
+    const Observed<T> seen = Stages::template element<Access, Access>(at, i, widen<T>(g[i]), h);
+    gap_sq += seen.gap * seen.gap;
+    step_sq += seen.step * seen.step;
+    nonfinite += seen.nonfinite;
+  }
+  return {gap_sq, step_sq, nonfinite};
+}
+
+// snapshot <- x where there is no gradient to push. Returns sum (x - snapshot)^2.
+template <class T>
+T refresh_loop(T* snapshot, const T* x, int64_t n) {
+  T gap_sq = 0;
+#pragma omp simd reduction(+ : gap_sq)
+  for (int64_t i = 0; i < n; ++i) {
+    const T gap = x[i] - snapshot[i];
+    gap_sq += gap * gap;
+    snapshot[i] = x[i];
+  }
+  return gap_sq;
+}
+
+template <class T, class G>
+T nonfinite_loop(const G* g, int64_t n) {
+  T nonfinite = 0;
+#pragma omp simd reduction(+ : nonfinite)
+  for (int64_t i = 0; i < n; ++i) nonfinite += hw_select(hw_isfinite(widen<T>(g[i])), T(0), T(1));
+  return nonfinite;
+}
+
+// Blocks of the output stay in registers or L1 while the inputs pass by; `out` may be one of them.
+template <class T>
+void weighted_sum_loop(T* out, const void* const* inputs, const double* weights, int64_t count, int64_t offset,
+                       int64_t n) {
+  constexpr int64_t kBlock = 1024;
+  T sum[kBlock];
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t size = n - begin < kBlock ? n - begin : kBlock;
+    for (int64_t i = 0; i < size; ++i) sum[i] = 0;
+    for (int64_t j = 0; j < count; ++j) {
+      const T* input = static_cast<const T*>(inputs[j]) + offset + begin;
+      const T weight = static_cast<T>(weights[j]);
+#pragma omp simd
+      for (int64_t i = 0; i < size; ++i) sum[i] = WeightedSum::term(sum[i], weight, input[i]);
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) out[offset + begin + i] = sum[i];
+  }
+}
+
+// Element by element and not memcpy: others write the source meanwhile, and an element must not tear.
+template <class T>
+void copy_loop(T* out, const T* in, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) out[i] = in[i];
+}
+
+}  // namespace hogwild::cpu::HW_ISA

@@ -1,0 +1,32 @@
+// Stands in for the .cu files where the extension is built without nvcc.
+#include <stdexcept>
+
+#include "push.h"
+
+namespace hogwild::cuda {
+namespace {
+
+[[noreturn]] void absent() {
+  throw std::runtime_error(
+      "hogwild._C was built without CUDA: install the CUDA toolkit (nvcc) and rebuild with HOGWILD_CUDA=1");
+}
+
+}  // namespace
+
+const char* architectures() { return ""; }
+
+struct Push::State {};
+Push::Push(const PushPlan&, int) { absent(); }
+Push::~Push() = default;
+Push::Push(Push&&) noexcept = default;
+void Push::run(const PushCall&) { absent(); }
+PushStats Push::stats() const { absent(); }
+
+void weighted_sum(Dtype, void*, const std::vector<const void*>&, const std::vector<double>&, int64_t, int64_t, int,
+                  uintptr_t) {
+  absent();
+}
+void copy(Dtype, void*, const void*, int64_t, int64_t, int, uintptr_t) { absent(); }
+int64_t count_nonfinite(Dtype, const void*, int64_t, int, uintptr_t) { absent(); }
+
+}  // namespace hogwild::cuda

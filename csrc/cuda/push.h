@@ -1,0 +1,37 @@
+// A push and an average over flat buffers in one CUDA device's memory, as the rest of the extension sees them: plain
+// pointers and streams as integers. Defined by the .cu files, or by absent.cpp where the build has no nvcc.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "../rule.h"
+
+namespace hogwild::cuda {
+
+// "sm_80 ..." as compiled; empty when the build has no CUDA.
+const char* architectures();
+
+// Holds the segment table and the statistics in device memory. run() enqueues and returns; stats() waits.
+class Push {
+ public:
+  Push(const PushPlan& plan, int device);
+  ~Push();
+  Push(Push&&) noexcept;
+
+  void run(const PushCall& call);
+  PushStats stats() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs, const std::vector<double>& weights,
+                  int64_t start, int64_t stop, int device, uintptr_t stream);
+void copy(Dtype dtype, void* out, const void* in, int64_t start, int64_t stop, int device, uintptr_t stream);
+// Waits for the answer.
+int64_t count_nonfinite(Dtype dtype, const void* g, int64_t n, int device, uintptr_t stream);
+
+}  // namespace hogwild::cuda

@@ -1,0 +1,69 @@
+// What differs between the host compiler and nvcc: function qualifiers and the few primitives the mathematics needs.
+// Runs on host and device; the only test for __CUDACC__ outside cuda/. Everything is force-inlined: the CPU kernels are
+// compiled once per instruction set, and an out-of-line copy could be linked into the wrong one.
+#pragma once
+
+#include <cfloat>
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#ifdef __CUDACC__
+#define HW_HD __host__ __device__ __forceinline__
+#else
+#define HW_HD inline __attribute__((always_inline))
+#endif
+
+namespace hogwild {
+
+HW_HD float hw_abs(float a) { return ::fabsf(a); }
+HW_HD double hw_abs(double a) { return ::fabs(a); }
+HW_HD float hw_sqrt(float a) { return ::sqrtf(a); }
+HW_HD double hw_sqrt(double a) { return ::sqrt(a); }
+
+// A comparison rather than isfinite(): it is false for NaN as well, and vectorises.
+HW_HD bool hw_isfinite(float a) { return hw_abs(a) <= FLT_MAX; }
+HW_HD bool hw_isfinite(double a) { return hw_abs(a) <= DBL_MAX; }
+
+// condition ? a : b, by masking bits: compilers turn the operator into a branch, and a branch with a square root behind
+// it stops the loop from vectorising.
+template <class T>
+HW_HD T hw_select(bool condition, T a, T b) {
+#ifdef __CUDA_ARCH__
+  return condition ? a : b;
+#else
+  using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+  const Bits mask = -static_cast<Bits>(condition);
+  Bits a_bits, b_bits;
+  __builtin_memcpy(&a_bits, &a, sizeof a);
+  __builtin_memcpy(&b_bits, &b, sizeof b);
+  const Bits chosen = (a_bits & mask) | (b_bits & ~mask);
+  T result;
+  __builtin_memcpy(&result, &chosen, sizeof result);
+  return result;
+#endif
+}
+
+// *p <- desired if *p still holds the bits of `expected`; otherwise `expected` becomes what *p holds. Relaxed.
+// On the device at system scope: the other writers may be other processes.
+template <class T>
+HW_HD bool hw_compare_exchange(T* p, T& expected, T desired) {
+#ifdef __CUDA_ARCH__
+  if constexpr (sizeof(T) == 4) {
+    const unsigned before = __float_as_uint(expected);
+    const unsigned found = atomicCAS_system(reinterpret_cast<unsigned*>(p), before, __float_as_uint(desired));
+    expected = __uint_as_float(found);
+    return found == before;
+  } else {
+    const auto before = static_cast<unsigned long long>(__double_as_longlong(expected));
+    const auto after = static_cast<unsigned long long>(__double_as_longlong(desired));
+    const auto found = atomicCAS_system(reinterpret_cast<unsigned long long*>(p), before, after);
+    expected = __longlong_as_double(static_cast<long long>(found));
+    return found == before;
+  }
+#else
+  return __atomic_compare_exchange(p, &expected, &desired, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+#endif
+}
+
+}  // namespace hogwild

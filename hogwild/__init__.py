@@ -1,0 +1,27 @@
+"""hogwild: asynchronous SGD on one machine. Lock-free workers on one shared model, every published cure for stale gradients.
+
+    python -m hogwild.train                      the command line (also: hogwild train)
+    hogwild.fit(model_fn, dataset, ...)          train from Python
+    hogwild.launch(fn, model_fn, ...)            your own loop in every worker
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hogwild.library import Result as Result
+    from hogwild.library import Worker as Worker
+    from hogwild.library import fit as fit
+    from hogwild.library import launch as launch
+
+__version__ = "0.1.0"
+__all__ = ["Result", "Worker", "fit", "launch"]
+
+
+def __getattr__(name: str) -> Any:
+    """The library is loaded when it is first used: `--help` must not wait for torch."""
+    if name in __all__:
+        return getattr(importlib.import_module("hogwild.library"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,17 @@
+"""The algorithms, by the names that the command line, the library and the tests use."""
+
+from __future__ import annotations
+
+from hogwild.algorithms.asgd import ASGD
+from hogwild.algorithms.base import Algorithm
+from hogwild.algorithms.gap_aware import GapAware
+from hogwild.algorithms.nag_asgd import NAGASGD
+from hogwild.algorithms.sgd import SGD
+from hogwild.algorithms.shifted import ShiftedMomentum
+from hogwild.algorithms.ssgd import SSGD
+
+REGISTRY: dict[str, type[Algorithm]] = {
+    algorithm.name: algorithm for algorithm in (SGD, SSGD, ASGD, NAGASGD, ShiftedMomentum, GapAware)
+}
+
+__all__ = ["REGISTRY", "Algorithm"]

@@ -1,0 +1,55 @@
+"""Gap-Aware: a gradient is divided by how far the master has moved since it was computed, in units of a typical step.
+
+    worker:   snapshot <- x;   g = grad F(snapshot)
+    master:   s <- Gamma s + (1 - Gamma) v^2                    (g^2 when m = 0; v before this gradient)
+              C = lr_max (sqrt(s / (1 - Gamma^t)) + eps)        t pushes so far, this one included
+              G = 1 + |x - snapshot| / C                        all of it element by element
+              v <- m v + g / G + wd x / G;   x <- x - lr v
+
+Source: Barkai et al. 2020, Gap-Aware Mitigation of Gradient Staleness (arXiv:1909.10802). The exact element-wise form with S,
+bias correction, the largest lr seen and the penalised weight decay is that of the group's later code (FTPipe,
+sgd_gap_aware.py); the first push is not penalised, nor is an element whose s is still zero.
+Deviates: s and v are shared and updated without a lock; lost updates of s are harmless, it is a running mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hogwild.algorithms.base import (
+    BELOW_ONE,
+    SHARED,
+    WORKER,
+    Algorithm,
+    Gradient,
+    Scope,
+    Steps,
+    View,
+    momentum_option,
+    option,
+)
+from hogwild.rules import Gap, HeavyBall
+
+
+@dataclass(frozen=True)
+class GapAware(Algorithm):
+    """Asynchronous SGD with shared momentum and the element-wise gap penalty: one pass, 36 bytes a parameter."""
+
+    name: ClassVar[str] = "gap-aware"
+    summary: ClassVar[str] = "gradients divided by their gap to the master, element by element"
+    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "s": SHARED, "snapshot": WORKER}
+    needs_snapshot: ClassVar[bool] = True
+
+    momentum: float = momentum_option(0.9, "momentum factor m of the shared buffer")
+    gap_decay: float = option(0.999, "decay Gamma of the running mean of squared steps", check=BELOW_ONE)
+    penalize_wd: bool = option(True, "divide the weight decay by the gap too")
+
+    def worker(self, w: View) -> Steps:
+        momentum = HeavyBall(self.momentum) if self.momentum else None
+        penalty = Gap(self.gap_decay, penalize_weight_decay=self.penalize_wd)
+        w.pull()
+        while True:
+            g = yield Gradient(at=w.snapshot)
+            w.push(g, momentum=momentum, penalty=penalty)

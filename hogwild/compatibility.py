@@ -1,0 +1,57 @@
+"""May this run go on from that checkpoint? Compares the facts in two checkpoint manifests; needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hogwild.errors import CheckpointError
+
+BLOCKING = ("algorithm", "dtype", "data")
+POSITION = ("samples", "updates", "step", "epoch")
+
+
+def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
+    """What makes resuming impossible, one readable line each; [] if nothing does.
+
+    Args: now, saved: `meta` of this run and of the checkpoint. "model" maps parameter names to shapes; "algorithm", "dtype"
+        and "data" are texts. A fact that only one side states is not compared.
+    """
+    lines = []
+    here, there = now.get("model", {}), saved.get("model", {})
+    for name in {**there, **here} if here and there else ():
+        if name not in here:
+            lines.append(f"{name} {_shape(there[name])} is only in the checkpoint")
+        elif name not in there:
+            lines.append(f"{name} {_shape(here[name])} is not in the checkpoint")
+        elif list(here[name]) != list(there[name]):
+            lines.append(f"{name} is {_shape(there[name])} in the checkpoint, {_shape(here[name])} here")
+    return lines + [_changed(key, now, saved) for key in BLOCKING if _differs(key, now, saved)]
+
+
+def changes(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
+    """What differs and is allowed to (workers, lr, ...), one line each, to be reported."""
+    keys = [key for key in saved if key not in (*BLOCKING, *POSITION, "model")]
+    lines = [_changed(key, now, saved) for key in keys if _differs(key, now, saved)]
+    if _differs("workers", now, saved):
+        lines.append("what the checkpoint holds for each worker is dealt out anew")
+    return lines
+
+
+def require_compatible(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
+    """`changes`, to be shown. Raises CheckpointError that lists all `differences` if there are any."""
+    if lines := differences(now, saved):
+        raise CheckpointError(f"cannot resume: {'; '.join(lines)}. Start a new run, or resume with what it was made with.")
+    return changes(now, saved)
+
+
+def _differs(key: str, now: Mapping[str, Any], saved: Mapping[str, Any]) -> bool:
+    return key in now and key in saved and now[key] != saved[key]
+
+
+def _changed(key: str, now: Mapping[str, Any], saved: Mapping[str, Any]) -> str:
+    return f"{key} {saved[key]} -> {now[key]}"
+
+
+def _shape(shape: Any) -> str:
+    return "[" + ",".join(map(str, shape)) + "]"

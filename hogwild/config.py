@@ -1,0 +1,267 @@
+"""What a run is: one frozen dataclass, always valid and complete, and its YAML form.
+
+Each field states its type, default, help and check; the command line is made from it (hogwild/faces/flags.py). A value
+that is left out is filled in at construction, so that config.yaml says everything and gives an equal Config when read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hogwild.errors import UsageError
+from hogwild.options import Check, accept, option, unknown
+from hogwild.rules import Access, Guard
+from hogwild.system import parse_cores
+
+if TYPE_CHECKING:
+    from hogwild.algorithms import Algorithm
+
+GROUPS = ("data", "model", "algorithm", "workers", "experiments", "run")
+
+DEFAULT_WORKERS = 2
+
+LIMITS = ("epochs", "samples", "updates")
+"""How long to train: at most one of them is set."""
+
+OWN_CODE = "your own: module:function"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Sensible values for a data set. `lr` is for plain SGD: momentum m and dampening d scale it by (1-m)/(1-d)."""
+
+    epochs: float = 2.0
+    batch_size: int = 64
+    lr: float = 0.05
+
+
+PRESETS = {"digits": Preset(epochs=20.0, batch_size=32, lr=0.1)}
+
+
+def _at_least(low: float, words: str) -> Check:
+    return (lambda value: value >= low), words
+
+
+def _is_cores(text: str) -> bool:
+    try:
+        return text in ("none", "auto") or bool(parse_cores(text))
+    except ValueError:
+        return False
+
+
+POSITIVE: Check = ((lambda value: value > 0), "a number > 0")
+COUNT = _at_least(1, "an integer >= 1")
+NOT_NEGATIVE = _at_least(0, "a number >= 0")
+MASTER: Check = ((lambda text: re.fullmatch(r"auto|host|cuda:\d+", text) is not None), "auto, host or cuda:N")
+CORES: Check = (_is_cores, "none, auto or cores such as 0,2,4-7")
+NAME: Check = ((lambda text: "/" not in text and not text.startswith(".")), "a directory name without '/'")
+FACTORS: Check = (
+    (lambda factors: all(worker >= 0 and factor >= 1 for worker, factor in factors.items())),
+    "WORKER:FACTOR with a factor >= 1, such as 0:4",
+)
+MILESTONES: Check = (
+    (lambda parts: all(0 < part < 1 for part in parts) and list(parts) == sorted(set(parts))),
+    "rising fractions of the run between 0 and 1, such as 0.5,0.75",
+)
+FRACTION: Check = ((lambda value: 0 <= value < 1), "a fraction of the run, 0 <= fraction < 1")
+
+
+_data, _model, _algorithm, _workers, _experiments, _run = (partial(option, group) for group in GROUPS)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run, complete. Raises UsageError, in one line, for whatever does not fit.
+
+    `options` holds the algorithm's own options (momentum, ...), only those that were given; in YAML and on the command
+    line they are flat. `REGISTRY[config.algorithm](**config.options)` is the algorithm.
+    """
+
+    data: str = _data("digits", f"data set, or {OWN_CODE}", fixed=True)
+    data_dir: str | None = _data(None, "directory of the data files (default: $HOGWILD_DATA, then the cache)")
+    batch_size: int = _data(None, "samples per gradient (default: the data set's)", COUNT, fixed=True)
+
+    model: str = _model(None, f"model, or {OWN_CODE} (default: the data set's)", fixed=True)
+    dtype: str = _model("float32", "type of the master parameters", choices=("float32", "float64"), fixed=True)
+
+    algorithm: str = _algorithm("asgd", "how workers update the model: hogwild list algorithms", fixed=True)
+    lr: float = _algorithm(None, "learning rate per update (default: the data set's, less with momentum)", POSITIVE)
+    weight_decay: float = _algorithm(0.0, "L2 penalty, applied to the current master weights", NOT_NEGATIVE)
+    schedule: str = _algorithm("constant", "shape of the learning rate", choices=("constant", "cosine", "step"))
+    warmup: float = _algorithm(0.0, "fraction of the run in which lr rises from lr/workers to lr", FRACTION)
+    milestones: tuple[float, ...] = _algorithm((), "fractions of the run at which schedule step lowers lr", MILESTONES)
+    step_factor: float | None = _algorithm(None, "what a milestone multiplies lr by (default: 0.1)", POSITIVE)
+    options: Mapping[str, object] = _algorithm((), "the algorithm's own options")
+
+    workers: int = _workers(None, "worker processes, one thread each (default: 2, sgd 1)", COUNT)
+    device: str = _workers("auto", "where gradients are computed", choices=("auto", "cpu", "cuda"))
+    master: str = _workers("auto", "where the shared parameters lie: auto, host or cuda:N", MASTER)
+    access: str = _workers("racing", "how concurrent pushes meet", choices=tuple(a.value for a in Access))
+    read: str = _workers("snapshot", "gradient at a private copy or at the master", choices=("snapshot", "inplace"))
+    guard: str = _workers("push", "what a non-finite gradient element costs", choices=tuple(g.value for g in Guard))
+    on_nonfinite: str = _workers("stop", "after a non-finite gradient", choices=("stop", "skip"))
+    min_workers: int = _workers(1, "stop when fewer are left", COUNT)
+    respawn: int = _workers(0, "how many lost workers may be replaced", NOT_NEGATIVE)
+    stall_timeout: float = _workers(60.0, "seconds without progress before a worker is named", POSITIVE)
+    pin: str = _workers("none", "bind workers to cores: none, auto or a list such as 0,2,4-7", CORES)
+    start_method: str = _workers("forkserver", "how worker processes are started", choices=("forkserver", "spawn"))
+
+    straggler: Mapping[int, float] = _experiments((), "slow workers down; 0:4 = worker 0 four times slower", FACTORS)
+    seed: int = _experiments(0, "of the initial model and the data order", NOT_NEGATIVE, fixed=True)
+
+    epochs: float | None = _run(None, "passes over the data, all workers together (default: the data set's)", POSITIVE)
+    samples: int | None = _run(None, "how long to train, instead of epochs", COUNT)
+    updates: int | None = _run(None, "how long to train, instead of epochs", COUNT)
+    eval_every: float = _run(1.0, "epochs between evaluations; 0: only at the end", NOT_NEGATIVE)
+    ckpt_every: float = _run(1.0, "epochs between checkpoints; 0: only at the end", NOT_NEGATIVE)
+    keep: int = _run(3, "checkpoints kept", COUNT)
+    out: str = _run("runs", "directory of the run directories", fixed=True)
+    name: str | None = _run(None, "run directory below --out (default: time_data_algorithm)", NAME, fixed=True)
+    overwrite: bool = _run(False, "replace an existing run of that name", fixed=True)
+    resume: str | None = _run(None, "run directory to continue; other flags override its configuration")
+    ckpt: str = _run("last", "checkpoint to resume from: last, best or a name", NAME)
+    json: bool = _run(False, "print the summary as one JSON object on stdout")
+    quiet: bool = _run(False, "no progress bar, warnings only")
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            self._set(field.name, accept(field, getattr(self, field.name)))
+            if getattr(self, field.name) is None and field.default is not None:
+                raise UsageError(f"{field.name}: a value is missing")
+        algorithm = _make_algorithm(self)
+        if self.workers is None:
+            self._set("workers", min(DEFAULT_WORKERS, algorithm.max_workers or DEFAULT_WORKERS))
+        _check_together(self, algorithm)
+        self._set("model", _known_model(self))
+        if self.schedule == "step" and self.step_factor is None:
+            self._set("step_factor", 0.1)
+        preset = PRESETS.get(self.data, Preset())
+        if not any(getattr(self, limit) for limit in LIMITS):
+            self._set("epochs", preset.epochs)
+        if self.batch_size is None:
+            self._set("batch_size", preset.batch_size)
+        if self.lr is None:
+            self._set("lr", _default_lr(preset, algorithm))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, object]) -> Config:
+        """From flat values: fields of Config and options of the algorithm side by side."""
+        fields = {name: value for name, value in values.items() if name in FIELDS}
+        rest = {name: value for name, value in values.items() if name not in FIELDS}
+        return cls(**fields, options=rest)  # type: ignore[arg-type]
+
+    def values(self) -> dict[str, object]:
+        """The flat values, plain enough for YAML and JSON. `Config.from_values` gives an equal Config back."""
+        flat: dict[str, object] = {}
+        for name in FIELDS:
+            value = getattr(self, name)
+            flat[name] = list(value) if isinstance(value, tuple) else value
+            if name == "algorithm":
+                flat |= self.options
+        return flat
+
+    def yaml(self) -> str:
+        return yaml.safe_dump(self.values(), sort_keys=False, default_flow_style=None, allow_unicode=True)
+
+
+FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Config) if f.name != "options"}
+
+
+def read_yaml(path: Path) -> dict[str, object]:
+    """The flat values in a YAML file. UsageError if there is no file or it is not a mapping."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise UsageError(f"{path} must hold one mapping, 'option: value' per line")
+    return values
+
+
+def override(lower: Mapping[str, object], upper: Mapping[str, object]) -> dict[str, object]:
+    """`upper` on top of `lower`. A limit (epochs, samples, updates) in `upper` replaces whichever limit `lower` has."""
+    if any(upper.get(limit) is not None for limit in LIMITS):
+        lower = {name: value for name, value in lower.items() if name not in LIMITS}
+    return {**lower, **upper}
+
+
+def _default_lr(preset: Preset, algorithm: Algorithm) -> float:
+    momentum, dampening = (float(getattr(algorithm, name, 0.0)) for name in ("momentum", "dampening"))
+    return float(f"{preset.lr * (1 - momentum) / max(1 - dampening, 1 - momentum):.6g}")
+
+
+def _check_together(config: Config, algorithm: Algorithm) -> None:
+    if algorithm.max_workers is not None and config.workers > algorithm.max_workers:
+        raise UsageError(
+            f"algorithm {config.algorithm} takes at most {algorithm.max_workers} worker, not {config.workers}: "
+            f"use --workers {algorithm.max_workers} or another algorithm"
+        )
+    if algorithm.needs_snapshot and config.read == "inplace":
+        raise UsageError(f"algorithm {config.algorithm} compares the master with a snapshot: use --read snapshot")
+    given = [limit for limit in LIMITS if getattr(config, limit) is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} are both given; a run has one limit: leave one out")
+    if config.min_workers > config.workers:
+        raise UsageError(f"min_workers is {config.min_workers} but there are only {config.workers} workers")
+    strangers = [worker for worker in config.straggler if worker >= config.workers]
+    if strangers:
+        raise UsageError(f"straggler: there is no worker {strangers[0]}; they are 0 to {config.workers - 1}")
+    if config.schedule == "step" and not config.milestones:
+        raise UsageError("schedule step needs milestones, fractions of the run: --milestones 0.5,0.75")
+    if config.schedule != "step" and (config.milestones or config.step_factor is not None):
+        raise UsageError(f"milestones and step_factor are for --schedule step, this one is {config.schedule}")
+    if config.master.startswith("cuda") and config.device == "cpu":
+        raise UsageError(f"master {config.master} needs a GPU, but device is cpu: use --master host or --device cuda")
+    if config.ckpt != "last" and config.resume is None:
+        raise UsageError(f"ckpt {config.ckpt!r} says where to resume from: add --resume RUN")
+
+
+def _make_algorithm(config: Config) -> Algorithm:
+    """The algorithm with the given options, which are replaced by their converted values."""
+    from hogwild.algorithms import REGISTRY
+
+    if config.algorithm not in REGISTRY:
+        raise unknown("algorithm", config.algorithm, REGISTRY)
+    cls = REGISTRY[config.algorithm]
+    known = cls.options()
+    for name in config.options:
+        if name in known:
+            continue
+        owners = [other for other, that in REGISTRY.items() if name in that.options()]
+        if owners:
+            has = ", ".join(known) or "none"
+            raise UsageError(
+                f"algorithm {config.algorithm} has no option {name!r}; it has: {has}. Known to: {', '.join(owners)}"
+            )
+        raise unknown("option", name, [*FIELDS, *known])
+    config._set("options", {name: accept(known[name], value) for name, value in config.options.items()})
+    try:
+        return cls(**config.options)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"algorithm {config.algorithm}: {error}") from None
+
+
+def _known_model(config: Config) -> str:
+    from hogwild.tasks import DATASETS, MODELS, default_model
+
+    if config.data not in DATASETS and ":" not in config.data:
+        raise unknown("data set", config.data, DATASETS, "your own: --data module:function")
+    model = default_model(config.data) if config.model is None else config.model
+    if model not in MODELS and ":" not in model:
+        raise unknown("model", model, MODELS, "your own: --model module:function")
+    return model

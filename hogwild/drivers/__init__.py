@@ -1,0 +1,1 @@
+"""Drivers run an algorithm: real processes on shared memory."""

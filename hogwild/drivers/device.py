@@ -1,0 +1,38 @@
+"""Which device a run computes on, and moving batches there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from hogwild.config import Config
+from hogwild.errors import UsageError
+
+
+def resolve(config: Config) -> torch.device:
+    """The device of the master and of the workers. UsageError for a placement that does not exist."""
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        return torch.device("cpu")
+    if config.master == "host":
+        raise UsageError("--master host with --device cuda: the master must lie on a GPU; use --master cuda:0")
+    if config.access in ("striped", "locked"):
+        raise UsageError(f"--access {config.access} is for masters on the CPU; on a GPU use racing or atomic")
+    return torch.device("cuda:0" if config.master == "auto" else config.master)
+
+
+def to_device(batch: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> Any:
+    """A batch (tensors in tuples, lists and dicts) on `device`, its float32 tensors as `dtype`; else unchanged."""
+    if isinstance(batch, torch.Tensor):
+        wanted = dtype if batch.dtype is torch.float32 else batch.dtype
+        return batch.to(device, wanted, non_blocking=True)
+    if device.type == "cpu" and dtype is torch.float32:
+        return batch
+    if isinstance(batch, dict):
+        return {key: to_device(value, device, dtype) for key, value in batch.items()}
+    if isinstance(batch, (tuple, list)):
+        return type(batch)(to_device(value, device, dtype) for value in batch)
+    return batch

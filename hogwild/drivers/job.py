@@ -1,0 +1,85 @@
+"""What a worker process is sent, besides the memory it maps: the data set without its tensors, the model, the algorithm."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from hogwild.algorithms.base import Algorithm
+from hogwild.config import Config
+from hogwild.drivers.sampling import BatchOrder
+from hogwild.errors import UsageError
+from hogwild.schedules import Schedule
+from hogwild.shared.arena import Arena, share_tensors
+from hogwild.tasks.data import Data, Split
+
+
+@dataclass
+class Job:
+    """One training run as plain objects."""
+
+    config: Config
+    algorithm: Algorithm
+    data: Data
+    model: Callable[[Data], nn.Module]
+    order: BatchOrder
+    schedule: Schedule
+    total_tickets: int
+    body: Callable[[Any], None] | None = None  # a caller's own loop in place of tickets (hogwild.launch)
+
+    def dumps(self, train: Split) -> bytes:
+        """This job for a worker, with `train` in place of the data (see SharedSplit.stand_in).
+
+        UsageError if the worker could not import the model or the data.
+        """
+        try:
+            return pickle.dumps(replace(self, data=replace(self.data, train=train, test=_Nothing())))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            name = getattr(self.model, "__name__", type(self.model).__name__)
+            raise UsageError(
+                f"the workers cannot import the model or the data ({name}: {error}). Define them at module level "
+                "in a file, and call hogwild.fit under if __name__ == '__main__'"
+            ) from error
+
+    def build(self) -> nn.Module:
+        """A new model in the dtype of the master: the same for the same seed, in every process."""
+        torch.manual_seed(self.config.seed)
+        return self.model(self.data).to(getattr(torch, self.config.dtype))
+
+
+class _Nothing(Split):
+    """The test split of a worker: only the parent evaluates."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def batch(self, index: torch.Tensor, *, train: bool) -> tuple[Any, Any]:
+        raise IndexError(f"a worker has no test samples (asked for {index.numel()}, train={train})")
+
+
+class SharedSplit:
+    """A split's tensors in shared memory. `stand_in` travels cheaply; `restore` puts it over the shared tensors."""
+
+    def __init__(self, split: Split) -> None:
+        tensors = split.tensors()
+        self.arena: Arena | None = None
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.shared = self.stand_in = split
+        if tensors:
+            self.arena, self.shapes = share_tensors(tensors)
+            self.shared = restore(split, self.arena, self.shapes)
+            self.stand_in = split.with_tensors(
+                {name: torch.zeros(1, dtype=tensor.dtype).expand(tensor.shape) for name, tensor in tensors.items()}
+            )
+
+
+def restore(split: Split, arena: Arena | None, shapes: dict[str, tuple[int, ...]]) -> Split:
+    """The split over the shared tensors of `arena`."""
+    if arena is None:
+        return split
+    return split.with_tensors({name: arena.tensor(name).view(shape) for name, shape in shapes.items()})

@@ -1,0 +1,95 @@
+"""What a run must remember to go on: the algorithm's buffers, the model's own buffers, and where the tickets stand.
+
+A state is taken while the gate is closed and drained, so it is exactly the model after the completed tickets: a gradient
+in flight has left no trace in it, and its ticket is listed to be dealt again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from hogwild.algorithms.base import SHARED, Scope
+from hogwild.drivers.evaluation import load_into
+from hogwild.drivers.sampling import BatchOrder
+from hogwild.shared.world import World
+
+REFRESHED = ("x", "snapshot", "g")  # x is stored by parameter name; the others are written before they are read
+
+
+@dataclass(frozen=True)
+class State:
+    """A consistent copy. `parameters` by name; `buffers` as flat tensors, one per copy; `tickets` and counters as numbers."""
+
+    parameters: dict[str, Tensor]
+    buffers: dict[str, list[Tensor]]
+    module_buffers: list[dict[str, Tensor]]
+    next: int
+    again: list[int]
+    version: int
+    lr_max: float
+    pushes: list[int]
+
+    @classmethod
+    def of(cls, world: World, module: nn.Module, scopes: Mapping[str, Scope]) -> State:
+        """Copies the state out of the shared memory. The caller has drained the gate (or no worker lives)."""
+        control, arena, layout = world.control, world.arena, world.layout
+        return cls(
+            parameters={
+                name: view.detach().to("cpu", copy=True)
+                for name, view in zip(layout.names, layout.views(arena.tensor("x")), strict=True)
+            },
+            buffers={
+                name: [
+                    arena.tensor(name, rank).to("cpu", copy=True)
+                    for rank in range(1 if scope is SHARED else world.workers)
+                ]
+                for name, scope in scopes.items()
+                if name not in REFRESHED
+            },
+            module_buffers=[world.published(module, rank) for rank in range(world.workers)],
+            next=control.next,
+            again=control.outstanding(),
+            version=control.version,
+            lr_max=control.lr_max,
+            pushes=[control.pushes(rank) for rank in range(world.workers)],
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """As nested dicts and lists, for a checkpoint."""
+        return dict(self.__dict__)
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> State:
+        return cls(**values)
+
+    def write_to(self, world: World) -> None:
+        """Puts the state into a new world, before any worker lives there.
+
+        With another number of workers, private buffers go to the ranks that still exist; new ranks begin with zeros.
+        """
+        for view, parameter in zip(world.layout.views(world.arena.tensor("x")), self.parameters.values(), strict=True):
+            view.copy_(parameter)
+        for name, copies in self.buffers.items():
+            for rank, value in enumerate(copies[: world.workers]):
+                world.arena.tensor(name, rank).copy_(value)
+        for rank, buffers in enumerate(self.module_buffers[: world.workers]):
+            for name, value in buffers.items():
+                world.arena.tensor(f"buffer:{name}", rank).copy_(value.reshape(-1))
+        control = world.control
+        control.version = self.version
+        control.raise_lr_max(self.lr_max)
+        for rank, pushes in enumerate(self.pushes[: world.workers]):
+            control.restore_pushes(rank, pushes)
+
+    def load_module(self, module: nn.Module) -> None:
+        """Copies the parameters and the pooled BatchNorm statistics into `module`, for evaluation."""
+        load_into(module, list(self.parameters.values()), self.module_buffers)
+
+    def samples(self, order: BatchOrder) -> int:
+        """Samples of the completed tickets."""
+        waiting = sum(order.samples_before(ticket + 1) - order.samples_before(ticket) for ticket in self.again)
+        return order.samples_before(self.next) - waiting

@@ -1,0 +1,104 @@
+"""What the run knows about staleness, summed over the workers' own counters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from hogwild.shared.world import World
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Totals at one moment. Delays count versions; gap_rms and step_rms are per parameter, over all applied pushes."""
+
+    version: int
+    pushes: int
+    refused: int
+    nonfinite: int
+    recovered: int
+    samples: int
+    loss_sum: float
+    losses: int
+    delays: tuple[int, ...]
+    delay_sum: int
+    delay_max: int
+    gap_rms: float
+    step_rms: float
+    workers: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def of(cls, world: World) -> Statistics:
+        """Reads the counters while their owners write them: each number is right, together they may be a push apart."""
+        control = world.control
+        workers = tuple(control.stats(rank) for rank in range(world.workers))
+        histograms = [control.delays(rank) for rank in range(world.workers)]
+
+        def total(key: str) -> Any:
+            return sum(worker[key] for worker in workers)
+
+        pushes = int(total("pushes"))
+        delays = tuple(map(sum, zip(*histograms, strict=True)))
+        elements = max(sum(delays), 1) * world.layout.parameters  # a resumed run's earlier pushes are not in the sums
+        return cls(
+            version=control.version,
+            pushes=pushes,
+            refused=int(total("refused")),
+            nonfinite=int(total("nonfinite")),
+            recovered=int(total("recovered")),
+            samples=int(total("samples")),
+            loss_sum=float(total("loss_sum")),
+            losses=int(total("losses")),
+            delays=delays,
+            delay_sum=int(total("delay_sum")),
+            delay_max=max(int(worker["delay_max"]) for worker in workers),
+            gap_rms=math.sqrt(total("gap_sq") / elements),
+            step_rms=math.sqrt(total("step_sq") / elements),
+            workers=workers,
+        )
+
+    def delay_quantile(self, q: float) -> int:
+        """The smallest delay that at least a share q of the pushes did not exceed."""
+        rank, seen = q * sum(self.delays), 0
+        for delay, count in enumerate(self.delays):
+            seen += count
+            if count and seen >= rank:
+                return delay if delay + 1 < len(self.delays) else self.delay_max
+        return 0
+
+    @property
+    def delay_mean(self) -> float:
+        return self.delay_sum / max(sum(self.delays), 1)
+
+    def delay_summary(self) -> dict[str, float]:
+        """{mean, p50, p95, max} of the delays so far."""
+        return {
+            "mean": self.delay_mean,
+            "p50": self.delay_quantile(0.5),
+            "p95": self.delay_quantile(0.95),
+            "max": self.delay_max,
+        }
+
+    def mean_loss_since(self, earlier: Statistics | None) -> float:
+        """Mean training loss of the gradients taken since `earlier`; NaN if there were none."""
+        losses = self.losses - (earlier.losses if earlier else 0)
+        return (self.loss_sum - (earlier.loss_sum if earlier else 0.0)) / losses if losses else math.nan
+
+    def worker_line(self, rank: int) -> dict[str, Any]:
+        """One worker's own numbers, as a metrics line."""
+        own = self.workers[rank]
+        pushes = max(own["pushes"], 1)
+        return {
+            "worker": rank,
+            "pushes": own["pushes"],
+            "refused": own["refused"],
+            "samples": own["samples"],
+            "share": own["samples"] / max(self.samples, 1),
+            "delay_mean": own["delay_sum"] / pushes,
+            "delay_max": own["delay_max"],
+            "gradient_s": own["gradient_s"],
+            "update_s": own["update_s"],
+            "waiting_s": own["waiting_s"],
+            "locks_recovered": own["recovered"],
+        }

@@ -1,0 +1,52 @@
+"""One worker's model and its column of the algorithm, advanced one gradient at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from hogwild.algorithms.base import Algorithm, Barrier, Gradient, Gradients
+from hogwild.drivers.view import WorkerView
+from hogwild.shared.layout import trainable
+
+
+class Stepper:
+    """Runs an algorithm's generator on a module whose parameters ARE the buffer that the algorithm names.
+
+    `meet` is called at every barrier and returns when all have come. A generator can be begun again at any time: what
+    matters lies in its buffers.
+    """
+
+    def __init__(self, algorithm: Algorithm, view: WorkerView, module: nn.Module, meet: Callable[[], None]) -> None:
+        self.algorithm = algorithm
+        self.view = view
+        self.module = module
+        self.meet = meet
+        self._parameters = trainable(module)
+        self._bound = 0
+
+    def begin(self) -> None:
+        """Starts the algorithm's text afresh, up to its first request for a gradient."""
+        self._steps = self.algorithm.worker(self.view)
+        self._serve(next(self._steps))
+
+    def gradients(self, loss: Tensor) -> Gradients:
+        """Backward of a scalar loss. The gradients as autograd leaves them: not copied, not accumulated."""
+        loss.backward()
+        gradients = [parameter.grad for parameter in self._parameters]
+        for parameter in self._parameters:
+            parameter.grad = None
+        return gradients
+
+    def advance(self, g: Gradients) -> None:
+        """Answers the request with `g`: the update happens, barriers are kept, up to the next request."""
+        self._serve(self._steps.send(g))
+
+    def _serve(self, request: Gradient | Barrier) -> None:
+        while isinstance(request, Barrier):
+            self.meet()
+            request = self._steps.send(None)
+        if request.at.data_ptr() != self._bound:
+            self.view.world.layout.bind(self.module, request.at)
+            self._bound = request.at.data_ptr()

@@ -1,0 +1,163 @@
+"""A worker's view of the world: the buffers by name, and pull, push, deposit on the kernels.
+
+The process driver and the simulator use this same class; they differ in who answers the algorithm's requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from hogwild.algorithms.base import SHARED, Gradients, Scope
+from hogwild.errors import UsageError
+from hogwild.kernels import Push, copy, count_nonfinite, weighted_sum
+from hogwild.rules import Access, Gap, Guard, Momentum
+from hogwild.shared.world import World
+
+ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
+
+
+class WorkerView:
+    """See hogwild.algorithms.base.View. `lr`, `weight_decay` and `generation` are set by the driver before each step.
+
+    Mutates shared buffers through the kernels only, under the access policy of the run; delays and gaps are recorded
+    in the control block with every push.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        rank: int,
+        buffers: Mapping[str, Scope],
+        *,
+        access: Access = Access.RACING,
+        guard: Guard = Guard.PUSH,
+        inplace: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        self.world = world
+        self.control = world.control
+        self.rank = rank
+        self.workers = world.workers
+        self.buffers = buffers
+        self.access = access
+        self.guard = guard
+        self.inplace = inplace
+        self.weight_decay = weight_decay
+        self.lr = 0.0
+        self.generation = 0
+        self.last_refused = 0  # non-finite elements of the last push, if it was refused
+        self._pushes: dict[tuple[Any, Any], Push] = {}
+
+    def buffer(self, name: str, rank: int | None = None) -> Tensor:
+        """A named buffer [n]: the shared one, this worker's own, or with `rank` another worker's."""
+        return self.world.arena.tensor(name, self.rank if rank is None else rank)
+
+    @property
+    def x(self) -> Tensor:
+        return self.buffer("x")
+
+    @property
+    def snapshot(self) -> Tensor:
+        return self.x if self.inplace else self.buffer("snapshot")
+
+    def pull(self) -> None:
+        """snapshot <- x. The version is read first, so that a delay is never counted too small. Races with pushes."""
+        self.control.pulled(self.rank)
+        if not self.inplace:
+            copy(self.snapshot, self.x)
+
+    def push(self, g: Gradients, *, momentum: Momentum | None = None, penalty: Gap | None = None) -> None:
+        """One push (csrc/push.h). A refused one changes nothing but the counters, and reads the master afresh."""
+        op = self._push(momentum, penalty)
+        control, locked = self.control, self.access is Access.LOCKED
+        lr_max = control.raise_lr_max(self.lr) if penalty is not None else self.lr
+        version = control.begin_push(self.rank, locked)
+        applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
+        try:
+            stats = op(
+                g,
+                lr=self.lr,
+                weight_decay=self.weight_decay,
+                pushes=version,
+                lr_max=lr_max,
+                first_step=self._is_first_step(version),
+            )
+            applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
+        finally:
+            control.end_push(self.rank, locked, applied, nonfinite, gap_sq, step_sq)
+        self.last_refused = 0 if applied else nonfinite
+        if not applied:
+            self.pull()
+
+    def deposit(self, name: str, g: Gradients) -> None:
+        """Own replica of `name` [n] <- g. A gradient that is not finite is withheld from the round, and counted."""
+        self.last_refused = count_nonfinite(g)
+        self.control.contribute(self.rank, not self.last_refused)
+        if self.last_refused:
+            return
+        for view, gradient in zip(self.world.layout.views(self.buffer(name)), g, strict=True):
+            if gradient is None:
+                view.zero_()
+            else:
+                view.copy_(gradient)
+
+    def push_mean(self, name: str, *, momentum: Momentum | None = None) -> None:
+        """x[share] <- x - lr * rule(mean_j name_j)[share], the mean over this round's finite contributions.
+
+        Mutates this worker's share of x, of v, and of its own replica of `name` (which then holds the mean): no other
+        worker reads those elements before the next barrier.
+        """
+        present = self.control.participants(self.generation)
+        contributed = [rank for rank in present if self.control.contributes(rank)]
+        start, stop = self._share(present.index(self.rank), len(present))
+        step_sq = 0.0
+        version = self.control.version
+        if contributed and start < stop:
+            mean = self.buffer(name)
+            inputs = [self.buffer(name, rank) for rank in contributed]
+            weighted_sum(mean, inputs, [1.0 / len(contributed)] * len(contributed), start=start, stop=stop)
+            stats = self._push(momentum, None, fresh_snapshot=False)(
+                self.world.layout.views(mean),
+                lr=self.lr,
+                weight_decay=self.weight_decay,
+                pushes=version,
+                lr_max=self.lr,
+                first_step=self._is_first_step(version),
+                start=start,
+                stop=stop,
+            )
+            step_sq = stats.step_sq
+        commits = bool(contributed) and present[0] == self.rank
+        self.control.end_round(self.rank, commits, self.last_refused, step_sq)
+
+    def _share(self, index: int, shares: int) -> tuple[int, int]:
+        lines = -(-self.world.layout.n // ALIGNED)
+        start, stop = lines * index // shares * ALIGNED, lines * (index + 1) // shares * ALIGNED
+        return start, min(stop, self.world.layout.n)
+
+    def _is_first_step(self, version: int) -> bool:
+        own = self.buffers.get("v") is not SHARED
+        return (self.control.pushes(self.rank) if own else version) == 0
+
+    def _push(self, momentum: Momentum | None, penalty: Gap | None, fresh_snapshot: bool = True) -> Push:
+        key = (momentum, penalty)
+        if key not in self._pushes:
+            if penalty is not None and self.inplace:
+                raise UsageError("a gap needs a private snapshot: use --read snapshot")
+            self._pushes[key] = Push(
+                x=self.x,
+                snapshot=self.buffer("snapshot") if fresh_snapshot and not self.inplace else None,
+                v=self.buffer("v") if momentum is not None else None,
+                s=self.buffer("s") if penalty is not None else None,
+                segments=self.world.layout.segments,
+                penalty=penalty,
+                momentum=momentum,
+                access=self.access,
+                guard=self.guard,
+                stripes=self.control.stripe_locks if self.access is Access.STRIPED else 0,
+                n_stripes=self.control.stripes if self.access is Access.STRIPED else 0,
+            )
+        return self._pushes[key]

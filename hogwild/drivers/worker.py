@@ -1,0 +1,256 @@
+"""The worker process: take a ticket, compute its gradient, let the algorithm update the shared model, again.
+
+The parent imports this module in the fork server before any worker exists, so that a worker starts in a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hogwild.drivers.device import to_device
+from hogwild.drivers.job import Job, restore
+from hogwild.drivers.sampling import seed_batch
+from hogwild.drivers.stepper import Stepper
+from hogwild.drivers.view import WorkerView
+from hogwild.errors import HogwildError
+from hogwild.kernels.control import Phase
+from hogwild.rules import Access, Guard
+from hogwild.shared.arena import Arena
+from hogwild.shared.world import World
+
+NO_TICKET = -1
+POLL_S = 1.0  # how long one wait in C++ may last before Python looks at signals
+MAX_REPORTS = 20  # of non-finite gradients, per worker: enough to act on
+
+
+@dataclass
+class Seat:
+    """A worker's place in the run: the memory it maps, its rank, the pipe to the parent, its log, its core."""
+
+    world: World
+    rank: int
+    events: Connection
+    log: Path
+    arena: Arena | None
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    core: int | None = None
+
+
+def main(payload: bytes, seat: Seat) -> None:
+    """Entry point of a worker process. `payload` is Job.dumps()."""
+    _settle(seat)
+    try:
+        Worker(pickle.loads(payload), seat).run()
+    except HogwildError as error:
+        seat.events.send(("error", type(error).__name__, str(error)))
+        sys.exit(1)
+    except Exception as error:
+        traceback.print_exc()
+        seat.events.send(("error", type(error).__name__, f"{type(error).__name__}: {error}"))
+        sys.exit(1)
+
+
+def _settle(seat: Seat) -> None:
+    """One thread, own log, never outlives the parent, leaves Ctrl-C to the parent."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker is started by multiprocessing"
+    # The parent's end of this pipe closes when it dies, however it dies; the kernel then kills this process. Not the death
+    # signal of prctl: the fork server is the one whose death that would report, and it lives as long as a worker does.
+    fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(parent.sentinel, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+    if not parent.is_alive():
+        os._exit(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    log = os.open(seat.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    torch.set_num_threads(1)
+    if seat.core is not None:
+        os.sched_setaffinity(0, {seat.core})
+
+
+class Worker:
+    """One worker's loop. `step` is the part that a caller's own loop may use instead (hogwild.launch)."""
+
+    def __init__(self, job: Job, seat: Seat) -> None:
+        config = job.config
+        self.job = job
+        self.seat = seat
+        self.rank = seat.rank
+        self.world = seat.world
+        self.control = seat.world.control
+        self.split = restore(job.data.train, seat.arena, seat.shapes)
+        self.slowdown = config.straggler.get(seat.rank, 1.0)
+        self._reports = 0
+        self._waited = 0.0  # at barriers, during the current update
+        self.device, self.dtype = seat.world.arena.device, seat.world.layout.dtype
+        self.module = job.build().to(self.device)
+        self.view = WorkerView(
+            seat.world,
+            seat.rank,
+            job.algorithm.buffers,
+            access=Access(config.access),
+            guard=Guard(config.guard),
+            inplace=config.read == "inplace",
+            weight_decay=config.weight_decay,
+        )
+        self.stepper = Stepper(job.algorithm, self.view, self.module, self._meet)
+
+    def run(self) -> None:
+        """Until no ticket is left for anyone, or the caller's own loop (hogwild.launch) returns."""
+        self.enter_run()
+        if self.job.body is not None:
+            self.job.body(Handle(self))
+        else:
+            self._train()
+        self.leave_run()
+
+    def _train(self) -> None:
+        while (ticket := self._take()) != NO_TICKET:
+            began = time.perf_counter()
+            self.control.set_phase(self.rank, Phase.DATA)
+            seed_batch(self.job.config.seed, ticket)
+            index = self.job.order.indices(ticket)
+            inputs, targets = to_device(self.split.batch(index, train=True), self.device, self.dtype)
+            self.control.set_phase(self.rank, Phase.GRADIENT)
+            loss = self.job.data.loss(self.module(inputs), targets)
+            self.step(loss, len(index), ticket, began)
+
+    def enter_run(self) -> None:
+        """Joins the others (synchronous algorithms: at the end of a round) and reads the model for the first time."""
+        self._join()
+        self.module.train()
+        self.stepper.begin()
+        self.seat.events.send(("ready", os.getpid()))
+
+    def leave_run(self) -> None:
+        self.control.leave(self.rank)
+        self.control.set_phase(self.rank, Phase.DONE)
+        self.seat.events.send(("done", time.monotonic()))
+
+    def step(self, loss: Tensor, samples: int, ticket: int, began: float) -> None:
+        """Backward, wait at the gate, update. `began`: perf_counter() when work on this batch started."""
+        value = loss.detach()
+        g = self.stepper.gradients(loss)
+        computed = time.perf_counter()
+        if self.slowdown > 1.0:
+            time.sleep((self.slowdown - 1.0) * (computed - began))
+        self.control.set_phase(self.rank, Phase.PAUSED)
+        waited = time.perf_counter()
+        while not self.control.enter(self.rank, POLL_S):
+            pass
+        self.control.set_phase(self.rank, Phase.UPDATE)
+        self.view.lr = self.job.schedule.lr(ticket)
+        entered = time.perf_counter()
+        self._waited = 0.0
+        self.stepper.advance(g)
+        self.world.publish(self.module, self.rank)
+        number = float(value)
+        self.control.record_loss(self.rank, number, samples)
+        self.control.complete(self.rank)
+        self.control.exit(self.rank)
+        updated = time.perf_counter()
+        waiting = entered - waited + self._waited
+        self.control.spend(self.rank, waited - began, updated - entered - self._waited, waiting)
+        if self.view.last_refused or not math.isfinite(number):
+            self._report(number, ticket)
+
+    def _take(self) -> int:
+        """The next ticket. When all are dealt, stays until none can come back from a worker that dies."""
+        while (ticket := self.control.take(self.rank)) == NO_TICKET:
+            self.control.leave(self.rank)  # a synchronous round must not wait for a worker without work
+            while not self.control.wait_for_work(self.rank, POLL_S):
+                if self.control.stopping or not self.control.outstanding():
+                    return NO_TICKET
+            self._join()
+            if self.job.algorithm.barriers_per_round:
+                self.stepper.begin()  # the model went on without this worker
+        return ticket
+
+    def _join(self) -> None:
+        while not self.control.join(self.rank, self.job.algorithm.barriers_per_round, POLL_S):
+            pass
+
+    def _meet(self) -> None:
+        self.control.set_phase(self.rank, Phase.BARRIER)
+        began = time.perf_counter()
+        generation = self.control.arrive(self.rank)
+        while not self.control.wait_barrier(self.rank, generation, POLL_S):
+            pass
+        self.view.generation = generation
+        self._waited += time.perf_counter() - began
+        self.control.set_phase(self.rank, Phase.UPDATE)
+
+    def _report(self, loss: float, ticket: int) -> None:
+        self._reports += 1
+        if self._reports <= MAX_REPORTS:
+            facts: dict[str, Any] = {
+                "loss": loss,
+                "nonfinite": self.view.last_refused,
+                "ticket": ticket,
+                "version": self.control.version,
+                "lr": self.view.lr,
+            }
+            self.seat.events.send(("nonfinite", facts))
+
+
+
+class Handle:
+    """What hogwild.launch gives to the caller's function in each worker process.
+
+    `model` has the parameters at which the algorithm wants the next gradient; `step` takes the loss computed with it.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._steps = 0
+        self._began = time.perf_counter()
+
+    @property
+    def model(self) -> nn.Module:
+        return self._worker.module
+
+    @property
+    def rank(self) -> int:
+        return self._worker.rank
+
+    @property
+    def workers(self) -> int:
+        return self._worker.world.workers
+
+    @property
+    def version(self) -> int:
+        """Updates that all workers together have applied so far."""
+        return self._worker.control.version
+
+    @property
+    def stopping(self) -> bool:
+        """The run is asked to end (Ctrl-C): return soon."""
+        return self._worker.control.stopping
+
+    def step(self, loss: Tensor, samples: int = 1) -> None:
+        """Backward of a scalar loss, then one update of the shared model by the run's algorithm.
+
+        Mutates the shared buffers, and `model`, whose parameters are fresh afterwards. Waits while the parent copies the
+        model, and at the barriers of a synchronous algorithm. A gradient that is not finite is not applied.
+        """
+        self._worker.step(loss, samples, self._steps, self._began)
+        self._steps += 1
+        self._began = time.perf_counter()

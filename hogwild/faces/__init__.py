@@ -1,0 +1,1 @@
+"""The commands: parse, build, run, show. Nothing else is decided here."""

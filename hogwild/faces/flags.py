@@ -1,0 +1,111 @@
+"""The flags of a run, made from the fields of Config and of every algorithm, and the Config that they give."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hogwild.config import FIELDS, GROUPS, Config, override, read_yaml
+from hogwild.errors import UsageError
+from hogwild.faces.shell import Parser
+from hogwild.options import kind
+from hogwild.run_directory import RunDirectory
+
+DESCRIPTION = "Train a model with asynchronous workers on one shared copy. Without options: digits, 2 workers."
+METAVARS = {
+    "str": "NAME",
+    "int": "N",
+    "float": "X",
+    "tuple[float, ...]": "X,X",
+    "Mapping[int, float]": "W:FACTOR",
+    "data_dir": "DIR",
+    "out": "DIR",
+    "resume": "RUN",
+    "pin": "CORES",
+    "master": "PLACE",
+}
+
+
+def parse(argv: Sequence[str], prog: str = "hogwild train") -> Config:
+    """Flags over the --config file, or over the run to be resumed, over the defaults. Raises UsageError."""
+    given = vars(_parser(prog).parse(argv))
+    file = given.pop("config", None)
+    if given.get("resume") is not None:
+        if file is not None:
+            raise UsageError("--resume takes the configuration of the run: leave --config out, flags may change it")
+        return _resumed(given)
+    return Config.from_values(given if file is None else override(read_yaml(Path(file)), given))
+
+
+def _resumed(given: dict[str, object]) -> Config:
+    before = RunDirectory.open(str(given["resume"])).config()
+    config = Config.from_values(override(before.values(), given))
+    for name in (*(name for name, field in FIELDS.items() if field.metadata["fixed"]), "options"):
+        here, there = getattr(config, name), getattr(before, name)
+        if here != there:
+            raise UsageError(f"--resume cannot change {name} from {there!r} to {here!r}: start a new run instead")
+    return config
+
+
+def _parser(prog: str) -> Parser:
+    parser = Parser(prog, DESCRIPTION)
+    parser.usage = f"{prog} [options]"
+    groups = {name: parser.add_argument_group(name) for name in GROUPS}
+    for field in FIELDS.values():
+        _add(groups[field.metadata["group"]], field, _help(field))
+        if field.name == "algorithm":
+            for defaults in algorithm_options().values():
+                _add(groups["algorithm"], *_option_help(defaults))
+    groups["run"].add_argument("--config", metavar="FILE", help="YAML with any of these options; flags override it")
+    parser.set_defaults(config=None)
+    return parser
+
+
+def algorithm_options() -> dict[str, dict[str, dataclasses.Field[Any]]]:
+    """option -> algorithm that has it -> its field."""
+    from hogwild.algorithms import REGISTRY
+
+    found: dict[str, dict[str, dataclasses.Field[Any]]] = {}
+    for name, algorithm in REGISTRY.items():
+        for option, field in algorithm.options().items():
+            found.setdefault(option, {})[name] = field
+    return found
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _add(group: Any, field: dataclasses.Field[Any], help: str) -> None:
+    shape: dict[str, object] = {"metavar": METAVARS.get(field.name, METAVARS.get(kind(field)))}
+    if choices := field.metadata.get("choices"):
+        shape = {"metavar": "{" + ",".join(choices) + "}"}
+    elif kind(field) == "bool":
+        is_off = field.default is False
+        shape = {"action": "store_const", "const": True} if is_off else {"metavar": "true|false"}
+    group.add_argument(
+        flag(field.name), dest=field.name, default=argparse.SUPPRESS, help=help.replace("%", "%%"), **shape
+    )
+
+
+def _help(field: dataclasses.Field[Any]) -> str:
+    if field.default is None or field.default is False or field.default == ():
+        return str(field.metadata["help"])
+    return f"{field.metadata['help']} (default: {_short(field.default)})"
+
+
+def _option_help(owners: dict[str, dataclasses.Field[Any]]) -> tuple[dataclasses.Field[Any], str]:
+    """The field, and `momentum factor m (0.9: shifted, gap-aware; 0.0: asgd)`."""
+    by_default: dict[str, list[str]] = {}
+    for name, field in owners.items():
+        by_default.setdefault(_short(field.default), []).append(name)
+    first = next(iter(owners.values()))
+    defaults = "; ".join(f"{default}: {', '.join(names)}" for default, names in by_default.items())
+    return first, f"{first.metadata['help']} ({defaults})"
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()

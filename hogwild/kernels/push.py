@@ -1,0 +1,206 @@
+"""One worker's gradient into the shared master, in one pass over memory (csrc/push.h)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hogwild import _C
+from hogwild._C import PushStats
+from hogwild.kernels import tensors
+from hogwild.rules import Access, Gap, Guard, HeavyBall, Momentum
+
+__all__ = ["Push", "PushStats"]
+
+
+class Push:
+    """A push with its rule, buffers and segments fixed; call it once per gradient.
+
+        decay        wd x
+        penalty      d = g + wd x,  or with a Gap [Barkai et al. 2020]  d = (g + wd x) / G,  G = 1 + |x - snapshot| / C
+                     s <- Gamma s + (1 - Gamma) u^2,  C = lr_max (sqrt(s / (1 - Gamma^t)) + eps),  u = v before, or g
+        momentum     v <- m v + (1 - dampening) d;  direction = v, or d + m v (Nesterov), or d without momentum
+        apply        x <- x - lr direction
+        observe      gap_sq = sum (x - snapshot)^2 (before), step_sq = sum (lr direction)^2, count of non-finite g
+        look-ahead   snapshot <- x
+
+    Args:     x, snapshot, v, s: [n] float32 or float64, all alike, on one device; None where the rule needs none.
+              segments: (offset, numel) in elements of each gradient's place in [n]; offsets on 128-byte boundaries.
+              stripes, n_stripes: address and number of the control block's mutexes, for Access.STRIPED.
+    Mutates:  x, v, s, snapshot inside the segments; never the padding between them, never a gradient.
+    Races:    as `access` says. RACING: concurrent pushes may lose an update of an element, a float is never torn.
+              ATOMIC: no update of x or v is lost (CUDA: on x added in hardware, snapshot is then the value read minus
+              the own step); s, a running statistic, still races. STRIPED: under one lock per 16384 elements. LOCKED:
+              runs as RACING, the caller holds the lock.
+    Bytes:    per float32 parameter with gap and momentum, 36 under Guard.ELEMENT; Guard.PUSH reads the gradients once
+              more beforehand, 40.
+    Raises:   ValueError for buffers, segments or rules that do not fit each other.
+    Deviates: from Gap-Aware as published only in skipping elements whose s is still 0 (as well as the first push).
+    """
+
+    def __init__(
+        self,
+        *,
+        x: Tensor,
+        snapshot: Tensor | None = None,
+        v: Tensor | None = None,
+        s: Tensor | None = None,
+        segments: Sequence[tuple[int, int]],
+        penalty: Gap | None = None,
+        momentum: Momentum | None = None,
+        access: Access = Access.RACING,
+        guard: Guard = Guard.PUSH,
+        stripes: int = 0,
+        n_stripes: int = 0,
+    ) -> None:
+        self._buffers = _checked_buffers(x=x, snapshot=snapshot, v=v, s=s)
+        _check_rule(self._buffers, penalty, momentum)
+        tensors.check_segments(segments, x.numel(), x.element_size())
+        if access is Access.STRIPED and (x.is_cuda or not stripes or n_stripes < 1):
+            raise ValueError("Access.STRIPED needs a master on the CPU, and the address of n_stripes >= 1 locks")
+
+        self._device = tensors.device_index(x)
+        self._x_device, self._x_dtype = x.device, x.dtype
+        self._numels = [numel for _, numel in segments]
+        addresses = [0 if t is None else t.data_ptr() for t in (x, snapshot, v, s)]
+        rule = _native_rule(x.dtype, penalty, momentum, access, guard)
+        places = [(int(offset), int(numel)) for offset, numel in segments]
+        self._native: _C.CpuPush | _C.CudaPush
+        if x.is_cuda:
+            self._native = _C.CudaPush(rule, *addresses, places, self._device)
+        else:
+            locks = (stripes, n_stripes) if access is Access.STRIPED else (0, 0)
+            self._native = _C.CpuPush(rule, *addresses, places, *locks)
+
+    def __call__(
+        self,
+        grads: Sequence[Tensor | None],
+        *,
+        lr: float,
+        weight_decay: float = 0.0,
+        pushes: int,
+        lr_max: float,
+        first_step: bool = False,
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> PushStats:
+        """Push one gradient and report. On CUDA this waits for the device; `enqueue` does not.
+
+        Args:    grads: one tensor per segment, all of one dtype (float32 or bfloat16 for a float32 master, float64 for
+                 a float64 one), or None where a parameter has no gradient: there x, v, s stay and snapshot <- x.
+                 pushes: pushes to this master before this one.  lr_max: the largest lr so far.
+                 first_step: nothing was pushed into v yet (torch_first_step).
+                 start, stop: touch only elements [start, stop) of the flat buffers.
+        Returns: PushStats; `applied` is False where Guard.PUSH met a non-finite element and wrote nothing.
+        Raises:  ValueError if a gradient does not fit its segment.  RuntimeError if a CUDA launch failed.
+        """
+        self._run(grads, lr, weight_decay, pushes, lr_max, first_step, start, stop)
+        return self._native.stats()
+
+    def enqueue(
+        self,
+        grads: Sequence[Tensor | None],
+        *,
+        lr: float,
+        weight_decay: float = 0.0,
+        pushes: int,
+        lr_max: float,
+        first_step: bool = False,
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> None:
+        """As a call, but on CUDA only put on PyTorch's current stream: `stats` reports, and waits."""
+        self._run(grads, lr, weight_decay, pushes, lr_max, first_step, start, stop)
+
+    def stats(self) -> PushStats:
+        """Statistics of the latest push of this object. On CUDA this waits for it."""
+        return self._native.stats()
+
+    def _run(
+        self,
+        grads: Sequence[Tensor | None],
+        lr: float,
+        weight_decay: float,
+        pushes: int,
+        lr_max: float,
+        first_step: bool,
+        start: int | None,
+        stop: int | None,
+    ) -> None:
+        dense, addresses, dtype = self._gradients(grads)
+        n = self._buffers["x"].numel()
+        begin, end = 0 if start is None else start, n if stop is None else stop
+        if not 0 <= begin <= end <= n:
+            raise ValueError(f"[start, stop) is [{begin}, {end}): it must lie inside [0, {n})")
+        stream = tensors.current_stream(self._device)
+        self._native.run(addresses, dtype, lr, weight_decay, pushes, lr_max, first_step, begin, end, stream)
+        del dense  # the contiguous copies had to live until the kernel had them
+
+    def _gradients(self, grads: Sequence[Tensor | None]) -> tuple[list[Tensor], list[int], Any]:
+        """Contiguous tensors (kept alive by the caller), their addresses, 0 for None, and their element type."""
+        if len(grads) != len(self._numels):
+            raise ValueError(f"{len(grads)} gradients for {len(self._numels)} segments: give one each, or None")
+        dtype = next((g.dtype for g in grads if g is not None), self._x_dtype)
+        allowed = (torch.float64,) if self._x_dtype is torch.float64 else (torch.float32, torch.bfloat16)
+        if dtype not in allowed:
+            names = " or ".join(map(str, allowed))
+            raise ValueError(f"gradients are {dtype}: a {self._x_dtype} master takes {names}")
+        device, strided = self._x_device, torch.strided
+        dense: list[Tensor] = []
+        addresses = []
+        for k, (g, numel) in enumerate(zip(grads, self._numels, strict=True)):
+            if g is None:
+                addresses.append(0)
+                continue
+            if g.dtype is not dtype or g.layout is not strided or g.device != device or g.numel() != numel:
+                tensors.check_gradient(k, g, numel, dtype, device)
+            if not g.is_contiguous():
+                g = g.contiguous()
+                dense.append(g)
+            addresses.append(g.data_ptr())
+        return dense, addresses, tensors.GRADIENT_DTYPES[dtype]
+
+
+def _checked_buffers(*, x: Tensor, **others: Tensor | None) -> dict[str, Tensor]:
+    tensors.check_flat("x", x)
+    buffers = {"x": x}
+    for name, tensor in others.items():
+        if tensor is not None:
+            tensors.check_flat(name, tensor, like=x)
+            buffers[name] = tensor
+    tensors.check_disjoint(buffers)
+    return buffers
+
+
+def _check_rule(buffers: dict[str, Tensor], penalty: Gap | None, momentum: Momentum | None) -> None:
+    if penalty is not None and not {"snapshot", "s"} <= buffers.keys():
+        raise ValueError("a Gap penalty needs the buffers snapshot and s")
+    if penalty is None and "s" in buffers:
+        raise ValueError("s is the Gap penalty's buffer, but there is no penalty")
+    if (momentum is not None) != ("v" in buffers):
+        raise ValueError("v is momentum's buffer: give both or neither")
+    if penalty is not None and not (0 < penalty.decay < 1 and penalty.eps > 0):
+        raise ValueError(f"Gap has decay {penalty.decay} and eps {penalty.eps}: 0 < decay < 1 and eps > 0 are needed")
+
+
+def _native_rule(
+    dtype: torch.dtype, penalty: Gap | None, momentum: Momentum | None, access: Access, guard: Guard
+) -> _C.Rule:
+    rule = _C.Rule()
+    rule.master = tensors.MASTER_DTYPES[dtype]
+    rule.access = _C.Access.racing if access is Access.LOCKED else getattr(_C.Access, access.value)
+    rule.guard = getattr(_C.Guard, guard.value)
+    if momentum is not None:
+        rule.momentum_kind = _C.Momentum.heavy_ball if isinstance(momentum, HeavyBall) else _C.Momentum.nesterov
+        rule.momentum = momentum.momentum
+        rule.dampening = momentum.dampening
+        rule.torch_first_step = momentum.torch_first_step
+    if penalty is not None:
+        rule.penalty = _C.Penalty.gap
+        rule.gap_decay = penalty.decay
+        rule.gap_eps = penalty.eps
+        rule.penalize_decay = penalty.penalize_weight_decay
+    return rule

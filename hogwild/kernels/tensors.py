@@ -1,0 +1,82 @@
+"""From torch tensors to what the kernels take: addresses, element types, devices, streams. With the checks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from hogwild import _C
+
+ALIGNMENT_BYTES = 64  # what torch's CPU allocator gives: a cache line, the widest vector
+SEGMENT_BYTES = 128  # two lines, which processors fetch together
+
+MASTER_DTYPES = {torch.float32: _C.Dtype.float32, torch.float64: _C.Dtype.float64}
+GRADIENT_DTYPES = {**MASTER_DTYPES, torch.bfloat16: _C.Dtype.bfloat16}
+
+
+def device_index(tensor: Tensor) -> int:
+    """-1 for the CPU, else the CUDA device's index."""
+    return tensor.device.index if tensor.is_cuda else -1
+
+
+def current_stream(device: int) -> int:
+    """PyTorch's current stream on a CUDA device as an integer; 0 for the CPU."""
+    return 0 if device < 0 else int(torch.cuda.current_stream(device).cuda_stream)
+
+
+def check_flat(name: str, tensor: Tensor, like: Tensor | None = None) -> None:
+    """A flat buffer: one dimension, contiguous, aligned, float32 or float64, on the CPU or CUDA, and like the first."""
+    if tensor.device.type not in ("cpu", "cuda"):
+        raise ValueError(f"{name} is on {tensor.device}: the kernels work on cpu and cuda")
+    if tensor.dtype not in MASTER_DTYPES:
+        raise ValueError(f"{name} is {tensor.dtype}: a flat buffer is float32 or float64")
+    if tensor.dim() != 1 or not tensor.is_contiguous():
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}: a flat buffer is one contiguous dimension [n]")
+    if tensor.data_ptr() % ALIGNMENT_BYTES:
+        raise ValueError(f"{name} begins at an address that is no multiple of {ALIGNMENT_BYTES} bytes: pass it whole")
+    if like is not None:
+        if tensor.dtype != like.dtype or tensor.device != like.device:
+            raise ValueError(f"{name} is {tensor.dtype} on {tensor.device}, but x is {like.dtype} on {like.device}")
+        if tensor.numel() != like.numel():
+            raise ValueError(f"{name} has {tensor.numel()} elements, x has {like.numel()} (same flat layout needed)")
+
+
+def check_disjoint(buffers: dict[str, Tensor]) -> None:
+    """No two buffers may share memory: the loops take their iterations for independent."""
+    ends = sorted((t.data_ptr(), t.data_ptr() + t.numel() * t.element_size(), name) for name, t in buffers.items())
+    for (_, end, name), (start, _, other) in itertools.pairwise(ends):
+        if start < end:
+            raise ValueError(f"{name} and {other} overlap in memory: each buffer of a push needs its own")
+
+
+def check_segments(segments: Sequence[tuple[int, int]], n: int, element_bytes: int) -> None:
+    """Segments ascend, do not overlap, lie inside [0, n) and begin on 128-byte boundaries."""
+    end = 0
+    for k, (offset, numel) in enumerate(segments):
+        if numel < 0 or offset < end or offset + numel > n:
+            raise ValueError(
+                f"segment {k} covers [{offset}, {offset + numel}): segments must ascend without overlap inside [0, {n})"
+            )
+        if offset * element_bytes % SEGMENT_BYTES:
+            raise ValueError(f"segment {k} begins at element {offset}: offsets are multiples of {SEGMENT_BYTES} bytes")
+        end = offset + numel
+
+
+def check_gradient(k: int, g: object, numel: int, dtype: torch.dtype, device: torch.device) -> None:
+    """Say what is wrong with gradient `k`, if anything is."""
+    if not isinstance(g, Tensor):
+        raise ValueError(f"gradient {k} is a {type(g).__name__}: expected a tensor or None")
+    if g.layout is not torch.strided:
+        raise ValueError(
+            f"gradient {k} is {g.layout}: a push takes dense gradients; use sparse=False in the embedding, "
+            "or call .to_dense() first"
+        )
+    if g.device != device:
+        raise ValueError(f"gradient {k} is on {g.device}, but x is on {device}")
+    if g.numel() != numel:
+        raise ValueError(f"gradient {k} has {g.numel()} elements, its segment has {numel}")
+    if g.dtype != dtype:
+        raise ValueError(f"gradient {k} is {g.dtype}, but the gradients before it are {dtype}: all must be alike")

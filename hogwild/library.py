@@ -1,0 +1,134 @@
+"""hogwild as a library: `fit` trains a model on a data set; `launch` runs your own loop in every worker.
+
+Both need what any multiprocessing program needs: the model and the functions at module level in a file, and the call
+under `if __name__ == "__main__"`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from hogwild.checkpoint import load as load_checkpoint
+from hogwild.config import Config
+from hogwild.drivers.job import Job
+from hogwild.drivers.processes import Trainer, make_job
+from hogwild.drivers.state import State
+from hogwild.drivers.worker import Handle as Worker
+from hogwild.progress import Console
+from hogwild.run_directory import RunDirectory
+from hogwild.tasks.data import Data, Split
+from hogwild.tasks.pairs import to_data
+
+__all__ = ["Result", "Worker", "fit", "launch"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: `summary` has the keys of summary.json, `model` the trained parameters, `path` the run directory."""
+
+    summary: dict[str, Any]
+    model: nn.Module
+    path: str
+
+
+def fit(
+    model_fn: Callable[[], nn.Module],
+    dataset: Any,
+    loss_fn: Callable[[Any, Any], Tensor] | None = None,
+    *,
+    score_fn: Callable[[Any, Any], tuple[float, int]] | None = None,
+    metric: str | None = None,
+    algorithm: str = "asgd",
+    workers: int = 2,
+    quiet: bool = True,
+    **options: Any,
+) -> Result:
+    """Trains `model_fn()` on `dataset` with `workers` processes on one shared model.
+
+    Args:   model_fn: makes the model; called once per process, at module level.
+            dataset: a pair (train, test) of map-style torch data sets or of (inputs, targets) tensors, or
+            hogwild.tasks.Data.
+            loss_fn: (output, target) -> scalar mean loss; default cross-entropy on class numbers.
+            score_fn, metric: (output, target) -> (sum, count), and the name of their ratio; default accuracy.
+            options: any option of `python -m hogwild.train` (lr=, epochs=, batch_size=, access=, out=, seed=, ...) and of
+            the algorithm (momentum=, ...).
+    Raises: HogwildError (hogwild.errors) as the command line would report it.
+    """
+    data = to_data(dataset, "dataset")
+    changes: dict[str, Any] = {"loss": loss_fn, "score": score_fn, "metric": metric}
+    data = replace(data, **{name: value for name, value in changes.items() if value is not None})
+    config = _config(model_fn, "fit:dataset", algorithm=algorithm, workers=workers, quiet=quiet, **options)
+    return _run(make_job(config, data, Make(model_fn)))
+
+
+def launch(
+    fn: Callable[[Worker], None],
+    model_fn: Callable[[], nn.Module],
+    *,
+    algorithm: str = "asgd",
+    workers: int = 2,
+    quiet: bool = True,
+    **options: Any,
+) -> Result:
+    """Runs `fn(worker)` in `workers` processes; each drives its own loop and calls `worker.step(loss)`.
+
+    The substrate, the algorithm, the statistics and the checkpoint at the end are those of `fit`; data, number of steps and
+    evaluation are the caller's. The learning rate is constant. Options as for `fit`.
+    """
+    config = _config(model_fn, "launch:own-loop", algorithm=algorithm, workers=workers, quiet=quiet, **options)
+    if config.schedule != "constant" or config.warmup:
+        from hogwild.errors import UsageError
+
+        raise UsageError("launch has no end that a schedule could run towards: schedule and warmup are for hogwild.fit")
+    data = Data("own loop", _Endless(workers * config.batch_size), _Endless(0), (), 0, "vector")
+    job = make_job(config, data, Make(model_fn))
+    return _run(replace(job, total_tickets=0, body=fn))
+
+
+@dataclass(frozen=True)
+class Make:
+    """A model function without arguments, in the place of one that takes the data."""
+
+    model_fn: Callable[[], nn.Module]
+
+    @property
+    def __name__(self) -> str:
+        return getattr(self.model_fn, "__name__", type(self.model_fn).__name__)
+
+    def __call__(self, _data: Data) -> nn.Module:
+        return self.model_fn()
+
+
+@dataclass(frozen=True)
+class _Endless(Split):
+    """The place of a data set where the caller brings its own batches."""
+
+    samples: int
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def batch(self, index: Tensor, *, train: bool) -> tuple[Any, Any]:
+        raise IndexError(f"hogwild.launch has no data set (asked for {index.numel()} samples, train={train})")
+
+
+def _config(model_fn: Callable[..., Any], data: str, **values: Any) -> Config:
+    name = f"{getattr(model_fn, '__module__', 'model')}:{getattr(model_fn, '__qualname__', type(model_fn).__name__)}"
+    return Config.from_values({"data": data, "model": name, **values})
+
+
+def _run(job: Job) -> Result:
+    run = RunDirectory.create(job.config)
+    with Console(quiet=job.config.quiet, log=run.log) as console:
+        try:
+            summary = Trainer(job, run, console).run()
+            run.summary(summary)
+        finally:
+            run.close()
+    model = job.build()
+    State.from_plain(load_checkpoint(run.ckpt).state).load_module(model)
+    return Result(summary, model, str(run.path))

@@ -1,0 +1,1 @@
+"""Layers, and what asynchronous training asks of them."""

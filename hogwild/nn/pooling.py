@@ -1,0 +1,79 @@
+"""Statistics of normalisation layers, kept privately by each worker, pooled for evaluation.
+
+Running statistics in shared memory would be read, scaled and written by all workers at once: they are moving averages,
+so a lost update is a lost batch and a torn pair (mean, variance) describes no data at all. Each worker therefore keeps
+its own buffers, and an evaluation combines them as if one worker had seen all batches:
+
+    w_i  = n_i / sum_j n_j                      n_i = num_batches_tracked of worker i
+    mean = sum_i w_i mean_i                     E[x]
+    var  = sum_i w_i (var_i + mean_i^2) - mean^2                 E[x^2] - E[x]^2
+         = sum_i w_i var_i + sum_i w_i (mean_i - mean)^2         the same, and never negative in floating point
+
+Averaging the variances alone would drop the second sum: the spread between the workers' means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+_BATCHES, _MEAN, _VAR = "num_batches_tracked", "running_mean", "running_var"
+
+
+def pooled_buffers(module: nn.Module, per_worker: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The buffers of `module` for evaluation, from those of its workers' copies.
+
+    Args:     module: gives the names, and the initial values; not modified.
+              per_worker: one mapping name -> tensor per worker, as dict(copy.named_buffers()); not modified.
+    Returns:  new tensors, one for each name in module.named_buffers(), with its dtype, on its device. Layers with
+              running statistics: the equations above; a worker without batches has no weight, and without any batch
+              at all the initial values stay. Other buffers: floating point averaged over the workers, integers and
+              booleans the maximum (num_batches_tracked too: it says how far one worker's average has come).
+    Races:    per_worker may be written meanwhile; a layer's (mean, var, count) are then of neighbouring batches.
+    Errors:   ValueError if a worker lacks a buffer or has it in another shape.
+    Deviates: batches count equally, whatever their size; var_i is torch's running estimate (unbiased per batch).
+    """
+    initial = dict(module.named_buffers())
+    for rank, buffers in enumerate(per_worker):
+        for name, own in initial.items():
+            if name not in buffers:
+                raise ValueError(f"worker {rank} has no buffer {name!r}")
+            if (shape := buffers[name].shape) != own.shape:
+                raise ValueError(f"worker {rank}: {name} is {list(shape)}, {list(own.shape)} in the module")
+    if not per_worker:
+        return {name: own.detach().clone() for name, own in initial.items()}
+    # [workers, ...] on the module's device
+    stacked = {
+        name: torch.stack([buffers[name].detach().to(own.device) for buffers in per_worker])
+        for name, own in initial.items()
+    }
+    pooled = {name: _combine(values) for name, values in stacked.items()}
+    for layer in _layers_with_statistics(initial):
+        mean, var = layer + _MEAN, layer + _VAR
+        batches = stacked[layer + _BATCHES].double()
+        if batches.sum() > 0:
+            values = _pool(stacked[mean].double(), stacked[var].double(), batches)
+        else:
+            values = (initial[mean].detach().clone(), initial[var].detach().clone())
+        pooled[mean], pooled[var] = (value.to(initial[mean].dtype) for value in values)
+    return pooled
+
+
+def _pool(mean: Tensor, var: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+    """Equations above; mean, var [workers, features], batches [workers], float64."""
+    weight = (batches / batches.sum())[:, None]
+    pooled_mean = (weight * mean).sum(0)
+    return pooled_mean, (weight * (var + (mean - pooled_mean).square())).sum(0)
+
+
+def _layers_with_statistics(names: Mapping[str, Tensor]) -> list[str]:
+    prefixes = [name.removesuffix(_BATCHES) for name in names if name.split(".")[-1] == _BATCHES]
+    return [prefix for prefix in prefixes if prefix + _MEAN in names and prefix + _VAR in names]
+
+
+def _combine(values: Tensor) -> Tensor:
+    if values.is_floating_point() or values.is_complex():
+        return values.mean(0)
+    return values.amax(0)

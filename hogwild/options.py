@@ -1,0 +1,146 @@
+"""What an option is, come it from a flag, a YAML file or a caller: a type, a check, a help text, a clear refusal.
+
+An option is a dataclass field whose metadata holds `help` and, where it has them, `choices` and `check`. The fields of
+hogwild.config.Config and the fields of every algorithm are options; flags and help texts are made from them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import Field, field
+from typing import Any
+
+from hogwild.errors import UsageError
+
+Check = tuple[Callable[[Any], bool], str]
+"""A predicate and the words for what it allows: (lambda n: n >= 1, "an integer >= 1")."""
+
+
+def option(
+    group: str,
+    default: object,
+    help: str,
+    check: Check | None = None,
+    *,
+    choices: Sequence[str] | None = None,
+    fixed: bool = False,
+) -> Any:
+    """A field of Config. `fixed`: --resume may not change it."""
+    return field(
+        default=default, metadata={"group": group, "help": help, "check": check, "choices": choices, "fixed": fixed}
+    )
+
+
+def kind(field: Field[Any]) -> str:
+    """The field's type as text, without ` | None`."""
+    text = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+    return text.removesuffix(" | None")
+
+
+def accept(field: Field[Any], value: object) -> object:
+    """`value` as the field's type, checked.
+
+    Text is converted (flags are text, and YAML reads `1e-3` as text). Raises UsageError naming the option, the value
+    and what is allowed.
+    """
+    if value is None:
+        return None
+    choices = field.metadata.get("choices")
+    if choices is not None and value not in choices:
+        raise _refusal(field, value, f"one of {', '.join(choices)}.{_did_you_mean(str(value), choices)}")
+    convert, words = _CONVERSIONS[kind(field)]
+    try:
+        converted = convert(value)
+    except (TypeError, ValueError):
+        raise _refusal(field, value, words) from None
+    check: Check | None = field.metadata.get("check")
+    if check is not None and not check[0](converted):
+        raise _refusal(field, value, check[1])
+    return converted
+
+
+def unknown(what: str, name: object, known: Iterable[str], hint: str = "") -> UsageError:
+    """`unknown data set 'fashon_mnist'. Did you mean 'fashion_mnist'? Known: ...`"""
+    known = list(known)
+    listing = "; ".join(part for part in (", ".join(known), hint) if part)
+    return UsageError(f"unknown {what} {name!r}.{_did_you_mean(str(name), known)} Known: {listing or 'none'}.")
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _refusal(field: Field[Any], value: object, allowed: str) -> UsageError:
+    return UsageError(f"{field.name}: {value!r} is not allowed; it must be {allowed.rstrip('.')}")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError
+    return value
+
+
+def _float(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise TypeError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _int(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lstrip("+-").isdigit():
+        return int(value)
+    number = _float(value)
+    if number != int(number):
+        raise ValueError
+    return int(number)
+
+
+def _bool(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "yes": True, "false": False, "no": False}
+    if _text(value).lower() not in words:
+        raise ValueError
+    return words[_text(value).lower()]
+
+
+def _floats(value: object) -> tuple[float, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)):
+        raise TypeError
+    return tuple(_float(part) for part in parts)
+
+
+def _factors(value: object) -> dict[int, float]:
+    if isinstance(value, dict):
+        return {_int(worker): _float(factor) for worker, factor in value.items()}
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)):
+        raise TypeError
+    pairs = [_text(part).split(":") for group in parts for part in _text(group).split(",")]
+    return {_int(worker): _float(factor.removesuffix("x")) for worker, factor in pairs}
+
+
+def _mapping(value: object) -> dict[str, object]:
+    if not isinstance(value, dict) and value != ():
+        raise TypeError
+    return dict(value)  # the default () is an empty one
+
+
+_CONVERSIONS: dict[str, tuple[Callable[[object], object], str]] = {
+    "str": (_text, "a text (in YAML: quote it)"),
+    "int": (_int, "an integer"),
+    "float": (_float, "a finite number"),
+    "bool": (_bool, "true or false"),
+    "tuple[float, ...]": (_floats, "numbers: 0.5,0.75"),
+    "Mapping[int, float]": (_factors, "WORKER:FACTOR, such as 0:4"),
+    "Mapping[str, object]": (_mapping, "a mapping"),
+}

@@ -1,0 +1,61 @@
+"""An arena: named, 128-byte aligned buffers in one piece of memory that all workers see.
+
+On the CPU the memory is a memfd; on a GPU it is one CUDA allocation that travels by CUDA IPC. The interface is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from hogwild.shared.layout import ArenaLayout, BufferSpec
+from hogwild.shared.memory import SharedMemory
+
+
+class Arena:
+    """Buffers by name. `create` makes zeroed ones; sent to another process, an arena arrives with the same memory.
+
+    A CUDA arena must outlive its users: the process that created it keeps it until all others have ended.
+    """
+
+    def __init__(self, layout: ArenaLayout, memory: SharedMemory | Tensor) -> None:
+        self.layout = layout
+        self.memory = memory
+
+    @classmethod
+    def create(cls, specs: Sequence[BufferSpec], workers: int, device: torch.device | str = "cpu") -> Arena:
+        """Allocates all buffers, zeroed. Raises UsageError when they do not fit."""
+        layout = ArenaLayout.of(specs, workers)
+        if torch.device(device).type == "cpu":
+            return cls(layout, SharedMemory(layout.nbytes, layout.describe()))
+        return cls(layout, torch.zeros(layout.nbytes, dtype=torch.uint8, device=device))
+
+    @property
+    def device(self) -> torch.device:
+        return self._bytes.device
+
+    @property
+    def _bytes(self) -> Tensor:
+        return self.memory.bytes if isinstance(self.memory, SharedMemory) else self.memory
+
+    def tensor(self, name: str, rank: int | None = None) -> Tensor:
+        """The buffer `name` `[numel]` (of worker `rank`), as a view: writes are seen by every process."""
+        offset, spec = self.layout.position(name, rank)
+        itemsize = torch.empty((), dtype=spec.dtype).element_size()
+        return self._bytes[offset : offset + spec.numel * itemsize].view(spec.dtype)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.layout.specs
+
+
+def share_tensors(tensors: Mapping[str, Tensor]) -> tuple[Arena, dict[str, tuple[int, ...]]]:
+    """Copies read-only tensors (a data set) into an arena of their own; returns it with their shapes."""
+    from hogwild.algorithms.base import Scope
+
+    specs = [BufferSpec(name, Scope.SHARED, tensor.numel(), tensor.dtype) for name, tensor in tensors.items()]
+    arena = Arena.create(specs, workers=1)
+    for name, tensor in tensors.items():
+        arena.tensor(name).copy_(tensor.reshape(-1))
+    return arena, {name: tuple(tensor.shape) for name, tensor in tensors.items()}

@@ -1,0 +1,74 @@
+"""Anonymous shared memory that no exit, however violent, can leave behind.
+
+A block is a memfd: it has no name in any file system, lives while a process maps it, and is not bound by the size of
+/dev/shm (64 MB in a default container). See docs/adr/0003-memfd.md.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from multiprocessing import reduction
+from typing import Any
+
+import torch
+
+from hogwild.errors import UsageError
+from hogwild import system
+
+MIB = 1 << 20
+
+
+class SharedMemory:
+    """`nbytes` of zeroed, page-aligned memory, shared with the processes it is sent to.
+
+    Sendable as an argument of a multiprocessing Process (spawn or forkserver): one file descriptor travels.
+    Raises UsageError before anything is allocated when the machine has not that much free; `what` says in the message
+    what the memory is for.
+    """
+
+    def __init__(self, nbytes: int, what: str) -> None:
+        free = system.memory().available_bytes
+        if nbytes > free:
+            raise UsageError(
+                f"needs {_mib(nbytes)} of shared memory ({what}), {_mib(free)} are free: "
+                "use a smaller model, fewer workers, or raise the memory limit of the container"
+            )
+        fd = os.memfd_create("hogwild", os.MFD_CLOEXEC)
+        try:
+            os.posix_fallocate(fd, 0, nbytes)  # every page now, or an error now: never SIGBUS later
+        except OSError as error:
+            os.close(fd)
+            raise UsageError(f"cannot reserve {_mib(nbytes)} of shared memory ({what}): {error.strerror}") from error
+        self._map(fd, nbytes)
+
+    def _map(self, fd: int, nbytes: int) -> None:
+        self._fd = fd
+        self.nbytes = nbytes
+        buffer = mmap.mmap(fd, nbytes)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            buffer.madvise(mmap.MADV_HUGEPAGE)
+        self.bytes: torch.Tensor = torch.frombuffer(buffer, dtype=torch.uint8)  # keeps the mapping alive
+
+    @property
+    def address(self) -> int:
+        """Where this process sees the block."""
+        return self.bytes.data_ptr()
+
+    def __del__(self) -> None:
+        fd = getattr(self, "_fd", None)
+        if fd is not None:
+            os.close(fd)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _attach, (reduction.DupFd(self._fd), self.nbytes)
+
+
+def _attach(fd: Any, nbytes: int) -> SharedMemory:
+    block = SharedMemory.__new__(SharedMemory)
+    block._map(fd.detach(), nbytes)
+    return block
+
+
+def _mib(nbytes: int) -> str:
+    return f"{nbytes / MIB:,.0f} MiB" if nbytes >= MIB else f"{nbytes:,} bytes"

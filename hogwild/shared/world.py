@@ -1,0 +1,85 @@
+"""The shared state of one run: the control block, the algorithm's buffers, and the model's own buffers per worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from hogwild.algorithms.base import Scope
+from hogwild.kernels.control import Control
+from hogwild.shared.arena import Arena
+from hogwild.shared.layout import BufferSpec, ParameterLayout
+from hogwild.shared.memory import SharedMemory
+
+STRIPE = 16384  # elements under one lock of the `striped` policy
+MAX_STRIPES = 4096
+
+
+@dataclass
+class World:
+    """What every process of a run maps. Sendable to a worker; each process makes its own `control` over the same block."""
+
+    layout: ParameterLayout
+    arena: Arena
+    control_memory: SharedMemory
+    workers: int
+    lines: int  # of the control block: one per worker, or more when a resumed run has more tickets to deal again
+    stripes: int
+    _control: Control | None = field(default=None, repr=False)
+
+    @classmethod
+    def create(
+        cls,
+        module: nn.Module,
+        buffers: Mapping[str, Scope],
+        workers: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        lines: int = 0,
+    ) -> World:
+        """Allocates the world of a model and writes the model's parameters into the master x [n].
+
+        `buffers`: the algorithm's; each has the size of x. The model's own buffers (BatchNorm statistics) get a copy per
+        worker: `buffer:<name>`.
+        """
+        layout = ParameterLayout.of(module, dtype)
+        specs = [BufferSpec(name, scope, layout.n, dtype) for name, scope in buffers.items()]
+        for name, tensor in module.named_buffers():
+            specs.append(BufferSpec(f"buffer:{name}", Scope.WORKER, tensor.numel(), tensor.dtype))
+        arena = Arena.create(specs, workers, device)
+        stripes = min(-(-layout.n // STRIPE), MAX_STRIPES)
+        lines = max(workers, lines)
+        memory = SharedMemory(Control.bytes(lines, stripes), "control block")
+        world = cls(layout, arena, memory, workers, lines, stripes)
+        world._control = Control(memory.address, lines, stripes, create=True)
+        parameters = [p.detach() for p in module.parameters() if p.requires_grad]
+        for view, parameter in zip(layout.views(arena.tensor("x")), parameters, strict=True):
+            view.copy_(parameter)
+        for rank in range(workers):
+            world.publish(module, rank)
+        return world
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_control": None}
+
+    @property
+    def control(self) -> Control:
+        if self._control is None:
+            self._control = Control(self.control_memory.address, self.lines, self.stripes, create=False)
+        return self._control
+
+    def publish(self, module: nn.Module, rank: int) -> None:
+        """Writes the module's own buffers to worker `rank`'s copy; called inside an update, so never seen half done."""
+        for name, tensor in module.named_buffers():
+            self.arena.tensor(f"buffer:{name}", rank).copy_(tensor.detach().reshape(-1))
+
+    def published(self, module: nn.Module, rank: int) -> dict[str, Tensor]:
+        """A copy of what worker `rank` published last, in the shapes of the module's buffers."""
+        return {
+            name: self.arena.tensor(f"buffer:{name}", rank).clone().view(tensor.shape)
+            for name, tensor in module.named_buffers()
+        }

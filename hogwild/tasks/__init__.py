@@ -1,0 +1,79 @@
+"""Data sets and models by name. Importing this, and reading the registries, needs neither torch nor numpy."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from hogwild.errors import UsageError
+from hogwild.tasks import own
+from hogwild.tasks.catalog import DATASETS as DATASETS
+from hogwild.tasks.catalog import find
+from hogwild.tasks.inspect_data import check as check
+from hogwild.tasks.inspect_data import describe as describe
+from hogwild.tasks.inspect_data import get as get
+from hogwild.tasks.inspect_data import load_known
+from hogwild.tasks.locate import locate
+from hogwild.tasks.models import MODELS as MODELS
+from hogwild.tasks.models import build_known, default_for
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hogwild.tasks.data import Data as Data
+    from hogwild.tasks.data import Split as Split
+    from hogwild.tasks.pairs import to_data as to_data
+    from hogwild.tasks.splits import DatasetSplit as DatasetSplit
+    from hogwild.tasks.splits import ImageSplit as ImageSplit
+    from hogwild.tasks.splits import SparseSplit as SparseSplit
+    from hogwild.tasks.splits import TensorSplit as TensorSplit
+    from hogwild.tasks.splits import TextSplit as TextSplit
+
+_LAZY = {"Data": "data", "Split": "data", "to_data": "pairs"} | dict.fromkeys(
+    ("DatasetSplit", "ImageSplit", "SparseSplit", "TensorSplit", "TextSplit"), "splits"
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+
+
+def load(name: str, data_dir: str | os.PathLike[str] | None = None, *, download: bool = True) -> Data:
+    """The data set `name`, or what the function of `name` "module:function" returns.
+
+    Looks in data_dir, $HOGWILD_DATA/<name>, the cache; then downloads, unless `download` is False or HOGWILD_OFFLINE is
+    set. Every file is checked before it is used.
+    Errors: UsageError (unknown name, own function unusable); DataError (missing, damaged, altered files).
+    """
+    if ":" in name:
+        function = own.resolve(name, "--data")
+        from hogwild.tasks.pairs import to_data
+
+        return to_data(function(), name)
+    source = find(name)
+    return load_known(source, locate(source, data_dir, fetch=download))
+
+
+def build_model(name: str, data: Data) -> nn.Module:
+    """A new model `name` for `data`, or the one that "module:function" makes.
+
+    Initialised from torch's default generator: the same seed gives the same parameters.
+    Errors: UsageError (unknown name, a model for another kind of data, own function unusable).
+    """
+    if ":" not in name:
+        return build_known(name, data)
+    function = own.resolve(name, "--model")
+    model = own.call_model(function, data, f"--model {name}")
+    from torch import nn
+
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"--model {name} must return a torch.nn.Module; it returned {type(model).__name__}")
+    return model
+
+
+def default_model(name: str, data: Data | None = None) -> str:
+    """The model for the data set `name`; for own data the first that fits the kind of `data`."""
+    return default_for(data.kind if data is not None else "vector") if ":" in name else find(name).model

@@ -1,0 +1,56 @@
+"""The bytes of a data file, checked against what the catalogue says about them."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from pathlib import Path
+
+from hogwild.errors import DataError
+from hogwild.tasks.catalog import File
+
+_GZIP = 31  # zlib's wbits for "a gzip header, 32 KiB window"
+
+
+def read(folder: Path, file: File) -> tuple[bytes, Path]:
+    """The content of `file` in `folder`, unpacked and checked, and the path it was read from.
+
+    Errors: DataError (missing, unreadable, truncated, another size or md5 than published).
+    """
+    path = next((folder / name for name in file.names if (folder / name).is_file()), folder / file.name)
+    return decode(read_bytes(path), file, str(path), packed=file.gzipped and path.name == file.name), path
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of `path`, or a DataError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def decode(raw: bytes, file: File, where: str, *, packed: bool) -> bytes:
+    """`raw` unpacked if `packed`, checked against the size and md5 of `file`; `where` names it in a message."""
+    remedy = f"Delete it and get it again{' from ' + file.urls[0] if file.urls else ''}."
+    content = _gunzip(raw, file, where, remedy) if packed else raw
+    if file.size is not None and len(content) != file.size:
+        raise DataError(f"{where}: {len(content):,} bytes of content, expected {file.size:,}. {remedy}")
+    if file.md5 is not None:
+        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if found != file.md5:
+            raise DataError(f"{where}: md5 of the content is {found}, expected {file.md5}. {remedy}")
+    return content
+
+
+def _gunzip(raw: bytes, file: File, where: str, remedy: str) -> bytes:
+    limit = file.limit_bytes if file.size is None else file.size
+    stream = zlib.decompressobj(_GZIP)
+    try:
+        content = stream.decompress(raw, limit + 1)
+    except zlib.error as error:
+        raise DataError(f"{where}: not valid gzip data ({len(raw):,} bytes; {error}). {remedy}") from error
+    if len(content) > limit:
+        raise DataError(f"{where}: unpacks to more than the expected {limit:,} bytes. {remedy}")
+    if not stream.eof:
+        raise DataError(f"{where}: gzip data ends early (at {len(content):,} of {limit:,} unpacked bytes). {remedy}")
+    return content

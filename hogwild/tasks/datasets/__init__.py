@@ -1,0 +1,1 @@
+"""The data sets that hogwild knows: files -> Data."""

@@ -1,0 +1,81 @@
+"""Where the files of a data set lie, and what to say when they do not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hogwild.errors import DataError
+from hogwild.tasks.catalog import Source
+from hogwild.tasks.download import download
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def cache_root() -> Path:
+    """$XDG_CACHE_HOME/hogwild, by default ~/.cache/hogwild: downloads and decoded images."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hogwild"
+
+
+def candidates(source: Source, data_dir: str | os.PathLike[str] | None = None) -> list[Path]:
+    """The folders that are looked at, in this order: data_dir, $HOGWILD_DATA, the cache."""
+    if source.packaged:
+        return [ASSETS]
+    names = (source.name, *source.folders)
+    folders: list[Path] = []
+    if data_dir is not None:
+        folders += [Path(data_dir), *(Path(data_dir) / name for name in names)]
+    if os.environ.get("HOGWILD_DATA"):
+        folders += [Path(os.environ["HOGWILD_DATA"]) / name for name in names]
+    return [*folders, cache_root() / source.name]
+
+
+def is_complete(source: Source, folder: Path) -> bool:
+    """Whether the data set lies in `folder` in one of its forms (by name; nothing is opened)."""
+    published = all(any((folder / name).is_file() for name in file.names) for file in source.files)
+    return published or any(all((folder / name).exists() for name in names) for names in source.variants)
+
+
+def locate(source: Source, data_dir: str | os.PathLike[str] | None = None, *, fetch: bool = True) -> Path:
+    """The first folder that holds the data set; downloads it if there is none and `fetch` and HOGWILD_OFFLINE allow it.
+
+    Errors: DataError naming the files that are missing, the folders that were looked at, and the URLs.
+    """
+    folders = candidates(source, data_dir)
+    for folder in folders:
+        if is_complete(source, folder):
+            return folder
+    target = target_folder(source, data_dir)
+    if source.packaged or not fetch or is_offline():
+        raise DataError(_not_found(source, folders, target))
+    for file in source.files:
+        if not any((target / name).is_file() for name in file.names):
+            download(file, target)
+    return target
+
+
+def target_folder(source: Source, data_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Where a download goes: data_dir, else the cache."""
+    return Path(data_dir) if data_dir is not None else candidates(source)[-1]
+
+
+def is_offline() -> bool:
+    """HOGWILD_OFFLINE set to anything but an empty string or 0 forbids every download."""
+    return os.environ.get("HOGWILD_OFFLINE", "") not in ("", "0")
+
+
+def _not_found(source: Source, folders: list[Path], target: Path) -> str:
+    best = max(folders, key=lambda folder: sum((folder / file.name).is_file() for file in source.files))
+    missing = [file for file in source.files if not any((best / name).is_file() for name in file.names)]
+    names = ", ".join(file.name for file in missing)
+    looked = ", ".join(str(folder) for folder in folders)
+    if source.packaged:
+        return f"{source.name}: {names} is missing from {looked}; install hogwild again"
+    why = "HOGWILD_OFFLINE is set" if is_offline() else "downloads are switched off"
+    urls = " ".join(file.urls[0] for file in missing)
+    pickles = [str(folder / name) for folder in folders for name in source.pickles if (folder / name).exists()]
+    refused = f" {pickles[0]} is not read: it is a Python pickle, which runs code when it is read." if pickles else ""
+    return (
+        f"{source.name}: {names} not found (looked in {looked}; {why}).{refused} "
+        f"Put the {len(source.files)} file(s) into {target} or set HOGWILD_DATA; sources: {urls}"
+    )

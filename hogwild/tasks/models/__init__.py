@@ -1,0 +1,62 @@
+"""The models by name: what each is for, and where it is written. Needs no torch until one is built."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hogwild.errors import UsageError
+from hogwild.options import unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hogwild.tasks.data import Data
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model: one line about it, and the kinds of data it takes. Its module has build(data) -> nn.Module."""
+
+    summary: str
+    kinds: tuple[str, ...]
+
+
+ENTRIES = {
+    "mlp": Entry("two-layer perceptron, 256 hidden units, ReLU", ("image", "vector")),
+    "lenet": Entry("conv20-5x5, pool, conv50-5x5, pool, fc500, fc; 0.43 M parameters on 28x28", ("image",)),
+    "resnet20": Entry("ResNet-20 for small images, BatchNorm, option-A shortcuts; 0.27 M parameters", ("image",)),
+    "logistic": Entry("logistic regression, dense or sparse (convex)", ("sparse", "vector", "image")),
+    "charlm": Entry("causal transformer over characters, 3 layers of width 64; 0.16 M parameters", ("text",)),
+}
+MODELS: dict[str, str] = {name: entry.summary for name, entry in ENTRIES.items()}
+
+
+def default_for(kind: str) -> str:
+    """The first registered model that takes data of `kind`."""
+    return models_for(kind)[0]
+
+
+def models_for(kind: str) -> list[str]:
+    """The names of the models that take data of `kind`."""
+    return [name for name, entry in ENTRIES.items() if kind in entry.kinds]
+
+
+def build_known(name: str, data: Data) -> nn.Module:
+    """The registered model `name`, sized for `data`. Raises UsageError where it does not fit."""
+    if name not in ENTRIES:
+        raise unknown("model", name, ENTRIES, "your own: --model module:function")
+    if data.kind not in ENTRIES[name].kinds:
+        fitting = ", ".join(models_for(data.kind)) or "none"
+        raise UsageError(
+            f"model {name!r} takes {' or '.join(ENTRIES[name].kinds)} data, {data.name} is {data.kind} data. "
+            f"Models that fit: {fitting}; your own: --model module:function"
+        )
+    if data.classes < 1:
+        raise UsageError(
+            f"model {name!r} needs the number of classes, which {data.name} does not tell: give its data set a "
+            "`classes` list, return hogwild.tasks.Data with classes=..., or use your own --model module:function"
+        )
+    model: nn.Module = importlib.import_module(f"{__name__}.{name}").build(data)
+    return model

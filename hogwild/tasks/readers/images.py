@@ -1,0 +1,92 @@
+"""Folders and tar archives of images: train/<class>/<name>.png|jpg and test/<class>/..., decoded with Pillow."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hogwild.errors import DataError
+from hogwild.tasks.content import read_bytes
+
+Bytes = npt.NDArray[np.uint8]
+Files = Iterator[tuple[str, bytes]]
+
+IMAGE_LIMIT_BYTES = 1 << 20  # one small image; a larger member is not one
+_NAME = re.compile(r"(?:^|/)(train|test)/([^/]+)/([^/]+\.(?:png|jpe?g))$", re.IGNORECASE)
+
+
+def in_folder(folder: Path) -> Files:
+    """(path inside `folder`, bytes) of every image below train/ and test/."""
+    for part in ("train", "test"):
+        for path in sorted((folder / part).glob("*/*")):
+            if _NAME.search(path.relative_to(folder).as_posix()):
+                yield path.relative_to(folder).as_posix(), read_bytes(path)
+
+
+def in_archive(path: Path) -> Files:
+    """(member name, bytes) of every image in the tar or tar.xz archive; nothing is written to disk."""
+    try:
+        with (
+            lzma.open(path) if path.suffix == ".xz" else path.open("rb") as stored,
+            tarfile.open(fileobj=stored, mode="r|") as archive,
+        ):
+            for member in archive:
+                if member.isfile() and _NAME.search(member.name):
+                    if member.size > IMAGE_LIMIT_BYTES:
+                        raise DataError(
+                            f"{path}: {member.name} has {member.size:,} bytes, more than {IMAGE_LIMIT_BYTES:,}"
+                        )
+                    stream = archive.extractfile(member)
+                    yield member.name, stream.read() if stream else b""
+            while stored.read(1 << 20):  # to the end, where xz keeps its checksum
+                pass
+    except (tarfile.TarError, EOFError, lzma.LZMAError, OSError) as error:
+        size = path.stat().st_size if path.exists() else 0
+        raise DataError(f"{path}: damaged or truncated tar archive ({size:,} bytes; {error}). Get it again.") from error
+
+
+def decode_images(
+    files: Files, classes: tuple[str, ...], size: tuple[int, int], where: Path
+) -> dict[str, tuple[Bytes, Bytes]]:
+    """{"train": (images [n, 3, height, width], labels [n]), "test": ...}, ordered by class, then by name.
+
+    Errors: DataError: an unknown class, another size than `size` (width, height), bytes that are no image, no Pillow.
+    """
+    number = {name: i for i, name in enumerate(classes)}
+    found: dict[str, list[tuple[int, str, Bytes]]] = {"train": [], "test": []}
+    for name, content in files:
+        match = _NAME.search(name)
+        assert match is not None  # the iterators above yield nothing else
+        part, label, file = match.groups()
+        if label not in number:
+            raise DataError(f"{where}: {name} is of unknown class {label!r}; known: {', '.join(classes)}")
+        found[part.lower()].append((number[label], file, _decode(content, size, f"{where}: {name}")))
+    parts: dict[str, tuple[Bytes, Bytes]] = {}
+    for part, samples in found.items():
+        if not samples:
+            raise DataError(f"{where}: no images below {part}/<class>/")
+        samples.sort(key=lambda sample: sample[:2])
+        images = np.stack([image for _, _, image in samples]).transpose(0, 3, 1, 2)
+        parts[part] = (np.ascontiguousarray(images), np.array([label for label, _, _ in samples], np.uint8))
+    return parts
+
+
+def _decode(content: bytes, size: tuple[int, int], where: str) -> Bytes:
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as error:
+        raise DataError("image files need Pillow: pip install 'hogwild[images]', or use the binary version") from error
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.size != size:  # known before a pixel is decoded
+                raise DataError(f"{where} is {image.size[0]}x{image.size[1]}, expected {size[0]}x{size[1]}")
+            return np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{where} is not a readable image ({len(content):,} bytes; {error})") from error

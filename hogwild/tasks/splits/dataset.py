@@ -1,0 +1,29 @@
+"""Any map-style torch data set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from hogwild.errors import DataError
+from hogwild.tasks.data import Split
+
+
+class DatasetSplit(Split):
+    """Samples dataset[i] -> (input, target), joined by torch's default_collate. Augmentation is the data set's own."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]  # Dataset does not declare __len__; from_pair requires it
+
+    def batch(self, index: Tensor, *, train: bool) -> tuple[Any, Any]:  # noqa: ARG002
+        samples = [self.dataset[i] for i in index.tolist()]
+        if not (isinstance(samples[0], (tuple, list)) and len(samples[0]) == 2):
+            kind = type(self.dataset).__name__
+            raise DataError(f"{kind}[i] must be a pair (input, target), it is {type(samples[0]).__name__}")
+        inputs, targets = default_collate(samples)
+        return inputs, targets

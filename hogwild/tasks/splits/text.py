@@ -1,0 +1,35 @@
+"""Windows of a text, for next-character prediction."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hogwild.tasks.splits.storage import StoredSplit
+
+
+class TextSplit(StoredSplit):
+    """symbols [length] uint8; sample i is the window that starts at i * block, its targets are the next characters.
+
+    When training, each window is moved by a random 0..block-1 characters (inside the text), so that an epoch still
+    reads about every character once, but not always with the same left context.
+    """
+
+    stored = ("symbols",)
+
+    def __init__(self, symbols: Tensor, block: int) -> None:
+        if len(symbols) <= block:
+            raise ValueError(f"a text of {len(symbols)} characters has no window of {block} + 1")
+        self.symbols = symbols
+        self.block = block
+
+    def __len__(self) -> int:
+        return (len(self.symbols) - 1) // self.block
+
+    def batch(self, index: Tensor, *, train: bool) -> tuple[Tensor, Tensor]:
+        start = index * self.block
+        if train:
+            start = (start + torch.randint(self.block, start.shape)).clamp_(max=len(self.symbols) - self.block - 1)
+        positions = start[:, None] + torch.arange(self.block + 1)
+        windows = self.symbols[positions.to(self.symbols.device)].long()
+        return windows[:, :-1], windows[:, 1:]

@@ -1,0 +1,32 @@
+"""`python -m hogwild.train` and `hogwild train`: train a model with asynchronous workers.
+
+torch is imported only after the command line has been understood, and with one thread per process: workers x threads
+beyond the cores make every worker several times slower.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from hogwild.faces import flags, shell
+from hogwild.system import THREAD_VARIABLES
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code (hogwild/errors.py)."""
+    return shell.run(_train, argv)
+
+
+def _train(argv: Sequence[str]) -> int:
+    config = flags.parse(argv)
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = "1"
+    from hogwild.faces.train import train
+
+    return train(config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

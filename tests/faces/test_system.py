@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hogwild import system
+from hogwild.system import Cores, oversubscription, parse_cores
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_cores_of_this_process():
+    cores = system.cores()
+    assert 1 <= cores.usable <= cores.affinity == len(os.sched_getaffinity(0)) <= cores.machine
+
+
+def test_cgroup_v2_takes_the_tightest_ancestor(tmp_path):
+    root = write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/a/b\n",
+            "sys/fs/cgroup/a/b/cpu.max": "max 100000\n",
+            "sys/fs/cgroup/a/cpu.max": "150000 100000\n",
+            "sys/fs/cgroup/cpu.max": "400000 100000\n",
+            "sys/fs/cgroup/a/memory.max": "1000000\n",
+            "sys/fs/cgroup/a/memory.current": "400000\n",
+        },
+    )
+    assert system.cores(root).quota == 1.5
+    memory = system.memory(root)
+    assert (memory.cgroup_limit_bytes, memory.available_bytes) == (1_000_000, 600_000)
+
+
+def test_cgroup_v1_and_a_path_that_the_container_does_not_see(tmp_path):
+    root = write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:cpu,cpuacct:/docker/x\n5:memory:/docker/x\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "250000\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "2000000\n",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": "500000\n",
+        },
+    )
+    assert system.cores(root).quota == 2.5
+    assert system.memory(root).available_bytes == 1_500_000
+
+
+@pytest.mark.parametrize("quota", ["-1", "max"])
+def test_no_limit_is_none(tmp_path, quota):
+    root = write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:cpu:/\n5:memory:/\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": quota,
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": str(2**63 - 4096),
+        },
+    )
+    assert system.cores(root).quota is None
+    assert system.memory(root).cgroup_limit_bytes is None
+
+
+def test_without_cgroups(tmp_path):
+    assert system.cores(tmp_path).quota is None
+    assert system.memory(tmp_path).total_bytes == psutil.virtual_memory().total
+
+
+def test_usable_cores_and_who_limits_them():
+    assert (Cores(64, 2, None).usable, Cores(64, 2, None).limited_by) == (2, "affinity mask; machine has 64")
+    assert (Cores(64, 64, 1.5).usable, Cores(64, 64, 1.5).limited_by) == (2, "cgroup quota of 1.5; machine has 64")
+    assert (Cores(4, 4, 8.0).usable, Cores(4, 4, None).limited_by) == (4, "all the machine has")
+    assert Cores(4, 4, 0.2).usable == 1
+
+
+def test_oversubscription_names_the_numbers_and_a_remedy():
+    message = oversubscription(8, Cores(64, 2, None), threads=2)
+    assert message == (
+        "8 workers x 2 threads on 2 usable cores (affinity mask; machine has 64): "
+        "expect slow steps and high delay. Suggested: --workers 1."
+    )
+    assert "8 workers x 1 thread on" in (oversubscription(8, Cores(64, 2, None)) or "")
+    assert oversubscription(2, Cores(2, 2, None)) is None
+
+
+def test_numa_nodes(tmp_path):
+    lists = {"node1": "2-3\n", "node0": "0-1\n", "node2": "\n"}
+    root = write(tmp_path, {f"sys/devices/system/node/{node}/cpulist": text for node, text in lists.items()})
+    assert system.numa_nodes(root) == {0: [0, 1], 1: [2, 3], 2: []}
+    assert system.numa_nodes(tmp_path / "empty") == {}
+
+
+def test_shared_memory(tmp_path):
+    space = system.shared_memory(tmp_path)
+    assert space is not None
+    assert 0 < space.free_bytes <= space.total_bytes
+    assert system.shared_memory(tmp_path / "missing") is None
+
+
+def test_thread_variables(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    assert system.thread_variables()["OMP_NUM_THREADS"] == "3"
+    assert "MKL_NUM_THREADS" not in system.thread_variables()
+
+
+def test_lists_of_cores():
+    assert parse_cores("0,2-4, 7") == [0, 2, 3, 4, 7]
+    for text in ("", "a", "1-", "-1", "4-2", "1,,2"):
+        with pytest.raises(ValueError, match="is no list of cores"):
+            parse_cores(text)

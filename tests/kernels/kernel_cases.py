@@ -1,0 +1,117 @@
+"""A push on random buffers, run by the kernel and by the NumPy oracle; shared by the tests beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hogwild import reference
+from hogwild.kernels import Push, PushStats
+from hogwild.rules import Access, Gap, Guard, Momentum
+
+SIZES = (1, 15, 16, 17, 4099)
+PADDING = 777.0  # between segments; must survive
+
+
+def place(sizes: tuple[int, ...], element_bytes: int) -> tuple[list[tuple[int, int]], int]:
+    """Segments on 128-byte boundaries with at least one element of padding between them, and the flat size."""
+    line = 128 // element_bytes
+    segments, end = [], 0
+    for size in sizes:
+        segments.append((end, size))
+        end = (end + size) // line * line + line
+    return segments, end
+
+
+@dataclass
+class Case:
+    """Buffers and gradients of one push; `numpy` is their float64 twin."""
+
+    sizes: tuple[int, ...] = SIZES
+    dtype: torch.dtype = torch.float64
+    gradient: torch.dtype | None = None
+    penalty: Gap | None = None
+    momentum: Momentum | None = None
+    has_snapshot: bool = True
+    access: Access = Access.RACING
+    guard: Guard = Guard.PUSH
+    seed: int = 0
+    device: str = "cpu"
+    stripes: tuple[int, int] = (0, 0)
+    buffers: dict[str, Tensor] = field(default_factory=dict)
+    grads: list[Tensor | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.generator = torch.Generator().manual_seed(self.seed)
+        self.segments, n = place(self.sizes, self.dtype.itemsize)
+        names = ["x"]
+        if self.has_snapshot or self.penalty:
+            names.append("snapshot")
+        if self.momentum:
+            names.append("v")
+        if self.penalty:
+            names.append("s")
+        for name in names:
+            flat = torch.full((n,), PADDING, dtype=self.dtype)
+            for offset, numel in self.segments:
+                value = self._random(numel)
+                flat[offset : offset + numel] = value.square() if name == "s" else value
+            self.buffers[name] = flat.to(self.device)
+        self.numpy = reference.Buffers(**{k: b.cpu().double().numpy().copy() for k, b in self.buffers.items()})
+        self.new_gradients()
+        self.push = Push(
+            **self.buffers,
+            segments=self.segments,
+            penalty=self.penalty,
+            momentum=self.momentum,
+            access=self.access,
+            guard=self.guard,
+            stripes=self.stripes[0],
+            n_stripes=self.stripes[1],
+        )
+
+    def _random(self, numel: int) -> Tensor:
+        return torch.randn(numel, generator=self.generator, dtype=torch.float64).to(self.dtype)
+
+    def new_gradients(self) -> None:
+        dtype = self.gradient or self.dtype
+        self.grads = [self._random(numel).to(dtype).to(self.device) for _, numel in self.segments]
+
+    def run(self, **call: float) -> tuple[PushStats, reference.PushStats]:
+        """The same push by both. Returns what each reports."""
+        got = self.push(self.grads, **call)
+        want = reference.push(
+            self.numpy,
+            self.segments,
+            [None if g is None else g.cpu().double().numpy() for g in self.grads],
+            penalty=self.penalty,
+            momentum=self.momentum,
+            guard=self.guard,
+            **call,
+        )
+        return got, want
+
+    def errors(self) -> dict[str, float]:
+        """Largest difference of each buffer from the oracle's, relative to 1 + the oracle's value."""
+        result = {}
+        for name, buffer in self.buffers.items():
+            want = getattr(self.numpy, name)
+            result[name] = float(np.max(np.abs(buffer.cpu().double().numpy() - want) / (1 + np.abs(want))))
+        return result
+
+    def check(self, tolerance: float) -> None:
+        assert max(self.errors().values()) <= tolerance, self.errors()
+        for name, buffer in self.buffers.items():
+            inside = torch.zeros(buffer.numel(), dtype=torch.bool)
+            for offset, numel in self.segments:
+                inside[offset : offset + numel] = True
+            assert bool((buffer.cpu()[~inside] == PADDING).all()), f"padding of {name} was written"
+
+
+def same_statistics(got: PushStats, want: reference.PushStats, tolerance: float) -> None:
+    assert got.applied == want.applied
+    assert got.nonfinite == want.nonfinite
+    np.testing.assert_allclose([got.gap_sq, got.step_sq], [want.gap_sq, want.step_sq], rtol=tolerance)
