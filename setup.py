@@ -17,11 +17,9 @@ from ninja import ninja_syntax
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-ROOT = Path(__file__).parent.resolve()
-DEBUG = os.environ.get("HOGWILD_DEBUG", "0")
-WARN = "-Wall -Wextra -Wno-unknown-pragmas"
-# -fno-math-errno and no contraction: square roots vectorise, and every instruction set gives the same bits.
-# Loops over memory that others write must stay loops, hence no conversion to memcpy.
+CSRC = Path(__file__).parent.resolve() / "csrc"
+# No contraction into FMA and IEEE square roots: every instruction set, and CUDA, gives the same bits. Without errno
+# and traps square roots and selections vectorise. Loops over memory that others write must not become memcpy.
 MATH = "-fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp-simd -fno-tree-loop-distribute-patterns"
 OPTIMIZE = {
     "0": "-O3 -DNDEBUG",
@@ -30,15 +28,20 @@ OPTIMIZE = {
     "thread": "-O1 -g -fsanitize=thread",
 }
 X86 = {"avx2": "-mavx2", "avx512": "-mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512"}
-CUDA_ARCHS = ["arch=compute_80,code=sm_80", "arch=compute_90a,code=sm_90a", "arch=compute_90,code=compute_90"]
+CUDA_ARCHS = {"compute_80": "sm_80", "compute_90a": "sm_90a", "compute_90": "compute_90"}  # the last is PTX
+
+
+def choice(name: str, default: str, allowed: list[str]) -> str:
+    value = os.environ.get(name) or default
+    if value not in allowed:
+        sys.exit(f"{name}={value}: expected one of {', '.join(allowed)}")
+    return value
 
 
 def find_nvcc() -> str | None:
-    wanted = os.environ.get("HOGWILD_CUDA", "auto")
-    if wanted not in ("auto", "0", "1"):
-        sys.exit(f"HOGWILD_CUDA={wanted}: expected auto, 0 or 1")
+    wanted = choice("HOGWILD_CUDA", "auto", ["auto", "0", "1"])
     home = os.environ.get("CUDA_HOME")
-    nvcc = shutil.which("nvcc", path=f"{home}/bin") if home else shutil.which("nvcc")
+    nvcc = shutil.which("nvcc", path=f"{home}/bin" if home else None)
     if wanted == "1" and nvcc is None:
         sys.exit("HOGWILD_CUDA=1, but there is no nvcc in CUDA_HOME/bin or on PATH: set CUDA_HOME, or HOGWILD_CUDA=0")
     return None if wanted == "0" else nvcc
@@ -53,44 +56,53 @@ def find_compiler() -> str:
 
 class NinjaBuild(build_ext):
     def build_extension(self, ext: Extension) -> None:
-        if DEBUG not in OPTIMIZE:
-            sys.exit(f"HOGWILD_DEBUG={DEBUG}: expected one of {', '.join(OPTIMIZE)}")
-        folder = Path(self.build_temp).resolve() / f"debug-{DEBUG}"
-        folder.mkdir(parents=True, exist_ok=True)
+        debug = choice("HOGWILD_DEBUG", "0", list(OPTIMIZE))
+        compiler, nvcc = find_compiler(), find_nvcc()
+        folder = Path(self.build_temp).resolve() / f"debug-{debug}"
         module = Path(self.get_ext_fullpath(ext.name)).resolve()
-        module.parent.mkdir(parents=True, exist_ok=True)
+        for path in (folder, module.parent):
+            path.mkdir(parents=True, exist_ok=True)
+        include = [pybind11.get_include(), *self.include_dirs]
         with open(folder / "build.ninja", "w") as file:
-            write_ninja(ninja_syntax.Writer(file), module, find_compiler(), find_nvcc(), self.include_dirs)
+            write_ninja(ninja_syntax.Writer(file), module, compiler, nvcc, debug, include)
         if subprocess.call([sys.executable, "-m", "ninja", "-C", str(folder)]) != 0:
             sys.exit("building hogwild._C failed; the compiler's message is above")
 
 
-def write_ninja(n: ninja_syntax.Writer, module: Path, compiler: str, nvcc: str | None, python: list[str]) -> None:
-    csrc = ROOT / "csrc"
-    include = " ".join(f"-isystem {shlex.quote(path)}" for path in [pybind11.get_include(), *python])
-    n.variable(
-        "flags",
-        f"-std=c++17 -fPIC -fvisibility=hidden {OPTIMIZE[DEBUG]} {MATH} {WARN} {include}"
-        f" -DHOGWILD_DEBUG={int(DEBUG != '0')}",
-    )
-    n.rule("cxx", f"{compiler} $flags $more -MD -MF $out.d -c $in -o $out", "c++ $out", depfile="$out.d", deps="gcc")
-    n.rule("link", f"{compiler} -shared $flags $in -o $out $libs", "link $out")
+def write_ninja(
+    n: ninja_syntax.Writer, module: Path, compiler: str, nvcc: str | None, debug: str, include: list[str]
+) -> None:
+    flags = f"-std=c++17 -fPIC -fvisibility=hidden {OPTIMIZE[debug]} -DHOGWILD_DEBUG={int(debug != '0')}"
+    system = " ".join(f"-isystem {shlex.quote(path)}" for path in include)
+    n.rule(
+        "cxx", f"{compiler} {flags} {MATH} -Wall -Wextra {system} $more -MD -MF $out.d -c $in -o $out", deps="gcc",
+        depfile="$out.d",
+    )  # fmt: skip
+    sanitize = " ".join(flag for flag in OPTIMIZE[debug].split() if "sanitize" in flag)
+    n.rule("link", f"{compiler} -shared {sanitize} $in -o $out -pthread")
     objects = []
 
     def compiled(source: Path, rule: str = "cxx", name: str = "", more: str = "") -> None:
         objects.append(f"{name or source.parent.name + '-' + source.stem}.o")
         n.build(objects[-1], rule, str(source), variables={"more": more})
 
-    for source in sorted([*csrc.glob("*.cpp"), csrc / "cpu/isa.cpp", csrc / "cpu/push.cpp"]):
+    if nvcc is not None:
+        archs = [f"-gencode arch={virtual},code={real}" for virtual, real in CUDA_ARCHS.items()]
+        names = " ".join(CUDA_ARCHS.values())
+        host = f"-ccbin {shlex.quote(compiler)} -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra"
+        n.rule(
+            "nvcc", f"{nvcc} -std=c++17 -O3 -fmad=false {host} {' '.join(archs)} "
+            f"-DHOGWILD_CUDA_ARCHS='\"{names}\"' -MD -MF $out.d -c $in -o $out", deps="gcc", depfile="$out.d",
+        )  # fmt: skip
+        link = f"-Xcompiler {','.join(sanitize.split())}" if sanitize else ""
+        n.rule("link-cuda", f"{nvcc} -shared -cudart static {link} $in -o $out -lpthread")
+    for source in sorted((CSRC / "cuda").glob("*.cu")) if nvcc else [CSRC / "cuda/absent.cpp"]:
+        compiled(source, "nvcc" if nvcc else "cxx")
+    for isa, more in {"baseline": "", **(X86 if platform.machine() in ("x86_64", "AMD64") else {})}.items():
+        compiled(CSRC / "cpu/kernels.cpp", name=f"kernels-{isa}", more=f"-DHW_ISA={isa} {more}")
+    for source in [*sorted(CSRC.glob("*.cpp")), CSRC / "cpu/isa.cpp", CSRC / "cpu/push.cpp"]:
         compiled(source)
-    variants = {"baseline": "", **(X86 if platform.machine() in ("x86_64", "AMD64") else {})}
-    for isa, flags in variants.items():
-        compiled(csrc / "cpu/kernels.cpp", name=f"kernels-{isa}", more=f"-DHW_ISA={isa} {flags}")
-    libs = "-pthread"
-    if nvcc is None:
-        compiled(csrc / "cuda/absent.cpp")
-    n.build(str(module), "link", objects, variables={"libs": libs})
-    n.default(str(module))
+    n.build(str(module), "link-cuda" if nvcc else "link", objects)
 
 
 setup(ext_modules=[Extension("hogwild._C", sources=[])], cmdclass={"build_ext": NinjaBuild})

@@ -35,16 +35,12 @@ struct Hyper {
   T damp;                    // 1 - dampening; 1 on an undampened first step
   T gap_decay;               // Gamma
   T gap_rest;                // 1 - Gamma
-  T gap_unbias;              // 1 / (1 - Gamma^t)
-  T gap_eps;
-  T lr_max;
-  bool gap_skip;             // this push is not penalised at all
-  bool penalize_decay;       // the gap divides the weight decay as well
+  T gap_scale;  // lr_max / sqrt(1 - Gamma^t); 0 on a push that is not penalised at all
+  T gap_floor;  // lr_max eps; then beyond any gap
 
   template <class U>
   HW_HD Hyper<U> as() const {
-    return {U(lr),       U(weight_decay), U(momentum), U(damp),  U(gap_decay),  U(gap_rest),
-            U(gap_unbias), U(gap_eps),    U(lr_max),   gap_skip, penalize_decay};
+    return {U(lr), U(weight_decay), U(momentum), U(damp), U(gap_decay), U(gap_rest), U(gap_scale), U(gap_floor)};
   }
 };
 

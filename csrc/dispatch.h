@@ -32,26 +32,21 @@ auto with_gradient(Dtype master, Dtype gradient, const F& f) {
   throw std::invalid_argument("gradients are float32 or bfloat16 for a float32 master, float64 for a float64 one");
 }
 
-// f(Type<Push<...>>{}) for the stages of a rule.
-template <class F>
+// f(Type<Push<...>>{}) for the stages of a rule under a guard.
+template <class Guard, class F>
 auto with_stages(const Rule& rule, bool has_snapshot, const F& f) {
   const auto with_momentum = [&](auto penalty, auto lookahead) {
     using P = typename decltype(penalty)::type;
     using L = typename decltype(lookahead)::type;
-    if (rule.momentum_kind == MomentumKind::heavy_ball) return f(Type<Push<P, HeavyBallMomentum, L>>{});
-    if (rule.momentum_kind == MomentumKind::nesterov) return f(Type<Push<P, NesterovMomentum, L>>{});
-    return f(Type<Push<P, NoMomentum, L>>{});
+    if (rule.momentum_kind == MomentumKind::heavy_ball) return f(Type<Push<Guard, P, HeavyBallMomentum, L>>{});
+    if (rule.momentum_kind == MomentumKind::nesterov) return f(Type<Push<Guard, P, NesterovMomentum, L>>{});
+    return f(Type<Push<Guard, P, NoMomentum, L>>{});
   };
-  if (rule.penalty == PenaltyKind::gap) return with_momentum(Type<GapPenalty>{}, Type<FreshSnapshot>{});
+  if (rule.penalty == PenaltyKind::gap && rule.penalize_decay)
+    return with_momentum(Type<GapPenalty<true>>{}, Type<FreshSnapshot>{});
+  if (rule.penalty == PenaltyKind::gap) return with_momentum(Type<GapPenalty<false>>{}, Type<FreshSnapshot>{});
   if (has_snapshot) return with_momentum(Type<NoPenalty>{}, Type<FreshSnapshot>{});
   return with_momentum(Type<NoPenalty>{}, Type<NoSnapshot>{});
-}
-
-// f(Type<Access>{}). A striped or locked push races only with those who do not take its locks.
-template <class F>
-auto with_access(AccessKind access, const F& f) {
-  if (access == AccessKind::atomic) return f(Type<Atomic>{});
-  return f(Type<Racing>{});
 }
 
 }  // namespace hogwild

@@ -4,6 +4,7 @@
 
 #include "access.h"
 #include "stages/decay.h"
+#include "stages/guard.h"
 #include "stages/lookahead.h"
 #include "stages/momentum.h"
 #include "stages/penalty.h"
@@ -18,15 +19,19 @@ struct Observed {
   T nonfinite;  // 1 if the gradient was NaN or infinite, else 0
 };
 
-template <class Penalty, class Momentum, class LookAhead>
+template <class Guard, class Penalty, class Momentum, class LookAhead>
 struct Push {
   static_assert(LookAhead::uses_snapshot || !Penalty::uses_s, "the gap penalty needs a snapshot");
+  static constexpr bool uses_snapshot = LookAhead::uses_snapshot;
+  static constexpr bool uses_v = Momentum::uses_v;
+  static constexpr bool uses_s = Penalty::uses_s;
 
-  // Reads and writes element i of the buffers in `at`. A non-finite g changes nothing but the snapshot.
+  // Reads and writes element i of the buffers in `at`. A g that the guard
+  // holds back changes nothing but the snapshot.
   // XAccess and VAccess say how x and v meet other writers; s is a statistic and always races.
   template <class XAccess, class VAccess, class T>
   HW_HD static Observed<T> element(const Buffers<T>& at, int64_t i, T g, const Hyper<T>& h) {
-    const bool applied = hw_isfinite(g);
+    const bool applied = Guard::applies(g);
     const T x = at.x[i];
     T gap = 0, u = g, v = 0, s = 0;
     if constexpr (LookAhead::uses_snapshot) gap = x - at.snapshot[i];

@@ -1,8 +1,8 @@
-"""hogwild: asynchronous SGD on one machine. Lock-free workers on one shared model, every published cure for stale gradients.
+"""hogwild: asynchronous SGD on one machine, with every published cure for stale gradients.
 
-    python -m hogwild.train                      the command line (also: hogwild train)
-    hogwild.fit(model_fn, dataset, ...)          train from Python
-    hogwild.launch(fn, model_fn, ...)            your own loop in every worker
+python -m hogwild.train                      the command line (also: hogwild train)
+hogwild.fit(model_fn, dataset, ...)          train from Python
+hogwild.launch(fn, model_fn, ...)            your own loop in every worker
 """
 
 from __future__ import annotations

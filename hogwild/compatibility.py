@@ -34,7 +34,7 @@ def changes(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
     keys = [key for key in saved if key not in (*BLOCKING, *POSITION, "model")]
     lines = [_changed(key, now, saved) for key in keys if _differs(key, now, saved)]
     if _differs("workers", now, saved):
-        lines.append("what the checkpoint holds for each worker is dealt out anew")
+        lines.append("what each worker kept goes to the ranks that remain; new ranks begin without")
     return lines
 
 

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from hogwild.checkpoint import load as load_checkpoint
 from hogwild.config import Config
-from hogwild.drivers.job import Job
-from hogwild.drivers.processes import Trainer, make_job
+from hogwild.drivers.job import Job, make_job
+from hogwild.drivers.processes import Trainer
 from hogwild.drivers.state import State
 from hogwild.drivers.worker import Handle as Worker
+from hogwild.errors import UsageError
 from hogwild.progress import Console
 from hogwild.run_directory import RunDirectory
 from hogwild.tasks.data import Data, Split
@@ -28,7 +29,9 @@ __all__ = ["Result", "Worker", "fit", "launch"]
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended: `summary` has the keys of summary.json, `model` the trained parameters, `path` the run directory."""
+    """How a run ended: `summary` has the keys of summary.json, `model` the trained parameters, `path` the run
+    directory.
+    """
 
     summary: dict[str, Any]
     model: nn.Module
@@ -54,8 +57,8 @@ def fit(
             hogwild.tasks.Data.
             loss_fn: (output, target) -> scalar mean loss; default cross-entropy on class numbers.
             score_fn, metric: (output, target) -> (sum, count), and the name of their ratio; default accuracy.
-            options: any option of `python -m hogwild.train` (lr=, epochs=, batch_size=, access=, out=, seed=, ...) and of
-            the algorithm (momentum=, ...).
+            options: any option of `python -m hogwild.train` (lr=, epochs=, batch_size=, access=, out=, seed=, ...) and
+            of the algorithm (momentum=, ...).
     Raises: HogwildError (hogwild.errors) as the command line would report it.
     """
     data = to_data(dataset, "dataset")
@@ -76,13 +79,11 @@ def launch(
 ) -> Result:
     """Runs `fn(worker)` in `workers` processes; each drives its own loop and calls `worker.step(loss)`.
 
-    The substrate, the algorithm, the statistics and the checkpoint at the end are those of `fit`; data, number of steps and
-    evaluation are the caller's. The learning rate is constant. Options as for `fit`.
+    The substrate, the algorithm, the statistics and the checkpoint at the end are those of `fit`; data, number of steps
+    and evaluation are the caller's. The learning rate is constant. Options as for `fit`.
     """
     config = _config(model_fn, "launch:own-loop", algorithm=algorithm, workers=workers, quiet=quiet, **options)
     if config.schedule != "constant" or config.warmup:
-        from hogwild.errors import UsageError
-
         raise UsageError("launch has no end that a schedule could run towards: schedule and warmup are for hogwild.fit")
     data = Data("own loop", _Endless(workers * config.batch_size), _Endless(0), (), 0, "vector")
     job = make_job(config, data, Make(model_fn))

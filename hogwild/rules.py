@@ -1,7 +1,8 @@
 """What fills the slots of a push: small frozen descriptions, chosen by an algorithm, carried out by the push kernel.
 
-The kernel's slots are decay -> penalty -> momentum -> apply -> observe -> look-ahead (csrc/push.h). A rule says which stage
-sits in a slot and with which constants; who owns the stage's buffer (SHARED, or WORKER) is the algorithm's own statement.
+The kernel's slots are decay -> penalty -> momentum -> apply -> observe -> look-ahead (csrc/push.h). A rule says which
+stage sits in a slot and with which constants; who owns the stage's buffer (SHARED, or WORKER) is the algorithm's own
+statement.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class Nesterov:
 
 @dataclass(frozen=True)
 class Gap:
-    """Element-wise gap penalty (Barkai et al. 2020): d = g / G,  G = 1 + |x - snapshot| / C,  C from the running step size s."""
+    """Element-wise gap penalty (Barkai et al. 2020): d = g / G,  G = 1 + |x - snapshot| / C,  C from the running step
+    size s.
+    """
 
     decay: float = 0.999
     eps: float = 1e-8

@@ -19,14 +19,21 @@ void push_range(const Buffers<void>& buffers, const void* g, int64_t n, const Hy
   stats.nonfinite += static_cast<int64_t>(sums.nonfinite);
 }
 
+// A refused push never gets here, so under GuardKind::push the loop need not look at the gradient again. A striped or
+// locked push runs as a racing one: it races only with those who do not take its locks.
 Kernels::Push* push(const Rule& rule, Dtype gradient, bool has_snapshot) {
   return with_gradient(rule.master, gradient, [&](auto t, auto g) {
-    return with_stages(rule, has_snapshot, [&](auto stages) {
-      return with_access(rule.access, [&](auto access) -> Kernels::Push* {
+    const auto with_access = [&](auto access) {
+      return [](auto stages) -> Kernels::Push* {
         return push_range<typename decltype(stages)::type, typename decltype(access)::type,
                           typename decltype(t)::type, typename decltype(g)::type>;
-      });
-    });
+      };
+    };
+    if (rule.access == AccessKind::atomic)
+      return with_stages<FiniteOnly>(rule, has_snapshot, with_access(Type<Atomic>{}));
+    if (rule.guard == GuardKind::element)
+      return with_stages<FiniteOnly>(rule, has_snapshot, with_access(Type<Racing>{}));
+    return with_stages<KnownFinite>(rule, has_snapshot, with_access(Type<Racing>{}));
   });
 }
 

@@ -19,9 +19,11 @@ struct NoPenalty {
 //   s <- Gamma s + (1 - Gamma) u^2                     u: the momentum before this gradient, or g where there is none
 //   C = lr_max (sqrt(s / (1 - Gamma^t)) + eps)         a typical step of this element
 //   G = 1 + |x - snapshot| / C
-//   d = g / G + wd x / G                               or + wd x, undivided
-// With q = C / (C + |x - snapshot|) = 1 / G one division serves both terms, and a gap of zero gives q = 1 exactly.
-// No penalty on a skipped push, nor where s is 0: there C is lr_max * eps and any gap would silence the gradient.
+//   d = (g + wd x) / G,  or  g / G + wd x  when the weight decay is not penalised
+// The scalars are folded beforehand into C = gap_scale sqrt(s) + gap_floor, and 1 / G = C / (C + |x - snapshot|) takes
+// one division; a gap of zero gives 1 exactly. While s is 0 the gap counts as zero: C would be lr_max eps, and any
+// other gap would silence the gradient.
+template <bool kPenalizeDecay>
 struct GapPenalty {
   static constexpr bool uses_s = true;
 
@@ -32,9 +34,9 @@ struct GapPenalty {
 
   template <class T>
   HW_HD static T apply(T g, T decay, T gap, T s, const Hyper<T>& h) {
-    const T c = h.lr_max * (hw_sqrt(s * h.gap_unbias) + h.gap_eps);
-    const T q = hw_select(h.gap_skip | (s == T(0)), T(1), c / (c + hw_abs(gap)));
-    return q * g + hw_select(h.penalize_decay, q, T(1)) * decay;
+    const T c = h.gap_scale * hw_sqrt(s) + h.gap_floor;
+    const T share = c / (c + hw_select(s == T(0), T(0), hw_abs(gap)));
+    return kPenalizeDecay ? share * (g + decay) : share * g + decay;
   }
 };
 

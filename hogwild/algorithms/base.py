@@ -1,13 +1,14 @@
 """What an algorithm is: a generator per worker, and the names of what it keeps.
 
 The generator is the worker's column of the paper's pseudo-code. It sees one view `w` of the world and yields in two
-places only: where time passes (`Gradient`) and where all must meet (`BARRIER`). The process driver and the simulator run
-the very same text. It knows no process, no thread and no clock; what must survive a restart lies in its buffers, nothing
-in local variables, so it can always be started again.
+places only: where time passes (`Gradient`) and where all must meet (`BARRIER`). The process driver and the simulator
+run the very same text. It knows no process, no thread and no clock; what must survive a restart lies in its buffers,
+nothing in local variables, so it can always be started again.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
@@ -32,7 +33,10 @@ SHARED, WORKER, REPLICA = Scope.SHARED, Scope.WORKER, Scope.REPLICA
 
 @dataclass(frozen=True)
 class Gradient:
-    """Request: the gradient of one batch at the parameters `at` [n]. The answer is a list of tensors, one a parameter."""
+    """Request: the gradient of one batch at the parameters `at` [n].
+
+    The answer is a list of tensors, one a parameter.
+    """
 
     at: Tensor
 
@@ -76,7 +80,7 @@ class View(Protocol):
 
 
 @dataclass(frozen=True)
-class Algorithm:
+class Algorithm(ABC):
     """A frozen dataclass whose fields are the algorithm's options; `worker` is its text."""
 
     name: ClassVar[str]
@@ -86,9 +90,9 @@ class Algorithm:
     needs_snapshot: ClassVar[bool] = False  # compares x with what the worker read: cannot read in place
     max_workers: ClassVar[int | None] = None
 
+    @abstractmethod
     def worker(self, w: View) -> Steps:
         """The steps of one worker, for ever."""
-        raise TypeError(f"{type(self).__name__} does not say what a worker does")
 
     @classmethod
     def options(cls) -> dict[str, Any]:

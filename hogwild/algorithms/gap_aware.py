@@ -6,8 +6,8 @@
               G = 1 + |x - snapshot| / C                        all of it element by element
               v <- m v + g / G + wd x / G;   x <- x - lr v
 
-Source: Barkai et al. 2020, Gap-Aware Mitigation of Gradient Staleness (arXiv:1909.10802). The exact element-wise form with S,
-bias correction, the largest lr seen and the penalised weight decay is that of the group's later code (FTPipe,
+Source: Barkai et al. 2020, Gap-Aware Mitigation of Gradient Staleness (arXiv:1909.10802). The exact element-wise form
+with S, bias correction, the largest lr seen and the penalised weight decay is that of the group's later code (FTPipe,
 sgd_gap_aware.py); the first push is not penalised, nor is an element whose s is still zero.
 Deviates: s and v are shared and updated without a lock; lost updates of s are harmless, it is a running mean.
 """

@@ -2,13 +2,13 @@
 
     worker i:   snapshot <- x;   g = grad F(snapshot);   v_i <- m v_i + (1 - d) (g + wd x);   x <- x - lr v_i
 
-With N workers in turn (delay tau = N - 1) this is v_{t+1} = m v_{t-tau} + (1 - d) g(x_{t-tau}): the momentum term is shifted
-by the delay. Its largest stable lr falls like 1/delay, and with d = m it rises with m instead of falling.
+With N workers in turn (delay tau = N - 1) this is v_{t+1} = m v_{t-tau} + (1 - d) g(x_{t-tau}): the momentum term is
+shifted by the delay. Its largest stable lr falls like 1/delay, and with d = m it rises with m instead of falling.
 
 Source: Giladi et al. 2020, At Stability's Edge (arXiv:1909.12340), shifted momentum; the characteristic polynomial is
 (z - 1)(z^(tau+1) - m) + (1 - d) lr a z = 0 for curvature a.
-Deviates: with first_step = torch the first update of each v_i is undampened, as in torch.optim.SGD and the authors' code; at
-d = 0.9 the first N updates are then ten times as large. first_step = damped does without.
+Deviates: with first_step = torch the first update of each v_i is undampened, as in torch.optim.SGD and the authors'
+code; at d = 0.9 the first N updates are then ten times as large. first_step = damped does without.
 """
 
 from __future__ import annotations

@@ -79,12 +79,13 @@ class Crew:
 
     @property
     def alive(self) -> list[int]:
-        return [member.rank for member in self.members.values() if member.process.is_alive()]
+        """Workers whose end has not been heard of yet."""
+        return [member.rank for member in self.members.values() if not member.events.closed]
 
     @property
     def working(self) -> list[int]:
         """Workers that have not finished their part."""
-        return [member.rank for member in self.members.values() if not member.is_done and member.process.is_alive()]
+        return [rank for rank in self.alive if not self.members[rank].is_done]
 
     def start(self, rank: int) -> None:
         """Starts worker `rank`, in place of an earlier one if there was one."""
@@ -145,7 +146,9 @@ class Crew:
         return f"; last words: {' | '.join(lines)}" if lines else ""
 
     def stalled(self, timeout_s: float) -> list[str]:
-        """Workers that made no progress for `timeout_s`, each named once per stall; who waits for others has not stalled."""
+        """Workers that made no progress for `timeout_s`, each named once per stall; who waits for others has not
+        stalled.
+        """
         named = []
         now = time.monotonic()
         for member in self.members.values():

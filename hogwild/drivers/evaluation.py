@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from hogwild import checkpoint
 from hogwild.drivers.device import to_device
-from hogwild.nn.pooling import pooled_buffers
-from hogwild.shared.layout import trainable
+from hogwild.drivers.state import State
+from hogwild.run_directory import RunDirectory
+from hogwild.tasks import build_model, load
 from hogwild.tasks.data import Data, Split
 
 EVAL_BATCH = 500
@@ -30,19 +31,12 @@ class Score:
         return {f"{prefix}_loss": self.loss, f"{prefix}_{self.metric}": self.value}
 
 
-def load_into(module: nn.Module, parameters: Sequence[Tensor], per_worker: Sequence[Mapping[str, Tensor]]) -> None:
-    """Copies parameters, and the workers' pooled buffers, into `module`."""
-    with torch.no_grad():
-        for parameter, value in zip(trainable(module), parameters, strict=True):
-            parameter.copy_(value)
-        buffers = dict(module.named_buffers())
-        for name, value in (pooled_buffers(module, per_worker) if buffers else {}).items():
-            buffers[name].copy_(value)
-
-
 @torch.no_grad()
-def evaluate(module: nn.Module, data: Data, split: Split, pulse: Callable[[], None] = lambda: None) -> Score:
-    """Loss and metric of `module` on a split. `pulse` is called between batches, so that the caller can go on watching."""
+def evaluate(module: nn.Module, data: Data, split: Split, pulse: Callable[[], object] = lambda: None) -> Score:
+    """Loss and metric of `module` on a split.
+
+    `pulse` is called between batches, so that the caller can go on watching.
+    """
     was_training, place = module.training, next(module.parameters())
     module.eval()
     loss_sum, score_sum, count, samples = 0.0, 0.0, 0, 0
@@ -58,5 +52,13 @@ def evaluate(module: nn.Module, data: Data, split: Split, pulse: Callable[[], No
     return Score(loss_sum / samples if samples else math.nan, data.metric, score_sum / count if count else math.nan)
 
 
-def summary_fields(score: Score | None) -> dict[str, Any]:
-    return {} if score is None else score.fields()
+def evaluate_checkpoint(run: RunDirectory, name: str = "last") -> dict[str, object]:
+    """Loads the run's data, model and checkpoint; returns {checkpoint, samples, updates, test_loss, test_<metric>}."""
+    config = run.config()
+    data = load(config.data, config.data_dir)
+    found = checkpoint.load(run.ckpt, name)
+    torch.manual_seed(config.seed)
+    module = build_model(config.model, data).to(getattr(torch, config.dtype))
+    State.from_plain(found.state).load_module(module)
+    score = evaluate(module, data, data.test)
+    return {"checkpoint": found.name, "samples": found.samples, "updates": found.step, **score.fields()}

@@ -1,4 +1,6 @@
-"""What a worker process is sent, besides the memory it maps: the data set without its tensors, the model, the algorithm."""
+"""What a worker process is sent, besides the memory it maps: the data set without its tensors, the model, the
+algorithm.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hogwild.algorithms.base import Algorithm
+from hogwild.algorithms import REGISTRY, Algorithm
 from hogwild.config import Config
 from hogwild.drivers.sampling import BatchOrder
 from hogwild.errors import UsageError
@@ -50,6 +52,19 @@ class Job:
         """A new model in the dtype of the master: the same for the same seed, in every process."""
         torch.manual_seed(self.config.seed)
         return self.model(self.data).to(getattr(torch, self.config.dtype))
+
+
+def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module]) -> Job:
+    """The job of a configuration. UsageError if the data are too few for its workers."""
+    kind = REGISTRY[config.algorithm]
+    if len(data.train) < config.workers * config.batch_size:
+        raise UsageError(
+            f"data set has {len(data.train)} samples, workers x batch = {config.workers} x {config.batch_size}: some "
+            "workers would get none. Lower --batch-size or --workers."
+        )
+    order = BatchOrder(len(data.train), config.batch_size, config.seed)
+    tickets = order.total_tickets(config, config.workers if kind.barriers_per_round else 1)
+    return Job(config, kind(**config.options), data, model, order, Schedule.of(config, tickets), tickets)
 
 
 class _Nothing(Split):

@@ -6,75 +6,50 @@ from consistent copies while the workers run, and is the only writer of the run 
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
-from types import FrameType
-from typing import Any
 
 import torch
 
-from hogwild import checkpoint, errors
-from hogwild.algorithms import REGISTRY
-from hogwild.compatibility import require_compatible
+from hogwild import errors
 from hogwild.config import Config
 from hogwild.drivers import device
+from hogwild.drivers.checkpoints import Checkpoints
 from hogwild.drivers.crew import Crew, Event
 from hogwild.drivers.evaluation import Score, evaluate
-from hogwild.drivers.job import Job, SharedSplit
+from hogwild.drivers.interrupts import Interrupts
+from hogwild.drivers.job import Job, SharedSplit, make_job
 from hogwild.drivers.report import Report
-from hogwild.drivers.sampling import BatchOrder
 from hogwild.drivers.state import State
-from hogwild.errors import DivergedError, HogwildError, Interrupted, TooFewWorkersError, UsageError
+from hogwild.errors import DivergedError, HogwildError, Interrupted, TooFewWorkersError
 from hogwild.progress import Console
 from hogwild.run_directory import RunDirectory
-from hogwild.schedules import Schedule
 from hogwild.shared.world import World
 from hogwild.tasks import build_model, load
-from hogwild.tasks.data import Data
 
 TICK_S = 0.05
+DRAIN_TICK_S = 0.0005
 START_TIMEOUT_S = 300.0
-DRAIN_POLL_S = 0.0005
 
 
 def train(config: Config, run: RunDirectory, console: Console) -> dict[str, object]:
-    """Trains what `config` names; returns the summary. Raises a HogwildError, with `.summary`, if the run ends badly."""
-    data = load(config.data, config.data_dir)
-    return Trainer(make_job(config, data, partial(build_model, config.model)), run, console).run()
+    """Trains what `config` names; returns the summary.
 
-
-def make_job(config: Config, data: Data, model: Any) -> Job:
-    """The job of a configuration. UsageError for what this algorithm or these data do not allow."""
-    kind = REGISTRY[config.algorithm]
-    if kind.max_workers is not None and config.workers > kind.max_workers:
-        raise UsageError(
-            f"algorithm {kind.name} is serial: --workers 1 (got {config.workers}); for several workers: "
-            "--algorithm asgd, or ssgd for synchronous steps"
-        )
-    if kind.needs_snapshot and config.read == "inplace":
-        raise UsageError(f"algorithm {kind.name} compares the master with a private snapshot: use --read snapshot")
-    if len(data.train) < config.workers * config.batch_size:
-        raise UsageError(
-            f"data set has {len(data.train)} samples, workers x batch = {config.workers} x {config.batch_size}: some "
-            "workers would get none. Lower --batch-size or --workers."
-        )
-    order = BatchOrder(len(data.train), config.batch_size, config.seed)
-    tickets = order.total_tickets(config, config.workers if kind.barriers_per_round else 1)
-    return Job(config, kind(**config.options), data, model, order, Schedule.of(config, tickets), tickets)
+    Raises a HogwildError, with `.summary`, if the run ends badly.
+    """
+    job = make_job(config, load(config.data, config.data_dir), partial(build_model, config.model))
+    return Trainer(job, run, console).run()
 
 
 class Trainer:
-    """One run from the first worker to the last line of the summary."""
+    """One run from the first worker to the summary."""
 
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
-        self.job, self.run_directory, self.console = job, run, console
-        self.config = job.config
+        self.job, self.config, self.directory, self.console = job, job.config, run, console
         self.module = job.build()
-        self.saved = saved = self._load_checkpoint()
+        self.checkpoints = Checkpoints(job, self.module, run)
+        self.saved = saved = self.checkpoints.resume(console)
         self.world = World.create(
             self.module,
             job.algorithm.buffers,
@@ -87,31 +62,34 @@ class Trainer:
         if saved:
             saved.write_to(self.world)
         self.control.deal(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
-        self.report = Report(job, self.world, run, console, saved.samples(job.order) if saved else 0)
+        self.report = Report(job, self.world, run, console)
         self.respawns = self.config.respawn
-        self.interrupts = 0
-        self.bad: str | None = None  # why the run must stop
-        self.fatal: type[HogwildError] = DivergedError
-        self.best: float | None = None
-        per_epoch = job.order.tickets_per_epoch
-        self.next_eval = self._after(self.config.eval_every, per_epoch)
-        self.next_ckpt = self._after(self.config.ckpt_every, per_epoch)
-
-    # ---- the run --------------------------------------------------------------------------------------------------
+        self.stopped: tuple[type[HogwildError], str] | None = None  # why the run must end before its time
+        self.stopped_at = float("inf")
+        self._plan(saved.next if saved else 0)
 
     def run(self) -> dict[str, object]:
+        """Trains to the end, or to whatever ends it; returns the summary."""
         split = SharedSplit(self.job.data.train)
-        with self._signals(), Crew(self.job, self.world, split, self.run_directory.workers) as crew:
+        with (
+            Interrupts(self._on_signal) as interrupts,
+            Crew(self.job, self.world, split, self.directory.workers) as crew,
+        ):
             self.crew = crew
             self._start()
             while crew.working or not self._is_complete():
-                if not crew.working and not self._refill():
+                if not crew.alive:
+                    self._stop(TooFewWorkersError, f"no worker is left: stopping at update {self.control.version}")
                     break
                 self._watch(TICK_S)
-                self._due()
-            while crew.alive:  # they are done and on their way out
+                self._do_what_is_due()
+                if self._is_overdue():
+                    break
+            while crew.alive and not self._is_overdue():  # done, and on their way out
                 self._watch(TICK_S)
-        return self._finish()
+        return self._finish(interrupts.received > 0)
+
+    # ---- watching -------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
         """Lines all workers up behind the closed gate, so that they set off together."""
@@ -119,14 +97,11 @@ class Trainer:
         for rank in range(self.config.workers):
             self.crew.start(rank)
         waiting, deadline = set(range(self.config.workers)), time.monotonic() + START_TIMEOUT_S
-        while waiting and time.monotonic() < deadline:
-            for event in self._watch(TICK_S):
-                if event.kind in ("ready", "died"):
-                    waiting.discard(event.rank)
-            if self.control.stopping:
-                break
-        if waiting and not self.control.stopping:
-            self._stop(TooFewWorkersError, f"worker {min(waiting)} did not start within {START_TIMEOUT_S:.0f} s")
+        while waiting and not self.control.stopping:
+            waiting -= {event.rank for event in self._watch(TICK_S) if event.kind in ("ready", "died")}
+            if time.monotonic() > deadline:
+                late = ", ".join(map(str, sorted(waiting)))
+                self._stop(TooFewWorkersError, f"worker {late} did not start within {START_TIMEOUT_S:.0f} s")
         self.report.begin()
         self.control.open_gate()
 
@@ -134,7 +109,9 @@ class Trainer:
         """Hears the workers and acts on it: deaths, divergence, stalls, progress."""
         events = self.crew.wait(timeout_s)
         for event in events:
-            if event.kind == "done":
+            if event.kind == "ready":
+                self.report.started(event.rank, event.detail)
+            elif event.kind == "done":
                 self.report.finished(event.detail)
             elif event.kind == "nonfinite":
                 self._on_nonfinite(event)
@@ -148,160 +125,110 @@ class Trainer:
     def _on_death(self, event: Event) -> None:
         self.control.bury(event.rank)
         error = self.crew.members[event.rank].error
-        replace = not self.control.stopping and self.respawns > 0 and (error is None or self.control.version > 0)
-        left = len(self.crew.working) + int(replace)
-        note = "replaced" if replace else f"{left} of {self.config.workers} continue; its work is dealt again"
-        self.report.fault("died", f"{event.detail}. {note}", worker=event.rank)
-        if replace:
+        hopeless = error is not None and self.control.version == 0  # a mistake that every worker will make
+        replaced = self.respawns > 0 and not hopeless and not self.control.stopping
+        left = len(self.crew.working) + int(replaced)
+        fate = "replaced" if replaced else f"{left} of {self.config.workers} continue, its work is dealt again"
+        self.report.fault("died", f"{event.detail}: {fate}", worker=event.rank)
+        if replaced:
             self.respawns -= 1
             self.crew.start(event.rank)
-        elif error is not None and self.control.version == 0:  # a mistake that every worker will make
+        elif error is not None and hopeless:
             kind = getattr(errors, error[0], TooFewWorkersError)
-            self._stop(kind, f"{event.detail} (see {self.run_directory.worker_log(event.rank)})")
+            self._stop(kind, f"{event.detail} (see {self.directory.worker_log(event.rank)})")
         elif left < self.config.min_workers and not self._is_complete():
+            workers = "1 worker" if left == 1 else f"{left or 'no'} workers"
             self._stop(
                 TooFewWorkersError,
-                f"{left} worker{'s' * (left != 1)} left, --min-workers is {self.config.min_workers}: stopping after "
-                f"checkpoint at update {self.control.version}",
+                f"{workers} left, --min-workers is {self.config.min_workers}: stopping at update "
+                f"{self.control.version}",
             )
 
     def _on_nonfinite(self, event: Event) -> None:
-        facts = event.detail
-        what = f"loss is {facts['loss']}" if facts["loss"] != facts["loss"] or not facts["nonfinite"] else "a gradient"
-        stats = self.control.stats(event.rank)
+        facts, stats = event.detail, self.control.stats(event.rank)
         delay = stats["delay_sum"] / max(stats["pushes"], 1)
         line = (
-            f"worker {event.rank}: {what} not finite at update {facts['version']}"
-            if what == "a gradient"
-            else f"worker {event.rank}: {what} at update {facts['version']}"
+            f"worker {event.rank}: loss is {facts['loss']:.4g} at update {facts['version']} (mean delay {delay:.1f}, "
+            f"{facts['nonfinite']:,} of {self.world.layout.parameters:,} gradient elements not finite, "
+            f"lr {facts['lr']:g}); not applied"
         )
-        line += f" (mean delay {delay:.1f}, {facts['nonfinite']} non-finite elements, lr {facts['lr']:g}); not applied"
         self.report.fault("nonfinite", line, worker=event.rank)
         if self.config.on_nonfinite == "stop":
-            self._stop(DivergedError, f"{line}. Try a lower --lr; --on-nonfinite skip leaves such gradients out and goes on")
+            hint = "try a lower --lr; --on-nonfinite skip leaves such gradients out and goes on"
+            self._stop(DivergedError, f"{line}. Stopping, {self.checkpoints.newest()}; {hint}")
+
+    def _on_signal(self, name: str) -> None:
+        self.control.stop()
+        self.stopped_at = min(self.stopped_at, time.monotonic())
+        self.console.warn(f"{name}: finishing the updates in flight; once more to stop at once")
 
     def _stop(self, kind: type[HogwildError], why: str) -> None:
-        if self.bad is None:
-            self.bad, self.fatal = why, kind
+        self.stopped = self.stopped or (kind, why)
+        self.stopped_at = min(self.stopped_at, time.monotonic())
         self.control.stop()
 
     def _is_complete(self) -> bool:
         return self.control.stopping or (self.control.next >= self.control.total and not self.control.outstanding())
 
-    def _refill(self) -> bool:
-        """Nobody works, yet tickets are left: the last worker died. Replaces it if that is allowed."""
-        if self.crew.alive:
-            return True
-        self._stop(TooFewWorkersError, f"no worker is left: stopping after checkpoint at update {self.control.version}")
-        return False
+    def _is_overdue(self) -> bool:
+        """A worker that does not come to an end after the stop has had its time: the crew's exit will kill it."""
+        return time.monotonic() - self.stopped_at > self.config.stall_timeout
 
-    # ---- consistent copies ----------------------------------------------------------------------------------------
+    # ---- evaluating and saving ------------------------------------------------------------------------------------
 
     def _copy(self) -> State:
         """The state between updates: closes the gate, waits until nobody is inside an update, copies, opens it."""
         self.control.close_gate(self.job.algorithm.barriers_per_round)
         try:
-            while not self.control.drained():
-                self._watch(DRAIN_POLL_S)
+            while not self.control.drained() and not self._is_overdue():
+                self._watch(DRAIN_TICK_S)
             return State.of(self.world, self.module, self.job.algorithm.buffers)
         finally:
             self.control.open_gate()
 
-    def _due(self) -> None:
-        """Evaluates and checkpoints where an epoch boundary has been passed."""
+    def _do_what_is_due(self) -> None:
+        """Evaluates and checkpoints where a boundary has been passed, while the workers go on."""
         completed = self.report.completed
-        if completed >= self.job.total_tickets or self.control.stopping:
-            return
         evaluates, saves = completed >= self.next_eval, completed >= self.next_ckpt
-        if not (evaluates or saves):
+        if not (evaluates or saves) or completed >= self.job.total_tickets or self.control.stopping:
             return
         state = self._copy()
         score = self._evaluate(state, pulse=lambda: self._watch(0.0)) if evaluates else None
         if saves:
-            self._save(state, score)
+            self.checkpoints.save(state, score)
+        self._plan(self.report.completed)
+
+    def _plan(self, completed: int) -> None:
+        """The tickets at which the next evaluation and the next checkpoint are due."""
         per_epoch = self.job.order.tickets_per_epoch
-        completed = self.report.completed
-        self.next_eval = self._after(self.config.eval_every, per_epoch, completed)
-        self.next_ckpt = self._after(self.config.ckpt_every, per_epoch, completed)
 
-    @staticmethod
-    def _after(every: float, per_epoch: int, completed: int = 0) -> float:
-        """The ticket of the next multiple of `every` epochs; never, if every is 0."""
-        step = every * per_epoch
-        return (completed // step + 1) * step if step else float("inf")
+        def after(every: float) -> float:
+            return (completed // (every * per_epoch) + 1) * every * per_epoch if every else float("inf")
 
-    def _evaluate(self, state: State, pulse: Any) -> Score:
+        self.next_eval, self.next_ckpt = after(self.config.eval_every), after(self.config.ckpt_every)
+
+    def _evaluate(self, state: State, pulse: Callable[[], object]) -> Score:
         state.load_module(self.module)
         score = evaluate(self.module, self.job.data, self.job.data.test, pulse)
         self.report.evaluated(state, score)
         return score
 
-    def _save(self, state: State, score: Score | None) -> None:
-        value = None if score is None else score.value
-        sign = 1.0 if self.job.data.maximize else -1.0
-        best = value is not None and (self.best is None or sign * value > sign * self.best)
-        self.best = value if best else self.best
-        samples = state.samples(self.job.order)
-        meta = {**self._facts(), "samples": samples, "updates": state.version, "score": value}
-        checkpoint.save(
-            self.run_directory.ckpt, state.version, state.plain(), meta, keep=self.config.keep, best=best
-        )
-        self.run_directory.metrics("checkpoint", samples=samples, updates=state.version)
-
-    def _facts(self) -> dict[str, Any]:
-        """What a checkpoint must agree with to be resumed."""
-        shapes = {name: list(parameter.shape) for name, parameter in self.module.named_parameters()}
-        config = self.config
-        return {
-            "model": shapes, "algorithm": config.algorithm, "dtype": config.dtype, "data": config.data,
-            "workers": config.workers, "lr": config.lr,
-        }  # fmt: skip
-
-    def _load_checkpoint(self) -> State | None:
-        if self.config.resume is None:
-            return None
-        found = checkpoint.load(self.run_directory.ckpt, self.config.ckpt)
-        for line in require_compatible(self._facts(), found.meta):
-            self.console.info(f"resuming: {line}")
-        self.console.info(f"resuming from {found.name}: {found.samples:,} samples, update {found.step}")
-        return State.from_plain(found.state)
-
-    # ---- the end --------------------------------------------------------------------------------------------------
-
-    def _finish(self) -> dict[str, object]:
+    def _finish(self, interrupted: bool) -> dict[str, object]:
+        """Last evaluation, last checkpoint, the summary; raises what ended the run early."""
         state = State.of(self.world, self.module, self.job.algorithm.buffers)
         finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
+        if not finite and self.stopped is None:
+            self.stopped = DivergedError, f"the parameters are not finite, {self.checkpoints.newest()}; lower --lr"
+        diverged = self.stopped is not None and self.stopped[0] is DivergedError
         has_trained = state.version > (self.saved.version if self.saved else 0)
         has_test = len(self.job.data.test) > 0
         score = self._evaluate(state, pulse=lambda: None) if finite and has_trained and has_test else None
-        if finite and has_trained:
-            self._save(state, score)
+        if has_trained and not diverged:
+            self.checkpoints.save(state, score)
         summary = self.report.summary(score)
-        if self.interrupts:
-            raise Interrupted(f"interrupted; checkpoint of update {state.version} written", summary=summary)
-        if self.bad is not None:
-            raise self.fatal(self.bad, summary=summary)
-        if not finite:
-            raise DivergedError("the parameters are not finite: lower --lr", summary=summary)
+        if self.stopped is not None:
+            kind, why = self.stopped
+            raise kind(why, summary=summary)
+        if interrupted:
+            raise Interrupted(f"interrupted at update {state.version}; {self.checkpoints.newest()}", summary=summary)
         return summary
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """First Ctrl-C or SIGTERM: finish the updates in flight, checkpoint, end. Second: at once."""
-
-        def interrupt(number: int, _frame: FrameType | None) -> None:
-            self.interrupts += 1
-            if self.interrupts > 1:
-                raise KeyboardInterrupt
-            self.control.stop()
-            self.console.warn(f"{signal.Signals(number).name}: finishing the updates in flight; once more to stop at once")
-
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

@@ -22,11 +22,10 @@ MEMORY_S = 1.0
 
 
 class Report:
-    """Called by the trainer at each turn of its loop. `samples_before`: what an earlier part of a resumed run did."""
+    """Called by the trainer at each turn of its loop."""
 
-    def __init__(self, job: Job, world: World, run: RunDirectory, console: Console, samples_before: int) -> None:
+    def __init__(self, job: Job, world: World, run: RunDirectory, console: Console) -> None:
         self.job, self.world, self.run, self.console = job, world, run, console
-        self.samples_before = samples_before
         self.score: Score | None = None
         self.faults = 0
         self.began = self.ended = time.monotonic()
@@ -38,6 +37,10 @@ class Report:
     def completed(self) -> int:
         """Tickets whose gradient is in the model."""
         return self.world.control.next - len(self.world.control.outstanding())
+
+    def started(self, rank: int, pid: int) -> None:
+        """A worker process is up and has joined the run."""
+        self.run.metrics("worker", event="started", worker=rank, pid=pid)
 
     def begin(self) -> None:
         """The workers set off now."""
@@ -115,7 +118,7 @@ class Report:
         if self._line is not None:
             self._train_line(time.monotonic(), *self._line[:1], stats, self._line[1])
         for rank in range(self.world.workers):
-            self.run.metrics("worker", **stats.worker_line(rank))
+            self.run.metrics("worker", event="ended", **stats.worker_line(rank))
         config, wall_s = self.job.config, max(self.ended - self.began, 1e-9)
         return {
             "algorithm": config.algorithm,
@@ -141,7 +144,9 @@ class Report:
         }
 
     def _last_epoch_loss(self, stats: Statistics) -> float:
-        """Mean loss of about the last epoch's gradients: since the newest epoch boundary that lies a whole epoch back."""
+        """Mean loss of about the last epoch's gradients: since the newest epoch boundary that lies a whole epoch
+        back.
+        """
         wanted = self.completed - self.job.order.tickets_per_epoch
         passed = [earlier for completed, earlier in self._epochs if completed <= wanted]
         loss = stats.mean_loss_since(passed[-1] if passed else None)

@@ -1,6 +1,7 @@
 """Which samples a ticket stands for. Tickets number the batches of a run: 0, 1, 2, ... over all epochs and workers.
 
-An epoch is one pass over the data by all workers together. Everything random about a batch belongs to its ticket, not to
+An epoch is one pass over the data by all workers together. Everything random about a batch belongs to its ticket, not
+to
 the worker that happens to draw it: the same seed gives the same batches in the same order of tickets, with the same
 augmentation and dropout, however many workers there are and whoever takes which.
 """

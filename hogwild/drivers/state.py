@@ -1,7 +1,7 @@
 """What a run must remember to go on: the algorithm's buffers, the model's own buffers, and where the tickets stand.
 
-A state is taken while the gate is closed and drained, so it is exactly the model after the completed tickets: a gradient
-in flight has left no trace in it, and its ticket is listed to be dealt again.
+A state is taken while the gate is closed and drained, so it is exactly the model after the completed tickets: a
+gradient in flight has left no trace in it, and its ticket is listed to be dealt again.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import SHARED, Scope
-from hogwild.drivers.evaluation import load_into
 from hogwild.drivers.sampling import BatchOrder
+from hogwild.nn.pooling import pooled_buffers
+from hogwild.shared.layout import trainable
 from hogwild.shared.world import World
 
 REFRESHED = ("x", "snapshot", "g")  # x is stored by parameter name; the others are written before they are read
@@ -22,7 +24,9 @@ REFRESHED = ("x", "snapshot", "g")  # x is stored by parameter name; the others 
 
 @dataclass(frozen=True)
 class State:
-    """A consistent copy. `parameters` by name; `buffers` as flat tensors, one per copy; `tickets` and counters as numbers."""
+    """A consistent copy. `parameters` by name; `buffers` as flat tensors, one per copy; `tickets` and counters as
+    numbers.
+    """
 
     parameters: dict[str, Tensor]
     buffers: dict[str, list[Tensor]]
@@ -87,7 +91,12 @@ class State:
 
     def load_module(self, module: nn.Module) -> None:
         """Copies the parameters and the pooled BatchNorm statistics into `module`, for evaluation."""
-        load_into(module, list(self.parameters.values()), self.module_buffers)
+        with torch.no_grad():
+            for parameter, value in zip(trainable(module), self.parameters.values(), strict=True):
+                parameter.copy_(value)
+            pooled = pooled_buffers(module, self.module_buffers)
+            for name, buffer in module.named_buffers():
+                buffer.copy_(pooled[name])
 
     def samples(self, order: BatchOrder) -> int:
         """Samples of the completed tickets."""

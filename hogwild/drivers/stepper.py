@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import Algorithm, Barrier, Gradient, Gradients
@@ -33,7 +34,7 @@ class Stepper:
 
     def gradients(self, loss: Tensor) -> Gradients:
         """Backward of a scalar loss. The gradients as autograd leaves them: not copied, not accumulated."""
-        loss.backward()
+        torch.autograd.backward(loss)
         gradients = [parameter.grad for parameter in self._parameters]
         for parameter in self._parameters:
             parameter.grad = None

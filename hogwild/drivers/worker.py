@@ -1,6 +1,7 @@
 """The worker process: take a ticket, compute its gradient, let the algorithm update the shared model, again.
 
-The parent imports this module in the fork server before any worker exists, so that a worker starts in a tenth of a second.
+The parent imports this module in the fork server before any worker exists, so that a worker starts in a tenth of a
+second.
 """
 
 from __future__ import annotations
@@ -69,8 +70,9 @@ def _settle(seat: Seat) -> None:
     """One thread, own log, never outlives the parent, leaves Ctrl-C to the parent."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker is started by multiprocessing"
-    # The parent's end of this pipe closes when it dies, however it dies; the kernel then kills this process. Not the death
-    # signal of prctl: the fork server is the one whose death that would report, and it lives as long as a worker does.
+    # The parent's end of this pipe closes when it dies, however it dies; the kernel then kills this process. Not the
+    # death signal of prctl: the fork server is the one whose death that would report, and it lives as long as a worker
+    # does.
     fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(parent.sentinel, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
@@ -211,7 +213,6 @@ class Worker:
             self.seat.events.send(("nonfinite", facts))
 
 
-
 class Handle:
     """What hogwild.launch gives to the caller's function in each worker process.
 
@@ -248,8 +249,8 @@ class Handle:
     def step(self, loss: Tensor, samples: int = 1) -> None:
         """Backward of a scalar loss, then one update of the shared model by the run's algorithm.
 
-        Mutates the shared buffers, and `model`, whose parameters are fresh afterwards. Waits while the parent copies the
-        model, and at the barriers of a synchronous algorithm. A gradient that is not finite is not applied.
+        Mutates the shared buffers, and `model`, whose parameters are fresh afterwards. Waits while the parent copies
+        the model, and at the barriers of a synchronous algorithm. A gradient that is not finite is not applied.
         """
         self._worker.step(loss, samples, self._steps, self._began)
         self._steps += 1

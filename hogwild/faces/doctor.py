@@ -143,7 +143,7 @@ def _words(value: object) -> str:
         return " ".join(map(str, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "missing" if value is None else str(value)
+    return "missing" if value is None else str(value) or "none"
 
 
 def _gb(size_bytes: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hogwild.errors import CheckpointError, UsageError
+from hogwild.errors import UsageError
 from hogwild.faces import shell
 from hogwild.run_directory import RunDirectory
 
@@ -32,9 +32,7 @@ def _export(argv: Sequence[str]) -> int:
     from hogwild import checkpoint
 
     found = checkpoint.load(run.ckpt, options.ckpt)
-    weights = found.state.get("model")
-    if not isinstance(weights, dict):
-        raise CheckpointError(f"{run.ckpt / found.name} holds no model")
+    weights = _weights(run, found.state)
     temporary = out.with_name(f".{out.name}.tmp")
     try:
         write(weights, temporary)
@@ -44,6 +42,19 @@ def _export(argv: Sequence[str]) -> int:
         raise UsageError(f"cannot write {out}: {error.strerror}") from error
     print(f"{out}: {len(weights)} tensors, {sum(w.numel() for w in weights.values()):,} values, {found.name}")
     return 0
+
+
+def _weights(run: RunDirectory, state: dict[str, Any]) -> Weights:
+    """The model's state_dict: parameters by name, BatchNorm statistics pooled over the workers."""
+    import torch
+
+    from hogwild.drivers.state import State
+    from hogwild.tasks import build_model, load
+
+    config = run.config()
+    module = build_model(config.model, load(config.data, config.data_dir)).to(getattr(torch, config.dtype))
+    State.from_plain(state).load_module(module)
+    return {name: value.clone() for name, value in module.state_dict().items()}
 
 
 def _writer(suffix: str) -> Writer:

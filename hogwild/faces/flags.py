@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hogwild.config import FIELDS, GROUPS, Config, override, read_yaml
+from hogwild.config import FIELDS, GROUPS, LIMITS, Config, override, read_yaml
 from hogwild.errors import UsageError
 from hogwild.faces.shell import Parser
 from hogwild.options import kind
-from hogwild.run_directory import RunDirectory
+from hogwild.run_directory import DONE, RunDirectory
 
 DESCRIPTION = "Train a model with asynchronous workers on one shared copy. Without options: digits, 2 workers."
 METAVARS = {
@@ -41,12 +41,18 @@ def parse(argv: Sequence[str], prog: str = "hogwild train") -> Config:
 
 
 def _resumed(given: dict[str, object]) -> Config:
-    before = RunDirectory.open(str(given["resume"])).config()
+    run = RunDirectory.open(str(given["resume"]))
+    before = run.config()
     config = Config.from_values(override(before.values(), given))
     for name in (*(name for name, field in FIELDS.items() if field.metadata["fixed"]), "options"):
         here, there = getattr(config, name), getattr(before, name)
         if here != there:
             raise UsageError(f"--resume cannot change {name} from {there!r} to {here!r}: start a new run instead")
+    limit = next(name for name in LIMITS if getattr(before, name) is not None)
+    if getattr(config, limit) == getattr(before, limit) and run.read_summary().get("exit_reason") == DONE:
+        raise UsageError(
+            f"{run.path} is finished ({limit} {getattr(before, limit):g}): give a later end, {flag(limit)} N"
+        )
     return config
 
 

@@ -17,6 +17,7 @@ ENDS: dict[type[HogwildError], str] = {
     TooFewWorkersError: "too_few_workers",
     Interrupted: "interrupted",
 }
+RESUMABLE = ("interrupted", "too_few_workers")
 FACTS = ("algorithm", "data", "model", "workers", "device", "access", "seed")
 
 
@@ -70,6 +71,8 @@ def _show(summary: dict[str, Any], config: Config, run: RunDirectory, console: C
         console.result(to_json({**summary, "run": str(run.path)}))
         return
     console.info(_closing(summary, run))
+    if summary["exit_reason"] in RESUMABLE:
+        console.info(f"go on with: hogwild train --resume {run.path}")
 
 
 def _headline(config: Config, run: RunDirectory) -> str:

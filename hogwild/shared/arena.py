@@ -1,6 +1,7 @@
 """An arena: named, 128-byte aligned buffers in one piece of memory that all workers see.
 
-On the CPU the memory is a memfd; on a GPU it is one CUDA allocation that travels by CUDA IPC. The interface is the same.
+On the CPU the memory is a memfd; on a GPU it is one CUDA allocation that travels by CUDA IPC. The interface is the
+same.
 """
 
 from __future__ import annotations

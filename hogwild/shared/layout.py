@@ -21,7 +21,9 @@ def _aligned(count: int, itemsize: int) -> int:
 
 @dataclass(frozen=True)
 class ParameterLayout:
-    """The parameters of a module as segments of a flat buffer `[n]`: each starts on a 128-byte boundary, gaps are padding."""
+    """The parameters of a module as segments of a flat buffer `[n]`: each starts on a 128-byte boundary, gaps are
+    padding.
+    """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from hogwild.errors import UsageError
 from hogwild import system
+from hogwild.errors import UsageError
 
 MIB = 1 << 20
 

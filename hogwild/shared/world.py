@@ -20,7 +20,9 @@ MAX_STRIPES = 4096
 
 @dataclass
 class World:
-    """What every process of a run maps. Sendable to a worker; each process makes its own `control` over the same block."""
+    """What every process of a run maps. Sendable to a worker; each process makes its own `control` over the same
+    block.
+    """
 
     layout: ParameterLayout
     arena: Arena
@@ -43,7 +45,8 @@ class World:
     ) -> World:
         """Allocates the world of a model and writes the model's parameters into the master x [n].
 
-        `buffers`: the algorithm's; each has the size of x. The model's own buffers (BatchNorm statistics) get a copy per
+        `buffers`: the algorithm's; each has the size of x. The model's own buffers (BatchNorm statistics) get a copy
+        per
         worker: `buffer:<name>`.
         """
         layout = ParameterLayout.of(module, dtype)

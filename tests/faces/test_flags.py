@@ -133,6 +133,15 @@ def test_resume_cannot_make_another_run_of_it(change):
         flags.parse(["--resume", str(run.path), *change.split()])
 
 
+def test_resume_of_a_finished_run_needs_a_later_end():
+    run = RunDirectory.create(flags.parse(["--name", "a", "--updates", "100"]))
+    assert flags.parse(["--resume", "runs/a"]).updates == 100
+    run.summary({"exit_reason": "done"})
+    with pytest.raises(UsageError, match=r"runs/a is finished \(updates 100\): give a later end, --updates N"):
+        flags.parse(["--resume", "runs/a", "--workers", "4"])
+    assert flags.parse(["--resume", "runs/a", "--updates", "200"]).updates == 200
+
+
 def test_help_is_instant_and_imports_no_torch():
     code = (
         "import sys, hogwild.train\n"

@@ -46,7 +46,7 @@ PAIRS = [(model, data) for data in DATA for model in models_for(data.kind)]
 def test_learns_on_every_compatible_data_set(name, data):
     torch.manual_seed(0)
     model = tasks.build_model(name, data)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.002)  # small enough for any of them to go downhill
     inputs, targets = data.train.batch(torch.arange(16), train=True)
     losses = []
     for _ in range(4):

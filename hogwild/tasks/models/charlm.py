@@ -47,7 +47,7 @@ class CharLM(nn.Module):
         self.norm = nn.LayerNorm(WIDTH)
         self.head = nn.Linear(WIDTH, classes)
         for weight in (self.symbol.weight, self.position):
-            nn.init.normal_(weight, std=0.02)
+            nn.init.normal_(weight, std=0.1)
 
     def forward(self, symbols: Tensor) -> Tensor:
         x = self.symbol(symbols) + self.position[: symbols.shape[1]]

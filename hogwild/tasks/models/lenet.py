@@ -10,6 +10,7 @@ from torch import nn
 
 from hogwild.errors import UsageError
 from hogwild.tasks.data import Data
+from hogwild.tasks.models.initial import he_normal_
 
 SMALL = 16
 LEAST = 4
@@ -23,9 +24,11 @@ def build(data: Data) -> nn.Module:
     kernel, padding = (3, 1) if min(height, width) < SMALL else (5, 0)
     shrink = kernel - 1 - 2 * padding
     rows, columns = (((side - shrink) // 2 - shrink) // 2 for side in (height, width))
-    return nn.Sequential(
+    model = nn.Sequential(
         *(nn.Conv2d(channels, 20, kernel, padding=padding), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(20, 50, kernel, padding=padding), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Flatten(), nn.Linear(50 * rows * columns, 500), nn.ReLU()),
         nn.Linear(500, data.classes),
     )
+    he_normal_(model[:-1])
+    return model

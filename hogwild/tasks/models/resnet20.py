@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hogwild.tasks.data import Data
+from hogwild.tasks.models.initial import he_normal_
 
 WIDTHS = (16, 32, 64)
 BLOCKS = 3
@@ -37,7 +38,7 @@ class Block(nn.Module):
 
 
 def build(data: Data) -> nn.Module:
-    """ResNet-20 for images [channels, height, width]; convolutions initialised after He et al. (2015)."""
+    """ResNet-20 for images [channels, height, width]."""
     layers: list[nn.Module] = [
         nn.Conv2d(data.input_shape[0], WIDTHS[0], 3, padding=1, bias=False),
         nn.BatchNorm2d(WIDTHS[0]),
@@ -49,7 +50,5 @@ def build(data: Data) -> nn.Module:
             layers.append(Block(channels, width, stride=1 if width == channels else 2))
             channels = width
     model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, data.classes))
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    he_normal_(model[:-1])
     return model

@@ -1,0 +1,101 @@
+// Averages, copies and the count of what is not finite, on the device.
+#include "../dispatch.h"
+#include "loop.cuh"
+#include "push.h"
+#include "runtime.cuh"
+
+namespace hogwild::cuda {
+namespace {
+
+template <class T>
+struct Inputs {
+  const T* at[kMaxInputs];
+  T weights[kMaxInputs];
+  int count;
+};
+
+template <class T, int kCount>
+__device__ void sum_at(T* out, const Inputs<T>& inputs, int64_t i) {
+  Pack<T, kCount> sum{};
+  for (int j = 0; j < inputs.count; ++j) {
+    const Pack<T, kCount> input = load<T, kCount>(inputs.at[j] + i);
+    for (int k = 0; k < kCount; ++k) sum.at[k] = WeightedSum::term(sum.at[k], inputs.weights[j], input.at[k]);
+  }
+  store(out + i, sum);
+}
+
+// Elements [start, stop); from the first whole 16 bytes to the last as packs, for flat buffers are aligned.
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    sum_kernel(T* out, const __grid_constant__ Inputs<T> inputs, int64_t start, int64_t stop) {
+  constexpr int kCount = kWidth<T>;
+  const int64_t thread = blockIdx.x * static_cast<int64_t>(kThreads) + threadIdx.x, threads = gridDim.x * kThreads;
+  const int64_t head = min(stop, (start + kCount - 1) / kCount * kCount), tail = max(head, stop / kCount * kCount);
+  for (int64_t i = start + thread; i < head; i += threads) sum_at<T, 1>(out, inputs, i);
+  for (int64_t i = head + thread * kCount; i < tail; i += threads * kCount) sum_at<T, kCount>(out, inputs, i);
+  for (int64_t i = tail + thread; i < stop; i += threads) sum_at<T, 1>(out, inputs, i);
+}
+
+template <class T, class G>
+__global__ void __launch_bounds__(kThreads) count_kernel(const G* g, int64_t n, unsigned long long* count) {
+  unsigned long long nonfinite = 0;
+  for (int64_t i = blockIdx.x * static_cast<int64_t>(kThreads) + threadIdx.x; i < n; i += gridDim.x * kThreads)
+    nonfinite += !hw_isfinite(widen<T>(g[i]));
+  if (nonfinite != 0) atomicAdd(count, nonfinite);
+}
+
+int grid(int64_t n, int device) {
+  const int64_t full = multiprocessors(device) * kBlocksPerMultiprocessor;
+  return static_cast<int>(std::max<int64_t>(1, std::min(full, n / kThreads)));
+}
+
+}  // namespace
+
+void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs, const std::vector<double>& weights,
+                  int64_t start, int64_t stop, int device, uintptr_t stream) {
+  if (inputs.size() > kMaxInputs)
+    throw std::invalid_argument("weighted_sum: on CUDA at most " + std::to_string(kMaxInputs) + " inputs");
+  if (start == stop) return;
+  const DeviceGuard guard(device);
+  with_master(dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    Inputs<T> table{};
+    for (size_t j = 0; j < inputs.size(); ++j) {
+      table.at[j] = static_cast<const T*>(inputs[j]);
+      table.weights[j] = static_cast<T>(weights[j]);
+    }
+    table.count = static_cast<int>(inputs.size());
+    sum_kernel<T><<<grid((stop - start) / kWidth<T>, device), kThreads, 0, as_stream(stream)>>>(static_cast<T*>(out),
+                                                                                               table, start, stop);
+    check_launch("sum_kernel");
+  });
+}
+
+void copy(Dtype dtype, void* out, const void* in, int64_t start, int64_t stop, int device, uintptr_t stream) {
+  const DeviceGuard guard(device);
+  const int64_t size = dtype == Dtype::float64 ? 8 : 4;
+  check(cudaMemcpyAsync(static_cast<char*>(out) + start * size, static_cast<const char*>(in) + start * size,
+                        static_cast<size_t>((stop - start) * size), cudaMemcpyDeviceToDevice, as_stream(stream)),
+        "cudaMemcpyAsync");
+}
+
+int64_t count_nonfinite(Dtype dtype, const void* g, int64_t n, int device, uintptr_t stream_) {
+  const DeviceGuard guard(device);
+  const cudaStream_t stream = as_stream(stream_);
+  unsigned long long *counter = nullptr, count = 0;
+  check(cudaMallocAsync(&counter, sizeof count, stream), "cudaMallocAsync");
+  check(cudaMemsetAsync(counter, 0, sizeof count, stream), "cudaMemsetAsync");
+  const Dtype master = dtype == Dtype::float64 ? Dtype::float64 : Dtype::float32;
+  with_gradient(master, dtype, [&](auto t, auto type) {
+    using G = typename decltype(type)::type;
+    count_kernel<typename decltype(t)::type>
+        <<<grid(n, device), kThreads, 0, stream>>>(static_cast<const G*>(g), n, counter);
+    check_launch("count_kernel");
+  });
+  check(cudaMemcpyAsync(&count, counter, sizeof count, cudaMemcpyDeviceToHost, stream), "cudaMemcpyAsync");
+  check(cudaFreeAsync(counter, stream), "cudaFreeAsync");
+  check(cudaStreamSynchronize(stream), "count_nonfinite");
+  return static_cast<int64_t>(count);
+}
+
+}  // namespace hogwild::cuda

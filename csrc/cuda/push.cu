@@ -1,0 +1,78 @@
+// cuda::Push: the tables a push keeps in device memory, and the choice of its element types. Host.
+#include "push.h"
+
+#include "../dispatch.h"
+#include "runtime.cuh"
+#include "tables.cuh"
+
+namespace hogwild::cuda {
+namespace {
+
+template <class E>
+E* to_device(const std::vector<E>& values) {
+  E* memory = nullptr;
+  if (values.empty()) return memory;
+  check(cudaMalloc(&memory, values.size() * sizeof(E)), "cudaMalloc");
+  check(cudaMemcpy(memory, values.data(), values.size() * sizeof(E), cudaMemcpyHostToDevice), "cudaMemcpy");
+  return memory;
+}
+
+}  // namespace
+
+const char* architectures() { return HOGWILD_CUDA_ARCHS; }
+
+struct Push::State {
+  PushPlan plan;
+  int device;
+  Tables tables{};
+  uintptr_t stream = 0;  // of the latest push
+
+  ~State() {  // errors have nowhere to go here, and at interpreter exit the driver may be gone
+    cudaFree(const_cast<Segment*>(tables.segments));
+    cudaFree(const_cast<Tile*>(tables.tiles));
+    cudaFree(tables.stats);
+  }
+};
+
+Push::Push(const PushPlan& plan, int device) : state_(new State{plan, device}) {
+  const DeviceGuard guard(device);
+  Tables& tables = state_->tables;
+  std::vector<Tile> tiles;
+  for (size_t k = 0; k < plan.segments.size(); ++k) {
+    tables.first_tile.push_back(static_cast<int32_t>(tiles.size()));
+    for (int64_t part = 0; part * kTile < plan.segments[k].numel; ++part)
+      tiles.push_back({static_cast<int32_t>(k), static_cast<int32_t>(part)});
+  }
+  tables.first_tile.push_back(static_cast<int32_t>(tiles.size()));
+  tables.segments = to_device(plan.segments);
+  tables.tiles = to_device(tiles);
+  tables.stats = to_device(std::vector<DeviceStats>(1));
+  tables.blocks = multiprocessors(device) * kBlocksPerMultiprocessor;
+}
+
+Push::~Push() = default;
+Push::Push(Push&&) noexcept = default;
+
+void Push::run(const PushCall& call) {
+  const DeviceGuard guard(state_->device);
+  state_->stream = call.stream;
+  with_gradient(state_->plan.rule.master, call.gradient, [&](auto t, auto g) {
+    launch_push<typename decltype(t)::type, typename decltype(g)::type>(state_->plan, call, state_->tables);
+  });
+}
+
+PushStats Push::stats() const {
+  const DeviceGuard guard(state_->device);
+  const cudaStream_t stream = as_stream(state_->stream);
+  DeviceStats seen{};
+  check(cudaMemcpyAsync(&seen, state_->tables.stats, sizeof seen, cudaMemcpyDeviceToHost, stream), "cudaMemcpyAsync");
+  check(cudaStreamSynchronize(stream), "a push");
+  PushStats stats;
+  stats.applied = seen.refusing == 0;
+  stats.nonfinite = static_cast<int64_t>(seen.refusing + seen.nonfinite);
+  stats.gap_sq = seen.gap_sq;
+  stats.step_sq = seen.step_sq;
+  return stats;
+}
+
+}  // namespace hogwild::cuda

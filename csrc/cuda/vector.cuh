@@ -1,0 +1,62 @@
+// 16 bytes at a time: packs of elements, and their loads, stores and additions to global memory. Device only.
+#pragma once
+
+#include "../numeric.h"
+
+namespace hogwild::cuda {
+
+// kWidth elements of a master of T; a pack of gradients of G has as many.
+template <class T>
+constexpr int kWidth = 16 / sizeof(T);
+
+template <class E, int kCount>
+struct alignas(sizeof(E) * kCount) Pack {
+  E at[kCount];
+};
+
+template <class E, int kCount>
+__device__ __forceinline__ Pack<E, kCount> load(const E* p) {
+  return *reinterpret_cast<const Pack<E, kCount>*>(p);
+}
+
+template <class E, int kCount>
+__device__ __forceinline__ void store(E* p, const Pack<E, kCount>& pack) {
+  *reinterpret_cast<Pack<E, kCount>*>(p) = pack;
+}
+
+// Marked to be evicted first: a gradient is read once.
+template <class E, int kCount>
+__device__ __forceinline__ Pack<E, kCount> load_once(const E* p) {
+  using Words = std::conditional_t<sizeof(E) * kCount == 16, uint4, uint2>;
+  static_assert(sizeof(Words) == sizeof(E) * kCount);
+  const Words words = __ldcs(reinterpret_cast<const Words*>(p));
+  Pack<E, kCount> pack;
+  memcpy(&pack, &words, sizeof pack);
+  return pack;
+}
+
+template <class E>
+__device__ __forceinline__ bool aligned(const void* p, int count) {
+  return reinterpret_cast<uintptr_t>(p) % (sizeof(E) * count) == 0;
+}
+
+// *p += delta, in the memory system and without an answer, at system scope: other processes may write p too.
+__device__ __forceinline__ void red_add(float* p, const Pack<float, 4>& delta) {
+  const size_t address = __cvta_generic_to_global(p);
+#if __CUDA_ARCH__ >= 900
+  asm volatile("red.relaxed.sys.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(address), "f"(delta.at[0]),
+               "f"(delta.at[1]), "f"(delta.at[2]), "f"(delta.at[3])
+               : "memory");
+#else
+  for (int k = 0; k < 4; ++k)
+    asm volatile("red.relaxed.sys.global.add.f32 [%0], %1;" ::"l"(address + 4 * k), "f"(delta.at[k]) : "memory");
+#endif
+}
+
+__device__ __forceinline__ void red_add(double* p, const Pack<double, 2>& delta) {
+  const size_t address = __cvta_generic_to_global(p);
+  for (int k = 0; k < 2; ++k)
+    asm volatile("red.relaxed.sys.global.add.f64 [%0], %1;" ::"l"(address + 8 * k), "d"(delta.at[k]) : "memory");
+}
+
+}  // namespace hogwild::cuda

@@ -1,0 +1,87 @@
+"""Workers of an algorithm in one process, advanced in any order the test says: the same texts, views and kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from hogwild.algorithms import REGISTRY, Algorithm
+from hogwild.algorithms.base import Barrier, Gradient
+from hogwild.drivers.view import WorkerView
+from hogwild.rules import Access
+from hogwild.shared.world import World
+
+GradientFn = Callable[[Tensor, int], list[Tensor]]
+
+
+class Point(nn.Module):
+    """A model that is nothing but its parameters."""
+
+    def __init__(self, values: Tensor) -> None:
+        super().__init__()
+        self.x = nn.Parameter(values.clone())
+
+
+class Team:
+    """N workers on one world. `turn(rank)`: the worker's outstanding gradient arrives, and it goes on to its next request.
+
+    `gradient(at, rank)` is asked for at the request, as in a real worker: it sees the snapshot, not the later master.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        module: nn.Module,
+        workers: int,
+        gradient: GradientFn,
+        lr: float,
+        weight_decay: float = 0.0,
+        access: Access = Access.RACING,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        self.world = World.create(module, algorithm.buffers, workers, dtype=dtype)
+        self.gradient = gradient
+        self.views = []
+        self.steps = []
+        self.answers: list[list[Tensor] | None] = [None] * workers
+        for rank in range(workers):
+            view = WorkerView(self.world, rank, algorithm.buffers, access=access, weight_decay=weight_decay)
+            view.lr = lr
+            self.world.control.join(rank, algorithm.barriers_per_round, 1.0)
+            self.views.append(view)
+            self.steps.append(algorithm.worker(view))
+            self._ask(rank, next(self.steps[rank]))
+
+    @property
+    def x(self) -> list[Tensor]:
+        return [view.clone() for view in self.world.layout.views(self.world.arena.tensor("x"))]
+
+    def turn(self, rank: int) -> None:
+        self._ask(rank, self.steps[rank].send(self.answers[rank]))
+
+    def turns(self, order: Iterable[int]) -> None:
+        for rank in order:
+            self.turn(rank)
+
+    def round(self) -> None:
+        """One round of a synchronous algorithm: all workers from barrier to barrier, until they ask for gradients."""
+        pending = dict.fromkeys(range(len(self.steps)))
+        requests = {rank: self.steps[rank].send(self.answers[rank]) for rank in pending}
+        while all(isinstance(request, Barrier) for request in requests.values()):
+            generations = {self.world.control.arrive(rank) for rank in requests}
+            assert len(generations) == 1
+            for view in self.views:
+                view.generation = max(generations)
+            requests = {rank: self.steps[rank].send(None) for rank in requests}
+        for rank, request in requests.items():
+            self._ask(rank, request)
+
+    def _ask(self, rank: int, request: Gradient | Barrier) -> None:
+        assert isinstance(request, Gradient), "this algorithm meets at barriers: use round()"
+        self.answers[rank] = self.gradient(request.at, rank)
+
+
+def make(name: str, **options: object) -> Algorithm:
+    return REGISTRY[name](**options)

@@ -1,0 +1,145 @@
+"""What every registered algorithm owes, found through the registry: a new one is tested here without a new test."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+
+import pytest
+import torch
+from harness import Point, Team, make
+
+from hogwild.algorithms import REGISTRY
+from hogwild.algorithms.base import Scope
+
+NAMES = sorted(REGISTRY)
+ASYNCHRONOUS = [name for name in NAMES if not REGISTRY[name].barriers_per_round and REGISTRY[name].max_workers != 1]
+SHAPES = [(17, 3), (5,), (1,)]
+OPTIONS = ("momentum", "dampening", "nesterov")
+
+
+def torch_options(algorithm: object) -> dict[str, object]:
+    """The torch.optim.SGD that one worker must equal."""
+    options = {name: getattr(algorithm, name) for name in OPTIONS if hasattr(algorithm, name)}
+    return {**options, "nesterov": options.get("nesterov", False) or algorithm.name == "nag-asgd"}
+
+
+class Net(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.parts = torch.nn.ParameterList(
+            [torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64)) for shape in SHAPES]
+        )
+
+
+def noisy_gradients(count: int) -> list[list[torch.Tensor]]:
+    generator = torch.Generator().manual_seed(4)
+    return [
+        [torch.randn(shape, generator=generator, dtype=torch.float64) + 0.01 for shape in SHAPES] for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+@pytest.mark.parametrize("name", NAMES)
+def test_one_worker_equals_serial_sgd(name: str, weight_decay: float):
+    algorithm, steps, lr = make(name), 50, 0.05
+    gradients = noisy_gradients(steps + 1)
+    calls = iter(range(steps + 1))
+    team = Team(algorithm, Net(), 1, lambda at, rank: gradients[next(calls)], lr, weight_decay)
+
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=lr, weight_decay=weight_decay, **torch_options(algorithm))
+    for step in range(steps):
+        team.round() if algorithm.barriers_per_round else team.turn(0)
+        for parameter, gradient in zip(net.parameters(), gradients[step], strict=True):
+            parameter.grad = gradient.clone()
+        optimizer.step()
+    for ours, theirs in zip(team.x, net.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs.detach(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_optimum_of_a_quadratic_is_reached(name: str):
+    """f(x) = sum_i a_i (x_i - b_i)^2 / 2 with curvatures from 0.1 to 1, at a stable lr, with four workers."""
+    algorithm = make(name)
+    workers = algorithm.max_workers or 4
+    curvature, optimum = (
+        torch.linspace(0.1, 1.0, 16, dtype=torch.float64),
+        torch.linspace(-2, 3, 16, dtype=torch.float64),
+    )
+    momentum = getattr(algorithm, "momentum", 0.0)
+    lr = 0.2 * (1 - momentum)
+    team = Team(
+        algorithm, Point(torch.zeros(16, dtype=torch.float64)), workers,
+        lambda at, rank: [(curvature * (at[:16] - optimum))], lr,
+    )  # fmt: skip
+    for turn in range(6000):
+        team.round() if algorithm.barriers_per_round else team.turn(turn % workers)
+    torch.testing.assert_close(team.x[0], optimum, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ASYNCHRONOUS)
+def test_delays_are_what_the_schedule_says(name: str):
+    """Round robin with N workers: the delay is N - 1 from the second round on, 0, 1, ..., N - 1 in the first."""
+    workers = 4
+    team = Team(make(name), Point(torch.ones(3, dtype=torch.float64)), workers, lambda at, rank: [at[:3] * 0.1], 0.01)
+    team.turns(list(range(workers)) * 5)
+    control = team.world.control
+    histogram = [sum(column) for column in zip(*(control.delays(rank) for rank in range(workers)), strict=True)]
+    assert histogram[:workers] == [1, 1, 1, 1 + 4 * workers]
+    assert control.version == 5 * workers
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_nonfinite_gradient_is_never_applied(name: str):
+    algorithm = make(name)
+    workers = min(algorithm.max_workers or 2, 2)
+    bad = torch.tensor([1.0, float("nan"), 2.0], dtype=torch.float64)
+    team = Team(algorithm, Point(torch.ones(3, dtype=torch.float64)), workers, lambda at, rank: [bad.clone()], 0.1)
+    team.round() if algorithm.barriers_per_round else team.turns(range(workers))
+    assert team.x[0].tolist() == [1.0, 1.0, 1.0]
+    stats = [team.world.control.stats(rank) for rank in range(workers)]
+    assert team.world.control.version == 0
+    assert [one["refused"] for one in stats] == [1] * workers
+    assert [one["nonfinite"] for one in stats] == [1] * workers
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_says_the_equation_and_its_source(name: str):
+    algorithm = REGISTRY[name]
+    text = sys.modules[algorithm.__module__].__doc__ or ""
+    assert "<-" in text, "the module docstring has no update equation"
+    assert "Source:" in text
+    assert inspect.getdoc(algorithm)
+    assert algorithm.summary
+    assert algorithm.name == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_buffers_and_options_are_declared(name: str):
+    algorithm = REGISTRY[name]
+    assert algorithm.buffers["x"] is Scope.SHARED
+    assert algorithm.buffers["snapshot"] is Scope.WORKER
+    for option in algorithm.options().values():
+        assert option.metadata["help"], f"{option.name} has no help text"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_generator_can_be_begun_again_at_any_time(name: str):
+    """What must survive lies in the buffers: restarting all generators between two rounds changes nothing."""
+    algorithm = make(name)
+    gradients = noisy_gradients(12)
+
+    def run(restart: bool) -> list[torch.Tensor]:
+        calls = iter(gradients)
+        team = Team(algorithm, Net(), 1, lambda at, rank: next(calls), 0.05)
+        for step in range(10):
+            if restart and step == 5:
+                team.steps[0] = algorithm.worker(team.views[0])
+                next(team.steps[0])
+            team.round() if algorithm.barriers_per_round else team.turn(0)
+        return team.x
+
+    for plain, restarted in zip(run(False), run(True), strict=True):
+        assert torch.equal(plain, restarted)
