@@ -3,6 +3,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <array>
+
 #include "cpu/kernels.h"
 #include "cpu/push.h"
 #include "cuda/push.h"
@@ -29,11 +31,14 @@ std::vector<const void*> pointers(const std::vector<Address>& addresses) {
   return result;
 }
 
-PushPlan make_plan(const Rule& rule, Address x, Address snapshot, Address v, Address s,
-                   const std::vector<std::pair<int64_t, int64_t>>& segments, Address stripes, int64_t n_stripes) {
-  PushPlan plan{rule, {pointer(x), pointer(snapshot), pointer(v), pointer(s)}, {}, nullptr, n_stripes};
+using Addresses = std::array<Address, 4>;  // x, snapshot, v, s; 0 where there is none
+using Segments = std::vector<std::pair<int64_t, int64_t>>;
+using Locks = std::pair<Address, int64_t>;
+
+PushPlan make_plan(const Rule& rule, const Addresses& at, const Segments& segments, const Locks& locks) {
+  PushPlan plan{rule, {pointer(at[0]), pointer(at[1]), pointer(at[2]), pointer(at[3])}, {}, nullptr, locks.second};
   for (const auto& [offset, numel] : segments) plan.segments.push_back({offset, numel});
-  plan.stripes = static_cast<RobustMutex*>(pointer(stripes));
+  plan.stripes = static_cast<RobustMutex*>(pointer(locks.first));
   return plan;
 }
 
@@ -50,34 +55,17 @@ class CpuPush {
 };
 
 void bind_types(py::module_& m) {
-  py::enum_<Dtype>(m, "Dtype")
-      .value("float32", Dtype::float32)
-      .value("bfloat16", Dtype::bfloat16)
-      .value("float64", Dtype::float64);
-  py::enum_<PenaltyKind>(m, "Penalty").value("none", PenaltyKind::none).value("gap", PenaltyKind::gap);
-  py::enum_<MomentumKind>(m, "Momentum")
-      .value("none", MomentumKind::none)
-      .value("heavy_ball", MomentumKind::heavy_ball)
-      .value("nesterov", MomentumKind::nesterov);
-  py::enum_<AccessKind>(m, "Access")
-      .value("racing", AccessKind::racing)
-      .value("atomic", AccessKind::atomic)
-      .value("striped", AccessKind::striped);
-  py::enum_<GuardKind>(m, "Guard").value("push", GuardKind::push).value("element", GuardKind::element);
-
   py::class_<Rule>(m, "Rule")
-      .def(py::init<>())
-      .def_readwrite("master", &Rule::master)
-      .def_readwrite("penalty", &Rule::penalty)
-      .def_readwrite("momentum_kind", &Rule::momentum_kind)
-      .def_readwrite("access", &Rule::access)
-      .def_readwrite("guard", &Rule::guard)
-      .def_readwrite("momentum", &Rule::momentum)
-      .def_readwrite("dampening", &Rule::dampening)
-      .def_readwrite("torch_first_step", &Rule::torch_first_step)
-      .def_readwrite("gap_decay", &Rule::gap_decay)
-      .def_readwrite("gap_eps", &Rule::gap_eps)
-      .def_readwrite("penalize_decay", &Rule::penalize_decay);
+      .def(py::init([](const char* master, const char* penalty, const char* momentum_kind, const char* access,
+                       const char* guard, double momentum, double dampening, bool torch_first_step, double gap_decay,
+                       double gap_eps, bool penalize_decay) {
+             return Rule{dtype_named(master), penalty_named(penalty), momentum_named(momentum_kind),
+                         access_named(access), guard_named(guard), momentum, dampening, torch_first_step, gap_decay,
+                         gap_eps, penalize_decay};
+           }),
+           py::kw_only(), py::arg("master"), py::arg("penalty"), py::arg("momentum_kind"), py::arg("access"),
+           py::arg("guard"), py::arg("momentum"), py::arg("dampening"), py::arg("torch_first_step"),
+           py::arg("gap_decay"), py::arg("gap_eps"), py::arg("penalize_decay"));
 
   py::class_<PushStats>(m, "PushStats")
       .def_readonly("applied", &PushStats::applied)
@@ -95,9 +83,9 @@ template <class Class>
 void bind_calls(Class& c) {
   using Push = typename Class::type;
   c.def("run",
-        [](Push& push, const std::vector<Address>& grads, Dtype gradient, double lr, double weight_decay,
+        [](Push& push, const std::vector<Address>& grads, const char* gradient, double lr, double weight_decay,
            int64_t pushes, double lr_max, bool first_step, int64_t start, int64_t stop, Address stream) {
-          const PushCall call{pointers(grads), gradient,   lr,    weight_decay, lr_max,
+          const PushCall call{pointers(grads), dtype_named(gradient), lr,    weight_decay, lr_max,
                               pushes,          first_step, start, stop,         stream};
           const py::gil_scoped_release release;
           push.run(call);
@@ -106,42 +94,39 @@ void bind_calls(Class& c) {
 }
 
 void bind_push(py::module_& m) {
-  using Segments = std::vector<std::pair<int64_t, int64_t>>;
   py::class_<CpuPush> on_cpu(m, "CpuPush");
-  on_cpu.def(py::init([](const Rule& rule, Address x, Address snapshot, Address v, Address s, const Segments& segments,
-                         Address stripes, int64_t n_stripes) {
-    return CpuPush(make_plan(rule, x, snapshot, v, s, segments, stripes, n_stripes));
+  on_cpu.def(py::init([](const Rule& rule, const Addresses& at, const Segments& segments, const Locks& stripes) {
+    return CpuPush(make_plan(rule, at, segments, stripes));
   }));
   bind_calls(on_cpu);
 
   py::class_<cuda::Push> on_cuda(m, "CudaPush");
-  on_cuda.def(py::init([](const Rule& rule, Address x, Address snapshot, Address v, Address s,
-                          const Segments& segments, int device) {
-    return cuda::Push(make_plan(rule, x, snapshot, v, s, segments, 0, 0), device);
+  on_cuda.def(py::init([](const Rule& rule, const Addresses& at, const Segments& segments, int device) {
+    return cuda::Push(make_plan(rule, at, segments, {}), device);
   }));
   bind_calls(on_cuda);
 }
 
 void bind_mix(py::module_& m) {
-  m.def("weighted_sum", [](Dtype dtype, Address out, const std::vector<Address>& inputs,
+  m.def("weighted_sum", [](const char* dtype, Address out, const std::vector<Address>& inputs,
                            const std::vector<double>& weights, int64_t start, int64_t stop, int device, Address stream) {
     const py::gil_scoped_release release;
     if (device < 0)
-      cpu::weighted_sum(dtype, pointer(out), pointers(inputs), weights, start, stop);
+      cpu::weighted_sum(dtype_named(dtype), pointer(out), pointers(inputs), weights, start, stop);
     else
-      cuda::weighted_sum(dtype, pointer(out), pointers(inputs), weights, start, stop, device, stream);
+      cuda::weighted_sum(dtype_named(dtype), pointer(out), pointers(inputs), weights, start, stop, device, stream);
   });
-  m.def("copy", [](Dtype dtype, Address out, Address in, int64_t start, int64_t stop, int device, Address stream) {
+  m.def("copy", [](const char* dtype, Address out, Address in, int64_t start, int64_t stop, int device, Address stream) {
     const py::gil_scoped_release release;
     if (device < 0)
-      cpu::copy(dtype, pointer(out), pointer(in), start, stop);
+      cpu::copy(dtype_named(dtype), pointer(out), pointer(in), start, stop);
     else
-      cuda::copy(dtype, pointer(out), pointer(in), start, stop, device, stream);
+      cuda::copy(dtype_named(dtype), pointer(out), pointer(in), start, stop, device, stream);
   });
-  m.def("count_nonfinite", [](Dtype dtype, Address g, int64_t n, int device, Address stream) {
+  m.def("count_nonfinite", [](const char* dtype, Address g, int64_t n, int device, Address stream) {
     const py::gil_scoped_release release;
-    return device < 0 ? cpu::count_nonfinite(dtype, pointer(g), n)
-                      : cuda::count_nonfinite(dtype, pointer(g), n, device, stream);
+    return device < 0 ? cpu::count_nonfinite(dtype_named(dtype), pointer(g), n)
+                      : cuda::count_nonfinite(dtype_named(dtype), pointer(g), n, device, stream);
   });
 }
 
@@ -153,7 +138,11 @@ void bind_build(py::module_& m) {
   build["cuda"] = *cuda::architectures() != '\0';
   build["cuda_archs"] = cuda::architectures();
   build["debug"] = HOGWILD_DEBUG;
-  build["compiler"] = "g++ or clang++ " __VERSION__;
+#ifdef __clang__
+  build["compiler"] = __VERSION__;
+#else
+  build["compiler"] = "GCC " __VERSION__;
+#endif
   build["isa"] = cpu::available_isas();
   m.attr("build") = build;
 }

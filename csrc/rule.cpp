@@ -1,9 +1,52 @@
-// The scalars of a push, once per push. Host only.
+// A rule's names and its scalars. Host only.
 #include "rule.h"
 
 #include <cmath>
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
+#include <utility>
 
 namespace hogwild {
+namespace {
+
+template <class Kind>
+Kind named(std::string_view name, std::initializer_list<std::pair<const char*, Kind>> kinds) {
+  std::string known;
+  for (const auto& [text, kind] : kinds) {
+    if (name == text) return kind;
+    known += std::string(" ") + text;
+  }
+  throw std::invalid_argument("'" + std::string(name) + "' is none of" + known);
+}
+
+}  // namespace
+
+Dtype dtype_named(std::string_view name) {
+  return named<Dtype>(name, {{"float32", Dtype::float32}, {"bfloat16", Dtype::bfloat16}, {"float64", Dtype::float64}});
+}
+
+PenaltyKind penalty_named(std::string_view name) {
+  return named<PenaltyKind>(name, {{"none", PenaltyKind::none}, {"gap", PenaltyKind::gap}});
+}
+
+MomentumKind momentum_named(std::string_view name) {
+  return named<MomentumKind>(name, {{"none", MomentumKind::none},
+                                    {"heavy_ball", MomentumKind::heavy_ball},
+                                    {"nesterov", MomentumKind::nesterov}});
+}
+
+// Whoever holds the one lock may race: nobody else is there.
+AccessKind access_named(std::string_view name) {
+  return named<AccessKind>(name, {{"racing", AccessKind::racing},
+                                  {"atomic", AccessKind::atomic},
+                                  {"striped", AccessKind::striped},
+                                  {"locked", AccessKind::racing}});
+}
+
+GuardKind guard_named(std::string_view name) {
+  return named<GuardKind>(name, {{"push", GuardKind::push}, {"element", GuardKind::element}});
+}
 
 Hyper<double> fold(const Rule& rule, const PushCall& call) {
   const bool undampened = call.first_step && rule.torch_first_step;

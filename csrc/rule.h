@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "buffers.h"
@@ -49,6 +50,14 @@ struct PushCall {
   uintptr_t stream = 0;
 };
 
+// The choices by the names they have in Python; std::invalid_argument for any other.
+Dtype dtype_named(std::string_view name);
+PenaltyKind penalty_named(std::string_view name);
+MomentumKind momentum_named(std::string_view name);
+AccessKind access_named(std::string_view name);
+GuardKind guard_named(std::string_view name);
+
+// The scalars of a push, folded once for all its elements.
 Hyper<double> fold(const Rule& rule, const PushCall& call);
 
 }  // namespace hogwild

@@ -1,50 +1,33 @@
-"""The compiled module (csrc/bindings.cpp, csrc/control_bindings.cpp). Addresses are integers; nothing is checked here."""
+"""The compiled module: csrc/bindings.cpp, csrc/control_bindings.cpp. Addresses are integers; nothing is checked."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-STRIPE: Final[int]  # elements under one lock of Access.striped
+STRIPE: Final[int]  # elements under one lock of striped access
 build: Final[dict[str, object]]
 
 def isa() -> str: ...
 def use_isa(name: str) -> None: ...
 
-class Dtype:
-    float32: ClassVar[Dtype]
-    bfloat16: ClassVar[Dtype]
-    float64: ClassVar[Dtype]
-
-class Penalty:
-    none: ClassVar[Penalty]
-    gap: ClassVar[Penalty]
-
-class Momentum:
-    none: ClassVar[Momentum]
-    heavy_ball: ClassVar[Momentum]
-    nesterov: ClassVar[Momentum]
-
-class Access:
-    racing: ClassVar[Access]
-    atomic: ClassVar[Access]
-    striped: ClassVar[Access]
-
-class Guard:
-    push: ClassVar[Guard]
-    element: ClassVar[Guard]
-
 class Rule:
-    master: Dtype
-    penalty: Penalty
-    momentum_kind: Momentum
-    access: Access
-    guard: Guard
-    momentum: float
-    dampening: float
-    torch_first_step: bool
-    gap_decay: float
-    gap_eps: float
-    penalize_decay: bool
-    def __init__(self) -> None: ...
+    """csrc/rule.h, by names: master float32|float64, penalty none|gap, momentum_kind none|heavy_ball|nesterov,
+    access racing|atomic|striped|locked, guard push|element. Raises ValueError for any other."""
+
+    def __init__(
+        self,
+        *,
+        master: str,
+        penalty: str,
+        momentum_kind: str,
+        access: str,
+        guard: str,
+        momentum: float,
+        dampening: float,
+        torch_first_step: bool,
+        gap_decay: float,
+        gap_eps: float,
+        penalize_decay: bool,
+    ) -> None: ...
 
 class PushStats:
     """What one push saw. `applied` is False where Guard.PUSH refused it; then nothing was written."""
@@ -65,22 +48,20 @@ class PushStats:
         """Stripe locks whose last holder had died."""
 
 class CpuPush:
+    """`addresses` are those of x, snapshot, v, s; `stripes` the address and number of the locks."""
+
     def __init__(
         self,
         rule: Rule,
-        x: int,
-        snapshot: int,
-        v: int,
-        s: int,
+        addresses: tuple[int, ...],
         segments: Sequence[tuple[int, int]],
-        stripes: int,
-        n_stripes: int,
+        stripes: tuple[int, int],
         /,
     ) -> None: ...
     def run(
         self,
         grads: Sequence[int],
-        gradient: Dtype,
+        gradient: str,
         lr: float,
         weight_decay: float,
         pushes: int,
@@ -94,13 +75,15 @@ class CpuPush:
     def stats(self) -> PushStats: ...
 
 class CudaPush:
+    """As CpuPush, on a CUDA device: run() enqueues, stats() waits."""
+
     def __init__(
-        self, rule: Rule, x: int, snapshot: int, v: int, s: int, segments: Sequence[tuple[int, int]], device: int, /
+        self, rule: Rule, addresses: tuple[int, ...], segments: Sequence[tuple[int, int]], device: int, /
     ) -> None: ...
     def run(
         self,
         grads: Sequence[int],
-        gradient: Dtype,
+        gradient: str,
         lr: float,
         weight_decay: float,
         pushes: int,
@@ -114,7 +97,7 @@ class CudaPush:
     def stats(self) -> PushStats: ...
 
 def weighted_sum(
-    dtype: Dtype,
+    dtype: str,
     out: int,
     inputs: Sequence[int],
     weights: Sequence[float],
@@ -124,8 +107,8 @@ def weighted_sum(
     stream: int,
     /,
 ) -> None: ...
-def copy(dtype: Dtype, out: int, source: int, start: int, stop: int, device: int, stream: int, /) -> None: ...
-def count_nonfinite(dtype: Dtype, g: int, n: int, device: int, stream: int, /) -> int: ...
+def copy(dtype: str, out: int, source: int, start: int, stop: int, device: int, stream: int, /) -> None: ...
+def count_nonfinite(dtype: str, g: int, n: int, device: int, stream: int, /) -> int: ...
 
 class Phase:
     """What a worker is doing (csrc/control.h)."""

@@ -14,7 +14,8 @@ POSITION = ("samples", "updates", "step", "epoch")
 def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
     """What makes resuming impossible, one readable line each; [] if nothing does.
 
-    Args: now, saved: `meta` of this run and of the checkpoint. "model" maps parameter names to shapes; "algorithm", "dtype"
+    Args: now, saved: `meta` of this run and of the checkpoint. "model" maps parameter names to shapes; "algorithm",
+    "dtype"
         and "data" are texts. A fact that only one side states is not compared.
     """
     lines = []
@@ -41,7 +42,7 @@ def changes(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
 def require_compatible(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
     """`changes`, to be shown. Raises CheckpointError that lists all `differences` if there are any."""
     if lines := differences(now, saved):
-        raise CheckpointError(f"cannot resume: {'; '.join(lines)}. Start a new run, or resume with what it was made with.")
+        raise CheckpointError(f"cannot resume: {'; '.join(lines)}. Start a new run, or resume with the old settings.")
     return changes(now, saved)
 
 

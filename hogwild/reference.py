@@ -134,4 +134,7 @@ def push(
 
 def weighted_sum(inputs: Sequence[Array], weights: Sequence[float]) -> Array:
     """sum_j w_j in_j"""
-    return np.sum([w * a for w, a in zip(weights, inputs, strict=True)], axis=0)
+    out = np.zeros_like(inputs[0])
+    for weight, value in zip(weights, inputs, strict=True):
+        out += weight * value
+    return out

@@ -1,7 +1,8 @@
 // cuda::Push: the tables a push keeps in device memory, and the choice of its element types. Host.
 #include "push.h"
 
-#include "../dispatch.h"
+#include <stdexcept>
+
 #include "runtime.cuh"
 #include "tables.cuh"
 
@@ -56,9 +57,12 @@ Push::Push(Push&&) noexcept = default;
 void Push::run(const PushCall& call) {
   const DeviceGuard guard(state_->device);
   state_->stream = call.stream;
-  with_gradient(state_->plan.rule.master, call.gradient, [&](auto t, auto g) {
-    launch_push<typename decltype(t)::type, typename decltype(g)::type>(state_->plan, call, state_->tables);
-  });
+  const PushPlan& plan = state_->plan;
+  if (plan.rule.master != Dtype::float32) throw std::invalid_argument("a float64 master is for the CPU");
+  if (call.gradient == Dtype::bfloat16)
+    launch_push<float, bfloat16>(plan, call, state_->tables);
+  else
+    launch_push<float, float>(plan, call, state_->tables);
 }
 
 PushStats Push::stats() const {

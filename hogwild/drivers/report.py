@@ -38,6 +38,18 @@ class Report:
         """Tickets whose gradient is in the model."""
         return self.world.control.next - len(self.world.control.outstanding())
 
+    @property
+    def samples(self) -> int:
+        """Samples whose gradient is in the model; with a caller's own loop, those that it counted."""
+        if self.job.body is not None:
+            return Statistics.of(self.world).samples
+        return self.job.order.samples_before(self.completed)
+
+    @property
+    def lr(self) -> float:
+        """Of the next ticket, or of the last one."""
+        return self.job.schedule.lr(max(0, min(self.world.control.next, self.job.total_tickets - 1)))
+
     def started(self, rank: int, pid: int) -> None:
         """A worker process is up and has joined the run."""
         self.run.metrics("worker", event="started", worker=rank, pid=pid)
@@ -77,7 +89,7 @@ class Report:
                 samples_per_s=stats.samples / max(now - self.began, 1e-9),
                 delay_mean=stats.delay_mean,
                 delay_p95=stats.delay_quantile(0.95),
-                lr=self.job.schedule.lr(min(self.world.control.next, self.job.total_tickets - 1)),
+                lr=self.lr,
                 workers_alive=len(crew.alive),
             )
         )
@@ -87,7 +99,7 @@ class Report:
     def _train_line(self, now: float, since: float, stats: Statistics, earlier: Statistics) -> None:
         self.run.metrics(
             "train",
-            samples=self.job.order.samples_before(self.completed),
+            samples=self.samples,
             updates=stats.version,
             train_loss=stats.mean_loss_since(earlier),
             samples_per_s=(stats.samples - earlier.samples) / max(now - since, 1e-9),
@@ -95,7 +107,7 @@ class Report:
             gap_rms=stats.gap_rms,
             step_rms=stats.step_rms,
             refused=stats.refused,
-            lr=self.job.schedule.lr(min(self.world.control.next, self.job.total_tickets - 1)),
+            lr=self.lr,
         )
         self._line = (now, stats)
 
@@ -129,7 +141,7 @@ class Report:
             "access": config.access,
             "seed": config.seed,
             "updates": stats.version,
-            "samples": self.job.order.samples_before(self.completed),
+            "samples": self.samples,
             "wall_s": wall_s,
             "samples_per_s": stats.samples / wall_s,
             "train_loss": self._last_epoch_loss(stats),

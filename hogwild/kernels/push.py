@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +26,8 @@ class Push:
         observe      gap_sq = sum (x - snapshot)^2 (before), step_sq = sum (lr direction)^2, count of non-finite g
         look-ahead   snapshot <- x
 
-    Args:     x, snapshot, v, s: [n] float32 or float64, all alike, on one device; None where the rule needs none.
+    Args:     x, snapshot, v, s: [n] float32 or float64, all alike, on one device (float64 on the CPU only); None
+              where the rule needs none.
               segments: (offset, numel) in elements of each gradient's place in [n]; offsets on 128-byte boundaries.
               stripes, n_stripes: address and number of the control block's mutexes, for Access.STRIPED.
     Mutates:  x, v, s, snapshot inside the segments; never the padding between them, never a gradient.
@@ -59,21 +59,24 @@ class Push:
         self._buffers = _checked_buffers(x=x, snapshot=snapshot, v=v, s=s)
         _check_rule(self._buffers, penalty, momentum)
         tensors.check_segments(segments, x.numel(), x.element_size())
+        if x.is_cuda and x.dtype is torch.float64:
+            raise ValueError("x is float64 on CUDA: a float64 master is for the CPU, use float32")
         if access is Access.STRIPED and (x.is_cuda or not stripes or n_stripes < 1):
             raise ValueError("Access.STRIPED needs a master on the CPU, and the address of n_stripes >= 1 locks")
 
         self._device = tensors.device_index(x)
         self._x_device, self._x_dtype = x.device, x.dtype
         self._numels = [numel for _, numel in segments]
-        addresses = [0 if t is None else t.data_ptr() for t in (x, snapshot, v, s)]
+        self._n = x.numel()
+        addresses = tuple(0 if t is None else t.data_ptr() for t in (x, snapshot, v, s))
         rule = _native_rule(x.dtype, penalty, momentum, access, guard)
         places = [(int(offset), int(numel)) for offset, numel in segments]
         self._native: _C.CpuPush | _C.CudaPush
         if x.is_cuda:
-            self._native = _C.CudaPush(rule, *addresses, places, self._device)
+            self._native = _C.CudaPush(rule, addresses, places, self._device)
         else:
             locks = (stripes, n_stripes) if access is Access.STRIPED else (0, 0)
-            self._native = _C.CpuPush(rule, *addresses, places, *locks)
+            self._native = _C.CpuPush(rule, addresses, places, locks)
 
     def __call__(
         self,
@@ -131,36 +134,46 @@ class Push:
         stop: int | None,
     ) -> None:
         dense, addresses, dtype = self._gradients(grads)
-        n = self._buffers["x"].numel()
+        n = self._n
         begin, end = 0 if start is None else start, n if stop is None else stop
         if not 0 <= begin <= end <= n:
             raise ValueError(f"[start, stop) is [{begin}, {end}): it must lie inside [0, {n})")
-        stream = tensors.current_stream(self._device)
+        stream = tensors.current_stream(device) if (device := self._device) >= 0 else 0
         self._native.run(addresses, dtype, lr, weight_decay, pushes, lr_max, first_step, begin, end, stream)
         del dense  # the contiguous copies had to live until the kernel had them
 
-    def _gradients(self, grads: Sequence[Tensor | None]) -> tuple[list[Tensor], list[int], Any]:
+    def _gradients(self, grads: Sequence[Tensor | None]) -> tuple[list[Tensor], list[int], str]:
         """Contiguous tensors (kept alive by the caller), their addresses, 0 for None, and their element type."""
         if len(grads) != len(self._numels):
             raise ValueError(f"{len(grads)} gradients for {len(self._numels)} segments: give one each, or None")
-        dtype = next((g.dtype for g in grads if g is not None), self._x_dtype)
+        first = next((g for g in grads if g is not None), None)
+        dtype = self._x_dtype if first is None else getattr(first, "dtype", None)
         allowed = (torch.float64,) if self._x_dtype is torch.float64 else (torch.float32, torch.bfloat16)
         if dtype not in allowed:
+            self._explain(grads, dtype) if dtype is None else None
             names = " or ".join(map(str, allowed))
             raise ValueError(f"gradients are {dtype}: a {self._x_dtype} master takes {names}")
-        device, strided = self._x_device, torch.strided
+        device = self._device
         dense: list[Tensor] = []
         addresses = []
-        for k, (g, numel) in enumerate(zip(grads, self._numels, strict=True)):
-            if g is None:
-                addresses.append(0)
-                continue
-            if g.dtype is not dtype or g.layout is not strided or g.device != device or g.numel() != numel:
-                tensors.check_gradient(k, g, numel, dtype, device)
-            if not g.is_contiguous():
-                g = g.contiguous()
-                dense.append(g)
-            addresses.append(g.data_ptr())
+        try:
+            for g, numel in zip(grads, self._numels, strict=True):
+                if g is None:
+                    addresses.append(0)
+                    continue
+                if g.dtype is not dtype or g.get_device() != device or g.numel() != numel:
+                    raise ValueError
+                if not g.is_contiguous():
+                    g = g.contiguous()
+                    dense.append(g)
+                addresses.append(g.data_ptr())
+        except (
+            Exception
+        ) as error:  # a sparse tensor refuses is_contiguous() or data_ptr(); no tensor at all, everything
+            for k, (g, numel) in enumerate(zip(grads, self._numels, strict=True)):
+                if g is not None:
+                    tensors.check_gradient(k, g, numel, dtype, self._x_device)
+            raise ValueError(f"gradients cannot be read: {error}") from error
         return dense, addresses, tensors.GRADIENT_DTYPES[dtype]
 
 
@@ -189,18 +202,17 @@ def _check_rule(buffers: dict[str, Tensor], penalty: Gap | None, momentum: Momen
 def _native_rule(
     dtype: torch.dtype, penalty: Gap | None, momentum: Momentum | None, access: Access, guard: Guard
 ) -> _C.Rule:
-    rule = _C.Rule()
-    rule.master = tensors.MASTER_DTYPES[dtype]
-    rule.access = _C.Access.racing if access is Access.LOCKED else getattr(_C.Access, access.value)
-    rule.guard = getattr(_C.Guard, guard.value)
-    if momentum is not None:
-        rule.momentum_kind = _C.Momentum.heavy_ball if isinstance(momentum, HeavyBall) else _C.Momentum.nesterov
-        rule.momentum = momentum.momentum
-        rule.dampening = momentum.dampening
-        rule.torch_first_step = momentum.torch_first_step
-    if penalty is not None:
-        rule.penalty = _C.Penalty.gap
-        rule.gap_decay = penalty.decay
-        rule.gap_eps = penalty.eps
-        rule.penalize_decay = penalty.penalize_weight_decay
-    return rule
+    kind = "none" if momentum is None else "heavy_ball" if isinstance(momentum, HeavyBall) else "nesterov"
+    return _C.Rule(
+        master=tensors.MASTER_DTYPES[dtype],
+        penalty="none" if penalty is None else "gap",
+        momentum_kind=kind,
+        access=access.value,
+        guard=guard.value,
+        momentum=momentum.momentum if momentum else 0.0,
+        dampening=momentum.dampening if momentum else 0.0,
+        torch_first_step=momentum.torch_first_step if momentum else False,
+        gap_decay=penalty.decay if penalty else 0.0,
+        gap_eps=penalty.eps if penalty else 0.0,
+        penalize_decay=penalty.penalize_weight_decay if penalty else False,
+    )

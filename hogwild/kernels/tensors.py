@@ -8,13 +8,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from hogwild import _C
-
 ALIGNMENT_BYTES = 64  # what torch's CPU allocator gives: a cache line, the widest vector
 SEGMENT_BYTES = 128  # two lines, which processors fetch together
 
-MASTER_DTYPES = {torch.float32: _C.Dtype.float32, torch.float64: _C.Dtype.float64}
-GRADIENT_DTYPES = {**MASTER_DTYPES, torch.bfloat16: _C.Dtype.bfloat16}
+MASTER_DTYPES = {torch.float32: "float32", torch.float64: "float64"}
+GRADIENT_DTYPES = {**MASTER_DTYPES, torch.bfloat16: "bfloat16"}
 
 
 def device_index(tensor: Tensor) -> int:

@@ -25,7 +25,8 @@ class Point(nn.Module):
 
 
 class Team:
-    """N workers on one world. `turn(rank)`: the worker's outstanding gradient arrives, and it goes on to its next request.
+    """N workers on one world. `turn(rank)`: the worker's outstanding gradient arrives, and it goes on to its next
+    request.
 
     `gradient(at, rank)` is asked for at the request, as in a real worker: it sees the snapshot, not the later master.
     """

@@ -1,7 +1,7 @@
 """Standard and shifted momentum in round robin: golden trajectories of f(x) = x^2 / 2 from x = 1, delay 3, m = 0.9.
 
-Expected values: the recurrences of Giladi et al. 2020 written out below, and, to pin the recurrences themselves, decimal
-fractions computed once with exact arithmetic.
+Expected values: the recurrences of Giladi et al. 2020 written out below, and, to pin the recurrences themselves,
+decimal fractions computed once with exact arithmetic.
 """
 
 from __future__ import annotations

@@ -1,0 +1,101 @@
+"""hogwild.fit and hogwild.launch: as a user's own program would call them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import hogwild
+from hogwild.errors import UsageError
+
+
+def model() -> torch.nn.Module:
+    return torch.nn.Linear(4, 3)
+
+
+def regression_model() -> torch.nn.Module:
+    return torch.nn.Linear(4, 1)
+
+
+def mean_squared_error(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.mse_loss(output, target)
+
+
+def sum_of_squares(output: torch.Tensor, target: torch.Tensor) -> tuple[float, int]:
+    return float(((output - target) ** 2).sum()), target.numel()
+
+
+def samples(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(count, 4, generator=generator)
+    weights = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    return inputs, (inputs @ weights).argmax(1)
+
+
+def test_fit_trains_a_classifier(tmp_path: Path):
+    result = hogwild.fit(
+        model, (samples(1000, 1), samples(300, 2)), algorithm="shifted", workers=2, epochs=30, batch_size=10, lr=0.1,
+        momentum=0.5, out=str(tmp_path),
+    )  # fmt: skip
+    assert result.summary["test_accuracy"] > 0.95
+    assert result.summary["workers"] == 2
+    inputs, targets = samples(300, 2)
+    accuracy = (result.model(inputs).argmax(1) == targets).float().mean().item()
+    assert accuracy == pytest.approx(result.summary["test_accuracy"])
+
+
+def test_fit_takes_an_own_loss_and_score(tmp_path: Path):
+    inputs = torch.randn(400, 4, generator=torch.Generator().manual_seed(1))
+    targets = inputs @ torch.tensor([[1.0], [-2.0], [0.5], [3.0]])
+    dataset = (torch.utils.data.TensorDataset(inputs[:300], targets[:300]), (inputs[300:], targets[300:]))
+    result = hogwild.fit(
+        regression_model, dataset, mean_squared_error, score_fn=sum_of_squares, metric="mse", workers=2, epochs=20,
+        batch_size=10, lr=0.05, out=str(tmp_path),
+    )  # fmt: skip
+    assert result.summary["test_mse"] < 1e-3
+
+
+def own_loop(worker: hogwild.Worker) -> None:
+    inputs, targets = samples(1000, 1)
+    generator = torch.Generator().manual_seed(worker.rank)
+    for _ in range(200):
+        batch = torch.randint(1000, (10,), generator=generator)
+        worker.step(torch.nn.functional.cross_entropy(worker.model(inputs[batch]), targets[batch]), samples=10)
+
+
+@pytest.mark.parametrize("algorithm", ["asgd", "ssgd"])
+def test_launch_runs_an_own_loop_in_every_worker(tmp_path: Path, algorithm: str):
+    result = hogwild.launch(own_loop, model, algorithm=algorithm, workers=2, lr=0.2, out=str(tmp_path))
+    assert result.summary["updates"] == (200 if algorithm == "ssgd" else 400)
+    inputs, targets = samples(300, 2)
+    assert (result.model(inputs).argmax(1) == targets).float().mean() > 0.9
+
+
+def test_what_workers_cannot_import_is_refused_at_once(tmp_path: Path):
+    data = (samples(100, 1), samples(10, 2))
+    with pytest.raises(
+        UsageError, match=r"the workers cannot import the model or the data.*Define them at module level"
+    ):
+        hogwild.fit(lambda: torch.nn.Linear(4, 3), data, workers=1, batch_size=10, out=str(tmp_path))
+
+
+def test_a_program_of_ones_own(tmp_path: Path):
+    """The README's example: functions of __main__ reach the workers."""
+    program = tmp_path / "mine.py"
+    program.write_text(
+        "import torch, hogwild\n"
+        "def model():\n"
+        "    return torch.nn.Linear(8, 2)\n"
+        "if __name__ == '__main__':\n"
+        "    x = torch.randn(500, 8); y = (x.sum(1) > 0).long()\n"
+        "    result = hogwild.fit(model, ((x, y), (x, y)), workers=2, epochs=20, batch_size=10, lr=0.1)\n"
+        "    print(result.summary['test_accuracy'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(program)], cwd=tmp_path, capture_output=True, text=True, timeout=90, check=True
+    )
+    assert float(done.stdout) > 0.9

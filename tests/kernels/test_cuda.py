@@ -1,0 +1,137 @@
+"""The CUDA kernels against the CPU's, to the bit: same functor, no contraction. Needs a GPU and a build with CUDA."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from kernel_cases import SIZES, Case, same_statistics
+
+from hogwild.kernels import Push, build_info, copy, count_nonfinite, weighted_sum
+from hogwild.rules import Access, Gap, Guard, HeavyBall, Nesterov
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+    pytest.mark.skipif(not build_info()["cuda"], reason="hogwild._C was built without CUDA"),
+]
+
+RULES = list(
+    itertools.product(
+        [None, Gap(), Gap(penalize_weight_decay=False)], [None, HeavyBall(0.9, dampening=0.1), Nesterov(0.9)]
+    )
+)
+
+
+def pair(**options: object) -> tuple[Case, Case]:
+    return Case(dtype=torch.float32, device="cuda", **options), Case(dtype=torch.float32, **options)
+
+
+def same_buffers(gpu: Case, cpu: Case) -> None:
+    for name, buffer in cpu.buffers.items():
+        assert torch.equal(gpu.buffers[name].cpu(), buffer), name
+
+
+@pytest.mark.parametrize("gradient", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("has_snapshot", [True, False])
+@pytest.mark.parametrize("access", [Access.RACING, Access.ATOMIC])
+@pytest.mark.parametrize(("penalty", "momentum"), RULES)
+def test_equals_the_cpu(penalty, momentum, access, has_snapshot, gradient):
+    gpu, cpu = pair(
+        sizes=(*SIZES, 100_003),
+        penalty=penalty,
+        momentum=momentum,
+        access=access,
+        has_snapshot=has_snapshot,
+        gradient=gradient,
+    )
+    for pushes in range(3):
+        gpu.new_gradients()
+        cpu.new_gradients()
+        call = {"lr": 0.05, "weight_decay": 0.01, "pushes": pushes, "lr_max": 0.1, "first_step": pushes == 0}
+        got, want = gpu.push(gpu.grads, **call), cpu.push(cpu.grads, **call)
+        same_statistics(got, want, 1e-4)
+    same_buffers(gpu, cpu)
+
+
+@pytest.mark.parametrize("guard", list(Guard))
+@pytest.mark.parametrize("access", [Access.RACING, Access.ATOMIC])
+def test_non_finite_gradients(guard, access):
+    gpu, cpu = pair(penalty=Gap(), momentum=HeavyBall(0.9), access=access, guard=guard)
+    for case in (gpu, cpu):
+        case.grads[0][0] = float("nan")
+        case.grads[-1][4098] = float("inf")
+    call = {"lr": 0.1, "pushes": 3, "lr_max": 0.1}
+    got, want = gpu.push(gpu.grads, **call), cpu.push(cpu.grads, **call)
+    same_statistics(got, want, 1e-4)
+    same_buffers(gpu, cpu)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 40), (33, 4001), (4099, 60_000)])
+def test_only_the_range_is_touched(start, stop):
+    gpu, cpu = pair(sizes=(17, 4099, 90_000), penalty=Gap(), momentum=Nesterov(0.9))
+    for case in (gpu, cpu):
+        case.push(case.grads, lr=0.1, pushes=3, lr_max=0.1, start=start, stop=stop)
+    same_buffers(gpu, cpu)
+
+
+def test_missing_misaligned_and_strided_gradients():
+    gpu, cpu = pair(sizes=(4099, 17, 4099), momentum=HeavyBall(0.9))
+    for case in (gpu, cpu):
+        long = torch.arange(2 * 4099, dtype=torch.float32, device=case.device) / 4099
+        case.grads = [long[1:4100], None, long[::2]]
+        case.push(case.grads, lr=0.1, pushes=3, lr_max=0.1)
+    same_buffers(gpu, cpu)
+
+
+def test_more_segments_than_one_launch_takes():
+    gpu, cpu = pair(sizes=(33,) * 1000, momentum=HeavyBall(0.9))
+    for case in (gpu, cpu):
+        case.push(case.grads, lr=0.1, pushes=3, lr_max=0.1)
+    same_buffers(gpu, cpu)
+
+
+def test_atomic_pushes_of_two_streams_lose_nothing():
+    n, times = 100_003, 200
+    x, v = torch.zeros(n, device="cuda"), torch.zeros(n, device="cuda")
+    ones = [torch.ones(n, device="cuda")]
+    torch.cuda.synchronize()
+    streams = [torch.cuda.Stream() for _ in range(2)]
+    pushes = [
+        Push(x=x, v=v, segments=[(0, n)], momentum=HeavyBall(1.0), access=Access.ATOMIC, guard=Guard.ELEMENT)
+        for _ in streams
+    ]
+    for _ in range(times):
+        for stream, push in zip(streams, pushes, strict=True):
+            with torch.cuda.stream(stream):
+                push.enqueue(ones, lr=1.0, pushes=1, lr_max=1.0)
+    torch.cuda.synchronize()
+    total = len(streams) * times
+    assert bool((v == total).all())
+    assert bool((x == -total * (total + 1) / 2).all())
+
+
+def test_mix_copy_and_count():
+    inputs = [torch.randn(70_001) for _ in range(3)]
+    on_gpu = [t.cuda() for t in inputs]
+    for start, stop in [(None, None), (3, 17), (31, 4000)]:
+        want, got = torch.zeros(70_001), torch.zeros(70_001, device="cuda")
+        weighted_sum(want, inputs, [0.2, 0.3, 0.5], start, stop)
+        weighted_sum(got, on_gpu, [0.2, 0.3, 0.5], start, stop)
+        assert torch.equal(got.cpu(), want)
+        copy(want, inputs[0], start, stop)
+        copy(got, on_gpu[0], start, stop)
+        assert torch.equal(got.cpu(), want)
+    on_gpu[0][::3] = float("nan")
+    assert count_nonfinite(on_gpu) == len(range(0, 70_001, 3))
+
+
+def test_what_a_gpu_cannot_do_is_refused():
+    x = torch.zeros(32, device="cuda")
+    with pytest.raises(ValueError, match="needs a master on the CPU"):
+        Push(x=x, segments=[(0, 32)], access=Access.STRIPED, stripes=128, n_stripes=1)
+    with pytest.raises(ValueError, match="float64 master is for the CPU"):
+        Push(x=x.double(), segments=[(0, 32)])
+    with pytest.raises(ValueError, match="gradient 0 is on cpu"):
+        Push(x=x, segments=[(0, 32)])([torch.ones(32)], lr=0.1, pushes=0, lr_max=0.1)

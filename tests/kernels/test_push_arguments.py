@@ -1,0 +1,97 @@
+"""Arguments that do not fit are refused in one line that names them, before any pointer is taken."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hogwild.kernels import Push
+from hogwild.rules import Access, Gap, HeavyBall
+
+N = 128
+SEGMENTS = [(0, 40), (64, 64)]
+CALL = {"lr": 0.1, "pushes": 0, "lr_max": 0.1}
+
+
+def flat(n: int = N, **options: object) -> torch.Tensor:
+    return torch.ones(n, **options)  # type: ignore[arg-type]
+
+
+BUFFERS = [
+    ({"x": flat(dtype=torch.float16)}, "x is torch.float16"),
+    ({"x": flat(2 * N)[::2]}, "one contiguous dimension"),
+    ({"x": flat(N).view(2, -1)}, r"shape \(2, 64\)"),
+    ({"x": flat(N + 1)[1:]}, "no multiple of 64 bytes"),
+    ({"x": flat(), "snapshot": flat(N + 32)}, "snapshot has 160 elements, x has 128"),
+    ({"x": flat(), "snapshot": flat(dtype=torch.float64)}, "snapshot is torch.float64 on cpu, but x is torch.float32"),
+    ({"x": flat(device="meta")}, "x is on meta"),
+    ({"x": flat(), "s": flat()}, "s is the Gap penalty's buffer"),
+    ({"x": flat(), "v": flat()}, "v is momentum's buffer"),
+    ({"x": flat(), "momentum": HeavyBall(0.9)}, "v is momentum's buffer"),
+    ({"x": flat(), "penalty": Gap()}, "needs the buffers snapshot and s"),
+    ({"x": flat(), "snapshot": flat(), "s": flat(), "penalty": Gap(decay=1.0)}, "0 < decay < 1"),
+    ({"x": flat(), "snapshot": flat(), "s": flat(), "penalty": Gap(eps=0.0)}, "eps > 0"),
+    ({"x": flat(), "access": Access.STRIPED}, "n_stripes >= 1"),
+    ({"x": flat(), "segments": [(64, 64), (0, 40)]}, r"segment 1 covers \[0, 40\)"),
+    ({"x": flat(), "segments": [(0, 40), (32, 8)]}, "without overlap"),
+    ({"x": flat(), "segments": [(0, 129)]}, r"inside \[0, 128\)"),
+    ({"x": flat(), "segments": [(0, 4), (8, 4)]}, "segment 1 begins at element 8"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BUFFERS)
+def test_buffers_that_do_not_fit(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Push(**{"segments": SEGMENTS, **arguments})
+
+
+def test_buffers_that_overlap():
+    x = flat()
+    with pytest.raises(ValueError, match="x and snapshot overlap"):
+        Push(x=x, snapshot=x, segments=SEGMENTS)
+    memory = flat(N + 64)
+    with pytest.raises(ValueError, match="overlap"):
+        Push(x=memory[:N], snapshot=memory[64:], segments=SEGMENTS)
+
+
+GRADIENTS = [
+    ([flat(40)], "1 gradients for 2 segments"),
+    ([flat(40), flat(63)], "gradient 1 has 63 elements, its segment has 64"),
+    ([flat(40), flat(64, dtype=torch.bfloat16)], "gradient 1 is torch.bfloat16, but the gradients before it"),
+    ([flat(40).half(), None], "gradients are torch.float16"),
+    ([flat(40).double(), None], "gradients are torch.float64: a torch.float32 master takes"),
+    ([flat(40), flat(64).to_sparse()], r"gradient 1 is torch.sparse_coo: .*to_dense"),
+    ([flat(40), flat(64, device="meta")], "gradient 1 is on meta"),
+    ([flat(40), [1.0] * 64], "gradient 1 is a list"),
+    ([[1.0] * 40, None], "gradient 0 is a list"),
+]
+
+
+@pytest.mark.parametrize("k", range(len(GRADIENTS)))
+def test_gradients_that_do_not_fit(k):
+    grads, message = GRADIENTS[k]
+    x = flat()
+    push = Push(x=x, segments=SEGMENTS)
+    with pytest.raises(ValueError, match=message):
+        push(grads, **CALL)
+    assert bool((x == 1).all())
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, None), (0, 129), (5, 4)])
+def test_ranges_outside_the_buffer(start, stop):
+    push = Push(x=flat(), segments=SEGMENTS)
+    with pytest.raises(ValueError, match="must lie inside"):
+        push([None, None], **CALL, start=start, stop=stop)
+
+
+def test_empty_segments_are_fine():
+    x = flat()
+    stats = Push(x=x, segments=[(0, 0), (32, 4), (64, 0)])([flat(0), flat(4), flat(0)], **CALL)
+    assert stats.applied
+    assert torch.equal(x[32:36], torch.full((4,), 0.9))
+    assert bool((x[:32] == 1).all())
+
+
+def test_statistics_have_a_readable_form():
+    stats = Push(x=flat(), segments=[(0, 1)])([flat(1)], **CALL)
+    assert repr(stats).startswith("PushStats(applied=True, nonfinite=0, gap_sq=0.0, step_sq=")
