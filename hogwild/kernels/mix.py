@@ -29,7 +29,7 @@ def weighted_sum(
         tensors.check_flat(f"inputs[{j}]", tensor, like=out)
     if not inputs or len(inputs) != len(weights):
         raise ValueError(f"{len(inputs)} inputs and {len(weights)} weights: give one weight per input")
-    begin, end = _range(out, start, stop)
+    begin, end = tensors.check_range(start, stop, out.numel())
     device = tensors.device_index(out)
     addresses = [tensor.data_ptr() for tensor in inputs]
     stream = tensors.current_stream(device)
@@ -48,7 +48,7 @@ def copy(dst: Tensor, src: Tensor, start: int | None = None, stop: int | None = 
     """
     tensors.check_flat("src", src)
     tensors.check_flat("dst", dst, like=src)
-    begin, end = _range(dst, start, stop)
+    begin, end = tensors.check_range(start, stop, dst.numel())
     device = tensors.device_index(dst)
     stream = tensors.current_stream(device)
     _C.copy(tensors.MASTER_DTYPES[dst.dtype], dst.data_ptr(), src.data_ptr(), begin, end, device, stream)
@@ -64,18 +64,10 @@ def count_nonfinite(grads: Sequence[Tensor | None]) -> int:
     for k, g in enumerate(grads):
         if g is None:
             continue
-        tensors.check_gradient(k, g, g.numel(), g.dtype, g.device)
+        tensors.check_dense(k, g)
         if g.dtype not in tensors.GRADIENT_DTYPES:
             raise ValueError(f"gradient {k} is {g.dtype}: expected float32, bfloat16 or float64")
         dense, device = g.contiguous(), tensors.device_index(g)
         dtype, stream = tensors.GRADIENT_DTYPES[g.dtype], tensors.current_stream(device)
         nonfinite += _C.count_nonfinite(dtype, dense.data_ptr(), dense.numel(), device, stream)
     return nonfinite
-
-
-def _range(out: Tensor, start: int | None, stop: int | None) -> tuple[int, int]:
-    n = out.numel()
-    begin, end = 0 if start is None else start, n if stop is None else stop
-    if not 0 <= begin <= end <= n:
-        raise ValueError(f"[start, stop) is [{begin}, {end}): it must lie inside [0, {n})")
-    return begin, end

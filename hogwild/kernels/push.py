@@ -10,6 +10,7 @@ from torch import Tensor
 from hogwild import _C
 from hogwild._C import PushStats
 from hogwild.kernels import tensors
+from hogwild.kernels.gradients import GradientTable
 from hogwild.rules import Access, Gap, Guard, HeavyBall, Momentum
 
 __all__ = ["Push", "PushStats"]
@@ -64,10 +65,9 @@ class Push:
         if access is Access.STRIPED and (x.is_cuda or not stripes or n_stripes < 1):
             raise ValueError("Access.STRIPED needs a master on the CPU, and the address of n_stripes >= 1 locks")
 
-        self._device = tensors.device_index(x)
-        self._x_device, self._x_dtype = x.device, x.dtype
-        self._numels = [numel for _, numel in segments]
         self._n = x.numel()
+        self._device = tensors.device_index(x)
+        self._gradients = GradientTable([numel for _, numel in segments], x)
         addresses = tuple(0 if t is None else t.data_ptr() for t in (x, snapshot, v, s))
         rule = _native_rule(x.dtype, penalty, momentum, access, guard)
         places = [(int(offset), int(numel)) for offset, numel in segments]
@@ -133,48 +133,11 @@ class Push:
         start: int | None,
         stop: int | None,
     ) -> None:
-        dense, addresses, dtype = self._gradients(grads)
-        n = self._n
-        begin, end = 0 if start is None else start, n if stop is None else stop
-        if not 0 <= begin <= end <= n:
-            raise ValueError(f"[start, stop) is [{begin}, {end}): it must lie inside [0, {n})")
-        stream = tensors.current_stream(device) if (device := self._device) >= 0 else 0
+        copies, addresses, dtype = self._gradients.read(grads)
+        begin, end = tensors.check_range(start, stop, self._n)
+        stream = tensors.current_stream(self._device)
         self._native.run(addresses, dtype, lr, weight_decay, pushes, lr_max, first_step, begin, end, stream)
-        del dense  # the contiguous copies had to live until the kernel had them
-
-    def _gradients(self, grads: Sequence[Tensor | None]) -> tuple[list[Tensor], list[int], str]:
-        """Contiguous tensors (kept alive by the caller), their addresses, 0 for None, and their element type."""
-        if len(grads) != len(self._numels):
-            raise ValueError(f"{len(grads)} gradients for {len(self._numels)} segments: give one each, or None")
-        first = next((g for g in grads if g is not None), None)
-        dtype = self._x_dtype if first is None else getattr(first, "dtype", None)
-        allowed = (torch.float64,) if self._x_dtype is torch.float64 else (torch.float32, torch.bfloat16)
-        if dtype not in allowed:
-            self._explain(grads, dtype) if dtype is None else None
-            names = " or ".join(map(str, allowed))
-            raise ValueError(f"gradients are {dtype}: a {self._x_dtype} master takes {names}")
-        device = self._device
-        dense: list[Tensor] = []
-        addresses = []
-        try:
-            for g, numel in zip(grads, self._numels, strict=True):
-                if g is None:
-                    addresses.append(0)
-                    continue
-                if g.dtype is not dtype or g.get_device() != device or g.numel() != numel:
-                    raise ValueError
-                if not g.is_contiguous():
-                    g = g.contiguous()
-                    dense.append(g)
-                addresses.append(g.data_ptr())
-        except (
-            Exception
-        ) as error:  # a sparse tensor refuses is_contiguous() or data_ptr(); no tensor at all, everything
-            for k, (g, numel) in enumerate(zip(grads, self._numels, strict=True)):
-                if g is not None:
-                    tensors.check_gradient(k, g, numel, dtype, self._x_device)
-            raise ValueError(f"gradients cannot be read: {error}") from error
-        return dense, addresses, tensors.GRADIENT_DTYPES[dtype]
+        del copies  # they had to live until the kernel had them
 
 
 def _checked_buffers(*, x: Tensor, **others: Tensor | None) -> dict[str, Tensor]:

@@ -63,8 +63,8 @@ def check_segments(segments: Sequence[tuple[int, int]], n: int, element_bytes: i
         end = offset + numel
 
 
-def check_gradient(k: int, g: object, numel: int, dtype: torch.dtype, device: torch.device) -> None:
-    """Say what is wrong with gradient `k`, if anything is."""
+def check_dense(k: int, g: object) -> None:
+    """Gradient `k` is a tensor, and a dense one."""
     if not isinstance(g, Tensor):
         raise ValueError(f"gradient {k} is a {type(g).__name__}: expected a tensor or None")
     if g.layout is not torch.strided:
@@ -72,9 +72,11 @@ def check_gradient(k: int, g: object, numel: int, dtype: torch.dtype, device: to
             f"gradient {k} is {g.layout}: a push takes dense gradients; use sparse=False in the embedding, "
             "or call .to_dense() first"
         )
-    if g.device != device:
-        raise ValueError(f"gradient {k} is on {g.device}, but x is on {device}")
-    if g.numel() != numel:
-        raise ValueError(f"gradient {k} has {g.numel()} elements, its segment has {numel}")
-    if g.dtype != dtype:
-        raise ValueError(f"gradient {k} is {g.dtype}, but the gradients before it are {dtype}: all must be alike")
+
+
+def check_range(start: int | None, stop: int | None, n: int) -> tuple[int, int]:
+    """The range [start, stop) with its defaults 0 and n, inside [0, n)."""
+    begin, end = 0 if start is None else start, n if stop is None else stop
+    if not 0 <= begin <= end <= n:
+        raise ValueError(f"[start, stop) is [{begin}, {end}): it must lie inside [0, {n})")
+    return begin, end

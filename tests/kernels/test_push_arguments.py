@@ -47,7 +47,7 @@ def test_buffers_that_do_not_fit(arguments, message):
 
 def test_buffers_that_overlap():
     x = flat()
-    with pytest.raises(ValueError, match="x and snapshot overlap"):
+    with pytest.raises(ValueError, match="overlap in memory"):
         Push(x=x, snapshot=x, segments=SEGMENTS)
     memory = flat(N + 64)
     with pytest.raises(ValueError, match="overlap"):
@@ -57,9 +57,9 @@ def test_buffers_that_overlap():
 GRADIENTS = [
     ([flat(40)], "1 gradients for 2 segments"),
     ([flat(40), flat(63)], "gradient 1 has 63 elements, its segment has 64"),
-    ([flat(40), flat(64, dtype=torch.bfloat16)], "gradient 1 is torch.bfloat16, but the gradients before it"),
-    ([flat(40).half(), None], "gradients are torch.float16"),
-    ([flat(40).double(), None], "gradients are torch.float64: a torch.float32 master takes"),
+    ([flat(40), flat(64, dtype=torch.bfloat16)], "gradient 1 is torch.bfloat16, but those before it"),
+    ([flat(40).half(), None], "gradient 0 is torch.float16"),
+    ([flat(40).double(), None], "gradient 0 is torch.float64: a float32 master takes"),
     ([flat(40), flat(64).to_sparse()], r"gradient 1 is torch.sparse_coo: .*to_dense"),
     ([flat(40), flat(64, device="meta")], "gradient 1 is on meta"),
     ([flat(40), [1.0] * 64], "gradient 1 is a list"),

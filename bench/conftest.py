@@ -1,0 +1,19 @@
+"""One thread everywhere, and the machine in the JSON instead of the host's name and whatever else is found."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+
+from bench import machine
+from bench.scale import QUICK
+
+torch.set_num_threads(1)
+AT_START = machine.describe()
+
+
+def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+    machine_info.clear()
+    machine_info.update(AT_START, load_at_end=os.getloadavg()[0], quick=QUICK)

@@ -1,0 +1,64 @@
+"""Compiles loops.cpp with the system's compiler and calls it through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from hogwild.rules import Gap
+
+SOURCE = Path(__file__).with_name("loops.cpp")
+FLAGS = "-std=c++17 -O3 -march=native -fno-math-errno -shared -fPIC"
+
+
+class NoCompilerError(RuntimeError):
+    """There is no C++ compiler, or it refuses the flags: the hand-written loops cannot be measured."""
+
+
+@dataclass(frozen=True)
+class Loops:
+    """The compiled functions. Every tensor is a flat float32 buffer [n]; all but g are changed."""
+
+    library: ctypes.CDLL
+
+    @classmethod
+    def build(cls) -> Loops:
+        compiler = shlex.split(os.environ.get("CXX") or "c++")
+        if shutil.which(compiler[0]) is None:
+            raise NoCompilerError(f"no C++ compiler '{compiler[0]}'")
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "loops.so"
+            command = [*compiler, *shlex.split(FLAGS), str(SOURCE), "-o", str(target)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise NoCompilerError(f"{shlex.join(compiler)} failed: {done.stderr.strip().splitlines()[-1:]}")
+            return cls(ctypes.CDLL(str(target)))  # stays mapped when its file is gone
+
+    def gap_push(
+        self, buffers: tuple[Tensor, ...], n: int, *, lr: float, momentum: float, rule: Gap, t: int
+    ) -> Callable[[], object]:
+        """A call with everything converted beforehand: buffers are x, snapshot, v, s, g; t counts this push too."""
+        scale, floor = lr / math.sqrt(1 - rule.decay**t), lr * rule.eps
+        scalars = [ctypes.c_float(value) for value in (lr, momentum, rule.decay, scale, floor)]
+        return self._call(self.library.gap_push, buffers, n, scalars)
+
+    def streams(self, buffers: tuple[Tensor, ...], n: int) -> Callable[[], object]:
+        return self._call(self.library.streams, buffers, n, [])
+
+    @staticmethod
+    def _call(
+        function: Callable[..., object], buffers: tuple[Tensor, ...], n: int, scalars: list[ctypes.c_float]
+    ) -> Callable[[], object]:
+        pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in buffers]
+        arguments = [*pointers, ctypes.c_int64(n), *scalars]
+        return lambda: function(*arguments)

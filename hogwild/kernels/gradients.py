@@ -1,0 +1,76 @@
+"""One gradient per segment, as autograd leaves them, turned into the table of addresses a push takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from hogwild.kernels import tensors
+
+
+class GradientTable:
+    """Reads gradients for segments of `numels` elements of the master `x`: quick if all is well, precise if not."""
+
+    def __init__(self, numels: Sequence[int], x: Tensor) -> None:
+        self._numels = list(numels)
+        self._device = x.device
+        self._device_index = tensors.device_index(x)
+        dtypes = (torch.float64,) if x.dtype is torch.float64 else (torch.float32, torch.bfloat16)
+        self._names = {dtype: tensors.GRADIENT_DTYPES[dtype] for dtype in dtypes}
+        self._default = tensors.MASTER_DTYPES[x.dtype]
+
+    def read(self, grads: Sequence[Tensor | None]) -> tuple[list[Tensor], list[int], str]:
+        """Copies that must outlive the launch, an address per segment (0 for None), and the element type's name.
+
+        Raises: ValueError naming the gradient that does not fit.
+        """
+        try:
+            return self._read(grads)
+        except Exception:  # a mismatch below; and sparse tensors refuse data_ptr(), what is no tensor refuses anything
+            self._explain(grads)
+            raise
+
+    def _read(self, grads: Sequence[Tensor | None]) -> tuple[list[Tensor], list[int], str]:
+        device, dtype, name = self._device_index, None, self._default
+        copies: list[Tensor] = []
+        addresses = []
+        for g, numel in zip(grads, self._numels, strict=True):
+            if g is None:
+                addresses.append(0)
+                continue
+            if g.dtype is not dtype:
+                if dtype is not None:
+                    raise ValueError("gradients of several dtypes")
+                dtype = g.dtype
+                name = self._names[dtype]
+            if g.numel() != numel or g.get_device() != device:
+                raise ValueError("a gradient of another size or device")
+            if not g.is_contiguous():
+                g = g.contiguous()
+                copies.append(g)
+            address = g.data_ptr()
+            if not address and numel:
+                raise ValueError("a gradient without memory")
+            addresses.append(address)
+        return copies, addresses, name
+
+    def _explain(self, grads: Sequence[Tensor | None]) -> None:
+        if len(grads) != len(self._numels):
+            raise ValueError(f"{len(grads)} gradients for {len(self._numels)} segments: give one each, or None")
+        dtype = None
+        for k, (g, numel) in enumerate(zip(grads, self._numels, strict=True)):
+            if g is None:
+                continue
+            tensors.check_dense(k, g)
+            if g.device != self._device:
+                raise ValueError(f"gradient {k} is on {g.device}, but x is on {self._device}")
+            if g.numel() != numel:
+                raise ValueError(f"gradient {k} has {g.numel()} elements, its segment has {numel}")
+            if g.dtype not in self._names:
+                names = " or ".join(map(str, self._names))
+                raise ValueError(f"gradient {k} is {g.dtype}: a {self._default} master takes {names}")
+            if dtype not in (None, g.dtype):
+                raise ValueError(f"gradient {k} is {g.dtype}, but those before it are {dtype}: all must be alike")
+            dtype = g.dtype

@@ -1,0 +1,1 @@
+"""What linear theory says about asynchronous SGD, in numpy alone: `stability` is the door to all of it."""
