@@ -44,7 +44,7 @@ class Field:
         self.g = torch.empty(n).normal_(generator=generator)
         self.x.normal_(generator=generator)
         self.v.normal_(generator=generator)
-        self.s.copy_(self.v).square_().mul_(1 - Gap().decay**PUSHES)
+        self.s.copy_(self.v).square_().mul_(1 - Gap().decay ** PUSHES)
         torch.add(self.x, self.g, alpha=3 * LR, out=self.snapshot)  # a gap of a few steps, until the first push
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import shlex
 import shutil
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from hogwild.rules import Gap
+from bench.eager import Constants
 
 SOURCE = Path(__file__).with_name("loops.cpp")
 FLAGS = "-std=c++17 -O3 -march=native -fno-math-errno -shared -fPIC"
@@ -44,12 +43,9 @@ class Loops:
                 raise NoCompilerError(f"{shlex.join(compiler)} failed: {done.stderr.strip().splitlines()[-1:]}")
             return cls(ctypes.CDLL(str(target)))  # stays mapped when its file is gone
 
-    def gap_push(
-        self, buffers: tuple[Tensor, ...], n: int, *, lr: float, momentum: float, rule: Gap, t: int
-    ) -> Callable[[], object]:
-        """A call with everything converted beforehand: buffers are x, snapshot, v, s, g; t counts this push too."""
-        scale, floor = lr / math.sqrt(1 - rule.decay**t), lr * rule.eps
-        scalars = [ctypes.c_float(value) for value in (lr, momentum, rule.decay, scale, floor)]
+    def gap_push(self, buffers: tuple[Tensor, ...], n: int, h: Constants) -> Callable[[], object]:
+        """A call with everything converted beforehand; buffers are x, snapshot, v, s, g."""
+        scalars = [ctypes.c_float(value) for value in (h.lr, h.momentum, h.rule.decay, h.scale, h.floor)]
         return self._call(self.library.gap_push, buffers, n, scalars)
 
     def streams(self, buffers: tuple[Tensor, ...], n: int) -> Callable[[], object]:

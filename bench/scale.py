@@ -14,11 +14,12 @@ class Scale:
     push_sizes: Mapping[str, int]
     push_rounds: int
     policy_sizes: Mapping[str, int]
+    policy_windows_s: Mapping[str, float]
     policy_rounds: int
     sweep_size: int
     sweep_ratios: tuple[float, ...]  # compute / step
     sweep_rounds: int
-    window_s: float
+    sweep_window_s: float
     train_steps: Mapping[str, int]  # model -> batches per worker
     train_rounds: int
 
@@ -27,23 +28,25 @@ FULL = Scale(
     push_sizes={"16K": 1 << 14, "1M": 1 << 20, "32M": 1 << 25},
     push_rounds=9,
     policy_sizes={"16K": 1 << 14, "16M": 1 << 24},
+    policy_windows_s={"16K": 0.1, "16M": 0.3},
     policy_rounds=3,
     sweep_size=1 << 22,
     sweep_ratios=(0.0, 0.25, 0.5, 1.0, 2.0, 4.0),
     sweep_rounds=3,
-    window_s=0.5,
-    train_steps={"lenet": 150, "mlp": 1500},
+    sweep_window_s=0.2,
+    train_steps={"lenet": 120, "mlp": 1500},
     train_rounds=3,
 )
 SMOKE = Scale(
     push_sizes={"16K": 1 << 14},
     push_rounds=2,
     policy_sizes={"16K": 1 << 14},
+    policy_windows_s={"16K": 0.05},
     policy_rounds=1,
     sweep_size=1 << 16,
     sweep_ratios=(0.0, 1.0),
     sweep_rounds=1,
-    window_s=0.05,
+    sweep_window_s=0.05,
     train_steps={"mlp": 20},
     train_rounds=1,
 )

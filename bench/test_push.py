@@ -9,6 +9,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import eager
+from bench.eager import Constants
 from bench.field import LR, MOMENTUM, PUSHES, Contestant, Field
 from bench.loops import Loops, NoCompilerError
 from bench.scale import SCALE
@@ -55,7 +56,7 @@ def run(benchmark: BenchmarkFixture, field: Field, contestants: dict[str, Contes
 def test_gap_and_shifted_momentum(benchmark: BenchmarkFixture, field: Field, loops: Loops | str) -> None:
     gap, momentum = Gap(), HeavyBall(MOMENTUM)
     x, snapshot, v, s, g = field.buffers
-    constants = {"lr": LR, "momentum": MOMENTUM, "rule": gap, "t": PUSHES + 1}
+    constants = Constants(LR, MOMENTUM, gap, PUSHES + 1)
 
     def checked(kind: str, bytes: int, call: Callable[[], object]) -> Contestant:
         return field.checked(kind, bytes, call, gap=gap, momentum=momentum)
@@ -70,15 +71,15 @@ def test_gap_and_shifted_momentum(benchmark: BenchmarkFixture, field: Field, loo
         "push, guard element": checked("push", 36, pushing(pushes[Guard.ELEMENT], field)),
         "push, guard push": checked("push", 40, pushing(pushes[Guard.PUSH], field)),
         "push of no element": Contestant("call", 0, pushing(pushes[Guard.ELEMENT], field, stop=0)),
-        "eager torch": checked("rival", 36, eager.plain(x, snapshot, v, s, g, **constants)),
-        "eager torch, two kept temporaries": checked("rival", 36, eager.sparing(x, snapshot, v, s, g, **constants)),
+        "eager torch": checked("rival", 36, eager.plain(x, snapshot, v, s, g, constants)),
+        "eager torch, two kept temporaries": checked("rival", 36, eager.sparing(x, snapshot, v, s, g, constants)),
         **field.streams(),
     }
     if isinstance(loops, str):
         benchmark.extra_info["left_out"] = {"AVX loop": loops}
     else:
-        contestants["AVX loop"] = checked("rival", 36, loops.gap_push(field.buffers, field.n, **constants))
-        contestants["AVX loop of no element"] = Contestant("call", 0, loops.gap_push(field.buffers, 0, **constants))
+        contestants["AVX loop"] = checked("rival", 36, loops.gap_push(field.buffers, field.n, constants))
+        contestants["AVX loop of no element"] = Contestant("call", 0, loops.gap_push(field.buffers, 0, constants))
         contestants["AVX loop, streams only"] = Contestant("stream", 36, loops.streams(field.buffers, field.n))
     run(benchmark, field, contestants)
 

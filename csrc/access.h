@@ -6,8 +6,9 @@
 
 namespace hogwild {
 
-// Plain loads and stores. Two workers that meet at an element may lose one of their two updates, never part of one.
-// The compiler may use vectors of any width. In ISO C++ this is a data race; docs/memory-model.md says why it holds.
+// Plain loads and stores. Two workers that meet at an element may lose one of their two updates, never part
+// of one. The compiler may use vectors of any width. In ISO C++ this is a data race; docs/memory-model.md
+// says why it holds.
 struct Racing {
   static constexpr bool vectorizes = true;
 
@@ -22,7 +23,8 @@ struct Racing {
   }
 };
 
-// Compare-and-exchange until nobody came between: no update is lost. Returns the value this worker's write produced.
+// Compare-and-exchange until nobody came between: no update is lost. Returns the value this worker's write
+// produced.
 struct Atomic {
   static constexpr bool vectorizes = false;
 

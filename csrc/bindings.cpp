@@ -1,5 +1,5 @@
-// hogwild._C: plain pointers in, statistics out, the GIL released. Arguments are checked in hogwild/kernels/, the
-// mathematics lives in push.h and mix.h.
+// hogwild._C: plain pointers in, statistics out, the GIL released. Arguments are checked in hogwild/kernels/,
+// the mathematics lives in push.h and mix.h.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -12,8 +12,6 @@
 #include "rule.h"
 
 namespace py = pybind11;
-
-
 
 namespace hogwild {
 
@@ -36,7 +34,8 @@ using Segments = std::vector<std::pair<int64_t, int64_t>>;
 using Locks = std::pair<Address, int64_t>;
 
 PushPlan make_plan(const Rule& rule, const Addresses& at, const Segments& segments, const Locks& locks) {
-  PushPlan plan{rule, {pointer(at[0]), pointer(at[1]), pointer(at[2]), pointer(at[3])}, {}, nullptr, locks.second};
+  PushPlan plan{
+      rule, {pointer(at[0]), pointer(at[1]), pointer(at[2]), pointer(at[3])}, {}, nullptr, locks.second};
   for (const auto& [offset, numel] : segments) plan.segments.push_back({offset, numel});
   plan.stripes = static_cast<RobustMutex*>(pointer(locks.first));
   return plan;
@@ -55,17 +54,25 @@ class CpuPush {
 };
 
 void bind_types(py::module_& m) {
-  py::class_<Rule>(m, "Rule")
-      .def(py::init([](const char* master, const char* penalty, const char* momentum_kind, const char* access,
-                       const char* guard, double momentum, double dampening, bool torch_first_step, double gap_decay,
-                       double gap_eps, bool penalize_decay) {
-             return Rule{dtype_named(master), penalty_named(penalty), momentum_named(momentum_kind),
-                         access_named(access), guard_named(guard), momentum, dampening, torch_first_step, gap_decay,
-                         gap_eps, penalize_decay};
-           }),
-           py::kw_only(), py::arg("master"), py::arg("penalty"), py::arg("momentum_kind"), py::arg("access"),
-           py::arg("guard"), py::arg("momentum"), py::arg("dampening"), py::arg("torch_first_step"),
-           py::arg("gap_decay"), py::arg("gap_eps"), py::arg("penalize_decay"));
+  py::class_<Rule>(m, "Rule").def(
+      py::init([](const char* master, const char* penalty, const char* momentum_kind, const char* access,
+                  const char* guard, double momentum, double dampening, bool torch_first_step,
+                  double gap_decay, double gap_eps, bool penalize_decay) {
+        return Rule{dtype_named(master),
+                    penalty_named(penalty),
+                    momentum_named(momentum_kind),
+                    access_named(access),
+                    guard_named(guard),
+                    momentum,
+                    dampening,
+                    torch_first_step,
+                    gap_decay,
+                    gap_eps,
+                    penalize_decay};
+      }),
+      py::kw_only(), py::arg("master"), py::arg("penalty"), py::arg("momentum_kind"), py::arg("access"),
+      py::arg("guard"), py::arg("momentum"), py::arg("dampening"), py::arg("torch_first_step"),
+      py::arg("gap_decay"), py::arg("gap_eps"), py::arg("penalize_decay"));
 
   py::class_<PushStats>(m, "PushStats")
       .def_readonly("applied", &PushStats::applied)
@@ -82,22 +89,22 @@ void bind_types(py::module_& m) {
 template <class Class>
 void bind_calls(Class& c) {
   using Push = typename Class::type;
-  c.def("run",
-        [](Push& push, const std::vector<Address>& grads, const char* gradient, double lr, double weight_decay,
-           int64_t pushes, double lr_max, bool first_step, int64_t start, int64_t stop, Address stream) {
-          const PushCall call{pointers(grads), dtype_named(gradient), lr,    weight_decay, lr_max,
-                              pushes,          first_step, start, stop,         stream};
-          const py::gil_scoped_release release;
-          push.run(call);
-        });
+  c.def("run", [](Push& push, const std::vector<Address>& grads, const char* gradient, double lr,
+                  double weight_decay, int64_t pushes, double lr_max, bool first_step, int64_t start,
+                  int64_t stop, Address stream) {
+    const PushCall call{
+        pointers(grads), dtype_named(gradient), lr, weight_decay, lr_max, pushes, first_step, start, stop,
+        stream};
+    const py::gil_scoped_release release;
+    push.run(call);
+  });
   c.def("stats", &Push::stats, py::call_guard<py::gil_scoped_release>());
 }
 
 void bind_push(py::module_& m) {
   py::class_<CpuPush> on_cpu(m, "CpuPush");
-  on_cpu.def(py::init([](const Rule& rule, const Addresses& at, const Segments& segments, const Locks& stripes) {
-    return CpuPush(make_plan(rule, at, segments, stripes));
-  }));
+  on_cpu.def(py::init([](const Rule& rule, const Addresses& at, const Segments& segments,
+                         const Locks& stripes) { return CpuPush(make_plan(rule, at, segments, stripes)); }));
   bind_calls(on_cpu);
 
   py::class_<cuda::Push> on_cuda(m, "CudaPush");
@@ -108,15 +115,18 @@ void bind_push(py::module_& m) {
 }
 
 void bind_mix(py::module_& m) {
-  m.def("weighted_sum", [](const char* dtype, Address out, const std::vector<Address>& inputs,
-                           const std::vector<double>& weights, int64_t start, int64_t stop, int device, Address stream) {
-    const py::gil_scoped_release release;
-    if (device < 0)
-      cpu::weighted_sum(dtype_named(dtype), pointer(out), pointers(inputs), weights, start, stop);
-    else
-      cuda::weighted_sum(dtype_named(dtype), pointer(out), pointers(inputs), weights, start, stop, device, stream);
-  });
-  m.def("copy", [](const char* dtype, Address out, Address in, int64_t start, int64_t stop, int device, Address stream) {
+  m.def("weighted_sum",
+        [](const char* dtype, Address out, const std::vector<Address>& inputs,
+           const std::vector<double>& weights, int64_t start, int64_t stop, int device, Address stream) {
+          const py::gil_scoped_release release;
+          if (device < 0)
+            cpu::weighted_sum(dtype_named(dtype), pointer(out), pointers(inputs), weights, start, stop);
+          else
+            cuda::weighted_sum(dtype_named(dtype), pointer(out), pointers(inputs), weights, start, stop,
+                               device, stream);
+        });
+  m.def("copy", [](const char* dtype, Address out, Address in, int64_t start, int64_t stop, int device,
+                   Address stream) {
     const py::gil_scoped_release release;
     if (device < 0)
       cpu::copy(dtype_named(dtype), pointer(out), pointer(in), start, stop);

@@ -1,4 +1,5 @@
-// The nouns of a push: where it works, with which constants, and what it reports. Plain data, host and device.
+// The nouns of a push: where it works, with which constants, and what it reports. Plain data, host and
+// device.
 #pragma once
 
 #include <cstddef>
@@ -32,15 +33,16 @@ struct Hyper {
   T lr;
   T weight_decay;
   T momentum;
-  T damp;                    // 1 - dampening; 1 on an undampened first step
-  T gap_decay;               // Gamma
-  T gap_rest;                // 1 - Gamma
+  T damp;       // 1 - dampening; 1 on an undampened first step
+  T gap_decay;  // Gamma
+  T gap_rest;   // 1 - Gamma
   T gap_scale;  // lr_max / sqrt(1 - Gamma^t); 0 on a push that is not penalised at all
   T gap_floor;  // lr_max eps; then beyond any gap
 
   template <class U>
   HW_HD Hyper<U> as() const {
-    return {U(lr), U(weight_decay), U(momentum), U(damp), U(gap_decay), U(gap_rest), U(gap_scale), U(gap_floor)};
+    return {U(lr),        U(weight_decay), U(momentum),  U(damp),
+            U(gap_decay), U(gap_rest),     U(gap_scale), U(gap_floor)};
   }
 };
 

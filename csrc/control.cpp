@@ -149,14 +149,15 @@ std::uint64_t Control::begin_push(std::uint32_t rank, bool locked) {
   return own.started;
 }
 
-void Control::end_push(std::uint32_t rank, bool locked, bool applied, std::uint64_t nonfinite, double gap_sq,
+std::uint64_t Control::end_push(std::uint32_t rank, bool locked, bool applied, std::uint64_t nonfinite, double gap_sq,
                        double step_sq) {
   auto& own = worker(rank);
   auto& stats = own.stats;
+  std::uint64_t delay = 0;
   bump(stats.nonfinite, nonfinite);
   if (applied) {
     header_->version.fetch_add(1);
-    const std::uint64_t delay = own.started - own.pulled;
+    delay = own.started - own.pulled;
     own.pulled = own.started + 1;
     bump(stats.pushes, 1);
     bump(stats.gap_sq, gap_sq);
@@ -168,6 +169,7 @@ void Control::end_push(std::uint32_t rank, bool locked, bool applied, std::uint6
     bump(stats.refused, 1);
   }
   if (locked) header_->model.unlock();
+  return delay;
 }
 
 void Control::end_round(std::uint32_t rank, bool commits, std::uint64_t nonfinite, double step_sq) {

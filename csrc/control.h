@@ -23,6 +23,7 @@ enum class Phase : std::uint32_t { kStarting, kData, kGradient, kUpdate, kBarrie
 struct alignas(128) WorkerStats {
   std::atomic<std::uint64_t> pushes;     // applied
   std::atomic<std::uint64_t> refused;    // pushes refused for a non-finite gradient
+  std::atomic<std::uint64_t> dropped;    // gradients that the algorithm did not use
   std::atomic<std::uint64_t> nonfinite;  // non-finite gradient elements seen
   std::atomic<std::uint64_t> recovered;  // locks taken over from a dead owner
   std::atomic<std::uint64_t> delay_sum, delay_max;
@@ -90,7 +91,8 @@ class Control {
   // Pushes. delay = version when the push began - version of the snapshot; a push that leaves the fresh snapshot behind
   // makes that version (began + 1): what others committed meanwhile counts as not seen, though some of it was.
   std::uint64_t begin_push(std::uint32_t rank, bool locked);
-  void end_push(std::uint32_t rank, bool locked, bool applied, std::uint64_t nonfinite, double gap_sq, double step_sq);
+  // Returns the delay of the push, 0 if it was not applied.
+  std::uint64_t end_push(std::uint32_t rank, bool locked, bool applied, std::uint64_t nonfinite, double gap_sq, double step_sq);
   // A synchronous worker's share of a round; the one worker with `commits` raises the version.
   void end_round(std::uint32_t rank, bool commits, std::uint64_t nonfinite, double step_sq);
   void pulled(std::uint32_t rank);

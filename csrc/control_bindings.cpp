@@ -19,6 +19,7 @@ py::dict worker_stats(Control& control, std::uint32_t rank) {
   d["held"] = line.held.load();
   d["pushes"] = stats.pushes.load();
   d["refused"] = stats.refused.load();
+  d["dropped"] = stats.dropped.load();
   d["nonfinite"] = stats.nonfinite.load();
   d["recovered"] = stats.recovered.load();
   d["delay_sum"] = stats.delay_sum.load();
@@ -76,8 +77,14 @@ void bind_control(py::module_& m) {
       .def("end_round", &Control::end_round, py::arg("rank"), py::arg("commits"), py::arg("nonfinite"),
            py::arg("step_sq"))
       .def("pulled", &Control::pulled, py::arg("rank"))
+      .def("set_pulled", [](Control& c, std::uint32_t rank, std::uint64_t version) { c.worker(rank).pulled = version; },
+           py::arg("rank"), py::arg("version"))
+      .def("pulled_version", [](Control& c, std::uint32_t rank) { return c.worker(rank).pulled.load(); },
+           py::arg("rank"))
+      .def("drop", [](Control& c, std::uint32_t rank) { ++c.worker(rank).stats.dropped; }, py::arg("rank"))
       .def("record_loss", &Control::record_loss, py::arg("rank"), py::arg("loss"), py::arg("samples"))
       .def("arrive", &Control::arrive, py::arg("rank"))
+      .def("arrived", [](Control& c, std::uint32_t rank) { return c.worker(rank).arrived.load(); }, py::arg("rank"))
       .def("wait_barrier", &Control::wait_barrier, py::arg("rank"), py::arg("generation"), py::arg("timeout_s"),
            unlocked)
       .def("participants", &Control::participants, py::arg("generation"))

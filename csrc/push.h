@@ -1,5 +1,6 @@
 // One element through the slots of a push: decay -> penalty -> momentum -> apply -> observe -> look-ahead.
-// Host and device; the one place where their order is written. Loops (cpu/, cuda/) call it and know no equation.
+// Host and device; the one place where their order is written. Loops (cpu/, cuda/) call it and know no
+// equation.
 #pragma once
 
 #include "access.h"

@@ -23,7 +23,8 @@ Kind named(std::string_view name, std::initializer_list<std::pair<const char*, K
 }  // namespace
 
 Dtype dtype_named(std::string_view name) {
-  return named<Dtype>(name, {{"float32", Dtype::float32}, {"bfloat16", Dtype::bfloat16}, {"float64", Dtype::float64}});
+  return named<Dtype>(
+      name, {{"float32", Dtype::float32}, {"bfloat16", Dtype::bfloat16}, {"float64", Dtype::float64}});
 }
 
 PenaltyKind penalty_named(std::string_view name) {
@@ -60,7 +61,8 @@ Hyper<double> fold(const Rule& rule, const PushCall& call) {
   const double unbias = 1.0 / (1.0 - std::pow(rule.gap_decay, static_cast<double>(call.pushes + 1)));
   const bool skip = call.pushes == 0 || !(call.lr_max > 0);
   h.gap_scale = skip ? 0.0 : call.lr_max * std::sqrt(unbias);
-  h.gap_floor = skip ? 1e38 : call.lr_max * rule.gap_eps;  // still a float; added to any sane gap it stays itself
+  h.gap_floor =
+      skip ? 1e38 : call.lr_max * rule.gap_eps;  // still a float; added to any sane gap it stays itself
   return h;
 }
 

@@ -38,8 +38,8 @@ struct PushPlan {
   int64_t n_stripes = 0;
 };
 
-// What changes. `grads` holds one pointer per segment, null where a parameter has no gradient. Only elements of the
-// flat range [start, stop) are touched. `pushes` counts the pushes before this one.
+// What changes. `grads` holds one pointer per segment, null where a parameter has no gradient. Only elements
+// of the flat range [start, stop) are touched. `pushes` counts the pushes before this one.
 struct PushCall {
   std::vector<const void*> grads;
   Dtype gradient = Dtype::float32;

@@ -12,6 +12,8 @@ from hogwild.options import unknown
 
 COMMANDS = {
     "train": ("hogwild.train", "train a model with asynchronous workers (same as python -m hogwild.train)"),
+    "simulate": ("hogwild.faces.simulate", "the same in one process, under a virtual clock (--clock, default gamma)"),
+    "stability": ("hogwild.faces.stability", "the largest stable learning rate under a delay, from theory"),
     "eval": ("hogwild.faces.evaluate", "evaluate a checkpoint of a run"),
     "export": ("hogwild.faces.export", "write the trained weights as a plain state_dict"),
     "data": ("hogwild.faces.data", "list, check or get the data sets"),
@@ -39,7 +41,7 @@ def _dispatch(argv: Sequence[str]) -> int:
 
 
 def _usage() -> str:
-    lines = [f"  {name:8} {help}" for name, (_, help) in COMMANDS.items()]
+    lines = [f"  {name:9} {help}" for name, (_, help) in COMMANDS.items()]
     return "\n".join(["usage: hogwild COMMAND [options]      (hogwild COMMAND --help)", "", *lines])
 
 

@@ -31,6 +31,9 @@ DEFAULT_WORKERS = 2
 LIMITS = ("epochs", "samples", "updates")
 """How long to train: at most one of them is set."""
 
+PROCESS_ONLY = ("respawn", "min_workers", "stall_timeout", "pin", "start_method", "ckpt_every", "resume")
+"""Options that a simulated run (--clock) has no use for."""
+
 OWN_CODE = "your own: module:function"
 
 
@@ -115,6 +118,8 @@ class Config:
     start_method: str = _workers("forkserver", "how worker processes are started", choices=("forkserver", "spawn"))
 
     straggler: Mapping[int, float] = _experiments((), "slow workers down; 0:4 = worker 0 four times slower", FACTORS)
+    clock: str | None = _experiments(None, "simulate under a virtual clock: round-robin, gamma:cv=0.1,het=0.6, ...",
+    fixed=True)
     seed: int = _experiments(0, "of the initial model and the data order", NOT_NEGATIVE, fixed=True)
 
     epochs: float | None = _run(None, "passes over the data, all workers together (default: the data set's)", POSITIVE)
@@ -221,6 +226,10 @@ def _check_together(config: Config, algorithm: Algorithm) -> None:
     strangers = [worker for worker in config.straggler if worker >= config.workers]
     if strangers:
         raise UsageError(f"straggler: there is no worker {strangers[0]}; they are 0 to {config.workers - 1}")
+    if config.clock is not None:
+        idle = [name for name in PROCESS_ONLY if getattr(config, name) != FIELDS[name].default]
+        if idle:
+            raise UsageError(f"{idle[0]} concerns worker processes, and --clock simulates them in one: leave it out")
     if config.schedule == "step" and not config.milestones:
         raise UsageError("schedule step needs milestones, fractions of the run: --milestones 0.5,0.75")
     if config.schedule != "step" and (config.milestones or config.step_factor is not None):

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -36,7 +36,7 @@ class RunDirectory:
         self.plots = path / "plots"
         self._lock: int | None = None
         self._before_s = 0.0
-        self._start = time.monotonic()
+        self.use_clock(time.monotonic)
 
     @classmethod
     def create(cls, config: Config) -> RunDirectory:
@@ -85,9 +85,13 @@ class RunDirectory:
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(to_json(line) + "\n")
 
+    def use_clock(self, clock: Callable[[], float]) -> None:
+        """What the time in metrics lines is read from, in seconds; the simulator gives its virtual time."""
+        self._clock, self._start = clock, clock()
+
     def elapsed_s(self) -> float:
         """Seconds of this run so far, earlier parts of a resumed run included."""
-        return self._before_s + time.monotonic() - self._start
+        return self._before_s + self._clock() - self._start
 
     def summary(self, values: Mapping[str, object]) -> None:
         """Write summary.json, whole or not at all."""

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from hogwild.config import Config
 from hogwild.faces import flags, shell
 from hogwild.system import THREAD_VARIABLES
 
@@ -20,7 +21,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(argv: Sequence[str]) -> int:
-    config = flags.parse(argv)
+    return start(flags.parse(argv))
+
+
+def start(config: Config) -> int:
+    """Run `config` with one thread per process: set before torch is imported."""
     for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"
     from hogwild.faces.train import train

@@ -40,7 +40,8 @@ const Kernels* named(const std::string& name) {
     if (name == kernels->isa) return kernels;
     names += std::string(names.empty() ? "" : ", ") + kernels->isa;
   }
-  throw std::invalid_argument("instruction set '" + name + "' (HOGWILD_ISA): this processor and build have " + names);
+  throw std::invalid_argument("instruction set '" + name + "' (HOGWILD_ISA): this processor and build have " +
+                              names);
 }
 
 const Kernels*& chosen() {

@@ -11,7 +11,8 @@ namespace hogwild::cpu::HW_ISA {
 namespace {
 
 template <class Stages, class Access, class T, class G>
-void push_range(const Buffers<void>& buffers, const void* g, int64_t n, const Hyper<double>& h, PushStats& stats) {
+void push_range(const Buffers<void>& buffers, const void* g, int64_t n, const Hyper<double>& h,
+                PushStats& stats) {
   const auto sums =
       push_loop<Stages, Access>(slice<T>(buffers, 0), static_cast<const G*>(g), n, h.template as<T>());
   stats.gap_sq += sums.gap_sq;
@@ -19,8 +20,8 @@ void push_range(const Buffers<void>& buffers, const void* g, int64_t n, const Hy
   stats.nonfinite += static_cast<int64_t>(sums.nonfinite);
 }
 
-// A refused push never gets here, so under GuardKind::push the loop need not look at the gradient again. A striped or
-// locked push runs as a racing one: it races only with those who do not take its locks.
+// A refused push never gets here, so under GuardKind::push the loop need not look at the gradient again. A
+// striped or locked push runs as a racing one: it races only with those who do not take its locks.
 Kernels::Push* push(const Rule& rule, Dtype gradient, bool has_snapshot) {
   return with_gradient(rule.master, gradient, [&](auto t, auto g) {
     const auto with_access = [&](auto access) {

@@ -2,23 +2,27 @@
 // Included by kernels.cpp only, which is compiled once per instruction set; HW_ISA names its namespace.
 #pragma once
 
+#include <cassert>
+
 #include "../mix.h"
 #include "../numeric.h"
 #include "../push.h"
+#include "kernels.h"
 
 namespace hogwild::cpu::HW_ISA {
 
-// Sums of one range in the arithmetic type. A range is at most kStripe elements, so a float counts exactly, and the
-// caller adds ranges up in double.
+// Sums of one range in the arithmetic type. A range is at most kStripe elements, so a float counts exactly,
+// and the caller adds ranges up in double.
 template <class T>
 struct Sums {
   T gap_sq = 0, step_sq = 0, nonfinite = 0;
 };
 
-// The pragma asserts that iterations are independent, which they are: the buffers of a push do not overlap. With the
-// Atomic policy the compare-and-exchange keeps the compiler from using vectors.
+// The pragma asserts that iterations are independent, which they are: the buffers of a push do not overlap.
+// With the Atomic policy the compare-and-exchange keeps the compiler from using vectors.
 template <class Stages, class Access, class T, class G>
 Sums<T> push_loop(const Buffers<T> at, const G* g, int64_t n, const Hyper<T> h) {
+  assert(n <= kStripe);
   T gap_sq = 0, step_sq = 0, nonfinite = 0;
 #pragma omp simd reduction(+ : gap_sq, step_sq, nonfinite)
   for (int64_t i = 0; i < n; ++i) {
@@ -53,8 +57,8 @@ T nonfinite_loop(const G* g, int64_t n) {
 
 // Blocks of the output stay in registers or L1 while the inputs pass by; `out` may be one of them.
 template <class T>
-void weighted_sum_loop(T* out, const void* const* inputs, const double* weights, int64_t count, int64_t offset,
-                       int64_t n) {
+void weighted_sum_loop(T* out, const void* const* inputs, const double* weights, int64_t count,
+                       int64_t offset, int64_t n) {
   constexpr int64_t kBlock = 1024;
   T sum[kBlock];
   for (int64_t begin = 0; begin < n; begin += kBlock) {

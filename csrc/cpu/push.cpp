@@ -1,7 +1,9 @@
-// Walks segments in pieces of at most one stripe and takes the stripes' locks; the loops do the rest. Host only.
+// Walks segments in pieces of at most one stripe and takes the stripes' locks; the loops do the rest. Host
+// only.
 #include "push.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "../robust_mutex.h"
 #include "kernels.h"
@@ -19,11 +21,13 @@ void* advance(void* p, Dtype dtype, int64_t elements) {
   return const_cast<void*>(advance(static_cast<const void*>(p), dtype, elements));
 }
 
-// visit(gradient at `begin` or null, begin, n) for every piece of the plan inside [start, stop): within one segment and
-// within one stripe of the flat buffer.
+// visit(gradient at `begin` or null, begin, n) for every piece of the plan inside [start, stop): within one
+// segment and within one stripe of the flat buffer.
 template <class Visit>
 void for_each_piece(const PushPlan& plan, const PushCall& call, const Visit& visit) {
-  const auto ends_before = [](const Segment& segment, int64_t start) { return segment.offset + segment.numel <= start; };
+  const auto ends_before = [](const Segment& segment, int64_t start) {
+    return segment.offset + segment.numel <= start;
+  };
   const auto first = std::lower_bound(plan.segments.begin(), plan.segments.end(), call.start, ends_before);
   for (auto segment = first; segment != plan.segments.end() && segment->offset < call.stop; ++segment) {
     const void* g = call.grads[static_cast<size_t>(segment - plan.segments.begin())];
@@ -69,6 +73,7 @@ class StripeLock {
 }  // namespace
 
 PushStats push(const PushPlan& plan, const PushCall& call) {
+  assert(call.grads.size() == plan.segments.size());
   const Kernels& loops = kernels();
   const Rule& rule = plan.rule;
   PushStats stats;
@@ -85,7 +90,8 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
   StripeLock lock(plan);
   for_each_piece(plan, call, [&](const void* g, int64_t begin, int64_t n) {
     const auto at = [&](void* p) { return p == nullptr ? nullptr : advance(p, rule.master, begin); };
-    const Buffers<void> here{at(plan.buffers.x), at(plan.buffers.snapshot), at(plan.buffers.v), at(plan.buffers.s)};
+    const Buffers<void> here{at(plan.buffers.x), at(plan.buffers.snapshot), at(plan.buffers.v),
+                             at(plan.buffers.s)};
     if (g == nullptr && !has_snapshot) return;
     stats.recovered += lock.enter(begin);
     if (g != nullptr)
@@ -96,10 +102,10 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
   return stats;
 }
 
-void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs, const std::vector<double>& weights,
-                  int64_t start, int64_t stop) {
-  kernels().weighted_sum(dtype, out, inputs.data(), weights.data(), static_cast<int64_t>(inputs.size()), start,
-                         stop - start);
+void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs,
+                  const std::vector<double>& weights, int64_t start, int64_t stop) {
+  kernels().weighted_sum(dtype, out, inputs.data(), weights.data(), static_cast<int64_t>(inputs.size()),
+                         start, stop - start);
 }
 
 void copy(Dtype dtype, void* out, const void* in, int64_t start, int64_t stop) {

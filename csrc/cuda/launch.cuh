@@ -1,4 +1,5 @@
-// A push of one pair of element types, from a rule to launches. Host; each push_<type>.cu instantiates one pair.
+// A push of one pair of element types, from a rule to launches. Host; each push_<type>.cu instantiates one
+// pair.
 #pragma once
 
 #include <algorithm>
@@ -19,10 +20,17 @@ void for_each_launch(const PushPlan& plan, const PushCall& call, const Tables& t
   for (size_t begin = first; begin < last; begin += kMaxGradients) {
     const size_t end = std::min(last, begin + kMaxGradients);
     Gradients gradients{};
-    std::copy(call.grads.begin() + static_cast<long>(begin), call.grads.begin() + static_cast<long>(end), gradients.at);
-    const Work<T> work{slice<T>(plan.buffers, 0), fold(plan.rule, call).as<T>(), tables.segments,
-                       tables.tiles,              tables.stats,                  call.start,
-                       call.stop,                 tables.first_tile[begin],      tables.first_tile[end],
+    std::copy(call.grads.begin() + static_cast<long>(begin), call.grads.begin() + static_cast<long>(end),
+              gradients.at);
+    const Work<T> work{slice<T>(plan.buffers, 0),
+                       fold(plan.rule, call).as<T>(),
+                       tables.segments,
+                       tables.tiles,
+                       tables.stats,
+                       call.start,
+                       call.stop,
+                       tables.first_tile[begin],
+                       tables.first_tile[end],
                        static_cast<int32_t>(begin)};
     const int tiles = work.last_tile - work.first_tile;
     if (tiles > 0) launch(work, gradients, std::min(tiles, tables.blocks));

@@ -1,4 +1,5 @@
-// The device's loops: tiles over a fixed grid, 16-byte accesses, statistics reduced per block. They know no equation.
+// The device's loops: tiles over a fixed grid, 16-byte accesses, statistics reduced per block. They know no
+// equation.
 #pragma once
 
 #include "../mix.h"
@@ -9,9 +10,9 @@ namespace hogwild::cuda {
 
 constexpr int kThreads = 256;
 constexpr int kBlocksPerMultiprocessor = 4;
-constexpr int kTile = 4096;           // elements
-constexpr int kMaxGradients = 448;    // pointers that fit, with the rest, into 4 KiB of kernel arguments
-constexpr int kMaxInputs = 200;       // of a weighted sum, likewise
+constexpr int kTile = 4096;         // elements
+constexpr int kMaxGradients = 448;  // pointers that fit, with the rest, into 4 KiB of kernel arguments
+constexpr int kMaxInputs = 200;     // of a weighted sum, likewise
 
 // A tile is part `part` of segment `segment`.
 struct Tile {
@@ -65,15 +66,16 @@ __device__ inline double block_sum(double value) {
 
 template <class T>
 __device__ void flush(const Sums<T>& sums, DeviceStats* stats) {
-  const double gap_sq = block_sum(sums.gap_sq), step_sq = block_sum(sums.step_sq), bad = block_sum(sums.nonfinite);
+  const double gap_sq = block_sum(sums.gap_sq), step_sq = block_sum(sums.step_sq),
+               bad = block_sum(sums.nonfinite);
   if (threadIdx.x != 0) return;
   atomicAdd(&stats->gap_sq, gap_sq);
   atomicAdd(&stats->step_sq, step_sq);
   if (bad != 0) atomicAdd(&stats->nonfinite, static_cast<unsigned long long>(bad));
 }
 
-// kWidth elements from i on, by way of registers. Under Atomic, x is added to in memory (the snapshot is then the value
-// read minus the own step) and v goes through compare-and-exchange where it lies.
+// kWidth elements from i on, by way of registers. Under Atomic, x is added to in memory (the snapshot is then
+// the value read minus the own step) and v goes through compare-and-exchange where it lies.
 template <class Stages, class Access, class T, class G>
 __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyper<T>& h, Sums<T>& sums) {
   constexpr int kCount = kWidth<T>;

@@ -1,8 +1,7 @@
 // cuda::Push: the tables a push keeps in device memory, and the choice of its element types. Host.
-#include "push.h"
-
 #include <stdexcept>
 
+#include "push.h"
 #include "runtime.cuh"
 #include "tables.cuh"
 
@@ -69,7 +68,8 @@ PushStats Push::stats() const {
   const DeviceGuard guard(state_->device);
   const cudaStream_t stream = as_stream(state_->stream);
   DeviceStats seen{};
-  check(cudaMemcpyAsync(&seen, state_->tables.stats, sizeof seen, cudaMemcpyDeviceToHost, stream), "cudaMemcpyAsync");
+  check(cudaMemcpyAsync(&seen, state_->tables.stats, sizeof seen, cudaMemcpyDeviceToHost, stream),
+        "cudaMemcpyAsync");
   check(cudaStreamSynchronize(stream), "a push");
   PushStats stats;
   stats.applied = seen.refusing == 0;

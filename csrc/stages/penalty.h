@@ -16,13 +16,12 @@ struct NoPenalty {
 };
 
 // Gap-Aware, element-wise (Barkai, Hakimi, Schuster 2020, arXiv:1909.10802):
-//   s <- Gamma s + (1 - Gamma) u^2                     u: the momentum before this gradient, or g where there is none
-//   C = lr_max (sqrt(s / (1 - Gamma^t)) + eps)         a typical step of this element
-//   G = 1 + |x - snapshot| / C
-//   d = (g + wd x) / G,  or  g / G + wd x  when the weight decay is not penalised
-// The scalars are folded beforehand into C = gap_scale sqrt(s) + gap_floor, and 1 / G = C / (C + |x - snapshot|) takes
-// one division; a gap of zero gives 1 exactly. While s is 0 the gap counts as zero: C would be lr_max eps, and any
-// other gap would silence the gradient.
+//   s <- Gamma s + (1 - Gamma) u^2                     u: the momentum before this gradient, or g where there
+//   is none C = lr_max (sqrt(s / (1 - Gamma^t)) + eps)         a typical step of this element G = 1 + |x -
+//   snapshot| / C d = (g + wd x) / G,  or  g / G + wd x  when the weight decay is not penalised
+// The scalars are folded beforehand into C = gap_scale sqrt(s) + gap_floor, and 1 / G = C / (C + |x -
+// snapshot|) takes one division; a gap of zero gives 1 exactly. While s is 0 the gap counts as zero: C would
+// be lr_max eps, and any other gap would silence the gradient.
 template <bool kPenalizeDecay>
 struct GapPenalty {
   static constexpr bool uses_s = true;

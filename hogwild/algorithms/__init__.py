@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from hogwild.algorithms.asgd import ASGD
 from hogwild.algorithms.base import Algorithm
+from hogwild.algorithms.dana_slim import DANASlim
+from hogwild.algorithms.delay_adaptive import DelayAdaptive
 from hogwild.algorithms.gap_aware import GapAware
 from hogwild.algorithms.nag_asgd import NAGASGD
+from hogwild.algorithms.ringmaster import Ringmaster
 from hogwild.algorithms.sgd import SGD
 from hogwild.algorithms.shifted import ShiftedMomentum
 from hogwild.algorithms.ssgd import SSGD
+from hogwild.algorithms.staleness_aware import StalenessAware
 
 REGISTRY: dict[str, type[Algorithm]] = {
-    algorithm.name: algorithm for algorithm in (SGD, SSGD, ASGD, NAGASGD, ShiftedMomentum, GapAware)
+    algorithm.name: algorithm
+    for algorithm in (
+        SGD,
+        SSGD,
+        ASGD,
+        NAGASGD,
+        ShiftedMomentum,
+        StalenessAware,
+        GapAware,
+        DANASlim,
+        DelayAdaptive,
+        Ringmaster,
+    )
 }
 
 __all__ = ["REGISTRY", "Algorithm"]

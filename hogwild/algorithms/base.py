@@ -69,8 +69,22 @@ class View(Protocol):
     def pull(self) -> None:
         """snapshot <- x."""
 
-    def push(self, g: Gradients, *, momentum: Momentum | None = None, penalty: Gap | None = None) -> None:
-        """x <- x - lr * rule(g), in one pass that leaves snapshot = x behind (csrc/push.h)."""
+    @property
+    def delay(self) -> int:
+        """Versions between the snapshot and the master now: what a push at this moment would count as its delay."""
+
+    def push(
+        self,
+        g: Gradients,
+        *,
+        lr: float | None = None,
+        momentum: Momentum | None = None,
+        penalty: Gap | None = None,
+    ) -> None:
+        """x <- x - lr * rule(g), in one pass that leaves snapshot = x behind (csrc/push.h). `lr`: another than w.lr."""
+
+    def drop(self) -> None:
+        """The gradient in hand is not used; snapshot <- x."""
 
     def deposit(self, name: str, g: Gradients) -> None:
         """Own replica of `name` <- g: what the others will read after the next barrier."""
@@ -101,6 +115,7 @@ class Algorithm(ABC):
 
 
 T = TypeVar("T")
+NOT_NEGATIVE = (lambda value: value >= 0, "an integer >= 0")
 BELOW_ONE = (lambda value: 0 <= value < 1, "a number, 0 <= number < 1")
 
 

@@ -34,6 +34,8 @@ class NAGASGD(Algorithm):
     summary: ClassVar[str] = "asynchronous SGD with shared Nesterov momentum"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
 
+    nesterov: ClassVar[bool] = True
+
     momentum: float = momentum_option(0.9, "momentum factor m of the shared buffer")
 
     def worker(self, w: View) -> Steps:

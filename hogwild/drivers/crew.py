@@ -25,6 +25,7 @@ from hogwild.shared.world import World
 
 PRELOAD = ["torch", "hogwild.drivers.worker"]
 LOG_TAIL_LINES = 5
+MEMORY_S = 1.0
 WAITING = (Phase.BARRIER, Phase.PAUSED, Phase.DONE)
 
 
@@ -60,6 +61,7 @@ class Crew:
         self.logs = logs
         self.members: dict[int, Member] = {}
         self._split = split
+        self._measured_at = 0.0
         self._cores = _cores(job.config.pin)
         self._context = multiprocessing.get_context(job.config.start_method)
         if job.config.start_method == "forkserver":
@@ -166,7 +168,10 @@ class Crew:
         return named
 
     def measure_memory(self) -> None:
-        """Notes each worker's resident memory, to be told if it dies."""
+        """Notes each worker's resident memory now and then, to be told if it dies."""
+        if time.monotonic() - self._measured_at < MEMORY_S:
+            return
+        self._measured_at = time.monotonic()
         for member in self.members.values():
             with contextlib.suppress(psutil.Error):
                 member.rss_bytes = psutil.Process(member.process.pid).memory_info().rss

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -22,6 +24,17 @@ def resolve(config: Config) -> torch.device:
     if config.access in ("striped", "locked"):
         raise UsageError(f"--access {config.access} is for masters on the CPU; on a GPU use racing or atomic")
     return torch.device("cuda:0" if config.master == "auto" else config.master)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """torch with one thread while the context lasts: beside busy workers more threads make it far slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def to_device(batch: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> Any:

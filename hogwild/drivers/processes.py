@@ -68,6 +68,7 @@ class Trainer:
         self.stopped_at = float("inf")
         self._plan(saved.next if saved else 0)
 
+    @device.one_thread()
     def run(self) -> dict[str, object]:
         """Trains to the end, or to whatever ends it; returns the summary."""
         split = SharedSplit(self.job.data.train)
@@ -119,7 +120,8 @@ class Trainer:
                 self._on_death(event)
         for line in self.crew.stalled(self.config.stall_timeout):
             self.report.fault("stalled", line)
-        self.report.tick(self.crew)
+        self.crew.measure_memory()
+        self.report.tick(len(self.crew.alive))
         return events
 
     def _on_death(self, event: Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hogwild.drivers.evaluation import Score
 from hogwild.drivers.job import Job
@@ -14,15 +14,11 @@ from hogwild.progress import Console, Status
 from hogwild.run_directory import DONE, RunDirectory
 from hogwild.shared.world import World
 
-if TYPE_CHECKING:
-    from hogwild.drivers.crew import Crew
-
 TRAIN_LINE_S = 1.0
-MEMORY_S = 1.0
 
 
 class Report:
-    """Called by the trainer at each turn of its loop."""
+    """The books of one run, of processes or simulated. Times in lines are those of the run's clock."""
 
     def __init__(self, job: Job, world: World, run: RunDirectory, console: Console) -> None:
         self.job, self.world, self.run, self.console = job, world, run, console
@@ -30,7 +26,6 @@ class Report:
         self.faults = 0
         self.began = self.ended = time.monotonic()
         self._line: tuple[float, Statistics] | None = None
-        self._memory_at = 0.0
         self._epochs: list[tuple[int, Statistics]] = []  # (completed tickets, counters) at epoch boundaries
 
     @property
@@ -57,56 +52,64 @@ class Report:
     def begin(self) -> None:
         """The workers set off now."""
         self.began = self.ended = time.monotonic()
-        self._line = (self.began, Statistics.of(self.world))
+        self._line = (self.run.elapsed_s(), Statistics.of(self.world))
 
     def finished(self, at: float) -> None:
         """A worker said that it did its last update at that time (time.monotonic)."""
         self.ended = max(self.ended, at)
 
-    def tick(self, crew: Crew) -> None:
-        """Moves the bar, and writes a metrics line every second."""
-        now, stats = time.monotonic(), Statistics.of(self.world)
-        completed = self.completed
-        per_epoch = self.job.order.tickets_per_epoch
-        if completed // per_epoch > len(self._epochs):
-            self._epochs += [(completed, stats)] * (completed // per_epoch - len(self._epochs))
-        if now - self._memory_at > MEMORY_S:
-            self._memory_at = now
-            crew.measure_memory()
+    def tick(self, alive: int) -> None:
+        """One turn of the trainer's loop: moves the bar, and writes a metrics line every second."""
+        stats = Statistics.of(self.world)
+        self.mark_epoch(stats)
         if self._line is None:
             return
-        since, earlier = self._line
-        loss = stats.mean_loss_since(earlier)
-        samples = self.job.order.samples_before(completed)
+        self.show(alive, stats)
+        if self.run.elapsed_s() - self._line[0] >= TRAIN_LINE_S:
+            self.train_line(stats)
+
+    def mark_epoch(self, stats: Statistics) -> None:
+        """Keeps the counters at epoch boundaries, for the training loss of the last epoch."""
+        completed, per_epoch = self.completed, self.job.order.tickets_per_epoch
+        if (passed := completed // per_epoch) > len(self._epochs):
+            self._epochs += [(completed, stats)] * (passed - len(self._epochs))
+
+    def show(self, alive: int, stats: Statistics) -> None:
+        """Moves the bar."""
+        earlier = self._line[1] if self._line else None
+        completed = self.completed
         self.console.update(
             Status(
-                samples=samples,
+                samples=self.job.order.samples_before(completed),
                 total_samples=self.job.order.samples_before(self.job.total_tickets),
-                epoch=completed / per_epoch,
-                loss=loss,
+                epoch=completed / self.job.order.tickets_per_epoch,
+                loss=stats.mean_loss_since(earlier),
                 score=self.score.value if self.score else None,
                 metric=self.job.data.metric,
-                samples_per_s=stats.samples / max(now - self.began, 1e-9),
+                samples_per_s=stats.samples / max(time.monotonic() - self.began, 1e-9),
                 delay_mean=stats.delay_mean,
                 delay_p95=stats.delay_quantile(0.95),
                 lr=self.lr,
-                workers_alive=len(crew.alive),
+                workers_alive=alive,
             )
         )
-        if now - since >= TRAIN_LINE_S:
-            self._train_line(now, since, stats, earlier)
 
-    def _train_line(self, now: float, since: float, stats: Statistics, earlier: Statistics) -> None:
+    def train_line(self, stats: Statistics) -> None:
+        """A line of kind train about everything since the last one."""
+        now = self.run.elapsed_s()
+        since, earlier = self._line or (now, None)
+        samples = stats.samples - (earlier.samples if earlier else 0)
         self.run.metrics(
             "train",
             samples=self.samples,
             updates=stats.version,
             train_loss=stats.mean_loss_since(earlier),
-            samples_per_s=(stats.samples - earlier.samples) / max(now - since, 1e-9),
+            samples_per_s=samples / (now - since) if now > since else None,
             delay=stats.delay_summary(),
             gap_rms=stats.gap_rms,
             step_rms=stats.step_rms,
             refused=stats.refused,
+            dropped=stats.dropped,
             lr=self.lr,
         )
         self._line = (now, stats)
@@ -128,7 +131,7 @@ class Report:
         """The keys of summary.json; also writes each worker's closing line."""
         stats = Statistics.of(self.world)
         if self._line is not None:
-            self._train_line(time.monotonic(), *self._line[:1], stats, self._line[1])
+            self.train_line(stats)
         for rank in range(self.world.workers):
             self.run.metrics("worker", event="ended", **stats.worker_line(rank))
         config, wall_s = self.job.config, max(self.ended - self.began, 1e-9)
@@ -150,6 +153,7 @@ class Report:
             "gap_rms": stats.gap_rms,
             "step_rms": stats.step_rms,
             "refused": stats.refused,
+            "dropped": stats.dropped,
             "faults": self.faults,
             "parameters": self.world.layout.parameters,
             "exit_reason": DONE,

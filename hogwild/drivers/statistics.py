@@ -16,6 +16,7 @@ class Statistics:
     version: int
     pushes: int
     refused: int
+    dropped: int
     nonfinite: int
     recovered: int
     samples: int
@@ -45,6 +46,7 @@ class Statistics:
             version=control.version,
             pushes=pushes,
             refused=int(total("refused")),
+            dropped=int(total("dropped")),
             nonfinite=int(total("nonfinite")),
             recovered=int(total("recovered")),
             samples=int(total("samples")),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hogwild.algorithms.base import SHARED, Gradients, Scope
 from hogwild.errors import UsageError
-from hogwild.kernels import Push, copy, count_nonfinite, weighted_sum
+from hogwild.kernels import Push, PushStats, copy, count_nonfinite, weighted_sum
 from hogwild.rules import Access, Gap, Guard, Momentum
 from hogwild.shared.world import World
 
@@ -49,11 +49,18 @@ class WorkerView:
         self.lr = 0.0
         self.generation = 0
         self.last_refused = 0  # non-finite elements of the last push, if it was refused
+        self.last_delay = 0
+        self.last_lr = 0.0
+        self.last_stats: PushStats | None = None
         self._pushes: dict[tuple[Any, Any], Push] = {}
+        self._tensors: dict[tuple[str, int], Tensor] = {}
 
     def buffer(self, name: str, rank: int | None = None) -> Tensor:
         """A named buffer [n]: the shared one, this worker's own, or with `rank` another worker's."""
-        return self.world.arena.tensor(name, self.rank if rank is None else rank)
+        key = (name, self.rank if rank is None else rank)
+        if key not in self._tensors:
+            self._tensors[key] = self.world.arena.tensor(*key)
+        return self._tensors[key]
 
     @property
     def x(self) -> Tensor:
@@ -69,17 +76,35 @@ class WorkerView:
         if not self.inplace:
             copy(self.snapshot, self.x)
 
-    def push(self, g: Gradients, *, momentum: Momentum | None = None, penalty: Gap | None = None) -> None:
+    @property
+    def delay(self) -> int:
+        """Versions between this worker's snapshot and the master as it is now."""
+        return self.control.version - self.control.pulled_version(self.rank)
+
+    def drop(self) -> None:
+        """Lets the gradient in hand fall, and reads the master afresh."""
+        self.control.drop(self.rank)
+        self.pull()
+
+    def push(
+        self,
+        g: Gradients,
+        *,
+        lr: float | None = None,
+        momentum: Momentum | None = None,
+        penalty: Gap | None = None,
+    ) -> None:
         """One push (csrc/push.h). A refused one changes nothing but the counters, and reads the master afresh."""
         op = self._push(momentum, penalty)
         control, locked = self.control, self.access is Access.LOCKED
+        lr = self.lr if lr is None else lr
         lr_max = control.raise_lr_max(self.lr) if penalty is not None else self.lr
         version = control.begin_push(self.rank, locked)
         applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
         try:
             stats = op(
                 g,
-                lr=self.lr,
+                lr=lr,
                 weight_decay=self.weight_decay,
                 pushes=version,
                 lr_max=lr_max,
@@ -87,8 +112,8 @@ class WorkerView:
             )
             applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
         finally:
-            control.end_push(self.rank, locked, applied, nonfinite, gap_sq, step_sq)
-        self.last_refused = 0 if applied else nonfinite
+            self.last_delay = control.end_push(self.rank, locked, applied, nonfinite, gap_sq, step_sq)
+        self.last_refused, self.last_stats, self.last_lr = 0 if applied else nonfinite, stats, lr
         if not applied:
             self.pull()
 

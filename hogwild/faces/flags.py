@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,17 @@ METAVARS = {
 }
 
 
-def parse(argv: Sequence[str], prog: str = "hogwild train") -> Config:
-    """Flags over the --config file, or over the run to be resumed, over the defaults. Raises UsageError."""
+def parse(argv: Sequence[str], prog: str = "hogwild train", defaults: Mapping[str, object] | None = None) -> Config:
+    """Flags over the --config file, or over the run to be resumed, over `defaults`. Raises UsageError."""
     given = vars(_parser(prog).parse(argv))
     file = given.pop("config", None)
     if given.get("resume") is not None:
         if file is not None:
             raise UsageError("--resume takes the configuration of the run: leave --config out, flags may change it")
         return _resumed(given)
-    return Config.from_values(given if file is None else override(read_yaml(Path(file)), given))
+    values = given if file is None else override(read_yaml(Path(file)), given)
+    missing = {name: value for name, value in (defaults or {}).items() if values.get(name) is None}
+    return Config.from_values({**values, **missing})
 
 
 def _resumed(given: dict[str, object]) -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hogwild import system
@@ -12,6 +13,7 @@ from hogwild.faces.device import check_device
 from hogwild.progress import Console, thousands
 from hogwild.run_directory import DONE, RunDirectory, to_json
 
+Driver = Callable[[Config, RunDirectory, Console], dict[str, object]]
 ENDS: dict[type[HogwildError], str] = {
     DivergedError: "diverged",
     TooFewWorkersError: "too_few_workers",
@@ -24,15 +26,15 @@ FACTS = ("algorithm", "data", "model", "workers", "device", "access", "seed")
 def train(config: Config) -> int:
     """Train as `config` says; returns 0. A HogwildError passes through after summary.json was written."""
     check_device(config.device, config.master)
-    from hogwild.drivers import processes
-
+    drive = _driver(config)
     run = RunDirectory.create(config) if config.resume is None else RunDirectory.resume(config)
     with Console(quiet=config.quiet, json=config.json, log=run.log) as console:
         console.info(_headline(config, run))
-        if (warning := system.oversubscription(config.workers, system.cores())) is not None:
+        warning = system.oversubscription(config.workers, system.cores()) if config.clock is None else None
+        if warning is not None:
             console.warn(warning)
         try:
-            summary = processes.train(config, run, console)
+            summary = drive(config, run, console)
         except BaseException as error:
             _end_badly(error, config, run, console)
             raise
@@ -42,6 +44,16 @@ def train(config: Config) -> int:
         run.summary(summary)
         _show(summary, config, run, console)
     return 0
+
+
+def _driver(config: Config) -> Driver:
+    if config.clock is not None:
+        from hogwild.drivers.simulate import simulate
+
+        return simulate
+    from hogwild.drivers import processes
+
+    return processes.train
 
 
 def _end_badly(error: BaseException, config: Config, run: RunDirectory, console: Console) -> None:

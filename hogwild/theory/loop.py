@@ -4,61 +4,131 @@ There the expected gradient is a x (a: the curvature), so every rule here is lin
 one-update delay operator u (u x_t = x_{t-1}), held as coefficients in ascending powers of u. With the delay law
 phi(u) = sum_j p_j u^j, momentum m, c = 1 - dampening and k = curvature x lr:
 
-    rule       v and x                                                  memory Q     to_x X          to_gradient Y
-    none       x' = x - lr g                                            1            u               u
-    standard   v' = m v + c g;          x' = x - lr v'                  1 - m u      c u             c u
-    nesterov   v' = m v + c g;          x' = x - lr (c g + m v')        1 - m u      c u (1+m - mu)  c u (1+m - mu)
-    shifted    v' = m v_{t-tau} + c g;  x' = x - lr v'                  1 - m u phi  c u             c u
-    dana       v, x as shifted; g is taken at x - lr m sum_i v_i        1 - m u phi  c u             c u (1+m - mu phi)
+    rule       update (g: the delayed gradient)                        Q             X          Y
+    none       x' = x - lr g                                           1             u          u
+    standard   v' = m v + c g;          x' = x - lr v'                 1 - m u       c u        c u
+    nesterov   v' = m v + c g;          x' = x - lr (c g + m v')       1 - m u       c u (Q+m)  c u (Q+m)
+    shifted    v' = m v_{t-tau} + c g;  x' = x - lr v'                 1 - m u phi   c u        c u
+    dana       as shifted, g is taken at x - lr m sum_i v_i            1 - m u phi   c u        c u (Q+m)
 
     P(u) = (1 - u) Q + k (phi Y + r X),     r = weight decay / curvature, undelayed
 
-X and Y say where a unit gradient pulse goes: to the master x, and to the point where a fresh snapshot takes its
-gradient. The loop is stable if and only if every root z = 1/u of P lies inside the unit circle.
+Q (memory) is what momentum remembers; X (to_x) and Y (to_gradient) say where a unit pulse of gradient goes: to the
+master x, and to the point at which a fresh snapshot takes its gradient. The loop is stable if and only if every root
+z = 1/u of P lies inside the unit circle.
 
 Source: for constant delay P is eq. 5 (none), 25 (standard) and 11 (shifted) of Giladi et al. 2020 (arXiv:1909.12340),
-and for `none` with random delay its eq. 19, multiplied by a power of u; the equation numbers are those of its figure
-captions.
-Derived here: nesterov and dana; all momentum with random delay; the weight-decay term.
-Deviates: under random delay the delays are drawn independently for each update, and a worker's buffer v_i is the one
-that produced its snapshot (it pulls right after its own push); P then rules the expectation. For nesterov the factor c
-scales all of the gradient's effect.
+and eq. 19 for `none` with random delay, up to a power of u. The numbers are those of its figure captions; the
+polynomials come from the update rules of the authors' code, as the text of the paper was not at hand.
+Derived here: nesterov and dana, every momentum with random delay, and the weight-decay term.
+Deviates: under a random delay the delays of the updates are independent of each other, and a worker's buffer is the
+one that produced its snapshot (it pulls right after its own push); P then rules the expectation. For nesterov c scales
+the gradient in both places.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.polynomial import polynomial
 from numpy.typing import NDArray
 
-RULES = ("none", "standard", "shifted", "nesterov", "dana")
+from hogwild.theory import RULES
 
 Delay = int | Mapping[int, float]
 """A constant delay, or a law: delay -> probability."""
 
 Polynomial = NDArray[np.float64]
-"""Coefficients in ascending powers of u, which are descending powers of z = 1/u."""
+"""[degree + 1] coefficients in ascending powers of u: descending powers of z = 1/u."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """The polynomials of one rule under one delay law; independent of k and of the weight decay."""
+    """The polynomials of one rule under one delay law; they depend on neither k nor the weight decay."""
 
+    phi: Polynomial
     memory: Polynomial
     to_x: Polynomial
     to_gradient: Polynomial
-    phi: Polynomial
-    momentum: float
 
     @classmethod
     def of(cls, rule: str, delay: Delay, momentum: float = 0.0, dampening: float = 0.0) -> Loop:
-        """The loop of a rule. ValueError for an unknown rule or a value out of range."""
+        """ValueError for an unknown rule, a value out of range, or a law that does not sum to 1."""
         check_rule(rule, momentum, dampening)
-        phi = delay_polynomial(delay)
-        m, c, u = momentum, 1.0 - dampening, np.array([0.0, 1.0])
-        remembered = np.polymul(u[::-1], phi[::-1])[::-1] if rule in ("shifted", "dana") else u
-        memory = np.zeros(len(remembered) + 1)
-        raise NotImplementedError
+        phi = law(delay)
+        gradient = np.array([0.0, 1.0 - dampening])
+        age = phi if rule in ("shifted", "dana") else np.ones(1)
+        remembered = momentum * polynomial.polymul([0.0, 1.0], age)
+        memory = polynomial.polysub([1.0], remembered)
+        look_ahead = polynomial.polymul(gradient, polynomial.polyadd(memory, [momentum]))
+        return cls(
+            phi=phi,
+            memory=memory,
+            to_x=look_ahead if rule == "nesterov" else gradient,
+            to_gradient=look_ahead if rule in ("nesterov", "dana") else gradient,
+        )
+
+    def feedback(self, weight_decay: float) -> Polynomial:
+        """phi Y + r X: what k multiplies in P."""
+        check_weight_decay(weight_decay)
+        delayed = polynomial.polymul(self.phi, self.to_gradient)
+        return np.asarray(polynomial.polyadd(delayed, weight_decay * self.to_x))
+
+    def closed(self, k: float, weight_decay: float = 0.0) -> Polynomial:
+        """P(u), the characteristic polynomial."""
+        opened = polynomial.polymul([1.0, -1.0], self.memory)
+        return np.asarray(polynomial.polyadd(opened, k * self.feedback(weight_decay)))
+
+
+def law(delay: Delay) -> Polynomial:
+    """phi: the probabilities of the delays 0, 1, ..., largest. ValueError if they are none."""
+    if isinstance(delay, Mapping):
+        return _probabilities(delay)
+    if delay < 0:
+        raise ValueError(f"delay {delay} is negative")
+    return _probabilities({delay: 1.0})
+
+
+def mean(delay: Delay) -> float:
+    """E tau."""
+    phi = law(delay)
+    return float(phi @ np.arange(len(phi)))
+
+
+def is_random(delay: Delay) -> bool:
+    """More than one delay can happen."""
+    return int(np.count_nonzero(law(delay))) > 1
+
+
+def check_rule(rule: str, momentum: float, dampening: float) -> None:
+    """ValueError naming what is not allowed."""
+    if rule not in RULES:
+        raise ValueError(f"rule {rule!r} is none of {', '.join(RULES)}")
+    if not 0.0 <= momentum < 1.0:
+        raise ValueError(f"momentum {momentum:g} is not in [0, 1)")
+    if not 0.0 <= dampening < 1.0:
+        raise ValueError(f"dampening {dampening:g} is not in [0, 1)")
+    if rule == "none" and (momentum or dampening):
+        raise ValueError(
+            f"rule none has no momentum ({momentum:g}) and no dampening ({dampening:g}): choose another rule"
+        )
+
+
+def check_weight_decay(weight_decay: float) -> None:
+    """ValueError if the ratio weight decay / curvature is none."""
+    if not 0.0 <= weight_decay < float("inf"):
+        raise ValueError(f"weight decay / curvature is {weight_decay:g}; it must be >= 0")
+
+
+def _probabilities(delay: Mapping[int, float]) -> Polynomial:
+    if not delay or min(delay) < 0 or any(j != int(j) for j in delay):
+        raise ValueError(f"delays must be integers >= 0, at least one; these are {sorted(delay)[:8]}")
+    total = sum(delay.values())
+    if not (min(delay.values()) >= 0.0 and abs(total - 1.0) < 1e-6):
+        raise ValueError(f"the probabilities of the delays must be >= 0 and sum to 1; they sum to {total:g}")
+    phi = np.zeros(int(max(delay)) + 1)
+    for j, probability in delay.items():
+        phi[int(j)] = probability / total
+    return phi

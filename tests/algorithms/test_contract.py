@@ -20,8 +20,7 @@ OPTIONS = ("momentum", "dampening", "nesterov")
 
 def torch_options(algorithm: object) -> dict[str, object]:
     """The torch.optim.SGD that one worker must equal."""
-    options = {name: getattr(algorithm, name) for name in OPTIONS if hasattr(algorithm, name)}
-    return {**options, "nesterov": options.get("nesterov", False) or algorithm.name == "nag-asgd"}
+    return {name: getattr(algorithm, name) for name in OPTIONS if hasattr(algorithm, name)}
 
 
 class Net(torch.nn.Module):

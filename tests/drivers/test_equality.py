@@ -36,8 +36,9 @@ def noisy(_data: Data) -> torch.nn.Module:
     return Noisy()
 
 
-def train(tmp_path: Path, factory: Any, /, **values: Any) -> tuple[dict[str, Any], dict[str, torch.Tensor],
-RunDirectory]:
+def train(
+    tmp_path: Path, factory: Any, /, **values: Any
+) -> tuple[dict[str, Any], dict[str, torch.Tensor], RunDirectory]:
     """(summary, parameters, run) of a run in this process."""
     config = Config.from_values({"out": str(tmp_path), "quiet": True, **values})
     run = RunDirectory.create(config) if config.resume is None else RunDirectory.resume(config)

@@ -1,0 +1,112 @@
+"""What a JSON file of the benchmarks says: medians, bounds, ratios. The report and the plots read it through this."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+GIGA = 1e9
+
+
+def ratio(a: Sequence[float], b: Sequence[float]) -> float:
+    """Median over the rounds of a / b: what both did in the same round is compared."""
+    return statistics.median(x / y for x, y in zip(a, b, strict=True))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One contestant of a push benchmark. `bound` is its rate as a share of the best streaming rate."""
+
+    name: str
+    kind: str
+    ns: float
+    least_ns: float
+    gbps: float
+    bound: float
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PushRun:
+    """All contestants at one size."""
+
+    group: str
+    variant: str  # of the rule: plain, heavy-ball, or nothing
+    size: str
+    n: int
+    lines: Mapping[str, Line]
+    left_out: Mapping[str, str]  # contestant -> why
+
+    @property
+    def bound(self) -> Line:
+        """The stream with the highest median rate."""
+        return max((line for line in self.lines.values() if line.kind == "stream"), key=lambda line: line.gbps)
+
+    def times(self, slow: str, fast: str) -> float | None:
+        """How many times longer `slow` takes than `fast`; None if one is missing."""
+        if slow not in self.lines or fast not in self.lines:
+            return None
+        return ratio(self.lines[slow].seconds, self.lines[fast].seconds)
+
+    def net_times(self, slow: str, fast: str, slow_call: str, fast_call: str) -> float | None:
+        """The same without the cost of a call that touches no element."""
+        if not {slow, fast, slow_call, fast_call} <= self.lines.keys():
+            return None
+        slow_s, fast_s, slow_call_s, fast_call_s = (
+            statistics.median(self.lines[name].seconds) for name in (slow, fast, slow_call, fast_call)
+        )
+        return (slow_s - slow_call_s) / (fast_s - fast_call_s)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The benchmarks of one run, by kind."""
+
+    machine: Mapping[str, Any]
+    commit: Mapping[str, Any]
+    pushes: Sequence[PushRun]
+    policies: Mapping[tuple[str, str], Mapping[str, Any]]  # (rule, size) -> extra_info
+    sweep: Mapping[str, Any] | None
+    trainers: Mapping[str, Mapping[str, Any]]  # model -> extra_info
+
+    @classmethod
+    def read(cls, path: Path) -> Figures:
+        content = json.loads(path.read_text())
+        pushes, policies, sweep, trainers = [], {}, None, {}
+        for benchmark in content["benchmarks"]:
+            info, marks = benchmark["extra_info"], (benchmark["param"] or "").split("-", 1)
+            if "contestants" in info:
+                pushes.append(_push_run(benchmark["group"], marks, info))
+            elif "points" in info:
+                sweep = info
+            elif "rule" in info:
+                policies[info["rule"], marks[-1]] = info
+            else:
+                trainers[info["model"]] = info
+        return cls(content["machine_info"], content["commit_info"], pushes, policies, sweep, trainers)
+
+    def push(self, group: str, size: str) -> PushRun | None:
+        return next((run for run in self.pushes if run.group.endswith(group) and run.size == size), None)
+
+
+def _push_run(group: str, marks: Sequence[str], info: Mapping[str, Any]) -> PushRun:
+    n = info["n"]
+    rates = {name: c["bytes"] * n / statistics.median(c["seconds"]) / GIGA for name, c in info["contestants"].items()}
+    best = max(rates[name] for name, c in info["contestants"].items() if c["kind"] == "stream")
+    lines = {
+        name: Line(
+            name,
+            c["kind"],
+            ns=statistics.median(c["seconds"]) / n * GIGA,
+            least_ns=min(c["seconds"]) / n * GIGA,
+            gbps=rates[name],
+            bound=rates[name] / best,
+            seconds=tuple(c["seconds"]),
+        )
+        for name, c in info["contestants"].items()
+    }
+    return PushRun(group, marks[1] if len(marks) > 1 else "", marks[0], n, lines, info.get("left_out", {}))

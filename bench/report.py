@@ -1,0 +1,182 @@
+"""python -m bench.report BENCH.json [NAME]: the tables of a run on stdout, and recorded in bench/results/NAME.*.
+
+Nothing is recorded of a quick run, nor of one that began on a machine with more load than cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from bench.figures import Figures, PushRun, ratio
+from bench.plots import draw
+from bench.targets import PUSH, targets
+
+RESULTS = Path(__file__).with_name("results")
+ACCESS = ("racing", "striped", "locked", "atomic")
+RULES = {"add": "plain SGD (20 B/parameter)", "gap": "gap + shifted momentum (36 B/parameter)"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.report", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("json", type=Path, help="what pytest --benchmark-json wrote")
+    parser.add_argument("name", nargs="?", help="of the files in bench/results (default: date and cores)")
+    options = parser.parse_args(arguments)
+    figures = Figures.read(options.json)
+    machine = figures.machine
+    name = options.name or f"{machine['date'][:10]}-cpu-{machine['cores']}-cores"
+    text = "\n".join(tables(figures)) + "\n"
+    print(text)
+    if refusal := why_not(figures):
+        print(f"not recorded: {refusal}", file=sys.stderr)
+        return 1
+    RESULTS.mkdir(exist_ok=True)
+    pictures = draw(figures, RESULTS / name)
+    shutil.copyfile(options.json, RESULTS / f"{name}.json")
+    links = "".join(f"\n![{picture.stem}]({picture.name})\n" for picture in pictures)
+    (RESULTS / f"{name}.md").write_text(text + links)
+    print(f"recorded: {RESULTS.name}/{name}.md, .json and {len(pictures)} plots", file=sys.stderr)
+    return 0
+
+
+def why_not(figures: Figures) -> str | None:
+    """Why this run may not be recorded."""
+    machine = figures.machine
+    load, cores = machine["load"], machine["cores"]
+    if machine["quick"]:
+        return "HOGWILD_BENCH=quick measures next to nothing"
+    if load > cores:
+        return f"the load average was {load:.2f} at the start, on {cores} cores: wait until it is less"
+    return None
+
+
+def tables(figures: Figures) -> Iterator[str]:
+    """The report, line by line."""
+    machine, commit = figures.machine, figures.commit
+    changed = " with changes" if commit.get("dirty") else ""
+    yield f"# Benchmarks, {machine['date'][:10]}\n"
+    yield (
+        f"{machine['cpu']}, {machine['cores']} cores ({machine['caches']}), {machine['memory_bytes'] / 2**30:.0f} GiB; "
+        f"{machine['kernel']}; Python {machine['python']}, torch {machine['torch']}, hogwild {machine['hogwild']} "
+        f"(commit {str(commit.get('id'))[:10]}{changed}, {machine['build']['isa_in_use']}, "
+        f"{machine['build']['compiler']}); {machine['date']}; load average {machine['load']:.2f} at the start, "
+        f"{machine['load_at_end']:.2f} at the end, which includes the benchmarks themselves."
+    )
+    yield "\nMedians of interleaved rounds, the least in brackets; one thread per process. bench/README.md explains.\n"
+    rows = [
+        (t.what, f"{t.measured:.2f}", f"{'<=' if t.at_most else '>='} {t.wanted:g}", "met" if t.is_met else "missed")
+        for t in targets(figures)
+    ]
+    yield from section("Targets", ("", "measured", "wanted", ""), rows)
+    for run in figures.pushes:
+        yield from push_table(run)
+    for rule, words in RULES.items():
+        yield from policy_table(figures, rule, words)
+    yield from sweep_table(figures)
+    yield from trainer_table(figures)
+
+
+def push_table(run: PushRun) -> Iterator[str]:
+    """One rule at one size: pushes and rivals; then what bounds them, and what a call costs."""
+    title = ", ".join(part for part in (run.group, run.variant, f"{run.size} parameters") if part)
+    rows = []
+    for line in run.lines.values():
+        if line.kind in ("push", "rival"):
+            times = run.times(line.name, PUSH)
+            row = (f"{line.ns:.3f} ({line.least_ns:.3f})", f"{line.gbps:.1f}", f"{line.bound:.0%}", f"{times:.2f}")
+            rows.append((line.name, *row))
+    header = ("", "ns/parameter", "GB/s", "of the byte bound", "time over the push's")
+    yield from section(title[0].upper() + title[1:], header, rows)
+    streams = sorted((line for line in run.lines.values() if line.kind == "stream"), key=lambda line: -line.gbps)
+    listing = ", ".join(f"{line.name} {line.gbps:.1f}" for line in streams)
+    yield f"Byte bound: {run.bound.gbps:.1f} GB/s, the best of {listing}."
+    calls = [line for line in run.lines.values() if line.kind == "call"]
+    listing = ", ".join(f"{line.name} {statistics.median(line.seconds) * 1e6:.1f} us" for line in calls)
+    yield f"A call that touches nothing: {listing}."
+    yield from (f"{name} is left out: {reason}." for name, reason in run.left_out.items())
+
+
+def policy_table(figures: Figures, rule: str, words: str) -> Iterator[str]:
+    """Access policies without compute: relative to one racing process, and what was lost."""
+    for (key, size), info in figures.policies.items():
+        if key != rule:
+            continue
+        per_s, rows = info["pushes_per_s"], []
+        for access in ACCESS:
+            for processes in (1, 2):
+                name = f"{access} x {processes}"
+                rate = statistics.median(per_s[name])
+                lost = max(info["lost"].get(name, [0.0])) if info["lost"] else None
+                rows.append(
+                    (
+                        access, str(processes), f"{rate:,.1f}", f"{rate * info['n'] / 1e6:,.0f}",
+                        f"{ratio(per_s[name], per_s['racing x 1']):.2f}",
+                        f"{ratio(per_s[name], per_s[f'locked x {processes}']):.2f}",
+                        "not counted" if lost is None else f"{lost:.2e}" if lost else "0",
+                    )
+                )  # fmt: skip
+        header = (
+            "access", "processes", "pushes/s", "M parameters/s", "over one racing process", "over one lock",
+            "updates lost (worst round)",
+        )  # fmt: skip
+        yield from section(f"Access policies, no compute, {words}, {size}", header, rows)
+
+
+def sweep_table(figures: Figures) -> Iterator[str]:
+    """Compute between pushes: measured beside the model."""
+    if figures.sweep is None:
+        return
+    rows = []
+    for point in figures.sweep["points"]:
+        compute_s, step_s = point["compute_s"], point["step_s"]
+        free, locked = 2 / (compute_s + step_s), min(2 / (compute_s + step_s), 1 / step_s)
+        measured = [f"{statistics.median(point[name]):,.0f}" for name in ("one", "racing", "striped", "locked")]
+        gain = ratio(point["racing"], point["locked"])
+        rows.append(
+            (
+                f"{compute_s / step_s:.2f}", f"{1 + compute_s / step_s:.2f}", *measured, f"{free:,.0f}",
+                f"{locked:,.0f}", f"{gain:.2f}", f"{free / locked:.2f}",
+            )
+        )  # fmt: skip
+    header = (
+        "t_c/t_s", "P*", "one process", "racing", "striped", "one lock", "model lock-free", "model one lock",
+        "racing / lock", "model",
+    )  # fmt: skip
+    title = f"Compute between pushes, {figures.sweep['n'] / 2**20:.0f} M parameters, 2 processes, pushes/s"
+    yield from section(title, header, rows)
+    yield "A lock costs when P > P* = 1 + t_c/t_s. t_c and t_s as one process alone measured them.\n"
+
+
+def trainer_table(figures: Figures) -> Iterator[str]:
+    rows = []
+    for model, info in figures.trainers.items():
+        per_s = info["samples_per_s"]
+        for name, rates in per_s.items():
+            reached = f"{min(info['accuracy'][name]):.2f}"
+            rows.append(
+                (
+                    f"{model}, {info['data']}", name, f"{statistics.median(rates):,.0f} ({max(rates):,.0f})",
+                    f"{ratio(rates, per_s['plain loop, 2']):.2f}", f"{ratio(rates, per_s['hogwild, 1']):.2f}", reached,
+                )
+            )  # fmt: skip
+    header = ("", "processes", "samples/s (best)", "over the plain loop", "over one worker", "accuracy reached")
+    yield from section("Trainer, batch 64, momentum 0.9", header, rows)
+
+
+def section(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    rows = list(rows)
+    if not rows:
+        return
+    yield f"\n## {title}\n"
+    yield f"| {' | '.join(header)} |"
+    yield f"|{'---|' * len(header)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+    yield ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

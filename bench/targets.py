@@ -1,0 +1,52 @@
+"""What the project set out to reach, beside what a run measured. A target that was not measured is not listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bench.figures import Figures, ratio
+
+GAP_PUSH = "gap + shifted momentum"
+PUSH = "push, guard element"
+
+
+@dataclass(frozen=True)
+class Target:
+    what: str
+    measured: float
+    wanted: float
+    at_most: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        return self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
+
+
+def targets(figures: Figures) -> Iterator[Target]:
+    if large := figures.push(GAP_PUSH, "32M"):
+        yield Target("gap + shifted push, 32 M: share of the byte bound", large.lines[PUSH].bound, 0.95)
+        eager = large.times("eager torch", PUSH)
+        assert eager is not None
+        yield Target("gap + shifted push, 32 M: times faster than eager torch", eager, 6.0)
+    if small := figures.push(GAP_PUSH, "16K"):
+        net = small.net_times(PUSH, "AVX loop", "push of no element", "AVX loop of no element")
+        if net is not None:
+            yield Target("gap + shifted push, 16 K: time over the AVX loop's, calls left out", net, 1.3, at_most=True)
+        whole = small.times(PUSH, "AVX loop")
+        if whole is not None:
+            yield Target("gap + shifted push, 16 K: time over the AVX loop's, calls included", whole, 1.3, at_most=True)
+    for rule, words in (("add", "plain SGD"), ("gap", "gap + shifted")):
+        if info := figures.policies.get((rule, "16M")):
+            per_s = info["pushes_per_s"]
+            for access in ("racing", "striped"):
+                gain = ratio(per_s[f"{access} x 2"], per_s["locked x 2"])
+                what = f"{words}, 16 M, 2 processes: {access} over one lock"
+                yield Target(what, gain, 1.9 if access == "racing" else 1.0)
+    if info := figures.trainers.get("lenet"):
+        per_s = info["samples_per_s"]
+        yield Target("lenet: 2 workers over 1", ratio(per_s["hogwild, 2"], per_s["hogwild, 1"]), 1.9)
+        yield Target("lenet: 2 workers over the plain loop", ratio(per_s["hogwild, 2"], per_s["plain loop, 2"]), 1.0)
+    if info := figures.trainers.get("mlp"):
+        per_s = info["samples_per_s"]
+        yield Target("mlp: 2 workers over the plain loop", ratio(per_s["hogwild, 2"], per_s["plain loop, 2"]), 1.1)

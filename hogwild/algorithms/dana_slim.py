@@ -1,0 +1,40 @@
+"""DANA-Slim: every worker looks ahead by its own momentum, so that the master needs nothing but x.
+
+    worker i:   g = grad F(snapshot);   v_i <- m v_i + g;   u = m v_i + g
+    master:     x <- x - lr u;   snapshot <- x
+
+x stands for theta - lr m sum_j v_j, the model after everybody's next momentum steps: the gradient is taken where the
+model will be. With one worker this is Nesterov momentum.
+
+Source: Hakimi et al. 2019, Taming Momentum in a Distributed Asynchronous Environment (arXiv:1907.11612), for the idea;
+the form above follows from DANA-Zero by x - x' = lr (g + m v_i'), since v_i' - m v_i = g.
+Deviates: the full paper was not at hand. Weight decay is taken at x, the looked-ahead point; at a change of lr the
+equality with DANA-Zero is off by lr m sum_j v_j once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option
+from hogwild.rules import Nesterov
+
+
+@dataclass(frozen=True)
+class DANASlim(Algorithm):
+    """Asynchronous SGD with a private Nesterov momentum in each worker."""
+
+    name: ClassVar[str] = "dana-slim"
+    summary: ClassVar[str] = "look-ahead by private Nesterov momentum"
+    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": WORKER, "snapshot": WORKER}
+    nesterov: ClassVar[bool] = True
+
+    momentum: float = momentum_option(0.9, "momentum factor m of the private buffers")
+
+    def worker(self, w: View) -> Steps:
+        w.pull()
+        while True:
+            g = yield Gradient(at=w.snapshot)
+            w.push(g, momentum=Nesterov(self.momentum))

@@ -1,0 +1,48 @@
+"""Ringmaster ASGD: a gradient that is too old is dropped, and its worker begins again at the current model.
+
+    worker:   g = grad F(snapshot);   tau = versions since the snapshot
+              x <- x - lr g   if tau < R,   else nothing;   snapshot <- x
+
+Source: Maranjyan et al. 2025, Ringmaster ASGD (arXiv:2501.16168), the rule without cancelling: the gradient is compared
+when it arrives. R = max(1, ceil(sigma^2 / eps)) makes its time complexity optimal (as recalled, not read in the paper).
+Deviates: a late gradient is finished before it is dropped; the paper also has a form that stops the computation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hogwild.algorithms.base import (
+    NOT_NEGATIVE,
+    SHARED,
+    WORKER,
+    Algorithm,
+    Gradient,
+    Scope,
+    Steps,
+    View,
+    option,
+)
+
+
+@dataclass(frozen=True)
+class Ringmaster(Algorithm):
+    """Asynchronous SGD that lets gradients of delay R or more fall."""
+
+    name: ClassVar[str] = "ringmaster"
+    summary: ClassVar[str] = "drops gradients whose delay reaches a limit"
+    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "snapshot": WORKER}
+
+    delay_limit: int = option(0, "R: delays below it are used; 0: twice the number of workers", check=NOT_NEGATIVE)
+
+    def worker(self, w: View) -> Steps:
+        limit = self.delay_limit or 2 * w.workers
+        w.pull()
+        while True:
+            g = yield Gradient(at=w.snapshot)
+            if w.delay < limit:
+                w.push(g)
+            else:
+                w.drop()

@@ -1,0 +1,142 @@
+"""Virtual time: how long a gradient takes under the simulator. One unit is the mean time of one gradient.
+
+    round-robin                every gradient takes exactly 1: workers in turn, delay N - 1
+    gamma:cv=0.1,het=0.6       gamma distributed with that coefficient of variation; het: that of the machines' means
+    random                     exponential: every next push comes from a worker drawn uniformly at random
+    trace:FILE                 the pushes of a recorded run, in their order (--record)
+    const:4, uniform:1:8, normal:8:1, geometric:8, hist:FILE
+                               the delay itself, drawn independently for every push
+
+Gamma execution times: Ali et al. 2000 (CVB model), shape 1/cv^2 as in the clusters of the DANA and Gap-Aware papers,
+whose homogeneous cluster is cv = 0.1 (shape 100); het = 0.6 is the heterogeneous one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hogwild.delays import parse as parse_delays
+from hogwild.errors import UsageError
+
+TIMED = ("round-robin", "gamma", "random")
+
+
+@dataclass
+class TimedClock:
+    """Durations of gradients: `duration(rank)` is the next one of that worker; independent of what others draw."""
+
+    workers: int
+    seed: int
+    cv: float = 0.0  # coefficient of variation of one worker's gradients; 1 with gamma is exponential
+    het: float = 0.0  # coefficient of variation of the workers' means
+    burst: float = 0.0  # probability that a gradient is held up
+    burst_factor: float = 10.0
+    factors: Mapping[int, float] = field(default_factory=dict)  # permanent stragglers
+
+    def __post_init__(self) -> None:
+        self._rng = [np.random.default_rng([self.seed, rank]) for rank in range(self.workers)]
+        shape = 1 / self.het**2 if self.het else 0.0
+        means = [rng.gamma(shape, 1 / shape) if shape else 1.0 for rng in self._rng]
+        self.means = [mean * self.factors.get(rank, 1.0) for rank, mean in enumerate(means)]
+
+    def duration(self, rank: int) -> float:
+        rng, mean = self._rng[rank], self.means[rank]
+        if self.burst and rng.random() < self.burst:
+            mean *= self.burst_factor
+        if not self.cv:
+            return mean
+        shape = 1 / self.cv**2
+        return float(rng.gamma(shape, mean / shape))
+
+
+@dataclass
+class DelayClock:
+    """Delays drawn independently for every push, P(delay = d) as given; push t uses the model of version t - d."""
+
+    distribution: Mapping[int, float]
+    seed: int
+
+    def __post_init__(self) -> None:
+        self._rng = np.random.default_rng([self.seed])
+        self._delays = np.array(sorted(self.distribution))
+        weights = np.array([self.distribution[int(delay)] for delay in self._delays])
+        self._weights = weights / weights.sum()
+
+    @property
+    def largest(self) -> int:
+        return int(self._delays[-1])
+
+    def delay(self) -> int:
+        return int(self._rng.choice(self._delays, p=self._weights))
+
+
+@dataclass
+class TraceClock:
+    """The pushes of a recorded run: which worker came next, and with which ticket."""
+
+    pushes: list[tuple[int, int]]  # (rank, ticket) in the order of their versions
+
+
+Clock = TimedClock | DelayClock | TraceClock
+
+
+def parse(spec: str, workers: int, seed: int, factors: Mapping[int, float]) -> Clock:
+    """The clock that `spec` describes. UsageError for anything else."""
+    name, _, rest = spec.partition(":")
+    if name == "trace":
+        return TraceClock(_read_trace(Path(rest), workers))
+    if name not in TIMED:
+        if factors:
+            raise UsageError(
+                f"--straggler slows workers down, but --clock {spec} draws delays: use gamma or round-robin"
+            )
+        return DelayClock(parse_delays(spec), seed)
+    options = _options(spec, rest, ("burst",) if name == "round-robin" else ("cv", "het", "burst"))
+    if name == "random":
+        options["cv"] = 1.0
+    elif name == "gamma":
+        options.setdefault("cv", 0.1)
+    return TimedClock(workers, seed, factors=factors, **options)
+
+
+def _options(spec: str, text: str, known: tuple[str, ...]) -> dict[str, float]:
+    """{"cv": 0.1, "het": 0.6} of "cv=0.1,het=0.6"; burst=PxF gives the probability and the factor of a burst."""
+    values: dict[str, float] = {}
+    for part in filter(None, text.split(",")):
+        key, _, value = part.partition("=")
+        try:
+            if key not in known:
+                raise ValueError
+            if key == "burst":
+                probability, _, factor = value.partition("x")
+                values["burst"], values["burst_factor"] = float(probability), float(factor)
+            else:
+                values[key] = float(value)
+        except ValueError:
+            example = {"cv": "cv=0.1", "het": "het=0.6", "burst": "burst=0.01x10"}
+            raise UsageError(
+                f"--clock {spec}: {part!r} is not understood; known: {', '.join(example[key] for key in known)}"
+            ) from None
+    if any(value < 0 for value in values.values()) or values.get("burst", 0) > 1:
+        raise UsageError(f"--clock {spec}: values are >= 0, and a probability is at most 1")
+    return values
+
+
+def _read_trace(path: Path, workers: int) -> list[tuple[int, int]]:
+    try:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        pushes = [(int(row["worker"]), int(row["ticket"])) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"--clock trace:{path}: not a recorded schedule ({error}); make one with --record") from None
+    strangers = {rank for rank, _ in pushes if not 0 <= rank < workers}
+    if strangers:
+        raise UsageError(
+            f"--clock trace:{path}: recorded with worker {max(strangers)}, but --workers is {workers}: "
+            f"use --workers {max(strangers) + 1}"
+        )
+    return pushes

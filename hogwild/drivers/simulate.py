@@ -1,0 +1,135 @@
+"""A simulated run from start to summary: evaluates at epoch boundaries, logs every push, writes the run directory.
+
+Everything in metrics.jsonl and pushes.csv is a function of the configuration alone: two runs write the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import partial
+from typing import TextIO
+
+import torch
+
+from hogwild.config import Config
+from hogwild.drivers import clocks, device
+from hogwild.drivers.checkpoints import Checkpoints
+from hogwild.drivers.evaluation import Score, evaluate
+from hogwild.drivers.interrupts import Interrupts
+from hogwild.drivers.job import Job, make_job
+from hogwild.drivers.report import Report
+from hogwild.drivers.simulator import Push, Simulation
+from hogwild.drivers.state import State
+from hogwild.drivers.statistics import Statistics
+from hogwild.errors import DivergedError, Interrupted, UsageError
+from hogwild.progress import Console
+from hogwild.run_directory import RunDirectory
+from hogwild.shared.world import World
+from hogwild.tasks import build_model, load
+
+PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,lr,loss"
+CONSOLE_EVERY = 64  # pushes between two moves of the progress bar
+
+
+def simulate(config: Config, run: RunDirectory, console: Console) -> dict[str, object]:
+    """Simulates what `config` names; returns the summary. Raises a HogwildError, with `.summary`, if it ends badly."""
+    if config.resume is not None:
+        raise UsageError("a simulated run is not resumed: it is repeated, bit for bit, by its configuration")
+    job = make_job(config, load(config.data, config.data_dir), partial(build_model, config.model))
+    return Simulator(job, run, console).run()
+
+
+class Simulator:
+    """The trainer's counterpart under the virtual clock."""
+
+    def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
+        config = job.config
+        assert config.clock is not None, "a simulated run has a clock"
+        self.job, self.directory, self.console = job, run, console
+        self.module = job.build()  # for evaluation; the simulation binds another one to its buffers
+        self.checkpoints = Checkpoints(job, self.module, run)
+        self.world = World.create(
+            self.module,
+            job.algorithm.buffers,
+            config.workers,
+            dtype=getattr(torch, config.dtype),
+            device=device.resolve(config),
+        )
+        self.world.control.deal(0, job.total_tickets, [])
+        clock = clocks.parse(config.clock, config.workers, config.seed, config.straggler)
+        self.simulation = Simulation(job, self.world, job.build().to(self.world.arena.device), clock)
+        run.use_clock(lambda: self.simulation.now)
+        self.report = Report(job, self.world, run, console)
+
+    @device.one_thread()
+    def run(self) -> dict[str, object]:
+        """Simulates to the end, or to a signal or a non-finite gradient; returns the summary."""
+        began, why = time.monotonic(), None
+        self.report.begin()
+        per_epoch = self.job.order.tickets_per_epoch
+        every = self.job.config.eval_every * per_epoch or math.inf
+        with Interrupts(self._on_signal) as interrupts, (self.directory.path / "pushes.csv").open("w") as log:
+            log.write(f"{PUSH_COLUMNS}\n")
+            while why is None and not interrupts.received and (push := self.simulation.advance()) is not None:
+                self._log(log, push)
+                why = self._why_stop(push)
+                done = self.simulation.computed
+                if done % CONSOLE_EVERY == 0:
+                    self.report.show(self.world.workers, Statistics.of(self.world))
+                if done % per_epoch == 0:
+                    self.report.mark_epoch(Statistics.of(self.world))
+                if done // every > (done - 1) // every and done < self.job.total_tickets:
+                    self._evaluate(State.of(self.world, self.module, self.job.algorithm.buffers))
+        return self._finish(time.monotonic() - began, why, interrupts.received > 0)
+
+    def _log(self, log: TextIO, push: Push) -> None:
+        view = self.simulation.workers[push.rank].view
+        stats, parameters = view.last_stats, self.world.layout.parameters
+        gap = math.sqrt(stats.gap_sq / parameters) if stats else 0.0
+        step = math.sqrt(stats.step_sq / parameters) if stats else 0.0
+        log.write(
+            f"{self.simulation.computed},{push.time:.9g},{push.rank},{push.ticket},{view.last_delay},{gap:.9g},"
+            f"{step:.9g},{view.last_lr:.9g},{push.loss:.9g}\n"
+        )
+
+    def _why_stop(self, push: Push) -> str | None:
+        refused = self.simulation.workers[push.rank].view.last_refused
+        if not refused and math.isfinite(push.loss):
+            return None
+        line = (
+            f"worker {push.rank}: loss is {push.loss:.4g} at update {self.world.control.version} ({refused:,} of "
+            f"{self.world.layout.parameters:,} gradient elements not finite); not applied"
+        )
+        if self.report.faults == 0:
+            self.report.fault("nonfinite", line, worker=push.rank)
+        return line if self.job.config.on_nonfinite == "stop" else None
+
+    def _evaluate(self, state: State) -> Score:
+        state.load_module(self.module)
+        score = evaluate(self.module, self.job.data, self.job.data.test)
+        self.report.evaluated(state, score)
+        self.report.train_line(Statistics.of(self.world))
+        return score
+
+    def _finish(self, wall_s: float, why: str | None, interrupted: bool) -> dict[str, object]:
+        state = State.of(self.world, self.module, self.job.algorithm.buffers)
+        finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
+        score = self._evaluate(state) if finite else None
+        if finite and why is None:
+            self.checkpoints.save(state, score)
+        summary = {
+            **self.report.summary(score),
+            "wall_s": wall_s,
+            "samples_per_s": self.report.samples / max(wall_s, 1e-9),
+            "virtual_s": self.simulation.now,
+            "clock": self.job.config.clock,
+        }
+        if why is not None or not finite:
+            raise DivergedError(f"{why or 'the parameters are not finite'}. Stopping; lower --lr", summary=summary)
+        if interrupted:
+            raise Interrupted(f"interrupted at update {state.version}", summary=summary)
+        return summary
+
+    def _on_signal(self, name: str) -> None:
+        self.console.warn(f"{name}: finishing this update; once more to stop at once")

@@ -1,0 +1,202 @@
+"""The simulator: the same algorithm texts, views and kernels in one process, under a virtual clock.
+
+Asynchrony is an input here. A heap holds who finishes when; the worker whose gradient is due gets its answer, updates
+the model at once (updates take no virtual time), and asks for its next gradient. Runs are repeatable bit for bit.
+
+A gradient is fixed when it is asked for. With private snapshots nobody can change what it depends on until it is
+answered, so it is computed then, and no gradient waits in memory; with in-place reads it is computed at the request.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from hogwild.algorithms.base import Barrier, Gradient, Gradients, Steps
+from hogwild.drivers.clocks import Clock, DelayClock, TimedClock, TraceClock
+from hogwild.drivers.device import to_device
+from hogwild.drivers.job import Job
+from hogwild.drivers.sampling import seed_batch
+from hogwild.drivers.view import WorkerView
+from hogwild.errors import UsageError
+from hogwild.rules import Access, Guard
+from hogwild.shared.layout import trainable
+from hogwild.shared.world import World
+
+NO_TICKET = -1
+
+
+@dataclass
+class SimulatedWorker:
+    """One worker of the simulation: its column of the algorithm, and the batch it is computing."""
+
+    view: WorkerView
+    steps: Steps
+    parameters: list[Tensor] = field(default_factory=list)  # where its next gradient is taken, as views
+    ticket: int = NO_TICKET
+    answer: Gradients | None = None  # computed at the request, where somebody could change what it depends on
+    at_barrier: bool = False
+
+
+@dataclass(frozen=True)
+class Push:
+    """What the simulation says of one answered gradient."""
+
+    time: float
+    rank: int
+    ticket: int
+    loss: float
+
+
+class Simulation:
+    """Simulated workers on one world. `advance` answers one gradient; `now` is the virtual time."""
+
+    def __init__(self, job: Job, world: World, module: nn.Module, clock: Clock) -> None:
+        config = job.config
+        self.job, self.world, self.module, self.clock = job, world, module, clock
+        self.control = world.control
+        self.now = 0.0
+        self.computed = 0  # gradients
+        self._parameters = trainable(module)
+        self._has_buffers = any(True for _ in module.buffers())
+        self._inplace = config.read == "inplace"
+        self._due: list[tuple[float, int, int]] = []
+        self._requests = 0
+        self._history: deque[Tensor] = deque(maxlen=clock.largest + 1 if isinstance(clock, DelayClock) else 1)
+        self._trace = iter(clock.pushes) if isinstance(clock, TraceClock) else iter(())
+        if isinstance(clock, DelayClock) and (job.algorithm.barriers_per_round or self._inplace):
+            raise UsageError("a clock that draws delays is for asynchronous algorithms with --read snapshot")
+        if isinstance(clock, TraceClock) and job.algorithm.barriers_per_round:
+            raise UsageError("a recorded schedule replays asynchronous algorithms only")
+        module.train()
+        self.workers = []
+        for rank in range(world.workers):
+            view = WorkerView(
+                world,
+                rank,
+                job.algorithm.buffers,
+                access=Access(config.access),
+                guard=Guard(config.guard),
+                inplace=self._inplace,
+                weight_decay=config.weight_decay,
+            )
+            self.control.join(rank, job.algorithm.barriers_per_round, 0.0)
+            self.workers.append(SimulatedWorker(view, job.algorithm.worker(view)))
+        for rank, worker in enumerate(self.workers):
+            self._serve(rank, next(worker.steps))
+        self._remember()
+
+    def advance(self) -> Push | None:
+        """Answers the gradient that is due next. None when no ticket is left."""
+        rank = self._next_rank()
+        if rank is None:
+            return None
+        worker = self.workers[rank]
+        ticket = worker.ticket
+        loss, g = self._gradient(rank) if worker.answer is None else (self._loss, worker.answer)
+        worker.answer = None
+        worker.view.lr = self.job.schedule.lr(ticket)
+        request = worker.steps.send(g)
+        if self._has_buffers:
+            self.world.publish(self.module, rank)
+        self.control.record_loss(rank, loss, len(self.job.order.indices(ticket)))
+        self._remember()
+        self._serve(rank, request)
+        return Push(self.now, rank, ticket, loss)
+
+    # ---- who is next ----------------------------------------------------------------------------------------------
+
+    def _next_rank(self) -> int | None:
+        if isinstance(self.clock, TimedClock):
+            if not self._due:
+                return None
+            self.now, _, rank = heapq.heappop(self._due)
+            return rank
+        if isinstance(self.clock, TraceClock):
+            push = next(self._trace, None)
+            if push is None:
+                return None
+            rank, self.workers[push[0]].ticket = push
+            self.now += 1.0 / len(self.workers)
+            return rank
+        rank = self.computed % len(self.workers)
+        if self.workers[rank].ticket == NO_TICKET:
+            return None
+        self.now += 1.0 / len(self.workers)
+        self._go_back(rank)
+        return rank
+
+    def _go_back(self, rank: int) -> None:
+        """Puts the model of `delay` versions ago into the worker's snapshot: the delay is exactly the one drawn."""
+        assert isinstance(self.clock, DelayClock)
+        delay = min(self.clock.delay(), len(self._history) - 1)
+        self.workers[rank].view.snapshot.copy_(self._history[-1 - delay])
+        self.control.set_pulled(rank, self.control.version - delay)
+
+    def _remember(self) -> None:
+        if isinstance(self.clock, DelayClock):
+            self._history.append(self.workers[0].view.x.clone())
+
+    # ---- requests -------------------------------------------------------------------------------------------------
+
+    def _serve(self, rank: int, request: Gradient | Barrier) -> None:
+        worker = self.workers[rank]
+        if isinstance(request, Barrier):
+            worker.at_barrier = True
+            self.control.arrive(rank)
+            self._release()
+            return
+        worker.parameters = self.world.layout.views(request.at)
+        self.control.complete(rank)
+        worker.ticket = self.control.take(rank)
+        if worker.ticket == NO_TICKET:
+            self.control.leave(rank)
+            self._release()
+            return
+        if isinstance(self.clock, TimedClock):
+            self._requests += 1
+            heapq.heappush(self._due, (self.now + self.clock.duration(rank), self._requests, rank))
+        if self._inplace:
+            self._loss, worker.answer = self._gradient(rank)
+
+    def _release(self) -> None:
+        """Lets the workers at a barrier go on, in the order of their ranks, once all that are left have come."""
+        waiting = [worker for worker in self.workers if worker.at_barrier]
+        left = [worker for worker in self.workers if worker.ticket != NO_TICKET]
+        if not waiting or len(waiting) < len(left):
+            return
+        for worker in waiting:
+            worker.at_barrier = False
+        requests = []
+        for worker in waiting:
+            worker.view.generation = max(self.control.arrived(w.view.rank) for w in waiting)
+            requests.append((worker.view.rank, worker.steps.send(None)))
+        for rank, request in requests:
+            self._serve(rank, request)
+
+    def _gradient(self, rank: int) -> tuple[float, Gradients]:
+        """Loss and gradients of the worker's batch at its parameters. Randomness belongs to the ticket."""
+        job, worker = self.job, self.workers[rank]
+        for parameter, view in zip(self._parameters, worker.parameters, strict=True):
+            parameter.data = view
+        if self._has_buffers:
+            self._load_buffers(rank)
+        seed_batch(job.config.seed, worker.ticket)
+        batch = job.data.train.batch(job.order.indices(worker.ticket), train=True)
+        inputs, targets = to_device(batch, self.world.arena.device, self.world.layout.dtype)
+        loss = job.data.loss(self.module(inputs), targets)
+        torch.autograd.backward(loss)
+        gradients = [parameter.grad for parameter in self._parameters]
+        for parameter in self._parameters:
+            parameter.grad = None
+        self.computed += 1
+        return float(loss.detach()), gradients
+
+    def _load_buffers(self, rank: int) -> None:
+        own = self.world.published(self.module, rank)
+        for name, buffer in self.module.named_buffers():
+            buffer.copy_(own[name])

@@ -1,0 +1,129 @@
+"""The simulator: delays are what the clock says, runs repeat bit for bit, and virtual time passes as it should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hogwild.config import Config
+from hogwild.drivers.job import make_job
+from hogwild.drivers.simulate import Simulator
+from hogwild.errors import UsageError
+from hogwild.progress import Console
+from hogwild.run_directory import RunDirectory
+from hogwild.tasks import load
+from hogwild.tasks.data import Data
+
+
+def net(_data: Data) -> torch.nn.Module:
+    return torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(64, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU(), torch.nn.Dropout(0.1),
+        torch.nn.Linear(16, 10),
+    )  # fmt: skip
+
+
+def simulate(tmp_path: Path, name: str = "run", **values: Any) -> tuple[dict[str, Any], RunDirectory, Simulator]:
+    limit = {} if "updates" in values else {"epochs": 2}
+    values = {"out": str(tmp_path), "name": name, "quiet": True, "clock": "gamma", "workers": 4, **limit, **values}
+    config = Config.from_values(values)
+    run = RunDirectory.create(config)
+    try:
+        with Console(quiet=True, log=run.log) as console:
+            simulator = Simulator(make_job(config, load(config.data), net), run, console)
+            return simulator.run(), run, simulator
+    finally:
+        run.close()
+
+
+def pushes(run: RunDirectory) -> list[dict[str, str]]:
+    header, *lines = (run.path / "pushes.csv").read_text().splitlines()
+    return [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
+
+
+@pytest.mark.parametrize("algorithm", ["asgd", "gap-aware", "ssgd", "dana-slim"])
+@pytest.mark.parametrize("clock", ["gamma", "gamma:cv=0.1,het=0.6", "random"])
+def test_two_runs_write_the_same_bytes(tmp_path: Path, algorithm: str, clock: str):
+    runs = [simulate(tmp_path, name, algorithm=algorithm, clock=clock)[1] for name in ("a", "b")]
+    for file in ("metrics.jsonl", "pushes.csv"):
+        assert (runs[0].path / file).read_bytes() == (runs[1].path / file).read_bytes()
+
+
+def test_another_seed_is_another_run(tmp_path: Path):
+    runs = [simulate(tmp_path, f"seed{seed}", seed=seed)[1] for seed in (0, 1)]
+    assert (runs[0].path / "pushes.csv").read_bytes() != (runs[1].path / "pushes.csv").read_bytes()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_round_robin_has_the_constant_delay(tmp_path: Path, workers: int):
+    _, run, _ = simulate(tmp_path, clock="round-robin", workers=workers)
+    delays = [int(push["delay"]) for push in pushes(run)]
+    assert delays[:workers] == list(range(workers))
+    assert set(delays[workers:]) == {workers - 1}
+    assert [int(push["worker"]) for push in pushes(run)] == [k % workers for k in range(len(delays))]
+
+
+def test_the_mean_delay_of_any_asynchronous_cluster_is_one_less_than_its_workers(tmp_path: Path):
+    """Sum of delays = sum over workers of (versions between own pushes - 1): N - 1 on average once all have pushed."""
+    for clock in ("gamma", "gamma:cv=0.1,het=0.6", "random"):
+        summary, run, _ = simulate(tmp_path, clock.replace(":", "_"), clock=clock, workers=8, epochs=10)
+        assert summary["delay"]["mean"] == pytest.approx(7, abs=0.1)  # less by 28/450: the first pushes are fresh
+        assert len({int(push["worker"]) for push in pushes(run)}) == 8
+
+
+def test_drawn_delays_are_exactly_the_distribution(tmp_path: Path):
+    _, run, _ = simulate(tmp_path, clock="uniform:1:8", workers=3, epochs=20)
+    delays = torch.tensor([int(push["delay"]) for push in pushes(run)][8:])
+    counts = torch.bincount(delays, minlength=9)
+    assert counts[0] == 0
+    assert len(counts) == 9
+    expected = len(delays) / 8
+    assert ((counts[1:] - expected) ** 2 / expected).sum() < 30  # chi-square, 7 degrees of freedom: p < 1e-4
+
+
+def test_one_worker_of_any_clock_is_the_same_run(tmp_path: Path):
+    found = [simulate(tmp_path, name, clock=clock, workers=1)[0] for name, clock in (("a", "gamma"), ("b", "random"))]
+    assert found[0]["test_loss"] == found[1]["test_loss"]
+    assert found[0]["delay"]["max"] == 0
+
+
+def test_synchronous_workers_pay_for_the_slowest(tmp_path: Path):
+    values: dict[str, Any] = {"clock": "round-robin", "straggler": "0:5", "updates": 40}
+    synchronous, run, _ = simulate(tmp_path, "sync", algorithm="ssgd", **values)
+    assert synchronous["virtual_s"] == pytest.approx(40 * 5)
+    assert synchronous["updates"] == 40
+    assert {int(push["delay"]) for push in pushes(run)} == {0}
+    asynchronous, _, _ = simulate(tmp_path, "async", algorithm="asgd", **{**values, "updates": 160})
+    assert asynchronous["virtual_s"] == pytest.approx(160 / (3 + 1 / 5), rel=0.05)
+
+
+def test_bursts_hold_gradients_up(tmp_path: Path):
+    calm, _, _ = simulate(tmp_path, "calm", clock="round-robin")
+    held, _, _ = simulate(tmp_path, "held", clock="round-robin:burst=0.2x10")
+    assert held["virtual_s"] > 1.5 * calm["virtual_s"]
+    assert held["delay"]["max"] > calm["delay"]["max"]
+
+
+def test_in_place_reads_take_the_value_at_the_request(tmp_path: Path):
+    summary, _, _ = simulate(tmp_path, read="inplace", algorithm="asgd", clock="round-robin")
+    assert summary["test_accuracy"] > 0.5
+    assert summary["delay"]["max"] == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"clock": "gama"}, "gama"),
+        ({"clock": "gamma:cv"}, "not understood"),
+        ({"clock": "gamma:cv=-1"}, "values are >= 0"),
+        ({"clock": "uniform:1:8", "straggler": "0:2"}, "draws delays"),
+        ({"clock": "uniform:1:8", "algorithm": "ssgd"}, "asynchronous algorithms"),
+        ({"clock": "trace:/nowhere"}, "not a recorded schedule"),
+        ({"clock": "gamma", "respawn": 3}, "respawn concerns worker processes"),
+    ],
+)
+def test_what_cannot_be_simulated_is_one_line(tmp_path: Path, values: dict[str, Any], message: str):
+    with pytest.raises(UsageError, match=message):
+        simulate(tmp_path, **values)
