@@ -27,7 +27,7 @@ OPTIMIZE = {
     "address": "-O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer",
     "thread": "-O1 -g -fsanitize=thread",
 }
-X86 = {"avx2": "-mavx2", "avx512": "-mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512"}
+X86 = {"avx2": "-mavx2 -mfma", "avx512": "-mfma -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512"}
 CUDA_ARCHS = {"compute_80": "sm_80", "compute_90a": "sm_90a", "compute_90": "compute_90"}  # the last is PTX
 
 

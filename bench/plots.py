@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PROCESSES = 2
-KINDS = {"push": "tab:blue", "rival": "tab:gray", "stream": "tab:green"}
+KINDS = {"push": "tab:blue", "rival": "tab:gray"}
 
 
 def draw(figures: Figures, stem: Path) -> list[Path]:
@@ -40,14 +40,17 @@ def _push(figures: Figures) -> Figure | None:
     figure = Figure(figsize=(4.6 * len(runs), 3.6))
     for axes, run in zip(figure.subplots(1, len(runs), squeeze=False)[0], runs, strict=True):
         lines = [line for line in run.lines.values() if line.kind in ("push", "rival")][::-1]
-        axes.barh([line.name for line in lines], [line.ns for line in lines], color=[KINDS[x.kind] for x in lines])
+        bars = axes.barh([line.name for line in lines], [line.ns for line in lines])
+        for bar, line in zip(bars, lines, strict=True):
+            bar.set_color(KINDS[line.kind])
+        axes.bar_label(bars, fmt="%.2f", padding=2, fontsize="small")
         ideal = 36 / run.bound.gbps
         axes.axvline(ideal, color="tab:green", linestyle="--", label=f"36 B at {run.bound.gbps:.0f} GB/s")
-        axes.set(title=f"n = {run.size}", xlabel="ns per parameter", xscale="log")
-        axes.legend(fontsize="small")
+        axes.set(title=f"n = {run.size}", xlabel="ns per parameter", xlim=(0, 1.2 * max(line.ns for line in lines)))
+        axes.legend(fontsize="small", loc="lower right")
         if axes is not figure.axes[0]:
             axes.set_yticklabels([])
-    figure.suptitle("Push: gap + shifted momentum, float32, one thread")
+    figure.suptitle("Push: gap + shifted momentum, float32, one thread", y=1.04)
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -121,8 +122,12 @@ class Flat(nn.Module):
 
 
 def serve(world: World, rank: int, line: Connection) -> None:
-    """A pushing process: carries out orders until it is killed."""
+    """A pushing process: carries out orders until it is killed. On a core of its own: windows are too short for the
+    scheduler to part two processes that it woke on one.
+    """
     torch.set_num_threads(1)
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[rank % len(cores)]})
     pusher = Pusher(world, rank)
     line.send(None)
     while True:

@@ -16,7 +16,7 @@ from bench.hogwild_loop import Setting, samples_per_s
 from bench.scale import SCALE
 from bench.timing import interleave
 from hogwild.library import fit
-from hogwild.tasks import build_model, load
+from hogwild.tasks import TensorSplit, build_model, load
 from hogwild.tasks.data import Data, Split
 
 DATA = "fashion_mnist" if os.environ.get("HOGWILD_DATA") else "digits"
@@ -28,7 +28,7 @@ CHANCE = 0.1
 
 
 def first(split: Split, samples: int) -> Split:
-    return split.with_tensors({name: tensor[:samples].clone() for name, tensor in split.tensors().items()})
+    return TensorSplit(*split.batch(torch.arange(min(samples, len(split))), train=False))
 
 
 def accuracy(model: nn.Module, data: Data) -> float:
@@ -38,6 +38,7 @@ def accuracy(model: nn.Module, data: Data) -> float:
     return right / count
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.benchmark(group="trainer")
 @pytest.mark.parametrize("name", SCALE.train_steps)
 def test_samples_per_second(benchmark: BenchmarkFixture, name: str, tmp_path: Path) -> None:

@@ -10,7 +10,10 @@ namespace hogwild {
 // of one. The compiler may use vectors of any width. In ISO C++ this is a data race; docs/memory-model.md
 // says why it holds.
 struct Racing {
-  static constexpr bool vectorizes = true;
+  template <class T>
+  HW_HD static T load(const T* p) {
+    return *p;
+  }
 
   template <class T>
   HW_HD static T add(T* p, T seen, T delta) {
@@ -26,7 +29,10 @@ struct Racing {
 // Compare-and-exchange until nobody came between: no update is lost. Returns the value this worker's write
 // produced.
 struct Atomic {
-  static constexpr bool vectorizes = false;
+  template <class T>
+  HW_HD static T load(const T* p) {
+    return hw_load(p);
+  }
 
   template <class T>
   HW_HD static T add(T* p, T seen, T delta) {

@@ -166,7 +166,7 @@ std::uint64_t Control::end_push(std::uint32_t rank, bool locked, bool applied, s
     bump(stats.delays[std::min<std::uint64_t>(delay, kDelayBins - 1)], 1);
     if (delay > stats.delay_max.load(kRelaxed)) stats.delay_max.store(delay, kRelaxed);
   } else {
-    bump(stats.refused, 1);
+    bump(nonfinite ? stats.refused : stats.dropped, 1);
   }
   if (locked) header_->model.unlock();
   return delay;

@@ -91,7 +91,7 @@ class Control {
   // Pushes. delay = version when the push began - version of the snapshot; a push that leaves the fresh snapshot behind
   // makes that version (began + 1): what others committed meanwhile counts as not seen, though some of it was.
   std::uint64_t begin_push(std::uint32_t rank, bool locked);
-  // Returns the delay of the push, 0 if it was not applied.
+  // Returns the delay of the push, 0 if it was not applied: refused for non-finite elements, or dropped without any.
   std::uint64_t end_push(std::uint32_t rank, bool locked, bool applied, std::uint64_t nonfinite, double gap_sq, double step_sq);
   // A synchronous worker's share of a round; the one worker with `commits` raises the version.
   void end_round(std::uint32_t rank, bool commits, std::uint64_t nonfinite, double step_sq);

@@ -81,7 +81,6 @@ void bind_control(py::module_& m) {
            py::arg("rank"), py::arg("version"))
       .def("pulled_version", [](Control& c, std::uint32_t rank) { return c.worker(rank).pulled.load(); },
            py::arg("rank"))
-      .def("drop", [](Control& c, std::uint32_t rank) { ++c.worker(rank).stats.dropped; }, py::arg("rank"))
       .def("record_loss", &Control::record_loss, py::arg("rank"), py::arg("loss"), py::arg("samples"))
       .def("arrive", &Control::arrive, py::arg("rank"))
       .def("arrived", [](Control& c, std::uint32_t rank) { return c.worker(rank).arrived.load(); }, py::arg("rank"))

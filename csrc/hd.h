@@ -45,6 +45,18 @@ HW_HD T hw_select(bool condition, T a, T b) {
 #endif
 }
 
+// *p as one relaxed access, while others exchange it.
+template <class T>
+HW_HD T hw_load(const T* p) {
+#ifdef __CUDA_ARCH__
+  return *static_cast<const volatile T*>(p);
+#else
+  T value;
+  __atomic_load(p, &value, __ATOMIC_RELAXED);
+  return value;
+#endif
+}
+
 // *p <- desired if *p still holds the bits of `expected`; otherwise `expected` becomes what *p holds.
 // Relaxed. On the device at system scope: the other writers may be other processes.
 template <class T>

@@ -23,20 +23,20 @@ struct Observed {
 template <class Guard, class Penalty, class Momentum, class LookAhead>
 struct Push {
   static_assert(LookAhead::uses_snapshot || !Penalty::uses_s, "the gap penalty needs a snapshot");
+  static constexpr bool may_be_nonfinite = Guard::may_refuse;
   static constexpr bool uses_snapshot = LookAhead::uses_snapshot;
   static constexpr bool uses_v = Momentum::uses_v;
   static constexpr bool uses_s = Penalty::uses_s;
 
-  // Reads and writes element i of the buffers in `at`. A g that the guard
-  // holds back changes nothing but the snapshot.
-  // XAccess and VAccess say how x and v meet other writers; s is a statistic and always races.
+  // Reads and writes element i of the buffers in `at`. A g that the guard holds back changes nothing but
+  // the snapshot. XAccess and VAccess say how x and v meet other writers; s is a statistic and always races.
   template <class XAccess, class VAccess, class T>
   HW_HD static Observed<T> element(const Buffers<T>& at, int64_t i, T g, const Hyper<T>& h) {
     const bool applied = Guard::applies(g);
-    const T x = at.x[i];
+    const T x = XAccess::load(at.x + i);
     T gap = 0, u = g, v = 0, s = 0;
     if constexpr (LookAhead::uses_snapshot) gap = x - at.snapshot[i];
-    if constexpr (Momentum::uses_v) u = v = at.v[i];
+    if constexpr (Momentum::uses_v) u = v = VAccess::load(at.v + i);
 
     const T decay = WeightDecay::term(x, h);
 

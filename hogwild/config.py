@@ -31,7 +31,7 @@ DEFAULT_WORKERS = 2
 LIMITS = ("epochs", "samples", "updates")
 """How long to train: at most one of them is set."""
 
-PROCESS_ONLY = ("respawn", "min_workers", "stall_timeout", "pin", "start_method", "ckpt_every", "resume")
+PROCESS_ONLY = ("record", "respawn", "min_workers", "stall_timeout", "pin", "start_method", "ckpt_every", "resume")
 """Options that a simulated run (--clock) has no use for."""
 
 OWN_CODE = "your own: module:function"
@@ -118,8 +118,10 @@ class Config:
     start_method: str = _workers("forkserver", "how worker processes are started", choices=("forkserver", "spawn"))
 
     straggler: Mapping[int, float] = _experiments((), "slow workers down; 0:4 = worker 0 four times slower", FACTORS)
-    clock: str | None = _experiments(None, "simulate under a virtual clock: round-robin, gamma:cv=0.1,het=0.6, ...",
-    fixed=True)
+    record: bool = _experiments(False, "write schedule.jsonl, who pushed when, to be replayed with --clock trace:FILE")
+    clock: str | None = _experiments(
+        None, "simulate under a virtual clock: round-robin, gamma:cv=0.1,het=0.6, ...", fixed=True
+    )
     seed: int = _experiments(0, "of the initial model and the data order", NOT_NEGATIVE, fixed=True)
 
     epochs: float | None = _run(None, "passes over the data, all workers together (default: the data set's)", POSITIVE)

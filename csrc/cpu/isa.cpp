@@ -28,7 +28,7 @@ std::vector<const Kernels*> supported() {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
     found.push_back(&avx512::table);
-  if (__builtin_cpu_supports("avx2")) found.push_back(&avx2::table);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&avx2::table);
 #endif
   found.push_back(&baseline::table);
   return found;

@@ -49,7 +49,7 @@ int64_t count_nonfinite(Dtype gradient, const void* g, int64_t n) {
   const Dtype master = gradient == Dtype::float64 ? Dtype::float64 : Dtype::float32;
   return with_gradient(master, gradient, [&](auto t, auto type) {
     using G = typename decltype(type)::type;
-    return static_cast<int64_t>(nonfinite_loop<typename decltype(t)::type>(static_cast<const G*>(g), n));
+    return nonfinite_loop<typename decltype(t)::type>(static_cast<const G*>(g), n);
   });
 }
 

@@ -18,6 +18,20 @@ struct Sums {
   T gap_sq = 0, step_sq = 0, nonfinite = 0;
 };
 
+// sum + a^2, in one rounding where the instruction set can. Statistics alone may differ between instruction
+// sets; what is written to buffers never does.
+template <class T>
+HW_HD T add_square(T sum, T a) {
+#ifdef __FMA__
+  if constexpr (sizeof(T) == 4)
+    return __builtin_fmaf(a, a, sum);
+  else
+    return __builtin_fma(a, a, sum);
+#else
+  return sum + a * a;
+#endif
+}
+
 // The pragma asserts that iterations are independent, which they are: the buffers of a push do not overlap.
 // With the Atomic policy the compare-and-exchange keeps the compiler from using vectors.
 template <class Stages, class Access, class T, class G>
@@ -27,9 +41,9 @@ Sums<T> push_loop(const Buffers<T> at, const G* g, int64_t n, const Hyper<T> h) 
 #pragma omp simd reduction(+ : gap_sq, step_sq, nonfinite)
   for (int64_t i = 0; i < n; ++i) {
     const Observed<T> seen = Stages::template element<Access, Access>(at, i, widen<T>(g[i]), h);
-    gap_sq += seen.gap * seen.gap;
-    step_sq += seen.step * seen.step;
-    nonfinite += seen.nonfinite;
+    if constexpr (Stages::uses_snapshot) gap_sq = add_square(gap_sq, seen.gap);
+    step_sq = add_square(step_sq, seen.step);
+    if constexpr (Stages::may_be_nonfinite) nonfinite += seen.nonfinite;
   }
   return {gap_sq, step_sq, nonfinite};
 }
@@ -41,17 +55,18 @@ T refresh_loop(T* snapshot, const T* x, int64_t n) {
 #pragma omp simd reduction(+ : gap_sq)
   for (int64_t i = 0; i < n; ++i) {
     const T gap = x[i] - snapshot[i];
-    gap_sq += gap * gap;
+    gap_sq = add_square(gap_sq, gap);
     snapshot[i] = x[i];
   }
   return gap_sq;
 }
 
+// Counts in an integer as wide as T, which vectorises everywhere.
 template <class T, class G>
-T nonfinite_loop(const G* g, int64_t n) {
-  T nonfinite = 0;
+int64_t nonfinite_loop(const G* g, int64_t n) {
+  std::conditional_t<sizeof(T) == 4, int32_t, int64_t> nonfinite = 0;
 #pragma omp simd reduction(+ : nonfinite)
-  for (int64_t i = 0; i < n; ++i) nonfinite += hw_select(hw_isfinite(widen<T>(g[i])), T(0), T(1));
+  for (int64_t i = 0; i < n; ++i) nonfinite += !hw_isfinite(widen<T>(g[i]));
   return nonfinite;
 }
 

@@ -7,6 +7,8 @@ namespace hogwild {
 
 // A NaN or an infinity changes nothing and is counted.
 struct FiniteOnly {
+  static constexpr bool may_refuse = true;
+
   template <class T>
   HW_HD static bool applies(T g) {
     return hw_isfinite(g);
@@ -15,6 +17,8 @@ struct FiniteOnly {
 
 // The caller has looked at every gradient already.
 struct KnownFinite {
+  static constexpr bool may_refuse = false;
+
   template <class T>
   HW_HD static bool applies(T) {
     return true;

@@ -48,6 +48,7 @@ class Barrier:
 
 BARRIER = Barrier()
 Gradients = Sequence["Tensor | None"]
+LearningRate = Callable[[int], "float | None"]
 Steps = Generator["Gradient | Barrier", Any, None]
 
 
@@ -69,22 +70,19 @@ class View(Protocol):
     def pull(self) -> None:
         """snapshot <- x."""
 
-    @property
-    def delay(self) -> int:
-        """Versions between the snapshot and the master now: what a push at this moment would count as its delay."""
-
     def push(
         self,
         g: Gradients,
         *,
-        lr: float | None = None,
+        lr: LearningRate | None = None,
         momentum: Momentum | None = None,
         penalty: Gap | None = None,
     ) -> None:
-        """x <- x - lr * rule(g), in one pass that leaves snapshot = x behind (csrc/push.h). `lr`: another than w.lr."""
+        """x <- x - lr * rule(g), in one pass that leaves snapshot = x behind (csrc/push.h).
 
-    def drop(self) -> None:
-        """The gradient in hand is not used; snapshot <- x."""
+        `lr`: the learning rate as a function of this push's delay, in place of w.lr; where it is None the gradient is
+        dropped, and the snapshot read afresh.
+        """
 
     def deposit(self, name: str, g: Gradients) -> None:
         """Own replica of `name` <- g: what the others will read after the next barrier."""

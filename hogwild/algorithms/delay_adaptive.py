@@ -47,4 +47,4 @@ class DelayAdaptive(Algorithm):
         w.pull()
         while True:
             g = yield Gradient(at=w.snapshot)
-            w.push(g, lr=w.lr * cutoff / max(cutoff, w.delay))
+            w.push(g, lr=lambda delay: w.lr * cutoff / max(cutoff, delay))

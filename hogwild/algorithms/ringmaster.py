@@ -42,7 +42,4 @@ class Ringmaster(Algorithm):
         w.pull()
         while True:
             g = yield Gradient(at=w.snapshot)
-            if w.delay < limit:
-                w.push(g)
-            else:
-                w.drop()
+            w.push(g, lr=lambda delay: w.lr if delay < limit else None)

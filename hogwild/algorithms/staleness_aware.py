@@ -33,4 +33,4 @@ class StalenessAware(Algorithm):
         w.pull()
         while True:
             g = yield Gradient(at=w.snapshot)
-            w.push(g, lr=w.lr / max(1, w.delay), momentum=momentum)
+            w.push(g, lr=lambda delay: w.lr / max(1, delay), momentum=momentum)

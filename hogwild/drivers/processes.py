@@ -20,6 +20,7 @@ from hogwild.drivers.crew import Crew, Event
 from hogwild.drivers.evaluation import Score, evaluate
 from hogwild.drivers.interrupts import Interrupts
 from hogwild.drivers.job import Job, SharedSplit, make_job
+from hogwild.drivers.recording import SCHEDULE, merge
 from hogwild.drivers.report import Report
 from hogwild.drivers.state import State
 from hogwild.errors import DivergedError, HogwildError, Interrupted, TooFewWorkersError
@@ -228,6 +229,8 @@ class Trainer:
         if has_trained and not diverged:
             self.checkpoints.save(state, score)
         summary = self.report.summary(score)
+        if self.config.record:
+            merge(self.directory.workers, self.directory.path / SCHEDULE)
         if self.stopped is not None:
             kind, why = self.stopped
             raise kind(why, summary=summary)

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hogwild.algorithms.base import SHARED, Gradients, Scope
+from hogwild.algorithms.base import SHARED, Gradients, LearningRate, Scope
 from hogwild.errors import UsageError
 from hogwild.kernels import Push, PushStats, copy, count_nonfinite, weighted_sum
 from hogwild.rules import Access, Gap, Guard, Momentum
@@ -50,9 +50,10 @@ class WorkerView:
         self.generation = 0
         self.last_refused = 0  # non-finite elements of the last push, if it was refused
         self.last_delay = 0
+        self.last_version = 0  # of the master when the last push began
         self.last_lr = 0.0
         self.last_stats: PushStats | None = None
-        self._pushes: dict[tuple[Any, Any], Push] = {}
+        self._pushes: dict[tuple[Any, ...], Push] = {}
         self._tensors: dict[tuple[str, int], Tensor] = {}
 
     def buffer(self, name: str, rank: int | None = None) -> Tensor:
@@ -76,44 +77,35 @@ class WorkerView:
         if not self.inplace:
             copy(self.snapshot, self.x)
 
-    @property
-    def delay(self) -> int:
-        """Versions between this worker's snapshot and the master as it is now."""
-        return self.control.version - self.control.pulled_version(self.rank)
-
-    def drop(self) -> None:
-        """Lets the gradient in hand fall, and reads the master afresh."""
-        self.control.drop(self.rank)
-        self.pull()
-
     def push(
         self,
         g: Gradients,
         *,
-        lr: float | None = None,
+        lr: LearningRate | None = None,
         momentum: Momentum | None = None,
         penalty: Gap | None = None,
     ) -> None:
-        """One push (csrc/push.h). A refused one changes nothing but the counters, and reads the master afresh."""
+        """One push (csrc/push.h). A refused or dropped one changes nothing but the counters, and reads x afresh."""
         op = self._push(momentum, penalty)
         control, locked = self.control, self.access is Access.LOCKED
-        lr = self.lr if lr is None else lr
         lr_max = control.raise_lr_max(self.lr) if penalty is not None else self.lr
-        version = control.begin_push(self.rank, locked)
+        version = self.last_version = control.begin_push(self.rank, locked)
         applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
         try:
-            stats = op(
-                g,
-                lr=lr,
-                weight_decay=self.weight_decay,
-                pushes=version,
-                lr_max=lr_max,
-                first_step=self._is_first_step(version),
-            )
-            applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
+            rate = self.lr if lr is None else lr(version - control.pulled_version(self.rank))
+            if rate is not None:
+                stats = self.last_stats = op(
+                    g,
+                    lr=rate,
+                    weight_decay=self.weight_decay,
+                    pushes=version,
+                    lr_max=lr_max,
+                    first_step=self._is_first_step(version),
+                )
+                applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
         finally:
             self.last_delay = control.end_push(self.rank, locked, applied, nonfinite, gap_sq, step_sq)
-        self.last_refused, self.last_stats, self.last_lr = 0 if applied else nonfinite, stats, lr
+        self.last_refused, self.last_lr = 0 if applied else nonfinite, rate or 0.0
         if not applied:
             self.pull()
 
@@ -168,7 +160,7 @@ class WorkerView:
         return (self.control.pushes(self.rank) if own else version) == 0
 
     def _push(self, momentum: Momentum | None, penalty: Gap | None, fresh_snapshot: bool = True) -> Push:
-        key = (momentum, penalty)
+        key = (momentum, penalty, fresh_snapshot)
         if key not in self._pushes:
             if penalty is not None and self.inplace:
                 raise UsageError("a gap needs a private snapshot: use --read snapshot")

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from hogwild.drivers.device import to_device
 from hogwild.drivers.job import Job, restore
+from hogwild.drivers.recording import Schedule
 from hogwild.drivers.sampling import seed_batch
 from hogwild.drivers.stepper import Stepper
 from hogwild.drivers.view import WorkerView
@@ -102,6 +103,7 @@ class Worker:
         self.slowdown = config.straggler.get(seat.rank, 1.0)
         self._reports = 0
         self._waited = 0.0  # at barriers, during the current update
+        self._schedule = Schedule(seat.log.parent, seat.rank) if config.record else None
         self.device, self.dtype = seat.world.arena.device, seat.world.layout.dtype
         self.module = job.build().to(self.device)
         self.view = WorkerView(
@@ -166,6 +168,8 @@ class Worker:
         self.world.publish(self.module, self.rank)
         number = float(value)
         self.control.record_loss(self.rank, number, samples)
+        if self._schedule is not None:
+            self._schedule.write(self.view.last_version, ticket, self.view.last_delay)
         self.control.complete(self.rank)
         self.control.exit(self.rank)
         updated = time.perf_counter()

@@ -31,7 +31,8 @@ def random_order_threshold(
 ) -> float:
     """Largest k = curvature x lr that is stable in mean square for `workers` >= 1 in random order.
 
-    For `none` it is ((1 - q) + sqrt((1 - q)^2 + 8 N (1 + q))) / (2 N (1 + q)), about sqrt(2 / N) without noise q.
+    Without weight decay. For `none` it is ((1 - q) + sqrt((1 - q)^2 + 8 N (1 + q))) / (2 N (1 + q)), which is about
+    sqrt(2 / N) without noise q.
     Source: derived here (module docstring). Raises ValueError for values out of range.
     """
     check_rule(rule, momentum, dampening)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hogwild.config import Config
 from hogwild.drivers.job import make_job
 from hogwild.drivers.processes import Trainer
 from hogwild.drivers.sampling import BatchOrder, seed_batch
+from hogwild.drivers.simulate import Simulator
 from hogwild.progress import Console
 from hogwild.run_directory import RunDirectory
 from hogwild.tasks import load
@@ -109,3 +111,27 @@ def test_more_workers_take_up_a_run_of_fewer_and_the_other_way_round(tmp_path: P
         summary, parameters, _ = train(tmp_path, noisy, **now)
         assert summary["samples"] == epochs * len(load("digits").train)
         assert all(torch.isfinite(parameter).all() for parameter in parameters.values())
+
+
+@pytest.mark.parametrize("algorithm", ["asgd", "shifted", "gap-aware", "dana-slim", "staleness-aware"])
+def test_a_recorded_run_is_replayed_bit_for_bit(tmp_path: Path, algorithm: str):
+    """Two real workers under one lock, float64: the simulator repeats their delays and their parameters exactly."""
+    values: dict[str, Any] = {"algorithm": algorithm, "workers": 2, "epochs": 2, "dtype": "float64", "seed": 9}
+    _, real, run = train(tmp_path, noisy, name="real", access="locked", record=True, **values)
+    schedule = [json.loads(line) for line in (run.path / "schedule.jsonl").read_text().splitlines()]
+
+    config = Config.from_values(
+        {**values, "out": str(tmp_path), "name": "replay", "clock": f"trace:{run.path / 'schedule.jsonl'}"}
+    )
+    directory = RunDirectory.create(config)
+    try:
+        simulator = Simulator(make_job(config, load(config.data), noisy), directory, Console(quiet=True))
+        simulator.run()
+    finally:
+        directory.close()
+    layout, x = simulator.world.layout, simulator.world.arena.tensor("x")
+    for name, view in zip(layout.names, layout.views(x), strict=True):
+        assert torch.equal(view, real[name]), name
+    _, *rows = (directory.path / "pushes.csv").read_text().splitlines()
+    assert [int(row.split(",")[4]) for row in rows] == [line["delay"] for line in schedule]
+    assert len(rows) == 90

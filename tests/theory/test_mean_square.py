@@ -62,7 +62,9 @@ def test_random_order_in_closed_form(noise):
 def test_threshold_and_variance_against_all_second_moments(rule, law, ratio, noise):
     m, d = (0.0, 0.0) if rule == "none" else (0.6, 0.25)
     if rule == "dana" and law == "random":
-        with pytest.raises(ValueError, match="dana in mean square: known for constant delay and for random worker order"):
+        with pytest.raises(
+            ValueError, match="dana in mean square: known for constant delay and for random worker order"
+        ):
             mean_square_threshold(rule, LAWS[law], m, d, ratio, noise=noise)
         return
     edge = mean_square_threshold(rule, LAWS[law], m, d, ratio, noise=noise)
@@ -114,7 +116,7 @@ def test_squared_norms():
 
 
 def test_order_of_the_three_notions():
-    """Mean square <= expectation, and a constant delay is worse than a random one of the same mean, unless that is 1."""
+    """Mean square <= expectation; a constant delay is worse than a random one of the same mean, from 2 on."""
     for last in (5, 9, 21):
         law = delays.uniform(0, last - 1)
         first, square = threshold("none", law), mean_square_threshold("none", law)

@@ -114,7 +114,9 @@ def test_no_crossing_is_missed_under_random_delay(rule, weights, momentum, ratio
     momentum = 0.0 if rule == "none" else momentum
     law = delays.normalise(weights)
     k = threshold(rule, law, momentum, weight_decay=ratio)
-    assert all(radius(rule, law, share * k, momentum, weight_decay=ratio) < 1.0 for share in np.linspace(0.02, 0.998, 25))
+    assert all(
+        radius(rule, law, share * k, momentum, weight_decay=ratio) < 1.0 for share in np.linspace(0.02, 0.998, 25)
+    )
     assert radius(rule, law, k, momentum, weight_decay=ratio) == pytest.approx(1.0, abs=1e-7)
 
 
@@ -130,7 +132,9 @@ def test_two_crossings_inside_one_step_of_the_grid():
             assert min(abs((1 / roots).real + 0.3)) < 1e-4
 
 
-def expectation(rule: str, law: dict[int, float], k: float, m: float, c: float, ratio: float, steps: int) -> list[float]:
+def expectation(
+    rule: str, law: dict[int, float], k: float, m: float, c: float, ratio: float, steps: int
+) -> list[float]:
     """E x_t by enumeration of all delay sequences; a buffer is the one that produced its snapshot."""
     mean = np.zeros(steps + 1)
     for drawn in itertools.product(law.items(), repeat=steps):
