@@ -89,6 +89,15 @@ class Figures:
                 trainers[info["model"]] = info
         return cls(content["machine_info"], content["commit_info"], pushes, policies, sweep, trainers)
 
+    @property
+    def benchmarks(self) -> int:
+        return len(self.pushes) + len(self.policies) + (self.sweep is not None) + len(self.trainers)
+
+    def private_gain(self, rule: str, size: str) -> float:
+        """What a second process adds where the two share nothing but the memory bus."""
+        per_s = self.policies[rule, size]["pushes_per_s"]
+        return ratio(per_s["private memory x 2"], per_s["private memory x 1"])
+
     def push(self, group: str, size: str) -> PushRun | None:
         return next((run for run in self.pushes if run.group.endswith(group) and run.size == size), None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import statistics
 import time
 from collections.abc import Sequence
@@ -30,14 +31,17 @@ MATRIX = 48  # compute: products of two such matrices, which stay in the first c
 class Order:
     """Push for `window_s`, beginning at `starts_at` (time.perf_counter(), one clock for all processes).
 
-    `rule`: `add` adds 1 to every parameter (x <- x + 1, 20 B each), `gap` is gap-aware with shifted momentum (36 B).
-    `compute_s`: work of that length before every push, by calibration.
+    `rule`: `add` adds 1 to every parameter (x <- x + 1, 20 B each), `gap` is gap-aware with shifted momentum (36 B),
+    `private` shares nothing: it reads and writes n numbers of the process's own.
+    `compute_s`: work before every push, by calibration; its length is drawn from half to one and a half of that, or two
+    equal processes would for ever keep the phase in which they began. `lag_s`: how much later the second one begins.
     """
 
     access: Access
     rule: str
     window_s: float
     compute_s: float = 0.0
+    lag_s: float = 0.0
     starts_at: float = 0.0
 
 
@@ -88,8 +92,8 @@ class Pushers:
     def run(self, order: Order, processes: int) -> list[Tally]:
         """The first `processes` of them carry out the order together."""
         order = replace(order, starts_at=time.perf_counter() + LEAD_S)
-        for line in self._lines[:processes]:
-            line.send(order)
+        for rank, line in enumerate(self._lines[:processes]):
+            line.send(replace(order, starts_at=order.starts_at + rank * order.lag_s))
         return [self._hear(rank) for rank in range(processes)]
 
     def reset(self) -> None:
@@ -145,6 +149,7 @@ class Pusher:
         self._ones = [torch.full((n,), -1.0)]
         self._g = [torch.empty(n).normal_(generator=torch.Generator().manual_seed(rank))]
         self._work = Work()
+        self._random = random.Random(rank)
         for rule in ("add", "gap"):
             self._push(self._views[Access.RACING], rule)  # touches all pages
 
@@ -158,7 +163,7 @@ class Pusher:
         stops_at = ended + order.window_s
         while ended < stops_at:
             began = ended
-            self._work.do(products)
+            self._work.do(round(products * self._random.uniform(0.5, 1.5)))
             computed = time.perf_counter()
             self._push(view, order.rule)
             ended = time.perf_counter()
@@ -168,7 +173,9 @@ class Pusher:
         return Tally(pushes, len(push), statistics.median(compute), statistics.median(push))
 
     def _push(self, view: WorkerView, rule: str) -> None:
-        if rule == "add":
+        if rule == "private":
+            self._ones[0].mul_(1.0)
+        elif rule == "add":
             view.lr = 1.0
             view.push(self._ones)
         else:

@@ -23,6 +23,11 @@ class Scale:
     train_steps: Mapping[str, int]  # model -> batches per worker
     train_rounds: int
 
+    @property
+    def benchmarks(self) -> int:
+        """Three rules of a push at each size, two of the policies, the sweep, the trainers."""
+        return 3 * len(self.push_sizes) + 2 * len(self.policy_sizes) + 1 + len(self.train_steps)
+
 
 FULL = Scale(
     push_sizes={"16K": 1 << 14, "1M": 1 << 20, "32M": 1 << 25},

@@ -31,26 +31,37 @@ def pushing(crew: Pushers, order: Order, processes: int, tallies: list[list[Tall
 @pytest.mark.parametrize("size", SCALE.policy_sizes)
 @pytest.mark.parametrize("rule", ["add", "gap"])
 def test_pushes_per_second(benchmark: BenchmarkFixture, size: str, rule: str) -> None:
-    n = SCALE.policy_sizes[size]
+    n, window_s = SCALE.policy_sizes[size], SCALE.policy_windows_s[size]
     lost: dict[str, list[float]] = {}
     with Pushers(n) as crew:
+        half_s = crew.run(Order(Access.RACING, rule, window_s), 1)[0].push_s / 2
 
-        def contestant(access: Access, processes: int) -> Turn:
+        def contestant(name: str, order: Order, processes: int) -> Turn:
             tallies: list[list[Tally]] = []
-            push = pushing(crew, Order(access, rule, SCALE.policy_windows_s[size]), processes, tallies)
+            push = pushing(crew, order, processes, tallies)
 
             def turn() -> float:
                 figure = push()
-                if rule == "add":
-                    lost.setdefault(key(access, processes), []).append(crew.lost_fraction(tallies[-1]))
+                if order.rule == "add":
+                    lost.setdefault(name, []).append(crew.lost_fraction(tallies[-1]))
                 return figure
 
             return turn
 
-        turns = {key(access, p): contestant(access, p) for access in Access for p in (1, 2)}
+        turns = {
+            name: contestant(name, order, processes)
+            for processes in (1, 2)
+            for name, order in {
+                **{key(a, processes): Order(a, rule, window_s, lag_s=half_s) for a in Access},
+                f"racing in step x {processes}": Order(Access.RACING, rule, window_s),
+                f"private memory x {processes}": Order(Access.RACING, "private", window_s),
+            }.items()
+            if (name, processes) != ("racing in step x 1", 1)
+        }
         figures = interleave(benchmark, turns, SCALE.policy_rounds)
+    may_lose = (key(Access.RACING, 2), "racing in step x 2")
     for name, fractions in lost.items():
-        assert name == key(Access.RACING, 2) or set(fractions) == {0.0}, f"{name} lost updates: {fractions}"
+        assert name in may_lose or set(fractions) == {0.0}, f"{name} lost updates: {fractions}"
     benchmark.extra_info.update(n=n, rule=rule, pushes_per_s=figures, lost=lost)
 
 

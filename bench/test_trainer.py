@@ -56,14 +56,14 @@ def test_samples_per_second(benchmark: BenchmarkFixture, name: str, tmp_path: Pa
         assert value > 2 * CHANCE, f"{contestant} has learned nothing: accuracy {value:.2f}"
         reached.setdefault(contestant, []).append(value)
 
-    def trainer(workers: int) -> float:
+    def trainer(workers: int, read: str = "snapshot") -> float:
         result = fit(
-            build, data, algorithm="shifted", momentum=MOMENTUM, workers=workers, lr=LR,
+            build, data, algorithm="shifted", momentum=MOMENTUM, workers=workers, lr=LR, read=read,
             batch_size=BATCH_SIZE, updates=steps * workers, eval_every=0, ckpt_every=0, out=str(tmp_path),
             name=f"{workers}", overwrite=True,
         )  # fmt: skip
         assert result.summary["updates"] == steps * workers
-        note(f"hogwild, {workers}", result.summary["test_accuracy"])
+        note(f"hogwild, {read}, {workers}", result.summary["test_accuracy"])
         return float(result.summary["samples_per_s"])
 
     def loop() -> float:
@@ -75,6 +75,7 @@ def test_samples_per_second(benchmark: BenchmarkFixture, name: str, tmp_path: Pa
 
     turns = {
         "hogwild, 2": lambda: trainer(2),
+        "hogwild in place, 2": lambda: trainer(2, "inplace"),
         "plain loop, 2": loop,
         "hogwild, 1": lambda: trainer(1),
     }

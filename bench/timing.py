@@ -33,7 +33,7 @@ def interleave(
         benchmark.pedantic(play, args=(first,), setup=play_others, rounds=rounds, warmup_rounds=1)
     finally:
         gc.enable()
-    return {name: values[1:] for name, values in figures.items()}
+    return {name: values[1:] or values for name, values in figures.items()}
 
 
 def seconds_per_call(call: Callable[[], object], calls: int) -> Callable[[], float]:

@@ -1,5 +1,5 @@
-// hogwild._C: plain pointers in, statistics out, the GIL released. Arguments are checked in hogwild/kernels/,
-// the mathematics lives in push.h and mix.h.
+// hogwild._C: plain pointers in, statistics out, the GIL released. Arguments are checked in hogwild/kernels/, the
+// mathematics lives in push.h and mix.h.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -29,15 +29,19 @@ std::vector<const void*> pointers(const std::vector<Address>& addresses) {
   return result;
 }
 
-using Addresses = std::array<Address, 4>;  // x, snapshot, v, s; 0 where there is none
+using Addresses = std::array<Address, 8>;  // x, snapshot, v, s, ms, v_sum, b, gap_state; 0 where there is none
 using Segments = std::vector<std::pair<int64_t, int64_t>>;
 using Locks = std::pair<Address, int64_t>;
 
 PushPlan make_plan(const Rule& rule, const Addresses& at, const Segments& segments, const Locks& locks) {
-  PushPlan plan{
-      rule, {pointer(at[0]), pointer(at[1]), pointer(at[2]), pointer(at[3])}, {}, nullptr, locks.second};
+  PushPlan plan;
+  plan.rule = rule;
+  plan.buffers = {pointer(at[0]), pointer(at[1]), pointer(at[2]), pointer(at[3]),
+                  pointer(at[4]), pointer(at[5]), pointer(at[6])};
+  plan.gap_state = static_cast<NormGapState*>(pointer(at[7]));
   for (const auto& [offset, numel] : segments) plan.segments.push_back({offset, numel});
   plan.stripes = static_cast<RobustMutex*>(pointer(locks.first));
+  plan.n_stripes = locks.second;
   return plan;
 }
 
@@ -53,48 +57,71 @@ class CpuPush {
   PushStats stats_;
 };
 
+// A choice, set by its name.
+template <class Kind>
+void named_field(py::class_<Rule>& c, const char* name, Kind Rule::* field, Kind (*parse)(std::string_view)) {
+  c.def_property(name, nullptr, [field, parse](Rule& rule, const char* text) { rule.*field = parse(text); });
+}
+
 void bind_types(py::module_& m) {
-  py::class_<Rule>(m, "Rule").def(
-      py::init([](const char* master, const char* penalty, const char* momentum_kind, const char* access,
-                  const char* guard, double momentum, double dampening, bool torch_first_step,
-                  double gap_decay, double gap_eps, bool penalize_decay) {
-        return Rule{dtype_named(master),
-                    penalty_named(penalty),
-                    momentum_named(momentum_kind),
-                    access_named(access),
-                    guard_named(guard),
-                    momentum,
-                    dampening,
-                    torch_first_step,
-                    gap_decay,
-                    gap_eps,
-                    penalize_decay};
-      }),
-      py::kw_only(), py::arg("master"), py::arg("penalty"), py::arg("momentum_kind"), py::arg("access"),
-      py::arg("guard"), py::arg("momentum"), py::arg("dampening"), py::arg("torch_first_step"),
-      py::arg("gap_decay"), py::arg("gap_eps"), py::arg("penalize_decay"));
+  py::class_<Rule> rule(m, "Rule");
+  rule.def(py::init<>());
+  named_field(rule, "master", &Rule::master, dtype_named);
+  named_field(rule, "compensation", &Rule::compensation, compensation_named);
+  named_field(rule, "penalty", &Rule::penalty, penalty_named);
+  named_field(rule, "momentum_kind", &Rule::momentum_kind, momentum_named);
+  named_field(rule, "access", &Rule::access, access_named);
+  named_field(rule, "guard", &Rule::guard, guard_named);
+  named_field(rule, "unit", &Rule::unit, unit_named);
+  rule.def_readwrite("momentum", &Rule::momentum)
+      .def_readwrite("dampening", &Rule::dampening)
+      .def_readwrite("torch_first_step", &Rule::torch_first_step)
+      .def_readwrite("workers", &Rule::workers)
+      .def_readwrite("gap_decay", &Rule::gap_decay)
+      .def_readwrite("gap_eps", &Rule::gap_eps)
+      .def_readwrite("penalize_decay", &Rule::penalize_decay)
+      .def_readwrite("gap_lagged", &Rule::gap_lagged)
+      .def_readwrite("lam", &Rule::lam)
+      .def_readwrite("ms_decay", &Rule::ms_decay)
+      .def_readwrite("ms_eps", &Rule::ms_eps)
+      .def_readwrite("power_one", &Rule::power_one);
 
   py::class_<PushStats>(m, "PushStats")
       .def_readonly("applied", &PushStats::applied)
       .def_readonly("nonfinite", &PushStats::nonfinite)
       .def_readonly("gap_sq", &PushStats::gap_sq)
       .def_readonly("step_sq", &PushStats::step_sq)
+      .def_readonly("grad_norm", &PushStats::grad_norm)
+      .def_readonly("penalty", &PushStats::penalty)
       .def_readonly("recovered", &PushStats::recovered)
       .def("__repr__", [](const PushStats& s) {
-        return py::str("PushStats(applied={}, nonfinite={}, gap_sq={}, step_sq={}, recovered={})")
-            .format(s.applied, s.nonfinite, s.gap_sq, s.step_sq, s.recovered);
+        return py::str(
+                   "PushStats(applied={}, nonfinite={}, gap_sq={}, step_sq={}, grad_norm={}, penalty={}, recovered={})")
+            .format(s.applied, s.nonfinite, s.gap_sq, s.step_sq, s.grad_norm, s.penalty, s.recovered);
       });
 }
 
 template <class Class>
 void bind_calls(Class& c) {
   using Push = typename Class::type;
-  c.def("run", [](Push& push, const std::vector<Address>& grads, const char* gradient, double lr,
-                  double weight_decay, int64_t pushes, double lr_max, bool first_step, int64_t start,
-                  int64_t stop, Address stream) {
-    const PushCall call{
-        pointers(grads), dtype_named(gradient), lr, weight_decay, lr_max, pushes, first_step, start, stop,
-        stream};
+  c.def("run", [](Push& push, const std::vector<Address>& grads, const char* gradient, double lr, double weight_decay,
+                  int64_t pushes, double lr_max, bool first_step, double scale, double clip, int64_t delay,
+                  double ahead_v, double ahead_b, int64_t start, int64_t stop, Address stream) {
+    const PushCall call{pointers(grads),
+                        dtype_named(gradient),
+                        lr,
+                        weight_decay,
+                        lr_max,
+                        pushes,
+                        first_step,
+                        scale,
+                        clip,
+                        delay,
+                        ahead_v,
+                        ahead_b,
+                        start,
+                        stop,
+                        stream};
     const py::gil_scoped_release release;
     push.run(call);
   });
@@ -103,8 +130,9 @@ void bind_calls(Class& c) {
 
 void bind_push(py::module_& m) {
   py::class_<CpuPush> on_cpu(m, "CpuPush");
-  on_cpu.def(py::init([](const Rule& rule, const Addresses& at, const Segments& segments,
-                         const Locks& stripes) { return CpuPush(make_plan(rule, at, segments, stripes)); }));
+  on_cpu.def(py::init([](const Rule& rule, const Addresses& at, const Segments& segments, const Locks& stripes) {
+    return CpuPush(make_plan(rule, at, segments, stripes));
+  }));
   bind_calls(on_cpu);
 
   py::class_<cuda::Push> on_cuda(m, "CudaPush");
@@ -115,24 +143,23 @@ void bind_push(py::module_& m) {
 }
 
 void bind_mix(py::module_& m) {
-  m.def("weighted_sum",
-        [](const char* dtype, Address out, const std::vector<Address>& inputs,
-           const std::vector<double>& weights, int64_t start, int64_t stop, int device, Address stream) {
+  m.def(
+      "weighted_sum", [](const char* dtype, Address out, const std::vector<Address>& inputs,
+                         const std::vector<double>& weights, int64_t start, int64_t stop, int device, Address stream) {
+        const py::gil_scoped_release release;
+        if (device < 0)
+          cpu::weighted_sum(dtype_named(dtype), pointer(out), pointers(inputs), weights, start, stop);
+        else
+          cuda::weighted_sum(dtype_named(dtype), pointer(out), pointers(inputs), weights, start, stop, device, stream);
+      });
+  m.def("copy",
+        [](const char* dtype, Address out, Address in, int64_t start, int64_t stop, int device, Address stream) {
           const py::gil_scoped_release release;
           if (device < 0)
-            cpu::weighted_sum(dtype_named(dtype), pointer(out), pointers(inputs), weights, start, stop);
+            cpu::copy(dtype_named(dtype), pointer(out), pointer(in), start, stop);
           else
-            cuda::weighted_sum(dtype_named(dtype), pointer(out), pointers(inputs), weights, start, stop,
-                               device, stream);
+            cuda::copy(dtype_named(dtype), pointer(out), pointer(in), start, stop, device, stream);
         });
-  m.def("copy", [](const char* dtype, Address out, Address in, int64_t start, int64_t stop, int device,
-                   Address stream) {
-    const py::gil_scoped_release release;
-    if (device < 0)
-      cpu::copy(dtype_named(dtype), pointer(out), pointer(in), start, stop);
-    else
-      cuda::copy(dtype_named(dtype), pointer(out), pointer(in), start, stop, device, stream);
-  });
   m.def("count_nonfinite", [](const char* dtype, Address g, int64_t n, int device, Address stream) {
     const py::gil_scoped_release release;
     return device < 0 ? cpu::count_nonfinite(dtype_named(dtype), pointer(g), n)

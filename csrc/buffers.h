@@ -1,9 +1,9 @@
-// The nouns of a push: where it works, with which constants, and what it reports. Plain data, host and
-// device.
+// The nouns of a push: where it works, with which constants, and what it reports. Plain data, host and device.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "hd.h"
 
@@ -13,36 +13,61 @@ namespace hogwild {
 template <class T>
 struct Buffers {
   T* x;         // master weights, shared
-  T* snapshot;  // x as this worker last saw it, its own
+  T* snapshot;  // the weights this worker computes its gradient at, its own
   T* v;         // momentum, shared or the worker's own
-  T* s;         // running mean of squared update directions (gap penalty), shared
+  T* s;         // running mean of squared directions or steps (gap penalty), shared
+  T* ms;        // running mean of squared gradients (adaptive compensation), the worker's own
+  T* v_sum;     // sum of all workers' v (DANA), shared
+  T* b;         // sum of gradients since v was last updated (SMEGA2), shared
 };
 
+template <class T, class U>
+HW_HD T* element_at(U* p, int64_t i) {
+  return p == nullptr ? nullptr : static_cast<T*>(p) + i;
+}
+
 // The buffers from element `offset` on.
-template <class T>
-HW_HD Buffers<T> slice(const Buffers<void>& all, int64_t offset) {
-  return {all.x == nullptr ? nullptr : static_cast<T*>(all.x) + offset,
-          all.snapshot == nullptr ? nullptr : static_cast<T*>(all.snapshot) + offset,
-          all.v == nullptr ? nullptr : static_cast<T*>(all.v) + offset,
-          all.s == nullptr ? nullptr : static_cast<T*>(all.s) + offset};
+template <class T, class U>
+HW_HD Buffers<T> slice(const Buffers<U>& all, int64_t offset) {
+  return {element_at<T>(all.x, offset), element_at<T>(all.snapshot, offset), element_at<T>(all.v, offset),
+          element_at<T>(all.s, offset), element_at<T>(all.ms, offset),       element_at<T>(all.v_sum, offset),
+          element_at<T>(all.b, offset)};
 }
 
 // The scalars of one push, folded on the host (rule.h) so that the loop divides by none of them.
 template <class T>
 struct Hyper {
-  T lr;
-  T weight_decay;
-  T momentum;
-  T damp;       // 1 - dampening; 1 on an undampened first step
-  T gap_decay;  // Gamma
-  T gap_rest;   // 1 - Gamma
-  T gap_scale;  // lr_max / sqrt(1 - Gamma^t); 0 on a push that is not penalised at all
-  T gap_floor;  // lr_max eps; then beyond any gap
+  T lr = 0;
+  T weight_decay = 0;
+  T free_decay = 0;  // weight decay that is not penalised
+  T scale = 1;       // of the gradient, clipping included
+
+  T lam = 0;               // of the compensation
+  T ms_decay = 0;          // of its running mean
+  T ms_rest = 0;           // 1 - ms_decay
+  T ms_eps = 0;            // beside the running mean
+  bool power_one = false;  // |g| in place of g^2
+
+  T gap_decay = 0;      // Gamma
+  T gap_rest = 0;       // 1 - Gamma
+  T gap_scale = 0;      // C = gap_scale sqrt(s) + gap_floor; 0 on a push that is not penalised at all
+  T gap_floor = 0;      // then beyond any gap
+  T gap_share = 1;      // 1 / G where all elements of a segment have the same
+  bool unit_g = false;  // the running size is that of g, not that of v
+
+  T momentum = 0;  // of the old v
+  T damp = 0;      // of what is added to it
+  T drain = 0;     // OrMo: how much of the old u leaves with this push
+  T direct = 0;    // OrMo: how much of d is applied at once
+
+  T ahead_v = 0;  // snapshot <- x - ahead_v v_sum (DANA), x - ahead_v v - ahead_b b (SMEGA2)
+  T ahead_b = 0;
 
   template <class U>
   HW_HD Hyper<U> as() const {
-    return {U(lr),        U(weight_decay), U(momentum),  U(damp),
-            U(gap_decay), U(gap_rest),     U(gap_scale), U(gap_floor)};
+    return {U(lr),     U(weight_decay), U(free_decay), U(scale),    U(lam),       U(ms_decay),  U(ms_rest),
+            U(ms_eps), power_one,       U(gap_decay),  U(gap_rest), U(gap_scale), U(gap_floor), U(gap_share),
+            unit_g,    U(momentum),     U(damp),       U(drain),    U(direct),    U(ahead_v),   U(ahead_b)};
   }
 };
 
@@ -56,8 +81,11 @@ struct PushStats {
   bool applied = true;    // false: Guard.PUSH refused it, nothing was written
   int64_t nonfinite = 0;  // gradient elements that were NaN or infinite
   double gap_sq = 0;      // sum (x - snapshot)^2, before the push
-  double step_sq = 0;     // sum (lr * direction)^2
+  double step_sq = 0;     // sum of squared steps
+  double penalty = 1;     // harmonic mean of G: a gradient element counted 1 / penalty on average
   int64_t recovered = 0;  // stripe locks whose last holder had died
+  // Of the scaled gradient, before clipping; NaN where it was not scanned.
+  double grad_norm = std::numeric_limits<double>::quiet_NaN();
 };
 
 }  // namespace hogwild

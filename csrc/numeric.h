@@ -7,8 +7,7 @@
 
 namespace hogwild {
 
-// The upper half of a float's bits; only ever read. An enumeration, for a loop over a struct does not
-// vectorise.
+// The upper half of a float's bits; only ever read. An enumeration, for a loop over a struct does not vectorise.
 enum class bfloat16 : uint16_t {};
 
 template <class T>

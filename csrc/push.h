@@ -1,9 +1,10 @@
-// One element through the slots of a push: decay -> penalty -> momentum -> apply -> observe -> look-ahead.
-// Host and device; the one place where their order is written. Loops (cpu/, cuda/) call it and know no
-// equation.
+// One element through the slots of a push:
+//   decay -> compensation -> penalty -> momentum -> apply -> observe -> look-ahead
+// Host and device; the one place where their order is written. Loops (cpu/, cuda/) call it and know no equation.
 #pragma once
 
 #include "access.h"
+#include "stages/compensation.h"
 #include "stages/decay.h"
 #include "stages/guard.h"
 #include "stages/lookahead.h"
@@ -15,52 +16,87 @@ namespace hogwild {
 // What the observe slot saw of one element.
 template <class T>
 struct Observed {
-  T gap;        // x - snapshot, before
-  T step;       // what was subtracted from x
-  T nonfinite;  // 1 if the gradient was NaN or infinite, else 0
+  T gap = 0;        // x - snapshot, before
+  T step = 0;       // what was subtracted from x
+  T nonfinite = 0;  // 1 if the gradient was NaN or infinite, else 0
+  T share = 1;      // 1 / G
+  T size = 0;       // v, after, or g: what the gap of whole segments is measured in
 };
 
-template <class Guard, class Penalty, class Momentum, class LookAhead>
+template <class Guard, class Compensation, class Penalty, class Momentum, class LookAhead>
 struct Push {
-  static_assert(LookAhead::uses_snapshot || !Penalty::uses_s, "the gap penalty needs a snapshot");
+  using Ahead = LookAhead;
   static constexpr bool may_be_nonfinite = Guard::may_refuse;
   static constexpr bool uses_snapshot = LookAhead::uses_snapshot;
   static constexpr bool uses_v = Momentum::uses_v;
+  static constexpr bool uses_v_sum = Momentum::uses_v_sum;
+  static constexpr bool uses_b = Momentum::uses_b;
   static constexpr bool uses_s = Penalty::uses_s;
+  static constexpr bool uses_ms = Compensation::uses_ms;
+  static constexpr bool uses_size = Penalty::uses_size;
+  static constexpr bool own_v = Momentum::own_v;  // v is the worker's own: no other writer is to be met there
 
-  // Reads and writes element i of the buffers in `at`. A g that the guard holds back changes nothing but
-  // the snapshot. XAccess and VAccess say how x and v meet other writers; s is a statistic and always races.
+  // Reads and writes element i of the buffers in `at`. A gradient that the guard holds back changes nothing but the
+  // snapshot (under a momentum that flushes it counts as zero). XAccess and VAccess say how x and the momentum buffers
+  // meet other writers; s is a statistic and always races, ms is the worker's own.
   template <class XAccess, class VAccess, class T>
-  HW_HD static Observed<T> element(const Buffers<T>& at, int64_t i, T g, const Hyper<T>& h) {
-    const bool applied = Guard::applies(g);
+  HW_HD static Observed<T> element(const Buffers<T>& at, int64_t i, T raw, const Hyper<T>& h) {
+    const bool finite = Guard::applies(raw);
+    const bool applied = finite || Momentum::flushes;
     const T x = XAccess::load(at.x + i);
-    T gap = 0, u = g, v = 0, s = 0;
-    if constexpr (LookAhead::uses_snapshot) gap = x - at.snapshot[i];
-    if constexpr (Momentum::uses_v) u = v = VAccess::load(at.v + i);
+    T gap = 0;
+    if constexpr (uses_snapshot) gap = x - at.snapshot[i];
+    Motion<T> now;
+    if constexpr (uses_v) now.v = std::conditional_t<own_v, Racing, VAccess>::load(at.v + i);
+    if constexpr (uses_v_sum) now.v_sum = VAccess::load(at.v_sum + i);
+    if constexpr (uses_b) now.b = VAccess::load(at.b + i);
 
-    const T decay = WeightDecay::term(x, h);
+    const T scaled = h.scale * (Momentum::flushes ? hw_select(finite, raw, T(0)) : raw);
+    const T decay = WeightDecay::term(x, h), free = WeightDecay::free_term(x, h);
 
-    if constexpr (Penalty::uses_s) {
-      const T before = at.s[i];
-      s = Penalty::average(before, u, h);
-      at.s[i] = hw_select(applied, s, before);
+    T ms = 0;
+    if constexpr (uses_ms) {
+      const T before = at.ms[i];
+      ms = Compensation::average(before, scaled, h);
+      at.ms[i] = hw_select(applied, ms, before);
     }
-    const T d = Penalty::apply(g, decay, gap, s, h);
+    const T g = Compensation::apply(scaled, gap, ms, h);
 
-    T direction = d;
-    if constexpr (Momentum::uses_v) {
-      v = VAccess::update(at.v + i, v, NextVelocity<T>{d, h.momentum, h.damp, applied});
-      direction = Momentum::direction(d, v, h);
+    T u = scaled, s = 0, s_before = 0, share = h.gap_share;
+    if constexpr (uses_v) u = now.v;
+    if constexpr (uses_v && Penalty::chooses_u) u = hw_select(h.unit_g, scaled, now.v);
+    if constexpr (uses_s) {
+      s = s_before = at.s[i];
+      if constexpr (!Penalty::averages_step)
+        s = at.s[i] = hw_select(applied, Penalty::average(s_before, u, h), s_before);
+      share = Penalty::share(gap, s, h);
     }
+    const T d = Penalty::apply(g, decay, free, share);
 
-    const T step = hw_select(applied, h.lr * direction, T(0));
+    const T wanted = Momentum::template advance<VAccess>(at, i, now, d, applied, h);
+
+    const T step = hw_select(applied, wanted, T(0));
     const T after = XAccess::add(at.x + i, x, -step);
 
-    const Observed<T> seen{gap, step, hw_select(applied, T(0), T(1))};
+    if constexpr (Penalty::averages_step) at.s[i] = hw_select(applied, Penalty::average(s_before, step, h), s_before);
+    T size = 0;
+    if constexpr (uses_size && uses_v) size = hw_select(h.unit_g, hw_select(applied, scaled, T(0)), now.v);
+    if constexpr (uses_size && !uses_v) size = hw_select(applied, scaled, T(0));
+    const Observed<T> seen{gap, step, hw_select(finite, T(0), T(1)), share, size};
 
-    if constexpr (LookAhead::uses_snapshot) at.snapshot[i] = LookAhead::apply(after, h);
+    if constexpr (uses_snapshot) at.snapshot[i] = LookAhead::apply(after, now, h);
     return seen;
   }
 };
+
+// An element of a parameter without gradient: a fresh snapshot, and nothing else. Returns x - snapshot, before.
+template <class LookAhead, class T>
+HW_HD T refresh(const Buffers<T>& at, int64_t i, const Hyper<T>& h) {
+  const T x = at.x[i], gap = x - at.snapshot[i];
+  Motion<T> now;
+  if constexpr (LookAhead::uses_v_sum) now.v_sum = at.v_sum[i];
+  at.snapshot[i] = LookAhead::apply(x, now, h);
+  return gap;
+}
 
 }  // namespace hogwild

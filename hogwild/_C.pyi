@@ -10,24 +10,33 @@ def isa() -> str: ...
 def use_isa(name: str) -> None: ...
 
 class Rule:
-    """csrc/rule.h, by names: master float32|float64, penalty none|gap, momentum_kind none|heavy_ball|nesterov,
-    access racing|atomic|striped|locked, guard push|element. Raises ValueError for any other."""
+    """csrc/rule.h. The choices by their names, which can be set and not read; ValueError for any other:
 
-    def __init__(
-        self,
-        *,
-        master: str,
-        penalty: str,
-        momentum_kind: str,
-        access: str,
-        guard: str,
-        momentum: float,
-        dampening: float,
-        torch_first_step: bool,
-        gap_decay: float,
-        gap_eps: float,
-        penalize_decay: bool,
-    ) -> None: ...
+    master float32|float64, compensation none|constant|adaptive, penalty none|gap|gap_of_steps|layer_gap|global_gap,
+    unit v|g|step, momentum_kind none|heavy_ball|nesterov|dana|smega2|ormo, access racing|atomic|striped|locked,
+    guard push|element.
+    """
+
+    master: str
+    compensation: str
+    penalty: str
+    unit: str
+    momentum_kind: str
+    access: str
+    guard: str
+    momentum: float
+    dampening: float
+    torch_first_step: bool
+    workers: int
+    gap_decay: float
+    gap_eps: float
+    penalize_decay: bool
+    gap_lagged: bool
+    lam: float
+    ms_decay: float
+    ms_eps: float
+    power_one: bool
+    def __init__(self) -> None: ...
 
 class PushStats:
     """What one push saw. `applied` is False where Guard.PUSH refused it; then nothing was written."""
@@ -42,13 +51,19 @@ class PushStats:
         """sum (x - snapshot)^2, before the push."""
     @property
     def step_sq(self) -> float:
-        """sum (lr direction)^2."""
+        """sum of squared steps."""
+    @property
+    def grad_norm(self) -> float:
+        """L2 norm of the scaled gradient before clipping; NaN under Guard.ELEMENT, which does not look beforehand."""
+    @property
+    def penalty(self) -> float:
+        """Harmonic mean of G over the elements with a gradient: they counted 1 / penalty on average. 1 without Gap."""
     @property
     def recovered(self) -> int:
         """Stripe locks whose last holder had died."""
 
 class CpuPush:
-    """`addresses` are those of x, snapshot, v, s; `stripes` the address and number of the locks."""
+    """`addresses` are those of x, snapshot, v, s, ms, v_sum, b, gap_state; `stripes` address and number of locks."""
 
     def __init__(
         self,
@@ -67,6 +82,11 @@ class CpuPush:
         pushes: int,
         lr_max: float,
         first_step: bool,
+        scale: float,
+        clip: float,
+        delay: int,
+        ahead_v: float,
+        ahead_b: float,
         start: int,
         stop: int,
         stream: int,
@@ -89,6 +109,11 @@ class CudaPush:
         pushes: int,
         lr_max: float,
         first_step: bool,
+        scale: float,
+        clip: float,
+        delay: int,
+        ahead_v: float,
+        ahead_b: float,
         start: int,
         stop: int,
         stream: int,

@@ -10,7 +10,6 @@ as they were. The caller passes a state that nobody writes to any more (a consis
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -101,6 +100,14 @@ def load(folder: Path, name: str = "last") -> Checkpoint:
     return Checkpoint(path.name, manifest["step"], manifest["samples"], state, manifest["meta"])
 
 
+def meta(folder: Path, name: str) -> dict[str, Any]:
+    """The facts in the manifest of the checkpoint `name`; {} if there is none or it cannot be read."""
+    try:
+        return dict(_read_manifest(folder / name)["meta"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def names(folder: Path) -> list[str]:
     """All finished checkpoints, oldest first."""
     return sorted(path.name for path in folder.glob("step-*") if path.is_dir())
@@ -161,9 +168,10 @@ def _newest_good(folder: Path, bad: str) -> str:
 def _why_not_written(error: Exception, folder: Path, name: str) -> str:
     number = error.errno if isinstance(error, OSError) else None
     reason = " ".join(str(error).split()) if number is None else os.strerror(number)
-    is_full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    free = f" ({shutil.disk_usage(folder).free / 1e6:,.0f} MB free)" if is_full else ""
-    return f"cannot write checkpoint {folder / name}: {reason}{free}. Earlier checkpoints are untouched."
+    free = shutil.disk_usage(folder).free / 1e6 if folder.exists() else 0.0
+    return (
+        f"cannot write checkpoint {folder / name}: {reason} ({free:,.0f} MB free). Earlier checkpoints are untouched."
+    )
 
 
 def _replace(temporary: Path, final: Path) -> None:

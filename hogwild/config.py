@@ -63,6 +63,7 @@ def _is_cores(text: str) -> bool:
 POSITIVE: Check = ((lambda value: value > 0), "a number > 0")
 COUNT = _at_least(1, "an integer >= 1")
 NOT_NEGATIVE = _at_least(0, "a number >= 0")
+SEED: Check = ((lambda value: 0 <= value < 1 << 63), "an integer, 0 <= seed < 2^63")
 MASTER: Check = ((lambda text: re.fullmatch(r"auto|host|cuda:\d+", text) is not None), "auto, host or cuda:N")
 CORES: Check = (_is_cores, "none, auto or cores such as 0,2,4-7")
 NAME: Check = ((lambda text: "/" not in text and not text.startswith(".")), "a directory name without '/'")
@@ -122,7 +123,7 @@ class Config:
     clock: str | None = _experiments(
         None, "simulate under a virtual clock: round-robin, gamma:cv=0.1,het=0.6, ...", fixed=True
     )
-    seed: int = _experiments(0, "of the initial model and the data order", NOT_NEGATIVE, fixed=True)
+    seed: int = _experiments(0, "of the initial model and the data order", SEED, fixed=True)
 
     epochs: float | None = _run(None, "passes over the data, all workers together (default: the data set's)", POSITIVE)
     samples: int | None = _run(None, "how long to train, instead of epochs", COUNT)

@@ -10,6 +10,7 @@ class HogwildError(Exception):
     """
 
     exit_code = 1
+    exit_reason = "failed"  # what summary.json calls a run that ended this way
 
     def __init__(self, message: str, *, summary: dict[str, object] | None = None) -> None:
         super().__init__(message)
@@ -26,12 +27,14 @@ class DivergedError(HogwildError):
     """A loss or a gradient became NaN or infinite and the run was told to stop then."""
 
     exit_code = 3
+    exit_reason = "diverged"
 
 
 class TooFewWorkersError(HogwildError):
     """Fewer workers are left than --min-workers allows."""
 
     exit_code = 4
+    exit_reason = "too_few_workers"
 
 
 class DataError(HogwildError):
@@ -50,3 +53,4 @@ class Interrupted(HogwildError):
     """Ctrl-C or SIGTERM, after the checkpoint was written."""
 
     exit_code = 130
+    exit_reason = "interrupted"

@@ -12,11 +12,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from hogwild.checkpoint import load as load_checkpoint
 from hogwild.config import Config
 from hogwild.drivers.job import Job, make_job
 from hogwild.drivers.processes import Trainer
-from hogwild.drivers.state import State
 from hogwild.drivers.worker import Handle as Worker
 from hogwild.errors import UsageError
 from hogwild.progress import Console
@@ -119,17 +117,22 @@ class _Endless(Split):
 
 def _config(model_fn: Callable[..., Any], data: str, **values: Any) -> Config:
     name = f"{getattr(model_fn, '__module__', 'model')}:{getattr(model_fn, '__qualname__', type(model_fn).__name__)}"
-    return Config.from_values({"data": data, "model": name, **values})
+    config = Config.from_values({"data": data, "model": name, **values})
+    if config.resume is not None:
+        raise UsageError("hogwild.fit and hogwild.launch begin new runs: resume is for the command line")
+    return config
 
 
 def _run(job: Job) -> Result:
     run = RunDirectory.create(job.config)
     with Console(quiet=job.config.quiet, log=run.log) as console:
         try:
-            summary = Trainer(job, run, console).run()
+            trainer = Trainer(job, run, console)
+            summary = trainer.run()
             run.summary(summary)
+        except BaseException as error:
+            run.fail(error, {})
+            raise
         finally:
             run.close()
-    model = job.build()
-    State.from_plain(load_checkpoint(run.ckpt).state).load_module(model)
-    return Result(summary, model, str(run.path))
+    return Result(summary, trainer.module, str(run.path))

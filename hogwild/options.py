@@ -48,13 +48,16 @@ def accept(field: Field[Any], value: object) -> object:
     if value is None:
         return None
     choices = field.metadata.get("choices")
-    if choices is not None and value not in choices:
-        raise _refusal(field, value, f"one of {', '.join(choices)}.{_did_you_mean(str(value), choices)}")
     convert, words = _CONVERSIONS[kind(field)]
     try:
         converted = convert(value)
     except (TypeError, ValueError):
-        raise _refusal(field, value, words) from None
+        if choices is None:
+            raise _refusal(field, value, words) from None
+        converted = value
+    if choices is not None and converted not in choices:
+        names = [str(choice) for choice in choices]
+        raise _refusal(field, value, f"one of {', '.join(names)}.{_did_you_mean(str(value), names)}")
     check: Check | None = field.metadata.get("check")
     if check is not None and not check[0](converted):
         raise _refusal(field, value, check[1])
@@ -141,6 +144,6 @@ _CONVERSIONS: dict[str, tuple[Callable[[object], object], str]] = {
     "float": (_float, "a finite number"),
     "bool": (_bool, "true or false"),
     "tuple[float, ...]": (_floats, "numbers: 0.5,0.75"),
-    "Mapping[int, float]": (_factors, "WORKER:FACTOR, such as 0:4"),
+    "Mapping[int, float]": (_factors, "WORKER:FACTOR, such as 0:4 (in YAML: quote it)"),
     "Mapping[str, object]": (_mapping, "a mapping"),
 }

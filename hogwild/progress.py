@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -74,12 +76,13 @@ class Console:
         """Move the bar to `status`."""
         if self.quiet:
             return
-        if self._bar is None:
-            self._bar = self._open(status)
-        self._bar.total = status.total_samples
-        self._bar.set_description_str(status.headline(), refresh=False)
-        self._bar.set_postfix_str(status.line(), refresh=False)
-        self._bar.update(status.samples - self._bar.n)
+        with _unheard_is_no_error():
+            if self._bar is None:
+                self._bar = self._open(status)
+            self._bar.total = status.total_samples
+            self._bar.set_description_str(status.headline(), refresh=False)
+            self._bar.set_postfix_str(status.line(), refresh=False)
+            self._bar.update(status.samples - self._bar.n)
 
     def warn(self, message: str) -> None:
         self._write(f"hogwild: warning: {message}", to_stderr=True)
@@ -95,13 +98,15 @@ class Console:
     def result(self, text: str) -> None:
         """The answer of the command, on stdout whatever else is switched off."""
         self.close()
-        print(text, flush=True)
+        with _unheard_is_no_error():
+            print(text, flush=True)
 
     def close(self) -> None:
         """End the bar with its last state. May be called again."""
         if self._bar is not None:
-            self._bar.refresh()
-            self._bar.close()
+            with _unheard_is_no_error():
+                self._bar.refresh()
+                self._bar.close()
             self._bar = None
 
     def __enter__(self) -> Console:
@@ -113,7 +118,9 @@ class Console:
         self.close()
 
     def _write(self, line: str, *, to_stderr: bool) -> None:
-        _Bar.write(line, file=sys.stderr if to_stderr else sys.stdout)
+        with _unheard_is_no_error():
+            _Bar.write(line, file=sys.stderr if to_stderr else sys.stdout)
+            sys.stdout.flush()
         if self.log:
             self.log(line)
 
@@ -132,6 +139,22 @@ class Console:
             dynamic_ncols=True,
             bar_format="{desc} |{bar:12}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}",
         )
+
+
+@contextlib.contextmanager
+def _unheard_is_no_error() -> Iterator[None]:
+    """A run goes on when its terminal is gone (`| head`, a closed window, a full disk): log.txt has every line.
+
+    A stream that takes nothing any more becomes /dev/null.
+    """
+    try:
+        yield
+    except OSError:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except OSError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def thousands(value: float) -> str:

@@ -12,19 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hogwild.rules import Gap, Guard, Momentum, Nesterov
+from hogwild.rules import Compensation, Dana, Gap, Guard, HeavyBall, Momentum, Nesterov, OrMo, Smega2, look_ahead
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass
 class Buffers:
-    """Flat float64 buffers [n], changed in place; None where the rule needs none."""
+    """Flat float64 buffers [n], changed in place; None where the rule needs none. gap_state: [rows, 4]."""
 
     x: Array
     snapshot: Array | None = None
     v: Array | None = None
     s: Array | None = None
+    ms: Array | None = None
+    v_sum: Array | None = None
+    b: Array | None = None
+    gap_state: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,25 @@ class PushStats:
     nonfinite: int
     gap_sq: float
     step_sq: float
+    grad_norm: float = float("nan")
+    penalty: float = 1.0
+
+
+@dataclass(frozen=True)
+class Call:
+    """The scalars of one push."""
+
+    lr: float
+    pushes: int
+    lr_max: float
+    weight_decay: float
+    first_step: bool
+    delay: int
+
+
+def clip_factor(scale: float, clip: float, norm: float) -> float:
+    """scale min(1, clip / ||scale g||)"""
+    return scale * min(1.0, clip / norm) if clip and norm else scale
 
 
 def weight_decay_term(x: Array, weight_decay: float) -> Array:
@@ -40,37 +63,89 @@ def weight_decay_term(x: Array, weight_decay: float) -> Array:
     return weight_decay * x
 
 
-def no_penalty(g: Array, decay: Array) -> Array:
-    """d = g + wd x"""
-    return g + decay
+def compensated(g: Array, gap: Array, strength: Array | float, rule: Compensation) -> Array:
+    """g + lam g^2 gap, or with |g| in place of g^2   [Zheng et al. 2017]"""
+    return g + strength * (g**2 if rule.power == 2 else np.abs(g)) * gap
 
 
-def running_square(s: Array, u: Array, rule: Gap) -> Array:
-    """s <- Gamma s + (1 - Gamma) u^2"""
-    return rule.decay * s + (1 - rule.decay) * u**2
-
-
-def gap_penalty(g: Array, decay: Array, gap: Array, s: Array, rule: Gap, *, t: int, lr_max: float) -> Array:
-    """d = g / G + wd x / G,  G = 1 + |gap| / C,  C = lr_max (sqrt(s / (1 - Gamma^t)) + eps)   [Barkai et al. 2020]
-
-    G is 1 on the first push, while lr_max is 0, and where s is 0.
-    """
-    if t == 1 or lr_max <= 0:
-        return g + decay
-    c = lr_max * (np.sqrt(s / (1 - rule.decay**t)) + rule.eps)
-    penalty = np.where(s == 0, 1.0, 1 + np.abs(gap) / c)
+def penalised(g: Array, decay: Array, penalty: Array | float, rule: Gap) -> Array:
+    """d = g / G + wd x / G, or with the weight decay whole"""
     return g / penalty + (decay / penalty if rule.penalize_weight_decay else decay)
 
 
-def next_velocity(v: Array, d: Array, rule: Momentum, *, first_step: bool) -> Array:
+def running_square(s: Array, u: Array, decay: float) -> Array:
+    """s <- Gamma s + (1 - Gamma) u^2"""
+    return decay * s + (1 - decay) * u**2
+
+
+def gap_penalty(gap: Array, s: Array, rule: Gap, call: Call) -> Array:
+    """G = 1 + |gap| / C,  C = r (sqrt(s / (1 - Gamma^t)) + eps)   [Barkai et al. 2020]
+
+    r is lr_max, lr, or for steps 1, whose mean has t - 1 samples. G is 1 on the first push, while lr_max is 0, and
+    where s is 0.
+    """
+    reference = call.lr if rule.reference == "lr" else call.lr_max
+    if call.pushes == 0 or reference <= 0:
+        return np.ones_like(gap)
+    samples = call.pushes if rule.unit == "step" else call.pushes + 1
+    c = (1.0 if rule.unit == "step" else reference) * (np.sqrt(s / (1 - rule.decay**samples)) + rule.eps)
+    return np.where(s == 0, 1.0, 1 + np.abs(gap) / c)
+
+
+def norm_gap_penalty(row: Array, gap_sq: float, rule: Gap, call: Call, *, has_momentum: bool) -> float:
+    """G = 1 + ||gap|| / C,  C = r sqrt(mean ||u||^2 / (1 - Gamma^t)); the mean of v counts its first value, zero"""
+    reference = 1.0 if rule.unit == "step" else call.lr if rule.reference == "lr" else call.lr_max
+    mean_sq, samples = row[0], row[1] + (rule.unit == "v" and has_momentum)
+    if mean_sq <= 0 or reference <= 0:
+        return 1.0
+    return float(1 + np.sqrt(gap_sq) / (reference * np.sqrt(mean_sq / (1 - rule.decay**samples))))
+
+
+def next_velocity(v: Array, d: Array, rule: HeavyBall | Nesterov | Dana, *, first_step: bool) -> Array:
     """v <- m v + (1 - dampening) d, undampened on a first step if the rule says so"""
+    if isinstance(rule, Dana):
+        return rule.momentum * v + d
     damp = 1.0 if first_step and rule.torch_first_step else 1 - rule.dampening
     return rule.momentum * v + damp * d
 
 
-def direction(d: Array, v: Array, rule: Momentum) -> Array:
-    """v, or d + m v for Nesterov"""
-    return d + rule.momentum * v if isinstance(rule, Nesterov) else v
+def momentum_step(
+    at: Buffers, place: slice, d: Array, good: npt.NDArray[np.bool_], rule: Momentum, call: Call
+) -> Array:
+    """Brings the momentum buffers up to date where `good`, and returns the step to subtract from x."""
+    assert at.v is not None
+    v = at.v[place]
+    if isinstance(rule, Smega2):
+        assert at.b is not None
+        step = call.lr * (d + rule.momentum * v)
+        at.b[place] += d
+        if (call.pushes + 1) % rule.workers == 0:
+            at.v[place] = rule.momentum * v + at.b[place] / rule.workers
+            at.b[place] = 0
+        return step
+    if isinstance(rule, OrMo):
+        m, bucket = rule.momentum, call.pushes // rule.workers
+        late = bucket - max(0, call.pushes - call.delay) // rule.workers
+        drained: Array = np.zeros_like(v)
+        if call.pushes > 0 and call.pushes % rule.workers == 0:
+            drained = m * v
+            at.v[place] = drained
+        at.v[place] += m**late * call.lr * d
+        return drained + (1 - m ** (late + 1)) / (1 - m) * call.lr * d
+    after = np.where(good, next_velocity(v, d, rule, first_step=call.first_step), v)
+    if isinstance(rule, Dana):
+        assert at.v_sum is not None
+        at.v_sum[place] += after - v
+    at.v[place] = after
+    return call.lr * (d + rule.momentum * after if isinstance(rule, Nesterov) else after)
+
+
+def ahead(at: Buffers, place: slice, rule: Momentum | None, call: Call) -> Array:
+    """Where x is going to be, as far as the rule looks ahead"""
+    result: Array = at.x[place].copy()
+    for name, weight in look_ahead(rule, lr=call.lr, pushes=call.pushes + 1).items():
+        result -= weight * getattr(at, name)[place]
+    return result
 
 
 def push(
@@ -83,53 +158,107 @@ def push(
     lr_max: float,
     weight_decay: float = 0.0,
     first_step: bool = False,
+    scale: float = 1.0,
+    clip: float = 0.0,
+    delay: int = 0,
     penalty: Gap | None = None,
     momentum: Momentum | None = None,
+    compensation: Compensation | None = None,
     guard: Guard = Guard.PUSH,
     start: int = 0,
     stop: int | None = None,
 ) -> PushStats:
-    """decay -> penalty -> momentum -> apply -> observe -> look-ahead, segment by segment. Mutates `buffers`."""
+    """decay -> compensation -> penalty -> momentum -> apply -> observe -> look-ahead, segment by segment. Mutates
+    `buffers`.
+    """
+    call = Call(lr, pushes, lr_max, weight_decay, first_step, delay)
     stop = buffers.x.size if stop is None else stop
+    flushes = isinstance(momentum, Smega2 | OrMo)
     pieces = []
-    for (offset, numel), g in zip(segments, grads, strict=True):
+    for row, ((offset, numel), g) in enumerate(zip(segments, grads, strict=True)):
         begin, end = max(offset, start), min(offset + numel, stop)
         if begin < end:
-            pieces.append((slice(begin, end), None if g is None else g.reshape(-1)[begin - offset : end - offset]))
-    nonfinite = sum(int(np.sum(~np.isfinite(g))) for _, g in pieces if g is not None)
-    if nonfinite and guard is Guard.PUSH:
-        return PushStats(False, nonfinite, 0.0, 0.0)
+            g = np.zeros(numel) if g is None and flushes else g
+            row = row if penalty is not None and penalty.level == "layer" else 0
+            pieces.append((row, slice(begin, end), None if g is None else g.reshape(-1)[begin - offset : end - offset]))
+    present = [g for _, _, g in pieces if g is not None]
+    nonfinite = sum(int(np.sum(~np.isfinite(g))) for g in present)
+    grad_norm = float("nan")
+    if guard is Guard.PUSH:
+        grad_norm = abs(scale) * float(np.sqrt(sum(np.sum(g**2) for g in present)))
+        if nonfinite:
+            return PushStats(False, nonfinite, 0.0, 0.0, grad_norm)
+        scale = clip_factor(scale, clip, grad_norm)
 
-    gap_sq = step_sq = 0.0
-    for place, g in pieces:
+    rows: dict[int, list[float]] = {}  # of gap_state: G, and sums of squares of gap and size
+    if penalty is not None and penalty.level != "element":
+        assert buffers.gap_state is not None
+        assert buffers.snapshot is not None
+        for row, place, g in pieces:
+            if g is not None:
+                sums = rows.setdefault(row, [1.0, 0.0, 0.0])
+                sums[1] += float(np.sum((buffers.x[place] - buffers.snapshot[place]) ** 2))
+        for row, sums in rows.items():
+            state = buffers.gap_state[row]
+            sums[0] = norm_gap_penalty(
+                state, state[2] if penalty.lagged else sums[1], penalty, call, has_momentum=momentum is not None
+            )
+
+    gap_sq = step_sq = shares = 0.0
+    for row, place, g in pieces:
         x = buffers.x[place]  # a view: what follows writes through it
         gap = np.zeros_like(x) if buffers.snapshot is None else x - buffers.snapshot[place]
         gap_sq += float(np.sum(gap**2))
         if g is not None:
             good = np.isfinite(g)
-            g = np.where(good, g, 0.0)
+            g = scale * np.where(good, g, 0.0)
+            moving = np.ones_like(good) if flushes else good
+            u = g if buffers.v is None or (penalty is not None and penalty.unit == "g") else buffers.v[place]
             decay = weight_decay_term(x, weight_decay)
+            d = g
+            if compensation is not None:
+                strength: Array | float = compensation.lam
+                if compensation.adaptive:
+                    assert buffers.ms is not None
+                    ms = np.where(good, running_square(buffers.ms[place], g, compensation.decay), buffers.ms[place])
+                    buffers.ms[place] = ms
+                    strength = compensation.lam / np.sqrt(ms + compensation.eps)
+                d = compensated(g, gap, strength, compensation)
+            share: Array | float = 1.0
             if penalty is None:
-                d = no_penalty(g, decay)
-            else:
+                d = d + decay
+            elif penalty.level == "element":
                 assert buffers.s is not None
-                u = g if buffers.v is None else buffers.v[place]
-                s = np.where(good, running_square(buffers.s[place], u, penalty), buffers.s[place])
-                buffers.s[place] = s
-                d = gap_penalty(g, decay, gap, s, penalty, t=pushes + 1, lr_max=lr_max)
-            way = d
-            if momentum is not None:
-                assert buffers.v is not None
-                before = buffers.v[place]
-                v = np.where(good, next_velocity(before, d, momentum, first_step=first_step), before)
-                buffers.v[place] = v
-                way = direction(d, v, momentum)
-            step = np.where(good, lr * way, 0.0)
+                if penalty.unit != "step":
+                    s = buffers.s[place]
+                    buffers.s[place] = np.where(good, running_square(s, u, penalty.decay), s)
+                big = gap_penalty(gap, buffers.s[place], penalty, call)
+                d, share = penalised(d, decay, big, penalty), 1 / big
+            else:
+                d, share = penalised(d, decay, rows[row][0], penalty), 1 / rows[row][0]
+            shares += float(np.sum(np.broadcast_to(share, x.shape)))
+            wanted = lr * d if momentum is None else momentum_step(buffers, place, d, good, momentum, call)
+            step = np.where(moving, wanted, 0.0)
             x -= step
             step_sq += float(np.sum(step**2))
+            if penalty is not None and penalty.level == "element" and penalty.unit == "step":
+                assert buffers.s is not None
+                s = buffers.s[place]
+                buffers.s[place] = np.where(good, running_square(s, step, penalty.decay), s)
+            if rows and penalty is not None:
+                size = step if penalty.unit == "step" else g if u is g or buffers.v is None else buffers.v[place]
+                rows[row][2] += float(np.sum(size**2))
         if buffers.snapshot is not None:
-            buffers.snapshot[place] = x
-    return PushStats(True, nonfinite, gap_sq, step_sq)
+            buffers.snapshot[place] = ahead(buffers, place, momentum, call)
+
+    for row, (big_row, gap_row, size_row) in rows.items():
+        assert buffers.gap_state is not None
+        assert penalty is not None
+        state = buffers.gap_state[row]
+        mean_sq = penalty.decay * state[0] + (1 - penalty.decay) * size_row
+        buffers.gap_state[row] = mean_sq, state[1] + 1, gap_row, big_row
+    elements = sum(g.size for g in present)
+    return PushStats(True, nonfinite, gap_sq, step_sq, grad_norm, elements / shares if elements else 1.0)
 
 
 def weighted_sum(inputs: Sequence[Array], weights: Sequence[float]) -> Array:

@@ -5,6 +5,7 @@ Only the parent process writes here, workers/<rank>.log excepted. The directory 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -12,7 +13,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -20,10 +21,12 @@ from typing import Any
 
 from hogwild.config import Config, read_yaml
 from hogwild.environment import environment
-from hogwild.errors import UsageError
+from hogwild.errors import CheckpointError, DataError, HogwildError, UsageError
 
 FOLDERS = ("workers", "ckpt", "plots")
 DONE = "done"
+REFUSALS = (UsageError, DataError, CheckpointError, KeyboardInterrupt)
+ESCAPED = "backslashreplace"  # of bytes that are no UTF-8, in names and messages: still valid JSON
 
 
 class RunDirectory:
@@ -35,22 +38,26 @@ class RunDirectory:
         self.ckpt = path / "ckpt"
         self.plots = path / "plots"
         self._lock: int | None = None
+        self._asked: Config | None = None  # what config.yaml is yet to say
+        self._is_new = self._has_begun = False
         self._before_s = 0.0
         self.use_clock(time.monotonic)
 
     @classmethod
     def create(cls, config: Config) -> RunDirectory:
         """A new directory below `config.out`, locked. UsageError if it holds a run and `overwrite` is not set."""
-        path = _new_path(config)
-        if path.exists() and any(path.iterdir()):
-            _make_room(path, config.overwrite)
         try:
+            path = _new_path(config)
+            if any(path.iterdir()):
+                _make_room(path, config.overwrite)
             for folder in FOLDERS:
                 (path / folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"cannot make the run directory {path}: {error.strerror}; choose another --out") from None
+            place = error.filename or config.out
+            raise UsageError(f"cannot make the run directory {place}: {error.strerror}; choose another --out") from None
         run = cls(path)
         run._take_lock()
+        run._is_new = True
         run._describe(config)
         return run
 
@@ -64,13 +71,15 @@ class RunDirectory:
 
     @classmethod
     def resume(cls, config: Config) -> RunDirectory:
-        """The run `config.resume`, locked, to go on in: lines are appended, config.yaml is replaced by `config`."""
+        """The run `config.resume`, locked, to go on in: lines are appended; with the first of them `config` replaces
+        config.yaml, so that a request which cannot be met changes nothing.
+        """
         if config.resume is None:
             raise ValueError("config.resume names no run")
         run = cls.open(config.resume)
         run._take_lock()
         run._before_s = _mend(run.path / "metrics.jsonl")
-        run._describe(config)
+        run._asked = config
         return run
 
     def config(self) -> Config:
@@ -81,9 +90,10 @@ class RunDirectory:
 
         NaN and infinity become null: they are not JSON.
         """
-        line = {"kind": kind, "time": round(self.elapsed_s(), 6), **values}
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(to_json(line) + "\n")
+        if self._asked is not None:
+            self._describe(self._asked)
+        self._has_begun = True
+        self._append("metrics.jsonl", to_json({"kind": kind, "time": round(self.elapsed_s(), 6), **values}))
 
     def use_clock(self, clock: Callable[[], float]) -> None:
         """What the time in metrics lines is read from, in seconds; the simulator gives its virtual time."""
@@ -102,15 +112,27 @@ class RunDirectory:
         return _read_json(self.path / "summary.json")
 
     def log(self, line: str) -> None:
-        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now().isoformat(sep=' ', timespec='milliseconds')} {line}\n")
+        self._append("log.txt", f"{datetime.now().isoformat(sep=' ', timespec='milliseconds')} {line}")
 
     def worker_log(self, rank: int) -> Path:
         return self.workers / f"{rank}.log"
 
-    def is_untouched(self) -> bool:
-        """Nothing was trained here: no metrics, no checkpoint."""
-        return not (self.path / "metrics.jsonl").exists() and not any(self.ckpt.iterdir())
+    def fail(self, error: BaseException, facts: Mapping[str, object]) -> dict[str, object] | None:
+        """Write how the run ended, and return that summary: `facts`, what the error knows, and the error itself.
+
+        None if it could not even begin: then a new directory is removed, and a resumed run stays as it was.
+        """
+        if not self._has_begun and isinstance(error, REFUSALS):
+            if self._is_new:
+                self.discard()
+            return None
+        known = error.summary if isinstance(error, HogwildError) else {}
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_reason", "failed")
+        summary = {**facts, **known, "exit_reason": reason, "error": f"{type(error).__name__}: {error}"}
+        with contextlib.suppress(HogwildError):  # a full disk must not hide what happened
+            self.log(f"{reason}: {error}")
+            self.summary(summary)
+        return summary
 
     def discard(self) -> None:
         """Remove the directory."""
@@ -127,6 +149,11 @@ class RunDirectory:
         asked = dataclasses.replace(config, resume=None, ckpt="last", overwrite=False)
         write_atomically(self.path / "config.yaml", f"# run it again: hogwild train --config FILE\n{asked.yaml()}")
         write_atomically(self.path / "env.json", to_json({**environment(), "seed": config.seed}, indent=2) + "\n")
+        self._asked = None
+
+    def _append(self, name: str, line: str) -> None:
+        with _writing(self.path / name), (self.path / name).open("a", encoding="utf-8", errors=ESCAPED) as file:
+            file.write(line + "\n")
 
     def _take_lock(self) -> None:
         self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
@@ -149,11 +176,20 @@ def to_json(value: object, *, indent: int | None = None) -> str:
 def write_atomically(path: Path, text: str) -> None:
     """Replace `path` by `text`: a reader sees the old or the new file, after a power cut too."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with _writing(path):
+        with temporary.open("w", encoding="utf-8", errors=ESCAPED) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise HogwildError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _plain(value: Any) -> object:
@@ -169,12 +205,19 @@ def _plain(value: Any) -> object:
 
 
 def _new_path(config: Config) -> Path:
+    """The directory, made: of the given name, or of a name that nobody else has taken."""
     if config.name is not None:
-        return Path(config.out) / config.name
+        path = Path(config.out) / config.name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
     parts = (f"{datetime.now():%Y-%m-%d_%H-%M-%S}", config.data, config.algorithm)
     stem = re.sub(r"[^\w.-]", "-", "_".join(parts))
-    candidates = (Path(config.out) / (f"{stem}~{n}" if n > 1 else stem) for n in count(1))
-    return next(path for path in candidates if not path.exists())
+    for n in count(1):
+        path = Path(config.out) / (f"{stem}~{n}" if n > 1 else stem)
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(parents=True)
+            break
+    return path
 
 
 def _make_room(path: Path, overwrite: bool) -> None:
@@ -190,14 +233,23 @@ def _make_room(path: Path, overwrite: bool) -> None:
 
 
 def _mend(metrics: Path) -> float:
-    """Cut a half-written last line off, and return the time of the last whole one."""
+    """Cut off what a crash left half written at the end, and return the time of the last whole line."""
     if not metrics.exists():
         return 0.0
     lines = metrics.read_bytes().splitlines(keepends=True)
-    if lines and not lines[-1].endswith(b"\n"):
-        os.truncate(metrics, sum(map(len, lines[:-1])))
-        lines.pop()
-    return float(json.loads(lines[-1])["time"]) if lines else 0.0
+    whole = len(lines)
+    while whole and (time_s := _time_of(lines[whole - 1])) is None:
+        whole -= 1
+    with _writing(metrics):
+        os.truncate(metrics, sum(map(len, lines[:whole])))
+    return time_s or 0.0 if whole else 0.0
+
+
+def _time_of(line: bytes) -> float | None:
+    try:
+        return float(json.loads(line.decode())["time"]) if line.endswith(b"\n") else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

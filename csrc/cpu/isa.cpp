@@ -25,8 +25,8 @@ std::vector<const Kernels*> supported() {
   std::vector<const Kernels*> found;
 #ifdef __x86_64__
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq"))
     found.push_back(&avx512::table);
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&avx2::table);
 #endif
@@ -40,8 +40,7 @@ const Kernels* named(const std::string& name) {
     if (name == kernels->isa) return kernels;
     names += std::string(names.empty() ? "" : ", ") + kernels->isa;
   }
-  throw std::invalid_argument("instruction set '" + name + "' (HOGWILD_ISA): this processor and build have " +
-                              names);
+  throw std::invalid_argument("instruction set '" + name + "' (HOGWILD_ISA): this processor and build have " + names);
 }
 
 const Kernels*& chosen() {

@@ -11,45 +11,61 @@ namespace hogwild::cpu::HW_ISA {
 namespace {
 
 template <class Stages, class Access, class T, class G>
-void push_range(const Buffers<void>& buffers, const void* g, int64_t n, const Hyper<double>& h,
-                PushStats& stats) {
+void push_range(const Buffers<void>& buffers, int64_t begin, const void* g, int64_t n, const Hyper<double>& h,
+                Totals& totals) {
   const auto sums =
-      push_loop<Stages, Access>(slice<T>(buffers, 0), static_cast<const G*>(g), n, h.template as<T>());
-  stats.gap_sq += sums.gap_sq;
-  stats.step_sq += sums.step_sq;
-  stats.nonfinite += static_cast<int64_t>(sums.nonfinite);
+      push_loop<Stages, Access>(slice<T>(buffers, begin), static_cast<const G*>(g), n, h.template as<T>());
+  totals.gap_sq += sums.gap_sq;
+  totals.step_sq += sums.step_sq;
+  totals.nonfinite += static_cast<int64_t>(sums.nonfinite);
+  totals.share += Stages::uses_s ? sums.share : h.gap_share * static_cast<double>(n);
+  totals.size_sq += sums.size_sq;
+  totals.elements += n;
 }
 
-// A refused push never gets here, so under GuardKind::push the loop need not look at the gradient again. A
-// striped or locked push runs as a racing one: it races only with those who do not take its locks.
-Kernels::Push* push(const Rule& rule, Dtype gradient, bool has_snapshot) {
+// A refused push never gets here, so under GuardKind::push the loop need not look at the gradient again. A striped or
+// locked push runs as a racing one: it races only with those who do not take its locks.
+Kernels::Push* push(const Rule& rule, Dtype gradient, bool has_snapshot, bool flush) {
   return with_gradient(rule.master, gradient, [&](auto t, auto g) {
     const auto with_access = [&](auto access) {
       return [](auto stages) -> Kernels::Push* {
-        return push_range<typename decltype(stages)::type, typename decltype(access)::type,
-                          typename decltype(t)::type, typename decltype(g)::type>;
+        return push_range<typename decltype(stages)::type, typename decltype(access)::type, typename decltype(t)::type,
+                          typename decltype(g)::type>;
       };
     };
     if (rule.access == AccessKind::atomic)
-      return with_stages<FiniteOnly>(rule, has_snapshot, with_access(Type<Atomic>{}));
+      return with_stages<FiniteOnly>(rule, has_snapshot, flush, with_access(Type<Atomic>{}));
     if (rule.guard == GuardKind::element)
-      return with_stages<FiniteOnly>(rule, has_snapshot, with_access(Type<Racing>{}));
-    return with_stages<KnownFinite>(rule, has_snapshot, with_access(Type<Racing>{}));
+      return with_stages<FiniteOnly>(rule, has_snapshot, flush, with_access(Type<Racing>{}));
+    return with_stages<KnownFinite>(rule, has_snapshot, flush, with_access(Type<Racing>{}));
   });
 }
 
-void refresh(Dtype dtype, void* snapshot, const void* x, int64_t n, PushStats& stats) {
-  with_master(dtype, [&](auto type) {
-    using T = typename decltype(type)::type;
-    stats.gap_sq += refresh_loop(static_cast<T*>(snapshot), static_cast<const T*>(x), n);
+template <class LookAhead, class T>
+void refresh_range(const Buffers<void>& buffers, int64_t begin, const void*, int64_t n, const Hyper<double>& h,
+                   Totals& totals) {
+  totals.gap_sq += refresh_loop<LookAhead>(slice<T>(buffers, begin), n, h.template as<T>());
+}
+
+Kernels::Push* refresh(const Rule& rule) {
+  return with_master(rule.master, [&](auto t) {
+    return with_look_ahead(rule, [](auto look_ahead) -> Kernels::Push* {
+      return refresh_range<typename decltype(look_ahead)::type, typename decltype(t)::type>;
+    });
   });
 }
 
-int64_t count_nonfinite(Dtype gradient, const void* g, int64_t n) {
+double gap_sq(Dtype dtype, const Buffers<void>& buffers, int64_t begin, int64_t n) {
+  return with_master(dtype, [&](auto t) {
+    return static_cast<double>(gap_loop(slice<typename decltype(t)::type>(buffers, begin), n));
+  });
+}
+
+void scan(Dtype gradient, const void* g, int64_t n, Scan& sums) {
   const Dtype master = gradient == Dtype::float64 ? Dtype::float64 : Dtype::float32;
-  return with_gradient(master, gradient, [&](auto t, auto type) {
+  with_gradient(master, gradient, [&](auto t, auto type) {
     using G = typename decltype(type)::type;
-    return nonfinite_loop<typename decltype(t)::type>(static_cast<const G*>(g), n);
+    scan_loop<typename decltype(t)::type>(static_cast<const G*>(g), n, sums);
   });
 }
 
@@ -70,6 +86,6 @@ void copy(Dtype dtype, void* out, const void* in, int64_t n) {
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{HW_TEXT(HW_ISA), push, refresh, count_nonfinite, weighted_sum, copy};
+const Kernels table{HW_TEXT(HW_ISA), push, refresh, gap_sq, scan, weighted_sum, copy};
 
 }  // namespace hogwild::cpu::HW_ISA

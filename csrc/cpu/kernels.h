@@ -11,13 +11,27 @@ namespace hogwild::cpu {
 // The most elements one call may visit, and the size of a stripe: 64 KiB of floats.
 constexpr int64_t kStripe = 16384;
 
+// What pushes of several ranges add up to.
+struct Totals {
+  double gap_sq = 0, step_sq = 0;
+  double share = 0;    // sum of 1 / G
+  double size_sq = 0;  // sum of squared sizes (NormGapPenalty)
+  int64_t elements = 0, nonfinite = 0;
+};
+
+struct Scan {
+  int64_t nonfinite = 0;
+  double grad_sq = 0;
+};
+
 struct Kernels {
   const char* isa;
-  // Elements [0, n) of the buffers and of g; adds to the statistics.
-  using Push = void(const Buffers<void>&, const void* g, int64_t n, const Hyper<double>&, PushStats&);
-  Push* (*push)(const Rule&, Dtype gradient, bool has_snapshot);
-  void (*refresh)(Dtype, void* snapshot, const void* x, int64_t n, PushStats&);
-  int64_t (*count_nonfinite)(Dtype gradient, const void* g, int64_t n);
+  // Elements [begin, begin + n) of the buffers and [0, n) of g; adds to the totals.
+  using Push = void(const Buffers<void>&, int64_t begin, const void* g, int64_t n, const Hyper<double>&, Totals&);
+  Push* (*push)(const Rule&, Dtype gradient, bool has_snapshot, bool flush);
+  Push* (*refresh)(const Rule&);  // without looking at g
+  double (*gap_sq)(Dtype, const Buffers<void>&, int64_t begin, int64_t n);
+  void (*scan)(Dtype gradient, const void* g, int64_t n, Scan&);
   void (*weighted_sum)(Dtype, void* out, const void* const* inputs, const double* weights, int64_t count,
                        int64_t offset, int64_t n);
   void (*copy)(Dtype, void* out, const void* in, int64_t n);

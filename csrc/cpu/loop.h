@@ -11,15 +11,15 @@
 
 namespace hogwild::cpu::HW_ISA {
 
-// Sums of one range in the arithmetic type. A range is at most kStripe elements, so a float counts exactly,
-// and the caller adds ranges up in double.
+// Sums of one range in the arithmetic type. A range is at most kStripe elements, so a float counts exactly, and the
+// caller adds ranges up in double.
 template <class T>
 struct Sums {
-  T gap_sq = 0, step_sq = 0, nonfinite = 0;
+  T gap_sq = 0, step_sq = 0, nonfinite = 0, share = 0, size_sq = 0;
 };
 
-// sum + a^2, in one rounding where the instruction set can. Statistics alone may differ between instruction
-// sets; what is written to buffers never does.
+// sum + a^2, in one rounding where the instruction set can. Statistics alone may differ between instruction sets; what
+// is written to buffers never does.
 template <class T>
 HW_HD T add_square(T sum, T a) {
 #ifdef __FMA__
@@ -32,48 +32,69 @@ HW_HD T add_square(T sum, T a) {
 #endif
 }
 
-// The pragma asserts that iterations are independent, which they are: the buffers of a push do not overlap.
-// With the Atomic policy the compare-and-exchange keeps the compiler from using vectors.
+// The pragma asserts that iterations are independent, which they are: the buffers of a push do not overlap. With the
+// Atomic policy the compare-and-exchange keeps the compiler from using vectors.
 template <class Stages, class Access, class T, class G>
 Sums<T> push_loop(const Buffers<T> at, const G* g, int64_t n, const Hyper<T> h) {
   assert(n <= kStripe);
-  T gap_sq = 0, step_sq = 0, nonfinite = 0;
-#pragma omp simd reduction(+ : gap_sq, step_sq, nonfinite)
+  T gap_sq = 0, step_sq = 0, nonfinite = 0, share = 0, size_sq = 0;
+#pragma omp simd reduction(+ : gap_sq, step_sq, nonfinite, share, size_sq)
   for (int64_t i = 0; i < n; ++i) {
     const Observed<T> seen = Stages::template element<Access, Access>(at, i, widen<T>(g[i]), h);
     if constexpr (Stages::uses_snapshot) gap_sq = add_square(gap_sq, seen.gap);
     step_sq = add_square(step_sq, seen.step);
     if constexpr (Stages::may_be_nonfinite) nonfinite += seen.nonfinite;
+    if constexpr (Stages::uses_s) share += seen.share;
+    if constexpr (Stages::uses_size) size_sq = add_square(size_sq, seen.size);
   }
-  return {gap_sq, step_sq, nonfinite};
+  return {gap_sq, step_sq, nonfinite, share, size_sq};
 }
 
-// snapshot <- x where there is no gradient to push. Returns sum (x - snapshot)^2.
-template <class T>
-T refresh_loop(T* snapshot, const T* x, int64_t n) {
+// Where there is no gradient to push. Returns sum (x - snapshot)^2, before.
+template <class LookAhead, class T>
+T refresh_loop(const Buffers<T> at, int64_t n, const Hyper<T> h) {
   T gap_sq = 0;
 #pragma omp simd reduction(+ : gap_sq)
-  for (int64_t i = 0; i < n; ++i) {
-    const T gap = x[i] - snapshot[i];
-    gap_sq = add_square(gap_sq, gap);
-    snapshot[i] = x[i];
-  }
+  for (int64_t i = 0; i < n; ++i) gap_sq = add_square(gap_sq, refresh<LookAhead>(at, i, h));
   return gap_sq;
 }
 
-// Counts in an integer as wide as T, which vectorises everywhere.
+// sum (x - snapshot)^2
+template <class T>
+T gap_loop(const Buffers<T> at, int64_t n) {
+  T gap_sq = 0;
+#pragma omp simd reduction(+ : gap_sq)
+  for (int64_t i = 0; i < n; ++i) gap_sq = add_square(gap_sq, at.x[i] - at.snapshot[i]);
+  return gap_sq;
+}
+
+// Counts in an integer as wide as T, which vectorises everywhere. In four streams, for a single sum would wait for its
+// own last addition.
 template <class T, class G>
-int64_t nonfinite_loop(const G* g, int64_t n) {
+void scan_loop(const G* g, int64_t n, Scan& scan) {
   std::conditional_t<sizeof(T) == 4, int32_t, int64_t> nonfinite = 0;
-#pragma omp simd reduction(+ : nonfinite)
-  for (int64_t i = 0; i < n; ++i) nonfinite += !hw_isfinite(widen<T>(g[i]));
-  return nonfinite;
+  T sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+  const auto visit = [&nonfinite](T& sum, T element) {
+    nonfinite += !hw_isfinite(element);
+    sum = add_square(sum, element);
+  };
+  const int64_t quarter = n / 4;
+#pragma omp simd reduction(+ : nonfinite, sum0, sum1, sum2, sum3)
+  for (int64_t i = 0; i < quarter; ++i) {
+    visit(sum0, widen<T>(g[i]));
+    visit(sum1, widen<T>(g[quarter + i]));
+    visit(sum2, widen<T>(g[2 * quarter + i]));
+    visit(sum3, widen<T>(g[3 * quarter + i]));
+  }
+  for (int64_t i = 4 * quarter; i < n; ++i) visit(sum0, widen<T>(g[i]));
+  scan.nonfinite += nonfinite;
+  scan.grad_sq += static_cast<double>(sum0) + sum1 + sum2 + sum3;
 }
 
 // Blocks of the output stay in registers or L1 while the inputs pass by; `out` may be one of them.
 template <class T>
-void weighted_sum_loop(T* out, const void* const* inputs, const double* weights, int64_t count,
-                       int64_t offset, int64_t n) {
+void weighted_sum_loop(T* out, const void* const* inputs, const double* weights, int64_t count, int64_t offset,
+                       int64_t n) {
   constexpr int64_t kBlock = 1024;
   T sum[kBlock];
   for (int64_t begin = 0; begin < n; begin += kBlock) {

@@ -1,9 +1,10 @@
-// Walks segments in pieces of at most one stripe and takes the stripes' locks; the loops do the rest. Host
-// only.
+// Walks segments in pieces of at most one stripe and takes the stripes' locks; the loops do the rest. Host only.
 #include "push.h"
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
+#include <optional>
 
 #include "../robust_mutex.h"
 #include "kernels.h"
@@ -21,8 +22,8 @@ void* advance(void* p, Dtype dtype, int64_t elements) {
   return const_cast<void*>(advance(static_cast<const void*>(p), dtype, elements));
 }
 
-// visit(gradient at `begin` or null, begin, n) for every piece of the plan inside [start, stop): within one
-// segment and within one stripe of the flat buffer.
+// visit(segment's index, gradient at `begin` or null, begin, n) for every piece of the plan inside [start, stop):
+// within one segment and within one stripe of the flat buffer.
 template <class Visit>
 void for_each_piece(const PushPlan& plan, const PushCall& call, const Visit& visit) {
   const auto ends_before = [](const Segment& segment, int64_t start) {
@@ -30,11 +31,12 @@ void for_each_piece(const PushPlan& plan, const PushCall& call, const Visit& vis
   };
   const auto first = std::lower_bound(plan.segments.begin(), plan.segments.end(), call.start, ends_before);
   for (auto segment = first; segment != plan.segments.end() && segment->offset < call.stop; ++segment) {
-    const void* g = call.grads[static_cast<size_t>(segment - plan.segments.begin())];
+    const auto k = static_cast<size_t>(segment - plan.segments.begin());
+    const void* g = call.grads[k];
     const int64_t stop = std::min(segment->offset + segment->numel, call.stop);
     for (int64_t begin = std::max(segment->offset, call.start), end; begin < stop; begin = end) {
       end = std::min(stop, (begin / kStripe + 1) * kStripe);
-      visit(g == nullptr ? nullptr : advance(g, call.gradient, begin - segment->offset), begin, end - begin);
+      visit(k, g == nullptr ? nullptr : advance(g, call.gradient, begin - segment->offset), begin, end - begin);
     }
   }
 }
@@ -70,6 +72,51 @@ class StripeLock {
   int64_t stripe_ = -1;
 };
 
+// The gap of whole segments: one G per row of gap_state before the push, the rows brought up to date after it.
+class NormGap {
+ public:
+  NormGap(const PushPlan& plan, const PushCall& call)
+      : plan_(plan), rule_(fold_norm_gap(plan.rule, call)), penalty_(plan.gap_rows()) {
+    std::vector<double> gap_sq(penalty_.size());
+    for (size_t row = 0; row < gap_sq.size(); ++row) gap_sq[row] = plan.gap_state[row].gap_sq;
+    if (!plan.rule.gap_lagged) {
+      std::fill(gap_sq.begin(), gap_sq.end(), 0.0);
+      for_each_piece(plan, call, [&](size_t k, const void* g, int64_t begin, int64_t n) {
+        if (g != nullptr) gap_sq[plan.gap_row(k)] += kernels().gap_sq(plan.rule.master, plan.buffers, begin, n);
+      });
+    }
+    for (size_t row = 0; row < gap_sq.size(); ++row) penalty_[row] = norm_gap(plan.gap_state[row], gap_sq[row], rule_);
+  }
+
+  double share(size_t segment) const { return 1 / penalty_[plan_.gap_row(segment)]; }
+
+  void settle(const std::vector<Totals>& rows) {
+    for (size_t row = 0; row < penalty_.size(); ++row)
+      if (rows[row].elements > 0) {
+        const double size_sq = plan_.rule.unit == Unit::step ? rows[row].step_sq : rows[row].size_sq;
+        hogwild::settle(plan_.gap_state[row], penalty_[row], rows[row].gap_sq, size_sq, rule_);
+      }
+  }
+
+ private:
+  const PushPlan& plan_;
+  const NormGapRule rule_;
+  std::vector<double> penalty_;
+};
+
+PushStats report(const std::vector<Totals>& rows, PushStats stats) {
+  Totals all;
+  for (const Totals& row : rows) {
+    stats.gap_sq += row.gap_sq;
+    stats.step_sq += row.step_sq;
+    stats.nonfinite += row.nonfinite;
+    all.share += row.share;
+    all.elements += row.elements;
+  }
+  if (all.elements > 0) stats.penalty = static_cast<double>(all.elements) / all.share;
+  return stats;
+}
+
 }  // namespace
 
 PushStats push(const PushPlan& plan, const PushCall& call) {
@@ -77,47 +124,54 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
   const Kernels& loops = kernels();
   const Rule& rule = plan.rule;
   PushStats stats;
+  Hyper<double> hyper = fold(rule, call);
   if (rule.guard == GuardKind::push) {
-    for_each_piece(plan, call, [&](const void* g, int64_t, int64_t n) {
-      if (g != nullptr) stats.nonfinite += loops.count_nonfinite(call.gradient, g, n);
+    Scan scan;
+    for_each_piece(plan, call, [&](size_t, const void* g, int64_t, int64_t n) {
+      if (g != nullptr) loops.scan(call.gradient, g, n, scan);
     });
-    stats.applied = stats.nonfinite == 0;
+    stats.grad_norm = std::fabs(call.scale) * std::sqrt(scan.grad_sq);
+    stats.nonfinite = scan.nonfinite;
+    stats.applied = scan.nonfinite == 0;
     if (!stats.applied) return stats;
+    hyper.scale = clipped(call.scale, call.clip, scan.grad_sq);
   }
+  std::optional<NormGap> norm_gap;
+  if (rule.has_norm_gap()) norm_gap.emplace(plan, call);
   const bool has_snapshot = plan.buffers.snapshot != nullptr;
-  const Hyper<double> hyper = fold(rule, call);
-  Kernels::Push* const push_range = loops.push(rule, call.gradient, has_snapshot);
+  Kernels::Push* const push_range = loops.push(rule, call.gradient, has_snapshot, flushes(rule, call));
+  Kernels::Push* const refresh_range = loops.refresh(rule);
+  std::vector<Totals> rows(plan.gap_rows() + 1);  // the last is for parameters without gradient
   StripeLock lock(plan);
-  for_each_piece(plan, call, [&](const void* g, int64_t begin, int64_t n) {
-    const auto at = [&](void* p) { return p == nullptr ? nullptr : advance(p, rule.master, begin); };
-    const Buffers<void> here{at(plan.buffers.x), at(plan.buffers.snapshot), at(plan.buffers.v),
-                             at(plan.buffers.s)};
+  for_each_piece(plan, call, [&](size_t k, const void* g, int64_t begin, int64_t n) {
     if (g == nullptr && !has_snapshot) return;
     stats.recovered += lock.enter(begin);
+    if (norm_gap) hyper.gap_share = norm_gap->share(k);
     if (g != nullptr)
-      push_range(here, g, n, hyper, stats);
+      push_range(plan.buffers, begin, g, n, hyper, rows[plan.gap_row(k)]);
     else
-      loops.refresh(rule.master, here.snapshot, here.x, n, stats);
+      refresh_range(plan.buffers, begin, g, n, hyper, rows.back());
   });
-  return stats;
+  if (norm_gap) norm_gap->settle(rows);
+  return report(rows, stats);
 }
 
-void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs,
-                  const std::vector<double>& weights, int64_t start, int64_t stop) {
-  kernels().weighted_sum(dtype, out, inputs.data(), weights.data(), static_cast<int64_t>(inputs.size()),
-                         start, stop - start);
+void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs, const std::vector<double>& weights,
+                  int64_t start, int64_t stop) {
+  kernels().weighted_sum(dtype, out, inputs.data(), weights.data(), static_cast<int64_t>(inputs.size()), start,
+                         stop - start);
 }
 
 void copy(Dtype dtype, void* out, const void* in, int64_t start, int64_t stop) {
   kernels().copy(dtype, advance(out, dtype, start), advance(in, dtype, start), stop - start);
 }
 
-// In pieces, for the loops count in float.
+// In pieces, for the loops count in 32 bits.
 int64_t count_nonfinite(Dtype dtype, const void* g, int64_t n) {
-  int64_t nonfinite = 0;
+  Scan scan;
   for (int64_t begin = 0; begin < n; begin += kStripe)
-    nonfinite += kernels().count_nonfinite(dtype, advance(g, dtype, begin), std::min(kStripe, n - begin));
-  return nonfinite;
+    kernels().scan(dtype, advance(g, dtype, begin), std::min(kStripe, n - begin), scan);
+  return scan.nonfinite;
 }
 
 }  // namespace hogwild::cpu

@@ -22,8 +22,8 @@ Push::Push(Push&&) noexcept = default;
 void Push::run(const PushCall&) { absent(); }
 PushStats Push::stats() const { absent(); }
 
-void weighted_sum(Dtype, void*, const std::vector<const void*>&, const std::vector<double>&, int64_t, int64_t,
-                  int, uintptr_t) {
+void weighted_sum(Dtype, void*, const std::vector<const void*>&, const std::vector<double>&, int64_t, int64_t, int,
+                  uintptr_t) {
   absent();
 }
 void copy(Dtype, void*, const void*, int64_t, int64_t, int, uintptr_t) { absent(); }

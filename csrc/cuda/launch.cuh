@@ -1,5 +1,4 @@
-// A push of one pair of element types, from a rule to launches. Host; each push_<type>.cu instantiates one
-// pair.
+// A push of one pair of element types, from a rule to launches. Host; each push_<type>.cu instantiates one pair.
 #pragma once
 
 #include <algorithm>
@@ -20,18 +19,22 @@ void for_each_launch(const PushPlan& plan, const PushCall& call, const Tables& t
   for (size_t begin = first; begin < last; begin += kMaxGradients) {
     const size_t end = std::min(last, begin + kMaxGradients);
     Gradients gradients{};
-    std::copy(call.grads.begin() + static_cast<long>(begin), call.grads.begin() + static_cast<long>(end),
-              gradients.at);
+    std::copy(call.grads.begin() + static_cast<long>(begin), call.grads.begin() + static_cast<long>(end), gradients.at);
     const Work<T> work{slice<T>(plan.buffers, 0),
                        fold(plan.rule, call).as<T>(),
                        tables.segments,
                        tables.tiles,
                        tables.stats,
+                       tables.rows,
+                       call.scale,
+                       call.clip,
                        call.start,
                        call.stop,
                        tables.first_tile[begin],
                        tables.first_tile[end],
-                       static_cast<int32_t>(begin)};
+                       static_cast<int32_t>(begin),
+                       plan.rule.penalty == PenaltyKind::layer_gap,
+                       plan.rule.unit == Unit::step};
     const int tiles = work.last_tile - work.first_tile;
     if (tiles > 0) launch(work, gradients, std::min(tiles, tables.blocks));
   }
@@ -46,6 +49,15 @@ void launch_push(const PushPlan& plan, const PushCall& call, const Tables& table
       scan_kernel<T, G><<<blocks, kThreads, 0, stream>>>(work, gradients);
       check_launch("scan_kernel");
     });
+  if (plan.rule.has_norm_gap()) {
+    check(cudaMemsetAsync(tables.rows, 0, plan.gap_rows() * sizeof(GapRow), stream), "cudaMemsetAsync");
+    if (!plan.rule.gap_lagged)
+      for_each_launch<T>(plan, call, tables, [&](const Work<T>& work, const Gradients& gradients, int blocks) {
+        gap_kernel<T><<<blocks, kThreads, 0, stream>>>(work, gradients);
+        check_launch("gap_kernel");
+      });
+    make_shares(plan, call, tables);
+  }
   const auto push = [&](auto stages, auto access) {
     for_each_launch<T>(plan, call, tables, [&](const Work<T>& work, const Gradients& gradients, int blocks) {
       push_kernel<typename decltype(stages)::type, typename decltype(access)::type, T, G>
@@ -53,12 +65,13 @@ void launch_push(const PushPlan& plan, const PushCall& call, const Tables& table
       check_launch("push_kernel");
     });
   };
-  with_stages<FiniteOnly>(plan.rule, plan.buffers.snapshot != nullptr, [&](auto stages) {
+  with_stages<FiniteOnly>(plan.rule, plan.buffers.snapshot != nullptr, flushes(plan.rule, call), [&](auto stages) {
     if (plan.rule.access == AccessKind::atomic)
       push(stages, Type<Atomic>{});
     else
       push(stages, Type<Racing>{});
   });
+  if (plan.rule.has_norm_gap()) settle_rows(plan, call, tables);
 }
 
 }  // namespace hogwild::cuda

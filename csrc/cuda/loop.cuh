@@ -1,9 +1,9 @@
-// The device's loops: tiles over a fixed grid, 16-byte accesses, statistics reduced per block. They know no
-// equation.
+// The device's loops: tiles over a fixed grid, 16-byte accesses, statistics reduced per block. They know no equation.
 #pragma once
 
 #include "../mix.h"
 #include "../push.h"
+#include "../stages/norm_gap.h"
 #include "vector.cuh"
 
 namespace hogwild::cuda {
@@ -22,8 +22,17 @@ struct Tile {
 // In device memory; zeroed before each push.
 struct DeviceStats {
   double gap_sq, step_sq;
+  double share;                  // sum of 1 / G
+  double grad_sq;                // sum of squares, by the scan
   unsigned long long nonfinite;  // met by the push itself
   unsigned long long refusing;   // met by the scan before it; not zero: the push writes nothing
+};
+
+// A segment's part, or that of all, in a gap penalty of whole segments. In device memory; zeroed before each push.
+struct GapRow {
+  double measured_sq;                // ||x - snapshot||^2, by the first pass
+  double share;                      // 1 / G, made of it
+  double gap_sq, size_sq, elements;  // by the push itself
 };
 
 // One launch: tiles [first_tile, last_tile) of segments from first_segment on, clipped to [start, stop).
@@ -34,8 +43,13 @@ struct Work {
   const Segment* segments;
   const Tile* tiles;
   DeviceStats* stats;
+  GapRow* rows;
+  double scale, clip;
   int64_t start, stop;
   int32_t first_tile, last_tile, first_segment;
+  bool row_per_segment, measured_in_steps;
+
+  __device__ GapRow& row(int segment) const { return rows[row_per_segment ? segment : 0]; }
 };
 
 struct Gradients {
@@ -44,12 +58,21 @@ struct Gradients {
 
 template <class T>
 struct Sums {
-  T gap_sq = 0, step_sq = 0, nonfinite = 0;
+  T gap_sq = 0, step_sq = 0, nonfinite = 0, share = 0, size_sq = 0;
 
   __device__ void add(const Observed<T>& seen) {
     gap_sq += seen.gap * seen.gap;
     step_sq += seen.step * seen.step;
     nonfinite += seen.nonfinite;
+    share += seen.share;
+    size_sq += seen.size * seen.size;
+  }
+
+  __device__ void add(const Sums& other) {
+    gap_sq += other.gap_sq;
+    step_sq += other.step_sq;
+    nonfinite += other.nonfinite;
+    share += other.share;
   }
 };
 
@@ -66,27 +89,50 @@ __device__ inline double block_sum(double value) {
 
 template <class T>
 __device__ void flush(const Sums<T>& sums, DeviceStats* stats) {
-  const double gap_sq = block_sum(sums.gap_sq), step_sq = block_sum(sums.step_sq),
-               bad = block_sum(sums.nonfinite);
+  const double gap_sq = block_sum(sums.gap_sq), step_sq = block_sum(sums.step_sq), bad = block_sum(sums.nonfinite),
+               share = block_sum(sums.share);
   if (threadIdx.x != 0) return;
   atomicAdd(&stats->gap_sq, gap_sq);
   atomicAdd(&stats->step_sq, step_sq);
+  atomicAdd(&stats->share, share);
   if (bad != 0) atomicAdd(&stats->nonfinite, static_cast<unsigned long long>(bad));
 }
 
-// kWidth elements from i on, by way of registers. Under Atomic, x is added to in memory (the snapshot is then
-// the value read minus the own step) and v goes through compare-and-exchange where it lies.
+// A tile of `elements` into its row.
+template <class T>
+__device__ void flush_row(const Sums<T>& sums, GapRow& row, int elements, bool measured_in_steps) {
+  const double gap_sq = block_sum(sums.gap_sq);
+  const double size_sq = block_sum(measured_in_steps ? sums.step_sq : sums.size_sq);
+  if (threadIdx.x != 0) return;
+  atomicAdd(&row.gap_sq, gap_sq);
+  atomicAdd(&row.size_sq, size_sq);
+  atomicAdd(&row.elements, static_cast<double>(elements));
+}
+
+// kWidth elements from i on, by way of registers. Under Atomic, x is added to in memory (the snapshot is then made of
+// the value read minus the own step), and shared momentum buffers go through compare-and-exchange where they lie.
 template <class Stages, class Access, class T, class G>
 __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyper<T>& h, Sums<T>& sums) {
   constexpr int kCount = kWidth<T>;
   constexpr bool kAtomic = std::is_same_v<Access, Atomic>;
+  constexpr bool kLoadsV = Stages::uses_v && (!kAtomic || Stages::own_v);
+  constexpr bool kLoadsSum = Stages::uses_v_sum && !kAtomic, kLoadsB = Stages::uses_b && !kAtomic;
   const Pack<G, kCount> gradient = load_once<G, kCount>(g + i);
-  Pack<T, kCount> x = load<T, kCount>(at.x + i), snapshot, v, s, delta;
+  Pack<T, kCount> x = load<T, kCount>(at.x + i), snapshot, v, s, ms, v_sum, b, delta;
   if constexpr (Stages::uses_snapshot) snapshot = load<T, kCount>(at.snapshot + i);
-  if constexpr (Stages::uses_v && !kAtomic) v = load<T, kCount>(at.v + i);
+  if constexpr (kLoadsV) v = load<T, kCount>(at.v + i);
+  if constexpr (kLoadsSum) v_sum = load<T, kCount>(at.v_sum + i);
+  if constexpr (kLoadsB) b = load<T, kCount>(at.b + i);
   if constexpr (Stages::uses_s) s = load<T, kCount>(at.s + i);
+  if constexpr (Stages::uses_ms) ms = load<T, kCount>(at.ms + i);
 
-  const Buffers<T> here{x.at, snapshot.at, kAtomic ? at.v + i : v.at, s.at};
+  const Buffers<T> here{x.at,
+                        snapshot.at,
+                        kLoadsV ? v.at : at.v + i,
+                        s.at,
+                        ms.at,
+                        kLoadsSum ? v_sum.at : at.v_sum + i,
+                        kLoadsB ? b.at : at.b + i};
 #pragma unroll
   for (int k = 0; k < kCount; ++k) {
     const auto seen = Stages::template element<Racing, Access>(here, k, widen<T>(gradient.at[k]), h);
@@ -99,8 +145,11 @@ __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyp
   else
     store(at.x + i, x);
   if constexpr (Stages::uses_snapshot) store(at.snapshot + i, snapshot);
-  if constexpr (Stages::uses_v && !kAtomic) store(at.v + i, v);
+  if constexpr (kLoadsV) store(at.v + i, v);
+  if constexpr (kLoadsSum) store(at.v_sum + i, v_sum);
+  if constexpr (kLoadsB) store(at.b + i, b);
   if constexpr (Stages::uses_s) store(at.s + i, s);
+  if constexpr (Stages::uses_ms) store(at.ms + i, ms);
 }
 
 // Elements [0, n) of one tile.
@@ -109,19 +158,17 @@ __device__ void push_tile(const Buffers<T>& at, const G* g, int n, const Hyper<T
   constexpr int kCount = kWidth<T>;
   const bool packed = aligned<T>(at.x, kCount) && aligned<G>(g, kCount);
   const int tail = packed ? n / kCount * kCount : 0;
-  for (int i = threadIdx.x * kCount; i < tail; i += kThreads * kCount)
-    push_pack<Stages, Access>(at, g, i, h, sums);
+  for (int i = threadIdx.x * kCount; i < tail; i += kThreads * kCount) push_pack<Stages, Access>(at, g, i, h, sums);
   for (int i = tail + threadIdx.x; i < n; i += kThreads)
     sums.add(Stages::template element<Access, Access>(at, i, widen<T>(g[i]), h));
 }
 
-// A tile without a gradient: snapshot <- x.
-template <class T>
-__device__ void refresh_tile(const Buffers<T>& at, int n, Sums<T>& sums) {
+// A tile without a gradient.
+template <class LookAhead, class T>
+__device__ void refresh_tile(const Buffers<T>& at, int n, const Hyper<T>& h, Sums<T>& sums) {
   for (int i = threadIdx.x; i < n; i += kThreads) {
-    const T x = at.x[i];
-    sums.add({x - at.snapshot[i], T(0), T(0)});
-    at.snapshot[i] = x;
+    const T gap = refresh<LookAhead>(at, i, h);
+    sums.gap_sq += gap * gap;
   }
 }
 
@@ -142,24 +189,53 @@ template <class Stages, class Access, class T, class G>
 __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
     push_kernel(const __grid_constant__ Work<T> work, const __grid_constant__ Gradients gradients) {
   if (work.stats->refusing != 0) return;
+  Hyper<T> h = work.hyper;
+  if (work.clip > 0) h.scale = static_cast<T>(clipped(work.scale, work.clip, work.stats->grad_sq));
   Sums<T> sums;
   for_each_tile(work, [&](int segment, int64_t offset, int64_t begin, int n) {
-    const Buffers<T>& all = work.buffers;
-    const Buffers<T> at{all.x + begin, all.snapshot + begin, all.v + begin, all.s + begin};
+    const Buffers<T> at = slice<T>(work.buffers, begin);
     const auto* g = static_cast<const G*>(gradients.at[segment - work.first_segment]);
-    if (g != nullptr)
-      push_tile<Stages, Access>(at, g + (begin - offset), n, work.hyper, sums);
-    else if constexpr (Stages::uses_snapshot)
-      refresh_tile(at, n, sums);
+    if constexpr (Stages::uses_size) h.gap_share = static_cast<T>(work.row(segment).share);
+    if (g != nullptr) {
+      Sums<T> tile;
+      push_tile<Stages, Access>(at, g + (begin - offset), n, h, tile);
+      sums.add(tile);
+      if constexpr (Stages::uses_size) flush_row(tile, work.row(segment), n, work.measured_in_steps);
+    } else if constexpr (Stages::uses_snapshot) {
+      refresh_tile<typename Stages::Ahead>(at, n, h, sums);
+    }
   });
   flush(sums, work.stats);
 }
 
-// Counts what is not finite in the gradients, before a push that one such element refuses.
+// The first pass of a gap penalty of whole segments: ||x - snapshot||^2.
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    gap_kernel(const __grid_constant__ Work<T> work, const __grid_constant__ Gradients gradients) {
+  for_each_tile(work, [&](int segment, int64_t, int64_t begin, int n) {
+    if (gradients.at[segment - work.first_segment] == nullptr) return;
+    const Buffers<T> at = slice<T>(work.buffers, begin);
+    T gap_sq = 0;
+    for (int i = threadIdx.x; i < n; i += kThreads) {
+      const T gap = at.x[i] - at.snapshot[i];
+      gap_sq += gap * gap;
+    }
+    const double sum = block_sum(gap_sq);
+    if (threadIdx.x == 0) atomicAdd(&work.row(segment).measured_sq, sum);
+  });
+}
+
+// Counts what is not finite in the gradients, before a push that one such element refuses, and sums their squares.
 template <class T, class G>
 __global__ void __launch_bounds__(kThreads)
     scan_kernel(const __grid_constant__ Work<T> work, const __grid_constant__ Gradients gradients) {
   int nonfinite = 0;
+  T grad_sq = 0;
+  const auto visit = [&](G element) {
+    const T g = widen<T>(element);
+    nonfinite += !hw_isfinite(g);
+    grad_sq += g * g;
+  };
   for_each_tile(work, [&](int segment, int64_t offset, int64_t begin, int n) {
     const auto* all = static_cast<const G*>(gradients.at[segment - work.first_segment]);
     if (all == nullptr) return;
@@ -168,11 +244,13 @@ __global__ void __launch_bounds__(kThreads)
     const int tail = aligned<G>(g, kCount) ? n / kCount * kCount : 0;
     for (int i = threadIdx.x * kCount; i < tail; i += kThreads * kCount) {
       const Pack<G, kCount> pack = load<G, kCount>(g + i);
-      for (const G element : pack.at) nonfinite += !hw_isfinite(widen<T>(element));
+      for (const G element : pack.at) visit(element);
     }
-    for (int i = tail + threadIdx.x; i < n; i += kThreads) nonfinite += !hw_isfinite(widen<T>(g[i]));
+    for (int i = tail + threadIdx.x; i < n; i += kThreads) visit(g[i]);
   });
   if (nonfinite != 0) atomicAdd(&work.stats->refusing, static_cast<unsigned long long>(nonfinite));
+  const double sum = block_sum(grad_sq);
+  if (threadIdx.x == 0) atomicAdd(&work.stats->grad_sq, sum);
 }
 
 }  // namespace hogwild::cuda

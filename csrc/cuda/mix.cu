@@ -29,10 +29,8 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     sum_kernel(T* out, const __grid_constant__ Inputs<T> inputs, int64_t start, int64_t stop) {
   constexpr int kCount = kWidth<T>;
-  const int64_t thread = blockIdx.x * static_cast<int64_t>(kThreads) + threadIdx.x,
-                threads = gridDim.x * kThreads;
-  const int64_t head = min(stop, (start + kCount - 1) / kCount * kCount),
-                tail = max(head, stop / kCount * kCount);
+  const int64_t thread = blockIdx.x * static_cast<int64_t>(kThreads) + threadIdx.x, threads = gridDim.x * kThreads;
+  const int64_t head = min(stop, (start + kCount - 1) / kCount * kCount), tail = max(head, stop / kCount * kCount);
   for (int64_t i = start + thread; i < head; i += threads) sum_at<T, 1>(out, inputs, i);
   for (int64_t i = head + thread * kCount; i < tail; i += threads * kCount) sum_at<T, kCount>(out, inputs, i);
   for (int64_t i = tail + thread; i < stop; i += threads) sum_at<T, 1>(out, inputs, i);
@@ -41,8 +39,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class T, class G>
 __global__ void __launch_bounds__(kThreads) count_kernel(const G* g, int64_t n, unsigned long long* count) {
   unsigned long long nonfinite = 0;
-  for (int64_t i = blockIdx.x * static_cast<int64_t>(kThreads) + threadIdx.x; i < n;
-       i += gridDim.x * kThreads)
+  for (int64_t i = blockIdx.x * static_cast<int64_t>(kThreads) + threadIdx.x; i < n; i += gridDim.x * kThreads)
     nonfinite += !hw_isfinite(widen<T>(g[i]));
   if (nonfinite != 0) atomicAdd(count, nonfinite);
 }
@@ -54,9 +51,8 @@ int grid(int64_t n, int device) {
 
 }  // namespace
 
-void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs,
-                  const std::vector<double>& weights, int64_t start, int64_t stop, int device,
-                  uintptr_t stream) {
+void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs, const std::vector<double>& weights,
+                  int64_t start, int64_t stop, int device, uintptr_t stream) {
   if (inputs.size() > kMaxInputs)
     throw std::invalid_argument("weighted_sum: on CUDA at most " + std::to_string(kMaxInputs) + " inputs");
   if (start == stop) return;
@@ -69,8 +65,8 @@ void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs
       table.weights[j] = static_cast<T>(weights[j]);
     }
     table.count = static_cast<int>(inputs.size());
-    sum_kernel<T><<<grid((stop - start) / kWidth<T>, device), kThreads, 0, as_stream(stream)>>>(
-        static_cast<T*>(out), table, start, stop);
+    sum_kernel<T><<<grid((stop - start) / kWidth<T>, device), kThreads, 0, as_stream(stream)>>>(static_cast<T*>(out),
+                                                                                                table, start, stop);
     check_launch("sum_kernel");
   });
 }
@@ -79,8 +75,7 @@ void copy(Dtype dtype, void* out, const void* in, int64_t start, int64_t stop, i
   const DeviceGuard guard(device);
   const int64_t size = dtype == Dtype::float64 ? 8 : 4;
   check(cudaMemcpyAsync(static_cast<char*>(out) + start * size, static_cast<const char*>(in) + start * size,
-                        static_cast<size_t>((stop - start) * size), cudaMemcpyDeviceToDevice,
-                        as_stream(stream)),
+                        static_cast<size_t>((stop - start) * size), cudaMemcpyDeviceToDevice, as_stream(stream)),
         "cudaMemcpyAsync");
 }
 

@@ -1,4 +1,5 @@
 // cuda::Push: the tables a push keeps in device memory, and the choice of its element types. Host.
+#include <cmath>
 #include <stdexcept>
 
 #include "push.h"
@@ -26,11 +27,15 @@ struct Push::State {
   int device;
   Tables tables{};
   uintptr_t stream = 0;  // of the latest push
+  int64_t elements = 0;  // that had a gradient then
+  double scale = 1;      // its scale, and whether it was scanned
+  bool scanned = false;
 
   ~State() {  // errors have nowhere to go here, and at interpreter exit the driver may be gone
     cudaFree(const_cast<Segment*>(tables.segments));
     cudaFree(const_cast<Tile*>(tables.tiles));
     cudaFree(tables.stats);
+    cudaFree(tables.rows);
   }
 };
 
@@ -47,6 +52,7 @@ Push::Push(const PushPlan& plan, int device) : state_(new State{plan, device}) {
   tables.segments = to_device(plan.segments);
   tables.tiles = to_device(tiles);
   tables.stats = to_device(std::vector<DeviceStats>(1));
+  if (plan.rule.has_norm_gap()) tables.rows = to_device(std::vector<GapRow>(plan.gap_rows()));
   tables.blocks = multiprocessors(device) * kBlocksPerMultiprocessor;
 }
 
@@ -57,6 +63,9 @@ void Push::run(const PushCall& call) {
   const DeviceGuard guard(state_->device);
   state_->stream = call.stream;
   const PushPlan& plan = state_->plan;
+  state_->elements = elements_with_gradient(plan, call);
+  state_->scale = call.scale;
+  state_->scanned = plan.rule.guard == GuardKind::push;
   if (plan.rule.master != Dtype::float32) throw std::invalid_argument("a float64 master is for the CPU");
   if (call.gradient == Dtype::bfloat16)
     launch_push<float, bfloat16>(plan, call, state_->tables);
@@ -68,14 +77,15 @@ PushStats Push::stats() const {
   const DeviceGuard guard(state_->device);
   const cudaStream_t stream = as_stream(state_->stream);
   DeviceStats seen{};
-  check(cudaMemcpyAsync(&seen, state_->tables.stats, sizeof seen, cudaMemcpyDeviceToHost, stream),
-        "cudaMemcpyAsync");
+  check(cudaMemcpyAsync(&seen, state_->tables.stats, sizeof seen, cudaMemcpyDeviceToHost, stream), "cudaMemcpyAsync");
   check(cudaStreamSynchronize(stream), "a push");
   PushStats stats;
   stats.applied = seen.refusing == 0;
   stats.nonfinite = static_cast<int64_t>(seen.refusing + seen.nonfinite);
   stats.gap_sq = seen.gap_sq;
   stats.step_sq = seen.step_sq;
+  if (state_->scanned) stats.grad_norm = std::fabs(state_->scale) * std::sqrt(seen.grad_sq);
+  if (stats.applied && state_->elements > 0) stats.penalty = static_cast<double>(state_->elements) / seen.share;
   return stats;
 }
 

@@ -1,6 +1,5 @@
-// A push and an average over flat buffers in one CUDA device's memory, as the rest of the extension sees
-// them: plain pointers and streams as integers. Defined by the .cu files, or by absent.cpp where the build
-// has no nvcc.
+// A push and an average over flat buffers in one CUDA device's memory, as the rest of the extension sees them: plain
+// pointers and streams as integers. Defined by the .cu files, or by absent.cpp where the build has no nvcc.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +28,8 @@ class Push {
   std::unique_ptr<State> state_;
 };
 
-void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs,
-                  const std::vector<double>& weights, int64_t start, int64_t stop, int device,
-                  uintptr_t stream);
+void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs, const std::vector<double>& weights,
+                  int64_t start, int64_t stop, int device, uintptr_t stream);
 void copy(Dtype dtype, void* out, const void* in, int64_t start, int64_t stop, int device, uintptr_t stream);
 // Waits for the answer.
 int64_t count_nonfinite(Dtype dtype, const void* g, int64_t n, int device, uintptr_t stream);

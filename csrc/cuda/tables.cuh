@@ -13,9 +13,15 @@ struct Tables {
   const Segment* segments;
   const Tile* tiles;
   DeviceStats* stats;
+  GapRow* rows;                     // as many as gap_state has; null without a gap penalty of whole segments
   std::vector<int32_t> first_tile;  // [segments + 1]
   int blocks;                       // of a full grid
 };
+
+// Before and after the push of a gap penalty of whole segments: shares from what was measured, and gap_state brought up
+// to date. Defined in norm_gap.cu.
+void make_shares(const PushPlan& plan, const PushCall& call, const Tables& tables);
+void settle_rows(const PushPlan& plan, const PushCall& call, const Tables& tables);
 
 // Defined in launch.cuh, instantiated in push_<type>.cu.
 template <class T, class G>

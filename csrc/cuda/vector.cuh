@@ -49,8 +49,7 @@ __device__ __forceinline__ void red_add(float* p, const Pack<float, 4>& delta) {
                : "memory");
 #else
   for (int k = 0; k < 4; ++k)
-    asm volatile("red.relaxed.sys.global.add.f32 [%0], %1;" ::"l"(address + 4 * k), "f"(delta.at[k])
-                 : "memory");
+    asm volatile("red.relaxed.sys.global.add.f32 [%0], %1;" ::"l"(address + 4 * k), "f"(delta.at[k]) : "memory");
 #endif
 }
 

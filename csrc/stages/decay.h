@@ -5,11 +5,16 @@
 
 namespace hogwild {
 
-// wd * x
+// wd x, of which one part is penalised with the gradient and the other is free of the penalty. One of them is zero.
 struct WeightDecay {
   template <class T>
   HW_HD static T term(T x, const Hyper<T>& h) {
     return h.weight_decay * x;
+  }
+
+  template <class T>
+  HW_HD static T free_term(T x, const Hyper<T>& h) {
+    return h.free_decay * x;
   }
 };
 

@@ -1,5 +1,7 @@
-// Before the slots of a push: may this gradient element be applied? Host and device; pure.
+// Before the slots of a push: may this gradient element be applied, and how much of it? Host and device; pure.
 #pragma once
+
+#include <cmath>
 
 #include "../hd.h"
 
@@ -24,5 +26,11 @@ struct KnownFinite {
     return true;
   }
 };
+
+// The factor of a gradient whose squares sum up to `grad_sq`: scale, and less where |scale| ||g|| exceeds clip > 0.
+HW_HD double clipped(double scale, double clip, double grad_sq) {
+  const double norm = ::fabs(scale) * ::sqrt(grad_sq);
+  return clip > 0 && norm > clip ? scale * (clip / norm) : scale;
+}
 
 }  // namespace hogwild

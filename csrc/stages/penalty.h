@@ -1,30 +1,44 @@
-// Slot 2 of a push: what a stale gradient is worth. Host and device; pure.
+// Slot 3 of a push: what a stale gradient is worth. Host and device; pure.
 #pragma once
 
 #include "../buffers.h"
 
 namespace hogwild {
 
-// d = g + wd x
+// d = g + wd x;   decay = wd x, free = 0
 struct NoPenalty {
-  static constexpr bool uses_s = false;
+  static constexpr bool uses_s = false, uses_size = false, averages_step = false, chooses_u = false;
 
   template <class T>
-  HW_HD static T apply(T g, T decay, T /*gap*/, T /*s*/, const Hyper<T>&) {
+  HW_HD static T apply(T g, T decay, T /*free*/, T /*share*/) {
     return g + decay;
   }
 };
 
+// d = (g + decay) / G + free:  decay = wd x, or free = wd x when the weight decay is not penalised.   share = 1 / G
+struct Penalised {
+  static constexpr bool uses_size = false, averages_step = false, chooses_u = true;
+
+  template <class T>
+  HW_HD static T apply(T g, T decay, T free, T share) {
+    return share * (g + decay) + free;
+  }
+};
+
 // Gap-Aware, element-wise (Barkai, Hakimi, Schuster 2020, arXiv:1909.10802):
-//   s <- Gamma s + (1 - Gamma) u^2                     u: the momentum before this gradient, or g where there
-//   is none C = lr_max (sqrt(s / (1 - Gamma^t)) + eps)         a typical step of this element G = 1 + |x -
-//   snapshot| / C d = (g + wd x) / G,  or  g / G + wd x  when the weight decay is not penalised
-// The scalars are folded beforehand into C = gap_scale sqrt(s) + gap_floor, and 1 / G = C / (C + |x -
-// snapshot|) takes one division; a gap of zero gives 1 exactly. While s is 0 the gap counts as zero: C would
-// be lr_max eps, and any other gap would silence the gradient.
-template <bool kPenalizeDecay>
-struct GapPenalty {
-  static constexpr bool uses_s = true;
+//   s <- Gamma s + (1 - Gamma) u^2               u: the momentum before this gradient, or g where there is none
+//   C = lr_max (sqrt(s / (1 - Gamma^t)) + eps)   a typical step of this element
+//   G = 1 + |x - snapshot| / C
+// The scalars are folded beforehand into C = gap_scale sqrt(s) + gap_floor, and 1 / G = C / (C + |x - snapshot|) takes
+// one division; a gap of zero gives 1 exactly. While s is 0 the gap counts as zero: C would be lr_max eps, and any
+// other gap would silence the gradient.
+struct GapPenalty : Penalised {
+  static constexpr bool uses_s = true, chooses_u = false;
+
+  template <class T>
+  HW_HD static T apply(T g, T decay, T /*free*/, T share) {
+    return share * (g + decay);
+  }
 
   template <class T>
   HW_HD static T average(T s, T u, const Hyper<T>& h) {
@@ -32,11 +46,28 @@ struct GapPenalty {
   }
 
   template <class T>
-  HW_HD static T apply(T g, T decay, T gap, T s, const Hyper<T>& h) {
+  HW_HD static T share(T gap, T s, const Hyper<T>& h) {
     const T c = h.gap_scale * hw_sqrt(s) + h.gap_floor;
-    const T share = c / (c + hw_select(s == T(0), T(0), hw_abs(gap)));
-    return kPenalizeDecay ? share * (g + decay) : share * g + decay;
+    return c / (c + hw_select(s == T(0), T(0), hw_abs(gap)));
   }
+};
+
+// The same with what its published form does not need: g for u although there is momentum, weight decay that is not
+// penalised. A type of its own, for a choice in the loop costs a tenth.
+struct GapPenaltyWithChoices : GapPenalty {
+  static constexpr bool chooses_u = true;
+  using Penalised::apply;
+};
+
+// s averages the steps instead: it is updated last, and C = sqrt(s / (1 - Gamma^(t-1))) + eps.
+struct GapPenaltyOfSteps : GapPenalty {
+  static constexpr bool averages_step = true;
+  using Penalised::apply;
+};
+
+// One G for a whole segment, or for all: norm_gap.h makes it before the push.
+struct NormGapPenalty : Penalised {
+  static constexpr bool uses_s = false, uses_size = true;
 };
 
 }  // namespace hogwild

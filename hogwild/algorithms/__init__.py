@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from hogwild.algorithms.asgd import ASGD
 from hogwild.algorithms.base import Algorithm
+from hogwild.algorithms.clipped import Clipped
+from hogwild.algorithms.dana_ga import DANAGA
+from hogwild.algorithms.dana_sa import DANASA
 from hogwild.algorithms.dana_slim import DANASlim
+from hogwild.algorithms.dana_zero import DANAZero
+from hogwild.algorithms.dc_asgd import DCASGD
 from hogwild.algorithms.delay_adaptive import DelayAdaptive
 from hogwild.algorithms.gap_aware import GapAware
 from hogwild.algorithms.nag_asgd import NAGASGD
+from hogwild.algorithms.ormo import OrderedMomentum
 from hogwild.algorithms.ringmaster import Ringmaster
 from hogwild.algorithms.sgd import SGD
 from hogwild.algorithms.shifted import ShiftedMomentum
+from hogwild.algorithms.smega2 import SMEGA2
 from hogwild.algorithms.ssgd import SSGD
 from hogwild.algorithms.staleness_aware import StalenessAware
 
@@ -24,9 +31,16 @@ REGISTRY: dict[str, type[Algorithm]] = {
         ShiftedMomentum,
         StalenessAware,
         GapAware,
+        DANAZero,
         DANASlim,
+        DANAGA,
+        DANASA,
+        DCASGD,
+        SMEGA2,
+        OrderedMomentum,
         DelayAdaptive,
         Ringmaster,
+        Clipped,
     )
 }
 

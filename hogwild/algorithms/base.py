@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from hogwild.rules import Gap, Momentum
+from hogwild.rules import Compensation, Gap, Momentum
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +48,8 @@ class Barrier:
 
 BARRIER = Barrier()
 Gradients = Sequence["Tensor | None"]
-LearningRate = Callable[[int], "float | None"]
+T = TypeVar("T")
+OfDelay = Callable[[int], T]
 Steps = Generator["Gradient | Barrier", Any, None]
 
 
@@ -67,21 +68,25 @@ class View(Protocol):
     def snapshot(self) -> Tensor:
         """The master as this worker last read it [n]; with in-place reads, the master itself."""
 
-    def pull(self) -> None:
-        """snapshot <- x."""
+    def pull(self, momentum: Momentum | None = None) -> None:
+        """snapshot <- x, or where that rule looks ahead to."""
 
     def push(
         self,
         g: Gradients,
         *,
-        lr: LearningRate | None = None,
+        lr: OfDelay[float | None] | None = None,
+        scale: OfDelay[float] | None = None,
+        clip: float = 0.0,
         momentum: Momentum | None = None,
         penalty: Gap | None = None,
+        compensation: Compensation | None = None,
     ) -> None:
-        """x <- x - lr * rule(g), in one pass that leaves snapshot = x behind (csrc/push.h).
+        """x <- x - lr * rule(g), in one pass that leaves the next snapshot behind (csrc/push.h).
 
         `lr`: the learning rate as a function of this push's delay, in place of w.lr; where it is None the gradient is
-        dropped, and the snapshot read afresh.
+        dropped, and the snapshot read afresh. `scale`: a factor on g, likewise. `clip`: the largest norm of g, 0 for
+        any.
         """
 
     def deposit(self, name: str, g: Gradients) -> None:
@@ -112,7 +117,6 @@ class Algorithm(ABC):
         return {f.name: f for f in fields(cls)}
 
 
-T = TypeVar("T")
 NOT_NEGATIVE = (lambda value: value >= 0, "an integer >= 0")
 BELOW_ONE = (lambda value: 0 <= value < 1, "a number, 0 <= number < 1")
 

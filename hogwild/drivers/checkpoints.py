@@ -36,9 +36,13 @@ class Checkpoints:
         config = self.job.config
         if config.resume is None:
             return None
+        if config.ckpt == "last" and not checkpoint.names(self.run.ckpt):
+            console.warn(f"{self.run.path} ended before its first checkpoint: starting from the beginning")
+            return None
         found = checkpoint.load(self.run.ckpt, config.ckpt)
         for line in require_compatible(self.facts, found.meta):
             console.info(f"resuming: {line}")
+        self._best = checkpoint.meta(self.run.ckpt, "best").get("score")
         console.info(f"resuming from {found.name}: {found.samples:,} samples, update {found.step}")
         return State.from_plain(found.state)
 

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -19,12 +19,14 @@ import psutil
 
 from hogwild import system
 from hogwild.drivers import worker
-from hogwild.drivers.job import Job, SharedSplit
+from hogwild.drivers.job import IMPORTABLE, Job, SharedSplit
+from hogwild.errors import UsageError
 from hogwild.kernels.control import Phase
 from hogwild.shared.world import World
 
 PRELOAD = ["torch", "hogwild.drivers.worker"]
 LOG_TAIL_LINES = 5
+ABANDONED = 255  # exit code that multiprocessing reports when it was the fork server that died
 MEMORY_S = 1.0
 WAITING = (Phase.BARRIER, Phase.PAUSED, Phase.DONE)
 
@@ -85,19 +87,25 @@ class Crew:
         return [member.rank for member in self.members.values() if not member.events.closed]
 
     @property
+    def left(self) -> int:
+        """How many have finished their part or still work on it."""
+        return sum(member.is_done or not member.events.closed for member in self.members.values())
+
+    @property
     def working(self) -> list[int]:
         """Workers that have not finished their part."""
         return [rank for rank in self.alive if not self.members[rank].is_done]
 
     def start(self, rank: int) -> None:
-        """Starts worker `rank`, in place of an earlier one if there was one."""
+        """Starts worker `rank`, in place of an earlier one if there was one. OSError or EOFError if that fails."""
         receive, send = self._context.Pipe(duplex=False)
         core = self._cores[rank % len(self._cores)] if self._cores else None
         seat = worker.Seat(
             self.world, rank, send, self.logs / f"{rank}.log", self._split.arena, self._split.shapes, core
         )
         process = self._context.Process(target=worker.main, args=(self._payload, seat), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
-        process.start()
+        with _ctrl_c_blocked():
+            process.start()
         send.close()
         self.members[rank] = Member(rank, process, receive)
 
@@ -113,6 +121,9 @@ class Crew:
 
     def _hear(self, member: Member) -> Iterator[Event]:
         gone = not member.process.is_alive()  # before reading: what it sent before it ended is then complete
+        if gone and member.process.exitcode == ABANDONED and member.process.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member.process.pid, signal.SIGKILL)  # it may go on, and its place will be given away
         with contextlib.suppress(EOFError, OSError):
             while member.events.poll():
                 kind, *detail = member.events.recv()
@@ -132,9 +143,12 @@ class Crew:
         if member.error is not None:
             cause = member.error[1]
         elif code == -signal.SIGKILL:
-            cause = f"SIGKILL, killed or out of memory (RSS was {member.rss_bytes / 1e9:.1f} GB)"
+            size = f" (RSS was {member.rss_bytes / 1e9:.1f} GB)" if member.rss_bytes else ""
+            cause = f"SIGKILL, killed or out of memory{size}"
         elif code < 0:
             cause = signal.Signals(-code).name
+        elif not (self.logs / f"{member.rank}.log").exists():
+            cause = f"exit code {code}, while it imported the main script. {IMPORTABLE}"
         else:
             cause = f"exit code {code}"
         tail = "" if member.error is not None else self._log_tail(member.rank)
@@ -181,4 +195,20 @@ def _cores(pin: str) -> list[int]:
     if pin == "none":
         return []
     usable = sorted(os.sched_getaffinity(0))
-    return usable if pin == "auto" else [core for core in system.parse_cores(pin) if core in usable]
+    asked = usable if pin == "auto" else system.parse_cores(pin)
+    if absent := sorted(set(asked) - set(usable)):
+        raise UsageError(f"--pin {pin}: core {absent[0]} is not one of those this process may use: {usable}")
+    return asked
+
+
+@contextlib.contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """A terminal sends Ctrl-C to all processes of a command. What is started here inherits the blocked signal, so that
+    the parent alone hears it: the fork server would die of it while it imports torch.
+    """
+    resource_tracker.ensure_running()  # multiprocessing would start it in passing, and unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,8 +1,9 @@
-"""Which device a run computes on, and moving batches there."""
+"""Which device a run computes on, whether it is there (never silently another one), and moving batches there."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +13,26 @@ from hogwild.config import Config
 from hogwild.errors import UsageError
 
 
+def check_device(device: str, master: str = "auto") -> None:
+    """UsageError if `device` is cuda, or `master` lies on a GPU, and this torch or this machine has none."""
+    asked = "--device cuda" if device == "cuda" else f"--master {master}" if master.startswith("cuda") else None
+    if asked is None:
+        return
+    if torch.version.cuda is None:
+        reason = f"this torch ({torch.__version__}) was built without CUDA"
+    elif not torch.cuda.is_available():
+        reason = f"no GPU visible (CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')!r})"
+    elif master.startswith("cuda") and int(master.removeprefix("cuda:")) >= torch.cuda.device_count():
+        reason = f"there are only {torch.cuda.device_count()} GPUs"
+        asked = f"--master {master}"
+    else:
+        return
+    raise UsageError(f"{asked}: {reason}. Use --device cpu, or install a CUDA build of torch.")
+
+
 def resolve(config: Config) -> torch.device:
     """The device of the master and of the workers. UsageError for a placement that does not exist."""
+    check_device(config.device, config.master)
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

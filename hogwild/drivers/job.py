@@ -18,7 +18,11 @@ from hogwild.drivers.sampling import BatchOrder
 from hogwild.errors import UsageError
 from hogwild.schedules import Schedule
 from hogwild.shared.arena import Arena, share_tensors
+from hogwild.shared.layout import require_real_values
 from hogwild.tasks.data import Data, Split
+
+IMPORTABLE = "Define them at module level in a file, and call hogwild.fit under if __name__ == '__main__'"
+MAX_TICKETS = 1 << 62
 
 
 @dataclass
@@ -37,21 +41,31 @@ class Job:
     def dumps(self, train: Split) -> bytes:
         """This job for a worker, with `train` in place of the data (see SharedSplit.stand_in).
 
-        UsageError if the worker could not import the model or the data.
+        UsageError if it cannot be sent: a lambda, a local function, an open file.
         """
         try:
             return pickle.dumps(replace(self, data=replace(self.data, train=train, test=_Nothing())))
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
+        except Exception as error:  # the model's and the data's own code runs here
             name = getattr(self.model, "__name__", type(self.model).__name__)
             raise UsageError(
-                f"the workers cannot import the model or the data ({name}: {error}). Define them at module level "
-                "in a file, and call hogwild.fit under if __name__ == '__main__'"
+                f"the workers cannot import the model or the data ({name}: {error}). {IMPORTABLE}"
             ) from error
+
+    @staticmethod
+    def loads(payload: bytes) -> Job:
+        """The job in its worker. UsageError if something in it cannot be imported there."""
+        try:
+            job: Job = pickle.loads(payload)
+        except Exception as error:
+            raise UsageError(f"it cannot import the model or the data ({error}). {IMPORTABLE}") from error
+        return job
 
     def build(self) -> nn.Module:
         """A new model in the dtype of the master: the same for the same seed, in every process."""
         torch.manual_seed(self.config.seed)
-        return self.model(self.data).to(getattr(torch, self.config.dtype))
+        module = self.model(self.data)
+        require_real_values(module)
+        return module.to(getattr(torch, self.config.dtype))
 
 
 def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module]) -> Job:
@@ -64,6 +78,8 @@ def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module]) -> 
         )
     order = BatchOrder(len(data.train), config.batch_size, config.seed)
     tickets = order.total_tickets(config, config.workers if kind.barriers_per_round else 1)
+    if tickets > MAX_TICKETS:
+        raise UsageError(f"{tickets:.3g} batches are more than can be counted: give fewer epochs, samples or updates")
     return Job(config, kind(**config.options), data, model, order, Schedule.of(config, tickets), tickets)
 
 

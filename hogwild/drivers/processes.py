@@ -73,23 +73,24 @@ class Trainer:
     def run(self) -> dict[str, object]:
         """Trains to the end, or to whatever ends it; returns the summary."""
         split = SharedSplit(self.job.data.train)
-        with (
-            Interrupts(self._on_signal) as interrupts,
-            Crew(self.job, self.world, split, self.directory.workers) as crew,
-        ):
-            self.crew = crew
-            self._start()
-            while crew.working or not self._is_complete():
-                if not crew.alive:
-                    self._stop(TooFewWorkersError, f"no worker is left: stopping at update {self.control.version}")
-                    break
-                self._watch(TICK_S)
-                self._do_what_is_due()
-                if self._is_overdue():
-                    break
-            while crew.alive and not self._is_overdue():  # done, and on their way out
-                self._watch(TICK_S)
-        return self._finish(interrupts.received > 0)
+        with Interrupts(self._on_signal) as interrupts:
+            with Crew(self.job, self.world, split, self.directory.workers) as self.crew:
+                self._start()
+                self._go_on()
+            return self._finish(interrupts)
+
+    def _go_on(self) -> None:
+        """Watches the crew to its end."""
+        while self.crew.working or not self._is_complete():
+            if not self.crew.alive:
+                self._stop(TooFewWorkersError, f"no worker is left: stopping at update {self.control.version}")
+                break
+            self._watch(TICK_S)
+            self._do_what_is_due()
+            if self._is_overdue():
+                break
+        while self.crew.alive and not self._is_overdue():  # done, and on their way out
+            self._watch(TICK_S)
 
     # ---- watching -------------------------------------------------------------------------------------------------
 
@@ -97,7 +98,7 @@ class Trainer:
         """Lines all workers up behind the closed gate, so that they set off together."""
         self.control.close_gate(0)
         for rank in range(self.config.workers):
-            self.crew.start(rank)
+            self._start_worker(rank)
         waiting, deadline = set(range(self.config.workers)), time.monotonic() + START_TIMEOUT_S
         while waiting and not self.control.stopping:
             waiting -= {event.rank for event in self._watch(TICK_S) if event.kind in ("ready", "died")}
@@ -106,6 +107,14 @@ class Trainer:
                 self._stop(TooFewWorkersError, f"worker {late} did not start within {START_TIMEOUT_S:.0f} s")
         self.report.begin()
         self.control.open_gate()
+
+    def _start_worker(self, rank: int) -> None:
+        if self.control.stopping:
+            return
+        try:
+            self.crew.start(rank)
+        except (OSError, EOFError) as error:  # out of processes or of file descriptors; the fork server was killed
+            self._stop(TooFewWorkersError, f"cannot start worker {rank} of {self.config.workers}: {error}")
 
     def _watch(self, timeout_s: float) -> list[Event]:
         """Hears the workers and acts on it: deaths, divergence, stalls, progress."""
@@ -130,21 +139,27 @@ class Trainer:
         error = self.crew.members[event.rank].error
         hopeless = error is not None and self.control.version == 0  # a mistake that every worker will make
         replaced = self.respawns > 0 and not hopeless and not self.control.stopping
-        left = len(self.crew.working) + int(replaced)
-        fate = "replaced" if replaced else f"{left} of {self.config.workers} continue, its work is dealt again"
+        left = self.crew.left + int(replaced)
+        is_own_loop = self.job.body is not None
+        if replaced:
+            fate = "replaced"
+        elif hopeless or not left:
+            fate = "stopping"
+        else:
+            fate = f"{left} of {self.config.workers} continue, its work is {'lost' if is_own_loop else 'dealt again'}"
         self.report.fault("died", f"{event.detail}: {fate}", worker=event.rank)
         if replaced:
             self.respawns -= 1
-            self.crew.start(event.rank)
+            self._start_worker(event.rank)
         elif error is not None and hopeless:
             kind = getattr(errors, error[0], TooFewWorkersError)
             self._stop(kind, f"{event.detail} (see {self.directory.worker_log(event.rank)})")
-        elif left < self.config.min_workers and not self._is_complete():
+        elif left < self.config.min_workers and (is_own_loop or not self._is_complete()):
             workers = "1 worker" if left == 1 else f"{left or 'no'} workers"
             self._stop(
                 TooFewWorkersError,
                 f"{workers} left, --min-workers is {self.config.min_workers}: stopping at update "
-                f"{self.control.version}",
+                f"{self.control.version} ({event.detail})",
             )
 
     def _on_nonfinite(self, event: Event) -> None:
@@ -179,11 +194,16 @@ class Trainer:
 
     # ---- evaluating and saving ------------------------------------------------------------------------------------
 
-    def _copy(self) -> State:
-        """The state between updates: closes the gate, waits until nobody is inside an update, copies, opens it."""
+    def _copy(self) -> State | None:
+        """The state between updates: closes the gate, waits until nobody is inside an update, copies, opens it.
+
+        None if the run must end and a worker does not come out of its update.
+        """
         self.control.close_gate(self.job.algorithm.barriers_per_round)
         try:
-            while not self.control.drained() and not self._is_overdue():
+            while not self.control.drained():
+                if self._is_overdue():
+                    return None
                 self._watch(DRAIN_TICK_S)
             return State.of(self.world, self.module, self.job.algorithm.buffers)
         finally:
@@ -195,7 +215,8 @@ class Trainer:
         evaluates, saves = completed >= self.next_eval, completed >= self.next_ckpt
         if not (evaluates or saves) or completed >= self.job.total_tickets or self.control.stopping:
             return
-        state = self._copy()
+        if (state := self._copy()) is None:
+            return
         score = self._evaluate(state, pulse=lambda: self._watch(0.0)) if evaluates else None
         if saves:
             self.checkpoints.save(state, score)
@@ -216,9 +237,10 @@ class Trainer:
         self.report.evaluated(state, score)
         return score
 
-    def _finish(self, interrupted: bool) -> dict[str, object]:
+    def _finish(self, interrupts: Interrupts) -> dict[str, object]:
         """Last evaluation, last checkpoint, the summary; raises what ended the run early."""
         state = State.of(self.world, self.module, self.job.algorithm.buffers)
+        state.load_module(self.module)
         finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         if not finite and self.stopped is None:
             self.stopped = DivergedError, f"the parameters are not finite, {self.checkpoints.newest()}; lower --lr"
@@ -234,6 +256,6 @@ class Trainer:
         if self.stopped is not None:
             kind, why = self.stopped
             raise kind(why, summary=summary)
-        if interrupted:
+        if interrupts.received:
             raise Interrupted(f"interrupted at update {state.version}; {self.checkpoints.newest()}", summary=summary)
         return summary

@@ -71,8 +71,10 @@ class Report:
     def mark_epoch(self, stats: Statistics) -> None:
         """Keeps the counters at epoch boundaries, for the training loss of the last epoch."""
         completed, per_epoch = self.completed, self.job.order.tickets_per_epoch
-        if (passed := completed // per_epoch) > len(self._epochs):
-            self._epochs += [(completed, stats)] * (passed - len(self._epochs))
+        if completed // per_epoch > (self._epochs[-1][0] // per_epoch if self._epochs else 0):
+            self._epochs.append((completed, stats))
+            while len(self._epochs) > 1 and self._epochs[1][0] <= completed - per_epoch:
+                self._epochs.pop(0)  # no question goes that far back
 
     def show(self, alive: int, stats: Statistics) -> None:
         """Moves the bar."""

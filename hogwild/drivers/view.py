@@ -10,10 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
-from hogwild.algorithms.base import SHARED, Gradients, LearningRate, Scope
+from hogwild.algorithms.base import SHARED, Gradients, OfDelay, Scope
 from hogwild.errors import UsageError
 from hogwild.kernels import Push, PushStats, copy, count_nonfinite, weighted_sum
-from hogwild.rules import Access, Gap, Guard, Momentum
+from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2, look_ahead
 from hogwild.shared.world import World
 
 ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
@@ -71,28 +71,41 @@ class WorkerView:
     def snapshot(self) -> Tensor:
         return self.x if self.inplace else self.buffer("snapshot")
 
-    def pull(self) -> None:
-        """snapshot <- x. The version is read first, so that a delay is never counted too small. Races with pushes."""
+    def pull(self, momentum: Momentum | None = None) -> None:
+        """snapshot <- x, or where that rule looks ahead to. Races with pushes.
+
+        The version is read first, so that a delay is never counted too small.
+        """
         self.control.pulled(self.rank)
-        if not self.inplace:
+        if self.inplace:
+            return
+        ahead = look_ahead(momentum, lr=self.lr, pushes=self.control.version)
+        if ahead:
+            buffers = [self.x, *(self.buffer(name) for name in ahead)]
+            weighted_sum(self.snapshot, buffers, [1.0, *(-weight for weight in ahead.values())])
+        else:
             copy(self.snapshot, self.x)
 
     def push(
         self,
         g: Gradients,
         *,
-        lr: LearningRate | None = None,
+        lr: OfDelay[float | None] | None = None,
+        scale: OfDelay[float] | None = None,
+        clip: float = 0.0,
         momentum: Momentum | None = None,
         penalty: Gap | None = None,
+        compensation: Compensation | None = None,
     ) -> None:
         """One push (csrc/push.h). A refused or dropped one changes nothing but the counters, and reads x afresh."""
-        op = self._push(momentum, penalty)
+        op = self._push(momentum, penalty, compensation)
         control, locked = self.control, self.access is Access.LOCKED
         lr_max = control.raise_lr_max(self.lr) if penalty is not None else self.lr
         version = self.last_version = control.begin_push(self.rank, locked)
+        delay = version - control.pulled_version(self.rank)
         applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
         try:
-            rate = self.lr if lr is None else lr(version - control.pulled_version(self.rank))
+            rate = self.lr if lr is None else lr(delay)
             if rate is not None:
                 stats = self.last_stats = op(
                     g,
@@ -101,13 +114,16 @@ class WorkerView:
                     pushes=version,
                     lr_max=lr_max,
                     first_step=self._is_first_step(version),
+                    scale=1.0 if scale is None else scale(delay),
+                    clip=clip,
+                    delay=delay,
                 )
                 applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
         finally:
             self.last_delay = control.end_push(self.rank, locked, applied, nonfinite, gap_sq, step_sq)
         self.last_refused, self.last_lr = 0 if applied else nonfinite, rate or 0.0
         if not applied:
-            self.pull()
+            self.pull(momentum)
 
     def deposit(self, name: str, g: Gradients) -> None:
         """Own replica of `name` [n] <- g. A gradient that is not finite is withheld from the round, and counted."""
@@ -159,22 +175,42 @@ class WorkerView:
         own = self.buffers.get("v") is not SHARED
         return (self.control.pushes(self.rank) if own else version) == 0
 
-    def _push(self, momentum: Momentum | None, penalty: Gap | None, fresh_snapshot: bool = True) -> Push:
-        key = (momentum, penalty, fresh_snapshot)
+    def _push(
+        self,
+        momentum: Momentum | None,
+        penalty: Gap | None,
+        compensation: Compensation | None = None,
+        fresh_snapshot: bool = True,
+    ) -> Push:
+        key = (momentum, penalty, compensation, fresh_snapshot)
         if key not in self._pushes:
-            if penalty is not None and self.inplace:
+            if self.inplace and (penalty is not None or compensation is not None):
                 raise UsageError("a gap needs a private snapshot: use --read snapshot")
+            used = needed_buffers(momentum, penalty, compensation)
+            if fresh_snapshot and not self.inplace:
+                used.add("snapshot")
             self._pushes[key] = Push(
                 x=self.x,
-                snapshot=self.buffer("snapshot") if fresh_snapshot and not self.inplace else None,
-                v=self.buffer("v") if momentum is not None else None,
-                s=self.buffer("s") if penalty is not None else None,
+                **{name: self.buffer(name) for name in used},
                 segments=self.world.layout.segments,
                 penalty=penalty,
                 momentum=momentum,
+                compensation=compensation,
                 access=self.access,
                 guard=self.guard,
                 stripes=self.control.stripe_locks if self.access is Access.STRIPED else 0,
                 n_stripes=self.control.stripes if self.access is Access.STRIPED else 0,
             )
         return self._pushes[key]
+
+
+def needed_buffers(momentum: Momentum | None, penalty: Gap | None, compensation: Compensation | None) -> set[str]:
+    """The buffers that a push with these rules works on, besides x and the snapshot."""
+    names: set[str] = set()
+    if momentum is not None:
+        names |= {"v"} | ({"v_sum"} if isinstance(momentum, Dana) else {"b"} if isinstance(momentum, Smega2) else set())
+    if penalty is not None:
+        names.add("s" if penalty.level == "element" else "gap_state")
+    if compensation is not None and compensation.adaptive:
+        names.add("ms")
+    return names

@@ -10,7 +10,6 @@ import fcntl
 import math
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import time
@@ -57,7 +56,7 @@ def main(payload: bytes, seat: Seat) -> None:
     """Entry point of a worker process. `payload` is Job.dumps()."""
     _settle(seat)
     try:
-        Worker(pickle.loads(payload), seat).run()
+        Worker(Job.loads(payload), seat).run()
     except HogwildError as error:
         seat.events.send(("error", type(error).__name__, str(error)))
         sys.exit(1)
@@ -106,6 +105,7 @@ class Worker:
         self._schedule = Schedule(seat.log.parent, seat.rank) if config.record else None
         self.device, self.dtype = seat.world.arena.device, seat.world.layout.dtype
         self.module = job.build().to(self.device)
+        self.world.recall(self.module, self.rank)
         self.view = WorkerView(
             seat.world,
             seat.rank,
@@ -119,6 +119,7 @@ class Worker:
 
     def run(self) -> None:
         """Until no ticket is left for anyone, or the caller's own loop (hogwild.launch) returns."""
+        seed_batch(self.job.config.seed, self.control.version * self.world.workers + self.rank)  # for an own loop
         self.enter_run()
         if self.job.body is not None:
             self.job.body(Handle(self))

@@ -15,8 +15,6 @@ from hogwild.environment import PACKAGES, extension, package_version
 from hogwild.faces import shell
 from hogwild.run_directory import to_json
 
-SMALL_SHM_BYTES = 1 << 30
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     return shell.run(_doctor, argv)
@@ -45,7 +43,7 @@ def examine() -> dict[str, Any]:
         "shared_memory": None if shm is None else dataclasses.asdict(shm),
         "threads": _threads(),
         "gpus": _gpus(),
-        "advice": _advice(cores, shm),
+        "advice": _advice(cores),
     }
 
 
@@ -90,13 +88,10 @@ def _first_line(*command: str) -> str | None:
     return next((line for line in lines if "release" in line), lines[0] if lines else None)
 
 
-def _advice(cores: system.Cores, shm: system.Space | None) -> list[str]:
+def _advice(cores: system.Cores) -> list[str]:
     advice = []
     if (error := extension().get("error")) is not None:
         advice.append(f"the extension cannot be used ({error}): pip install -v . shows why")
-    if shm is None or shm.free_bytes < SMALL_SHM_BYTES:
-        free = 0 if shm is None else shm.free_bytes
-        advice.append(f"/dev/shm has {free / 1e6:,.0f} MB free; parameters lie there. In Docker: --shm-size=1g")
     if cores.usable < 2:
         advice.append("one usable core: workers take turns, and delay then measures the scheduler")
     return advice
@@ -111,7 +106,7 @@ def _report(facts: dict[str, Any]) -> str:
         ("cores", f"{facts['cores']['usable']} usable ({facts['cores']['limited_by']})"),
         ("NUMA", _pairs({f"node {n}: cores": cores for n, cores in facts["numa_nodes"].items()}) or "not known"),
         ("memory", _memory(**facts["memory"])),
-        ("/dev/shm", _space(facts["shared_memory"])),
+        ("/dev/shm", f"{_space(facts['shared_memory'])} (not used: the shared memory of a run has no file)"),
         ("threads", f"1 per worker, {threads['torch']} in torch here; {_pairs(threads['variables'])}"),
         ("CUDA", f"torch {gpus['torch_cuda'] or 'without CUDA'}, MPS running: {_words(gpus['mps_running'])}"),
         *((f"GPU {n}", _gpu(device, gpus["peer_access"][n])) for n, device in enumerate(gpus["devices"])),

@@ -31,7 +31,7 @@ METAVARS = {
 
 def parse(argv: Sequence[str], prog: str = "hogwild train", defaults: Mapping[str, object] | None = None) -> Config:
     """Flags over the --config file, or over the run to be resumed, over `defaults`. Raises UsageError."""
-    given = vars(_parser(prog).parse(argv))
+    given = vars(parser(prog).parse(argv))
     file = given.pop("config", None)
     if given.get("resume") is not None:
         if file is not None:
@@ -58,8 +58,9 @@ def _resumed(given: dict[str, object]) -> Config:
     return config
 
 
-def _parser(prog: str) -> Parser:
-    parser = Parser(prog, DESCRIPTION)
+def parser(prog: str, description: str = DESCRIPTION) -> Parser:
+    """A parser of every option of a run."""
+    parser = Parser(prog, description)
     parser.usage = f"{prog} [options]"
     groups = {name: parser.add_argument_group(name) for name in GROUPS}
     for field in FIELDS.values():
@@ -90,10 +91,9 @@ def flag(name: str) -> str:
 def _add(group: Any, field: dataclasses.Field[Any], help: str) -> None:
     shape: dict[str, object] = {"metavar": METAVARS.get(field.name, METAVARS.get(kind(field)))}
     if choices := field.metadata.get("choices"):
-        shape = {"metavar": "{" + ",".join(choices) + "}"}
+        shape = {"metavar": "{" + ",".join(map(str, choices)) + "}"}
     elif kind(field) == "bool":
-        is_off = field.default is False
-        shape = {"action": "store_const", "const": True} if is_off else {"metavar": "true|false"}
+        shape = {"nargs": "?", "const": True, "metavar": "false"}  # the bare flag means true
     group.add_argument(
         flag(field.name), dest=field.name, default=argparse.SUPPRESS, help=help.replace("%", "%%"), **shape
     )

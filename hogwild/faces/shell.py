@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
+import io
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from hogwild.errors import HogwildError, Interrupted, UsageError
@@ -39,8 +44,10 @@ class _Wide(argparse.HelpFormatter):
 
 def run(command: Command, argv: Sequence[str] | None = None) -> int:
     """The exit code of `command`. A HogwildError is told in one line on stderr; any other exception passes through."""
+    _open_streams()
     try:
-        return command(sys.argv[1:] if argv is None else argv)
+        with _sigterm_as_ctrl_c():
+            return command(sys.argv[1:] if argv is None else argv)
     except Interrupted as error:
         print(f"hogwild: {_one_line(error)}", file=sys.stderr)
         return error.exit_code
@@ -50,6 +57,34 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("hogwild: interrupted", file=sys.stderr)
         return Interrupted.exit_code
+
+
+def _open_streams() -> None:
+    """Standard streams that were closed become /dev/null: else the next file opened would be taken for one of them.
+
+    What cannot be written in the terminal's encoding is escaped.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _one_line(error: Exception) -> str:

@@ -8,35 +8,31 @@ from typing import Any
 from hogwild import system
 from hogwild.config import Config
 from hogwild.environment import extension
-from hogwild.errors import DataError, DivergedError, HogwildError, Interrupted, TooFewWorkersError, UsageError
-from hogwild.faces.device import check_device
 from hogwild.progress import Console, thousands
 from hogwild.run_directory import DONE, RunDirectory, to_json
 
 Driver = Callable[[Config, RunDirectory, Console], dict[str, object]]
-ENDS: dict[type[HogwildError], str] = {
-    DivergedError: "diverged",
-    TooFewWorkersError: "too_few_workers",
-    Interrupted: "interrupted",
-}
 RESUMABLE = ("interrupted", "too_few_workers")
 FACTS = ("algorithm", "data", "model", "workers", "device", "access", "seed")
 
 
 def train(config: Config) -> int:
     """Train as `config` says; returns 0. A HogwildError passes through after summary.json was written."""
+    from hogwild.drivers.device import check_device
+
     check_device(config.device, config.master)
     drive = _driver(config)
     run = RunDirectory.create(config) if config.resume is None else RunDirectory.resume(config)
     with Console(quiet=config.quiet, json=config.json, log=run.log) as console:
-        console.info(_headline(config, run))
-        warning = system.oversubscription(config.workers, system.cores()) if config.clock is None else None
-        if warning is not None:
-            console.warn(warning)
         try:
+            console.info(_headline(config, run))
+            warning = system.oversubscription(config.workers, system.cores()) if config.clock is None else None
+            if warning is not None:
+                console.warn(warning)
             summary = drive(config, run, console)
         except BaseException as error:
-            _end_badly(error, config, run, console)
+            if (known := run.fail(error, _facts(config))) is not None:
+                _show(known, config, run, console)
             raise
         finally:
             run.close()
@@ -54,22 +50,6 @@ def _driver(config: Config) -> Driver:
     from hogwild.drivers import processes
 
     return processes.train
-
-
-def _end_badly(error: BaseException, config: Config, run: RunDirectory, console: Console) -> None:
-    """Write what is known; a request that failed before anything was trained leaves no directory behind."""
-    if isinstance(error, (UsageError, DataError, KeyboardInterrupt)) and config.resume is None and run.is_untouched():
-        console.close()
-        run.discard()
-        return
-    reason = next((reason for kind, reason in ENDS.items() if isinstance(error, kind)), None)
-    if reason is None:
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-    known = error.summary if isinstance(error, HogwildError) else {}
-    summary = {**_facts(config), **known, "exit_reason": reason, "error": f"{type(error).__name__}: {error}"}
-    run.log(f"{reason}: {error}")
-    run.summary(summary)
-    _show(summary, config, run, console)
 
 
 def _facts(config: Config) -> dict[str, object]:

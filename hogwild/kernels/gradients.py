@@ -11,10 +11,15 @@ from hogwild.kernels import tensors
 
 
 class GradientTable:
-    """Reads gradients for segments of `numels` elements of the master `x`: quick if all is well, precise if not."""
+    """Reads gradients for segments of `numels` elements of the master `x`: quick if all is well, precise if not.
 
-    def __init__(self, numels: Sequence[int], x: Tensor) -> None:
+    With `missing_is_zero` a None stands for zeros, which are kept from one call to the next.
+    """
+
+    def __init__(self, numels: Sequence[int], x: Tensor, *, missing_is_zero: bool = False) -> None:
         self._numels = list(numels)
+        self._missing_is_zero = missing_is_zero
+        self._zeros: dict[torch.dtype, Tensor] = {}
         self._device = x.device
         self._device_index = tensors.device_index(x)
         dtypes = (torch.float64,) if x.dtype is torch.float64 else (torch.float32, torch.bfloat16)
@@ -27,7 +32,7 @@ class GradientTable:
         Raises: ValueError naming the gradient that does not fit.
         """
         try:
-            return self._read(grads)
+            return self._read(self._with_zeros(grads) if self._missing_is_zero else grads)
         except Exception:  # a mismatch below; and sparse tensors refuse data_ptr(), what is no tensor refuses anything
             self._explain(grads)
             raise
@@ -55,6 +60,13 @@ class GradientTable:
                 raise ValueError("a gradient without memory")
             addresses.append(address)
         return copies, addresses, name
+
+    def _with_zeros(self, grads: Sequence[Tensor | None]) -> list[Tensor]:
+        dtype = next((g.dtype for g in grads if g is not None), tensors.DTYPES[self._default])
+        if dtype not in self._zeros:
+            self._zeros[dtype] = torch.zeros(max(self._numels, default=0), dtype=dtype, device=self._device)
+        zeros = self._zeros[dtype]
+        return [zeros[:numel] if g is None else g for g, numel in zip(grads, self._numels, strict=True)]
 
     def _explain(self, grads: Sequence[Tensor | None]) -> None:
         if len(grads) != len(self._numels):

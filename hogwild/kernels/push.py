@@ -11,7 +11,8 @@ from hogwild import _C
 from hogwild._C import PushStats
 from hogwild.kernels import tensors
 from hogwild.kernels.gradients import GradientTable
-from hogwild.rules import Access, Gap, Guard, HeavyBall, Momentum
+from hogwild.kernels.rule import Rule
+from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2, look_ahead
 
 __all__ = ["Push", "PushStats"]
 
@@ -19,27 +20,34 @@ __all__ = ["Push", "PushStats"]
 class Push:
     """A push with its rule, buffers and segments fixed; call it once per gradient.
 
+        scale        g <- scale g,  then g <- g min(1, clip / ||g||)
         decay        wd x
-        penalty      d = g + wd x,  or with a Gap [Barkai et al. 2020]  d = (g + wd x) / G,  G = 1 + |x - snapshot| / C
-                     s <- Gamma s + (1 - Gamma) u^2,  C = lr_max (sqrt(s / (1 - Gamma^t)) + eps),  u = v before, or g
-        momentum     v <- m v + (1 - dampening) d;  direction = v, or d + m v (Nesterov), or d without momentum
-        apply        x <- x - lr direction
-        observe      gap_sq = sum (x - snapshot)^2 (before), step_sq = sum (lr direction)^2, count of non-finite g
-        look-ahead   snapshot <- x
+        compensation g <- g + lam g^2 (x - snapshot)                            [rules.Compensation]
+        penalty      d = g + wd x,  or d = (g + wd x) / G,  G = 1 + |x - snapshot| / C       [rules.Gap]
+        momentum     HeavyBall, Nesterov, Dana, Smega2, OrMo, or x <- x - lr d               [rules]
+        apply        x <- x - step
+        observe      gap_sq = sum (x - snapshot)^2 (before), step_sq = sum step^2, count of non-finite g, G
+        look-ahead   snapshot <- x,  or where x is going to be (Dana, Smega2)
 
-    Args:     x, snapshot, v, s: [n] float32 or float64, all alike, on one device (float64 on the CPU only); None
-              where the rule needs none.
+    Args:     x, snapshot, v, s, ms, v_sum, b: [n] float32 or float64, all alike, on one device (float64 on the CPU
+              only); exactly those that the rule uses (`snapshot` may be there in any case).
+              gap_state: [segments, 4] float64 (layer) or [1, 4] (global), zero at first; a larger one is fine. A row is
+              the mean of ||u||^2, its number of samples, ||x - snapshot||^2 and G of the latest push.
               segments: (offset, numel) in elements of each gradient's place in [n]; offsets on 128-byte boundaries.
               stripes, n_stripes: address and number of the control block's mutexes, for Access.STRIPED.
-    Mutates:  x, v, s, snapshot inside the segments; never the padding between them, never a gradient.
-    Races:    as `access` says. RACING: concurrent pushes may lose an update of an element, a float is never torn.
-              ATOMIC: no update of x or v is lost (CUDA: on x added in hardware, snapshot is then the value read minus
-              the own step); s, a running statistic, still races. STRIPED: under one lock per 16384 elements. LOCKED:
-              runs as RACING, the caller holds the lock.
+    Mutates:  all of its buffers inside the segments; never the padding between them, never a gradient.
+    Races:    as `access` says. RACING: concurrent pushes may lose an update of an element, a float is never torn; v_sum
+              may then differ from the sum of all v for ever. ATOMIC: no update of x, v, v_sum or b is lost (CUDA: on x
+              added in hardware, snapshot is then made of the value read minus the own step); s and gap_state, running
+              statistics, still race. STRIPED: under one lock per 16384 elements (not: gap_state and the first pass of
+              a layer or global Gap). LOCKED: runs as RACING, the caller holds the lock.
     Bytes:    per float32 parameter with gap and momentum, 36 under Guard.ELEMENT; Guard.PUSH reads the gradients once
-              more beforehand, 40.
-    Raises:   ValueError for buffers, segments or rules that do not fit each other.
-    Deviates: from Gap-Aware as published only in skipping elements whose s is still 0 (as well as the first push).
+              more beforehand, 40. A Gap of level layer or global: 32 and 36, lagged 28 and 32.
+    Raises:   ValueError for buffers, segments or rules that do not fit each other. A Gap and a Compensation exclude
+              each other, and neither goes with Smega2 or OrMo.
+    Deviates: from Gap-Aware as published in skipping elements whose s is still 0 (as well as the first push). The layer
+              and global Gap take ||u||^2 from the observe slots of earlier pushes: for unit g that is the gradient
+              before this one, else what the element-wise form takes.
     """
 
     def __init__(
@@ -49,16 +57,26 @@ class Push:
         snapshot: Tensor | None = None,
         v: Tensor | None = None,
         s: Tensor | None = None,
+        ms: Tensor | None = None,
+        v_sum: Tensor | None = None,
+        b: Tensor | None = None,
+        gap_state: Tensor | None = None,
         segments: Sequence[tuple[int, int]],
         penalty: Gap | None = None,
         momentum: Momentum | None = None,
+        compensation: Compensation | None = None,
         access: Access = Access.RACING,
         guard: Guard = Guard.PUSH,
         stripes: int = 0,
         n_stripes: int = 0,
     ) -> None:
-        self._buffers = _checked_buffers(x=x, snapshot=snapshot, v=v, s=s)
-        _check_rule(self._buffers, penalty, momentum)
+        self._buffers = _checked_buffers(x=x, snapshot=snapshot, v=v, s=s, ms=ms, v_sum=v_sum, b=b)
+        self._gap_state = gap_state
+        self._rule = Rule(penalty, momentum, compensation, access, guard)
+        self._rule.check(self._buffers, gap_state, len(segments))
+        self._looks_ahead = isinstance(momentum, Dana | Smega2)
+        self._needs_whole = self._rule.has_norm_gap
+        self._takes_current_lr = penalty is not None and penalty.reference == "lr"
         tensors.check_segments(segments, x.numel(), x.element_size())
         if x.is_cuda and x.dtype is torch.float64:
             raise ValueError("x is float64 on CUDA: a float64 master is for the CPU, use float32")
@@ -67,9 +85,9 @@ class Push:
 
         self._n = x.numel()
         self._device = tensors.device_index(x)
-        self._gradients = GradientTable([numel for _, numel in segments], x)
-        addresses = tuple(0 if t is None else t.data_ptr() for t in (x, snapshot, v, s))
-        rule = _native_rule(x.dtype, penalty, momentum, access, guard)
+        self._gradients = GradientTable([numel for _, numel in segments], x, missing_is_zero=self._rule.flushes)
+        addresses = tuple(0 if t is None else t.data_ptr() for t in (x, snapshot, v, s, ms, v_sum, b, gap_state))
+        rule = self._rule.native(x.dtype)
         places = [(int(offset), int(numel)) for offset, numel in segments]
         self._native: _C.CpuPush | _C.CudaPush
         if x.is_cuda:
@@ -87,20 +105,30 @@ class Push:
         pushes: int,
         lr_max: float,
         first_step: bool = False,
+        scale: float = 1.0,
+        clip: float = 0.0,
+        delay: int = 0,
         start: int | None = None,
         stop: int | None = None,
     ) -> PushStats:
         """Push one gradient and report. On CUDA this waits for the device; `enqueue` does not.
 
         Args:    grads: one tensor per segment, all of one dtype (float32 or bfloat16 for a float32 master, float64 for
-                 a float64 one), or None where a parameter has no gradient: there x, v, s stay and snapshot <- x.
-                 pushes: pushes to this master before this one.  lr_max: the largest lr so far.
+                 a float64 one), or None where a parameter has no gradient: there only the snapshot is brought up to
+                 date (with Smega2 and OrMo, whose flush concerns every element, None counts as zeros).
+                 pushes: pushes to this master before this one. Smega2 and OrMo flush by it: every push must have a
+                 number of its own.  lr_max: the largest lr so far.  delay: pushes since the snapshot (OrMo).
                  first_step: nothing was pushed into v yet (torch_first_step).
+                 scale: factor of the gradient.  clip: its largest L2 norm, over all segments and after `scale`; 0: any.
                  start, stop: touch only elements [start, stop) of the flat buffers.
         Returns: PushStats; `applied` is False where Guard.PUSH met a non-finite element and wrote nothing.
-        Raises:  ValueError if a gradient does not fit its segment.  RuntimeError if a CUDA launch failed.
+        Raises:  ValueError if a gradient does not fit its segment; if clip comes with Guard.ELEMENT, which does not
+                 look at the gradient beforehand, or clip or a layer or global Gap with a part of the buffers.
+                 RuntimeError if a CUDA launch failed.
+        Deviates: the norm is summed in the master's type; float32 gradients with elements beyond 1e19 count as
+                 infinitely long, and clip sets them to zero.
         """
-        self._run(grads, lr, weight_decay, pushes, lr_max, first_step, start, stop)
+        self._run(grads, lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, start, stop)
         return self._native.stats()
 
     def enqueue(
@@ -112,11 +140,14 @@ class Push:
         pushes: int,
         lr_max: float,
         first_step: bool = False,
+        scale: float = 1.0,
+        clip: float = 0.0,
+        delay: int = 0,
         start: int | None = None,
         stop: int | None = None,
     ) -> None:
         """As a call, but on CUDA only put on PyTorch's current stream: `stats` reports, and waits."""
-        self._run(grads, lr, weight_decay, pushes, lr_max, first_step, start, stop)
+        self._run(grads, lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, start, stop)
 
     def stats(self) -> PushStats:
         """Statistics of the latest push of this object. On CUDA this waits for it."""
@@ -130,14 +161,38 @@ class Push:
         pushes: int,
         lr_max: float,
         first_step: bool,
+        scale: float,
+        clip: float,
+        delay: int,
         start: int | None,
         stop: int | None,
     ) -> None:
         copies, addresses, dtype = self._gradients.read(grads)
         begin, end = tensors.check_range(start, stop, self._n)
+        if clip or self._needs_whole:
+            self._check_whole(clip, begin, end)
+        ahead_v = ahead_b = 0.0
+        if self._looks_ahead:
+            weights = look_ahead(self._rule.momentum, lr=lr, pushes=pushes + 1)
+            ahead_v, ahead_b = weights.get("v_sum", weights.get("v", 0.0)), weights.get("b", 0.0)
+        if self._takes_current_lr:
+            lr_max = lr
         stream = tensors.current_stream(self._device)
-        self._native.run(addresses, dtype, lr, weight_decay, pushes, lr_max, first_step, begin, end, stream)
+        self._native.run(
+            addresses, dtype, lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, ahead_v, ahead_b,
+            begin, end, stream,
+        )  # fmt: skip
         del copies  # they had to live until the kernel had them
+
+    def _check_whole(self, clip: float, begin: int, end: int) -> None:
+        if clip < 0:
+            raise ValueError(f"clip is {clip}: expected a norm > 0, or 0 for none")
+        if clip and self._rule.guard is Guard.ELEMENT:
+            raise ValueError(
+                "clip needs the gradient's norm before the push: use Guard.PUSH, which reads it beforehand"
+            )
+        if (begin, end) != (0, self._n):
+            raise ValueError("clip and a Gap of level layer or global concern whole segments: leave out start and stop")
 
 
 def _checked_buffers(*, x: Tensor, **others: Tensor | None) -> dict[str, Tensor]:
@@ -149,33 +204,3 @@ def _checked_buffers(*, x: Tensor, **others: Tensor | None) -> dict[str, Tensor]
             buffers[name] = tensor
     tensors.check_disjoint(buffers)
     return buffers
-
-
-def _check_rule(buffers: dict[str, Tensor], penalty: Gap | None, momentum: Momentum | None) -> None:
-    if penalty is not None and not {"snapshot", "s"} <= buffers.keys():
-        raise ValueError("a Gap penalty needs the buffers snapshot and s")
-    if penalty is None and "s" in buffers:
-        raise ValueError("s is the Gap penalty's buffer, but there is no penalty")
-    if (momentum is not None) != ("v" in buffers):
-        raise ValueError("v is momentum's buffer: give both or neither")
-    if penalty is not None and not (0 < penalty.decay < 1 and penalty.eps > 0):
-        raise ValueError(f"Gap has decay {penalty.decay} and eps {penalty.eps}: 0 < decay < 1 and eps > 0 are needed")
-
-
-def _native_rule(
-    dtype: torch.dtype, penalty: Gap | None, momentum: Momentum | None, access: Access, guard: Guard
-) -> _C.Rule:
-    kind = "none" if momentum is None else "heavy_ball" if isinstance(momentum, HeavyBall) else "nesterov"
-    return _C.Rule(
-        master=tensors.MASTER_DTYPES[dtype],
-        penalty="none" if penalty is None else "gap",
-        momentum_kind=kind,
-        access=access.value,
-        guard=guard.value,
-        momentum=momentum.momentum if momentum else 0.0,
-        dampening=momentum.dampening if momentum else 0.0,
-        torch_first_step=momentum.torch_first_step if momentum else False,
-        gap_decay=penalty.decay if penalty else 0.0,
-        gap_eps=penalty.eps if penalty else 0.0,
-        penalize_decay=penalty.penalize_weight_decay if penalty else False,
-    )

@@ -12,6 +12,7 @@ ALIGNMENT_BYTES = 64  # what torch's CPU allocator gives: a cache line, the wide
 SEGMENT_BYTES = 128  # two lines, which processors fetch together
 
 MASTER_DTYPES = {torch.float32: "float32", torch.float64: "float64"}
+DTYPES = {name: dtype for dtype, name in MASTER_DTYPES.items()}
 GRADIENT_DTYPES = {**MASTER_DTYPES, torch.bfloat16: "bfloat16"}
 
 

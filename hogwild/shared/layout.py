@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from hogwild.algorithms.base import Scope
+from hogwild.errors import UsageError
 
 ALIGNMENT_BYTES = 128
 
@@ -33,7 +35,10 @@ class ParameterLayout:
 
     @classmethod
     def of(cls, module: nn.Module, dtype: torch.dtype) -> ParameterLayout:
-        """The layout of a module's trainable parameters, tied ones once, in the order of `named_parameters()`."""
+        """The layout of a module's trainable parameters, tied ones once, in the order of `named_parameters()`.
+
+        UsageError if there are none.
+        """
         itemsize = torch.empty((), dtype=dtype).element_size()
         names, shapes, offsets, n = [], [], [], 0
         for name, parameter in module.named_parameters():
@@ -44,7 +49,7 @@ class ParameterLayout:
             offsets.append(n)
             n += _aligned(parameter.numel(), itemsize)
         if not names:
-            raise ValueError("the model has no trainable parameters")
+            raise UsageError("the model has no trainable parameters: nothing requires a gradient")
         return cls(tuple(names), tuple(shapes), tuple(offsets), n, dtype)
 
     @property
@@ -69,6 +74,15 @@ class ParameterLayout:
         for parameter, view in zip(trainable(module), self.views(flat), strict=True):
             parameter.data = view
             parameter.grad = None
+
+
+def require_real_values(module: nn.Module) -> None:
+    """UsageError if the module cannot be trained here: a parameter without values yet, or with complex ones."""
+    for name, parameter in module.named_parameters():
+        if isinstance(parameter, UninitializedParameter) or parameter.is_meta:
+            raise UsageError(f"the model's parameter {name} has no values yet: lazy and meta modules cannot be shared")
+        if parameter.is_complex():
+            raise UsageError(f"the model's parameter {name} is complex: keep real and imaginary parts as real numbers")
 
 
 def trainable(module: nn.Module) -> list[nn.Parameter]:

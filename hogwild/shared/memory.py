@@ -37,17 +37,17 @@ class SharedMemory:
         fd = os.memfd_create("hogwild", os.MFD_CLOEXEC)
         try:
             os.posix_fallocate(fd, 0, nbytes)  # every page now, or an error now: never SIGBUS later
+            self._map(fd, nbytes)
         except OSError as error:
             os.close(fd)
             raise UsageError(f"cannot reserve {_mib(nbytes)} of shared memory ({what}): {error.strerror}") from error
-        self._map(fd, nbytes)
 
     def _map(self, fd: int, nbytes: int) -> None:
-        self._fd = fd
-        self.nbytes = nbytes
         buffer = mmap.mmap(fd, nbytes)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             buffer.madvise(mmap.MADV_HUGEPAGE)
+        self._fd = fd
+        self.nbytes = nbytes
         self.bytes: torch.Tensor = torch.frombuffer(buffer, dtype=torch.uint8)  # keeps the mapping alive
 
     @property

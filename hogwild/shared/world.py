@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import Scope
+from hogwild.errors import UsageError
 from hogwild.kernels.control import Control
 from hogwild.shared.arena import Arena
 from hogwild.shared.layout import BufferSpec, ParameterLayout
@@ -76,9 +77,25 @@ class World:
         return self._control
 
     def publish(self, module: nn.Module, rank: int) -> None:
-        """Writes the module's own buffers to worker `rank`'s copy; called inside an update, so never seen half done."""
+        """Writes the module's own buffers to worker `rank`'s copy; called inside an update, so never seen half done.
+
+        UsageError if the module has made or reshaped a buffer since the world was created: there is no room for it.
+        """
         for name, tensor in module.named_buffers():
-            self.arena.tensor(f"buffer:{name}", rank).copy_(tensor.detach().reshape(-1))
+            spec = self.arena.layout.specs.get(f"buffer:{name}")
+            if spec is None or spec.numel != tensor.numel():
+                raise UsageError(
+                    f"the model's buffer {name} has shape {list(tensor.shape)}, which it had not when the run began: "
+                    "keep what comes or changes its shape in a plain attribute, not in a buffer"
+                )
+            self.arena.tensor(spec.name, rank).copy_(tensor.detach().reshape(-1))
+
+    def recall(self, module: nn.Module, rank: int) -> None:
+        """Reads worker `rank`'s copy into the module's own buffers: a replaced worker, or a resumed run, goes on with
+        the statistics that were published last.
+        """
+        for name, value in self.published(module, rank).items():
+            module.get_buffer(name).copy_(value)
 
     def published(self, module: nn.Module, rank: int) -> dict[str, Tensor]:
         """A copy of what worker `rank` published last, in the shapes of the module's buffers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 
 import pytest
@@ -16,11 +17,19 @@ NAMES = sorted(REGISTRY)
 ASYNCHRONOUS = [name for name in NAMES if not REGISTRY[name].barriers_per_round and REGISTRY[name].max_workers != 1]
 SHAPES = [(17, 3), (5,), (1,)]
 OPTIONS = ("momentum", "dampening", "nesterov")
+PENALISED_ALONE = {"dana-ga"}  # its gap is measured from the look-ahead: not zero even with one worker
+LR = {"dc-asgd": 0.05}  # where the quadratic below would be unstable at the usual 0.2
 
 
 def torch_options(algorithm: object) -> dict[str, object]:
     """The torch.optim.SGD that one worker must equal."""
     return {name: getattr(algorithm, name) for name in OPTIONS if hasattr(algorithm, name)}
+
+
+def clipping(algorithm: object, gradient: list[torch.Tensor]) -> float:
+    """The factor that a limit on the norm of the gradient makes."""
+    norm = math.sqrt(sum(float((part**2).sum()) for part in gradient))
+    return min(1.0, getattr(algorithm, "clip", math.inf) / norm)
 
 
 class Net(torch.nn.Module):
@@ -40,7 +49,7 @@ def noisy_gradients(count: int) -> list[list[torch.Tensor]]:
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.01])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in PENALISED_ALONE])
 def test_one_worker_equals_serial_sgd(name: str, weight_decay: float):
     algorithm, steps, lr = make(name), 50, 0.05
     gradients = noisy_gradients(steps + 1)
@@ -52,7 +61,7 @@ def test_one_worker_equals_serial_sgd(name: str, weight_decay: float):
     for step in range(steps):
         team.round() if algorithm.barriers_per_round else team.turn(0)
         for parameter, gradient in zip(net.parameters(), gradients[step], strict=True):
-            parameter.grad = gradient.clone()
+            parameter.grad = gradient * clipping(algorithm, gradients[step])
         optimizer.step()
     for ours, theirs in zip(team.x, net.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs.detach(), rtol=1e-12, atol=1e-12)
@@ -68,7 +77,7 @@ def test_the_optimum_of_a_quadratic_is_reached(name: str):
         torch.linspace(-2, 3, 16, dtype=torch.float64),
     )
     momentum = getattr(algorithm, "momentum", 0.0)
-    lr = 0.2 * (1 - momentum)
+    lr = LR.get(name, 0.2) * (1 - momentum)
     team = Team(
         algorithm, Point(torch.zeros(16, dtype=torch.float64)), workers,
         lambda at, rank: [(curvature * (at[:16] - optimum))], lr,

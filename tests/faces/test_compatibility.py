@@ -40,7 +40,7 @@ def test_all_differences_in_one_message():
         "cannot resume: fc1.weight is [256,784] in the checkpoint, [128,784] here; "
         "fc1.bias [256] is only in the checkpoint; fc2.weight [10,128] is not in the checkpoint; "
         "algorithm shifted -> asgd; dtype float32 -> float64. "
-        "Start a new run, or resume with what it was made with."
+        "Start a new run, or resume with the old settings."
     )
     assert caught.value.exit_code == 5
 

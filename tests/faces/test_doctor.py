@@ -66,12 +66,10 @@ def test_mps(monkeypatch, tmp_path):
 
 def test_advice(monkeypatch):
     monkeypatch.setitem(sys.modules, "hogwild.kernels", None)
-    advice = doctor._advice(system.Cores(64, 1, None), system.Space(1 << 26, 1 << 26))
+    advice = doctor._advice(system.Cores(64, 1, None))
     assert "the extension cannot be used" in advice[0]
-    assert advice[1].startswith("/dev/shm has 67 MB free")
-    assert "--shm-size=1g" in advice[1]
-    assert "one usable core" in advice[2]
-    assert "/dev/shm has 0 MB free" in doctor._advice(system.Cores(4, 4, None), None)[1]
+    assert "one usable core" in advice[1]
+    assert len(doctor._advice(system.Cores(4, 4, None))) == 1
 
 
 def test_compiler_versions():

@@ -39,6 +39,8 @@ SAMPLES = {
     "stall_timeout": 5.0,
     "pin": "0-1",
     "start_method": "spawn",
+    "record": True,
+    "clock": "gamma",
     "seed": 9,
     "epochs": 1.5,
     "samples": 100,
@@ -80,7 +82,7 @@ def test_every_algorithm_option_has_a_flag(algorithm, option):
     choices = field.metadata.get("choices")
     value = next(c for c in choices if c != field.default) if choices else not field.default
     if not choices and not isinstance(field.default, bool):
-        value = field.default / 2 if field.default else 0.25
+        value = 3 if isinstance(field.default, int) else field.default / 2 if field.default else 0.25
     argv = [flags.flag(option)] + ([] if value is True else [str(value).lower()])
     assert flags.parse(["--algorithm", algorithm, *argv]).options == {option: value}
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import math
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hogwild.config import Config
-from hogwild.errors import UsageError
+from hogwild.errors import CheckpointError, DivergedError, HogwildError, UsageError
 from hogwild.run_directory import RunDirectory, to_json
 
 
@@ -159,13 +160,69 @@ def test_open_refuses_other_directories():
             RunDirectory.open(path)
 
 
-def test_untouched_and_discard():
+def test_what_could_not_begin_leaves_nothing():
     run = RunDirectory.create(Config(name="a"))
-    assert run.is_untouched()
-    run.metrics("train")
-    assert not run.is_untouched()
-    run.discard()
+    assert run.fail(UsageError("no such core"), {}) is None
     assert not run.path.exists()
+
+
+def test_what_had_begun_is_on_record():
+    run = RunDirectory.create(Config(name="a"))
+    run.metrics("train")
+    assert run.fail(DivergedError("NaN", summary={"updates": 3}), {"algorithm": "asgd"}) == run.read_summary()
+    assert run.read_summary() == {
+        "algorithm": "asgd",
+        "updates": 3,
+        "exit_reason": "diverged",
+        "error": "DivergedError: NaN",
+    }
+
+
+def test_a_resume_that_cannot_begin_changes_nothing():
+    before = finished()
+    files = {name: (before.path / name).read_bytes() for name in ("config.yaml", "env.json", "summary.json")}
+    run = RunDirectory.resume(dataclasses.replace(before.config(), resume=str(before.path), workers=4))
+    assert run.fail(CheckpointError("damaged"), {}) is None
+    run.close()
+    assert {name: (before.path / name).read_bytes() for name in files} == files
+
+
+@pytest.mark.parametrize(
+    "tail", [b"\0\0\0\0\n", b'{"kind": "tra', b"[1]\n\xff\xfe\n", b'{"kind": "train", "time": null}\n']
+)
+def test_what_a_crash_left_at_the_end_of_the_metrics_is_cut_off(tail: bytes):
+    run = RunDirectory.create(Config(name="a"))
+    run.metrics("train")
+    run.close()
+    whole = (run.path / "metrics.jsonl").read_bytes()
+    (run.path / "metrics.jsonl").write_bytes(whole + tail)
+    RunDirectory.resume(Config(resume="runs/a")).close()
+    assert (run.path / "metrics.jsonl").read_bytes() == whole
+
+
+def test_text_that_is_no_utf8_is_written_as_json_escapes():
+    run = RunDirectory.create(Config(name="a"))
+    run.metrics("fault", message="no file img_\udcff.png")
+    run.log("no file img_\udcff.png")
+    assert lines(run)[0]["message"] == "no file img_\udcff.png"
+    assert "img_\\udcff.png" in (run.path / "log.txt").read_text()
+
+
+def test_a_name_that_is_too_long_is_a_usage_error():
+    with pytest.raises(UsageError, match=r"cannot make the run directory .*: File name too long; choose another"):
+        RunDirectory.create(Config(name="a" * 300))
+
+
+def test_a_full_disk_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch):
+    run = RunDirectory.create(Config(name="a"))
+
+    def is_full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "open", is_full)
+    with pytest.raises(HogwildError, match=r"cannot write runs/a/metrics.jsonl: No space left on device"):
+        run.metrics("train")
+    assert run.fail(DivergedError("NaN"), {})["exit_reason"] == "diverged", "it must not hide what happened"
 
 
 def test_log_lines_are_dated():

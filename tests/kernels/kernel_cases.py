@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hogwild import reference
 from hogwild.kernels import Push, PushStats
-from hogwild.rules import Access, Gap, Guard, Momentum
+from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, OrMo, Smega2
 
 SIZES = (1, 15, 16, 17, 4099)
 PADDING = 777.0  # between segments; must survive
@@ -35,11 +35,13 @@ class Case:
     gradient: torch.dtype | None = None
     penalty: Gap | None = None
     momentum: Momentum | None = None
+    compensation: Compensation | None = None
     has_snapshot: bool = True
     access: Access = Access.RACING
     guard: Guard = Guard.PUSH
     seed: int = 0
     device: str = "cpu"
+    gap_state: Tensor | None = None
     stripes: tuple[int, int] = (0, 0)
     buffers: dict[str, Tensor] = field(default_factory=dict)
     grads: list[Tensor | None] = field(default_factory=list)
@@ -48,25 +50,38 @@ class Case:
         self.generator = torch.Generator().manual_seed(self.seed)
         self.segments, n = place(self.sizes, self.dtype.itemsize)
         names = ["x"]
-        if self.has_snapshot or self.penalty:
+        if self.has_snapshot or self.penalty or self.compensation or isinstance(self.momentum, Dana | Smega2 | OrMo):
             names.append("snapshot")
         if self.momentum:
             names.append("v")
-        if self.penalty:
+        if self.penalty and self.penalty.level == "element":
             names.append("s")
+        if self.compensation and self.compensation.adaptive:
+            names.append("ms")
+        if isinstance(self.momentum, Dana):
+            names.append("v_sum")
+        if isinstance(self.momentum, Smega2):
+            names.append("b")
         for name in names:
             flat = torch.full((n,), PADDING, dtype=self.dtype)
             for offset, numel in self.segments:
                 value = self._random(numel)
-                flat[offset : offset + numel] = value.square() if name == "s" else value
+                flat[offset : offset + numel] = value.square() if name in ("s", "ms") else value
             self.buffers[name] = flat.to(self.device)
         self.numpy = reference.Buffers(**{k: b.cpu().double().numpy().copy() for k, b in self.buffers.items()})
+        if self.penalty and self.penalty.level != "element":
+            state = torch.rand(len(self.sizes), 4, generator=self.generator, dtype=torch.float64) + 0.5
+            state[:, 1] = 3  # samples
+            self.gap_state = state.to(self.device)
+            self.numpy.gap_state = state.numpy().copy()
         self.new_gradients()
         self.push = Push(
             **self.buffers,
             segments=self.segments,
             penalty=self.penalty,
             momentum=self.momentum,
+            compensation=self.compensation,
+            gap_state=self.gap_state,
             access=self.access,
             guard=self.guard,
             stripes=self.stripes[0],
@@ -89,6 +104,7 @@ class Case:
             [None if g is None else g.cpu().double().numpy() for g in self.grads],
             penalty=self.penalty,
             momentum=self.momentum,
+            compensation=self.compensation,
             guard=self.guard,
             **call,
         )
@@ -100,6 +116,9 @@ class Case:
         for name, buffer in self.buffers.items():
             want = getattr(self.numpy, name)
             result[name] = float(np.max(np.abs(buffer.cpu().double().numpy() - want) / (1 + np.abs(want))))
+        if self.gap_state is not None:
+            want = self.numpy.gap_state
+            result["gap_state"] = float(np.max(np.abs(self.gap_state.cpu().numpy() - want) / (1 + np.abs(want))))
         return result
 
     def check(self, tolerance: float) -> None:
@@ -115,3 +134,5 @@ def same_statistics(got: PushStats, want: reference.PushStats, tolerance: float)
     assert got.applied == want.applied
     assert got.nonfinite == want.nonfinite
     np.testing.assert_allclose([got.gap_sq, got.step_sq], [want.gap_sq, want.step_sq], rtol=tolerance)
+    if not got.nonfinite:
+        np.testing.assert_allclose([got.grad_norm, got.penalty], [want.grad_norm, want.penalty], rtol=tolerance)

@@ -9,7 +9,7 @@ import torch
 from kernel_cases import SIZES, Case, same_statistics
 
 from hogwild.kernels import Push, build_info, copy, count_nonfinite, weighted_sum
-from hogwild.rules import Access, Gap, Guard, HeavyBall, Nesterov
+from hogwild.rules import Access, Compensation, Dana, Gap, Guard, HeavyBall, Nesterov, OrMo, Smega2
 
 pytestmark = [
     pytest.mark.gpu,
@@ -22,6 +22,20 @@ RULES = list(
         [None, Gap(), Gap(penalize_weight_decay=False)], [None, HeavyBall(0.9, dampening=0.1), Nesterov(0.9)]
     )
 )
+
+
+MOMENTA = [None, HeavyBall(0.9, dampening=0.1), Nesterov(0.9), Dana(0.9)]
+NEW_RULES = [
+    *itertools.product([Gap(unit="g"), Gap(unit="step", reference="lr")], [None], MOMENTA),
+    *itertools.product([None], [Compensation(), Compensation(power=1), Compensation(adaptive=True)], MOMENTA),
+    *((None, None, momentum) for momentum in (Dana(0.9), Smega2(0.9, 2), Smega2(0.9, 3, False), OrMo(0.9, 2))),
+]
+NORM_GAPS = [
+    Gap(0.9, level=level, unit=unit, lagged=lagged)
+    for level in ("layer", "global")
+    for unit in ("v", "g", "step")
+    for lagged in (False, True)
+]
 
 
 def pair(**options: object) -> tuple[Case, Case]:
@@ -53,6 +67,53 @@ def test_equals_the_cpu(penalty, momentum, access, has_snapshot, gradient):
         got, want = gpu.push(gpu.grads, **call), cpu.push(cpu.grads, **call)
         same_statistics(got, want, 1e-4)
     same_buffers(gpu, cpu)
+
+
+@pytest.mark.parametrize("gradient", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("access", [Access.RACING, Access.ATOMIC])
+@pytest.mark.parametrize(("penalty", "compensation", "momentum"), NEW_RULES)
+def test_new_stages_equal_the_cpu(penalty, compensation, momentum, access, gradient):
+    gpu, cpu = pair(
+        sizes=(*SIZES, 100_003),
+        penalty=penalty,
+        compensation=compensation,
+        momentum=momentum,
+        access=access,
+        gradient=gradient,
+    )
+    for pushes in range(3):
+        gpu.new_gradients()
+        cpu.new_gradients()
+        gpu.grads[2] = cpu.grads[2] = None
+        call = {"lr": 0.05, "weight_decay": 0.01, "pushes": pushes, "lr_max": 0.1, "delay": pushes, "scale": 0.5}
+        got, want = gpu.push(gpu.grads, **call), cpu.push(cpu.grads, **call)
+        same_statistics(got, want, 1e-4)
+    same_buffers(gpu, cpu)
+
+
+@pytest.mark.parametrize("momentum", MOMENTA)
+@pytest.mark.parametrize("penalty", NORM_GAPS)
+def test_gaps_of_whole_segments_are_near_the_cpu(penalty, momentum):
+    """Their norms are summed in another order, so the last bits differ."""
+    gpu, cpu = pair(sizes=(*SIZES, 100_003), penalty=penalty, momentum=momentum)
+    for pushes in range(3):
+        gpu.new_gradients()
+        cpu.new_gradients()
+        call = {"lr": 0.05, "weight_decay": 0.01, "pushes": pushes, "lr_max": 0.1}
+        got, want = gpu.push(gpu.grads, **call), cpu.push(cpu.grads, **call)
+        same_statistics(got, want, 1e-4)
+    for name, buffer in cpu.buffers.items():
+        torch.testing.assert_close(gpu.buffers[name].cpu(), buffer, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gpu.gap_state.cpu(), cpu.gap_state, rtol=1e-4, atol=1e-8)
+
+
+def test_clipping_on_the_device():
+    gpu, cpu = pair(momentum=HeavyBall(0.9))
+    for case in (gpu, cpu):
+        stats = case.push(case.grads, lr=0.1, pushes=3, lr_max=0.1, scale=-2.0, clip=0.5)
+        assert stats.grad_norm > 0.5
+    for name, buffer in cpu.buffers.items():
+        torch.testing.assert_close(gpu.buffers[name].cpu(), buffer, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("guard", list(Guard))

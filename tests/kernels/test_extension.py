@@ -12,9 +12,10 @@ import torch
 from kernel_cases import Case, same_statistics
 
 from hogwild.kernels import build_info, copy, count_nonfinite, use_isa, weighted_sum
-from hogwild.rules import Access, Gap, Guard, HeavyBall, Nesterov
+from hogwild.rules import Access, Compensation, Dana, Gap, Guard, HeavyBall, Nesterov, OrMo, Smega2
 
 ISAS = build_info()["isa"]
+MOMENTA = [None, HeavyBall(0.9, dampening=0.3), Nesterov(0.9), Dana(0.9)]
 DTYPES = [(torch.float32, torch.float32), (torch.float32, torch.bfloat16), (torch.float64, torch.float64)]
 
 
@@ -27,19 +28,34 @@ def restore_isa():
 
 @pytest.mark.parametrize(("dtype", "gradient"), DTYPES)
 @pytest.mark.parametrize("guard", list(Guard))
-@pytest.mark.parametrize("penalty", [None, Gap(), Gap(penalize_weight_decay=False)])
-def test_every_instruction_set_gives_the_same_bits(dtype, gradient, guard, penalty):
-    rules = itertools.product([None, HeavyBall(0.9, dampening=0.3), Nesterov(0.9)], [Access.RACING, Access.ATOMIC])
-    for momentum, access in rules:
+@pytest.mark.parametrize(
+    ("penalty", "compensation", "momenta"),
+    [
+        *((penalty, None, MOMENTA) for penalty in (None, Gap(), Gap(unit="g"), Gap(unit="step"))),
+        *((None, compensation, MOMENTA) for compensation in (Compensation(power=1), Compensation(adaptive=True))),
+        (None, None, [Smega2(0.9, 2), OrMo(0.9, 2)]),
+    ],
+)
+def test_every_instruction_set_gives_the_same_bits(dtype, gradient, guard, penalty, compensation, momenta):
+    for momentum, access in itertools.product(momenta, [Access.RACING, Access.ATOMIC]):
         results = []
         for isa in ISAS:
             use_isa(isa)
             assert build_info()["isa_in_use"] == isa
-            case = Case(dtype=dtype, gradient=gradient, guard=guard, penalty=penalty, momentum=momentum, access=access)
+            case = Case(
+                dtype=dtype,
+                gradient=gradient,
+                guard=guard,
+                penalty=penalty,
+                compensation=compensation,
+                momentum=momentum,
+                access=access,
+            )
             if guard is Guard.ELEMENT:
                 case.grads[-1][::7] = float("nan")
             stats = [
-                case.push(case.grads, lr=0.1, weight_decay=0.01, pushes=pushes, lr_max=0.1) for pushes in (0, 1, 2)
+                case.push(case.grads, lr=0.1, weight_decay=0.01, pushes=pushes, lr_max=0.1, scale=0.7)
+                for pushes in (0, 1, 2)
             ]
             results.append((case.buffers, stats[-1]))
         first, first_stats = results[0]

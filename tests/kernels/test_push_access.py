@@ -10,7 +10,7 @@ from kernel_cases import Case
 
 from hogwild.kernels import Push
 from hogwild.kernels.control import Control
-from hogwild.rules import Access, Gap, Guard, HeavyBall
+from hogwild.rules import Access, Dana, Gap, Guard, HeavyBall, Smega2
 
 N = 400_000  # long enough that threads meet: a push without its compare-and-exchange fails here every time
 PUSHES = 40
@@ -88,6 +88,50 @@ def test_no_update_is_lost(access, dtype, locks):
     total = pushed(dtype)
     assert torch.equal(inside(v), total)
     assert torch.equal(inside(x), -total * (total + 1) / 2)
+
+
+@pytest.mark.parametrize("access", [Access.ATOMIC, Access.STRIPED])
+def test_v_sum_stays_the_sum_of_all_v(access, locks):
+    """m = 1 and g = 1 keep all numbers integers: each v counts its worker's pushes, v_sum those of all."""
+    stripes, n_stripes = locks if access is Access.STRIPED else (0, 0)
+    x, v_sum = torch.zeros(N), torch.zeros(N)
+    own = [torch.zeros(N) for _ in STARTS]
+    pushes = [
+        Push(
+            x=x,
+            v=v,
+            v_sum=v_sum,
+            snapshot=torch.zeros(N),
+            segments=SEGMENTS,
+            momentum=Dana(1.0),
+            access=access,
+            stripes=stripes,
+            n_stripes=n_stripes,
+        )
+        for v in own
+    ]
+    run_threads(pushes, ones(torch.float32), lr=1.0)
+    assert torch.equal(v_sum, sum(own))
+    assert torch.equal(inside(v_sum), pushed(torch.float32))
+
+
+def test_smega2_loses_no_gradient_under_atomic():
+    """Two of the workers flush with every push, the others never: what is not in b has gone to v."""
+    x, v, b = torch.zeros(N), torch.zeros(N), torch.zeros(N)
+    pushes = [
+        Push(
+            x=x,
+            v=v,
+            b=b,
+            snapshot=torch.zeros(N),
+            segments=SEGMENTS,
+            momentum=Smega2(1.0, workers),
+            access=Access.ATOMIC,
+        )
+        for workers in (1, 1 << 20, 1 << 20, 1)
+    ]
+    run_threads(pushes, ones(torch.float32), lr=1.0)
+    assert torch.equal(inside(v + b), pushed(torch.float32))
 
 
 def test_atomic_without_momentum_conserves_the_sum():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hogwild.kernels import Push
-from hogwild.rules import Access, Gap, HeavyBall
+from hogwild.rules import Access, Compensation, Dana, Gap, Guard, HeavyBall, OrMo, Smega2
 
 N = 128
 SEGMENTS = [(0, 40), (64, 64)]
@@ -17,6 +17,7 @@ def flat(n: int = N, **options: object) -> torch.Tensor:
     return torch.ones(n, **options)  # type: ignore[arg-type]
 
 
+NORM_GAP = {"x": flat(), "snapshot": flat(), "penalty": Gap(level="layer")}
 BUFFERS = [
     ({"x": flat(dtype=torch.float16)}, "x is torch.float16"),
     ({"x": flat(2 * N)[::2]}, "one contiguous dimension"),
@@ -25,12 +26,31 @@ BUFFERS = [
     ({"x": flat(), "snapshot": flat(N + 32)}, "snapshot has 160 elements, x has 128"),
     ({"x": flat(), "snapshot": flat(dtype=torch.float64)}, "snapshot is torch.float64 on cpu, but x is torch.float32"),
     ({"x": flat(device="meta")}, "x is on meta"),
-    ({"x": flat(), "s": flat()}, "s is the Gap penalty's buffer"),
-    ({"x": flat(), "v": flat()}, "v is momentum's buffer"),
-    ({"x": flat(), "momentum": HeavyBall(0.9)}, "v is momentum's buffer"),
-    ({"x": flat(), "penalty": Gap()}, "needs the buffers snapshot and s"),
+    ({"x": flat(), "s": flat()}, "no use for s"),
+    ({"x": flat(), "v": flat()}, "no use for v"),
+    ({"x": flat(), "momentum": HeavyBall(0.9)}, "v missing"),
+    ({"x": flat(), "penalty": Gap()}, "s and snapshot missing"),
     ({"x": flat(), "snapshot": flat(), "s": flat(), "penalty": Gap(decay=1.0)}, "0 < decay < 1"),
     ({"x": flat(), "snapshot": flat(), "s": flat(), "penalty": Gap(eps=0.0)}, "eps > 0"),
+    ({"x": flat(), "snapshot": flat(), "v": flat(), "momentum": Dana(0.9)}, "v_sum missing"),
+    ({"x": flat(), "snapshot": flat(), "v": flat(), "momentum": Smega2(0.9, 2)}, "b missing"),
+    ({"x": flat(), "v": flat(), "momentum": OrMo(0.9, 2)}, "snapshot missing"),
+    ({"x": flat(), "momentum": OrMo(1.0, 2)}, "0 <= momentum < 1"),
+    ({"x": flat(), "momentum": Smega2(0.9, 0)}, "Smega2 has 0 workers"),
+    ({"x": flat(), "compensation": Compensation()}, "snapshot missing"),
+    ({"x": flat(), "snapshot": flat(), "compensation": Compensation(adaptive=True)}, "ms missing"),
+    ({"x": flat(), "compensation": Compensation(power=3)}, "Compensation.power is 3"),
+    ({"x": flat(), "compensation": Compensation(eps=0.0)}, "eps > 0"),
+    ({"x": flat(), "compensation": Compensation(), "penalty": Gap()}, "give one of the two"),
+    ({"x": flat(), "momentum": OrMo(0.9, 2), "penalty": Gap()}, "OrMo goes with neither"),
+    ({"x": flat(), "penalty": Gap(unit="w")}, "Gap.unit is 'w'"),
+    ({"x": flat(), "penalty": Gap(reference="min")}, "Gap.reference is 'min'"),
+    ({"x": flat(), "penalty": Gap(level="row")}, "Gap.level is 'row'"),
+    ({"x": flat(), "penalty": Gap(lagged=True)}, "layer and global"),
+    ({"x": flat(), "snapshot": flat(), "penalty": Gap(level="layer")}, "gap_state"),
+    ({"x": flat(), "gap_state": torch.zeros(2, 4, dtype=torch.float64)}, "gap_state belongs to"),
+    ({**NORM_GAP, "gap_state": torch.zeros(2, 4)}, "contiguous float64"),
+    ({**NORM_GAP, "gap_state": torch.zeros(1, 4, dtype=torch.float64)}, r"at least \[2, 4\]"),
     ({"x": flat(), "access": Access.STRIPED}, "n_stripes >= 1"),
     ({"x": flat(), "segments": [(64, 64), (0, 40)]}, r"segment 1 covers \[0, 40\)"),
     ({"x": flat(), "segments": [(0, 40), (32, 8)]}, "without overlap"),
@@ -82,6 +102,21 @@ def test_ranges_outside_the_buffer(start, stop):
     push = Push(x=flat(), segments=SEGMENTS)
     with pytest.raises(ValueError, match="must lie inside"):
         push([None, None], **CALL, start=start, stop=stop)
+
+
+CALLS = [
+    ({"clip": -1.0}, {}, "clip is -1.0"),
+    ({"clip": 1.0}, {"guard": Guard.ELEMENT}, "use Guard.PUSH"),
+    ({"clip": 1.0, "start": 32}, {}, "leave out start and stop"),
+    ({"stop": 32}, {**NORM_GAP, "gap_state": torch.zeros(2, 4, dtype=torch.float64)}, "leave out start and stop"),
+]
+
+
+@pytest.mark.parametrize(("call", "arguments", "message"), CALLS)
+def test_calls_that_do_not_fit(call, arguments, message):
+    push = Push(**{"x": flat(), "segments": SEGMENTS, **arguments})
+    with pytest.raises(ValueError, match=message):
+        push([None, None], **CALL, **call)
 
 
 def test_empty_segments_are_fine():

@@ -102,7 +102,7 @@ def test_tied_parameters_are_kept_once_and_frozen_ones_not_at_all():
     module["b"].weight = module["a"].weight
     module["b"].bias.requires_grad_(False)
     assert ParameterLayout.of(module, torch.float32).names == ("a.weight", "a.bias")
-    with pytest.raises(ValueError, match="no trainable parameters"):
+    with pytest.raises(UsageError, match="no trainable parameters"):
         ParameterLayout.of(torch.nn.ReLU(), torch.float32)
 
 

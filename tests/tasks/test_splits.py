@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import random
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -134,3 +136,25 @@ def test_data_set_split_collates():
     inputs, targets = DatasetSplit(samples).batch(INDEX, train=False)
     assert inputs.tolist() == [[4.0, 4.0], [0.0, 0.0], [4.0, 4.0]]
     assert targets.tolist() == [4, 0, 4]
+
+
+class Augmented:
+    """Its augmentation draws from the generators of Python and NumPy."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        return torch.tensor([random.random(), np.random.rand()]), i
+
+
+def test_all_generators_belong_to_the_batch_when_training():
+    split = DatasetSplit(Augmented())
+
+    def draw(seed: int, *, train: bool = True) -> list[list[float]]:
+        torch.manual_seed(seed)
+        return split.batch(INDEX, train=train)[0].tolist()
+
+    assert draw(1) == draw(1)
+    assert draw(1) != draw(2)
+    assert draw(1, train=False) != draw(1, train=False)

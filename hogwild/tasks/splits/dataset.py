@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
@@ -12,7 +15,11 @@ from hogwild.tasks.data import Split
 
 
 class DatasetSplit(Split):
-    """Samples dataset[i] -> (input, target), joined by torch's default_collate. Augmentation is the data set's own."""
+    """Samples dataset[i] -> (input, target), joined by torch's default_collate.
+
+    Augmentation is the data set's own; for training it finds the generators of Python and NumPy seeded with the seed of
+    torch's, so that all three belong to the batch.
+    """
 
     def __init__(self, dataset: Dataset[Any]) -> None:
         self.dataset = dataset
@@ -20,7 +27,10 @@ class DatasetSplit(Split):
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]  # Dataset does not declare __len__; from_pair requires it
 
-    def batch(self, index: Tensor, *, train: bool) -> tuple[Any, Any]:  # noqa: ARG002
+    def batch(self, index: Tensor, *, train: bool) -> tuple[Any, Any]:
+        if train:
+            random.seed(torch.initial_seed())
+            np.random.seed(torch.initial_seed() % (1 << 32))
         samples = [self.dataset[i] for i in index.tolist()]
         if not (isinstance(samples[0], (tuple, list)) and len(samples[0]) == 2):
             kind = type(self.dataset).__name__

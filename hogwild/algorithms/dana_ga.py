@@ -1,0 +1,59 @@
+"""DANA-GA: DANA's look-ahead with the gap penalty on what staleness is left.
+
+    push by i:   G = 1 + |x - snapshot| / C  (element by element, as in gap_aware.py; snapshot is the look-ahead)
+                 v' = m v_i + g / G + wd x;   x <- x - lr v';   V <- V + v' - v_i;   v_i <- v'
+    pull by i:   snapshot <- x - lr m V
+
+Source: Barkai et al. 2020 (arXiv:1909.10802) combine the two; the order above is assembled from the parts (penalise,
+then private momentum, then look-ahead), as the difference in DANA-DC's code is taken from the look-ahead too.
+Deviates: the paper's own pseudo-code was not at hand. C is the running size of the private v_i; weight decay is not
+penalised unless asked for, as the authors' code suggests for DANA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hogwild.algorithms.base import (
+    BELOW_ONE,
+    SHARED,
+    WORKER,
+    Algorithm,
+    Gradient,
+    Scope,
+    Steps,
+    View,
+    momentum_option,
+    option,
+)
+from hogwild.rules import Dana, Gap
+
+
+@dataclass(frozen=True)
+class DANAGA(Algorithm):
+    """Asynchronous SGD with look-ahead, private momentum and the element-wise gap penalty."""
+
+    name: ClassVar[str] = "dana-ga"
+    summary: ClassVar[str] = "DANA's look-ahead with the gap penalty"
+    buffers: ClassVar[Mapping[str, Scope]] = {
+        "x": SHARED,
+        "v": WORKER,
+        "v_sum": SHARED,
+        "s": SHARED,
+        "snapshot": WORKER,
+    }
+    needs_snapshot: ClassVar[bool] = True
+
+    momentum: float = momentum_option(0.9, "momentum factor m of the private buffers")
+    gap_decay: float = option(0.999, "decay Gamma of the running mean of squared steps", check=BELOW_ONE)
+    penalize_wd: bool = option(False, "divide the weight decay by the gap too")
+
+    def worker(self, w: View) -> Steps:
+        penalty = Gap(self.gap_decay, penalize_weight_decay=self.penalize_wd)
+        momentum = Dana(self.momentum)
+        w.pull(momentum)
+        while True:
+            g = yield Gradient(at=w.snapshot)
+            w.push(g, momentum=momentum, penalty=penalty)

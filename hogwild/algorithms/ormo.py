@@ -1,0 +1,39 @@
+"""OrMo: momentum in the order in which the gradients were asked for, not in which they came.
+
+    Gradients are numbered by the version k at which they were asked for; K in a row are a bucket, b(k) = floor(k / K).
+    update t:   if b(t) > b(t - 1):   x <- x - m u;   u <- m u
+                l = b(t) - b(k)
+                u <- u + m^l lr g;   x <- x - (1 - m^(l + 1)) / (1 - m) lr g
+
+A late gradient gets the weight that it would have by now, had it come in time; once all have arrived, x equals
+synchronous SGD with momentum.
+
+Source: Shi et al. 2024, Ordered Momentum for Asynchronous SGD (NeurIPS; arXiv:2407.19234).
+Deviates: the update is as recalled and verified against synchronous SGD with momentum, not read in the paper's text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option
+from hogwild.rules import OrMo
+
+
+@dataclass(frozen=True)
+class OrderedMomentum(Algorithm):
+    """Asynchronous SGD with one shared momentum buffer that puts gradients in order."""
+
+    name: ClassVar[str] = "ormo"
+    summary: ClassVar[str] = "momentum in the order in which gradients were asked for"
+    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
+
+    momentum: float = momentum_option(0.9, "momentum factor m of the shared buffer")
+
+    def worker(self, w: View) -> Steps:
+        w.pull()
+        while True:
+            g = yield Gradient(at=w.snapshot)
+            w.push(g, momentum=OrMo(self.momentum, w.workers))

@@ -1,0 +1,80 @@
+"""The real command in a process group of its own, as a terminal starts it, with a time-out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+TIMEOUT_S = 60.0
+PATHS = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, PATHS))}
+LONG = ("--epochs", "100000", "--eval-every", "0", "--ckpt-every", "0")
+
+
+def arguments(out: Path, *flags: object) -> list[str]:
+    command = [sys.executable, "-W", "error", "-m", "hogwild.train", "--out", out, "--quiet", *flags]
+    if "--resume" not in flags:
+        command += ["--name", "run"]
+    return [str(part) for part in command]
+
+
+@contextlib.contextmanager
+def command(out: Path, *flags: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """It runs in `out` and finds own_code:...; nothing of its group outlives the context."""
+    process = subprocess.Popen(
+        arguments(out, *flags), cwd=out, env=ENVIRONMENT, start_new_session=True, text=True,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def run(out: Path, *flags: object) -> tuple[int, str]:
+    """(exit code, stderr)."""
+    with command(out, *flags) as process:
+        _, err = process.communicate(timeout=TIMEOUT_S)
+        return process.returncode, err
+
+
+def wait_until(true: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not (found := true()):
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.005)
+    return found
+
+
+def fork_server(parent: int) -> psutil.Process | None:
+    for child in psutil.Process(parent).children():
+        with contextlib.suppress(psutil.Error):
+            if "forkserver" in " ".join(child.cmdline()):
+                return child
+    return None
+
+
+def lines(run_path: Path, kind: str) -> list[dict[str, Any]]:
+    """The whole lines of one kind in metrics.jsonl."""
+    try:
+        text = (run_path / "metrics.jsonl").read_text()
+    except OSError:
+        return []
+    found = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return [line for line in found if line["kind"] == kind]
+
+
+def workers(run_path: Path) -> list[int]:
+    return [line["pid"] for line in lines(run_path, "worker") if line["event"] == "started"]

@@ -1,0 +1,68 @@
+"""What surrounds a run: closed streams, small limits, odd names. It goes on, or says in one line why it cannot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from attacks import ENVIRONMENT, TIMEOUT_S, arguments, run
+
+SHORT = ("--epochs", 1)
+
+
+def shell(out: Path, prefix: str, *flags: object, suffix: str = "") -> tuple[int, str]:
+    """The command inside a shell line."""
+    command = " ".join(map(str, (prefix, *arguments(out, *SHORT, *flags), suffix)))
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=out, env=ENVIRONMENT, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    return done.returncode, done.stderr
+
+
+def is_done(out: Path) -> bool:
+    return json.loads((out / "run" / "summary.json").read_text())["exit_reason"] == "done"
+
+
+@pytest.mark.parametrize("streams", ["<&- >&- 2>&-", ">/dev/full 2>/dev/full", "> >(true)"])
+def test_a_run_does_not_end_because_nobody_listens(tmp_path: Path, streams: str):
+    code, _ = shell(tmp_path, "", "--json", suffix=streams)
+    assert code == 0
+    assert is_done(tmp_path)
+
+
+def test_too_few_file_descriptors(tmp_path: Path):
+    code, err = shell(tmp_path, "ulimit -n 40;", "--workers", 30, "--batch-size", 8)
+    assert code == 4
+    assert "cannot start worker" in err
+    assert "Too many open files" in err.splitlines()[-1]
+
+
+def test_dev_shm_does_not_matter(tmp_path: Path):
+    """Row 1 of the error table: the shared memory has no place in a file system, so no size of one limits it."""
+    small = ["unshare", "-m", "bash", "-c", 'mount -t tmpfs -o size=4k tmpfs /dev/shm && exec "$@"', "-"]
+    if shutil.which("unshare") is None or subprocess.run([*small, "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    done = subprocess.run([*small, *arguments(tmp_path, *SHORT)], cwd=tmp_path, env=ENVIRONMENT, timeout=TIMEOUT_S)
+    assert done.returncode == 0
+    assert is_done(tmp_path)
+
+
+def test_a_name_that_is_no_utf8(tmp_path: Path):
+    code, err = shell(tmp_path, "export PYTHONIOENCODING=ascii PYTHONUTF8=0;", suffix=r"--name $'z\xff\xc3\xbc'")
+    assert (code, err) == (0, "")
+    code, _ = run(tmp_path, "--resume", b"z\xff\xc3\xbc".decode(errors="surrogateescape"), "--epochs", 2)
+    assert code == 0
+
+
+def test_a_program_without_a_main_guard_is_told(tmp_path: Path):
+    program = tmp_path / "program.py"
+    program.write_text("import hogwild, own_code\nhogwild.fit(own_code.net, own_code.data(), epochs=1, batch_size=4)\n")
+    done = subprocess.run(
+        [sys.executable, str(program)], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    assert done.returncode == 1
+    assert "call hogwild.fit under if __name__ == '__main__'" in done.stderr.splitlines()[-1]
