@@ -63,7 +63,7 @@ def test_samples_per_second(benchmark: BenchmarkFixture, name: str, tmp_path: Pa
             name=f"{workers}", overwrite=True,
         )  # fmt: skip
         assert result.summary["updates"] == steps * workers
-        note(f"hogwild, {read}, {workers}", result.summary["test_accuracy"])
+        note(f"hogwild{' in place' * (read == 'inplace')}, {workers}", result.summary["test_accuracy"])
         return float(result.summary["samples_per_s"])
 
     def loop() -> float:

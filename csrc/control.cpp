@@ -57,7 +57,8 @@ Control::Control(std::uintptr_t address, std::uint32_t workers, std::uint32_t st
 }
 
 WorkerLine& Control::worker(std::uint32_t rank) {
-  if (rank >= header_->workers) throw std::out_of_range("rank " + std::to_string(rank) + " of " + std::to_string(header_->workers));
+  if (rank >= header_->workers)
+    throw std::out_of_range("rank " + std::to_string(rank) + " of " + std::to_string(header_->workers));
   return lines_[rank];
 }
 
@@ -150,7 +151,7 @@ std::uint64_t Control::begin_push(std::uint32_t rank, bool locked) {
 }
 
 std::uint64_t Control::end_push(std::uint32_t rank, bool locked, bool applied, std::uint64_t nonfinite, double gap_sq,
-                       double step_sq) {
+                                double step_sq) {
   auto& own = worker(rank);
   auto& stats = own.stats;
   std::uint64_t delay = 0;
@@ -251,10 +252,11 @@ std::vector<std::uint32_t> Control::participants(std::uint64_t generation) const
   return ranks;
 }
 
+// Of all workers, also those that are gone: barrier numbers never begin again, or who was there before would count as
+// there now.
 std::uint64_t Control::max_arrived() const {
   std::uint64_t latest = 0;
-  for (std::uint32_t i = 0; i < header_->workers; ++i)
-    if (lines_[i].alive.load()) latest = std::max(latest, lines_[i].arrived.load());
+  for (std::uint32_t i = 0; i < header_->workers; ++i) latest = std::max(latest, lines_[i].arrived.load());
   return latest;
 }
 
@@ -272,32 +274,15 @@ bool Control::join(std::uint32_t rank, std::uint64_t barriers_per_round, double 
     own.alive = 1;
     return true;
   }
-  while (true) {
-    const bool first = max_arrived() == 0;
-    const std::uint64_t generation = first ? 0 : round_after(barriers_per_round);
+  while (!own.alive.load()) {  // a call after one that timed out goes on waiting for what that one chose
+    const std::uint64_t generation = max_arrived() == 0 ? 0 : round_after(barriers_per_round);
     own.joined = own.arrived = generation;
     own.alive = 1;
-    std::uint64_t latest = 0;
-    bool others = false;
-    for (std::uint32_t i = 0; i < header_->workers; ++i) {
-      if (i == rank || !lines_[i].alive.load()) continue;
-      others = true;
-      latest = std::max(latest, lines_[i].arrived.load());
-    }
-    if (latest > generation) {  // they went by while this worker was held up
-      own.alive = 0;
-      announce();
-      continue;
-    }
-    if (!others) return true;
-    return wait_until(
-        [&] {
-          for (std::uint32_t i = 0; i < header_->workers; ++i)
-            if (lines_[i].alive.load() && lines_[i].arrived.load() < generation) return false;
-          return true;
-        },
-        timeout_s);
+    for (std::uint32_t i = 0; i < header_->workers; ++i)
+      if (lines_[i].alive.load() && lines_[i].arrived.load() > generation) own.alive = 0;
+    if (!own.alive.load()) announce();  // they went by while this worker was held up
   }
+  return wait_barrier(rank, own.arrived.load(), timeout_s);
 }
 
 void Control::leave(std::uint32_t rank) {

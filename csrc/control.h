@@ -27,11 +27,12 @@ struct alignas(128) WorkerStats {
   std::atomic<std::uint64_t> nonfinite;  // non-finite gradient elements seen
   std::atomic<std::uint64_t> recovered;  // locks taken over from a dead owner
   std::atomic<std::uint64_t> delay_sum, delay_max;
-  std::atomic<double> gap_sq, step_sq;     // sums over pushes of ||x - snapshot||^2 and ||step||^2
-  std::atomic<double> loss_sum;            // over steps with a finite loss
+  std::atomic<double> gap_sq, step_sq;  // sums over pushes of ||x - snapshot||^2 and ||step||^2
+  std::atomic<double> loss_sum;         // over steps with a finite loss
   std::atomic<double> last_loss;
-  std::atomic<std::uint64_t> losses;       // how many losses are in loss_sum
-  std::atomic<std::uint64_t> samples;      // gradients taken, in samples (a replaced worker's work counts where it was done)
+  std::atomic<std::uint64_t> losses;  // how many losses are in loss_sum
+  std::atomic<std::uint64_t>
+      samples;  // gradients taken, in samples (a replaced worker's work counts where it was done)
   std::atomic<double> gradient_s, update_s, waiting_s;
   std::atomic<std::uint64_t> delays[kDelayBins];
 };
@@ -39,16 +40,16 @@ struct alignas(128) WorkerStats {
 // Where one worker stands. Written by that worker; `alive` and `reclaimed` also by the parent.
 struct alignas(128) WorkerLine {
   std::atomic<std::uint32_t> alive;
-  std::atomic<std::uint32_t> busy;        // inside an update: between a gradient's answer and the next request
+  std::atomic<std::uint32_t> busy;  // inside an update: between a gradient's answer and the next request
   std::atomic<std::uint32_t> phase;
-  std::atomic<std::uint32_t> contributes; // brought a finite gradient to the current round (synchronous algorithms)
-  std::atomic<std::uint64_t> beats;       // phase changes so far: a worker whose beats stand still has stalled
-  std::atomic<std::uint64_t> arrived;     // the last barrier it came to (1, 2, ...)
-  std::atomic<std::uint64_t> joined;      // it takes part in barriers after this one
-  std::atomic<std::int64_t> held;         // ticket in hand
-  std::atomic<std::int64_t> reclaimed;    // a dead worker's ticket, waiting to be dealt again
-  std::atomic<std::uint64_t> pulled;      // version of its snapshot
-  std::atomic<std::uint64_t> started;     // version when its current push began
+  std::atomic<std::uint32_t> contributes;  // brought a finite gradient to the current round (synchronous algorithms)
+  std::atomic<std::uint64_t> beats;        // phase changes so far: a worker whose beats stand still has stalled
+  std::atomic<std::uint64_t> arrived;      // the last barrier it came to (1, 2, ...)
+  std::atomic<std::uint64_t> joined;       // it takes part in barriers after this one
+  std::atomic<std::int64_t> held;          // ticket in hand
+  std::atomic<std::int64_t> reclaimed;     // a dead worker's ticket, waiting to be dealt again
+  std::atomic<std::uint64_t> pulled;       // version of its snapshot
+  std::atomic<std::uint64_t> started;      // version when its current push began
   WorkerStats stats;
 };
 
@@ -57,13 +58,13 @@ struct Header {
   std::uint32_t workers, stripes;
   alignas(128) std::atomic<std::uint64_t> version;  // applied pushes
   alignas(128) std::atomic<double> lr_max;
-  alignas(128) std::atomic<std::uint32_t> stop;     // parent: deal no more tickets
-  alignas(128) std::atomic<std::uint32_t> closed;   // parent: the gate
-  std::atomic<std::uint64_t> close_after;           // ... for those that have come to this barrier
-  alignas(128) std::atomic<std::uint32_t> event;    // futex word: bumped at every arrival, opening, death
-  alignas(128) RobustMutex tickets;                 // guards next, total, held, reclaimed
+  alignas(128) std::atomic<std::uint32_t> stop;    // parent: deal no more tickets
+  alignas(128) std::atomic<std::uint32_t> closed;  // parent: the gate
+  std::atomic<std::uint64_t> close_after;          // ... for those that have come to this barrier
+  alignas(128) std::atomic<std::uint32_t> event;   // futex word: bumped at every arrival, opening, death
+  alignas(128) RobustMutex tickets;                // guards next, total, held, reclaimed
   std::atomic<std::int64_t> next, total;
-  alignas(128) RobustMutex model;                   // the one lock of the `locked` policy
+  alignas(128) RobustMutex model;  // the one lock of the `locked` policy
 };
 
 class Control {
@@ -80,19 +81,20 @@ class Control {
   WorkerLine& worker(std::uint32_t rank);
 
   // Tickets. A ticket is the number of a batch; it is dealt, then completed or (its holder dead) dealt again.
-  std::int64_t take(std::uint32_t rank);           // kNoTicket: none left, or the run is stopping
+  std::int64_t take(std::uint32_t rank);  // kNoTicket: none left, or the run is stopping
   void complete(std::uint32_t rank);
   // Out of tickets: waits until a dead worker's ticket can be taken (true) or none is left that could come back (false).
   bool wait_for_work(std::uint32_t rank, double timeout_s);
-  void bury(std::uint32_t rank);                   // parent, after a death: not alive; its ticket will be dealt again
-  std::vector<std::int64_t> outstanding();         // dealt but not completed, ascending
+  void bury(std::uint32_t rank);            // parent, after a death: not alive; its ticket will be dealt again
+  std::vector<std::int64_t> outstanding();  // dealt but not completed, ascending
   void deal(std::int64_t next, std::int64_t total, const std::vector<std::int64_t>& again);
 
   // Pushes. delay = version when the push began - version of the snapshot; a push that leaves the fresh snapshot behind
   // makes that version (began + 1): what others committed meanwhile counts as not seen, though some of it was.
   std::uint64_t begin_push(std::uint32_t rank, bool locked);
   // Returns the delay of the push, 0 if it was not applied: refused for non-finite elements, or dropped without any.
-  std::uint64_t end_push(std::uint32_t rank, bool locked, bool applied, std::uint64_t nonfinite, double gap_sq, double step_sq);
+  std::uint64_t end_push(std::uint32_t rank, bool locked, bool applied, std::uint64_t nonfinite, double gap_sq,
+                         double step_sq);
   // A synchronous worker's share of a round; the one worker with `commits` raises the version.
   void end_round(std::uint32_t rank, bool commits, std::uint64_t nonfinite, double step_sq);
   void pulled(std::uint32_t rank);

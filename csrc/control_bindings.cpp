@@ -72,18 +72,21 @@ void bind_control(py::module_& m) {
       .def("outstanding", &Control::outstanding, unlocked)
       .def("deal", &Control::deal, py::arg("next"), py::arg("total"), py::arg("again"), unlocked)
       .def("begin_push", &Control::begin_push, py::arg("rank"), py::arg("locked"), unlocked)
-      .def("end_push", &Control::end_push, py::arg("rank"), py::arg("locked"), py::arg("applied"),
-           py::arg("nonfinite"), py::arg("gap_sq"), py::arg("step_sq"))
+      .def("end_push", &Control::end_push, py::arg("rank"), py::arg("locked"), py::arg("applied"), py::arg("nonfinite"),
+           py::arg("gap_sq"), py::arg("step_sq"))
       .def("end_round", &Control::end_round, py::arg("rank"), py::arg("commits"), py::arg("nonfinite"),
            py::arg("step_sq"))
       .def("pulled", &Control::pulled, py::arg("rank"))
-      .def("set_pulled", [](Control& c, std::uint32_t rank, std::uint64_t version) { c.worker(rank).pulled = version; },
-           py::arg("rank"), py::arg("version"))
-      .def("pulled_version", [](Control& c, std::uint32_t rank) { return c.worker(rank).pulled.load(); },
-           py::arg("rank"))
+      .def(
+          "set_pulled", [](Control& c, std::uint32_t rank, std::uint64_t version) { c.worker(rank).pulled = version; },
+          py::arg("rank"), py::arg("version"))
+      .def(
+          "pulled_version", [](Control& c, std::uint32_t rank) { return c.worker(rank).pulled.load(); },
+          py::arg("rank"))
       .def("record_loss", &Control::record_loss, py::arg("rank"), py::arg("loss"), py::arg("samples"))
       .def("arrive", &Control::arrive, py::arg("rank"))
-      .def("arrived", [](Control& c, std::uint32_t rank) { return c.worker(rank).arrived.load(); }, py::arg("rank"))
+      .def(
+          "arrived", [](Control& c, std::uint32_t rank) { return c.worker(rank).arrived.load(); }, py::arg("rank"))
       .def("wait_barrier", &Control::wait_barrier, py::arg("rank"), py::arg("generation"), py::arg("timeout_s"),
            unlocked)
       .def("participants", &Control::participants, py::arg("generation"))
@@ -96,29 +99,36 @@ void bind_control(py::module_& m) {
       .def("exit", &Control::exit, py::arg("rank"))
       .def("stop", &Control::stop)
       .def("set_phase", &Control::set_phase, py::arg("rank"), py::arg("phase"))
-      .def("contribute", [](Control& c, std::uint32_t rank, bool yes) { c.worker(rank).contributes = yes; },
-           py::arg("rank"), py::arg("yes"))
-      .def("contributes", [](Control& c, std::uint32_t rank) { return c.worker(rank).contributes.load() != 0; },
-           py::arg("rank"))
-      .def("pushes", [](Control& c, std::uint32_t rank) { return c.worker(rank).stats.pushes.load(); },
-           py::arg("rank"))
-      .def("restore_pushes",
-           [](Control& c, std::uint32_t rank, std::uint64_t pushes) { c.worker(rank).stats.pushes = pushes; },
-           py::arg("rank"), py::arg("pushes"))
-      .def("spend", [](Control& c, std::uint32_t rank, double gradient_s, double update_s, double waiting_s) {
-             auto& stats = c.worker(rank).stats;
-             add(stats.gradient_s, gradient_s);
-             add(stats.update_s, update_s);
-             add(stats.waiting_s, waiting_s);
-           },
-           py::arg("rank"), py::arg("gradient_s"), py::arg("update_s"), py::arg("waiting_s"))
+      .def(
+          "contribute", [](Control& c, std::uint32_t rank, bool yes) { c.worker(rank).contributes = yes; },
+          py::arg("rank"), py::arg("yes"))
+      .def(
+          "contributes", [](Control& c, std::uint32_t rank) { return c.worker(rank).contributes.load() != 0; },
+          py::arg("rank"))
+      .def(
+          "pushes", [](Control& c, std::uint32_t rank) { return c.worker(rank).stats.pushes.load(); }, py::arg("rank"))
+      .def(
+          "restore_pushes",
+          [](Control& c, std::uint32_t rank, std::uint64_t pushes) { c.worker(rank).stats.pushes = pushes; },
+          py::arg("rank"), py::arg("pushes"))
+      .def(
+          "spend",
+          [](Control& c, std::uint32_t rank, double gradient_s, double update_s, double waiting_s) {
+            auto& stats = c.worker(rank).stats;
+            add(stats.gradient_s, gradient_s);
+            add(stats.update_s, update_s);
+            add(stats.waiting_s, waiting_s);
+          },
+          py::arg("rank"), py::arg("gradient_s"), py::arg("update_s"), py::arg("waiting_s"))
       .def("stats", &worker_stats, py::arg("rank"))
-      .def("delays", [](Control& c, std::uint32_t rank) {
-             std::vector<std::uint64_t> histogram;
-             for (const auto& count : c.worker(rank).stats.delays) histogram.push_back(count.load());
-             return histogram;
-           },
-           py::arg("rank"));
+      .def(
+          "delays",
+          [](Control& c, std::uint32_t rank) {
+            std::vector<std::uint64_t> histogram;
+            for (const auto& count : c.worker(rank).stats.delays) histogram.push_back(count.load());
+            return histogram;
+          },
+          py::arg("rank"));
 }
 
 }  // namespace hogwild

@@ -221,6 +221,8 @@ def _check_together(config: Config, algorithm: Algorithm) -> None:
         )
     if algorithm.needs_snapshot and config.read == "inplace":
         raise UsageError(f"algorithm {config.algorithm} compares the master with a snapshot: use --read snapshot")
+    if algorithm.numbers_pushes and config.clock is None and config.workers > 1 and config.access != "locked":
+        raise UsageError(f"algorithm {config.algorithm} counts pushes, one at a time: use --access locked, or simulate")
     given = [limit for limit in LIMITS if getattr(config, limit) is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} are both given; a run has one limit: leave one out")

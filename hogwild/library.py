@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hogwild.config import Config
 from hogwild.drivers.job import Job, make_job
 from hogwild.drivers.processes import Trainer
+from hogwild.drivers.simulate import Simulator
 from hogwild.drivers.worker import Handle as Worker
 from hogwild.errors import UsageError
 from hogwild.progress import Console
@@ -81,6 +82,8 @@ def launch(
     and evaluation are the caller's. The learning rate is constant. Options as for `fit`.
     """
     config = _config(model_fn, "launch:own-loop", algorithm=algorithm, workers=workers, quiet=quiet, **options)
+    if config.clock is not None:
+        raise UsageError("launch runs your own loops in real processes: clock is for hogwild.fit")
     if config.schedule != "constant" or config.warmup:
         raise UsageError("launch has no end that a schedule could run towards: schedule and warmup are for hogwild.fit")
     data = Data("own loop", _Endless(workers * config.batch_size), _Endless(0), (), 0, "vector")
@@ -127,7 +130,7 @@ def _run(job: Job) -> Result:
     run = RunDirectory.create(job.config)
     with Console(quiet=job.config.quiet, log=run.log) as console:
         try:
-            trainer = Trainer(job, run, console)
+            trainer = Trainer(job, run, console) if job.config.clock is None else Simulator(job, run, console)
             summary = trainer.run()
             run.summary(summary)
         except BaseException as error:

@@ -68,6 +68,7 @@ struct Sums {
     size_sq += seen.size * seen.size;
   }
 
+  // But for size_sq, which belongs to a row.
   __device__ void add(const Sums& other) {
     gap_sq += other.gap_sq;
     step_sq += other.step_sq;
@@ -195,14 +196,17 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
   for_each_tile(work, [&](int segment, int64_t offset, int64_t begin, int n) {
     const Buffers<T> at = slice<T>(work.buffers, begin);
     const auto* g = static_cast<const G*>(gradients.at[segment - work.first_segment]);
-    if constexpr (Stages::uses_size) h.gap_share = static_cast<T>(work.row(segment).share);
-    if (g != nullptr) {
+    if (g == nullptr) {
+      if constexpr (Stages::uses_snapshot) refresh_tile<typename Stages::Ahead>(at, n, h, sums);
+    } else if constexpr (Stages::uses_size) {
+      GapRow& row = work.row(segment);
+      h.gap_share = static_cast<T>(row.share);
       Sums<T> tile;
       push_tile<Stages, Access>(at, g + (begin - offset), n, h, tile);
+      flush_row(tile, row, n, work.measured_in_steps);
       sums.add(tile);
-      if constexpr (Stages::uses_size) flush_row(tile, work.row(segment), n, work.measured_in_steps);
-    } else if constexpr (Stages::uses_snapshot) {
-      refresh_tile<typename Stages::Ahead>(at, n, h, sums);
+    } else {
+      push_tile<Stages, Access>(at, g + (begin - offset), n, h, sums);
     }
   });
   flush(sums, work.stats);

@@ -106,6 +106,7 @@ class Algorithm(ABC):
     barriers_per_round: ClassVar[int] = 0  # 0: asynchronous
     needs_snapshot: ClassVar[bool] = False  # compares x with what the worker read: cannot read in place
     max_workers: ClassVar[int | None] = None
+    numbers_pushes: ClassVar[bool] = False  # every push needs a number of its own: one lock, or the simulator
 
     @abstractmethod
     def worker(self, w: View) -> Steps:

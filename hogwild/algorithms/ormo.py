@@ -9,7 +9,8 @@ A late gradient gets the weight that it would have by now, had it come in time; 
 synchronous SGD with momentum.
 
 Source: Shi et al. 2024, Ordered Momentum for Asynchronous SGD (NeurIPS; arXiv:2407.19234).
-Deviates: the update is as recalled and verified against synchronous SGD with momentum, not read in the paper's text.
+Deviates: the update is as recalled and verified against synchronous SGD with momentum, not read in the paper's text;
+the paper may count buckets with ceil. What a push does depends on its number: --access locked, or the simulator.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class OrderedMomentum(Algorithm):
     name: ClassVar[str] = "ormo"
     summary: ClassVar[str] = "momentum in the order in which gradients were asked for"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
+    numbers_pushes: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.9, "momentum factor m of the shared buffer")
 

@@ -5,7 +5,7 @@
     pull:   snapshot <- x - lr m ((N + c (m - 1)) v + (c / N) b)       c = pushes since the last N-th one
 
 Source: Cohen et al. 2022, SMEGA2 (ICPP), and the authors' code; advanced = false gives the naive pull x - lr m N v.
-Deviates: v and b are shared and updated without a lock; the N-th push belongs to whoever comes to it.
+Deviates: none known. What a push does depends on its number, so workers need --access locked (or the simulator).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class SMEGA2(Algorithm):
     name: ClassVar[str] = "smega2"
     summary: ClassVar[str] = "look-ahead with a single momentum buffer"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "b": SHARED, "snapshot": WORKER}
+    numbers_pushes: ClassVar[bool] = True
     needs_snapshot: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.9, "momentum factor m of the shared buffer")

@@ -19,7 +19,7 @@ from hogwild.drivers.job import make_job
 from hogwild.drivers.simulate import Simulator
 from hogwild.errors import DivergedError
 from hogwild.progress import Console
-from hogwild.run_directory import RunDirectory, to_json
+from hogwild.run_directory import RunDirectory, to_json, write_atomically
 from hogwild.tasks import build_model, load
 from hogwild.tasks.data import Data
 
@@ -52,7 +52,9 @@ def run(cells: Iterable[Cell], folder: Path, jobs: int) -> Iterator[dict[str, An
 
     A row is appended to results.jsonl when its run has ended, so an interrupted comparison goes on where it stopped.
     """
-    done = {tuple(row["key"]) for row in read(folder)}
+    rows = read(folder)
+    write_atomically(folder / RESULTS, "".join(to_json(row) + "\n" for row in rows))  # without a half-written line
+    done = {tuple(row["key"]) for row in rows}
     todo = [cell for cell in cells if cell.key not in done]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)

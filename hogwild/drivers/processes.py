@@ -32,6 +32,7 @@ from hogwild.tasks import build_model, load
 TICK_S = 0.05
 DRAIN_TICK_S = 0.0005
 START_TIMEOUT_S = 300.0
+STOP_TIMEOUT_S = 60.0
 
 
 def train(config: Config, run: RunDirectory, console: Console) -> dict[str, object]:
@@ -190,7 +191,7 @@ class Trainer:
 
     def _is_overdue(self) -> bool:
         """A worker that does not come to an end after the stop has had its time: the crew's exit will kill it."""
-        return time.monotonic() - self.stopped_at > self.config.stall_timeout
+        return time.monotonic() - self.stopped_at > STOP_TIMEOUT_S
 
     # ---- evaluating and saving ------------------------------------------------------------------------------------
 

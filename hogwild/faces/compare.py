@@ -44,7 +44,10 @@ def main(argv: Sequence[str]) -> int:
         if name not in REGISTRY:
             raise unknown("algorithm", name, REGISTRY)
     from hogwild.drivers import comparison
+    from hogwild.drivers.clocks import parse as parse_clock
 
+    for clock in clocks:
+        parse_clock(clock, max(workers), 0, {})
     folder.mkdir(parents=True, exist_ok=True)
     values = {"eval_every": 0, **given, "out": str(folder / "runs")}
     cells = [

@@ -59,6 +59,19 @@ def test_fit_takes_an_own_loss_and_score(tmp_path: Path):
     assert result.summary["test_mse"] < 1e-3
 
 
+def test_fit_simulates_when_it_is_given_a_clock(tmp_path: Path):
+    data = (samples(1000, 1), samples(300, 2))
+    results = [
+        hogwild.fit(model, data, workers=8, clock="gamma", epochs=10, batch_size=10, lr=0.1, out=str(tmp_path))
+        for _ in range(2)
+    ]
+    assert results[0].summary["delay"]["mean"] == pytest.approx(7, abs=0.1)
+    assert results[0].summary["test_loss"] == results[1].summary["test_loss"]
+    inputs, targets = samples(300, 2)
+    accuracy = (results[0].model(inputs).argmax(1) == targets).float().mean().item()
+    assert accuracy == pytest.approx(results[0].summary["test_accuracy"])
+
+
 def own_loop(worker: hogwild.Worker) -> None:
     inputs, targets = samples(1000, 1)
     generator = torch.Generator().manual_seed(worker.rank)

@@ -184,3 +184,11 @@ def test_every_field_is_explained_and_no_algorithm_option_shadows_one():
         assert not algorithm.options().keys() & FIELDS.keys(), name
         for option, field in algorithm.options().items():
             assert field.metadata["help"], (name, option)
+
+
+@pytest.mark.parametrize("algorithm", ["ormo", "smega2"])
+def test_what_counts_pushes_needs_the_lock_or_the_simulator(algorithm):
+    with pytest.raises(UsageError, match="use --access locked, or simulate"):
+        Config(algorithm=algorithm)
+    for values in ({"access": "locked"}, {"clock": "gamma"}, {"workers": 1}):
+        assert Config(algorithm=algorithm, **values).algorithm == algorithm

@@ -268,3 +268,36 @@ def test_the_largest_lr_is_kept():
     control = block(1)
     assert [control.raise_lr_max(lr) for lr in (0.1, 0.3, 0.2)] == [0.1, 0.3, 0.3]
     assert control.lr_max == 0.3
+
+
+def test_who_was_there_before_all_had_left_is_not_there_when_one_comes_back():
+    control = block(3)
+    for rank in range(3):
+        assert control.join(rank, 2, WAIT_S)
+    for _ in range(4):
+        for rank in range(3):
+            generation = control.arrive(rank)
+    assert control.participants(generation) == [0, 1, 2]
+    control.bury(2)
+    control.leave(0)
+    control.leave(1)
+    assert control.join(0, 2, WAIT_S)  # for the ticket of the dead one
+    again = control.arrive(0)
+    assert again > generation
+    assert control.wait_barrier(0, again, WAIT_S)
+    assert control.participants(again) == [0]
+
+
+def test_joining_takes_as_long_as_the_round_of_the_others_and_no_longer():
+    control = block(2)
+    assert control.join(0, 2, WAIT_S)
+    control.arrive(0)  # in the middle of its round
+    for _ in range(5):
+        assert not control.join(1, 2, 0.0)
+    for _ in range(3):
+        assert control.wait_barrier(0, control.arrive(0), 0.0), "a worker that is yet to join holds up the others"
+        if control.join(1, 2, 0.0):
+            break
+    else:
+        pytest.fail("it never catches up with the round that it waits for")
+    assert control.arrive(0) == control.arrive(1)
