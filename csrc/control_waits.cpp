@@ -1,0 +1,164 @@
+// How the processes of a run wait for each other: futex waits, the barrier, the gate. The rest is in control.cpp.
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <climits>
+#include <ctime>
+
+#include "control.h"
+
+namespace hogwild {
+
+// ---- waiting ----------------------------------------------------------------------------------------------------
+
+void Control::announce() {
+  header_->event.fetch_add(1);
+  syscall(SYS_futex, &header_->event, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+template <class Ready>
+bool Control::wait_until(Ready ready, double timeout_s) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + std::chrono::duration<double>(timeout_s);
+  for (int spin = 0; spin < 200; ++spin)
+    if (ready()) return true;
+  while (true) {
+    const std::uint32_t seen = header_->event.load();
+    if (ready()) return true;
+    if (Clock::now() >= deadline) return false;
+    const timespec nap{0, 5'000'000};  // a bound on how late a missed wake-up can be noticed
+    syscall(SYS_futex, &header_->event, FUTEX_WAIT, seen, &nap, nullptr, 0);
+  }
+}
+
+bool Control::wait_for_work(std::uint32_t rank, double timeout_s) {
+  worker(rank);
+  bool again = false;
+  wait_until(
+      [&] {
+        bool held = again = false;
+        for (std::uint32_t i = 0; i < header_->workers; ++i) {
+          again |= lines_[i].reclaimed.load() != kNoTicket;
+          held |= lines_[i].held.load() != kNoTicket;
+        }
+        return again || !held || header_->stop.load();
+      },
+      timeout_s);
+  return again && !header_->stop.load();
+}
+
+// ---- barrier ----------------------------------------------------------------------------------------------------
+
+std::uint64_t Control::arrive(std::uint32_t rank) {
+  auto& own = worker(rank);
+  const std::uint64_t generation = own.arrived.load() + 1;
+  own.arrived = generation;
+  announce();
+  return generation;
+}
+
+bool Control::wait_barrier(std::uint32_t rank, std::uint64_t generation, double timeout_s) {
+  worker(rank);
+  return wait_until(
+      [&] {
+        for (std::uint32_t i = 0; i < header_->workers; ++i)
+          if (lines_[i].alive.load() && lines_[i].arrived.load() < generation) return false;
+        return true;
+      },
+      timeout_s);
+}
+
+// The same answer for every survivor: a worker that had not arrived when the barrier opened is dead or gone, and one
+// that joins later says so in `joined`.
+std::vector<std::uint32_t> Control::participants(std::uint64_t generation) const {
+  std::vector<std::uint32_t> ranks;
+  for (std::uint32_t i = 0; i < header_->workers; ++i)
+    if (lines_[i].arrived.load() >= generation && lines_[i].joined.load() < generation) ranks.push_back(i);
+  return ranks;
+}
+
+// Of all workers, also those that are gone: barrier numbers never begin again, or who was there before would count as
+// there now.
+std::uint64_t Control::max_arrived() const {
+  std::uint64_t latest = 0;
+  for (std::uint32_t i = 0; i < header_->workers; ++i) latest = std::max(latest, lines_[i].arrived.load());
+  return latest;
+}
+
+// The end of a round that nobody can have passed yet, unless the caller is held up: so it must look again after it has
+// published its choice.
+std::uint64_t Control::round_after(std::uint64_t barriers_per_round) const {
+  const std::uint64_t rounds = (max_arrived() + barriers_per_round - 1) / barriers_per_round;
+  return (rounds + 1) * barriers_per_round;
+}
+
+bool Control::join(std::uint32_t rank, std::uint64_t barriers_per_round, double timeout_s) {
+  auto& own = worker(rank);
+  own.busy = 0;
+  if (barriers_per_round == 0) {
+    own.alive = 1;
+    return true;
+  }
+  while (!own.alive.load()) {  // a call after one that timed out goes on waiting for what that one chose
+    const std::uint64_t generation = max_arrived() == 0 ? 0 : round_after(barriers_per_round);
+    own.joined = own.arrived = generation;
+    own.alive = 1;
+    for (std::uint32_t i = 0; i < header_->workers; ++i)
+      if (lines_[i].alive.load() && lines_[i].arrived.load() > generation) own.alive = 0;
+    if (!own.alive.load()) announce();  // they went by while this worker was held up
+  }
+  return wait_barrier(rank, own.arrived.load(), timeout_s);
+}
+
+void Control::leave(std::uint32_t rank) {
+  auto& own = worker(rank);
+  own.busy = 0;
+  own.alive = 0;
+  announce();
+}
+
+// ---- gate -------------------------------------------------------------------------------------------------------
+
+void Control::close_gate(std::uint64_t barriers_per_round) {
+  do {
+    header_->close_after = barriers_per_round == 0 ? 0 : round_after(barriers_per_round);
+    header_->closed = 1;
+  } while (barriers_per_round != 0 && max_arrived() > header_->close_after.load());
+}
+
+bool Control::drained() const {
+  const std::uint64_t after = header_->close_after.load();
+  for (std::uint32_t i = 0; i < header_->workers; ++i)
+    if (lines_[i].alive.load() && (lines_[i].busy.load() || lines_[i].arrived.load() < after)) return false;
+  return true;
+}
+
+void Control::open_gate() {
+  header_->closed = 0;
+  header_->close_after = 0;
+  announce();
+}
+
+bool Control::enter(std::uint32_t rank, double timeout_s) {
+  auto& own = worker(rank);
+  return wait_until(
+      [&] {
+        own.busy = 1;  // first the flag, then the look: the parent does the two the other way round
+        if (!header_->closed.load() || own.arrived.load() < header_->close_after.load()) return true;
+        own.busy = 0;
+        return false;
+      },
+      timeout_s);
+}
+
+void Control::exit(std::uint32_t rank) { worker(rank).busy = 0; }
+
+void Control::stop() {
+  header_->stop = 1;
+  announce();
+}
+
+}  // namespace hogwild
