@@ -108,6 +108,10 @@ class Algorithm(ABC):
     max_workers: ClassVar[int | None] = None
     numbers_pushes: ClassVar[bool] = False  # every push needs a number of its own: one lock, or the simulator
 
+    def keeps(self) -> Mapping[str, Scope]:
+        """The buffers that these options need: `buffers`, unless an option changes them."""
+        return self.buffers
+
     @abstractmethod
     def worker(self, w: View) -> Steps:
         """The steps of one worker, for ever."""

@@ -51,7 +51,7 @@ class Simulator:
         self.checkpoints = Checkpoints(job, self.module, run)
         self.world = World.create(
             self.module,
-            job.algorithm.buffers,
+            job.algorithm.keeps(),
             config.workers,
             dtype=getattr(torch, config.dtype),
             device=device.resolve(config),
@@ -80,7 +80,7 @@ class Simulator:
                 if done % per_epoch == 0:
                     self.report.mark_epoch(Statistics.of(self.world))
                 if done // every > (done - 1) // every and done < self.job.total_tickets:
-                    self._evaluate(State.of(self.world, self.module, self.job.algorithm.buffers))
+                    self._evaluate(State.of(self.world, self.module, self.job.algorithm.keeps()))
         return self._finish(time.monotonic() - began, why, interrupts.received > 0)
 
     def _log(self, log: TextIO, push: Push) -> None:
@@ -113,7 +113,7 @@ class Simulator:
         return score
 
     def _finish(self, wall_s: float, why: str | None, interrupted: bool) -> dict[str, object]:
-        state = State.of(self.world, self.module, self.job.algorithm.buffers)
+        state = State.of(self.world, self.module, self.job.algorithm.keeps())
         finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         score = self._evaluate(state) if finite else None
         if finite and why is None:

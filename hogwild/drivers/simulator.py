@@ -78,7 +78,7 @@ class Simulation:
             view = WorkerView(
                 world,
                 rank,
-                job.algorithm.buffers,
+                job.algorithm.keeps(),
                 access=Access(config.access),
                 guard=Guard(config.guard),
                 inplace=self._inplace,

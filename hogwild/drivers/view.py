@@ -14,7 +14,7 @@ from hogwild.algorithms.base import SHARED, Gradients, OfDelay, Scope
 from hogwild.errors import UsageError
 from hogwild.kernels import Push, PushStats, copy, count_nonfinite, weighted_sum
 from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2, look_ahead
-from hogwild.shared.world import World
+from hogwild.shared.world import GAP_COLUMNS, GAP_STATE, World
 
 ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
 
@@ -191,7 +191,8 @@ class WorkerView:
                 used.add("snapshot")
             self._pushes[key] = Push(
                 x=self.x,
-                **{name: self.buffer(name) for name in used},
+                **{name: self.buffer(name) for name in used if name != GAP_STATE},
+                gap_state=self.buffer(GAP_STATE).view(-1, GAP_COLUMNS) if GAP_STATE in used else None,
                 segments=self.world.layout.segments,
                 penalty=penalty,
                 momentum=momentum,
@@ -210,7 +211,7 @@ def needed_buffers(momentum: Momentum | None, penalty: Gap | None, compensation:
     if momentum is not None:
         names |= {"v"} | ({"v_sum"} if isinstance(momentum, Dana) else {"b"} if isinstance(momentum, Smega2) else set())
     if penalty is not None:
-        names.add("s" if penalty.level == "element" else "gap_state")
+        names.add("s" if penalty.level == "element" else GAP_STATE)
     if compensation is not None and compensation.adaptive:
         names.add("ms")
     return names

@@ -109,7 +109,7 @@ class Worker:
         self.view = WorkerView(
             seat.world,
             seat.rank,
-            job.algorithm.buffers,
+            job.algorithm.keeps(),
             access=Access(config.access),
             guard=Guard(config.guard),
             inplace=config.read == "inplace",

@@ -17,6 +17,7 @@ from hogwild.shared.memory import SharedMemory
 
 STRIPE = 16384  # elements under one lock of the `striped` policy
 MAX_STRIPES = 4096
+GAP_STATE, GAP_COLUMNS = "gap_state", 4  # running norms of the gap penalty, float64 [parameter tensors, 4]
 
 
 @dataclass
@@ -46,12 +47,12 @@ class World:
     ) -> World:
         """Allocates the world of a model and writes the model's parameters into the master x [n].
 
-        `buffers`: the algorithm's; each has the size of x. The model's own buffers (BatchNorm statistics) get a copy
-        per
-        worker: `buffer:<name>`.
+        `buffers`: the algorithm's; each has the size of x, gap_state a row per parameter tensor. The model's own
+        buffers (BatchNorm statistics) get a copy per worker: `buffer:<name>`.
         """
         layout = ParameterLayout.of(module, dtype)
-        specs = [BufferSpec(name, scope, layout.n, dtype) for name, scope in buffers.items()]
+        sizes = {GAP_STATE: (GAP_COLUMNS * len(layout.names), torch.float64)}
+        specs = [BufferSpec(name, scope, *sizes.get(name, (layout.n, dtype))) for name, scope in buffers.items()]
         for name, tensor in module.named_buffers():
             specs.append(BufferSpec(f"buffer:{name}", Scope.WORKER, tensor.numel(), tensor.dtype))
         arena = Arena.create(specs, workers, device)

@@ -42,13 +42,13 @@ class Team:
         access: Access = Access.RACING,
         dtype: torch.dtype = torch.float64,
     ) -> None:
-        self.world = World.create(module, algorithm.buffers, workers, dtype=dtype)
+        self.world = World.create(module, algorithm.keeps(), workers, dtype=dtype)
         self.gradient = gradient
         self.views = []
         self.steps = []
         self.answers: list[list[Tensor] | None] = [None] * workers
         for rank in range(workers):
-            view = WorkerView(self.world, rank, algorithm.buffers, access=access, weight_decay=weight_decay)
+            view = WorkerView(self.world, rank, algorithm.keeps(), access=access, weight_decay=weight_decay)
             view.lr = lr
             self.world.control.join(rank, algorithm.barriers_per_round, 1.0)
             self.views.append(view)

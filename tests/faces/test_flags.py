@@ -54,6 +54,7 @@ SAMPLES = {
     "json": True,
     "quiet": True,
 }
+NEEDED = {"gap_lagged": {"gap_level": "layer"}}
 COUPLED = {"milestones", "step_factor", "straggler", "resume", "ckpt"}
 
 
@@ -84,8 +85,10 @@ def test_every_algorithm_option_has_a_flag(algorithm, option):
     if not choices and not isinstance(field.default, bool):
         value = 3 if isinstance(field.default, int) else field.default / 2 if field.default else 0.25
     argv = [flags.flag(option)] + ([] if value is True else [str(value).lower()])
+    needed = NEEDED.get(option, {})
     argv += ["--clock", "gamma"]  # some algorithms need it, or a lock
-    assert flags.parse(["--algorithm", algorithm, *argv]).options == {option: value}
+    argv += [part for name, text in needed.items() for part in (flags.flag(name), text)]
+    assert flags.parse(["--algorithm", algorithm, *argv]).options == {option: value, **needed}
 
 
 def test_flags_override_the_file_and_keep_the_rest():
