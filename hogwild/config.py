@@ -18,6 +18,7 @@ import yaml
 
 from hogwild.errors import UsageError
 from hogwild.options import Check, accept, option, unknown
+from hogwild.presets import PRESETS, Preset, default_lr, stable_lr
 from hogwild.rules import Access, Guard
 from hogwild.system import parse_cores
 
@@ -34,19 +35,8 @@ LIMITS = ("epochs", "samples", "updates")
 PROCESS_ONLY = ("record", "respawn", "min_workers", "stall_timeout", "pin", "start_method", "ckpt_every", "resume")
 """Options that a simulated run (--clock) has no use for."""
 
+AUTO = "auto"
 OWN_CODE = "your own: module:function"
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Sensible values for a data set. `lr` is for plain SGD: momentum m and dampening d scale it by (1-m)/(1-d)."""
-
-    epochs: float = 2.0
-    batch_size: int = 64
-    lr: float = 0.05
-
-
-PRESETS = {"digits": Preset(epochs=20.0, batch_size=32, lr=0.1)}
 
 
 def _at_least(low: float, words: str) -> Check:
@@ -97,7 +87,9 @@ class Config:
     dtype: str = _model("float32", "type of the master parameters", choices=("float32", "float64"), fixed=True)
 
     algorithm: str = _algorithm("asgd", "how workers update the model: hogwild list algorithms", fixed=True)
-    lr: float = _algorithm(None, "learning rate per update (default: the data set's, less with momentum)", POSITIVE)
+    lr: float = _algorithm(
+        None, "learning rate per update, or auto (default: the data set's, less with momentum)", POSITIVE
+    )
     weight_decay: float = _algorithm(0.0, "L2 penalty, applied to the current master weights", NOT_NEGATIVE)
     schedule: str = _algorithm("constant", "shape of the learning rate", choices=("constant", "cosine", "step"))
     warmup: float = _algorithm(0.0, "fraction of the run in which lr rises from lr/workers to lr", FRACTION)
@@ -140,6 +132,9 @@ class Config:
     quiet: bool = _run(False, "no progress bar, warnings only")
 
     def __post_init__(self) -> None:
+        wants_stable_lr = str(self.lr) == AUTO
+        if wants_stable_lr:
+            self._set("lr", None)
         for field in dataclasses.fields(self):
             self._set(field.name, accept(field, getattr(self, field.name)))
             if getattr(self, field.name) is None and field.default is not None:
@@ -157,7 +152,8 @@ class Config:
         if self.batch_size is None:
             self._set("batch_size", preset.batch_size)
         if self.lr is None:
-            self._set("lr", _default_lr(preset, algorithm))
+            lr = stable_lr(preset, algorithm, self.workers) if wants_stable_lr else default_lr(preset, algorithm)
+            self._set("lr", float(f"{lr:.6g}"))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -206,11 +202,6 @@ def override(lower: Mapping[str, object], upper: Mapping[str, object]) -> dict[s
     if any(upper.get(limit) is not None for limit in LIMITS):
         lower = {name: value for name, value in lower.items() if name not in LIMITS}
     return {**lower, **upper}
-
-
-def _default_lr(preset: Preset, algorithm: Algorithm) -> float:
-    momentum, dampening = (float(getattr(algorithm, name, 0.0)) for name in ("momentum", "dampening"))
-    return float(f"{preset.lr * (1 - momentum) / max(1 - dampening, 1 - momentum):.6g}")
 
 
 def _check_together(config: Config, algorithm: Algorithm) -> None:

@@ -23,7 +23,8 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "delays": {"errors", "options"},
     "tasks": {"errors", "options"},
     "shared": {"kernels", "algorithms", "errors", "system"},
-    "config": {"errors", "options", "rules", "system", "algorithms", "tasks"},
+    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "presets"},
+    "presets": {"algorithms", "errors", "theory"},
     "schedules": {"config"},
     "drivers": {
         "algorithms", "rules", "kernels", "shared", "tasks", "nn", "config", "schedules", "checkpoint", "compatibility",

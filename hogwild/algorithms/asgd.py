@@ -33,6 +33,7 @@ class ASGD(Algorithm):
 
     name: ClassVar[str] = "asgd"
     summary: ClassVar[str] = "asynchronous SGD on the shared master (Hogwild!)"
+    stability_rule: ClassVar[str | None] = "standard"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
 
     momentum: float = momentum_option(0.0, "momentum factor m of the shared buffer")

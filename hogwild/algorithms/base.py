@@ -104,6 +104,7 @@ class Algorithm(ABC):
     summary: ClassVar[str]
     buffers: ClassVar[Mapping[str, Scope]]
     barriers_per_round: ClassVar[int] = 0  # 0: asynchronous
+    stability_rule: ClassVar[str | None] = None  # its linear stability theory (hogwild.theory.stability), if known
     needs_snapshot: ClassVar[bool] = False  # compares x with what the worker read: cannot read in place
     max_workers: ClassVar[int | None] = None
     numbers_pushes: ClassVar[bool] = False  # every push needs a number of its own: one lock, or the simulator

@@ -22,6 +22,7 @@ class Clipped(Algorithm):
 
     name: ClassVar[str] = "clipped"
     summary: ClassVar[str] = "gradients clipped by their norm"
+    stability_rule: ClassVar[str | None] = "standard"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
 
     momentum: float = momentum_option(0.0, "momentum factor m of the shared buffer")

@@ -28,6 +28,7 @@ class DANASlim(Algorithm):
 
     name: ClassVar[str] = "dana-slim"
     summary: ClassVar[str] = "look-ahead by private Nesterov momentum"
+    stability_rule: ClassVar[str | None] = "dana"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": WORKER, "snapshot": WORKER}
     nesterov: ClassVar[bool] = True
 

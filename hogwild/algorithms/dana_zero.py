@@ -25,6 +25,7 @@ class DANAZero(Algorithm):
 
     name: ClassVar[str] = "dana-zero"
     summary: ClassVar[str] = "look-ahead over the momenta of all workers"
+    stability_rule: ClassVar[str | None] = "dana"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": WORKER, "v_sum": SHARED, "snapshot": WORKER}
     needs_snapshot: ClassVar[bool] = True
     bengio_nesterov: ClassVar[bool] = True

@@ -37,6 +37,7 @@ class DCASGD(Algorithm):
 
     name: ClassVar[str] = "dc-asgd"
     summary: ClassVar[str] = "gradients corrected to first order for the way the master has moved"
+    stability_rule: ClassVar[str | None] = "standard"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "ms": WORKER, "snapshot": WORKER}
     needs_snapshot: ClassVar[bool] = True
 

@@ -35,6 +35,7 @@ class DelayAdaptive(Algorithm):
 
     name: ClassVar[str] = "delay-adaptive"
     summary: ClassVar[str] = "smaller learning rate for gradients older than usual"
+    stability_rule: ClassVar[str | None] = "standard"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "snapshot": WORKER}
 
     rule: str = option("mishchenko", "which rule", choices=("mishchenko", "koloskova"))

@@ -44,6 +44,7 @@ class GapAware(Algorithm):
 
     name: ClassVar[str] = "gap-aware"
     summary: ClassVar[str] = "gradients divided by their gap to the master"
+    stability_rule: ClassVar[str | None] = "standard"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "s": SHARED, "snapshot": WORKER}
     needs_snapshot: ClassVar[bool] = True
 

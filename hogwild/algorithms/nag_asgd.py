@@ -32,6 +32,7 @@ class NAGASGD(Algorithm):
 
     name: ClassVar[str] = "nag-asgd"
     summary: ClassVar[str] = "asynchronous SGD with shared Nesterov momentum"
+    stability_rule: ClassVar[str | None] = "nesterov"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
 
     nesterov: ClassVar[bool] = True

@@ -33,6 +33,7 @@ class Ringmaster(Algorithm):
 
     name: ClassVar[str] = "ringmaster"
     summary: ClassVar[str] = "drops gradients whose delay reaches a limit"
+    stability_rule: ClassVar[str | None] = "standard"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "snapshot": WORKER}
 
     delay_limit: int = option(0, "R: delays below it are used; 0: twice the number of workers", check=NOT_NEGATIVE)

@@ -34,6 +34,7 @@ class SGD(Algorithm):
 
     name: ClassVar[str] = "sgd"
     summary: ClassVar[str] = "serial SGD with momentum: one worker, the reference"
+    stability_rule: ClassVar[str | None] = "standard"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
     max_workers: ClassVar[int | None] = 1
 

@@ -38,6 +38,7 @@ class ShiftedMomentum(Algorithm):
 
     name: ClassVar[str] = "shifted"
     summary: ClassVar[str] = "asynchronous SGD with shifted (private) momentum"
+    stability_rule: ClassVar[str | None] = "shifted"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": WORKER, "snapshot": WORKER}
 
     momentum: float = momentum_option(0.9, "momentum factor m of the private buffers")

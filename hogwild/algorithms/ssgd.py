@@ -40,6 +40,7 @@ class SSGD(Algorithm):
 
     name: ClassVar[str] = "ssgd"
     summary: ClassVar[str] = "synchronous SGD: all workers step together on the mean gradient"
+    stability_rule: ClassVar[str | None] = "standard"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "g": REPLICA, "snapshot": WORKER}
     barriers_per_round: ClassVar[int] = 2
 

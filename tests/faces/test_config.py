@@ -192,3 +192,25 @@ def test_what_counts_pushes_needs_the_lock_or_the_simulator(algorithm):
         Config(algorithm=algorithm)
     for values in ({"access": "locked"}, {"clock": "gamma"}, {"workers": 1}):
         assert Config(algorithm=algorithm, **values).algorithm == algorithm
+
+
+@pytest.mark.parametrize(
+    ("values", "factor"),  # of the data set's lr, 0.1: half the threshold of curvature x lr in the theory's tables
+    [
+        ({"algorithm": "asgd", "workers": 1}, 1.0),
+        ({"algorithm": "asgd", "workers": 33}, 0.024163745),
+        ({"algorithm": "asgd", "workers": 33, "momentum": 0.9}, 0.004063528 / 2),
+        ({"algorithm": "asgd", "workers": 33, "momentum": 0.9, "dampening": 0.9}, 0.040635277 / 2),
+        ({"algorithm": "shifted", "workers": 9, "momentum": 0.9, "dampening": 0.9}, 0.244694464 / 2),
+        ({"algorithm": "ssgd", "workers": 8}, 1.0),
+    ],
+)
+def test_lr_auto_is_what_the_theory_says_for_the_delay(values, factor):
+    config = Config.from_values({**values, "lr": "auto"})
+    assert config.lr == pytest.approx(0.1 * factor, rel=1e-5)
+    assert Config.from_values(config.values()) == config
+
+
+def test_lr_auto_without_a_theory_is_refused():
+    with pytest.raises(UsageError, match="no stability theory is known for algorithm staleness-aware"):
+        Config(algorithm="staleness-aware", lr="auto")
