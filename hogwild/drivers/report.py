@@ -152,6 +152,7 @@ class Report:
             "train_loss": self._last_epoch_loss(stats),
             **(score.fields() if score else {}),
             "delay": stats.delay_summary(),
+            "delay_histogram": stats.delay_histogram(),
             "gap_rms": stats.gap_rms,
             "step_rms": stats.step_rms,
             "refused": stats.refused,

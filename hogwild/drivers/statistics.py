@@ -82,6 +82,10 @@ class Statistics:
             "max": self.delay_max,
         }
 
+    def delay_histogram(self) -> dict[int, int]:
+        """Pushes per delay, as far as there were any; the last of 256 bins also holds longer delays."""
+        return {delay: count for delay, count in enumerate(self.delays) if count}
+
     def mean_loss_since(self, earlier: Statistics | None) -> float:
         """Mean training loss of the gradients taken since `earlier`; NaN if there were none."""
         losses = self.losses - (earlier.losses if earlier else 0)

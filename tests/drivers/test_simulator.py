@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hogwild.config import Config
+from hogwild.delays import parse
 from hogwild.drivers.job import make_job
 from hogwild.drivers.simulate import Simulator
 from hogwild.errors import UsageError
@@ -81,6 +82,14 @@ def test_drawn_delays_are_exactly_the_distribution(tmp_path: Path):
     assert len(counts) == 9
     expected = len(delays) / 8
     assert ((counts[1:] - expected) ** 2 / expected).sum() < 30  # chi-square, 7 degrees of freedom: p < 1e-4
+
+
+def test_the_delays_of_a_run_can_be_put_into_the_theory(tmp_path: Path):
+    summary, run, _ = simulate(tmp_path, clock="random", workers=6, epochs=4)
+    run.summary(summary)
+    distribution = parse(f"hist:{run.path}")
+    assert sum(distribution.values()) == pytest.approx(1.0)
+    assert sum(delay * share for delay, share in distribution.items()) == pytest.approx(summary["delay"]["mean"])
 
 
 def test_one_worker_of_any_clock_is_the_same_run(tmp_path: Path):
