@@ -28,11 +28,16 @@ def arguments(out: Path, *flags: object) -> list[str]:
     return [str(part) for part in command]
 
 
+def hear_ctrl_c() -> None:
+    """Tests that run in the background of a shell inherit an ignored Ctrl-C; a terminal's command does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def command(out: Path, *flags: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """It runs in `out` and finds own_code:...; nothing of its group outlives the context."""
     process = subprocess.Popen(
-        arguments(out, *flags), cwd=out, env=ENVIRONMENT, start_new_session=True, text=True,
+        arguments(out, *flags), cwd=out, env=ENVIRONMENT, start_new_session=True, text=True, preexec_fn=hear_ctrl_c,
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
     )  # fmt: skip
     try:
