@@ -25,7 +25,6 @@ class DANASA(Algorithm):
     summary: ClassVar[str] = "DANA's look-ahead with gradients divided by their delay"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": WORKER, "v_sum": SHARED, "snapshot": WORKER}
     needs_snapshot: ClassVar[bool] = True
-    bengio_nesterov: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.9, "momentum factor m of the private buffers")
 

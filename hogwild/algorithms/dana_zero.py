@@ -28,7 +28,6 @@ class DANAZero(Algorithm):
     stability_rule: ClassVar[str | None] = "dana"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": WORKER, "v_sum": SHARED, "snapshot": WORKER}
     needs_snapshot: ClassVar[bool] = True
-    bengio_nesterov: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.9, "momentum factor m of the private buffers")
 

@@ -100,10 +100,9 @@ class SharedSplit:
         tensors = split.tensors()
         self.arena: Arena | None = None
         self.shapes: dict[str, tuple[int, ...]] = {}
-        self.shared = self.stand_in = split
+        self.stand_in = split
         if tensors:
             self.arena, self.shapes = share_tensors(tensors)
-            self.shared = restore(split, self.arena, self.shapes)
             self.stand_in = split.with_tensors(
                 {name: torch.zeros(1, dtype=tensor.dtype).expand(tensor.shape) for name, tensor in tensors.items()}
             )

@@ -18,7 +18,6 @@ class Statistics:
     refused: int
     dropped: int
     nonfinite: int
-    recovered: int
     samples: int
     loss_sum: float
     losses: int
@@ -48,7 +47,6 @@ class Statistics:
             refused=int(total("refused")),
             dropped=int(total("dropped")),
             nonfinite=int(total("nonfinite")),
-            recovered=int(total("recovered")),
             samples=int(total("samples")),
             loss_sum=float(total("loss_sum")),
             losses=int(total("losses")),
