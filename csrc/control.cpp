@@ -121,9 +121,14 @@ void Control::deal(std::int64_t next, std::int64_t total, const std::vector<std:
 
 // ---- pushes -----------------------------------------------------------------------------------------------------
 
+void Control::lock_model(std::uint32_t rank) {
+  auto& stats = worker(rank).stats;
+  if (header_->model.lock()) bump(stats.recovered, 1);
+}
+
 std::uint64_t Control::begin_push(std::uint32_t rank, bool locked) {
   auto& own = worker(rank);
-  if (locked && header_->model.lock()) bump(own.stats.recovered, 1);
+  if (locked) lock_model(rank);
   own.started = header_->version.load();
   return own.started;
 }

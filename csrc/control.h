@@ -100,6 +100,9 @@ class Control {
   void pulled(std::uint32_t rank);
   void record_loss(std::uint32_t rank, double loss, std::uint64_t samples);
   double raise_lr_max(double lr);
+  // The one lock of the `locked` policy, for exchanges that are no push.
+  void lock_model(std::uint32_t rank);
+  void unlock_model() { header_->model.unlock(); }
 
   // Barrier. Every worker compares all arrivals itself, so there is no central count that a death could spoil.
   std::uint64_t arrive(std::uint32_t rank);

@@ -76,6 +76,10 @@ void bind_control(py::module_& m) {
            py::arg("gap_sq"), py::arg("step_sq"))
       .def("end_round", &Control::end_round, py::arg("rank"), py::arg("commits"), py::arg("nonfinite"),
            py::arg("step_sq"))
+      .def("lock_model", &Control::lock_model, py::arg("rank"), unlocked)
+      .def("unlock_model", &Control::unlock_model)
+      .def(
+          "alive", [](Control& c, std::uint32_t rank) { return c.worker(rank).alive.load() != 0; }, py::arg("rank"))
       .def("pulled", &Control::pulled, py::arg("rank"))
       .def(
           "set_pulled", [](Control& c, std::uint32_t rank, std::uint64_t version) { c.worker(rank).pulled = version; },

@@ -35,6 +35,9 @@ LIMITS = ("epochs", "samples", "updates")
 PROCESS_ONLY = ("record", "respawn", "min_workers", "stall_timeout", "pin", "start_method", "ckpt_every", "resume")
 """Options that a simulated run (--clock) has no use for."""
 
+TIMED_CLOCKS = ("round-robin", "gamma", "random")
+"""Clocks that draw how long a gradient takes; the others draw its delay, or replay a schedule."""
+
 AUTO = "auto"
 OWN_CODE = "your own: module:function"
 
@@ -114,6 +117,10 @@ class Config:
     record: bool = _experiments(False, "write schedule.jsonl, who pushed when, to be replayed with --clock trace:FILE")
     clock: str | None = _experiments(
         None, "simulate under a virtual clock: round-robin, gamma:cv=0.1,het=0.6, ...", fixed=True
+    )
+    latency: float = _experiments(0.0, "virtual time per message between a worker and what it shares", NOT_NEGATIVE)
+    bandwidth: float = _experiments(
+        0.0, "bytes per unit of virtual time that a worker can send and read; 0: no limit", NOT_NEGATIVE
     )
     seed: int = _experiments(0, "of the initial model and the data order", SEED, fixed=True)
 
@@ -210,6 +217,14 @@ def _check_together(config: Config, algorithm: Algorithm) -> None:
             f"algorithm {config.algorithm} takes at most {algorithm.max_workers} worker, not {config.workers}: "
             f"use --workers {algorithm.max_workers} or another algorithm"
         )
+    if objection := algorithm.objection(config.workers):
+        raise UsageError(f"algorithm {config.algorithm}: {objection}")
+    if (graph := algorithm.graph()) is not None:
+        from hogwild import topology
+
+        topology.check(graph, config.workers, above=algorithm.above_eigenvalue)
+    if "snapshot" not in algorithm.keeps() and config.read == "inplace":
+        raise UsageError(f"algorithm {config.algorithm} trains each worker's own replica: leave --read inplace out")
     if algorithm.needs_snapshot and config.read == "inplace":
         raise UsageError(f"algorithm {config.algorithm} compares the master with a snapshot: use --read snapshot")
     if algorithm.numbers_pushes and config.clock is None and config.workers > 1 and config.access != "locked":
@@ -222,6 +237,8 @@ def _check_together(config: Config, algorithm: Algorithm) -> None:
     strangers = [worker for worker in config.straggler if worker >= config.workers]
     if strangers:
         raise UsageError(f"straggler: there is no worker {strangers[0]}; they are 0 to {config.workers - 1}")
+    if (config.latency or config.bandwidth) and not _is_timed(config.clock):
+        raise UsageError("latency and bandwidth are of virtual time: add --clock gamma, round-robin or random")
     if config.clock is not None:
         idle = [name for name in PROCESS_ONLY if getattr(config, name) != FIELDS[name].default]
         if idle:
@@ -234,6 +251,10 @@ def _check_together(config: Config, algorithm: Algorithm) -> None:
         raise UsageError(f"master {config.master} needs a GPU, but device is cpu: use --master host or --device cuda")
     if config.ckpt != "last" and config.resume is None:
         raise UsageError(f"ckpt {config.ckpt!r} says where to resume from: add --resume RUN")
+
+
+def _is_timed(clock: str | None) -> bool:
+    return clock is not None and clock.partition(":")[0] in TIMED_CLOCKS
 
 
 def _make_algorithm(config: Config) -> Algorithm:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from hogwild.rules import Compensation, Gap, Momentum
+from hogwild.rules import Compensation, Gap, Momentum, Topology
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +51,7 @@ BARRIER = Barrier()
 Gradients = Sequence["Tensor | None"]
 T = TypeVar("T")
 OfDelay = Callable[[int], T]
+Place = str | tuple[str, int]  # a buffer: the shared or own one of that name, or that rank's
 Steps = Generator["Gradient | Barrier", Any, None]
 
 
@@ -68,6 +70,18 @@ class View(Protocol):
     def snapshot(self) -> Tensor:
         """The master as this worker last read it [n]; with in-place reads, the master itself."""
 
+    @property
+    def replica(self) -> Tensor:
+        """This worker's own model [n]."""
+
+    @property
+    def steps(self) -> int:
+        """Updates of this worker so far."""
+
+    @property
+    def round(self) -> int:
+        """Rounds that this worker's synchronous algorithm has completed."""
+
     def pull(self, momentum: Momentum | None = None) -> None:
         """snapshot <- x, or where that rule looks ahead to."""
 
@@ -81,19 +95,78 @@ class View(Protocol):
         momentum: Momentum | None = None,
         penalty: Gap | None = None,
         compensation: Compensation | None = None,
+        onto: str = "x",
+        part: tuple[int, int] | None = None,
     ) -> None:
         """x <- x - lr * rule(g), in one pass that leaves the next snapshot behind (csrc/push.h).
 
         `lr`: the learning rate as a function of this push's delay, in place of w.lr; where it is None the gradient is
         dropped, and the snapshot read afresh. `scale`: a factor on g, likewise. `clip`: the largest norm of g, 0 for
-        any.
+        any. `onto`: the own replica in place of x. `part`: only these elements.
         """
 
-    def deposit(self, name: str, g: Gradients) -> None:
-        """Own replica of `name` <- g: what the others will read after the next barrier."""
+    def deposit(self, name: str, g: Gradients) -> bool:
+        """Own replica of `name` <- g: what the others will read after the next barrier. False if g is not finite."""
 
     def push_mean(self, name: str, *, momentum: Momentum | None = None) -> None:
         """x <- x - lr * rule(mean_j name_j), each worker of the round its own share of the elements."""
+
+    # ---- own replicas (hogwild/drivers/replicas.py) ---------------------------------------------------------------
+
+    def adopt(self) -> None:
+        """replica, base <- x."""
+
+    def read(self) -> None:
+        """snapshot <- replica."""
+
+    def step(self, g: Gradients, *, momentum: Momentum | None = None, alpha: float = 0.0, center: Place = "x") -> None:
+        """replica <- replica - lr * rule(g). With alpha, in the same pass, the exchange of `elastic`, whose d is taken
+        before the step.
+        """
+
+    def elastic(self, alpha: float, near: Place = "replica", center: Place = "x") -> None:
+        """d = alpha (near - center);  near <- near - d;  center <- center + d."""
+
+    def deliver(self) -> None:
+        """x <- x + (replica - base);  replica, base <- x."""
+
+    @property
+    def present(self) -> list[int]:
+        """The ranks that came to the last barrier."""
+
+    def exchanges(self, period: int) -> int:
+        """How many periods of `period` steps all workers together have completed."""
+
+    def parts(self, place: Place) -> list[Tensor]:
+        """A buffer as one view per parameter, in the shape of a gradient."""
+
+    def combine(self, to: Place, terms: Mapping[Place, float], *, share: bool = False) -> None:
+        """`to` <- sum of weight * buffer, in one pass; `to` may be one of them. `share`: each worker of the round its
+        own part of the elements.
+        """
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """What is done inside, no other worker does at the same time."""
+
+    def mix(self, to: str, name: str, topology: Topology, *, correction: str | None = None) -> None:
+        """Own `to` <- sum_j W_ij name_j over this round's neighbours, as fluxes name_i + sum_j W_ij (name_j - name_i).
+
+        The weight of a neighbour that is not there stays with the worker. The fluxes are added to `correction` too.
+        """
+
+    def peer(self, topology: Topology) -> int:
+        """The other end of a random edge at this worker; -1 if it has none to draw."""
+
+    def average_with(self, peer: int, order: str, name: str = "replica") -> None:
+        """Own `name`, the peer's `name` <- their mean, chunk by chunk under the locks of both; order "skip": a chunk
+        that somebody else is at is left out, "blocking": waited for.
+        """
+
+    def admm(self, g: Gradients, rho: float) -> None:
+        """One tick of round-robin ADMM: multiplier, replica and x (csrc/mix.h)."""
+
+    def draw(self, count: int) -> int:
+        """A number below `count`, uniform; a function of seed, rank and step."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +180,28 @@ class Algorithm(ABC):
     stability_rule: ClassVar[str | None] = None  # its linear stability theory (hogwild.theory.stability), if known
     needs_snapshot: ClassVar[bool] = False  # compares x with what the worker read: cannot read in place
     max_workers: ClassVar[int | None] = None
+    above_eigenvalue: ClassVar[float] = -1.0  # the smallest eigenvalue of its mixing matrix must lie above this
     numbers_pushes: ClassVar[bool] = False  # every push needs a number of its own: one lock, or the simulator
 
     def keeps(self) -> Mapping[str, Scope]:
         """The buffers that these options need: `buffers`, unless an option changes them."""
         return self.buffers
+
+    def result(self) -> str:
+        """The buffer that is the trained model: the mean of its copies is evaluated, saved and exported."""
+        return "x"
+
+    def gradients_per_update(self, workers: int) -> int:
+        """How many batches one update of the version takes."""
+        return workers if self.barriers_per_round else 1
+
+    def graph(self) -> Topology | None:
+        """Who averages with whom, if the algorithm knows neighbours; checked against the number of workers."""
+        return None
+
+    def objection(self, workers: int) -> str | None:
+        """Why these options do not go with that many workers, and what would; None if they do."""
+        return None
 
     @abstractmethod
     def worker(self, w: View) -> Steps:

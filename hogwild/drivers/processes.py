@@ -206,7 +206,7 @@ class Trainer:
                 if self._is_overdue():
                     return None
                 self._watch(DRAIN_TICK_S)
-            return State.of(self.world, self.module, self.job.algorithm.keeps())
+            return State.of(self.world, self.module, self.job.algorithm)
         finally:
             self.control.open_gate()
 
@@ -240,7 +240,7 @@ class Trainer:
 
     def _finish(self, interrupts: Interrupts) -> dict[str, object]:
         """Last evaluation, last checkpoint, the summary; raises what ended the run early."""
-        state = State.of(self.world, self.module, self.job.algorithm.keeps())
+        state = State.of(self.world, self.module, self.job.algorithm)
         state.load_module(self.module)
         finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         if not finite and self.stopped is None:

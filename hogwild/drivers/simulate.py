@@ -80,7 +80,7 @@ class Simulator:
                 if done % per_epoch == 0:
                     self.report.mark_epoch(Statistics.of(self.world))
                 if done // every > (done - 1) // every and done < self.job.total_tickets:
-                    self._evaluate(State.of(self.world, self.module, self.job.algorithm.keeps()))
+                    self._evaluate(State.of(self.world, self.module, self.job.algorithm))
         return self._finish(time.monotonic() - began, why, interrupts.received > 0)
 
     def _log(self, log: TextIO, push: Push) -> None:
@@ -113,7 +113,7 @@ class Simulator:
         return score
 
     def _finish(self, wall_s: float, why: str | None, interrupted: bool) -> dict[str, object]:
-        state = State.of(self.world, self.module, self.job.algorithm.keeps())
+        state = State.of(self.world, self.module, self.job.algorithm)
         finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         score = self._evaluate(state) if finite else None
         if finite and why is None:
@@ -123,6 +123,8 @@ class Simulator:
             "wall_s": wall_s,
             "samples_per_s": self.report.samples / max(wall_s, 1e-9),
             "virtual_s": self.simulation.now,
+            "messages": self.simulation.messages,
+            "moved_bytes": self.simulation.moved_bytes,
             "clock": self.job.config.clock,
         }
         if why is not None or not finite:

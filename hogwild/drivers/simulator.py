@@ -10,6 +10,7 @@ answered, so it is computed then, and no gradient waits in memory; with in-place
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -37,6 +38,7 @@ class SimulatedWorker:
     view: WorkerView
     steps: Steps
     parameters: list[Tensor] = field(default_factory=list)  # where its next gradient is taken, as views
+    ready: float = 0.0  # when what it has sent and read has arrived
     ticket: int = NO_TICKET
     answer: Gradients | None = None  # computed at the request, where somebody could change what it depends on
     at_barrier: bool = False
@@ -61,6 +63,7 @@ class Simulation:
         self.control = world.control
         self.now = 0.0
         self.computed = 0  # gradients
+        self.messages = self.moved_bytes = 0  # between the workers and what they share
         self._parameters = trainable(module)
         self._has_buffers = any(True for _ in module.buffers())
         self._inplace = config.read == "inplace"
@@ -83,6 +86,8 @@ class Simulation:
                 guard=Guard(config.guard),
                 inplace=self._inplace,
                 weight_decay=config.weight_decay,
+                barriers_per_round=job.algorithm.barriers_per_round,
+                seed=config.seed,
             )
             self.control.join(rank, job.algorithm.barriers_per_round, 0.0)
             self.workers.append(SimulatedWorker(view, job.algorithm.worker(view)))
@@ -147,6 +152,7 @@ class Simulation:
         worker = self.workers[rank]
         if isinstance(request, Barrier):
             worker.at_barrier = True
+            worker.ready = self._after_traffic(worker, self.now)
             self.control.arrive(rank)
             self._release()
             return
@@ -159,7 +165,8 @@ class Simulation:
             return
         if isinstance(self.clock, TimedClock):
             self._requests += 1
-            heapq.heappush(self._due, (self.now + self.clock.duration(rank), self._requests, rank))
+            due = self._after_traffic(worker, max(self.now, worker.ready)) + self.clock.duration(rank)
+            heapq.heappush(self._due, (due, self._requests, rank))
         if self._inplace:
             self._loss, worker.answer = self._gradient(rank)
 
@@ -169,14 +176,22 @@ class Simulation:
         left = [worker for worker in self.workers if worker.ticket != NO_TICKET]
         if not waiting or len(waiting) < len(left):
             return
+        opens = max(worker.ready for worker in waiting)
         for worker in waiting:
-            worker.at_barrier = False
+            worker.at_barrier, worker.ready = False, opens
         requests = []
         for worker in waiting:
             worker.view.generation = max(self.control.arrived(w.view.rank) for w in waiting)
             requests.append((worker.view.rank, worker.steps.send(None)))
         for rank, request in requests:
             self._serve(rank, request)
+
+    def _after_traffic(self, worker: SimulatedWorker, since: float) -> float:
+        """When the worker's messages since its last request are through: latency each, and bytes over bandwidth."""
+        config, traffic = self.job.config, worker.view.traffic.take()
+        self.messages += traffic.messages
+        self.moved_bytes += traffic.moved_bytes
+        return since + config.latency * traffic.messages + traffic.moved_bytes / (config.bandwidth or math.inf)
 
     def _gradient(self, rank: int) -> tuple[float, Gradients]:
         """Loss and gradients of the worker's batch at its parameters. Randomness belongs to the ticket."""

@@ -114,6 +114,8 @@ class Worker:
             guard=Guard(config.guard),
             inplace=config.read == "inplace",
             weight_decay=config.weight_decay,
+            barriers_per_round=job.algorithm.barriers_per_round,
+            seed=config.seed,
         )
         self.stepper = Stepper(job.algorithm, self.view, self.module, self._meet)
 

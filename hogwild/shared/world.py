@@ -17,6 +17,7 @@ from hogwild.shared.memory import SharedMemory
 
 STRIPE = 16384  # elements under one lock of the `striped` policy
 MAX_STRIPES = 4096
+MODELS = ("replica", "base", "average", "node", "z")  # buffers that hold a model: they begin as copies of x
 GAP_STATE, GAP_COLUMNS = "gap_state", 4  # running norms of the gap penalty, float64 [parameter tensors, 4]
 
 
@@ -64,9 +65,16 @@ class World:
         parameters = [p.detach() for p in module.parameters() if p.requires_grad]
         for view, parameter in zip(layout.views(arena.tensor("x")), parameters, strict=True):
             view.copy_(parameter)
+        world.start_models()
         for rank in range(workers):
             world.publish(module, rank)
         return world
+
+    def start_models(self) -> None:
+        """Writes x into every other buffer that holds a model."""
+        for name in filter(self.arena.__contains__, MODELS):
+            for rank in range(1 if self.arena.layout.specs[name].scope is Scope.SHARED else self.workers):
+                self.arena.tensor(name, rank).copy_(self.arena.tensor("x"))
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_control": None}
