@@ -43,12 +43,19 @@ def check_flat(name: str, tensor: Tensor, like: Tensor | None = None) -> None:
             raise ValueError(f"{name} has {tensor.numel()} elements, x has {like.numel()} (same flat layout needed)")
 
 
+def check_alike(buffers: dict[str, Tensor]) -> None:
+    """Flat buffers, all like the first."""
+    first = next(iter(buffers.values()))
+    for name, buffer in buffers.items():
+        check_flat(name, buffer, like=None if buffer is first else first)
+
+
 def check_disjoint(buffers: dict[str, Tensor]) -> None:
     """No two buffers may share memory: the loops take their iterations for independent."""
     ends = sorted((t.data_ptr(), t.data_ptr() + t.numel() * t.element_size(), name) for name, t in buffers.items())
     for (_, end, name), (start, _, other) in itertools.pairwise(ends):
         if start < end:
-            raise ValueError(f"{name} and {other} overlap in memory: each buffer of a push needs its own")
+            raise ValueError(f"{name} and {other} overlap in memory: each buffer needs its own")
 
 
 def check_segments(segments: Sequence[tuple[int, int]], n: int, element_bytes: int) -> None:
