@@ -99,7 +99,10 @@ Kernels::Exchange* exchange(ExchangeKind kind, AccessKind access, Dtype dtype) {
 }
 
 void diffuse(const DiffusionCall& call) {
-  with_master(call.dtype, [&](auto t) { diffuse_loop<typename decltype(t)::type>(call); });
+  with_master(call.dtype, [&](auto t) {
+    using T = typename decltype(t)::type;
+    call.correction == nullptr ? diffuse_loop<false, T>(call) : diffuse_loop<true, T>(call);
+  });
 }
 
 }  // namespace

@@ -3,10 +3,13 @@
 Every function says what it mutates and what may race; shapes, dtypes and devices are checked before a pointer is taken.
 """
 
-from hogwild.kernels.exchange import Exchange as Exchange
 from hogwild.kernels.extension import ExtensionError as ExtensionError
 from hogwild.kernels.extension import build_info as build_info
 from hogwild.kernels.extension import use_isa as use_isa
+
+# isort: split
+# The extension comes first: it explains why hogwild._C is missing.
+from hogwild.kernels.exchange import Exchange as Exchange
 from hogwild.kernels.mix import copy as copy
 from hogwild.kernels.mix import count_nonfinite as count_nonfinite
 from hogwild.kernels.mix import diffuse as diffuse

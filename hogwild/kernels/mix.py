@@ -25,9 +25,7 @@ def weighted_sum(
     Races:   plain vector loads and stores. Inputs that others write meanwhile are read element by element, untorn.
     Raises:  ValueError if sizes, dtypes or devices differ, or there is no input.
     """
-    tensors.check_flat("out", out)
-    for j, tensor in enumerate(inputs):
-        tensors.check_flat(f"inputs[{j}]", tensor, like=out)
+    tensors.check_alike({"out": out, **{f"inputs[{j}]": tensor for j, tensor in enumerate(inputs)}})
     if not inputs or len(inputs) != len(weights):
         raise ValueError(f"{len(inputs)} inputs and {len(weights)} weights: give one weight per input")
     begin, end = tensors.check_range(start, stop, out.numel())
@@ -100,8 +98,7 @@ def copy(dst: Tensor, src: Tensor, start: int | None = None, stop: int | None = 
              need come from the same version of the master.
     Raises:  ValueError if sizes, dtypes or devices differ.
     """
-    tensors.check_flat("src", src)
-    tensors.check_flat("dst", dst, like=src)
+    tensors.check_alike({"src": src, "dst": dst})
     begin, end = tensors.check_range(start, stop, dst.numel())
     device = tensors.device_index(dst)
     stream = tensors.current_stream(device)
