@@ -4,6 +4,8 @@
 #include <stdexcept>
 
 #include "access.h"
+#include "exchange.h"
+#include "mix.h"
 #include "numeric.h"
 #include "push.h"
 #include "rule.h"
@@ -76,6 +78,29 @@ template <class F>
 auto with_look_ahead(const Rule& rule, const F& f) {
   if (rule.momentum_kind == MomentumKind::dana) return f(Type<DanaLookAhead>{});
   return f(Type<FreshSnapshot>{});
+}
+
+// f(Type<Exchange>{}, Type<Access>{}). A striped or locked exchange runs as a racing one: it races only with those who
+// do not take its locks.
+template <class F>
+auto with_exchange(ExchangeKind kind, AccessKind access, const F& f) {
+  const auto with_access = [&](auto exchange) {
+    return access == AccessKind::atomic ? f(exchange, Type<Atomic>{}) : f(exchange, Type<Racing>{});
+  };
+  switch (kind) {
+    case ExchangeKind::elastic:
+      return with_access(Type<Elastic>{});
+    case ExchangeKind::deliver:
+      return with_access(Type<Deliver>{});
+    case ExchangeKind::admm:
+      return with_access(Type<Admm>{});
+    case ExchangeKind::send:
+      return with_access(Type<Send>{});
+    case ExchangeKind::drain:
+      return with_access(Type<Drain>{});
+    default:
+      return with_access(Type<Blend>{});
+  }
 }
 
 }  // namespace hogwild

@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "exchange.h"
+
 namespace hogwild {
 namespace {
 
@@ -88,6 +90,15 @@ AccessKind access_named(std::string_view name) {
 
 GuardKind guard_named(std::string_view name) {
   return named<GuardKind>(name, {{"push", GuardKind::push}, {"element", GuardKind::element}});
+}
+
+ExchangeKind exchange_named(std::string_view name) {
+  return named<ExchangeKind>(name, {{"elastic", ExchangeKind::elastic},
+                                    {"deliver", ExchangeKind::deliver},
+                                    {"admm", ExchangeKind::admm},
+                                    {"send", ExchangeKind::send},
+                                    {"drain", ExchangeKind::drain},
+                                    {"blend", ExchangeKind::blend}});
 }
 
 Hyper<double> fold(const Rule& rule, const PushCall& call) {

@@ -1,4 +1,4 @@
-"""The compiled module: csrc/bindings.cpp, csrc/control_bindings.cpp. Addresses are integers; nothing is checked."""
+"""The compiled module: csrc/*bindings.cpp. Addresses are integers; nothing is checked."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
@@ -133,6 +133,35 @@ def weighted_sum(
     /,
 ) -> None: ...
 def copy(dtype: str, out: int, source: int, start: int, stop: int, device: int, stream: int, /) -> None: ...
+def exchange(
+    kind: str,
+    dtype: str,
+    access: str,
+    addresses: Sequence[int],
+    rates: tuple[float, float, float],
+    stripes: tuple[int, int],
+    start: int,
+    stop: int,
+    device: int,
+    stream: int,
+    /,
+) -> int:
+    """csrc/exchange.h: kind elastic|deliver|admm|send|drain|blend; addresses of x, center, memory, g (0: none); rates
+    share, lr, rho; address and number of stripe locks. Returns how many of them had a dead holder."""
+
+def diffuse(
+    dtype: str,
+    out: int,
+    own: int,
+    correction: int,
+    neighbours: Sequence[int],
+    weights: Sequence[float],
+    start: int,
+    stop: int,
+    device: int,
+    stream: int,
+    /,
+) -> None: ...
 def count_nonfinite(dtype: str, g: int, n: int, device: int, stream: int, /) -> int: ...
 
 class Phase:

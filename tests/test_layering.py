@@ -21,6 +21,7 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "nn": {"kernels", "errors"},
     "theory": {"errors"},
     "delays": {"errors", "options"},
+    "topology": {"errors", "options", "theory"},
     "tasks": {"errors", "options"},
     "shared": {"kernels", "algorithms", "errors", "system"},
     "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "presets"},
@@ -38,6 +39,8 @@ NO_TORCH = [
     "hogwild.algorithms",
     "hogwild.tasks",
     "hogwild.schedules",
+    "hogwild.theory",
+    "hogwild.topology",
     "hogwild.faces.flags",
 ]
 

@@ -3,6 +3,7 @@
 
 #include "../dispatch.h"
 #include "loop.h"
+#include "mix_loop.h"
 
 #define HW_TEXT_OF(name) #name
 #define HW_TEXT(name) HW_TEXT_OF(name)
@@ -83,9 +84,30 @@ void copy(Dtype dtype, void* out, const void* in, int64_t n) {
   });
 }
 
+template <class Exchange, class Access, class T>
+void exchange_range(const MixBuffers<void>& buffers, int64_t begin, int64_t n, const MixRates<double>& h) {
+  exchange_loop<Exchange, Access>(slice<T>(buffers, begin), n, h.template as<T>());
+}
+
+Kernels::Exchange* exchange(ExchangeKind kind, AccessKind access, Dtype dtype) {
+  return with_master(dtype, [&](auto t) {
+    return with_exchange(kind, access, [](auto exchange, auto access) -> Kernels::Exchange* {
+      return exchange_range<typename decltype(exchange)::type, typename decltype(access)::type,
+                            typename decltype(t)::type>;
+    });
+  });
+}
+
+void diffuse(const DiffusionCall& call) {
+  with_master(call.dtype, [&](auto t) {
+    using T = typename decltype(t)::type;
+    call.correction == nullptr ? diffuse_loop<false, T>(call) : diffuse_loop<true, T>(call);
+  });
+}
+
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{HW_TEXT(HW_ISA), push, refresh, gap_sq, scan, weighted_sum, copy};
+const Kernels table{HW_TEXT(HW_ISA), push, refresh, gap_sq, scan, weighted_sum, copy, exchange, diffuse};
 
 }  // namespace hogwild::cpu::HW_ISA

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "../exchange.h"
 #include "../rule.h"
 
 namespace hogwild::cpu {
@@ -35,6 +36,10 @@ struct Kernels {
   void (*weighted_sum)(Dtype, void* out, const void* const* inputs, const double* weights, int64_t count,
                        int64_t offset, int64_t n);
   void (*copy)(Dtype, void* out, const void* in, int64_t n);
+  // Elements [begin, begin + n) of the buffers.
+  using Exchange = void(const MixBuffers<void>&, int64_t begin, int64_t n, const MixRates<double>&);
+  Exchange* (*exchange)(ExchangeKind, AccessKind, Dtype);
+  void (*diffuse)(const DiffusionCall&);
 };
 
 // The variant in use: the best this processor has, or the one named by HOGWILD_ISA or use_isa().

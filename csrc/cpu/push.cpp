@@ -6,8 +6,8 @@
 #include <cmath>
 #include <optional>
 
-#include "../robust_mutex.h"
 #include "kernels.h"
+#include "stripe_lock.h"
 
 namespace hogwild::cpu {
 namespace {
@@ -40,37 +40,6 @@ void for_each_piece(const PushPlan& plan, const PushCall& call, const Visit& vis
     }
   }
 }
-
-// Holds the lock of the stripe that is being visited, if there are locks: one at a time, so no deadlock.
-class StripeLock {
- public:
-  explicit StripeLock(const PushPlan& plan) : plan_(plan) {}
-  ~StripeLock() { leave(); }
-  StripeLock(const StripeLock&) = delete;
-  StripeLock& operator=(const StripeLock&) = delete;
-
-  // True when the lock's last holder died with it.
-  bool enter(int64_t element) {
-    const int64_t stripe = element / kStripe;
-    if (plan_.n_stripes == 0 || stripe == stripe_) return false;
-    leave();
-    RobustMutex& mutex = plan_.stripes[stripe % plan_.n_stripes];
-    const bool recovered = mutex.lock();
-    held_ = &mutex;
-    stripe_ = stripe;
-    return recovered;
-  }
-
- private:
-  void leave() {
-    if (held_ != nullptr) held_->unlock();
-    held_ = nullptr;
-  }
-
-  const PushPlan& plan_;
-  RobustMutex* held_ = nullptr;
-  int64_t stripe_ = -1;
-};
 
 // The gap of whole segments: one G per row of gap_state before the push, the rows brought up to date after it.
 class NormGap {
@@ -142,7 +111,7 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
   Kernels::Push* const push_range = loops.push(rule, call.gradient, has_snapshot, flushes(rule, call));
   Kernels::Push* const refresh_range = loops.refresh(rule);
   std::vector<Totals> rows(plan.gap_rows() + 1);  // the last is for parameters without gradient
-  StripeLock lock(plan);
+  StripeLock lock(plan.stripes, plan.n_stripes);
   for_each_piece(plan, call, [&](size_t k, const void* g, int64_t begin, int64_t n) {
     if (g == nullptr && !has_snapshot) return;
     stats.recovered += lock.enter(begin);

@@ -1,6 +1,7 @@
 // Stands in for the .cu files where the extension is built without nvcc.
 #include <stdexcept>
 
+#include "exchange.h"
 #include "push.h"
 
 namespace hogwild::cuda {
@@ -27,6 +28,8 @@ void weighted_sum(Dtype, void*, const std::vector<const void*>&, const std::vect
   absent();
 }
 void copy(Dtype, void*, const void*, int64_t, int64_t, int, uintptr_t) { absent(); }
+void exchange(const ExchangeCall&, int, uintptr_t) { absent(); }
+void diffuse(const DiffusionCall&, int, uintptr_t) { absent(); }
 int64_t count_nonfinite(Dtype, const void*, int64_t, int, uintptr_t) { absent(); }
 
 }  // namespace hogwild::cuda

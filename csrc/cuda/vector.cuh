@@ -53,4 +53,10 @@ __device__ __forceinline__ void red_add(float* p, const Pack<float, 4>& delta) {
 #endif
 }
 
+__device__ __forceinline__ void red_add(double* p, const Pack<double, 2>& delta) {
+  const size_t address = __cvta_generic_to_global(p);
+  for (int k = 0; k < 2; ++k)
+    asm volatile("red.relaxed.sys.global.add.f64 [%0], %1;" ::"l"(address + 8 * k), "d"(delta.at[k]) : "memory");
+}
+
 }  // namespace hogwild::cuda

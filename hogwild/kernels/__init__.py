@@ -6,8 +6,13 @@ Every function says what it mutates and what may race; shapes, dtypes and device
 from hogwild.kernels.extension import ExtensionError as ExtensionError
 from hogwild.kernels.extension import build_info as build_info
 from hogwild.kernels.extension import use_isa as use_isa
+
+# isort: split
+# The extension comes first: it explains why hogwild._C is missing.
+from hogwild.kernels.exchange import Exchange as Exchange
 from hogwild.kernels.mix import copy as copy
 from hogwild.kernels.mix import count_nonfinite as count_nonfinite
+from hogwild.kernels.mix import diffuse as diffuse
 from hogwild.kernels.mix import weighted_sum as weighted_sum
 from hogwild.kernels.push import Push as Push
 from hogwild.kernels.push import PushStats as PushStats

@@ -1,8 +1,4 @@
-"""The NumPy oracle: the push and the average once more, plainly, in float64. The only deliberate second copy.
-
-Same stage names and the same slot order as csrc/push.h; no vectors, no accumulators, no memory model. Tests and bench
-compare the kernels with it; nothing else uses it.
-"""
+"""The oracle of the push: same stage names and the same slot order as csrc/push.h."""
 
 from __future__ import annotations
 
@@ -259,11 +255,3 @@ def push(
         buffers.gap_state[row] = mean_sq, state[1] + 1, gap_row, big_row
     elements = sum(g.size for g in present)
     return PushStats(True, nonfinite, gap_sq, step_sq, grad_norm, elements / shares if elements else 1.0)
-
-
-def weighted_sum(inputs: Sequence[Array], weights: Sequence[float]) -> Array:
-    """sum_j w_j in_j"""
-    out = np.zeros_like(inputs[0])
-    for weight, value in zip(weights, inputs, strict=True):
-        out += weight * value
-    return out

@@ -1,0 +1,49 @@
+"""Who averages with whom: mixing matrices by name, checked before anything runs. `mixing` is the door to all of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hogwild.topology.matrices import Mixing
+
+FIXED = (
+    "ring",
+    "exponential",
+    "exponential-directed",
+    "hypercube",
+    "complete",
+    "star",
+    "bipartite",
+    "bipartite-exponential",
+    "torus",
+)
+"""One matrix for all rounds."""
+
+SEQUENCES = ("one-peer-exponential", "one-peer-hypercube", "base-2", "base-3")
+"""A matrix per round, few peers in each; base-K is known for every K >= 2."""
+
+NAMES = (*FIXED, *SEQUENCES)
+SPECS = f"{', '.join(NAMES)}, base-K, torus:RxC, file:PATH"
+WEIGHTS = ("uniform", "metropolis", "lazy", "out")
+
+
+def mixing(name: str, n: int, weights: str = "uniform", self_weight: float | None = None) -> Mixing:
+    """The mixing of `n` workers over the topology `name`, one of SPECS.
+
+    With the degree d_i of worker i, 1 the identity and L the Laplacian of the graph, the matrix of a FIXED topology is
+
+        uniform      1 - L / (1 + max_i d_i)             every edge weighs the same; 1 / (1 + d) on a regular graph
+        metropolis   W_ij = 1 / (1 + max(d_i, d_j))      more mixing where degrees differ
+        lazy         (1 + uniform) / 2                   no eigenvalue below 0: safe for D²
+        out          W_ij = 1 / (1 + out-degree of j)    column stochastic only: for push-sum on any directed graph
+
+    and `self_weight` a replaces it by 1 - s (1 - W), s such that the smallest diagonal entry is a.
+    Sequences and a matrix from a file have their own weights.
+
+    Source:  Metropolis weights from memory (Xiao and Boyd 2004); lazy is the form of exact diffusion.
+    Raises:  UsageError in one line: an unknown name, an n that the topology cannot have, weights that do not mix.
+    """
+    from hogwild.topology.catalog import build
+
+    return build(name, n, weights, self_weight)
