@@ -70,6 +70,9 @@ class View(Protocol):
     def snapshot(self) -> Tensor:
         """The master as this worker last read it [n]; with in-place reads, the master itself."""
 
+    def buffer(self, place: Place) -> Tensor:
+        """A buffer [n]: the shared one of that name, the own one, or (name, rank): that worker's."""
+
     @property
     def replica(self) -> Tensor:
         """This worker's own model [n]."""
@@ -165,6 +168,20 @@ class View(Protocol):
     def admm(self, g: Gradients, rho: float) -> None:
         """One tick of round-robin ADMM: multiplier, replica and x (csrc/mix.h)."""
 
+    def debias(self) -> None:
+        """z <- replica / own mass (push-sum)."""
+
+    def collect(self) -> None:
+        """What lies in the own mailbox goes into replica and own mass."""
+
+    def send(self, peer: int, *, floor: float, ceiling: float) -> None:
+        """Half of replica and own mass into the peer's mailbox, unless the own mass is below `floor` or that mailbox
+        holds more than `ceiling`.
+        """
+
+    def draw_block(self, size: int) -> tuple[int, int]:
+        """The elements [start, stop) of a random run of `size` parameters of one tensor."""
+
     def draw(self, count: int) -> int:
         """A number below `count`, uniform; a function of seed, rank and step."""
 
@@ -177,6 +194,7 @@ class Algorithm(ABC):
     summary: ClassVar[str]
     buffers: ClassVar[Mapping[str, Scope]]
     barriers_per_round: ClassVar[int] = 0  # 0: asynchronous
+    counts_rounds: ClassVar[bool] = False  # its version counts rounds; else every worker's step
     stability_rule: ClassVar[str | None] = None  # its linear stability theory (hogwild.theory.stability), if known
     needs_snapshot: ClassVar[bool] = False  # compares x with what the worker read: cannot read in place
     max_workers: ClassVar[int | None] = None
@@ -191,15 +209,11 @@ class Algorithm(ABC):
         """The buffer that is the trained model: the mean of its copies is evaluated, saved and exported."""
         return "x"
 
-    def gradients_per_update(self, workers: int) -> int:
-        """How many batches one update of the version takes."""
-        return workers if self.barriers_per_round else 1
-
     def graph(self) -> Topology | None:
         """Who averages with whom, if the algorithm knows neighbours; checked against the number of workers."""
         return None
 
-    def objection(self, workers: int) -> str | None:
+    def objection(self, workers: int) -> str | None:  # noqa: ARG002
         """Why these options do not go with that many workers, and what would; None if they do."""
         return None
 

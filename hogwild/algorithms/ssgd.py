@@ -43,6 +43,7 @@ class SSGD(Algorithm):
     stability_rule: ClassVar[str | None] = "standard"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "g": REPLICA, "snapshot": WORKER}
     barriers_per_round: ClassVar[int] = 2
+    counts_rounds: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.0)
     dampening: float = dampening_option()

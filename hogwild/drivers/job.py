@@ -77,11 +77,10 @@ def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module]) -> 
             "workers would get none. Lower --batch-size or --workers."
         )
     order = BatchOrder(len(data.train), config.batch_size, config.seed)
-    algorithm = kind(**config.options)
-    tickets = order.total_tickets(config, algorithm.gradients_per_update(config.workers))
+    tickets = order.total_tickets(config, config.workers if kind.counts_rounds else 1)
     if tickets > MAX_TICKETS:
         raise UsageError(f"{tickets:.3g} batches are more than can be counted: give fewer epochs, samples or updates")
-    return Job(config, algorithm, data, model, order, Schedule.of(config, tickets), tickets)
+    return Job(config, kind(**config.options), data, model, order, Schedule.of(config, tickets), tickets)
 
 
 class _Nothing(Split):

@@ -17,7 +17,7 @@ from hogwild.kernels.exchange import Exchange
 from hogwild.kernels.pair import pair_average
 from hogwild.rules import Access, Topology
 
-
+OWN, BOX = 0, 1  # a worker's mass, and that in its mailbox
 ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
 
 
@@ -118,9 +118,8 @@ class Replicas(Buffers):
         self.traffic.add(self.buffer(to), len(row))
 
     def peer(self, graph: Topology) -> int:
-        if self.rank in self._passive(graph):
-            return -1
-        ends = [end for end in self._neighbours(graph) if self.control.alive(end)]
+        neighbours = [] if self._passive(graph) else self._neighbours(graph)
+        ends = [end for end in neighbours if self.control.alive(end)]
         return ends[self.draw(len(ends))] if ends else -1
 
     def average_with(self, peer: int, order: str, name: str = "replica") -> None:
@@ -135,6 +134,47 @@ class Replicas(Buffers):
         self.averaged += done.averaged
         self.skipped += done.skipped
         self.traffic.add(self.replica, 2)
+
+    def debias(self) -> None:
+        """z <- replica / own mass."""
+        self.combine("z", {"replica": 1 / float(self.buffer("mass")[OWN])})
+
+    def collect(self) -> None:
+        """What lies in the own mailbox goes into replica and own mass."""
+        self._exchange.drain(self.replica, self.buffer("box"))
+        mass = self.buffer("mass")
+        mass[OWN] += mass[BOX]
+        mass[BOX] = 0.0
+
+    def send(self, peer: int, *, floor: float, ceiling: float) -> None:
+        """Half of replica and own mass into the peer's mailbox, unless the own mass is below `floor` or that mailbox
+        holds more than `ceiling`.
+        """
+        mass, theirs = self.buffer("mass"), self.buffer(("mass", peer))
+        if mass[OWN] < floor or theirs[BOX] > ceiling or not self.control.alive(peer):
+            return
+        self._exchange.send(self.buffer(("box", peer)), self.replica, 0.5)
+        mass[OWN] /= 2
+        theirs[BOX] += mass[OWN]
+        self.traffic.add(self.replica, 1)
+
+    def draw_block(self, size: int) -> tuple[int, int]:
+        """The elements [start, stop) of a run of `size` parameters, cut at the end of its tensor."""
+        drawn = self.draw(self.world.layout.parameters)
+        for offset, numel in self.world.layout.segments:
+            if drawn < numel:
+                start = drawn // size * size
+                return offset + start, offset + min(start + size, numel)
+            drawn -= numel
+        raise AssertionError("a number below the parameters lies in one of their tensors")
+
+    def _neighbours(self, graph: Topology) -> list[int]:
+        edges = mixing(graph, self.workers).edges()
+        return [other for i, j in edges for own, other in ((i, j), (j, i)) if own == self.rank]
+
+    def _passive(self, graph: Topology) -> bool:
+        sides = mixing(graph, self.workers).sides() if graph.active_side else None
+        return sides is not None and sides[self.rank] == 1
 
     def draw(self, count: int) -> int:
         return draw(self.seed, self.rank, self.steps, count)

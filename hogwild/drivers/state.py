@@ -43,7 +43,9 @@ class State:
         """Copies the state out of the shared memory. The caller has drained the gate (or no worker lives)."""
         control, arena, layout = world.control, world.arena, world.layout
         copies = {
-            name: [arena.tensor(name, rank).to("cpu", copy=True) for rank in range(1 if scope is SHARED else world.workers)]
+            name: [
+                arena.tensor(name, rank).to("cpu", copy=True) for rank in range(1 if scope is SHARED else world.workers)
+            ]
             for name, scope in algorithm.keeps().items()
             if name not in REFRESHED
         }

@@ -17,6 +17,7 @@ from hogwild.kernels import Push, PushStats, copy, count_nonfinite, weighted_sum
 from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2, look_ahead
 from hogwild.shared.world import GAP_COLUMNS, GAP_STATE, World
 
+
 class WorkerView(Replicas):
     """See hogwild.algorithms.base.View. `lr` and `generation` are set by the driver before each step.
 

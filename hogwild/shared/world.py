@@ -18,6 +18,7 @@ from hogwild.shared.memory import SharedMemory
 STRIPE = 16384  # elements under one lock of the `striped` policy
 MAX_STRIPES = 4096
 MODELS = ("replica", "base", "average", "node", "z")  # buffers that hold a model: they begin as copies of x
+MASS = "mass"  # of push-sum: a worker's own, and that in its mailbox
 GAP_STATE, GAP_COLUMNS = "gap_state", 4  # running norms of the gap penalty, float64 [parameter tensors, 4]
 
 
@@ -52,7 +53,7 @@ class World:
         buffers (BatchNorm statistics) get a copy per worker: `buffer:<name>`.
         """
         layout = ParameterLayout.of(module, dtype)
-        sizes = {GAP_STATE: (GAP_COLUMNS * len(layout.names), torch.float64)}
+        sizes = {GAP_STATE: (GAP_COLUMNS * len(layout.names), torch.float64), MASS: (2, torch.float64)}
         specs = [BufferSpec(name, scope, *sizes.get(name, (layout.n, dtype))) for name, scope in buffers.items()]
         for name, tensor in module.named_buffers():
             specs.append(BufferSpec(f"buffer:{name}", Scope.WORKER, tensor.numel(), tensor.dtype))
@@ -71,7 +72,10 @@ class World:
         return world
 
     def start_models(self) -> None:
-        """Writes x into every other buffer that holds a model."""
+        """Writes x into every other buffer that holds a model; each worker of push-sum has the mass 1."""
+        if MASS in self.arena:
+            for rank in range(self.workers):
+                self.arena.tensor(MASS, rank)[0] = 1.0
         for name in filter(self.arena.__contains__, MODELS):
             for rank in range(1 if self.arena.layout.specs[name].scope is Scope.SHARED else self.workers):
                 self.arena.tensor(name, rank).copy_(self.arena.tensor("x"))

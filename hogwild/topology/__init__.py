@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hogwild.rules import Topology
     from hogwild.topology.matrices import Mixing
 
 FIXED = (
@@ -47,3 +48,24 @@ def mixing(name: str, n: int, weights: str = "uniform", self_weight: float | Non
     from hogwild.topology.catalog import build
 
     return build(name, n, weights, self_weight)
+
+
+def check(graph: Topology, n: int, *, above: float = -1.0) -> None:
+    """UsageError, in one line, if `n` workers cannot average over `graph`.
+
+    above: the smallest eigenvalue of its matrix must lie above this: -1/3 for D², which then also needs one symmetric
+    matrix for all rounds. A graph with an active side must be bipartite.
+    """
+    from hogwild.errors import UsageError
+    from hogwild.topology.catalog import d2_safe
+
+    found = mixing(graph.name, n, graph.weights, graph.self_weight)
+    if graph.active_side and n > 1 and found.sides() is None:
+        raise UsageError(f"topology {graph.name} of {n} workers is not bipartite: use bipartite, or another order")
+    if above > -1:
+        lowest, safe = d2_safe(found)
+        if safe is not found:
+            raise UsageError(
+                f"topology {graph.name} of {n} workers with weights {graph.weights} has the eigenvalue {lowest:.6g}, and "
+                f"D2 needs all above {above:.6g}: use --weights lazy, or --self-weight 0.5"
+            )

@@ -19,7 +19,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import REPLICA, SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option, option
+from hogwild.algorithms.base import (
+    REPLICA,
+    SHARED,
+    WORKER,
+    Algorithm,
+    Gradient,
+    Scope,
+    Steps,
+    View,
+    momentum_option,
+    option,
+)
 from hogwild.algorithms.decentralized.options import average_momentum_option, topology_option
 from hogwild.rules import HeavyBall, Topology
 
@@ -33,8 +44,11 @@ class ADPSGD(Algorithm):
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "replica": REPLICA, "snapshot": WORKER}
 
     topology: str = topology_option("complete")
-    order: str = option("skip", "chunks that somebody else is at: left out, or waited for; bipartite: waited for, and "
-                        "only one side begins", choices=("skip", "blocking", "bipartite"))
+    order: str = option(
+        "skip",
+        "chunks that somebody else is at: left out, or waited for; bipartite: waited for, and only one side begins",
+        choices=("skip", "blocking", "bipartite"),
+    )
     momentum: float = momentum_option(0.0, "momentum factor m of each worker")
     average_momentum: bool = average_momentum_option()
 

@@ -71,9 +71,6 @@ class D2(Algorithm):
     def graph(self) -> Topology:
         return graph(self.topology, self.weights, self.self_weight)
 
-    def gradients_per_update(self, workers: int) -> int:
-        return 1
-
     def worker(self, w: View) -> Steps:
         neighbours = self.graph()
         momentum = HeavyBall(self.momentum) if self.momentum else None

@@ -67,9 +67,6 @@ class DPSGD(Algorithm):
     def graph(self) -> Topology:
         return graph(self.topology, self.weights, self.self_weight)
 
-    def gradients_per_update(self, workers: int) -> int:
-        return 1
-
     def worker(self, w: View) -> Steps:
         neighbours, last = self.graph(), self.combine == "last"
         momentum = HeavyBall(self.momentum) if self.momentum else None

@@ -48,9 +48,6 @@ class GradientTracking(Algorithm):
     def graph(self) -> Topology:
         return graph(self.topology, self.weights, self.self_weight)
 
-    def gradients_per_update(self, workers: int) -> int:
-        return 1
-
     def worker(self, w: View) -> Steps:
         neighbours = self.graph()
         while True:

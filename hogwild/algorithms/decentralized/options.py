@@ -17,8 +17,11 @@ def weights_option(default: str = "uniform") -> str:
 
 
 def self_weight_option() -> float:
-    return option(0.0, "weight of the own replica, the rest shared evenly; 0: as weights says",
-                  check=(lambda value: 0 <= value < 1, "a number, 0 <= number < 1"))
+    return option(
+        0.0,
+        "weight of the own replica, the rest shared evenly; 0: as weights says",
+        check=(lambda value: 0 <= value < 1, "a number, 0 <= number < 1"),
+    )
 
 
 def average_momentum_option() -> bool:

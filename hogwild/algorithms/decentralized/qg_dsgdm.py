@@ -58,9 +58,6 @@ class QuasiGlobalMomentum(Algorithm):
     def graph(self) -> Topology:
         return graph(self.topology, self.weights, self.self_weight)
 
-    def gradients_per_update(self, workers: int) -> int:
-        return 1
-
     def worker(self, w: View) -> Steps:
         neighbours, mu = self.graph(), self.quasi_global
         while True:

@@ -63,8 +63,9 @@ class SynchronousEASGD(Algorithm):
     beta: float = beta_option()
     beta_per: str = beta_per_option()
     period: int = period_option(1)
-    form: str = option("jacobi", "the center sees the replicas before or after their step",
-                       choices=("jacobi", "gauss-seidel"))
+    form: str = option(
+        "jacobi", "the center sees the replicas before or after their step", choices=("jacobi", "gauss-seidel")
+    )
     momentum: float = momentum_option(0.0, "momentum factor m of each worker (Nesterov)")
     evaluate: str = evaluate_option()
     average_rate: float = average_rate_option()
@@ -74,9 +75,6 @@ class SynchronousEASGD(Algorithm):
 
     def result(self) -> str:
         return RESULTS[self.evaluate]
-
-    def gradients_per_update(self, workers: int) -> int:
-        return 1
 
     def worker(self, w: View) -> Steps:
         alpha = moving_rate(self.alpha, self.beta, self.beta_per, self.period, w.workers)

@@ -40,9 +40,6 @@ class LocalSGD(Algorithm):
     def keeps(self) -> Mapping[str, Scope]:
         return {**self.buffers, **({"v": WORKER} if self.momentum else {})}
 
-    def gradients_per_update(self, workers: int) -> int:
-        return 1
-
     def worker(self, w: View) -> Steps:
         momentum = HeavyBall(self.momentum) if self.momentum else None
         while True:

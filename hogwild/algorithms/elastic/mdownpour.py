@@ -1,8 +1,8 @@
 """MDOWNPOUR: every gradient into the center, which has Nesterov momentum.
 
     worker:   snapshot <- x;   g = grad F(snapshot)
-    master:   v <- m v + g + wd x;   x <- x - lr (g + wd x + m v)            form = M2, Nesterov in look-ahead coordinates
-              v <- m v + g + wd x;   x <- x - lr m v                         form = M1
+    master:   v <- m v + g + wd x;   x <- x - lr (g + wd x + m v)      form = M2, Nesterov in look-ahead coordinates
+              v <- m v + g + wd x;   x <- x - lr m v                   form = M1
 
 Source: Zhang, Choromanska and LeCun 2015 (arXiv:1412.6651), Algorithms 4 and 5: Nesterov momentum on the master, period
 1. M2 is derived from that; M1 is Algorithm 5 as recalled, heavy-ball momentum at the rate lr m, which with m = 0 stands
@@ -43,4 +43,4 @@ class MomentumDownpour(Algorithm):
             if self.form == "M2":
                 w.push(g, momentum=Nesterov(self.momentum))
             else:
-                w.push(g, momentum=HeavyBall(self.momentum), lr=lambda delay: w.lr * self.momentum)
+                w.push(g, momentum=HeavyBall(self.momentum), lr=lambda _: w.lr * self.momentum)

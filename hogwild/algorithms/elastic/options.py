@@ -20,7 +20,9 @@ def beta_option() -> float:
 
 
 def beta_per_option() -> str:
-    return option("exchange", "what beta is counted for: alpha = beta / (p period) if step", choices=("exchange", "step"))
+    return option(
+        "exchange", "what beta is for: alpha = beta / (p period) if step", choices=("exchange", "step")
+    )
 
 
 def period_option(default: int, help: str = "own steps between two exchanges") -> int:
@@ -28,8 +30,11 @@ def period_option(default: int, help: str = "own steps between two exchanges") -
 
 
 def evaluate_option() -> str:
-    return option(CENTER, "which model is the result: center, mean of the replicas, or moving average of the center",
-                  choices=(CENTER, MEAN, AVERAGE))
+    return option(
+        CENTER,
+        "which model is the result: center, mean of the replicas, or moving average of the center",
+        choices=(CENTER, MEAN, AVERAGE),
+    )
 
 
 def average_rate_option(default: float = 0.001) -> float:
