@@ -27,6 +27,7 @@ void weighted_sum(Dtype, void*, const std::vector<const void*>&, const std::vect
   absent();
 }
 void copy(Dtype, void*, const void*, int64_t, int64_t, int, uintptr_t) { absent(); }
+PairStats pair_average(Dtype, void*, void*, double, int64_t, int64_t, int, uintptr_t) { absent(); }
 int64_t count_nonfinite(Dtype, const void*, int64_t, int, uintptr_t) { absent(); }
 
 }  // namespace hogwild::cuda

@@ -53,4 +53,9 @@ __device__ __forceinline__ void red_add(float* p, const Pack<float, 4>& delta) {
 #endif
 }
 
+__device__ __forceinline__ void red_add(float* p, const Pack<float, 1>& delta) {
+  const size_t address = __cvta_generic_to_global(p);
+  asm volatile("red.relaxed.sys.global.add.f32 [%0], %1;" ::"l"(address), "f"(delta.at[0]) : "memory");
+}
+
 }  // namespace hogwild::cuda

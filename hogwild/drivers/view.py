@@ -199,8 +199,8 @@ class WorkerView:
                 compensation=compensation,
                 access=self.access,
                 guard=self.guard,
-                stripes=self.control.stripe_locks if self.access is Access.STRIPED else 0,
-                n_stripes=self.control.stripes if self.access is Access.STRIPED else 0,
+                stripes=self.world.locks() if self.access is Access.STRIPED else 0,
+                n_stripes=self.world.stripes if self.access is Access.STRIPED else 0,
             )
         return self._pushes[key]
 
