@@ -1,4 +1,4 @@
-"""What touches memory at speed: push, mix, pair averages and the control block. The only importers of hogwild._C live here.
+"""What touches memory at speed: push, mix, pair and the control block. The only importers of hogwild._C live here.
 
 Every function says what it mutates and what may race; shapes, dtypes and devices are checked before a pointer is taken.
 """

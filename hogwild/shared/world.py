@@ -58,7 +58,7 @@ class World:
         arena = Arena.create(specs, workers, device)
         stripes = min(-(-layout.n // STRIPE), MAX_STRIPES)
         lines = max(workers, lines)
-        locks = stripes * (1 + workers * (REPLICA in arena))
+        locks = _lock_count(arena, stripes, workers)
         memory = SharedMemory(Control.bytes(lines, locks), "control block")
         world = cls(layout, arena, memory, workers, lines, stripes)
         world._control = Control(memory.address, lines, locks, create=True)
@@ -75,7 +75,7 @@ class World:
     @property
     def control(self) -> Control:
         if self._control is None:
-            locks = self.stripes * (1 + self.workers * (REPLICA in self.arena))
+            locks = _lock_count(self.arena, self.stripes, self.workers)
             self._control = Control(self.control_memory.address, self.lines, locks, create=False)
         return self._control
 
@@ -117,3 +117,8 @@ class World:
             name: self.arena.tensor(f"buffer:{name}", rank).clone().view(tensor.shape)
             for name, tensor in module.named_buffers()
         }
+
+
+def _lock_count(arena: Arena, stripes: int, workers: int) -> int:
+    """One set for what is shared by all, and where there are replicas one for each."""
+    return stripes * (1 + workers if REPLICA in arena else 1)
