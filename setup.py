@@ -100,7 +100,8 @@ def write_ninja(
         compiled(source, "nvcc" if nvcc else "cxx")
     for isa, more in {"baseline": "", **(X86 if platform.machine() in ("x86_64", "AMD64") else {})}.items():
         compiled(CSRC / "cpu/kernels.cpp", name=f"kernels-{isa}", more=f"-DHW_ISA={isa} {more}")
-    for source in [*sorted(CSRC.glob("*.cpp")), *(CSRC / f"cpu/{name}.cpp" for name in ("exchange", "isa", "push"))]:
+    plain = [CSRC / f"cpu/{name}.cpp" for name in ("exchange", "isa", "pair", "push")]
+    for source in [*sorted(CSRC.glob("*.cpp")), *plain]:
         compiled(source)
     n.build(str(module), "link-cuda" if nvcc else "link", objects)
 

@@ -118,6 +118,7 @@ Hyper<double> fold(const Rule& rule, const PushCall& call) {
   h.damp = undampened ? 1.0 : 1.0 - rule.dampening;
   h.ahead_v = call.ahead_v;
   h.ahead_b = call.ahead_b;
+  h.alpha = call.alpha;
   if (rule.penalty != PenaltyKind::none) fold_gap(rule, call, h);
   if (rule.momentum_kind == MomentumKind::smega2) h.damp = 1.0 / static_cast<double>(rule.workers);
   if (rule.momentum_kind == MomentumKind::ormo) fold_ormo(rule, call, h);

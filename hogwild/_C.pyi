@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-STRIPE: Final[int]  # elements under one lock of striped access
+STRIPE: Final[int]  # elements under one lock of striped access and of a pair average
+LOCK_BYTES: Final[int]  # from one lock of a set to the next
 build: Final[dict[str, object]]
 
 def isa() -> str: ...
@@ -36,6 +37,7 @@ class Rule:
     ms_decay: float
     ms_eps: float
     power_one: bool
+    elastic: bool
     def __init__(self) -> None: ...
 
 class PushStats:
@@ -48,10 +50,10 @@ class PushStats:
         """Gradient elements that were NaN or infinite."""
     @property
     def gap_sq(self) -> float:
-        """sum (x - snapshot)^2, before the push."""
+        """sum (x - snapshot)^2, or the squared distance to the center, before the push."""
     @property
     def step_sq(self) -> float:
-        """sum of squared steps."""
+        """sum of squared steps; what an elastic exchange moves is not in them."""
     @property
     def grad_norm(self) -> float:
         """L2 norm of the scaled gradient before clipping; NaN under Guard.ELEMENT, which does not look beforehand."""
@@ -63,7 +65,10 @@ class PushStats:
         """Stripe locks whose last holder had died."""
 
 class CpuPush:
-    """`addresses` are those of x, snapshot, v, s, ms, v_sum, b, gap_state; `stripes` address and number of locks."""
+    """`addresses` are those of x, snapshot, v, s, ms, v_sum, b, center, gap_state.
+
+    `stripes`: address and number of locks.
+    """
 
     def __init__(
         self,
@@ -87,6 +92,7 @@ class CpuPush:
         delay: int,
         ahead_v: float,
         ahead_b: float,
+        alpha: float,
         start: int,
         stop: int,
         stream: int,
@@ -114,6 +120,7 @@ class CudaPush:
         delay: int,
         ahead_v: float,
         ahead_b: float,
+        alpha: float,
         start: int,
         stop: int,
         stream: int,
@@ -133,6 +140,21 @@ def weighted_sum(
     /,
 ) -> None: ...
 def copy(dtype: str, out: int, source: int, start: int, stop: int, device: int, stream: int, /) -> None: ...
+def pair_average(
+    dtype: str,
+    a: int,
+    b: int,
+    weight: float,
+    locks_a: int,
+    locks_b: int,
+    n_locks: int,
+    waits: bool,
+    start: int,
+    stop: int,
+    device: int,
+    stream: int,
+    /,
+) -> tuple[int, int, int]: ...
 def exchange(
     kind: str,
     dtype: str,

@@ -21,15 +21,15 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "nn": {"kernels", "errors"},
     "theory": {"errors"},
     "delays": {"errors", "options"},
-    "topology": {"errors", "options", "theory"},
+    "topology": {"errors", "options", "rules", "theory"},
     "tasks": {"errors", "options"},
     "shared": {"kernels", "algorithms", "errors", "system"},
-    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "presets"},
+    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "presets", "topology"},
     "presets": {"algorithms", "errors", "theory"},
     "schedules": {"config"},
     "drivers": {
         "algorithms", "rules", "kernels", "shared", "tasks", "nn", "config", "schedules", "checkpoint", "compatibility",
-        "run_directory", "progress", "errors", "system", "delays",
+        "run_directory", "progress", "errors", "system", "delays", "topology",
     },
     "library": {"drivers", "config", "checkpoint", "progress", "run_directory", "tasks", "errors"},
 }  # fmt: skip
@@ -75,7 +75,7 @@ def test_only_kernels_import_the_compiled_module():
 
 
 def test_algorithms_know_no_process_and_drivers_no_algorithm():
-    for file in (ROOT / "algorithms").glob("*.py"):
+    for file in (ROOT / "algorithms").rglob("*.py"):
         tree = ast.parse(file.read_text())
         names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         assert not names & {"torch", "multiprocessing", "threading", "time"}, file

@@ -42,16 +42,18 @@ Kernels::Push* push(const Rule& rule, Dtype gradient, bool has_snapshot, bool fl
   });
 }
 
-template <class LookAhead, class T>
-void refresh_range(const Buffers<void>& buffers, int64_t begin, const void*, int64_t n, const Hyper<double>& h,
-                   Totals& totals) {
-  totals.gap_sq += refresh_loop<LookAhead>(slice<T>(buffers, begin), n, h.template as<T>());
+template <class Idle, class Access, class T>
+void idle_range(const Buffers<void>& buffers, int64_t begin, const void*, int64_t n, const Hyper<double>& h,
+                Totals& totals) {
+  totals.gap_sq += idle_loop<Idle, Access>(slice<T>(buffers, begin), n, h.template as<T>());
 }
 
-Kernels::Push* refresh(const Rule& rule) {
+Kernels::Push* idle(const Rule& rule) {
   return with_master(rule.master, [&](auto t) {
-    return with_look_ahead(rule, [](auto look_ahead) -> Kernels::Push* {
-      return refresh_range<typename decltype(look_ahead)::type, typename decltype(t)::type>;
+    return with_idle(rule, [&](auto kind) -> Kernels::Push* {
+      using Idle = typename decltype(kind)::type;
+      using T = typename decltype(t)::type;
+      return rule.access == AccessKind::atomic ? idle_range<Idle, Atomic, T> : idle_range<Idle, Racing, T>;
     });
   });
 }
@@ -105,9 +107,16 @@ void diffuse(const DiffusionCall& call) {
   });
 }
 
+void pair_average(Dtype dtype, void* a, void* b, double weight, int64_t begin, int64_t n) {
+  with_master(dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    pair_loop(static_cast<T*>(a) + begin, static_cast<T*>(b) + begin, static_cast<T>(weight), n);
+  });
+}
+
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{HW_TEXT(HW_ISA), push, refresh, gap_sq, scan, weighted_sum, copy, exchange, diffuse};
+const Kernels table{HW_TEXT(HW_ISA), push, idle, gap_sq, scan, weighted_sum, copy, exchange, diffuse, pair_average};
 
 }  // namespace hogwild::cpu::HW_ISA

@@ -30,6 +30,7 @@ void weighted_sum(Dtype, void*, const std::vector<const void*>&, const std::vect
 void copy(Dtype, void*, const void*, int64_t, int64_t, int, uintptr_t) { absent(); }
 void exchange(const ExchangeCall&, int, uintptr_t) { absent(); }
 void diffuse(const DiffusionCall&, int, uintptr_t) { absent(); }
+PairStats pair_average(Dtype, void*, void*, double, int64_t, int64_t, int, uintptr_t) { absent(); }
 int64_t count_nonfinite(Dtype, const void*, int64_t, int, uintptr_t) { absent(); }
 
 }  // namespace hogwild::cuda

@@ -16,13 +16,14 @@ from hogwild.kernels import copy, diffuse, weighted_sum
 from hogwild.kernels.exchange import Exchange
 from hogwild.kernels.pair import pair_average
 from hogwild.rules import Access, Topology
+from hogwild.topology.matrices import Mixing
 
 OWN, BOX = 0, 1  # a worker's mass, and that in its mailbox
 ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
 
 
 @functools.lru_cache(maxsize=8)
-def mixing(graph: Topology, workers: int) -> topology.Mixing:
+def mixing(graph: Topology, workers: int) -> Mixing:
     return topology.mixing(graph.name, workers, weights=graph.weights, self_weight=graph.self_weight)
 
 

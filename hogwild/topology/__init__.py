@@ -66,6 +66,6 @@ def check(graph: Topology, n: int, *, above: float = -1.0) -> None:
         lowest, safe = d2_safe(found)
         if safe is not found:
             raise UsageError(
-                f"topology {graph.name} of {n} workers with weights {graph.weights} has the eigenvalue {lowest:.6g}, and "
-                f"D2 needs all above {above:.6g}: use --weights lazy, or --self-weight 0.5"
+                f"topology {graph.name} of {n} workers with weights {graph.weights} has the eigenvalue {lowest:.6g}, "
+                f"and D2 needs all above {above:.6g}: use --weights lazy, or --self-weight 0.5"
             )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms import REGISTRY, Algorithm
-from hogwild.algorithms.base import Barrier, Gradient
+from hogwild.algorithms.base import Barrier, Gradient, Scope
 from hogwild.drivers.view import WorkerView
 from hogwild.rules import Access
 from hogwild.shared.world import World
@@ -43,12 +43,20 @@ class Team:
         dtype: torch.dtype = torch.float64,
     ) -> None:
         self.world = World.create(module, algorithm.keeps(), workers, dtype=dtype)
+        self.algorithm = algorithm
         self.gradient = gradient
         self.views = []
         self.steps = []
         self.answers: list[list[Tensor] | None] = [None] * workers
         for rank in range(workers):
-            view = WorkerView(self.world, rank, algorithm.keeps(), access=access, weight_decay=weight_decay)
+            view = WorkerView(
+                self.world,
+                rank,
+                algorithm.keeps(),
+                access=access,
+                weight_decay=weight_decay,
+                barriers_per_round=algorithm.barriers_per_round,
+            )
             view.lr = lr
             self.world.control.join(rank, algorithm.barriers_per_round, 1.0)
             self.views.append(view)
@@ -57,7 +65,13 @@ class Team:
 
     @property
     def x(self) -> list[Tensor]:
-        return [view.clone() for view in self.world.layout.views(self.world.arena.tensor("x"))]
+        """The trained model."""
+        name = self.algorithm.result()
+        ranks = [None] if self.algorithm.keeps()[name] is Scope.SHARED else range(len(self.views))
+        return self.world.layout.views(sum(self.world.arena.tensor(name, rank) for rank in ranks) / len(ranks))
+
+    def buffer(self, name: str, rank: int | None = None) -> Tensor:
+        return self.world.arena.tensor(name, rank).clone()
 
     def turn(self, rank: int) -> None:
         self._ask(rank, self.steps[rank].send(self.answers[rank]))

@@ -28,6 +28,7 @@ class MomentumDownpour(Algorithm):
     summary: ClassVar[str] = "downpour of period 1 with Nesterov momentum on the center"
     stability_rule: ClassVar[str | None] = "nesterov"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
+    nesterov: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.9, "momentum factor m of the center")
     form: str = option("M2", "M2: Nesterov; M1: as recalled from the paper", choices=("M2", "M1"))

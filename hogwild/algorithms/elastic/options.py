@@ -20,9 +20,7 @@ def beta_option() -> float:
 
 
 def beta_per_option() -> str:
-    return option(
-        "exchange", "what beta is for: alpha = beta / (p period) if step", choices=("exchange", "step")
-    )
+    return option("exchange", "what beta is for: alpha = beta / (p period) if step", choices=("exchange", "step"))
 
 
 def period_option(default: int, help: str = "own steps between two exchanges") -> int:
