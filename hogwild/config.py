@@ -210,6 +210,10 @@ def _check_together(config: Config, algorithm: Algorithm) -> None:
             f"algorithm {config.algorithm} takes at most {algorithm.max_workers} worker, not {config.workers}: "
             f"use --workers {algorithm.max_workers} or another algorithm"
         )
+    try:
+        algorithm.gradients_per_update(config.workers)
+    except ValueError as error:
+        raise UsageError(f"algorithm {config.algorithm}: {error}") from None
     if algorithm.needs_snapshot and config.read == "inplace":
         raise UsageError(f"algorithm {config.algorithm} compares the master with a snapshot: use --read snapshot")
     if algorithm.numbers_pushes and config.clock is None and config.workers > 1 and config.access != "locked":

@@ -12,12 +12,17 @@ from hogwild.algorithms.dana_zero import DANAZero
 from hogwild.algorithms.dc_asgd import DCASGD
 from hogwild.algorithms.delay_adaptive import DelayAdaptive
 from hogwild.algorithms.gap_aware import GapAware
+from hogwild.algorithms.k_async import KAsync
+from hogwild.algorithms.k_batch_async import KBatchAsync
+from hogwild.algorithms.k_batch_sync import KBatchSync
+from hogwild.algorithms.k_sync import KSync
 from hogwild.algorithms.nag_asgd import NAGASGD
 from hogwild.algorithms.ormo import OrderedMomentum
 from hogwild.algorithms.ringmaster import Ringmaster
 from hogwild.algorithms.sgd import SGD
 from hogwild.algorithms.shifted import ShiftedMomentum
 from hogwild.algorithms.smega2 import SMEGA2
+from hogwild.algorithms.softsync import Softsync
 from hogwild.algorithms.ssgd import SSGD
 from hogwild.algorithms.staleness_aware import StalenessAware
 
@@ -41,6 +46,11 @@ REGISTRY: dict[str, type[Algorithm]] = {
         DelayAdaptive,
         Ringmaster,
         Clipped,
+        Softsync,
+        KSync,
+        KBatchSync,
+        KAsync,
+        KBatchAsync,
     )
 }
 

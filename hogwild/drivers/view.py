@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from hogwild.algorithms.base import SHARED, Gradients, OfDelay, Scope
+from hogwild.drivers.gathering import Gathering
 from hogwild.errors import UsageError
 from hogwild.kernels import Push, PushStats, copy, count_nonfinite, weighted_sum
 from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2, look_ahead
@@ -19,7 +20,7 @@ from hogwild.shared.world import GAP_COLUMNS, GAP_STATE, World
 ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
 
 
-class WorkerView:
+class WorkerView(Gathering):
     """See hogwild.algorithms.base.View. `lr`, `weight_decay` and `generation` are set by the driver before each step.
 
     Mutates shared buffers through the kernels only, under the access policy of the run; delays and gaps are recorded

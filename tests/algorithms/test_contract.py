@@ -14,7 +14,10 @@ from hogwild.algorithms import REGISTRY
 from hogwild.algorithms.base import Scope
 
 NAMES = sorted(REGISTRY)
-ASYNCHRONOUS = [name for name in NAMES if not REGISTRY[name].barriers_per_round and REGISTRY[name].max_workers != 1]
+ASYNCHRONOUS = [  # and every gradient an update
+    name for name in NAMES
+    if not REGISTRY[name].barriers_per_round and REGISTRY[name].max_workers != 1 and "sum" not in REGISTRY[name].buffers
+]  # fmt: skip
 SHAPES = [(17, 3), (5,), (1,)]
 OPTIONS = ("momentum", "dampening", "nesterov")
 PENALISED_ALONE = {"dana-ga"}  # its gap is measured from the look-ahead: not zero even with one worker
