@@ -100,18 +100,17 @@ class Control {
                          double step_sq);
   // A synchronous worker's share of a round; the one worker with `commits` raises the version.
   void end_round(std::uint32_t rank, bool commits, std::uint64_t nonfinite, double step_sq);
-  // Gathering (between begin_push and end_gather): a gradient enters a sum, an update takes the sum. `taken`: it is in, and
-  // its ticket done; otherwise refused for non-finite elements, ticket done too, or cancelled, ticket still in hand.
+  // Gathering, between begin_push and end_gather: a gradient enters a sum, an update takes the sum. `taken`: it is in,
+  // its ticket done; else refused for non-finite elements, the ticket done too, or cancelled, the ticket still in hand.
   // `waits`: the worker goes on when the update with this gradient is there. Returns the delay, 0 if it was not taken.
   std::uint64_t gather(std::uint32_t rank, bool taken, bool waits, std::uint64_t nonfinite);
-  bool exhausted();  // no ticket is left that anybody could still bring
-  // The sum of all that was gathered is in the model: the next version, which `rank` has read.
-  void commit(std::uint32_t rank);
+  bool exhausted();                 // no ticket is left that anybody could still bring
+  void commit(std::uint32_t rank);  // the whole sum is in the model: the next version, which `rank` has read
   void end_gather(std::uint32_t rank, bool locked, double gap_sq, double step_sq);
   bool awaits_update(std::uint32_t rank) const;
   bool all_await() const;  // every worker that is left waits for an update, and nobody brings it
-  bool wait_update(std::uint32_t rank,
-                   double timeout_s);  // false: timed out; true: not awaited, all await, or stopping
+  // True when the update is there, or all await one, or the run is stopping; false: timed out.
+  bool wait_update(std::uint32_t rank, double timeout_s);
   void pulled(std::uint32_t rank);
   void record_loss(std::uint32_t rank, double loss, std::uint64_t samples);
   double raise_lr_max(double lr);
