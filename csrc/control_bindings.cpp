@@ -74,6 +74,17 @@ void bind_control(py::module_& m) {
       .def("begin_push", &Control::begin_push, py::arg("rank"), py::arg("locked"), unlocked)
       .def("end_push", &Control::end_push, py::arg("rank"), py::arg("locked"), py::arg("applied"), py::arg("nonfinite"),
            py::arg("gap_sq"), py::arg("step_sq"))
+      .def("gather", &Control::gather, py::arg("rank"), py::arg("taken"), py::arg("waits"), py::arg("nonfinite"))
+      .def_property(
+          "gathered", [](Control& c) { return c.header().gathered.load(); },
+          [](Control& c, std::uint64_t gathered) { c.header().gathered = gathered; })
+      .def("exhausted", &Control::exhausted, unlocked)
+      .def("commit", &Control::commit, py::arg("rank"))
+      .def("end_gather", &Control::end_gather, py::arg("rank"), py::arg("locked"), py::arg("gap_sq"),
+           py::arg("step_sq"))
+      .def("awaits_update", &Control::awaits_update, py::arg("rank"))
+      .def("all_await", &Control::all_await)
+      .def("wait_update", &Control::wait_update, py::arg("rank"), py::arg("timeout_s"), unlocked)
       .def("end_round", &Control::end_round, py::arg("rank"), py::arg("commits"), py::arg("nonfinite"),
            py::arg("step_sq"))
       .def("lock_model", &Control::lock_model, py::arg("rank"), unlocked)

@@ -217,8 +217,10 @@ def _check_together(config: Config, algorithm: Algorithm) -> None:
             f"algorithm {config.algorithm} takes at most {algorithm.max_workers} worker, not {config.workers}: "
             f"use --workers {algorithm.max_workers} or another algorithm"
         )
-    if objection := algorithm.objection(config.workers):
-        raise UsageError(f"algorithm {config.algorithm}: {objection}")
+    try:
+        algorithm.gradients_per_update(config.workers)
+    except ValueError as error:
+        raise UsageError(f"algorithm {config.algorithm}: {error}") from None
     if (graph := algorithm.graph()) is not None:
         from hogwild import topology
 

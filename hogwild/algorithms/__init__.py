@@ -31,12 +31,17 @@ from hogwild.algorithms.elastic.lookahead import Lookahead
 from hogwild.algorithms.elastic.mdownpour import MomentumDownpour
 from hogwild.algorithms.elastic.slowmo import DiLoCo, SlowMo
 from hogwild.algorithms.gap_aware import GapAware
+from hogwild.algorithms.k_async import KAsync
+from hogwild.algorithms.k_batch_async import KBatchAsync
+from hogwild.algorithms.k_batch_sync import KBatchSync
+from hogwild.algorithms.k_sync import KSync
 from hogwild.algorithms.nag_asgd import NAGASGD
 from hogwild.algorithms.ormo import OrderedMomentum
 from hogwild.algorithms.ringmaster import Ringmaster
 from hogwild.algorithms.sgd import SGD
 from hogwild.algorithms.shifted import ShiftedMomentum
 from hogwild.algorithms.smega2 import SMEGA2
+from hogwild.algorithms.softsync import Softsync
 from hogwild.algorithms.ssgd import SSGD
 from hogwild.algorithms.staleness_aware import StalenessAware
 
@@ -81,6 +86,11 @@ REGISTRY: dict[str, type[Algorithm]] = {
         QuasiGlobalMomentum,
         GradientTracking,
         AsySGInconsistent,
+        Softsync,
+        KSync,
+        KBatchSync,
+        KAsync,
+        KBatchAsync,
     )
 }
 

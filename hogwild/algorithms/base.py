@@ -1,7 +1,8 @@
 """What an algorithm is: a generator per worker, and the names of what it keeps.
 
-The generator is the worker's column of the paper's pseudo-code. It sees one view `w` of the world and yields in two
-places only: where time passes (`Gradient`) and where all must meet (`BARRIER`). The process driver and the simulator
+The generator is the worker's column of the paper's pseudo-code. It sees one view `w` of the world and yields in three
+places only: where time passes (`Gradient`), where all must meet (`BARRIER`), and where a worker waits for the next
+update (`UPDATE`). The process driver and the simulator
 run the very same text. It knows no process, no thread and no clock; what must survive a restart lies in its buffers,
 nothing in local variables, so it can always be started again.
 """
@@ -36,10 +37,12 @@ SHARED, WORKER, REPLICA = Scope.SHARED, Scope.WORKER, Scope.REPLICA
 class Gradient:
     """Request: the gradient of one batch at the parameters `at` [n].
 
-    The answer is a list of tensors, one a parameter.
+    The answer is a list of tensors, one a parameter. With `cancel` a new version of the master makes it worthless: a
+    driver that can breaks it off there, and begins the worker's text again with the same batch.
     """
 
     at: Tensor
+    cancel: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,17 @@ class Barrier:
     """Request: go on when every worker of this round has come here. The answer is None."""
 
 
-BARRIER = Barrier()
+@dataclass(frozen=True)
+class Update:
+    """Request: go on when the update is there that takes the gradient gathered last. The answer is None."""
+
+
+BARRIER, UPDATE = Barrier(), Update()
 Gradients = Sequence["Tensor | None"]
 T = TypeVar("T")
 OfDelay = Callable[[int], T]
 Place = str | tuple[str, int]  # a buffer: the shared or own one of that name, or that rank's
-Steps = Generator["Gradient | Barrier", Any, None]
+Steps = Generator["Gradient | Barrier | Update", Any, None]
 
 
 class View(Protocol):
@@ -106,6 +114,23 @@ class View(Protocol):
         `lr`: the learning rate as a function of this push's delay, in place of w.lr; where it is None the gradient is
         dropped, and the snapshot read afresh. `scale`: a factor on g, likewise. `clip`: the largest norm of g, 0 for
         any. `onto`: the own replica in place of x. `part`: only these elements.
+        """
+
+    def gather(
+        self,
+        g: Gradients,
+        count: int,
+        *,
+        momentum: Momentum | None = None,
+        scale: OfDelay[float] | None = None,
+        lr: float | None = None,
+        max_delay: int | None = None,
+        waits: bool = False,
+    ) -> None:
+        """sum <- sum + g;  with the `count`-th one  x <- x - lr * rule(sum / count),  sum <- 0,  one version more.
+
+        Leaves the next snapshot behind. `scale`: a factor on g as a function of its delay, the versions since its
+        snapshot. A g older than `max_delay` is dropped, and its batch begun again. `waits`: UPDATE follows.
         """
 
     def deposit(self, name: str, g: Gradients) -> bool:
@@ -200,6 +225,7 @@ class Algorithm(ABC):
     max_workers: ClassVar[int | None] = None
     above_eigenvalue: ClassVar[float] = -1.0  # the smallest eigenvalue of its mixing matrix must lie above this
     numbers_pushes: ClassVar[bool] = False  # every push needs a number of its own: one lock, or the simulator
+    follows_updates: ClassVar[bool] = False  # an update cancels gradients, or is waited for (UPDATE)
 
     def keeps(self) -> Mapping[str, Scope]:
         """The buffers that these options need: `buffers`, unless an option changes them."""
@@ -213,9 +239,9 @@ class Algorithm(ABC):
         """Who averages with whom, if the algorithm knows neighbours; checked against the number of workers."""
         return None
 
-    def objection(self, workers: int) -> str | None:  # noqa: ARG002
-        """Why these options do not go with that many workers, and what would; None if they do."""
-        return None
+    def gradients_per_update(self, workers: int) -> int:
+        """How many gradients make one update. ValueError if the options do not fit that number of workers."""
+        return workers if self.counts_rounds else 1
 
     @abstractmethod
     def worker(self, w: View) -> Steps:

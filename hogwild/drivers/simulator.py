@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from hogwild.algorithms.base import Barrier, Gradient, Gradients, Steps
+from hogwild.algorithms.base import Barrier, Gradient, Gradients, Steps, Update
 from hogwild.drivers.clocks import Clock, DelayClock, TimedClock, TraceClock
 from hogwild.drivers.device import to_device
 from hogwild.drivers.job import Job
@@ -42,6 +42,9 @@ class SimulatedWorker:
     ticket: int = NO_TICKET
     answer: Gradients | None = None  # computed at the request, where somebody could change what it depends on
     at_barrier: bool = False
+    at_update: bool = False
+    cancels: bool = False  # a new version cancels the gradient it computes
+    request: int = 0  # number of the request in flight
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,12 @@ class Simulation:
         self._due: list[tuple[float, int, int]] = []
         self._requests = 0
         self._history: deque[Tensor] = deque(maxlen=clock.largest + 1 if isinstance(clock, DelayClock) else 1)
+        self._remembered = 0  # versions
         self._trace = iter(clock.pushes) if isinstance(clock, TraceClock) else iter(())
-        if isinstance(clock, DelayClock) and (job.algorithm.barriers_per_round or self._inplace):
+        waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates
+        if isinstance(clock, DelayClock) and (waits or self._inplace):
             raise UsageError("a clock that draws delays is for asynchronous algorithms with --read snapshot")
-        if isinstance(clock, TraceClock) and job.algorithm.barriers_per_round:
+        if isinstance(clock, TraceClock) and waits:
             raise UsageError("a recorded schedule replays asynchronous algorithms only")
         module.train()
         self.workers = []
@@ -104,6 +109,7 @@ class Simulation:
         ticket = worker.ticket
         loss, g = self._gradient(rank) if worker.answer is None else (self._loss, worker.answer)
         worker.answer = None
+        self.computed += 1
         worker.view.lr = self.job.schedule.lr(ticket)
         request = worker.steps.send(g)
         if self._has_buffers:
@@ -111,16 +117,19 @@ class Simulation:
         self.control.record_loss(rank, loss, len(self.job.order.indices(ticket)))
         self._remember()
         self._serve(rank, request)
+        self._follow_update()
         return Push(self.now, rank, ticket, loss)
 
     # ---- who is next ----------------------------------------------------------------------------------------------
 
     def _next_rank(self) -> int | None:
         if isinstance(self.clock, TimedClock):
-            if not self._due:
-                return None
-            self.now, _, rank = heapq.heappop(self._due)
-            return rank
+            while self._due:
+                now, number, rank = heapq.heappop(self._due)
+                if number == self.workers[rank].request:
+                    self.now = now
+                    return rank
+            return None
         if isinstance(self.clock, TraceClock):
             push = next(self._trace, None)
             if push is None:
@@ -143,12 +152,13 @@ class Simulation:
         self.control.set_pulled(rank, self.control.version - delay)
 
     def _remember(self) -> None:
-        if isinstance(self.clock, DelayClock):
+        if isinstance(self.clock, DelayClock) and self.control.version >= self._remembered:
+            self._remembered += 1
             self._history.append(self.workers[0].view.x.clone())
 
     # ---- requests -------------------------------------------------------------------------------------------------
 
-    def _serve(self, rank: int, request: Gradient | Barrier) -> None:
+    def _serve(self, rank: int, request: Gradient | Barrier | Update) -> None:
         worker = self.workers[rank]
         if isinstance(request, Barrier):
             worker.at_barrier = True
@@ -156,6 +166,10 @@ class Simulation:
             self.control.arrive(rank)
             self._release()
             return
+        if isinstance(request, Update):
+            worker.at_update = True
+            return
+        worker.cancels, worker.request = request.cancel, 0
         worker.parameters = self.world.layout.views(request.at)
         self.control.complete(rank)
         worker.ticket = self.control.take(rank)
@@ -163,12 +177,32 @@ class Simulation:
             self.control.leave(rank)
             self._release()
             return
+        self._begin(rank)
+
+    def _begin(self, rank: int) -> None:
+        """The worker sets to work on its ticket."""
+        worker = self.workers[rank]
         if isinstance(self.clock, TimedClock):
             self._requests += 1
+            worker.request = self._requests
             due = self._after_traffic(worker, max(self.now, worker.ready)) + self.clock.duration(rank)
             heapq.heappush(self._due, (due, self._requests, rank))
         if self._inplace:
             self._loss, worker.answer = self._gradient(rank)
+
+    def _follow_update(self) -> None:
+        """Who waited for an update that is there goes on, and who computes a cancelled gradient begins it again."""
+        for rank, worker in enumerate(self.workers):
+            if worker.at_update and not self.control.awaits_update(rank):
+                worker.at_update = False
+                self._serve(rank, worker.steps.send(None))
+            elif worker.cancels and worker.request and self.control.pulled_version(rank) < self.control.version:
+                worker.view.drop()
+                worker.steps = self.job.algorithm.worker(worker.view)
+                request = next(worker.steps)
+                assert isinstance(request, Gradient), "an algorithm begins with a gradient"
+                worker.parameters = self.world.layout.views(request.at)
+                self._begin(rank)
 
     def _release(self) -> None:
         """Lets the workers at a barrier go on, in the order of their ranks, once all that are left have come."""
@@ -208,7 +242,6 @@ class Simulation:
         gradients = [parameter.grad for parameter in self._parameters]
         for parameter in self._parameters:
             parameter.grad = None
-        self.computed += 1
         return float(loss.detach()), gradients
 
     def _load_buffers(self, rank: int) -> None:

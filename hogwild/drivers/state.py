@@ -37,6 +37,7 @@ class State:
     version: int
     lr_max: float
     pushes: list[int]
+    gathered: int = 0  # gradients in the buffer `sum`
 
     @classmethod
     def of(cls, world: World, module: nn.Module, algorithm: Algorithm) -> State:
@@ -62,6 +63,7 @@ class State:
             version=control.version,
             lr_max=control.lr_max,
             pushes=[control.pushes(rank) for rank in range(world.workers)],
+            gathered=control.gathered,
         )
 
     def plain(self) -> dict[str, Any]:
@@ -89,6 +91,7 @@ class State:
                 world.arena.tensor(f"buffer:{name}", rank).copy_(value.reshape(-1))
         control = world.control
         control.version = self.version
+        control.gathered = self.gathered
         control.raise_lr_max(self.lr_max)
         for rank, pushes in enumerate(self.pushes[: world.workers]):
             control.restore_pushes(rank, pushes)

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from hogwild.algorithms.base import SHARED, Gradients, OfDelay, Place, Scope
+from hogwild.drivers.gathering import Gathering
 from hogwild.drivers.replicas import Replicas
 from hogwild.errors import UsageError
 from hogwild.kernels import Push, PushStats, copy, count_nonfinite, weighted_sum
@@ -18,7 +19,7 @@ from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smeg
 from hogwild.shared.world import GAP_COLUMNS, GAP_STATE, World
 
 
-class WorkerView(Replicas):
+class WorkerView(Gathering, Replicas):
     """See hogwild.algorithms.base.View. `lr` and `generation` are set by the driver before each step.
 
     Mutates shared buffers through the kernels only, under the access policy of the run; delays and gaps are recorded

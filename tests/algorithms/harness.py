@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms import REGISTRY, Algorithm
-from hogwild.algorithms.base import Barrier, Gradient, Scope
+from hogwild.algorithms.base import Barrier, Gradient, Scope, Update
 from hogwild.drivers.view import WorkerView
 from hogwild.rules import Access
 from hogwild.shared.world import World
@@ -26,7 +26,7 @@ class Point(nn.Module):
 
 class Team:
     """N workers on one world. `turn(rank)`: the worker's outstanding gradient arrives, and it goes on to its next
-    request.
+    request. One that waits for an update has no turn.
 
     `gradient(at, rank)` is asked for at the request, as in a real worker: it sees the snapshot, not the later master.
     """
@@ -48,6 +48,7 @@ class Team:
         self.views = []
         self.steps = []
         self.answers: list[list[Tensor] | None] = [None] * workers
+        self.waiting: set[int] = set()
         for rank in range(workers):
             view = WorkerView(
                 self.world,
@@ -74,7 +75,12 @@ class Team:
         return self.world.arena.tensor(name, rank).clone()
 
     def turn(self, rank: int) -> None:
-        self._ask(rank, self.steps[rank].send(self.answers[rank]))
+        if rank not in self.waiting:
+            self._ask(rank, self.steps[rank].send(self.answers[rank]))
+        for other in sorted(self.waiting):
+            if not self.world.control.awaits_update(other):
+                self.waiting.discard(other)
+                self._ask(other, self.steps[other].send(None))
 
     def turns(self, order: Iterable[int]) -> None:
         for rank in order:
@@ -93,7 +99,10 @@ class Team:
         for rank, request in requests.items():
             self._ask(rank, request)
 
-    def _ask(self, rank: int, request: Gradient | Barrier) -> None:
+    def _ask(self, rank: int, request: Gradient | Barrier | Update) -> None:
+        if isinstance(request, Update):
+            self.waiting.add(rank)
+            return
         assert isinstance(request, Gradient), "this algorithm meets at barriers: use round()"
         self.answers[rank] = self.gradient(request.at, rank)
 

@@ -14,12 +14,12 @@ from hogwild.algorithms import REGISTRY
 from hogwild.algorithms.base import Scope
 
 NAMES = sorted(REGISTRY)
-ASYNCHRONOUS = [
+ASYNCHRONOUS = [  # one gradient an update, and taken at the master
     name
     for name in NAMES
     if not REGISTRY[name].barriers_per_round
     and REGISTRY[name].max_workers != 1
-    and "replica" not in REGISTRY[name].buffers
+    and not {"sum", "replica"} & set(REGISTRY[name].buffers)
 ]
 SHAPES = [(17, 3), (5,), (1,)]
 OPTIONS = ("momentum", "dampening", "nesterov")
@@ -35,11 +35,7 @@ OPTIMUM = {
     "diloco": {"period": 20, "momentum": 0.0},
     "async-diloco": {"period": 5, "momentum": 0.0},
 }
-LR = {
-    "dc-asgd": 0.05,
-    "downpour": 0.1,
-    "mvadownpour": 0.1,
-}  # where the quadratic below would be unstable at the usual 0.2
+LR = {"dc-asgd": 0.05, "downpour": 0.1, "mvadownpour": 0.1}  # the quadratic below would be unstable at the usual 0.2
 
 
 def torch_options(algorithm: object) -> dict[str, object]:
