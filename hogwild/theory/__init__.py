@@ -1,3 +1,6 @@
 """What linear theory says about asynchronous SGD, in numpy alone: `stability` is the door to all of it."""
 
 RULES = ("none", "standard", "shifted", "nesterov", "dana")
+
+ORDERS = ("paper", "post")
+"""Of gradient and exchange in elastic averaging: hogwild/theory/elastic.py."""

@@ -30,10 +30,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.polynomial import polynomial
 
+from hogwild.theory import ORDERS
 from hogwild.theory.crossing import first_crossing
 from hogwild.theory.loop import Polynomial
-
-ORDERS = ("paper", "post")
 
 
 def critical_alpha(workers: int, k: float, period: int = 1, momentum: float = 0.0, order: str = "paper") -> float:
