@@ -1,4 +1,7 @@
-"""What linear theory says about asynchronous SGD, in numpy alone: `stability` is the door to all of it."""
+"""What linear theory says about asynchronous SGD, in numpy alone.
+
+`stability` is the door to stale gradients. Averaging: `elastic`, `downpour`, `admm`, `synchronous`, `mixing`, `figures`.
+"""
 
 RULES = ("none", "standard", "shifted", "nesterov", "dana")
 
