@@ -1,6 +1,6 @@
 """What linear theory says about asynchronous SGD, in numpy alone.
 
-`stability` is the door to stale gradients. Averaging: `elastic`, `downpour`, `admm`, `synchronous`, `mixing`, `figures`.
+`stability` is the door to stale gradients. Averaging is in `elastic`, `downpour`, `admm`, `synchronous` and `mixing`.
 """
 
 RULES = ("none", "standard", "shifted", "nesterov", "dana")
