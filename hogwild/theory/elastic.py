@@ -11,8 +11,8 @@ Over one turn T = L^period, and the gradient of the step next to the exchange is
     paper   before it, at the x that the exchange still moves (EASGD algorithm 1)      S = L^(period - 1)
     post    first, and the exchange moves the x after that step                        S = L^period = T
 
-If all are multiplied by Z per cycle, then x_i = Z x_i of the last cycle, c is passed on p times and Z = z^p, with z the
-factor per turn. Eliminating y leaves a polynomial of z that is linear in alpha, with chi(Z) = det(Z - T):
+In an eigenmode a cycle multiplies all by one Z; every worker's turn then multiplies c by the same z, and Z = z^p.
+Eliminating y leaves a polynomial of z that is linear in alpha, with chi(Z) = det(Z - T):
 
     P(z) = (z - 1) chi(z^p) + alpha [chi(z^p) + (z - 1) ((z^p - T_22) S_11 + T_12 S_21)]
 
@@ -30,10 +30,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.polynomial import polynomial
 
+from hogwild.theory import ORDERS
 from hogwild.theory.crossing import first_crossing
 from hogwild.theory.loop import Polynomial
-
-ORDERS = ("paper", "post")
 
 
 def critical_alpha(workers: int, k: float, period: int = 1, momentum: float = 0.0, order: str = "paper") -> float:

@@ -31,19 +31,19 @@ CYCLE_K = 0.2  # p k: curvature x lr of a whole cycle at period 1
 BETA = 0.9
 
 
-def admm_rows(points: int) -> list[Row]:
+def admm_rows(points: int, workers: Sequence[int] = ADMM_WORKERS) -> list[Row]:
     """Radius per cycle of both algorithms at `points` x `points` values of lr and rho, alpha = lr rho, curvature 1.
 
     Figure 1 of Zhang, Choromanska and LeCun 2015 (arXiv:1412.6651) has lr up to 1e-2, rho up to 10, and ADMM alone.
     """
     lr, rho = (np.linspace(top / points, top, points) for top in (LARGEST_LR, LARGEST_RHO))
     rows: list[Row] = []
-    for workers in ADMM_WORKERS:
-        radii = admm.radius(workers, lr, rho[:, None])
+    for p in workers:
+        radii = admm.radius(p, lr, rho[:, None])
         for i, j in np.ndindex(radii.shape):
             step, penalty = float(lr[j]), float(rho[i])
-            both = float(radii[i, j]), elastic.radius(workers, step, step * penalty)
-            rows.append(dict(zip(ADMM_COLUMNS, (workers, penalty, step, *both), strict=True)))
+            both = float(radii[i, j]), elastic.radius(p, step, step * penalty)
+            rows.append(dict(zip(ADMM_COLUMNS, (p, penalty, step, *both), strict=True)))
     return rows
 
 
@@ -77,7 +77,8 @@ def plot_admm(axes: Any, rows: Sequence[Row]) -> None:
             axes.figure.colorbar(shades, ax=axes, label=f"radius per cycle - 1, p = {p}")
         if radii.min() < 1 < radii.max():
             axes.contour(lr, rho, radii, levels=[1.0], linestyles="solid" if p == workers[0] else "dashed")
-    axes.set(xlabel="lr", ylabel="rho", title="ADMM diverges left of the line (dashed: the larger p)")
+    lines = " (dashed: the larger p)" if len(workers) > 1 else ""
+    axes.set(xlabel="lr", ylabel="rho", title=f"ADMM diverges left of the line{lines}")
 
 
 def period_rows(periods: Sequence[int] = PAPER_PERIODS, workers: Sequence[int] = PERIOD_WORKERS) -> list[Row]:

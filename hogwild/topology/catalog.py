@@ -8,7 +8,7 @@ import numpy as np
 
 from hogwild.errors import UsageError
 from hogwild.options import unknown
-from hogwild.theory.mixing import D2_LIMIT, spectrum
+from hogwild.theory.mixing import D2_LIMIT, lazy, spectrum
 from hogwild.topology import SPECS, WEIGHTS, sequences
 from hogwild.topology.files import read
 from hogwild.topology.graphs import GRAPHS, Links, torus
@@ -47,7 +47,7 @@ def d2_safe(mixing: Mixing) -> tuple[float, Mixing]:
     lowest = spectrum(mixing.rounds[0]).lambda_min
     if lowest > D2_LIMIT + D2_MARGIN:
         return lowest, mixing
-    return lowest, Mixing(f"lazy {mixing.name}", ((np.eye(mixing.n) + mixing.rounds[0]) / 2,))
+    return lowest, Mixing(f"lazy {mixing.name}", (lazy(mixing.rounds[0]),))
 
 
 def _fixed(name: str, n: int) -> Links | list[Matrix]:

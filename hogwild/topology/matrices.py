@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ Matrix = NDArray[np.float64]
 class Mixing:
     """x_i <- sum_j W_ij x_j in every round, with W = rounds[round % len(rounds)]: row i is what worker i applies.
 
-    rounds: each [n, n], non-negative, read-only. Doubly stochastic, so that the mean is kept; with `is_push` only the
-    columns sum to 1, which keeps the sum, and push-sum divides by a weight that travels along.
+    rounds: each [n, n], float64, non-negative, copied and read-only. Doubly stochastic, so that the mean is kept; with
+    `is_push` only the columns sum to 1, which keeps the sum, and push-sum divides by a weight that travels along.
 
     Raises UsageError if that does not hold to 1e-12, or if the rounds of one period do not connect all workers.
     """
@@ -28,15 +28,13 @@ class Mixing:
     name: str
     rounds: tuple[Matrix, ...]
     is_push: bool = False
-    _peers: tuple[tuple[list[tuple[int, float]], ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "rounds", tuple(np.array(matrix, dtype=np.float64) for matrix in self.rounds))
         for number, matrix in enumerate(self.rounds):
             _check(self.name, number, matrix, self.n, self.is_push)
             matrix.setflags(write=False)
         _check_connected(self.name, self.rounds)
-        peers = tuple(tuple(_entries(row, rank) for rank, row in enumerate(matrix)) for matrix in self.rounds)
-        object.__setattr__(self, "_peers", peers)
 
     @property
     def n(self) -> int:
@@ -50,7 +48,7 @@ class Mixing:
 
     def neighbours(self, rank: int, number: int = 0) -> list[tuple[int, float]]:
         """(peer, W_rank,peer) of everyone whose replica worker `rank` takes in round `number`, without itself."""
-        return self._peers[number % len(self.rounds)][rank]
+        return _entries(self.rounds[number % len(self.rounds)][rank], rank)
 
     def receivers(self, rank: int, number: int = 0) -> list[tuple[int, float]]:
         """(peer, W_peer,rank) of everyone who takes worker `rank`'s replica in round `number`, without itself."""
@@ -89,11 +87,12 @@ def _union(rounds: tuple[Matrix, ...]) -> NDArray[np.bool_]:
 def _reached(links: NDArray[np.bool_]) -> list[int]:
     """All that can be reached from worker 0, breadth first."""
     order, waiting = [0], deque([0])
+    is_new = np.arange(len(links)) > 0
     while waiting:
-        for j in np.flatnonzero(links[waiting.popleft()]).tolist():
-            if j not in order:
-                order.append(j)
-                waiting.append(j)
+        found = np.flatnonzero(links[waiting.popleft()] & is_new).tolist()
+        is_new[found] = False
+        order += found
+        waiting += found
     return order
 
 
