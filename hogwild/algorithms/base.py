@@ -147,9 +147,17 @@ class View(Protocol):
     def read(self) -> None:
         """snapshot <- replica."""
 
-    def step(self, g: Gradients, *, momentum: Momentum | None = None, alpha: float = 0.0, center: Place = "x") -> None:
-        """replica <- replica - lr * rule(g). With alpha, in the same pass, the exchange of `elastic`, whose d is taken
-        before the step.
+    def step(
+        self,
+        g: Gradients,
+        *,
+        rate: float = 1.0,
+        momentum: Momentum | None = None,
+        alpha: float = 0.0,
+        center: Place = "x",
+    ) -> None:
+        """replica <- replica - rate * lr * rule(g), never stale. With alpha, in the same pass, the exchange of
+        `elastic`, whose d is taken before the step.
         """
 
     def elastic(self, alpha: float, near: Place = "replica", center: Place = "x") -> None:
@@ -195,6 +203,10 @@ class View(Protocol):
 
     def debias(self) -> None:
         """z <- replica / own mass (push-sum)."""
+
+    @property
+    def mass(self) -> float:
+        """The own mass of push-sum."""
 
     def collect(self) -> None:
         """What lies in the own mailbox goes into replica and own mass."""

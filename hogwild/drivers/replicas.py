@@ -138,7 +138,11 @@ class Replicas(Buffers):
 
     def debias(self) -> None:
         """z <- replica / own mass."""
-        self.combine("z", {"replica": 1 / float(self.buffer("mass")[OWN])})
+        self.combine("z", {"replica": 1 / self.mass})
+
+    @property
+    def mass(self) -> float:
+        return float(self.buffer("mass")[OWN])
 
     def collect(self) -> None:
         """What lies in the own mailbox goes into replica and own mass."""

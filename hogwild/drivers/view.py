@@ -88,12 +88,18 @@ class WorkerView(Gathering, Replicas):
         part: tuple[int, int] | None = None,
         alpha: float = 0.0,
         center: Place = "x",
+        is_fresh: bool = False,
     ) -> None:
-        """One push (csrc/push.h). A refused or dropped one changes nothing but the counters, and reads x afresh."""
+        """One push (csrc/push.h). A refused or dropped one changes nothing but the counters, and reads x afresh.
+
+        `is_fresh`: nobody but this worker has moved what the gradient was taken at; its delay is 0.
+        """
         op = self._push(momentum, penalty, compensation, onto=onto, center=center if alpha else None)
         control, locked = self.control, self.access is Access.LOCKED and (onto == "x" or bool(alpha))
         lr_max = control.raise_lr_max(self.lr) if penalty is not None else self.lr
         version = self.last_version = control.begin_push(self.rank, locked)
+        if is_fresh:
+            control.set_pulled(self.rank, version)
         delay = version - control.pulled_version(self.rank)
         applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
         try:
@@ -122,17 +128,32 @@ class WorkerView(Gathering, Replicas):
         if not applied and onto == "x":
             self.pull(momentum)
 
-    def step(self, g: Gradients, *, momentum: Momentum | None = None, alpha: float = 0.0, center: Place = "x") -> None:
-        """A push onto the own replica, whose gradient is never stale: its delay is 0."""
-        self.control.pulled(self.rank)
-        self.push(g, momentum=momentum, onto="replica", alpha=alpha, center=center)
+    def step(
+        self,
+        g: Gradients,
+        *,
+        rate: float = 1.0,
+        momentum: Momentum | None = None,
+        alpha: float = 0.0,
+        center: Place = "x",
+    ) -> None:
+        """A push onto the own replica, at rate * lr."""
+        self.push(
+            g,
+            lr=lambda _: rate * self.lr,
+            momentum=momentum,
+            onto="replica",
+            alpha=alpha,
+            center=center,
+            is_fresh=True,
+        )
 
     def admm(self, g: Gradients, rho: float) -> None:
         """Counts as a push of the worker, with delay 0; what is not finite is refused as there."""
-        self.control.pulled(self.rank)
         finite = self.deposit("g", g)
         locked = self.access is Access.LOCKED
         self.last_version = self.control.begin_push(self.rank, locked)
+        self.control.set_pulled(self.rank, self.last_version)
         try:
             if finite:
                 if self.weight_decay:

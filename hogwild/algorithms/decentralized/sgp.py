@@ -1,6 +1,6 @@
 """SGP: push-sum without rounds. A worker gives half of its model and of its mass to a peer's mailbox, and goes on.
 
-    worker i:   z_i = x_i / w_i;   g = grad F_i(z_i);   x_i <- x_i - lr (g + wd x_i)
+    worker i:   z_i = x_i / w_i;   g = grad F_i(z_i);   x_i <- x_i - lr w_i (g + wd x_i)
                 x_i <- x_i + box_i;   w_i <- w_i + box_w_i;   box_i, box_w_i <- 0
                 j = i + 2^k, k in turn, if w_i >= floor and box_w_j <= ceiling:
                     box_j <- box_j + x_i / 2;   box_w_j <- box_w_j + w_i / 2;   x_i <- x_i / 2;   w_i <- w_i / 2
@@ -9,8 +9,9 @@ sum_i (x_i + box_i) moves by the gradients only and sum_i (w_i + box_w_i) stays 
 follows the mean. The result is the mean of the z_i.
 
 Source: Assran et al. 2019, Stochastic Gradient Push (arXiv:1811.10792).
-Deviates: mailboxes in shared memory in place of rounds of messages. Floor and ceiling are ours: without them a worker
-that stands still swallows the mass of all others, whose w goes to zero. A transfer holds the run's one lock.
+Deviates: mailboxes in shared memory in place of rounds of messages; without rounds w_i strays from 1, so the step is
+multiplied by it, for z_i to move by lr g. Floor and ceiling are ours: without them a worker that stands still swallows
+the mass of all others, whose w goes to zero. A transfer holds the run's one lock.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class StochasticGradientPush(Algorithm):
         w.debias()
         while True:
             g = yield Gradient(at=w.buffer("z"))
-            w.step(g)
+            w.step(g, rate=w.mass)
             hops = max(w.workers - 1, 1).bit_length()
             with w.exclusive():
                 w.collect()

@@ -40,6 +40,9 @@ class LocalSGD(Algorithm):
     def keeps(self) -> Mapping[str, Scope]:
         return {**self.buffers, **({"v": WORKER} if self.momentum else {})}
 
+    def result(self) -> str:
+        return "replica"
+
     def worker(self, w: View) -> Steps:
         momentum = HeavyBall(self.momentum) if self.momentum else None
         while True:

@@ -7,8 +7,9 @@
 
 Source: SlowMo, Wang et al. 2020 (arXiv:1910.00643): m = 0.5, a = 1, period 48 in a public implementation. DiLoCo,
 Douillard et al. 2023 (arXiv:2311.08105): Nesterov with rate 0.7 and momentum 0.9, periods of about 500.
-Deviates: u is kept in units of x: SlowMo divides delta by lr and multiplies u by it, the same for a constant lr. The
-inner optimizer of DiLoCo is AdamW; here it is SGD with momentum.
+Deviates: the default period of diloco is 50: its runs here are shorter. u is kept in units of x: SlowMo divides delta
+by lr and multiplies u by it, the same for a constant lr. The inner optimizer of DiLoCo is AdamW; here it is SGD with
+momentum.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class DiLoCo(SlowMo):
     name: ClassVar[str] = "diloco"
     summary: ClassVar[str] = "local SGD with a Nesterov step on the averages"
 
-    period: int = period_option(500, "own steps between two averages")
+    period: int = period_option(50, "own steps between two averages")
     momentum: float = momentum_option(0.9, "momentum factor m of each worker, kept over averages")
     outer_momentum: float = option(0.9, "momentum of the outer step", check=BELOW_ONE)
     outer_lr: float = option(0.7, "rate a of the outer step", check=POSITIVE)
