@@ -104,10 +104,22 @@ class Algorithm(ABC):
     summary: ClassVar[str]
     buffers: ClassVar[Mapping[str, Scope]]
     barriers_per_round: ClassVar[int] = 0  # 0: asynchronous
-    stability_rule: ClassVar[str | None] = None  # its linear stability theory (hogwild.theory.stability), if known
-    needs_snapshot: ClassVar[bool] = False  # compares x with what the worker read: cannot read in place
     max_workers: ClassVar[int | None] = None
-    numbers_pushes: ClassVar[bool] = False  # every push needs a number of its own: one lock, or the simulator
+
+    @property
+    def stability_rule(self) -> str | None:
+        """Its linear stability theory, one of hogwild.theory.RULES; None if none is known."""
+        return None
+
+    @property
+    def needs_snapshot(self) -> bool:
+        """It compares x with what the worker read: it cannot read in place."""
+        return False
+
+    @property
+    def numbers_pushes(self) -> bool:
+        """Every push needs a number of its own: one lock, or the simulator."""
+        return False
 
     def keeps(self) -> Mapping[str, Scope]:
         """The buffers that these options need: `buffers`, unless an option changes them."""
