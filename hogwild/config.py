@@ -18,7 +18,7 @@ import yaml
 
 from hogwild.errors import UsageError
 from hogwild.options import Check, accept, option, unknown
-from hogwild.presets import PRESETS, Preset, default_lr, stable_lr
+from hogwild.presets import PRESETS, Preset, default_lr, expected_delay, stable_lr, theory
 from hogwild.rules import Access, Guard
 from hogwild.system import parse_cores
 
@@ -115,6 +115,10 @@ class Config:
     clock: str | None = _experiments(
         None, "simulate under a virtual clock: round-robin, gamma:cv=0.1,het=0.6, ...", fixed=True
     )
+    edge_every: int = _experiments(
+        0, "updates between measurements of curvature x lr / threshold, some 40 gradients of 500 samples; 0: none",
+        NOT_NEGATIVE,
+    )  # fmt: skip
     seed: int = _experiments(0, "of the initial model and the data order", SEED, fixed=True)
 
     epochs: float | None = _run(None, "passes over the data, all workers together (default: the data set's)", POSITIVE)
@@ -152,8 +156,9 @@ class Config:
         if self.batch_size is None:
             self._set("batch_size", preset.batch_size)
         if self.lr is None:
-            lr = stable_lr(preset, algorithm, self.workers) if wants_stable_lr else default_lr(preset, algorithm)
-            self._set("lr", float(f"{lr:.6g}"))
+            delay = expected_delay(algorithm, self.workers)
+            lr = stable_lr(preset, algorithm, delay) if wants_stable_lr else default_lr(preset, algorithm)
+            self._set("lr", lr)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -214,6 +219,8 @@ def _check_together(config: Config, algorithm: Algorithm) -> None:
         raise UsageError(f"algorithm {config.algorithm} compares the master with a snapshot: use --read snapshot")
     if algorithm.numbers_pushes and config.clock is None and config.workers > 1 and config.access != "locked":
         raise UsageError(f"algorithm {config.algorithm} counts pushes, one at a time: use --access locked, or simulate")
+    if config.edge_every:
+        theory(algorithm, "--edge-every")
     given = [limit for limit in LIMITS if getattr(config, limit) is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} are both given; a run has one limit: leave one out")

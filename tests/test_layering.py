@@ -28,7 +28,7 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "schedules": {"config"},
     "drivers": {
         "algorithms", "rules", "kernels", "shared", "tasks", "nn", "config", "schedules", "checkpoint", "compatibility",
-        "run_directory", "progress", "errors", "system", "delays",
+        "run_directory", "progress", "errors", "system", "delays", "presets", "theory",
     },
     "library": {"drivers", "config", "checkpoint", "progress", "run_directory", "tasks", "errors"},
 }  # fmt: skip

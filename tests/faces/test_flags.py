@@ -41,6 +41,7 @@ SAMPLES = {
     "start_method": "spawn",
     "record": True,
     "clock": "gamma",
+    "edge_every": 50,
     "seed": 9,
     "epochs": 1.5,
     "samples": 100,
