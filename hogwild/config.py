@@ -116,7 +116,7 @@ class Config:
         None, "simulate under a virtual clock: round-robin, gamma:cv=0.1,het=0.6, ...", fixed=True
     )
     edge_every: int = _experiments(
-        0, "updates between measurements of curvature x lr / threshold, some 40 gradients of 500 samples; 0: none",
+        0, "updates between measurements of curvature x lr / threshold, up to 60 gradients of 250 samples; 0: none",
         NOT_NEGATIVE,
     )  # fmt: skip
     seed: int = _experiments(0, "of the initial model and the data order", SEED, fixed=True)
@@ -219,6 +219,10 @@ def _check_together(config: Config, algorithm: Algorithm) -> None:
         raise UsageError(f"algorithm {config.algorithm} compares the master with a snapshot: use --read snapshot")
     if algorithm.numbers_pushes and config.clock is None and config.workers > 1 and config.access != "locked":
         raise UsageError(f"algorithm {config.algorithm} counts pushes, one at a time: use --access locked, or simulate")
+    if getattr(algorithm, "clip", 0.0) and config.guard != Guard.PUSH.value:
+        raise UsageError(
+            f"clip needs the norm of the whole gradient, and guard {config.guard} takes it in parts: use push"
+        )
     if config.edge_every:
         theory(algorithm, "--edge-every")
     given = [limit for limit in LIMITS if getattr(config, limit) is not None]

@@ -2,7 +2,7 @@
 
     g = grad F;   H v = grad (g . v);   v <- H v / ||H v||;   curvature = v . H v
 
-One product is a second backward through the graph of the first: about two gradients. The Rayleigh quotient v . H v
+One product is a second backward through the graph of the first: two to three gradients. The Rayleigh quotient v . H v
 never exceeds the largest eigenvalue, and errs by the square of the error of v: it comes from below.
 """
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 ITERATIONS = 20
-TOLERANCE = 1e-3
+TOLERANCE = 1e-2
 
 Product = Callable[[list[Tensor]], list[Tensor]]
 

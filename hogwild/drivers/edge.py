@@ -3,7 +3,7 @@
     ratio = curvature x lr / threshold(rule, delays since the last measurement, momentum, dampening)
 
 Above 1 the linear theory (hogwild.theory) says that the run is leaving where it is. The curvature is the largest
-eigenvalue of the Hessian of the loss on one batch, the same 500 training samples each time, at a consistent copy of the
+eigenvalue of the Hessian of the loss on one batch, the same 250 training samples each time, at a consistent copy of the
 master in eval mode: no dropout, no augmentation, BatchNorm with its pooled statistics. The delays count as independent
 of each other; the last of 256 bins stands for all longer ones. A penalty by the gap, and clipping, are left out: they
 only shorten steps. Ours, not the paper's.
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hogwild import delays
-from hogwild.drivers.curvature import largest_curvature
+from hogwild.drivers.curvature import Curvature, largest_curvature
 from hogwild.drivers.device import to_device
 from hogwild.drivers.job import Job
 from hogwild.drivers.statistics import Statistics
@@ -31,7 +31,7 @@ from hogwild.run_directory import RunDirectory
 from hogwild.shared.layout import trainable
 from hogwild.theory import stability
 
-SAMPLES = 500
+SAMPLES = 250
 GROWTH = 2.0  # of the ratio since the last warning, before there is another
 MANY = 2.0  # times the expected delay is too much for --lr auto
 
@@ -64,17 +64,18 @@ class Edge:
         if law is None:
             return
         try:
-            curvature = self._curvature(module, pulse)
+            found = self._curvature(module, pulse)
         except RuntimeError as error:  # an operation without a second derivative; the model's own code runs here
             self.every = 0
             self.console.warn(f"no edge ratio: the loss cannot be differentiated twice ({str(error).splitlines()[0]})")
             return
         threshold = stability.edge(*self._theory(law))
-        self.ratio = curvature * lr / threshold
-        self._line = {"curvature": curvature, "lr": lr, "threshold": threshold, "ratio": self.ratio}
+        self.ratio = found.value * lr / threshold
+        self._line = {"curvature": found.value, "lr": lr, "threshold": threshold, "ratio": self.ratio}
         self._largest = max(self._largest, self.ratio)
         self._measurements += 1
-        self.run.metrics("edge", updates=stats.version, **self._line, delay_mean=delays.mean(law))
+        facts = {"delay_mean": delays.mean(law), "products": found.products, "converged": found.converged}
+        self.run.metrics("edge", updates=stats.version, **self._line, **facts)
         if self.ratio > 1.0 and self.ratio >= GROWTH * self._warned:
             self._warned = self.ratio
             self.console.warn(self._warning(law))
@@ -98,7 +99,7 @@ class Edge:
         recent = {delay: now - then for delay, (now, then) in enumerate(zip(counts, before, strict=True))}
         return delays.normalise(recent) if any(recent.values()) else None
 
-    def _curvature(self, module: nn.Module, pulse: Callable[[], object]) -> float:
+    def _curvature(self, module: nn.Module, pulse: Callable[[], object]) -> Curvature:
         data, was_training, place = self.job.data, module.training, next(module.parameters())
         generator = torch.Generator().manual_seed(self.job.config.seed)
         index = torch.randperm(len(data.train), generator=generator)[:SAMPLES]
@@ -113,7 +114,7 @@ class Edge:
         finally:
             module.train(was_training)
         self._vector = found.vector if math.isfinite(found.value) else None
-        return found.value
+        return found
 
     def _warning(self, law: delays.Law) -> str:
         line, lr = self._line, self.job.config.lr
@@ -144,5 +145,5 @@ def long_delays(job: Job, delay_mean: float) -> str | None:
     lr = stable_lr(preset, algorithm, math.ceil(delay_mean))
     return (
         f"the mean delay is {delay_mean:.3g}, and lr {config.lr:g} is what --lr auto takes for {expected}, that of "
-        f"{config.workers} workers: lower --lr to {lr:g}"
+        f"--workers {config.workers}: lower --lr to {lr:g}"
     )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import hogwild
 from hogwild.config import Config
+from hogwild.drivers.edge import SAMPLES
 from hogwild.drivers.job import make_job
 from hogwild.drivers.processes import Trainer
 from hogwild.drivers.simulate import Simulator
@@ -25,7 +26,7 @@ from hogwild.tasks import build_model, load
 from hogwild.tasks.data import Data
 from hogwild.theory import stability
 
-N = 500
+N = SAMPLES  # the batch of the curvature is all there is
 DELAY = 5
 
 
@@ -84,6 +85,8 @@ def test_below_the_edge_the_ratio_is_known_and_nothing_is_said(
     assert [line["updates"] for line in lines] == [20, 40, 60, 80]
     for edge in lines[1:]:  # the first delays of a run are shorter
         assert edge["curvature"] == pytest.approx(4.0, rel=1e-3)
+        assert edge["converged"]
+        assert edge["delay_mean"] == DELAY
         assert edge["ratio"] == pytest.approx(0.7, rel=1e-3)
         assert edge["ratio"] == pytest.approx(edge["curvature"] * edge["lr"] / edge["threshold"], rel=1e-12)
     assert summary["edge"]["ratio"] == lines[-1]["ratio"]
@@ -226,7 +229,7 @@ def test_auto_lr_for_much_shorter_delays_is_told(
     simulated.run()
     run.close()
     error = capsys.readouterr().err
-    assert ("is what --lr auto takes for 3, that of 4 workers: lower --lr to" in error) == warns
+    assert ("is what --lr auto takes for 3, that of --workers 4: lower --lr to" in error) == warns
     assert error.count("hogwild: warning") == int(warns)
 
 
