@@ -67,7 +67,7 @@ class Edge:
             found = self._curvature(module, pulse)
         except RuntimeError as error:  # an operation without a second derivative; the model's own code runs here
             self.every = 0
-            self.console.warn(f"no edge ratio: the loss cannot be differentiated twice ({str(error).splitlines()[0]})")
+            self.console.warn(f"no edge ratio: the loss cannot be differentiated twice ({_first_line(error)})")
             return
         threshold = stability.edge(*self._theory(law))
         self.ratio = found.value * lr / threshold
@@ -147,3 +147,7 @@ def long_delays(job: Job, delay_mean: float) -> str | None:
         f"the mean delay is {delay_mean:.3g}, and lr {config.lr:g} is what --lr auto takes for {expected}, that of "
         f"--workers {config.workers}: lower --lr to {lr:g}"
     )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
