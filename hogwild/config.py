@@ -18,7 +18,7 @@ import yaml
 
 from hogwild.errors import UsageError
 from hogwild.options import Check, accept, option, unknown
-from hogwild.presets import PRESETS, Preset, default_lr, stable_lr
+from hogwild.presets import PRESETS, Preset, default_lr, expected_delay, stable_lr, theory
 from hogwild.rules import Access, Guard
 from hogwild.system import parse_cores
 
@@ -122,6 +122,10 @@ class Config:
     bandwidth: float = _experiments(
         0.0, "bytes per unit of virtual time that a worker can send and read; 0: no limit", NOT_NEGATIVE
     )
+    edge_every: int = _experiments(
+        0, "updates between measurements of curvature x lr / threshold, up to 60 gradients of 250 samples; 0: none",
+        NOT_NEGATIVE,
+    )  # fmt: skip
     seed: int = _experiments(0, "of the initial model and the data order", SEED, fixed=True)
 
     epochs: float | None = _run(None, "passes over the data, all workers together (default: the data set's)", POSITIVE)
@@ -159,8 +163,9 @@ class Config:
         if self.batch_size is None:
             self._set("batch_size", preset.batch_size)
         if self.lr is None:
-            lr = stable_lr(preset, algorithm, self.workers) if wants_stable_lr else default_lr(preset, algorithm)
-            self._set("lr", float(f"{lr:.6g}"))
+            delay = expected_delay(algorithm, self.workers)
+            lr = stable_lr(preset, algorithm, delay) if wants_stable_lr else default_lr(preset, algorithm)
+            self._set("lr", lr)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -231,6 +236,12 @@ def _check_together(config: Config, algorithm: Algorithm) -> None:
         raise UsageError(f"algorithm {config.algorithm} compares the master with a snapshot: use --read snapshot")
     if algorithm.numbers_pushes and config.clock is None and config.workers > 1 and config.access != "locked":
         raise UsageError(f"algorithm {config.algorithm} counts pushes, one at a time: use --access locked, or simulate")
+    if getattr(algorithm, "clip", 0.0) and config.guard != Guard.PUSH.value:
+        raise UsageError(
+            f"clip needs the norm of the whole gradient, and guard {config.guard} takes it in parts: use push"
+        )
+    if config.edge_every:
+        theory(algorithm, "--edge-every")
     given = [limit for limit in LIMITS if getattr(config, limit) is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} are both given; a run has one limit: leave one out")

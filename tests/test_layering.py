@@ -29,7 +29,7 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "schedules": {"config"},
     "drivers": {
         "algorithms", "rules", "kernels", "shared", "tasks", "nn", "config", "schedules", "checkpoint", "compatibility",
-        "run_directory", "progress", "errors", "system", "delays", "topology",
+        "run_directory", "progress", "errors", "system", "delays", "topology", "presets", "theory",
     },
     "library": {"drivers", "config", "checkpoint", "progress", "run_directory", "tasks", "errors"},
 }  # fmt: skip

@@ -232,12 +232,24 @@ class Algorithm(ABC):
     buffers: ClassVar[Mapping[str, Scope]]
     barriers_per_round: ClassVar[int] = 0  # 0: asynchronous
     counts_rounds: ClassVar[bool] = False  # its version counts rounds; else every worker's step
-    stability_rule: ClassVar[str | None] = None  # its linear stability theory (hogwild.theory.stability), if known
-    needs_snapshot: ClassVar[bool] = False  # compares x with what the worker read: cannot read in place
     max_workers: ClassVar[int | None] = None
     above_eigenvalue: ClassVar[float] = -1.0  # the smallest eigenvalue of its mixing matrix must lie above this
-    numbers_pushes: ClassVar[bool] = False  # every push needs a number of its own: one lock, or the simulator
     follows_updates: ClassVar[bool] = False  # an update cancels gradients, or is waited for (UPDATE)
+
+    @property
+    def stability_rule(self) -> str | None:
+        """Its linear stability theory, one of hogwild.theory.RULES; None if none is known."""
+        return None
+
+    @property
+    def needs_snapshot(self) -> bool:
+        """It compares x with what the worker read: it cannot read in place."""
+        return False
+
+    @property
+    def numbers_pushes(self) -> bool:
+        """Every push needs a number of its own: one lock, or the simulator."""
+        return False
 
     def keeps(self) -> Mapping[str, Scope]:
         """The buffers that these options need: `buffers`, unless an option changes them."""

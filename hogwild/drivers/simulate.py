@@ -79,6 +79,8 @@ class Simulator:
                     self.report.show(self.world.workers, Statistics.of(self.world))
                 if done % per_epoch == 0:
                     self.report.mark_epoch(Statistics.of(self.world))
+                if self.report.edge.is_due(self.world.control.version):
+                    self._measure_edge()
                 if done // every > (done - 1) // every and done < self.job.total_tickets:
                     self._evaluate(State.of(self.world, self.module, self.job.algorithm))
         return self._finish(time.monotonic() - began, why, interrupts.received > 0)
@@ -111,6 +113,10 @@ class Simulator:
         self.report.evaluated(state, score)
         self.report.train_line(Statistics.of(self.world))
         return score
+
+    def _measure_edge(self) -> None:
+        State.of(self.world, self.module, self.job.algorithm.keeps()).load_module(self.module)
+        self.report.edge.measure(self.module, Statistics.of(self.world), self.report.lr, lambda: None)
 
     def _finish(self, wall_s: float, why: str | None, interrupted: bool) -> dict[str, object]:
         state = State.of(self.world, self.module, self.job.algorithm)

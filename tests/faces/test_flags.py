@@ -41,6 +41,7 @@ SAMPLES = {
     "start_method": "spawn",
     "record": True,
     "clock": "gamma",
+    "edge_every": 50,
     "seed": 9,
     "epochs": 1.5,
     "samples": 100,
@@ -54,7 +55,16 @@ SAMPLES = {
     "json": True,
     "quiet": True,
 }
-NEEDED = {"gap_lagged": {"gap_level": "layer"}}
+NEEDED: dict[tuple[str, str], dict[str, object]] = {
+    ("gap-aware", "gap_lagged"): {"gap_level": "layer"},
+    ("asgd", "gap_lagged"): {"gap_level": "layer", "penalty": "gap"},
+    ("asgd", "momentum_kind"): {"momentum": 0.5},
+    ("asgd", "dampening"): {"momentum": 0.5},
+    ("asgd", "first_step"): {"momentum": 0.5, "dampening": 0.5},
+    **{("asgd", f"gap_{name}"): {"penalty": "gap"} for name in ("level", "unit", "reference", "decay")},
+    ("asgd", "penalize_wd"): {"penalty": "gap"},
+    **{("asgd", f"dc_{name}"): {"compensation": "dc-adaptive"} for name in ("lambda", "power", "decay")},
+}
 COUPLED = {"milestones", "step_factor", "straggler", "resume", "ckpt"}
 
 
@@ -85,9 +95,9 @@ def test_every_algorithm_option_has_a_flag(algorithm, option):
     if not choices and not isinstance(field.default, bool):
         value = 3 if isinstance(field.default, int) else field.default / 2 if field.default else 0.25
     argv = [flags.flag(option)] + ([] if value is True else [str(value).lower()])
-    needed = NEEDED.get(option, {})
+    needed = NEEDED.get((algorithm, option), {})
     argv += ["--clock", "gamma"]  # some algorithms need it, or a lock
-    argv += [part for name, text in needed.items() for part in (flags.flag(name), text)]
+    argv += [part for name, text in needed.items() for part in (flags.flag(name), str(text))]
     assert flags.parse(["--algorithm", algorithm, *argv]).options == {option: value, **needed}
 
 
