@@ -39,9 +39,7 @@ class SimulatedWorker:
     steps: Steps
     parameters: list[Tensor] = field(default_factory=list)  # where its next gradient is taken, as views
     ticket: int = NO_TICKET
-    answer: tuple[float, Gradients] | None = (
-        None  # computed at the request, where somebody could change what it depends on
-    )
+    answer: tuple[float, Gradients] | None = None  # computed at the request, if what it depends on may change
     at_barrier: bool = False
     at_update: bool = False
     cancels: bool = False  # a new version cancels the gradient it computes

@@ -11,7 +11,6 @@ import pytest
 import torch
 from conftest import gone
 
-import hogwild
 from hogwild.algorithms import REGISTRY
 from hogwild.config import Config
 from hogwild.drivers.processes import train
@@ -124,21 +123,3 @@ def test_what_is_gathered_and_not_applied_is_in_the_state():
     assert resumed.control.version == 1
     assert torch.equal(resumed.arena.tensor("x"), whole.arena.tensor("x"))
     assert not torch.equal(resumed.arena.tensor("x"), half.arena.tensor("x"))
-
-
-def test_the_own_loops_of_a_caller_may_gather(tmp_path: Path):
-    """hogwild.launch has no tickets: workers that return leave the update to those that are left."""
-    result = hogwild.launch(
-        unequal_steps, small, algorithm="k-sync", workers=2, access="locked", lr=0.1, out=str(tmp_path)
-    )
-    assert result.summary["updates"] == 12, "six together, six of the one that stays longer"
-
-
-def small() -> torch.nn.Module:
-    return torch.nn.Linear(3, 2)
-
-
-def unequal_steps(worker) -> None:
-    torch.manual_seed(worker.rank)
-    for _ in range(6 if worker.rank else 12):
-        worker.step((worker.model(torch.randn(4, 3)) ** 2).mean(), samples=4)
