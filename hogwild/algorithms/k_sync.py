@@ -8,9 +8,10 @@ One update takes the time of the K-th of N gradients: (H_N - H_{N-K}) / mu if th
 is synchronous SGD; K < N leaves N - K stragglers out.
 
 Source: Dutta et al. 2018, Slow and Stale Gradients Can Win the Race (arXiv:1803.01113), K-sync SGD.
-Deviates: a cancelled batch is taken again by its worker, not replaced by a new one: no data are lost. A process cannot be broken
-off within its backward pass: it finishes the gradient, drops it and begins again; the simulator breaks off at once.
-When fewer than K workers are left their mean makes the update. Momentum is not in the paper.
+Deviates: a cancelled batch is taken again by its worker, not replaced by a new one: no data are lost, and that of a
+straggler may come last. A process cannot be broken off within its backward pass: it finishes the gradient, drops it and
+begins again; the simulator breaks off at once. When fewer than K workers are left their mean makes the update. Momentum
+is not in the paper.
 """
 
 from __future__ import annotations

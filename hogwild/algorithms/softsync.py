@@ -7,8 +7,9 @@
 n = N is asynchronous SGD; n = 1 takes N gradients per update, as many as synchronous SGD, but from whoever brings them.
 
 Source: Zhang et al. 2016, Staleness-aware Async-SGD (IJCAI; arXiv:1511.05950), n-softsync with alpha_0 / tau for each
-gradient; lr / n is its rule for the average.
-Deviates: the last update of a run takes what there is. With momentum it is the gradient that is modulated, not v.
+gradient.
+Deviates: lr / n is as recalled from the same group's earlier work (Gupta et al. 2016), not read there. The last update
+of a run takes what there is. With momentum it is the gradient that is modulated, not v.
 """
 
 from __future__ import annotations

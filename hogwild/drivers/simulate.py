@@ -115,7 +115,7 @@ class Simulator:
         return score
 
     def _measure_edge(self) -> None:
-        State.of(self.world, self.module, self.job.algorithm.keeps()).load_module(self.module)
+        State.of(self.world, self.module, self.job.algorithm).load_module(self.module)
         self.report.edge.measure(self.module, Statistics.of(self.world), self.report.lr, lambda: None)
 
     def _finish(self, wall_s: float, why: str | None, interrupted: bool) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """The simulator: the same algorithm texts, views and kernels in one process, under a virtual clock.
 
 Asynchrony is an input here. A heap holds who finishes when; the worker whose gradient is due gets its answer, updates
-the model at once (updates take no virtual time), and asks for its next gradient. Runs are repeatable bit for bit.
+the model at once (updates take no virtual time), and asks for its next gradient. Who waits for that update goes on, and
+who computes a gradient that it cancels begins again, at the same virtual time. Runs are repeatable bit for bit.
 
 A gradient is fixed when it is asked for. With private snapshots nobody can change what it depends on until it is
 answered, so it is computed then, and no gradient waits in memory; with in-place reads it is computed at the request.
@@ -40,7 +41,7 @@ class SimulatedWorker:
     parameters: list[Tensor] = field(default_factory=list)  # where its next gradient is taken, as views
     ready: float = 0.0  # when what it has sent and read has arrived
     ticket: int = NO_TICKET
-    answer: Gradients | None = None  # computed at the request, where somebody could change what it depends on
+    answer: tuple[float, Gradients] | None = None  # computed at the request, if what it depends on may change
     at_barrier: bool = False
     at_update: bool = False
     cancels: bool = False  # a new version cancels the gradient it computes
@@ -107,7 +108,7 @@ class Simulation:
             return None
         worker = self.workers[rank]
         ticket = worker.ticket
-        loss, g = self._gradient(rank) if worker.answer is None else (self._loss, worker.answer)
+        loss, g = worker.answer or self._gradient(rank)
         worker.answer = None
         self.computed += 1
         worker.view.lr = self.job.schedule.lr(ticket)
@@ -188,7 +189,7 @@ class Simulation:
             due = self._after_traffic(worker, max(self.now, worker.ready)) + self.clock.duration(rank)
             heapq.heappush(self._due, (due, self._requests, rank))
         if self._inplace:
-            self._loss, worker.answer = self._gradient(rank)
+            worker.answer = self._gradient(rank)
 
     def _follow_update(self) -> None:
         """Who waited for an update that is there goes on, and who computes a cancelled gradient begins it again."""
