@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from bench.contest import TOLERANCE, Contestant, deviation, probe
 from hogwild import reference
 from hogwild.algorithms.base import SHARED
 from hogwild.kernels import copy, weighted_sum
@@ -19,18 +18,6 @@ from hogwild.shared.layout import BufferSpec
 LR = 1e-4
 MOMENTUM = 0.9
 PUSHES = 99  # before the measured one
-PROBE = 4096  # elements at either end that are compared with the reference
-TOLERANCE = 1e-5
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """`call` runs once over all n parameters. `kind`: push, rival, stream (bounds the push), or call (no elements)."""
-
-    kind: str
-    bytes: int  # moved per parameter, each stream counted once per read and once per write
-    call: Callable[[], object]
-    error: float | None = None  # largest deviation from the reference, relative
 
 
 class Field:
@@ -57,27 +44,22 @@ class Field:
         """`call` as a contestant, once it has done what the reference does at both ends of the buffers."""
         torch.add(self.x, self.v, alpha=3 * LR, out=self.snapshot)
         expected = reference.Buffers(
-            self._probe(self.x),
-            self._probe(self.snapshot) if gap else None,
-            self._probe(self.v) if momentum else None,
-            self._probe(self.s) if gap else None,
+            probe(self.x),
+            probe(self.snapshot) if gap else None,
+            probe(self.v) if momentum else None,
+            probe(self.s) if gap else None,
         )
         call()
         reference.push(
-            expected, [(0, expected.x.size)], [self._probe(self.g)], lr=LR, pushes=PUSHES, lr_max=LR, penalty=gap,
+            expected, [(0, expected.x.size)], [probe(self.g)], lr=LR, pushes=PUSHES, lr_max=LR, penalty=gap,
             momentum=momentum,
         )  # fmt: skip
         error = 0.0
         for name in ("x", "snapshot", "v", "s"):
             if (wanted := getattr(expected, name)) is not None:
-                found = self._probe(getattr(self, name))
-                error = max(error, float(np.max(np.abs(found - wanted) / (1 + np.abs(wanted)))))
+                error = max(error, deviation(getattr(self, name), wanted))
         assert error < TOLERANCE, f"{call} deviates from the reference by {error:.1e}"
         return Contestant(kind, bytes, call, error)
-
-    def _probe(self, tensor: Tensor) -> reference.Array:
-        ends = torch.cat([tensor[:PROBE], tensor[-PROBE:]])
-        return ends.double().numpy()
 
     def streams(self) -> dict[str, Contestant]:
         """Copies and sums over the same memory. A stream that is written but not read costs a read all the same.

@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True)
 class PushRun:
-    """All contestants at one size."""
+    """All contestants at one size, of a push or of a mix."""
 
     group: str
     variant: str  # of the rule: plain, heavy-ball, or nothing
@@ -45,6 +45,11 @@ class PushRun:
     def bound(self) -> Line:
         """The stream with the highest median rate."""
         return max((line for line in self.lines.values() if line.kind == "stream"), key=lambda line: line.gbps)
+
+    @property
+    def ours(self) -> Line:
+        """What the rivals are compared with: the first of our kernels."""
+        return next(line for line in self.lines.values() if line.kind == "push")
 
     def times(self, slow: str, fast: str) -> float | None:
         """How many times longer `slow` takes than `fast`; None if one is missing."""

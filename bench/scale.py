@@ -12,6 +12,7 @@ class Scale:
     """Sizes are in parameters, `calls` per round; a round is one turn of every contestant."""
 
     push_sizes: Mapping[str, int]
+    mix_sizes: Mapping[str, int]
     push_rounds: int
     policy_sizes: Mapping[str, int]
     policy_windows_s: Mapping[str, float]
@@ -25,12 +26,15 @@ class Scale:
 
     @property
     def benchmarks(self) -> int:
-        """Three rules of a push at each size, two of the policies, the sweep, the trainers."""
-        return 3 * len(self.push_sizes) + 2 * len(self.policy_sizes) + 1 + len(self.train_steps)
+        """Three rules of a push and four mixes at each size, two rules of the policies, the sweep, the trainers."""
+        return (
+            3 * len(self.push_sizes) + 4 * len(self.mix_sizes) + 2 * len(self.policy_sizes) + 1 + len(self.train_steps)
+        )
 
 
 FULL = Scale(
     push_sizes={"16K": 1 << 14, "1M": 1 << 20, "32M": 1 << 25},
+    mix_sizes={"16K": 1 << 14, "352K": 351_946, "16M": 1 << 24},  # the second: EASGD's net for CIFAR
     push_rounds=9,
     policy_sizes={"16K": 1 << 14, "16M": 1 << 24},
     policy_windows_s={"16K": 0.1, "16M": 0.3},
@@ -44,6 +48,7 @@ FULL = Scale(
 )
 SMOKE = Scale(
     push_sizes={"16K": 1 << 14},
+    mix_sizes={"16K": 1 << 14},
     push_rounds=2,
     policy_sizes={"16K": 1 << 14},
     policy_windows_s={"16K": 0.05},

@@ -36,7 +36,7 @@ struct DiffusionCall {
 
 ExchangeKind exchange_named(std::string_view name);
 
-// Of an exchange but ADMM's: the share alone.
+// lr and rho are ADMM's; 0 elsewhere.
 inline MixRates<double> fold_rates(double share, double lr, double rho) {
   return {share, lr, lr * rho, 1 / (1 + lr * rho)};
 }

@@ -59,20 +59,19 @@ def diffuse(
     Mutates: out and correction, inside [start, stop).
     Races:   plain vector loads and stores. own is read once; others' buffers element by element, untorn.
     Bytes:   4 (k + 2) per float32 parameter with k neighbours, 16 on a ring; 8 more with a correction.
-    Raises:  ValueError if sizes, dtypes or devices differ, or what is written overlaps what is read.
+    Raises:  ValueError if sizes, dtypes or devices differ, or two buffers overlap (but `out` and `own`).
     """
     if len(neighbours) != len(weights):
         raise ValueError(f"{len(neighbours)} neighbours and {len(weights)} weights: give one weight per neighbour")
     if not all(math.isfinite(weight) for weight in weights):
         raise ValueError(f"weights are {list(weights)}: expected finite numbers")
-    written = {"out": out} if correction is None else {"out": out, "correction": correction}
-    read = {f"neighbours[{j}]": tensor for j, tensor in enumerate(neighbours)}
-    if own.data_ptr() != out.data_ptr():
-        read["own"] = own
-    tensors.check_alike({**written, **read, "own": own})
-    tensors.check_disjoint(written)
-    for name, tensor in read.items():
-        tensors.check_disjoint({**written, name: tensor})
+    buffers = {"out": out, "own": own, **{f"neighbours[{j}]": tensor for j, tensor in enumerate(neighbours)}}
+    if correction is not None:
+        buffers["correction"] = correction
+    tensors.check_alike(buffers)
+    if own.data_ptr() == out.data_ptr():
+        del buffers["own"]
+    tensors.check_disjoint(buffers)
     begin, end = tensors.check_range(start, stop, out.numel())
     device = tensors.device_index(out)
     _C.diffuse(

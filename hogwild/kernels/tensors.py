@@ -28,7 +28,7 @@ def current_stream(device: int) -> int:
 
 def check_flat(name: str, tensor: Tensor, like: Tensor | None = None, first: str = "x") -> None:
     """A flat buffer: one dimension, contiguous, aligned, float32 or float64, on the CPU or CUDA; like the first one."""
-    if tensor.device.type not in ("cpu", "cuda"):
+    if not (tensor.is_cpu or tensor.is_cuda):
         raise ValueError(f"{name} is on {tensor.device}: the kernels work on cpu and cuda")
     if tensor.dtype not in MASTER_DTYPES:
         raise ValueError(f"{name} is {tensor.dtype}: a flat buffer is float32 or float64")
@@ -56,7 +56,7 @@ def check_alike(buffers: dict[str, Tensor]) -> None:
 
 def check_disjoint(buffers: dict[str, Tensor]) -> None:
     """No two buffers may share memory: the loops take their iterations for independent."""
-    ends = sorted((t.data_ptr(), t.data_ptr() + t.numel() * t.element_size(), name) for name, t in buffers.items())
+    ends = sorted([(start := t.data_ptr(), start + t.nbytes, name) for name, t in buffers.items()])
     for (_, end, name), (start, _, other) in itertools.pairwise(ends):
         if start < end:
             raise ValueError(f"{name} and {other} overlap in memory: each buffer needs its own")
