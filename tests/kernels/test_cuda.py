@@ -96,9 +96,7 @@ def test_new_stages_equal_the_cpu(penalty, compensation, momentum, access, gradi
 @pytest.mark.parametrize("access", [Access.RACING, Access.ATOMIC])
 @pytest.mark.parametrize("momentum", [None, HeavyBall(0.9), Nesterov(0.9)])
 def test_elastic_pushes_equal_the_cpu(momentum, access, gradient):
-    gpu, cpu = pair(
-        sizes=(*SIZES, 100_003), has_center=True, momentum=momentum, access=access, gradient=gradient
-    )
+    gpu, cpu = pair(sizes=(*SIZES, 100_003), has_center=True, momentum=momentum, access=access, gradient=gradient)
     for pushes in range(3):
         gpu.new_gradients()
         cpu.new_gradients()

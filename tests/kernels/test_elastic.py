@@ -1,4 +1,4 @@
-"""The elastic exchange of a push: against the oracle, against Algorithms 1 and 2 word for word, and what it conserves."""
+"""The elastic exchange of a push: against the oracle, against Algorithms 1 and 2 as printed, and what it conserves."""
 
 from __future__ import annotations
 
