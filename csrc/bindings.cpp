@@ -16,6 +16,7 @@ namespace py = pybind11;
 namespace hogwild {
 
 void bind_control(py::module_& m);  // control_bindings.cpp
+void bind_norm(py::module_& m);     // norm_bindings.cpp
 
 namespace {
 
@@ -192,6 +193,7 @@ PYBIND11_MODULE(_C, m) {
   hogwild::bind_types(m);
   hogwild::bind_push(m);
   hogwild::bind_mix(m);
+  hogwild::bind_norm(m);
   hogwild::bind_build(m);
   hogwild::bind_control(m);
 }

@@ -1,4 +1,4 @@
-"""The compiled module: csrc/bindings.cpp, csrc/control_bindings.cpp. Addresses are integers; nothing is checked."""
+"""The compiled module: csrc/*bindings.cpp. Addresses are integers; nothing is checked."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
@@ -134,6 +134,32 @@ def weighted_sum(
 ) -> None: ...
 def copy(dtype: str, out: int, source: int, start: int, stop: int, device: int, stream: int, /) -> None: ...
 def count_nonfinite(dtype: str, g: int, n: int, device: int, stream: int, /) -> int: ...
+def norm_forward(
+    master: str,
+    input: str,
+    shape: tuple[int, int, int],
+    addresses: tuple[int, ...],
+    alpha: float,
+    decay: float,
+    eps: float,
+    device: int,
+    stream: int,
+    /,
+) -> None:
+    """`shape` is outer, channels, inner; `addresses` x, weight, bias, y, saved, mu, nu, count."""
+
+def norm_backward(
+    master: str,
+    input: str,
+    shape: tuple[int, int, int],
+    addresses: tuple[int, ...],
+    alpha: float,
+    decay: float,
+    device: int,
+    stream: int,
+    /,
+) -> None:
+    """`addresses` are g, x, weight, saved, dx, weight_grad, bias_grad, mu_grad, nu_grad, count."""
 
 class Phase:
     """What a worker is doing (csrc/control.h)."""

@@ -8,6 +8,10 @@
 #define HW_TEXT(name) HW_TEXT_OF(name)
 
 namespace hogwild::cpu::HW_ISA {
+
+void norm_forward(const NormForward& call, double* work);  // norm.cpp
+void norm_backward(const NormBackward& call, double* work);
+
 namespace {
 
 template <class Stages, class Access, class T, class G>
@@ -86,6 +90,6 @@ void copy(Dtype dtype, void* out, const void* in, int64_t n) {
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{HW_TEXT(HW_ISA), push, refresh, gap_sq, scan, weighted_sum, copy};
+const Kernels table{HW_TEXT(HW_ISA), push, refresh, gap_sq, scan, weighted_sum, copy, norm_forward, norm_backward};
 
 }  // namespace hogwild::cpu::HW_ISA

@@ -6,6 +6,13 @@
 
 #include "../rule.h"
 
+namespace hogwild {
+
+struct NormForward;  // norm_call.h
+struct NormBackward;
+
+}  // namespace hogwild
+
 namespace hogwild::cpu {
 
 // The most elements one call may visit, and the size of a stripe: 64 KiB of floats.
@@ -35,6 +42,9 @@ struct Kernels {
   void (*weighted_sum)(Dtype, void* out, const void* const* inputs, const double* weights, int64_t count,
                        int64_t offset, int64_t n);
   void (*copy)(Dtype, void* out, const void* in, int64_t n);
+  // `work`: 5 doubles per channel.
+  void (*norm_forward)(const NormForward&, double* work);
+  void (*norm_backward)(const NormBackward&, double* work);
 };
 
 // The variant in use: the best this processor has, or the one named by HOGWILD_ISA or use_isa().
