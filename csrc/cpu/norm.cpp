@@ -17,57 +17,67 @@ double as_double(X element) {
   return static_cast<double>(widen<T>(element));
 }
 
-// The sums of channel c over planes. Two vectors for each sum, for an addition takes as long as four.
+// The sums of channel c over planes, in a fixed number of lanes: every instruction set then gives the same bits.
 template <class Sums, class T, class X>
 Pair plane_sums(const X* x, const X* g, const NormShape& shape, int64_t c, double mu_) {
+  constexpr int kLanes = 16, kParts = kLanes / kWidth;
   const Doubles mu = Doubles{} + mu_;
-  Doubles first[2] = {}, second[2] = {};
-  Pair rest{};
+  Doubles first[kParts] = {}, second[kParts] = {};
+  Pair total{};
   for (int64_t n = 0; n < shape.outer; ++n) {
     const int64_t begin = (n * shape.channels + c) * shape.inner, end = begin + shape.inner;
     int64_t i = begin;
-    for (; i + 2 * kLanes <= end; i += 2 * kLanes)
-      for (int half = 0; half < 2; ++half) {
+    for (; i + kLanes <= end; i += kLanes)
+      for (int part = 0; part < kParts; ++part) {
         Doubles element, gradient{};
-        load(element, x + i + half * kLanes);
-        if constexpr (Sums::uses_g) load(gradient, g + i + half * kLanes);
-        Sums::add(first[half], second[half], element, mu, gradient);
+        load(element, x + i + part * kWidth);
+        if constexpr (Sums::uses_g) load(gradient, g + i + part * kWidth);
+        Sums::add(first[part], second[part], element, mu, gradient);
       }
     for (; i < end; ++i)
-      Sums::add(rest.first, rest.second, as_double<T>(x[i]), mu_, Sums::uses_g ? as_double<T>(g[i]) : 0);
+      Sums::add(total.first, total.second, as_double<T>(x[i]), mu_, Sums::uses_g ? as_double<T>(g[i]) : 0);
   }
-  return {add_up(first[0] + first[1]) + rest.first, add_up(second[0] + second[1]) + rest.second};
+  for (int k = 0; k < kLanes; ++k) {
+    total.first += first[k / kWidth][k % kWidth];
+    total.second += second[k / kWidth][k % kWidth];
+  }
+  return total;
 }
 
-// Adds `rows` rows to the sums of kLanes channels.
-template <class Sums, class X>
-void row_sums(const X* x, const X* g, int64_t rows, int64_t channels, const Doubles& mu, double* firsts,
-              double* seconds) {
-  Doubles first, second;
-  load(first, firsts);
-  load(second, seconds);
-  for (int64_t n = 0; n < rows; ++n) {
-    Doubles element, gradient{};
-    load(element, x + n * channels);
-    if constexpr (Sums::uses_g) load(gradient, g + n * channels);
-    Sums::add(first, second, element, mu, gradient);
+// Adds `rows` rows to the sums of kParts vectors of channels. Several, for an addition takes as long as four.
+template <class Sums, int kParts, class T, class X>
+void row_sums(const X* x, const X* g, int64_t rows, int64_t channels, const T* mu, double* firsts, double* seconds) {
+  Doubles first[kParts], second[kParts], center[kParts] = {};
+  for (int part = 0; part < kParts; ++part) {
+    load(first[part], firsts + part * kWidth);
+    load(second[part], seconds + part * kWidth);
+    if constexpr (Sums::uses_g) load(center[part], mu + part * kWidth);
   }
-  store(firsts, first);
-  store(seconds, second);
+  for (int64_t n = 0; n < rows; ++n)
+    for (int part = 0; part < kParts; ++part) {
+      Doubles element, gradient{};
+      load(element, x + n * channels + part * kWidth);
+      if constexpr (Sums::uses_g) load(gradient, g + n * channels + part * kWidth);
+      Sums::add(first[part], second[part], element, center[part], gradient);
+    }
+  for (int part = 0; part < kParts; ++part) {
+    store(firsts + part * kWidth, first[part]);
+    store(seconds + part * kWidth, second[part]);
+  }
 }
 
 // The sums of all channels over rows, in blocks of rows that stay in the first cache.
 template <class Sums, class T, class X>
 void all_row_sums(const X* x, const X* g, const NormShape& shape, const T* mu, double* firsts, double* seconds) {
+  constexpr int kParts = 4;
   const int64_t channels = shape.channels, block = channels < 4096 ? 4096 / channels : 1;
   for (int64_t begin = 0; begin < shape.outer; begin += block) {
     const int64_t left = shape.outer - begin, rows = left < block ? left : block, at = begin * channels;
     int64_t c = 0;
-    for (; c + kLanes <= channels; c += kLanes) {
-      Doubles center{};
-      if constexpr (Sums::uses_g) load(center, mu + c);
-      row_sums<Sums>(x + at + c, g + (Sums::uses_g ? at + c : 0), rows, channels, center, firsts + c, seconds + c);
-    }
+    for (; c + kParts * kWidth <= channels; c += kParts * kWidth)
+      row_sums<Sums, kParts>(x + at + c, g + at + c, rows, channels, mu + c, firsts + c, seconds + c);
+    for (; c + kWidth <= channels; c += kWidth)
+      row_sums<Sums, 1>(x + at + c, g + at + c, rows, channels, mu + c, firsts + c, seconds + c);
     for (; c < channels; ++c)
       for (int64_t i = at + c; i < at + rows * channels; i += channels)
         Sums::add(firsts[c], seconds[c], as_double<T>(x[i]), Sums::uses_g ? static_cast<double>(mu[c]) : 0,

@@ -10,6 +10,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from hogwild.nn.full_norm import FullNorm, FullNorm1d, FullNorm2d, FullNorm3d
 
 _KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_NEW_KINDS: tuple[type[FullNorm], ...] = (FullNorm1d, FullNorm2d, FullNorm3d)
 
 
 def convert_full_norm(module: nn.Module, alpha: float = 0.1, alpha_decay: float = 0.0) -> nn.Module:
@@ -40,8 +41,7 @@ def _full_norm(layer: _BatchNorm, alpha: float, alpha_decay: float) -> FullNorm:
         raise ValueError(f"{type(layer).__name__} does not know its size: pass one batch through it, then convert")
     mean, var = layer.running_mean, layer.running_var
     like = layer.weight if layer.affine else torch.empty(0) if mean is None else mean
-    new_kinds: tuple[type[FullNorm], ...] = (FullNorm1d, FullNorm2d, FullNorm3d)
-    kind = next(new for new, old in zip(new_kinds, _KINDS, strict=True) if isinstance(layer, old))
+    kind = next(new for new, old in zip(_NEW_KINDS, _KINDS, strict=True) if isinstance(layer, old))
     new = kind(
         layer.num_features,
         layer.eps,

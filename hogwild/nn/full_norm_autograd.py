@@ -63,7 +63,8 @@ class _Gradients(torch.autograd.Function):
         )
 
 
-_apply = torch.compiler.disable(_Normalise.apply)  # the kernels take addresses
+# The kernels take addresses, which a compiler cannot follow.
+_apply = torch.compiler.disable(_Normalise.apply)  # type: ignore[no-untyped-call]
 
 
 def normalise(
