@@ -24,11 +24,13 @@ def convert_full_norm(module: nn.Module, alpha: float = 0.1, alpha_decay: float 
     Deviates: running_var is torch's unbiased estimate, nu has the biased variance from now on.
     Errors:   ValueError for a lazy layer that has not seen a batch.
     """
+    _check_size(module)
     if isinstance(module, _KINDS):
         return _full_norm(module, alpha, alpha_decay)
     converted: dict[nn.Module, FullNorm] = {}
     for parent in list(module.modules()):
         for name, child in parent._modules.items():
+            _check_size(child)
             if isinstance(child, _KINDS):
                 if child not in converted:
                     converted[child] = _full_norm(child, alpha, alpha_decay)
@@ -37,8 +39,6 @@ def convert_full_norm(module: nn.Module, alpha: float = 0.1, alpha_decay: float 
 
 
 def _full_norm(layer: _BatchNorm, alpha: float, alpha_decay: float) -> FullNorm:
-    if isinstance(layer, LazyModuleMixin) and layer.has_uninitialized_params():
-        raise ValueError(f"{type(layer).__name__} does not know its size: pass one batch through it, then convert")
     mean, var = layer.running_mean, layer.running_var
     like = layer.weight if layer.affine else torch.empty(0) if mean is None else mean
     kind = next(new for new, old in zip(_NEW_KINDS, _KINDS, strict=True) if isinstance(layer, old))
@@ -59,3 +59,8 @@ def _full_norm(layer: _BatchNorm, alpha: float, alpha_decay: float) -> FullNorm:
         new.get_buffer("running_square").copy_(var.double() + mean.double().square())
         new.get_buffer("num_batches_tracked").copy_(layer.get_buffer("num_batches_tracked"))
     return new.train(layer.training)
+
+
+def _check_size(layer: nn.Module | None) -> None:
+    if isinstance(layer, _BatchNorm) and isinstance(layer, LazyModuleMixin):
+        raise ValueError(f"{type(layer).__name__} does not know its size: pass one batch through it, then convert")
