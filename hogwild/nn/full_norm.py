@@ -49,7 +49,7 @@ class FullNorm(nn.Module):
     Input:   [N, C, *] of any strides; contiguous and channels-last ones are not copied. float32 or bfloat16 with
              float32 statistics (under autocast too), float64 with float64. One element per channel is enough.
     Buffers: running_mean (mu), running_square (nu), running_mean_grad (G_mu), running_square_grad (G_nu) [C];
-             num_batches_tracked, num_gradients_tracked [] int64. All are linear in the data: average them as they are.
+             num_batches_tracked, num_gradients_tracked [] int64. Means, all but the last two: pool copies by averaging.
     Mutates: its buffers, in training mode only: the first two and num_batches_tracked in forward, also without
              gradients; the others in backward. A batch that is not finite leaves them as they are.
     Errors:  ValueError for another shape, dtype or device; RuntimeError for a second derivative.
@@ -128,7 +128,7 @@ class FullNorm(nn.Module):
 
     def _state(self) -> tuple[Tensor, ...]:
         names = (*BUFFERS[:2], "num_batches_tracked", *BUFFERS[2:], "num_gradients_tracked")
-        return tuple(self.get_buffer(name) for name in names)
+        return tuple(buffer for name in names if (buffer := self._buffers[name]) is not None)
 
     def _no_state(self, x: Tensor) -> tuple[Tensor, ...]:
         dtype = torch.float64 if x.dtype is torch.float64 else torch.float32

@@ -10,6 +10,33 @@ from torch import Tensor
 from hogwild.kernels import norm_backward, norm_forward
 
 
+def _gradients(
+    g: Tensor,
+    x: Tensor,
+    weight: Tensor | None,
+    saved: Tensor,
+    state: list[Tensor],
+    schedule: tuple[float, float],
+    wants_x: bool,
+) -> tuple[Tensor | None, Tensor, Tensor]:
+    alpha, decay = schedule
+    return norm_backward(g, x, weight, saved, *state, alpha=alpha, alpha_decay=decay, wants_x=wants_x)
+
+
+class _Gradients(torch.autograd.Function):
+    """The backward pass, as a function whose own backward pass says that there is none."""
+
+    @staticmethod
+    def forward(_ctx: Any, *arguments: Any) -> tuple[Tensor | None, Tensor, Tensor]:
+        return _gradients(*arguments)
+
+    @staticmethod
+    def backward(_ctx: Any, *_grads: Tensor) -> Any:
+        raise RuntimeError(
+            "FullNorm has no second derivative, its gradient is a running average: use BatchNorm where one is needed"
+        )
+
+
 class _Normalise(torch.autograd.Function):
     """Its state and its schedule: see normalise."""
 
@@ -33,34 +60,10 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, saved = ctx.saved_tensors
         wants_x, wants_weight, wants_bias, *_ = ctx.needs_input_grad
-        dx, dweight, dbias = _Gradients.apply(  # type: ignore[no-untyped-call]
-            g, x, weight, saved, ctx.gradient_state, ctx.schedule, wants_x
-        )
+        # A graph of this pass is built only for create_graph; without one a plain call is enough, and quicker.
+        gradients = _Gradients.apply if torch.is_grad_enabled() else _gradients
+        dx, dweight, dbias = gradients(g, x, weight, saved, ctx.gradient_state, ctx.schedule, wants_x)
         return dx, dweight if wants_weight else None, dbias if wants_bias else None, None, None, None
-
-
-class _Gradients(torch.autograd.Function):
-    """The backward pass, as a function whose own backward pass says that there is none."""
-
-    @staticmethod
-    def forward(
-        _ctx: Any,
-        g: Tensor,
-        x: Tensor,
-        weight: Tensor | None,
-        saved: Tensor,
-        state: list[Tensor],
-        schedule: tuple[float, float],
-        wants_x: bool,
-    ) -> tuple[Tensor | None, Tensor, Tensor]:
-        alpha, decay = schedule
-        return norm_backward(g, x, weight, saved, *state, alpha=alpha, alpha_decay=decay, wants_x=wants_x)
-
-    @staticmethod
-    def backward(_ctx: Any, *_grads: Tensor) -> Any:
-        raise RuntimeError(
-            "FullNorm has no second derivative, its gradient is a running average: use BatchNorm where one is needed"
-        )
 
 
 # The kernels take addresses, which a compiler cannot follow.
