@@ -77,11 +77,12 @@ class Figures:
     policies: Mapping[tuple[str, str], Mapping[str, Any]]  # (rule, size) -> extra_info
     sweep: Mapping[str, Any] | None
     trainers: Mapping[str, Mapping[str, Any]]  # model -> extra_info
+    norms: Mapping[str, Mapping[str, Sequence[float]]]  # shape, dtype, format -> layer -> seconds
 
     @classmethod
     def read(cls, path: Path) -> Figures:
         content = json.loads(path.read_text())
-        pushes, policies, sweep, trainers = [], {}, None, {}
+        pushes, policies, sweep, trainers, norms = [], {}, None, {}, {}
         for benchmark in content["benchmarks"]:
             info, marks = benchmark["extra_info"], (benchmark["param"] or "").split("-", 1)
             if "contestants" in info:
@@ -90,13 +91,16 @@ class Figures:
                 sweep = info
             elif "rule" in info:
                 policies[info["rule"], marks[-1]] = info
+            elif "norm" in info:
+                norms[info["norm"]] = info["seconds"]
             else:
                 trainers[info["model"]] = info
-        return cls(content["machine_info"], content["commit_info"], pushes, policies, sweep, trainers)
+        return cls(content["machine_info"], content["commit_info"], pushes, policies, sweep, trainers, norms)
 
     @property
     def benchmarks(self) -> int:
-        return len(self.pushes) + len(self.policies) + (self.sweep is not None) + len(self.trainers)
+        named = (self.pushes, self.policies, self.trainers, self.norms)
+        return sum(map(len, named)) + (self.sweep is not None)
 
     def private_gain(self, rule: str, size: str) -> float:
         """What a second process adds where the two share nothing but the memory bus."""

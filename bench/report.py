@@ -86,6 +86,7 @@ def tables(figures: Figures) -> Iterator[str]:
         yield from policy_table(figures, rule, words)
     yield from sweep_table(figures)
     yield from trainer_table(figures)
+    yield from norm_table(figures)
 
 
 def push_table(run: PushRun) -> Iterator[str]:
@@ -170,6 +171,16 @@ def trainer_table(figures: Figures) -> Iterator[str]:
             )  # fmt: skip
     header = ("", "processes", "samples/s (best)", "over the plain loop", "over one worker", "accuracy reached")
     yield from section("Trainer, batch 64, momentum 0.9", header, rows)
+
+
+def norm_table(figures: Figures) -> Iterator[str]:
+    rows = []
+    for case, layers in figures.norms.items():
+        for name, seconds in layers.items():
+            ms = f"{statistics.median(seconds) * 1e3:.2f} ({min(seconds) * 1e3:.2f})"
+            rows.append((case, name, ms, f"{ratio(seconds, layers['BatchNorm2d']):.2f}"))
+    header = ("", "layer", "ms, forward and backward", "time over BatchNorm2d's")
+    yield from section("Full Normalization", header, rows)
 
 
 def section(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

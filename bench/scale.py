@@ -23,13 +23,16 @@ class Scale:
     sweep_window_s: float
     train_steps: Mapping[str, int]  # model -> batches per worker
     train_rounds: int
+    norm_shape: tuple[int, int, int, int]  # [N, C, H, W]
+    norm_rounds: int
 
     @property
     def benchmarks(self) -> int:
-        """Three rules of a push and four mixes at each size, two rules of the policies, the sweep, the trainers."""
-        return (
-            3 * len(self.push_sizes) + 4 * len(self.mix_sizes) + 2 * len(self.policy_sizes) + 1 + len(self.train_steps)
-        )
+        """Three rules of a push and four mixes at each size, two rules of the policies, the sweep, the trainers, four
+        layers.
+        """
+        pushes = 3 * len(self.push_sizes) + 2 * len(self.policy_sizes) + 1
+        return pushes + 4 * len(self.mix_sizes) + len(self.train_steps) + 4
 
 
 FULL = Scale(
@@ -45,6 +48,8 @@ FULL = Scale(
     sweep_window_s=0.2,
     train_steps={"lenet": 120, "mlp": 1500},
     train_rounds=3,
+    norm_shape=(64, 64, 28, 28),
+    norm_rounds=30,
 )
 SMOKE = Scale(
     push_sizes={"16K": 1 << 14},
@@ -59,6 +64,8 @@ SMOKE = Scale(
     sweep_window_s=0.05,
     train_steps={"mlp": 20},
     train_rounds=1,
+    norm_shape=(4, 8, 7, 7),
+    norm_rounds=2,
 )
 
 QUICK = os.environ.get("HOGWILD_BENCH") == "quick"

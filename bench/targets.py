@@ -51,6 +51,10 @@ def targets(figures: Figures) -> Iterator[Target]:
     if info := figures.trainers.get("mlp"):
         per_s = info["samples_per_s"]
         yield from _over_the_loop("mlp", per_s, 1.1)
+    for case, layers in figures.norms.items():
+        if "float32, contiguous" in case:
+            times = ratio(layers["FullNorm2d"], layers["BatchNorm2d"])
+            yield Target(f"FullNorm2d, {case}: time over BatchNorm2d's", times, 1.2, at_most=True)
 
 
 def _over_the_loop(model: str, per_s: dict[str, list[float]], wanted: float) -> Iterator[Target]:

@@ -185,6 +185,32 @@ def diffuse(
     /,
 ) -> None: ...
 def count_nonfinite(dtype: str, g: int, n: int, device: int, stream: int, /) -> int: ...
+def norm_forward(
+    master: str,
+    input: str,
+    shape: tuple[int, int, int],
+    addresses: tuple[int, ...],
+    alpha: float,
+    decay: float,
+    eps: float,
+    device: int,
+    stream: int,
+    /,
+) -> None:
+    """`shape` is outer, channels, inner; `addresses` x, weight, bias, y, saved, mu, nu, count."""
+
+def norm_backward(
+    master: str,
+    input: str,
+    shape: tuple[int, int, int],
+    addresses: tuple[int, ...],
+    alpha: float,
+    decay: float,
+    device: int,
+    stream: int,
+    /,
+) -> None:
+    """`addresses` are g, x, weight, saved, dx, weight_grad, bias_grad, mu_grad, nu_grad, count."""
 
 class Phase:
     """What a worker is doing (csrc/control.h)."""

@@ -9,6 +9,10 @@
 #define HW_TEXT(name) HW_TEXT_OF(name)
 
 namespace hogwild::cpu::HW_ISA {
+
+void norm_forward(const NormForward& call, double* work);  // norm.cpp
+void norm_backward(const NormBackward& call, double* work);
+
 namespace {
 
 template <class Stages, class Access, class T, class G>
@@ -117,6 +121,7 @@ void pair_average(Dtype dtype, void* a, void* b, double weight, int64_t begin, i
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{HW_TEXT(HW_ISA), push, idle, gap_sq, scan, weighted_sum, copy, exchange, diffuse, pair_average};
+const Kernels table{HW_TEXT(HW_ISA), push,    idle,         gap_sq,       scan,         weighted_sum, copy,
+                    exchange,        diffuse, pair_average, norm_forward, norm_backward};
 
 }  // namespace hogwild::cpu::HW_ISA

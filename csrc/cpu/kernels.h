@@ -7,6 +7,13 @@
 #include "../exchange.h"
 #include "../rule.h"
 
+namespace hogwild {
+
+struct NormForward;  // norm_call.h
+struct NormBackward;
+
+}  // namespace hogwild
+
 namespace hogwild::cpu {
 
 // The most elements one call of a loop may visit: 64 KiB of floats.
@@ -43,6 +50,9 @@ struct Kernels {
   Exchange* (*exchange)(ExchangeKind, AccessKind, Dtype);
   void (*diffuse)(const DiffusionCall&);
   void (*pair_average)(Dtype, void* a, void* b, double weight, int64_t begin, int64_t n);
+  // `work`: 5 doubles per channel.
+  void (*norm_forward)(const NormForward&, double* work);
+  void (*norm_backward)(const NormBackward&, double* work);
 };
 
 // The variant in use: the best this processor has, or the one named by HOGWILD_ISA or use_isa().

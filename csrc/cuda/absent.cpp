@@ -1,6 +1,7 @@
 // Stands in for the .cu files where the extension is built without nvcc.
 #include <stdexcept>
 
+#include "../norm_call.h"
 #include "exchange.h"
 #include "push.h"
 
@@ -32,5 +33,7 @@ void exchange(const ExchangeCall&, int, uintptr_t) { absent(); }
 void diffuse(const DiffusionCall&, int, uintptr_t) { absent(); }
 PairStats pair_average(Dtype, void*, void*, double, int64_t, int64_t, int, uintptr_t) { absent(); }
 int64_t count_nonfinite(Dtype, const void*, int64_t, int, uintptr_t) { absent(); }
+void norm_forward(const NormForward&) { absent(); }
+void norm_backward(const NormBackward&) { absent(); }
 
 }  // namespace hogwild::cuda
