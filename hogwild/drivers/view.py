@@ -167,6 +167,7 @@ class WorkerView(Gathering, Replicas):
 
     def deposit(self, name: str, g: Gradients) -> bool:
         """Own replica of `name` [n] <- g. A gradient that is not finite is withheld from the round, and counted."""
+        self.last_version = self.control.version
         self.last_refused = count_nonfinite(g)
         self.control.contribute(self.rank, not self.last_refused)
         if self.last_refused:
@@ -188,7 +189,7 @@ class WorkerView(Gathering, Replicas):
         contributed = [rank for rank in present if self.control.contributes(rank)]
         start, stop = self.share()
         step_sq = 0.0
-        version = self.control.version
+        version = self.last_version  # of the deposit: by now the first worker may have counted this round already
         if contributed and start < stop:
             mean = self.buffer(name)
             inputs = [self.buffer((name, rank)) for rank in contributed]
