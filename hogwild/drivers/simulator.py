@@ -77,8 +77,10 @@ class Simulation:
         self._remembered = 0  # versions
         self._trace = iter(clock.pushes) if isinstance(clock, TraceClock) else iter(())
         waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates
-        if isinstance(clock, DelayClock) and (waits or self._inplace):
-            raise UsageError("a clock that draws delays is for asynchronous algorithms with --read snapshot")
+        if isinstance(clock, DelayClock) and (waits or self._inplace or "replica" in job.algorithm.keeps()):
+            raise UsageError(
+                "a clock that draws delays is for asynchronous algorithms that read the master (--read snapshot)"
+            )
         if isinstance(clock, TraceClock) and waits:
             raise UsageError("a recorded schedule replays asynchronous algorithms only")
         module.train()
@@ -175,6 +177,7 @@ class Simulation:
         self.control.complete(rank)
         worker.ticket = self.control.take(rank)
         if worker.ticket == NO_TICKET:
+            self._after_traffic(worker, self.now)
             self.control.leave(rank)
             self._release()
             return

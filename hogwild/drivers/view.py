@@ -72,7 +72,8 @@ class WorkerView(Gathering, Replicas):
             weighted_sum(self.snapshot, buffers, [1.0, *(-weight for weight in ahead.values())])
         else:
             copy(self.snapshot, self.x)
-        self.traffic.add(self.x, 1)
+        own = 1 / self.workers if self.barriers_per_round else 0.0  # its share of a round's result it has itself
+        self.traffic.add(self.x, 1 - own)
 
     def push(
         self,
