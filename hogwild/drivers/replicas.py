@@ -34,9 +34,6 @@ class Replicas(Buffers):
     only; pair averages take the locks of both replicas, chunk by chunk.
     """
 
-    skipped = 0  # chunks that pair averages left out because somebody else was at them
-    averaged = 0  # chunks that they averaged
-
     @property
     def replica(self) -> Tensor:
         return self.buffer("replica")
@@ -64,12 +61,14 @@ class Replicas(Buffers):
 
     def elastic(self, alpha: float, near: Place = "replica", center: Place = "x") -> None:
         with self._center():
-            self._exchange.elastic(self.buffer(near), self.buffer(center), alpha)
+            recovered = self._exchange.elastic(self.buffer(near), self.buffer(center), alpha)
+        self.control.count_exchange(self.rank, 0, 0, recovered)
         self.traffic.add(self.buffer(center), 2)
 
     def deliver(self) -> None:
         with self._center():
-            self._exchange.deliver(self.replica, self.buffer("base"), self.buffer("x"))
+            recovered = self._exchange.deliver(self.replica, self.buffer("base"), self.buffer("x"))
+        self.control.count_exchange(self.rank, 0, 0, recovered)
         self.traffic.add(self.replica, 2)
 
     @property
@@ -132,8 +131,7 @@ class Replicas(Buffers):
             n_locks=0 if self.replica.is_cuda else self.world.stripes,
             order=order,
         )
-        self.averaged += done.averaged
-        self.skipped += done.skipped
+        self.control.count_exchange(self.rank, *done)
         self.traffic.add(self.replica, 2)
 
     def debias(self) -> None:
