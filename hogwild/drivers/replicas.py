@@ -27,6 +27,15 @@ def mixing(graph: Topology, workers: int) -> Mixing:
     return topology.mixing(graph.name, workers, weights=graph.weights, self_weight=graph.self_weight)
 
 
+@functools.lru_cache(maxsize=1024)
+def partners(graph: Topology, workers: int, rank: int) -> list[int]:
+    """Whom worker `rank` may begin a pair average with."""
+    found = mixing(graph, workers)
+    if graph.active_side and (sides := found.sides()) is not None and sides[rank] == 1:
+        return []
+    return [other for i, j in found.edges() for own, other in ((i, j), (j, i)) if own == rank]
+
+
 class Replicas(Buffers):
     """The half of a worker's view that concerns replicas (see hogwild.algorithms.base.View).
 
@@ -84,7 +93,9 @@ class Replicas(Buffers):
     def combine(self, to: Place, terms: Mapping[Place, float], *, share: bool = False) -> None:
         out, inputs = self.buffer(to), [self.buffer(place) for place in terms]
         start, stop = self.share() if share else (0, out.numel())
-        if start < stop:
+        if not share and list(terms.values()) == [1]:
+            copy(out, inputs[0])
+        elif start < stop:
             weighted_sum(out, inputs, list(terms.values()), start=start, stop=stop)
         if remote := sum(self._is_remote(place) for place in (to, *terms)):
             self.traffic.add(out, remote * (stop - start) / out.numel())
@@ -118,8 +129,7 @@ class Replicas(Buffers):
         self.traffic.add(self.buffer(to), len(row))
 
     def peer(self, graph: Topology) -> int:
-        neighbours = [] if self._passive(graph) else self._neighbours(graph)
-        ends = [end for end in neighbours if self.control.alive(end)]
+        ends = [end for end in partners(graph, self.workers, self.rank) if self.control.alive(end)]
         return ends[self.draw(len(ends))] if ends else -1
 
     def average_with(self, peer: int, order: str, name: str = "replica") -> None:
@@ -170,14 +180,6 @@ class Replicas(Buffers):
                 return offset + start, offset + min(start + size, numel)
             drawn -= numel
         raise AssertionError("a number below the parameters lies in one of their tensors")
-
-    def _neighbours(self, graph: Topology) -> list[int]:
-        edges = mixing(graph, self.workers).edges()
-        return [other for i, j in edges for own, other in ((i, j), (j, i)) if own == self.rank]
-
-    def _passive(self, graph: Topology) -> bool:
-        sides = mixing(graph, self.workers).sides() if graph.active_side else None
-        return sides is not None and sides[self.rank] == 1
 
     def draw(self, count: int) -> int:
         return draw(self.seed, self.rank, self.steps, count)
