@@ -36,7 +36,7 @@ class Flat(nn.Module):
 
 @dataclass(frozen=True)
 class Team:
-    """An algorithm on `workers` processes; each gradient takes `pause_s`."""
+    """An algorithm on `workers` processes; each gradient takes `pause_s`, worker 0's `straggler` times that."""
 
     name: str
     options: Mapping[str, object] = field(default_factory=dict)
@@ -44,6 +44,7 @@ class Team:
     n: int = 12_293  # four chunks, the last one short
     access: Access = Access.ATOMIC
     pause_s: float = 0.0
+    straggler: float = 1.0
 
     @property
     def algorithm(self) -> Algorithm:
@@ -79,7 +80,7 @@ def work(team: Team, world: World, rank: int, count: int, line: Connection) -> N
     line.recv()
     for k, sign in zip(draws, signs, strict=True):
         if team.pause_s:
-            time.sleep(team.pause_s)
+            time.sleep(team.pause_s * (1.0 if rank else team.straggler))
         applied[k] += sign * (view.mass if team.name == "sgp" else 1.0)
         request = steps.send([signed[sign][k]])
         while isinstance(request, Barrier):
