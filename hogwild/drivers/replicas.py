@@ -74,6 +74,16 @@ class Replicas(Buffers):
         self.control.count_exchange(self.rank, 0, 0, recovered)
         self.traffic.add(self.buffer(center), 2)
 
+    def spring(self, alpha: float, below: Place, above: Place) -> None:
+        """As additions on both sides: what others give either of them meanwhile is kept."""
+        flux, counter = self.buffer("flux"), self.buffer("counter")
+        with self._center():
+            weighted_sum(flux, [self.buffer(below), self.buffer(above)], [alpha, -alpha])
+            weighted_sum(counter, [flux], [-1.0])
+            self._exchange.send(self.buffer(above), flux, 1.0)
+            self._exchange.send(self.buffer(below), counter, 1.0)
+        self.traffic.add(flux, 2)
+
     def deliver(self) -> None:
         with self._center():
             recovered = self._exchange.deliver(self.replica, self.buffer("base"), self.buffer("x"))

@@ -77,9 +77,12 @@ class Simulation:
         self._remembered = 0  # versions
         self._trace = iter(clock.pushes) if isinstance(clock, TraceClock) else iter(())
         waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates
-        if isinstance(clock, DelayClock) and (waits or self._inplace or "replica" in job.algorithm.keeps()):
+        if isinstance(clock, DelayClock) and (waits or self._inplace):
+            raise UsageError("a clock that draws delays is for asynchronous algorithms with --read snapshot")
+        if isinstance(clock, DelayClock) and "replica" in job.algorithm.keeps():
             raise UsageError(
-                "a clock that draws delays is for asynchronous algorithms that read the master (--read snapshot)"
+                f"a clock that draws delays is for snapshots of one master, and algorithm {config.algorithm} trains "
+                "each worker's own replica: use --clock gamma, round-robin or random"
             )
         if isinstance(clock, TraceClock) and waits:
             raise UsageError("a recorded schedule replays asynchronous algorithms only")

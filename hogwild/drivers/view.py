@@ -128,6 +128,8 @@ class WorkerView(Gathering, Replicas):
             self.traffic.add(self.x, 2 if applied else 1)
         if not applied and onto == "x":
             self.pull(momentum)
+        elif not applied and "snapshot" in self.scopes:
+            self.read()
 
     def step(
         self,

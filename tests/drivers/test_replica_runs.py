@@ -67,7 +67,7 @@ def test_the_result_is_what_evaluate_says(tmp_path: Path):
 
 
 def test_drawn_delays_are_for_gradients_at_the_master(tmp_path: Path):
-    with pytest.raises(UsageError, match="algorithms that read the master"):
+    with pytest.raises(UsageError, match="draws delays is for snapshots of one master"):
         simulate(tmp_path, algorithm="easgd", clock="uniform:1:8")
 
 
