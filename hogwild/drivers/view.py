@@ -52,7 +52,7 @@ class WorkerView:
         self.last_delay = 0
         self.last_version = 0  # of the master when the last push began
         self.last_lr = 0.0
-        self.last_stats: PushStats | None = None
+        self.last_stats: PushStats | None = None  # None if the last gradient was dropped
         self._pushes: dict[tuple[Any, ...], Push] = {}
         self._tensors: dict[tuple[str, int], Tensor] = {}
 
@@ -104,6 +104,7 @@ class WorkerView:
         version = self.last_version = control.begin_push(self.rank, locked)
         delay = version - control.pulled_version(self.rank)
         applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
+        self.last_stats = None
         try:
             rate = self.lr if lr is None else lr(delay)
             if rate is not None:
