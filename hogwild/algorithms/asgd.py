@@ -4,7 +4,8 @@
 
 Source: Recht et al. 2011 (NIPS), Hogwild!, for the lock-free update of a shared x; with momentum the buffer v is shared
 by all workers, as a parameter server keeps it.
-Deviates: the update is dense. Recht et al. prove convergence for sparse updates and a bounded lag.
+Deviates: the update is dense. Recht et al. prove convergence for sparse updates and a bounded lag. With first_step =
+torch the first update of v is undampened, as in torch.optim.SGD; first_step = damped does without.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from hogwild.algorithms.base import (
     Steps,
     View,
     dampening_option,
+    first_step_option,
     momentum_option,
 )
 from hogwild.rules import HeavyBall
@@ -38,9 +40,11 @@ class ASGD(Algorithm):
 
     momentum: float = momentum_option(0.0, "momentum factor m of the shared buffer")
     dampening: float = dampening_option()
+    first_step: str = first_step_option()
 
     def worker(self, w: View) -> Steps:
-        momentum = HeavyBall(self.momentum, self.dampening) if self.momentum else None
+        rule = HeavyBall(self.momentum, self.dampening, torch_first_step=self.first_step == "torch")
+        momentum = rule if self.momentum else None
         w.pull()
         while True:
             g = yield Gradient(at=w.snapshot)
