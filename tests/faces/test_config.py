@@ -104,7 +104,10 @@ def test_texts_become_numbers():
         ({"model": "lennet"}, r"unknown model 'lennet'\. Did you mean 'lenet'\?"),
         ({"algorithm": "gap_aware"}, r"unknown algorithm 'gap_aware'\. Did you mean 'gap-aware'\?"),
         ({"bach_size": 3}, r"unknown option 'bach_size'\. Did you mean 'batch_size'\?"),
-        ({"gap_decay": 0.9}, r"algorithm asgd has no option 'gap_decay'; it has: momentum, dampening, first_step. Known to: gap"),
+        (
+            {"gap_decay": 0.9},
+            r"algorithm asgd has no option 'gap_decay'; it has: momentum, dampening, first_step. Known to: gap",
+        ),
         ({"lr": -1}, r"lr: -1 is not allowed; it must be a number > 0"),
         ({"lr": "fast"}, r"lr: 'fast' is not allowed; it must be a finite number"),
         ({"lr": float("nan")}, r"lr: nan is not allowed"),

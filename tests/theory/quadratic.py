@@ -45,13 +45,16 @@ class Quadratic:
     """The loss; it is also what a data set needs to be one of this task."""
 
     curvatures: Sequence[float]
+    noise: Tensor | None = None  # [samples, n]
 
-    def __call__(self, x: Tensor, _targets: object = None) -> Tensor:
-        return (torch.tensor(self.curvatures, dtype=torch.float64) * x**2).sum() / 2
+    def __call__(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        loss = (torch.tensor(self.curvatures, dtype=torch.float64) * x**2).sum() / 2
+        return loss if self.noise is None else loss + (x * noise).sum()
 
     def data(self) -> Data:
-        nothing = TensorSplit(torch.zeros(SAMPLES, 1), torch.zeros(SAMPLES, dtype=torch.int64))
-        return Data("diagonal quadratic", nothing, nothing, (1,), 0, "vector", loss=self)
+        noise = torch.zeros(SAMPLES, 1) if self.noise is None else self.noise
+        split = TensorSplit(torch.zeros(len(noise), 1), noise)
+        return Data("diagonal quadratic", split, split, (1,), 0, "vector", loss=self)
 
     def model(self, _data: Data | None = None) -> Diagonal:
         return Diagonal(len(self.curvatures))
@@ -72,10 +75,11 @@ def simulate(
     curvatures: Sequence[float],
     pushes: int,
     clock: str | clocks.Clock = "round-robin",
+    noise: Tensor | None = None,
     **options: Any,
 ) -> Trace:
     """`pushes` pushes in the simulator."""
-    task = Quadratic(curvatures)
+    task = Quadratic(curvatures, noise)
     spec = clock if isinstance(clock, str) else "round-robin"
     config = Config.from_values(
         {**COMMON, "algorithm": algorithm, "workers": workers, "updates": pushes, "clock": spec, **options}
