@@ -49,7 +49,7 @@ class WorkerView:
         self.lr = 0.0
         self.generation = 0
         self.last_refused = 0  # non-finite elements of the last push, if it was refused
-        self.last_delay = 0
+        self.last_delay = 0  # of the last gradient, also of one that was dropped or refused
         self.last_version = 0  # of the master when the last push began
         self.last_lr = 0.0
         self.last_stats: PushStats | None = None  # None if the last gradient was dropped
@@ -102,7 +102,7 @@ class WorkerView:
         control, locked = self.control, self.access is Access.LOCKED
         lr_max = control.raise_lr_max(self.lr) if penalty is not None else self.lr
         version = self.last_version = control.begin_push(self.rank, locked)
-        delay = version - control.pulled_version(self.rank)
+        delay = self.last_delay = version - control.pulled_version(self.rank)
         applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
         self.last_stats = None
         try:
@@ -121,7 +121,7 @@ class WorkerView:
                 )
                 applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
         finally:
-            self.last_delay = control.end_push(self.rank, locked, applied, nonfinite, gap_sq, step_sq)
+            control.end_push(self.rank, locked, applied, nonfinite, gap_sq, step_sq)
         self.last_refused, self.last_lr = 0 if applied else nonfinite, rate or 0.0
         if not applied:
             self.pull(momentum)

@@ -62,11 +62,16 @@ class Quadratic:
 
 @dataclass(frozen=True)
 class Trace:
-    """Of a run: x after each push, from x_0 on; the snapshot that the push left behind; and the delays."""
+    """Of a run: x after each gradient, from x_0 on; the snapshot that was left behind; delays; virtual times.
+
+    `behind`: versions that each worker's last snapshot is behind at the end.
+    """
 
     x: Tensor
     snapshot: Tensor
     delays: list[int]
+    times: list[float]
+    behind: list[int]
 
 
 def simulate(
@@ -78,7 +83,7 @@ def simulate(
     noise: Tensor | None = None,
     **options: Any,
 ) -> Trace:
-    """`pushes` pushes in the simulator."""
+    """`pushes` gradients in the simulator."""
     task = Quadratic(curvatures, noise)
     spec = clock if isinstance(clock, str) else "round-robin"
     config = Config.from_values(
@@ -91,7 +96,7 @@ def simulate(
         clock = clocks.parse(clock, workers, config.seed, {})
     simulation = Simulation(job, world, job.build(), clock)
     x = world.layout.views(world.arena.tensor("x"))[0]
-    xs, snapshots, delays = [x.clone()], [], []
+    xs, snapshots, delays, times = [x.clone()], [], [], []
     for _ in range(pushes):
         push = simulation.advance()
         assert push is not None
@@ -99,7 +104,9 @@ def simulate(
         xs.append(x.clone())
         snapshots.append(world.layout.views(view.snapshot)[0].clone())
         delays.append(view.last_delay)
-    return Trace(torch.stack(xs), torch.stack(snapshots), delays)
+        times.append(push.time)
+    behind = [world.control.version - world.control.pulled_version(rank) for rank in range(workers)]
+    return Trace(torch.stack(xs), torch.stack(snapshots), delays, times, behind)
 
 
 @dataclass(frozen=True)
