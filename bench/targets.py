@@ -9,6 +9,7 @@ from bench.figures import Figures, ratio
 
 GAP_PUSH = "gap + shifted momentum"
 PUSH = "push, guard element"
+CHAIN = "tuned torch chain"
 
 
 @dataclass(frozen=True)
