@@ -57,10 +57,10 @@ class Field:
     def reset(self) -> None:
         """A gap of a few steps until the next push; v, s and what is known of norms as after PUSHES pushes."""
         self.v.normal_(generator=torch.Generator().manual_seed(1))
-        self.s.copy_(self.v).square_().mul_(1 - Gap().decay**PUSHES)
+        self.s.copy_(self.v).square_().mul_(1 - Gap().decay ** PUSHES)
         torch.add(self.x, self.v, alpha=3 * LR, out=self.snapshot)
         size_sq = float(self.v.double().square().sum()) if self.n else 0.0
-        mean_sq = size_sq * (1 - Gap().decay**PUSHES)
+        mean_sq = size_sq * (1 - Gap().decay ** PUSHES)
         self.gap_state.copy_(torch.tensor([[mean_sq, PUSHES, 4 * LR**2 * size_sq, 1.0]]))
 
     @property

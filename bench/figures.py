@@ -40,6 +40,8 @@ class PushRun:
     n: int
     lines: Mapping[str, Line]
     left_out: Mapping[str, str]  # contestant -> why
+    bytes: int = 0  # per parameter, of the first contestant
+    least_bytes: int = 0  # what the rule needs at the least, where that was counted
 
     @property
     def bound(self) -> Line:
@@ -69,29 +71,38 @@ class Figures:
     machine: Mapping[str, Any]
     commit: Mapping[str, Any]
     pushes: Sequence[PushRun]
+    rules: Sequence[PushRun]  # every fused rule; `variant` names it
     policies: Mapping[tuple[str, str], Mapping[str, Any]]  # (rule, size) -> extra_info
     sweep: Mapping[str, Any] | None
     trainers: Mapping[str, Mapping[str, Any]]  # model -> extra_info
+    simulators: Mapping[str, Mapping[str, Any]]  # model -> extra_info
 
     @classmethod
     def read(cls, path: Path) -> Figures:
         content = json.loads(path.read_text())
-        pushes, policies, sweep, trainers = [], {}, None, {}
+        pushes: list[PushRun] = []
+        rules: list[PushRun] = []
+        policies, sweep, trainers, simulators = {}, None, {}, {}
         for benchmark in content["benchmarks"]:
             info, marks = benchmark["extra_info"], (benchmark["param"] or "").split("-", 1)
             if "contestants" in info:
-                pushes.append(_push_run(benchmark["group"], marks, info))
+                (rules if "least_bytes" in info else pushes).append(_push_run(benchmark["group"], marks, info))
             elif "points" in info:
                 sweep = info
             elif "rule" in info:
                 policies[info["rule"], marks[-1]] = info
+            elif "simulator" in info:
+                simulators[info["simulator"]] = info
             else:
                 trainers[info["model"]] = info
-        return cls(content["machine_info"], content["commit_info"], pushes, policies, sweep, trainers)
+        return cls(
+            content["machine_info"], content["commit_info"], pushes, rules, policies, sweep, trainers, simulators
+        )
 
     @property
     def benchmarks(self) -> int:
-        return len(self.pushes) + len(self.policies) + (self.sweep is not None) + len(self.trainers)
+        whole = len(self.trainers) + len(self.simulators)
+        return len(self.pushes) + len(self.rules) + len(self.policies) + (self.sweep is not None) + whole
 
     def private_gain(self, rule: str, size: str) -> float:
         """What a second process adds where the two share nothing but the memory bus."""
@@ -118,4 +129,6 @@ def _push_run(group: str, marks: Sequence[str], info: Mapping[str, Any]) -> Push
         )
         for name, c in info["contestants"].items()
     }
-    return PushRun(group, marks[1] if len(marks) > 1 else "", marks[0], n, lines, info.get("left_out", {}))
+    variant, bytes = marks[1] if len(marks) > 1 else "", next(iter(info["contestants"].values()))["bytes"]
+    left_out, least_bytes = info.get("left_out", {}), info.get("least_bytes", 0)
+    return PushRun(group, variant, marks[0], n, lines, left_out, bytes, least_bytes)

@@ -6,12 +6,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bench.rules import RULES
+
 
 @dataclass(frozen=True)
 class Scale:
     """Sizes are in parameters, `calls` per round; a round is one turn of every contestant."""
 
     push_sizes: Mapping[str, int]
+    rule_sizes: Mapping[str, int]
     push_rounds: int
     policy_sizes: Mapping[str, int]
     policy_windows_s: Mapping[str, float]
@@ -22,15 +25,19 @@ class Scale:
     sweep_window_s: float
     train_steps: Mapping[str, int]  # model -> batches per worker
     train_rounds: int
+    simulator_steps: Mapping[str, int]  # model -> batches
+    simulator_rounds: int
 
     @property
     def benchmarks(self) -> int:
-        """Three rules of a push at each size, two of the policies, the sweep, the trainers."""
-        return 3 * len(self.push_sizes) + 2 * len(self.policy_sizes) + 1 + len(self.train_steps)
+        """Three rivalries and every fused rule of a push at each size, policies, sweep, trainers, simulators."""
+        pushes = 3 * len(self.push_sizes) + len(RULES) * len(self.rule_sizes)
+        return pushes + 2 * len(self.policy_sizes) + 1 + len(self.train_steps) + len(self.simulator_steps)
 
 
 FULL = Scale(
     push_sizes={"16K": 1 << 14, "1M": 1 << 20, "32M": 1 << 25},
+    rule_sizes={"1M": 1 << 20, "32M": 1 << 25},
     push_rounds=9,
     policy_sizes={"16K": 1 << 14, "16M": 1 << 24},
     policy_windows_s={"16K": 0.1, "16M": 0.3},
@@ -41,9 +48,12 @@ FULL = Scale(
     sweep_window_s=0.2,
     train_steps={"lenet": 120, "mlp": 1500},
     train_rounds=3,
+    simulator_steps={"lenet": 60, "mlp": 600},
+    simulator_rounds=7,
 )
 SMOKE = Scale(
     push_sizes={"16K": 1 << 14},
+    rule_sizes={"16K": 1 << 14},
     push_rounds=2,
     policy_sizes={"16K": 1 << 14},
     policy_windows_s={"16K": 0.05},
@@ -54,6 +64,8 @@ SMOKE = Scale(
     sweep_window_s=0.05,
     train_steps={"mlp": 20},
     train_rounds=1,
+    simulator_steps={"mlp": 20},
+    simulator_rounds=1,
 )
 
 QUICK = os.environ.get("HOGWILD_BENCH") == "quick"

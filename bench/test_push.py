@@ -10,13 +10,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import eager
 from bench.eager import Constants
-from bench.field import BUFFERS, DELAY, LR, MOMENTUM, PUSHES, Contestant, Field
-from bench.loops import Loops, NoCompilerError
-from bench.rules import RULES
+from bench.field import DELAY, LR, MOMENTUM, PUSHES, Contestant, Field
+from bench.loops import Loops
 from bench.scale import SCALE
-from bench.targets import CHAIN, PUSH
 from bench.timing import interleave, seconds_per_call
-from hogwild.drivers.view import needed_buffers
 from hogwild.kernels import Push
 from hogwild.rules import Gap, Guard, HeavyBall
 
@@ -27,15 +24,6 @@ SGD_BYTES = {None: 12, MOMENTUM: 20}
 @pytest.fixture(scope="module", params=SCALE.push_sizes, ids=str)
 def field(request: pytest.FixtureRequest) -> Field:
     return Field(SCALE.push_sizes[request.param])
-
-
-@pytest.fixture(scope="module")
-def loops() -> Loops | str:
-    """The compiled loops, or why there are none."""
-    try:
-        return Loops.build()
-    except NoCompilerError as error:
-        return str(error)
 
 
 def pushing(push: Push, field: Field, stop: int | None = None, lr: float = LR) -> Callable[[], object]:
@@ -117,30 +105,4 @@ def test_against_torch_sgd(benchmark: BenchmarkFixture, field: Field, m: float |
         "torch SGD, fused": torch_sgd(fused=True),
         **field.streams(),
     }
-    run(benchmark, field, contestants)
-
-
-@pytest.mark.benchmark(group="rules")
-@pytest.mark.parametrize("name", RULES)
-def test_every_fused_rule(benchmark: BenchmarkFixture, field: Field, loops: Loops | str, name: str) -> None:
-    """Against the memory, and against the chain of torch operations that it replaces."""
-    rule, lr = RULES[name], LR / DELAY if RULES[name].divides_lr else LR
-    stages = {"gap": rule.penalty, "momentum": rule.momentum, "compensation": rule.compensation}
-    used = {"snapshot", *needed_buffers(rule.momentum, rule.penalty, rule.compensation)}
-    has_norms = rule.penalty is not None and rule.penalty.level != "element"
-
-    def checked(kind: str, bytes: int, call: Callable[[], object]) -> Contestant:
-        return field.checked(kind, bytes, call, lr=lr, snapshot=True, **stages)
-
-    push = Push(
-        x=field.x, **{buffer: getattr(field, buffer) for buffer in BUFFERS if buffer in used},
-        gap_state=field.gap_state if has_norms else None, segments=[(0, field.n)], penalty=rule.penalty,
-        momentum=rule.momentum, compensation=rule.compensation, guard=Guard.ELEMENT,
-    )  # fmt: skip
-    contestants = {PUSH: checked("push", rule.bytes, pushing(push, field, lr=lr)), **field.streams()}
-    if rule.chain is not None:
-        contestants[CHAIN] = checked("rival", rule.bytes, rule.chain(field))
-    if not isinstance(loops, str):
-        contestants["AVX loop, streams only"] = Contestant("stream", 36, loops.streams(field.buffers, field.n))
-    benchmark.extra_info["least_bytes"] = rule.least
     run(benchmark, field, contestants)

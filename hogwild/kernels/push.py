@@ -42,7 +42,7 @@ class Push:
               statistics, still race. STRIPED: under one lock per 16384 elements (not: gap_state and the first pass of
               a layer or global Gap). LOCKED: runs as RACING, the caller holds the lock.
     Bytes:    per float32 parameter with gap and momentum, 36 under Guard.ELEMENT; Guard.PUSH reads the gradients once
-              more beforehand, 40. A Gap of level layer or global: 32 and 36, lagged 28 and 32.
+              more beforehand, 40. A Gap of level layer or global: 36 and 40, lagged 28 and 32.
     Raises:   ValueError for buffers, segments or rules that do not fit each other. A Gap and a Compensation exclude
               each other, and neither goes with Smega2 or OrMo.
     Deviates: from Gap-Aware as published in skipping elements whose s is still 0 (as well as the first push). The layer
