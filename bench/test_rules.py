@@ -27,12 +27,14 @@ def field(request: pytest.FixtureRequest) -> Field:
 @pytest.mark.parametrize("name", RULES)
 def test_every_fused_rule(benchmark: BenchmarkFixture, field: Field, loops: Loops | str, name: str) -> None:
     rule, lr = RULES[name], LR / DELAY if RULES[name].divides_lr else LR
-    stages = {"gap": rule.penalty, "momentum": rule.momentum, "compensation": rule.compensation}
     used = {"snapshot", *needed_buffers(rule.momentum, rule.penalty, rule.compensation)}
     has_norms = rule.penalty is not None and rule.penalty.level != "element"
 
     def checked(kind: str, bytes: int, call: Callable[[], object]) -> Contestant:
-        return field.checked(kind, bytes, call, lr=lr, snapshot=True, **stages)
+        return field.checked(
+            kind, bytes, call, gap=rule.penalty, momentum=rule.momentum, compensation=rule.compensation, lr=lr,
+            snapshot=True,
+        )  # fmt: skip
 
     push = Push(
         x=field.x, **{buffer: getattr(field, buffer) for buffer in BUFFERS if buffer in used},
