@@ -22,7 +22,7 @@ from hogwild.tasks import Data, ImageSplit, build_model, load
 
 WORKERS = 32
 SAMPLES = 8192  # of noise, where there are no data
-TOLERANCE = 1e-4
+TOLERANCE = 1e-2  # rounding grows over the steps; another batch or a lost update is far above it
 
 
 def images() -> Data:
@@ -45,6 +45,8 @@ def test_updates_per_second(benchmark: BenchmarkFixture, name: str, tmp_path: Pa
     steps = min(SCALE.simulator_steps[name], order.tickets_per_epoch)
     build = partial(build_model, name, data)
     models: dict[str, nn.Module] = {}
+    torch.manual_seed(0)
+    start = build()
 
     def loop() -> float:
         torch.manual_seed(0)
@@ -75,9 +77,12 @@ def test_updates_per_second(benchmark: BenchmarkFixture, name: str, tmp_path: Pa
         "simulator, 1": lambda: simulator(1),
     }
     figures = interleave(benchmark, turns, SCALE.simulator_rounds)
-    for ours, theirs in zip(models["simulator, 1"].parameters(), models["plain loop"].parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE)
-    parameters = sum(parameter.numel() for parameter in models["plain loop"].parameters())
+    ours, theirs, begin = (
+        nn.utils.parameters_to_vector(model.parameters()).detach()
+        for model in (models["simulator, 1"], models["plain loop"], start)
+    )
+    error = float((ours - theirs).norm() / (theirs - begin).norm())
+    assert error < TOLERANCE, f"one simulated worker ends {error:.1e} of the way from the plain loop"
     benchmark.extra_info.update(
-        simulator=name, data=data.name, workers=WORKERS, parameters=parameters, steps=steps, updates_per_s=figures
+        simulator=name, data=data.name, workers=WORKERS, parameters=theirs.numel(), steps=steps, updates_per_s=figures
     )
