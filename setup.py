@@ -99,8 +99,10 @@ def write_ninja(
     for source in sorted((CSRC / "cuda").glob("*.cu")) if nvcc else [CSRC / "cuda/absent.cpp"]:
         compiled(source, "nvcc" if nvcc else "cxx")
     for isa, more in {"baseline": "", **(X86 if platform.machine() in ("x86_64", "AMD64") else {})}.items():
-        compiled(CSRC / "cpu/kernels.cpp", name=f"kernels-{isa}", more=f"-DHW_ISA={isa} {more}")
-    for source in [*sorted(CSRC.glob("*.cpp")), CSRC / "cpu/isa.cpp", CSRC / "cpu/push.cpp"]:
+        for source in (CSRC / "cpu/kernels.cpp", CSRC / "cpu/norm.cpp"):
+            compiled(source, name=f"{source.stem}-{isa}", more=f"-DHW_ISA={isa} {more}")
+    plain = [CSRC / f"cpu/{name}.cpp" for name in ("exchange", "isa", "pair", "push")]
+    for source in [*sorted(CSRC.glob("*.cpp")), *plain]:
         compiled(source)
     n.build(str(module), "link-cuda" if nvcc else "link", objects)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from bench.contest import TOLERANCE, Contestant, deviation, probe
 from hogwild import reference
 from hogwild.algorithms.base import SHARED
 from hogwild.drivers.view import needed_buffers
@@ -24,18 +24,6 @@ PUSHES = 99  # before the measured one
 DELAY, WORKERS = 5, 8  # where a rule counts them; push 99 of 8 workers neither begins nor ends a round of theirs
 COMPENSATION = Compensation()
 BUFFERS = ("x", "snapshot", "v", "s", "ms", "v_sum", "b")
-PROBE = 4096  # elements at either end that are compared with the reference
-TOLERANCE = 1e-5
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """`call` runs once over all n parameters. `kind`: push, rival, stream (bounds the push), or call (no elements)."""
-
-    kind: str
-    bytes: int  # moved per parameter, each stream counted once per read and once per write
-    call: Callable[[], object]
-    error: float | None = None  # largest deviation from the reference, relative
 
 
 class Field:
@@ -87,7 +75,7 @@ class Field:
         used = {"x", *needed_buffers(momentum, gap, compensation)} - {GAP_STATE}
         if snapshot or gap or compensation:
             used.add("snapshot")
-        expected = reference.Buffers(**{name: self._probe(getattr(self, name)) for name in used})
+        expected = reference.Buffers(**{name: probe(getattr(self, name)) for name in used})
         if gap is not None and gap.level != "element":
             expected.gap_state = self.gap_state.clone().numpy()
             if not gap.lagged:
@@ -95,19 +83,12 @@ class Field:
                 gap = replace(gap, lagged=True)
         call()
         reference.push(
-            expected, [(0, expected.x.size)], [self._probe(self.g)], lr=lr, pushes=PUSHES, lr_max=LR, delay=DELAY,
+            expected, [(0, expected.x.size)], [probe(self.g)], lr=lr, pushes=PUSHES, lr_max=LR, delay=DELAY,
             penalty=gap, momentum=momentum, compensation=compensation,
         )  # fmt: skip
-        error = 0.0
-        for name in used:
-            found, wanted = self._probe(getattr(self, name)), getattr(expected, name)
-            error = max(error, float(np.max(np.abs(found - wanted) / (1 + np.abs(wanted)))))
+        error = max(deviation(getattr(self, name), getattr(expected, name)) for name in used)
         assert error < TOLERANCE, f"{call} deviates from the reference by {error:.1e}"
         return Contestant(kind, bytes, call, error)
-
-    def _probe(self, tensor: Tensor) -> reference.Array:
-        ends = torch.cat([tensor[:PROBE], tensor[-PROBE:]])
-        return ends.double().numpy()
 
     def streams(self) -> dict[str, Contestant]:
         """Copies and sums over the same memory. A stream that is written but not read costs a read all the same.

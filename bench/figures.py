@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True)
 class PushRun:
-    """All contestants at one size."""
+    """All contestants at one size, of a push or of a mix."""
 
     group: str
     variant: str  # of the rule: plain, heavy-ball, or nothing
@@ -47,6 +47,11 @@ class PushRun:
     def bound(self) -> Line:
         """The stream with the highest median rate."""
         return max((line for line in self.lines.values() if line.kind == "stream"), key=lambda line: line.gbps)
+
+    @property
+    def ours(self) -> Line:
+        """What the rivals are compared with: the first of our kernels."""
+        return next(line for line in self.lines.values() if line.kind == "push")
 
     def times(self, slow: str, fast: str) -> float | None:
         """How many times longer `slow` takes than `fast`; None if one is missing."""
@@ -76,13 +81,14 @@ class Figures:
     sweep: Mapping[str, Any] | None
     trainers: Mapping[str, Mapping[str, Any]]  # model -> extra_info
     simulators: Mapping[str, Mapping[str, Any]]  # model -> extra_info
+    norms: Mapping[str, Mapping[str, Sequence[float]]]  # shape, dtype, format -> layer -> seconds
 
     @classmethod
     def read(cls, path: Path) -> Figures:
         content = json.loads(path.read_text())
         pushes: list[PushRun] = []
         rules: list[PushRun] = []
-        policies, sweep, trainers, simulators = {}, None, {}, {}
+        policies, sweep, trainers, simulators, norms = {}, None, {}, {}, {}
         for benchmark in content["benchmarks"]:
             info, marks = benchmark["extra_info"], (benchmark["param"] or "").split("-", 1)
             if "contestants" in info:
@@ -93,16 +99,17 @@ class Figures:
                 policies[info["rule"], marks[-1]] = info
             elif "simulator" in info:
                 simulators[info["simulator"]] = info
+            elif "norm" in info:
+                norms[info["norm"]] = info["seconds"]
             else:
                 trainers[info["model"]] = info
-        return cls(
-            content["machine_info"], content["commit_info"], pushes, rules, policies, sweep, trainers, simulators
-        )
+        machine, commit = content["machine_info"], content["commit_info"]
+        return cls(machine, commit, pushes, rules, policies, sweep, trainers, simulators, norms)
 
     @property
     def benchmarks(self) -> int:
-        whole = len(self.trainers) + len(self.simulators)
-        return len(self.pushes) + len(self.rules) + len(self.policies) + (self.sweep is not None) + whole
+        named = (self.pushes, self.rules, self.policies, self.trainers, self.simulators, self.norms)
+        return sum(map(len, named)) + (self.sweep is not None)
 
     def private_gain(self, rule: str, size: str) -> float:
         """What a second process adds where the two share nothing but the memory bus."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.figures import Figures
+from bench.targets import GAP_PUSH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +35,7 @@ def _push(figures: Figures) -> Figure | None:
     """Nanoseconds per parameter of all contestants, one panel a size."""
     from matplotlib.figure import Figure
 
-    runs = [run for run in figures.pushes if not run.variant]
+    runs = [run for run in figures.pushes if run.group.endswith(GAP_PUSH)]
     if not runs:
         return None
     figure = Figure(figsize=(4.6 * len(runs), 3.6))

@@ -88,18 +88,19 @@ def tables(figures: Figures) -> Iterator[str]:
     yield from sweep_table(figures)
     yield from trainer_table(figures)
     yield from simulator_table(figures)
+    yield from norm_table(figures)
 
 
 def push_table(run: PushRun) -> Iterator[str]:
-    """One rule at one size: pushes and rivals; then what bounds them, and what a call costs."""
+    """One rule or mix at one size: kernels and rivals; then what bounds them, and what a call costs."""
     title = ", ".join(part for part in (run.group, run.variant, f"{run.size} parameters") if part)
     rows = []
     for line in run.lines.values():
         if line.kind in ("push", "rival"):
-            times = run.times(line.name, PUSH)
+            times = run.times(line.name, run.ours.name)
             row = (f"{line.ns:.3f} ({line.least_ns:.3f})", f"{line.gbps:.1f}", f"{line.bound:.0%}", f"{times:.2f}")
             rows.append((line.name, *row))
-    header = ("", "ns/parameter", "GB/s", "of the byte bound", "time over the push's")
+    header = ("", "ns/parameter", "GB/s", "of the byte bound", "time over the first's")
     yield from section(title[0].upper() + title[1:], header, rows)
     streams = sorted((line for line in run.lines.values() if line.kind == "stream"), key=lambda line: -line.gbps)
     listing = ", ".join(f"{line.name} {line.gbps:.1f}" for line in streams)
@@ -203,6 +204,16 @@ def simulator_table(figures: Figures) -> Iterator[str]:
             rows.append((what, name, f"{statistics.median(rates):,.1f} ({max(rates):,.1f})", f"{slower:+.1%}"))
     header = ("", "workers", "updates/s (best)", "time over the plain loop's")
     yield from section("Simulator, batch 64, momentum 0.9, gamma clock", header, rows)
+
+
+def norm_table(figures: Figures) -> Iterator[str]:
+    rows = []
+    for case, layers in figures.norms.items():
+        for name, seconds in layers.items():
+            ms = f"{statistics.median(seconds) * 1e3:.2f} ({min(seconds) * 1e3:.2f})"
+            rows.append((case, name, ms, f"{ratio(seconds, layers['BatchNorm2d']):.2f}"))
+    header = ("", "layer", "ms, forward and backward", "time over BatchNorm2d's")
+    yield from section("Full Normalization", header, rows)
 
 
 def section(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

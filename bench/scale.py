@@ -15,6 +15,7 @@ class Scale:
 
     push_sizes: Mapping[str, int]
     rule_sizes: Mapping[str, int]
+    mix_sizes: Mapping[str, int]
     push_rounds: int
     policy_sizes: Mapping[str, int]
     policy_windows_s: Mapping[str, float]
@@ -27,17 +28,23 @@ class Scale:
     train_rounds: int
     simulator_steps: Mapping[str, int]  # model -> batches
     simulator_rounds: int
+    norm_shape: tuple[int, int, int, int]  # [N, C, H, W]
+    norm_rounds: int
 
     @property
     def benchmarks(self) -> int:
-        """Three rivalries and every fused rule of a push at each size, policies, sweep, trainers, simulators."""
-        pushes = 3 * len(self.push_sizes) + len(RULES) * len(self.rule_sizes)
-        return pushes + 2 * len(self.policy_sizes) + 1 + len(self.train_steps) + len(self.simulator_steps)
+        """Three rivalries and every fused rule of a push at each size, four mixes likewise, two rules of the policies,
+        the sweep, the trainers, the simulators, four layers.
+        """
+        pushes = 3 * len(self.push_sizes) + len(RULES) * len(self.rule_sizes) + 4 * len(self.mix_sizes)
+        whole = len(self.train_steps) + len(self.simulator_steps)
+        return pushes + 2 * len(self.policy_sizes) + 1 + whole + 4
 
 
 FULL = Scale(
     push_sizes={"16K": 1 << 14, "1M": 1 << 20, "32M": 1 << 25},
     rule_sizes={"1M": 1 << 20, "32M": 1 << 25},
+    mix_sizes={"16K": 1 << 14, "352K": 351_946, "16M": 1 << 24},  # the second: EASGD's net for CIFAR
     push_rounds=9,
     policy_sizes={"16K": 1 << 14, "16M": 1 << 24},
     policy_windows_s={"16K": 0.1, "16M": 0.3},
@@ -50,10 +57,13 @@ FULL = Scale(
     train_rounds=3,
     simulator_steps={"lenet": 60, "mlp": 600},
     simulator_rounds=7,
+    norm_shape=(64, 64, 28, 28),
+    norm_rounds=30,
 )
 SMOKE = Scale(
     push_sizes={"16K": 1 << 14},
     rule_sizes={"16K": 1 << 14},
+    mix_sizes={"16K": 1 << 14},
     push_rounds=2,
     policy_sizes={"16K": 1 << 14},
     policy_windows_s={"16K": 0.05},
@@ -66,6 +76,8 @@ SMOKE = Scale(
     train_rounds=1,
     simulator_steps={"mlp": 20},
     simulator_rounds=1,
+    norm_shape=(4, 8, 7, 7),
+    norm_rounds=2,
 )
 
 QUICK = os.environ.get("HOGWILD_BENCH") == "quick"

@@ -56,6 +56,10 @@ def targets(figures: Figures) -> Iterator[Target]:
         per_s, workers = info["updates_per_s"], info["workers"]
         over = ratio(per_s["plain loop"], per_s[f"simulator, {workers}"])
         yield Target(f"{model}: {workers} simulated workers, time over the plain loop's", over, 1.1, at_most=True)
+    for case, layers in figures.norms.items():
+        if "float32, contiguous" in case:
+            times = ratio(layers["FullNorm2d"], layers["BatchNorm2d"])
+            yield Target(f"FullNorm2d, {case}: time over BatchNorm2d's", times, 1.2, at_most=True)
 
 
 def _over_the_loop(model: str, per_s: dict[str, list[float]], wanted: float) -> Iterator[Target]:

@@ -9,15 +9,14 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import eager
+from bench.contest import Contestant, compete
 from bench.eager import Constants
-from bench.field import DELAY, LR, MOMENTUM, PUSHES, Contestant, Field
+from bench.field import DELAY, LR, MOMENTUM, PUSHES, Field
 from bench.loops import Loops
 from bench.scale import SCALE
-from bench.timing import interleave, seconds_per_call
 from hogwild.kernels import Push
 from hogwild.rules import Gap, Guard, HeavyBall
 
-TURN_PARAMETERS = 1 << 22  # a turn covers at least that many: enough to time
 SGD_BYTES = {None: 12, MOMENTUM: 20}
 
 
@@ -29,18 +28,6 @@ def field(request: pytest.FixtureRequest) -> Field:
 def pushing(push: Push, field: Field, stop: int | None = None, lr: float = LR) -> Callable[[], object]:
     grads = [field.g]
     return lambda: push(grads, lr=lr, pushes=PUSHES, lr_max=LR, delay=DELAY, stop=stop)
-
-
-def run(benchmark: BenchmarkFixture, field: Field, contestants: dict[str, Contestant]) -> None:
-    calls = max(1, TURN_PARAMETERS // field.n)
-    turns = {name: seconds_per_call(contestant.call, calls) for name, contestant in contestants.items()}
-    benchmark.extra_info["n"] = field.n
-    benchmark.extra_info["calls"] = calls
-    figures = interleave(benchmark, turns, SCALE.push_rounds)
-    benchmark.extra_info["contestants"] = {
-        name: {"kind": c.kind, "bytes": c.bytes, "error": c.error, "seconds": figures[name]}
-        for name, c in contestants.items()
-    }
 
 
 @pytest.mark.benchmark(group="push: gap + shifted momentum")
@@ -72,7 +59,7 @@ def test_gap_and_shifted_momentum(benchmark: BenchmarkFixture, field: Field, loo
         contestants["AVX loop"] = checked("rival", 36, loops.gap_push(field.buffers, field.n, constants))
         contestants["AVX loop of no element"] = Contestant("call", 0, loops.gap_push(field.buffers, 0, constants))
         contestants["AVX loop, streams only"] = Contestant("stream", 36, loops.streams(field.buffers, field.n))
-    run(benchmark, field, contestants)
+    compete(benchmark, field.n, contestants, SCALE.push_rounds)
 
 
 @pytest.mark.benchmark(group="push: SGD without snapshot")
@@ -105,4 +92,4 @@ def test_against_torch_sgd(benchmark: BenchmarkFixture, field: Field, m: float |
         "torch SGD, fused": torch_sgd(fused=True),
         **field.streams(),
     }
-    run(benchmark, field, contestants)
+    compete(benchmark, field.n, contestants, SCALE.push_rounds)

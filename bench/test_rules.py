@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.field import BUFFERS, DELAY, LR, Contestant, Field
+from bench.contest import Contestant, compete
+from bench.field import BUFFERS, DELAY, LR, Field
 from bench.loops import Loops
 from bench.rules import RULES
 from bench.scale import SCALE
 from bench.targets import CHAIN, PUSH
-from bench.test_push import pushing, run
+from bench.test_push import pushing
 from hogwild.drivers.view import needed_buffers
 from hogwild.kernels import Push
 from hogwild.rules import Guard
@@ -47,4 +48,4 @@ def test_every_fused_rule(benchmark: BenchmarkFixture, field: Field, loops: Loop
     if not isinstance(loops, str):
         contestants["AVX loop, streams only"] = Contestant("stream", 36, loops.streams(field.buffers, field.n))
     benchmark.extra_info["least_bytes"] = rule.least
-    run(benchmark, field, contestants)
+    compete(benchmark, field.n, contestants, SCALE.push_rounds)

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "cpu/kernels.h"
+#include "cpu/pair.h"
 #include "cpu/push.h"
 #include "cuda/push.h"
 #include "robust_mutex.h"
@@ -15,7 +16,9 @@ namespace py = pybind11;
 
 namespace hogwild {
 
-void bind_control(py::module_& m);  // control_bindings.cpp
+void bind_control(py::module_& m);   // control_bindings.cpp
+void bind_exchange(py::module_& m);  // exchange_bindings.cpp
+void bind_norm(py::module_& m);      // norm_bindings.cpp
 
 namespace {
 
@@ -29,7 +32,7 @@ std::vector<const void*> pointers(const std::vector<Address>& addresses) {
   return result;
 }
 
-using Addresses = std::array<Address, 8>;  // x, snapshot, v, s, ms, v_sum, b, gap_state; 0 where there is none
+using Addresses = std::array<Address, 9>;  // x, snapshot, v, s, ms, v_sum, b, center, gap_state; 0: there is none
 using Segments = std::vector<std::pair<int64_t, int64_t>>;
 using Locks = std::pair<Address, int64_t>;
 
@@ -37,8 +40,8 @@ PushPlan make_plan(const Rule& rule, const Addresses& at, const Segments& segmen
   PushPlan plan;
   plan.rule = rule;
   plan.buffers = {pointer(at[0]), pointer(at[1]), pointer(at[2]), pointer(at[3]),
-                  pointer(at[4]), pointer(at[5]), pointer(at[6])};
-  plan.gap_state = static_cast<NormGapState*>(pointer(at[7]));
+                  pointer(at[4]), pointer(at[5]), pointer(at[6]), pointer(at[7])};
+  plan.gap_state = static_cast<NormGapState*>(pointer(at[8]));
   for (const auto& [offset, numel] : segments) plan.segments.push_back({offset, numel});
   plan.stripes = static_cast<RobustMutex*>(pointer(locks.first));
   plan.n_stripes = locks.second;
@@ -84,7 +87,8 @@ void bind_types(py::module_& m) {
       .def_readwrite("lam", &Rule::lam)
       .def_readwrite("ms_decay", &Rule::ms_decay)
       .def_readwrite("ms_eps", &Rule::ms_eps)
-      .def_readwrite("power_one", &Rule::power_one);
+      .def_readwrite("power_one", &Rule::power_one)
+      .def_readwrite("elastic", &Rule::elastic);
 
   py::class_<PushStats>(m, "PushStats")
       .def_readonly("applied", &PushStats::applied)
@@ -106,7 +110,7 @@ void bind_calls(Class& c) {
   using Push = typename Class::type;
   c.def("run", [](Push& push, const std::vector<Address>& grads, const char* gradient, double lr, double weight_decay,
                   int64_t pushes, double lr_max, bool first_step, double scale, double clip, int64_t delay,
-                  double ahead_v, double ahead_b, int64_t start, int64_t stop, Address stream) {
+                  double ahead_v, double ahead_b, double alpha, int64_t start, int64_t stop, Address stream) {
     const PushCall call{pointers(grads),
                         dtype_named(gradient),
                         lr,
@@ -119,6 +123,7 @@ void bind_calls(Class& c) {
                         delay,
                         ahead_v,
                         ahead_b,
+                        alpha,
                         start,
                         stop,
                         stream};
@@ -167,8 +172,25 @@ void bind_mix(py::module_& m) {
   });
 }
 
+void bind_pair(py::module_& m) {
+  m.def("pair_average", [](const char* dtype, Address a, Address b, double weight, Address locks_a, Address locks_b,
+                           int64_t n_locks, bool waits, int64_t start, int64_t stop, int device, Address stream) {
+    const auto run = [&] {
+      const py::gil_scoped_release release;
+      if (device >= 0)
+        return cuda::pair_average(dtype_named(dtype), pointer(a), pointer(b), weight, start, stop, device, stream);
+      const cpu::PairLocks locks{static_cast<RobustMutex*>(pointer(locks_a)),
+                                 static_cast<RobustMutex*>(pointer(locks_b)), n_locks, waits};
+      return cpu::pair_average(dtype_named(dtype), pointer(a), pointer(b), weight, locks, start, stop);
+    };
+    const PairStats stats = run();
+    return std::make_tuple(stats.averaged, stats.skipped, stats.recovered);
+  });
+}
+
 void bind_build(py::module_& m) {
   m.attr("STRIPE") = cpu::kStripe;
+  m.attr("LOCK_BYTES") = sizeof(RobustMutex);
   m.def("isa", [] { return cpu::kernels().isa; });
   m.def("use_isa", &cpu::use_isa);
   py::dict build;
@@ -192,6 +214,9 @@ PYBIND11_MODULE(_C, m) {
   hogwild::bind_types(m);
   hogwild::bind_push(m);
   hogwild::bind_mix(m);
+  hogwild::bind_exchange(m);
+  hogwild::bind_pair(m);
+  hogwild::bind_norm(m);
   hogwild::bind_build(m);
   hogwild::bind_control(m);
 }

@@ -19,6 +19,7 @@ struct Buffers {
   T* ms;        // running mean of squared gradients (adaptive compensation), the worker's own
   T* v_sum;     // sum of all workers' v (DANA), shared
   T* b;         // sum of gradients since v was last updated (SMEGA2), shared
+  T* center;    // the variable that all replicas are tied to (elastic averaging), shared; x is then the worker's own
 };
 
 template <class T, class U>
@@ -31,7 +32,7 @@ template <class T, class U>
 HW_HD Buffers<T> slice(const Buffers<U>& all, int64_t offset) {
   return {element_at<T>(all.x, offset), element_at<T>(all.snapshot, offset), element_at<T>(all.v, offset),
           element_at<T>(all.s, offset), element_at<T>(all.ms, offset),       element_at<T>(all.v_sum, offset),
-          element_at<T>(all.b, offset)};
+          element_at<T>(all.b, offset), element_at<T>(all.center, offset)};
 }
 
 // The scalars of one push, folded on the host (rule.h) so that the loop divides by none of them.
@@ -63,11 +64,14 @@ struct Hyper {
   T ahead_v = 0;  // snapshot <- x - ahead_v v_sum (DANA), x - ahead_v v - ahead_b b (SMEGA2)
   T ahead_b = 0;
 
+  T alpha = 0;  // of the elastic exchange
+
   template <class U>
   HW_HD Hyper<U> as() const {
-    return {U(lr),     U(weight_decay), U(free_decay), U(scale),    U(lam),       U(ms_decay),  U(ms_rest),
-            U(ms_eps), power_one,       U(gap_decay),  U(gap_rest), U(gap_scale), U(gap_floor), U(gap_share),
-            unit_g,    U(momentum),     U(damp),       U(drain),    U(direct),    U(ahead_v),   U(ahead_b)};
+    return {U(lr),        U(weight_decay), U(free_decay), U(scale),     U(lam),      U(ms_decay),
+            U(ms_rest),   U(ms_eps),       power_one,     U(gap_decay), U(gap_rest), U(gap_scale),
+            U(gap_floor), U(gap_share),    unit_g,        U(momentum),  U(damp),     U(drain),
+            U(direct),    U(ahead_v),      U(ahead_b),    U(alpha)};
   }
 };
 
@@ -80,8 +84,8 @@ struct Segment {
 struct PushStats {
   bool applied = true;    // false: Guard.PUSH refused it, nothing was written
   int64_t nonfinite = 0;  // gradient elements that were NaN or infinite
-  double gap_sq = 0;      // sum (x - snapshot)^2, before the push
-  double step_sq = 0;     // sum of squared steps
+  double gap_sq = 0;      // sum (x - snapshot)^2, or of squared distances to the center, before the push
+  double step_sq = 0;     // sum of squared steps; what an exchange moves is not in them
   double penalty = 1;     // harmonic mean of G: a gradient element counted 1 / penalty on average
   int64_t recovered = 0;  // stripe locks whose last holder had died
   // Of the scaled gradient, before clipping; NaN where it was not scanned.

@@ -62,6 +62,7 @@ std::int64_t Control::take(std::uint32_t rank) {
   auto& own = worker(rank);
   RobustGuard guard(header_->tickets);
   if (header_->stop.load()) return kNoTicket;
+  if (own.held != kNoTicket) return own.held;
   for (std::uint32_t i = 0; i < header_->workers; ++i) {
     const std::int64_t ticket = lines_[i].reclaimed;
     if (ticket == kNoTicket) continue;
@@ -121,9 +122,23 @@ void Control::deal(std::int64_t next, std::int64_t total, const std::vector<std:
 
 // ---- pushes -----------------------------------------------------------------------------------------------------
 
+void Control::lock_model(std::uint32_t rank) {
+  auto& stats = worker(rank).stats;
+  if (header_->model.lock()) bump(stats.recovered, 1);
+}
+
+void Control::count_push(WorkerStats& stats, std::uint64_t delay, double gap_sq, double step_sq) {
+  bump(stats.pushes, 1);
+  bump(stats.gap_sq, gap_sq);
+  bump(stats.step_sq, step_sq);
+  bump(stats.delay_sum, delay);
+  bump(stats.delays[std::min<std::uint64_t>(delay, kDelayBins - 1)], 1);
+  if (delay > stats.delay_max.load(kRelaxed)) stats.delay_max.store(delay, kRelaxed);
+}
+
 std::uint64_t Control::begin_push(std::uint32_t rank, bool locked) {
   auto& own = worker(rank);
-  if (locked && header_->model.lock()) bump(own.stats.recovered, 1);
+  if (locked) lock_model(rank);
   own.started = header_->version.load();
   return own.started;
 }
@@ -138,12 +153,7 @@ std::uint64_t Control::end_push(std::uint32_t rank, bool locked, bool applied, s
     header_->version.fetch_add(1);
     delay = own.started - own.pulled;
     own.pulled = own.started + 1;
-    bump(stats.pushes, 1);
-    bump(stats.gap_sq, gap_sq);
-    bump(stats.step_sq, step_sq);
-    bump(stats.delay_sum, delay);
-    bump(stats.delays[std::min<std::uint64_t>(delay, kDelayBins - 1)], 1);
-    if (delay > stats.delay_max.load(kRelaxed)) stats.delay_max.store(delay, kRelaxed);
+    count_push(stats, delay, gap_sq, step_sq);
   } else {
     bump(nonfinite ? stats.refused : stats.dropped, 1);
   }
@@ -158,6 +168,50 @@ void Control::end_round(std::uint32_t rank, bool commits, std::uint64_t nonfinit
   bump(stats.step_sq, step_sq);
   bump(stats.delays[0], nonfinite ? 0 : 1);
   if (commits) header_->version.fetch_add(1);
+}
+
+// The ticket is done under the lock: whoever gathers next must know whether another gradient can still come.
+std::uint64_t Control::gather(std::uint32_t rank, bool taken, bool waits, std::uint64_t nonfinite) {
+  auto& own = worker(rank);
+  bump(own.stats.nonfinite, nonfinite);
+  if (!taken) bump(nonfinite ? own.stats.refused : own.stats.dropped, 1);
+  if (taken || nonfinite) complete(rank);
+  if (!taken) return 0;
+  const std::uint64_t delay = own.started - own.pulled;
+  count_push(own.stats, delay, 0.0, 0.0);
+  header_->gathered.fetch_add(1);
+  if (waits) own.awaited = own.started + 1;
+  return delay;
+}
+
+bool Control::exhausted() {
+  RobustGuard guard(header_->tickets);
+  if (header_->total == 0 || header_->next < header_->total) return false;  // a total of 0: the workers' own loops
+  for (std::uint32_t i = 0; i < header_->workers; ++i)
+    if (lines_[i].held != kNoTicket || lines_[i].reclaimed != kNoTicket) return false;
+  return true;
+}
+
+void Control::commit(std::uint32_t rank) {
+  auto& own = worker(rank);
+  header_->gathered = 0;
+  own.pulled = header_->version.fetch_add(1) + 1;
+  announce();
+}
+
+void Control::end_gather(std::uint32_t rank, bool locked, double gap_sq, double step_sq) {
+  auto& stats = worker(rank).stats;
+  bump(stats.gap_sq, gap_sq);
+  bump(stats.step_sq, step_sq);
+  if (locked) header_->model.unlock();
+}
+
+void Control::count_exchange(std::uint32_t rank, std::uint64_t averaged, std::uint64_t skipped,
+                             std::uint64_t recovered) {
+  auto& stats = worker(rank).stats;
+  bump(stats.averaged, averaged);
+  bump(stats.skipped, skipped);
+  bump(stats.recovered, recovered);
 }
 
 void Control::pulled(std::uint32_t rank) { worker(rank).pulled = header_->version.load(); }

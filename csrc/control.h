@@ -21,11 +21,12 @@ enum class Phase : std::uint32_t { kStarting, kData, kGradient, kUpdate, kBarrie
 
 // What one worker measured about itself. Written by that worker only; anyone may read while it writes.
 struct alignas(128) WorkerStats {
-  std::atomic<std::uint64_t> pushes;     // applied
-  std::atomic<std::uint64_t> refused;    // pushes refused for a non-finite gradient
-  std::atomic<std::uint64_t> dropped;    // gradients that the algorithm did not use
-  std::atomic<std::uint64_t> nonfinite;  // non-finite gradient elements seen
-  std::atomic<std::uint64_t> recovered;  // locks taken over from a dead owner
+  std::atomic<std::uint64_t> pushes;             // applied
+  std::atomic<std::uint64_t> refused;            // pushes refused for a non-finite gradient
+  std::atomic<std::uint64_t> dropped;            // gradients that the algorithm did not use
+  std::atomic<std::uint64_t> nonfinite;          // non-finite gradient elements seen
+  std::atomic<std::uint64_t> recovered;          // locks taken over from a dead owner
+  std::atomic<std::uint64_t> averaged, skipped;  // chunks that pair averages took, and left to others
   std::atomic<std::uint64_t> delay_sum, delay_max;
   std::atomic<double> gap_sq, step_sq;  // sums over pushes of ||x - snapshot||^2 and ||step||^2
   std::atomic<double> loss_sum;         // over steps with a finite loss
@@ -50,6 +51,7 @@ struct alignas(128) WorkerLine {
   std::atomic<std::int64_t> reclaimed;     // a dead worker's ticket, waiting to be dealt again
   std::atomic<std::uint64_t> pulled;       // version of its snapshot
   std::atomic<std::uint64_t> started;      // version when its current push began
+  std::atomic<std::uint64_t> awaited;      // version of the update that it waits for; one that is there: none
   WorkerStats stats;
 };
 
@@ -64,7 +66,8 @@ struct Header {
   alignas(128) std::atomic<std::uint32_t> event;   // futex word: bumped at every arrival, opening, death
   alignas(128) RobustMutex tickets;                // guards next, total, held, reclaimed
   std::atomic<std::int64_t> next, total;
-  alignas(128) RobustMutex model;  // the one lock of the `locked` policy
+  alignas(128) RobustMutex model;       // the one lock of the `locked` policy; guards gathered
+  std::atomic<std::uint64_t> gathered;  // gradients in the sum that the next update will take
 };
 
 class Control {
@@ -81,7 +84,8 @@ class Control {
   WorkerLine& worker(std::uint32_t rank);
 
   // Tickets. A ticket is the number of a batch; it is dealt, then completed or (its holder dead) dealt again.
-  std::int64_t take(std::uint32_t rank);  // kNoTicket: none left, or the run is stopping
+  // The one in hand, if it is not completed. kNoTicket: none left, or the run is stopping.
+  std::int64_t take(std::uint32_t rank);
   void complete(std::uint32_t rank);
   // Out of tickets: waits until a dead worker's ticket can be taken (true) or none is left that could come back (false).
   bool wait_for_work(std::uint32_t rank, double timeout_s);
@@ -97,9 +101,25 @@ class Control {
                          double step_sq);
   // A synchronous worker's share of a round; the one worker with `commits` raises the version.
   void end_round(std::uint32_t rank, bool commits, std::uint64_t nonfinite, double step_sq);
+  // Gathering, between begin_push and end_gather: a gradient enters a sum, an update takes the sum. `taken`: it is in,
+  // its ticket done; else refused for non-finite elements, the ticket done too, or cancelled, the ticket still in hand.
+  // `waits`: the worker goes on when the update with this gradient is there. Returns the delay, 0 if it was not taken.
+  std::uint64_t gather(std::uint32_t rank, bool taken, bool waits, std::uint64_t nonfinite);
+  bool exhausted();                 // no ticket is left that anybody could still bring
+  void commit(std::uint32_t rank);  // the whole sum is in the model: the next version, which `rank` has read
+  void end_gather(std::uint32_t rank, bool locked, double gap_sq, double step_sq);
+  bool awaits_update(std::uint32_t rank) const;
+  bool all_await() const;  // every worker that is left waits for an update, and nobody brings it
+  // True when the update is there, or all await one, or the run is stopping; false: timed out.
+  bool wait_update(std::uint32_t rank, double timeout_s);
   void pulled(std::uint32_t rank);
+  // What an exchange or a pair average came to: chunks, and locks taken over from the dead.
+  void count_exchange(std::uint32_t rank, std::uint64_t averaged, std::uint64_t skipped, std::uint64_t recovered);
   void record_loss(std::uint32_t rank, double loss, std::uint64_t samples);
   double raise_lr_max(double lr);
+  // The one lock of the `locked` policy, for exchanges that are no push.
+  void lock_model(std::uint32_t rank);
+  void unlock_model() { header_->model.unlock(); }
 
   // Barrier. Every worker compares all arrivals itself, so there is no central count that a death could spoil.
   std::uint64_t arrive(std::uint32_t rank);
@@ -122,6 +142,7 @@ class Control {
   std::uint64_t max_arrived() const;
   std::uint64_t round_after(std::uint64_t barriers_per_round) const;
   void announce();
+  static void count_push(WorkerStats& stats, std::uint64_t delay, double gap_sq, double step_sq);
   template <class Ready>
   bool wait_until(Ready ready, double timeout_s);
 

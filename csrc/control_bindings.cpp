@@ -22,6 +22,8 @@ py::dict worker_stats(Control& control, std::uint32_t rank) {
   d["dropped"] = stats.dropped.load();
   d["nonfinite"] = stats.nonfinite.load();
   d["recovered"] = stats.recovered.load();
+  d["averaged"] = stats.averaged.load();
+  d["skipped"] = stats.skipped.load();
   d["delay_sum"] = stats.delay_sum.load();
   d["delay_max"] = stats.delay_max.load();
   d["gap_sq"] = stats.gap_sq.load();
@@ -74,9 +76,26 @@ void bind_control(py::module_& m) {
       .def("begin_push", &Control::begin_push, py::arg("rank"), py::arg("locked"), unlocked)
       .def("end_push", &Control::end_push, py::arg("rank"), py::arg("locked"), py::arg("applied"), py::arg("nonfinite"),
            py::arg("gap_sq"), py::arg("step_sq"))
+      .def("gather", &Control::gather, py::arg("rank"), py::arg("taken"), py::arg("waits"), py::arg("nonfinite"))
+      .def_property(
+          "gathered", [](Control& c) { return c.header().gathered.load(); },
+          [](Control& c, std::uint64_t gathered) { c.header().gathered = gathered; })
+      .def("exhausted", &Control::exhausted, unlocked)
+      .def("commit", &Control::commit, py::arg("rank"))
+      .def("end_gather", &Control::end_gather, py::arg("rank"), py::arg("locked"), py::arg("gap_sq"),
+           py::arg("step_sq"))
+      .def("awaits_update", &Control::awaits_update, py::arg("rank"))
+      .def("all_await", &Control::all_await)
+      .def("wait_update", &Control::wait_update, py::arg("rank"), py::arg("timeout_s"), unlocked)
       .def("end_round", &Control::end_round, py::arg("rank"), py::arg("commits"), py::arg("nonfinite"),
            py::arg("step_sq"))
+      .def("lock_model", &Control::lock_model, py::arg("rank"), unlocked)
+      .def("unlock_model", &Control::unlock_model)
+      .def(
+          "alive", [](Control& c, std::uint32_t rank) { return c.worker(rank).alive.load() != 0; }, py::arg("rank"))
       .def("pulled", &Control::pulled, py::arg("rank"))
+      .def("count_exchange", &Control::count_exchange, py::arg("rank"), py::arg("averaged"), py::arg("skipped"),
+           py::arg("recovered"))
       .def(
           "set_pulled", [](Control& c, std::uint32_t rank, std::uint64_t version) { c.worker(rank).pulled = version; },
           py::arg("rank"), py::arg("version"))

@@ -50,6 +50,19 @@ bool Control::wait_for_work(std::uint32_t rank, double timeout_s) {
   return again && !header_->stop.load();
 }
 
+bool Control::awaits_update(std::uint32_t rank) const { return lines_[rank].awaited.load() > header_->version.load(); }
+
+bool Control::all_await() const {
+  for (std::uint32_t i = 0; i < header_->workers; ++i)
+    if (lines_[i].alive.load() && !awaits_update(i)) return false;
+  return true;
+}
+
+bool Control::wait_update(std::uint32_t rank, double timeout_s) {
+  worker(rank);
+  return wait_until([&] { return !awaits_update(rank) || all_await() || header_->stop.load(); }, timeout_s);
+}
+
 // ---- barrier ----------------------------------------------------------------------------------------------------
 
 std::uint64_t Control::arrive(std::uint32_t rank) {
@@ -98,6 +111,7 @@ std::uint64_t Control::round_after(std::uint64_t barriers_per_round) const {
 bool Control::join(std::uint32_t rank, std::uint64_t barriers_per_round, double timeout_s) {
   auto& own = worker(rank);
   own.busy = 0;
+  own.awaited = 0;
   if (barriers_per_round == 0) {
     own.alive = 1;
     return true;

@@ -4,6 +4,8 @@
 #include <stdexcept>
 
 #include "access.h"
+#include "exchange.h"
+#include "mix.h"
 #include "numeric.h"
 #include "push.h"
 #include "rule.h"
@@ -46,11 +48,19 @@ auto with_correction(const Rule& rule, const F& f) {
 }
 
 // f(Type<Push<...>>{}) for the stages of a rule under a guard. Corrections need a snapshot, and go with every momentum
-// but SMEGA2 and OrMo: 7 x 4, 3 for those two, and 3 without a snapshot, 34 in all.
+// but SMEGA2 and OrMo: 7 x 4, 3 for those two, 3 without a snapshot and 3 with a center, 37 in all.
 template <class Guard, class F>
 auto with_stages(const Rule& rule, bool has_snapshot, bool flush, const F& f) {
   using None = NoCompensation;
   const auto kind = rule.momentum_kind;
+  if (rule.elastic) {
+    using Plain = ElasticExchange;
+    if (kind == MomentumKind::heavy_ball)
+      return f(Type<Push<Guard, None, NoPenalty, HeavyBallMomentum, NoSnapshot, Plain>>{});
+    if (kind == MomentumKind::nesterov)
+      return f(Type<Push<Guard, None, NoPenalty, NesterovMomentum, NoSnapshot, ElasticExchangeBehind>>{});
+    return f(Type<Push<Guard, None, NoPenalty, NoMomentum, NoSnapshot, Plain>>{});
+  }
   if (!has_snapshot) {
     if (kind == MomentumKind::heavy_ball) return f(Type<Push<Guard, None, NoPenalty, HeavyBallMomentum, NoSnapshot>>{});
     if (kind == MomentumKind::nesterov) return f(Type<Push<Guard, None, NoPenalty, NesterovMomentum, NoSnapshot>>{});
@@ -71,11 +81,37 @@ auto with_stages(const Rule& rule, bool has_snapshot, bool flush, const F& f) {
   });
 }
 
-// f(Type<LookAhead>{}) for parameters without gradient. Where a momentum flushes there are none of them.
+// f(Type<Idle>{}) for parameters without gradient: Push::Idle. Where a momentum flushes there are none of them.
 template <class F>
-auto with_look_ahead(const Rule& rule, const F& f) {
-  if (rule.momentum_kind == MomentumKind::dana) return f(Type<DanaLookAhead>{});
-  return f(Type<FreshSnapshot>{});
+auto with_idle(const Rule& rule, const F& f) {
+  if (rule.elastic && rule.momentum_kind == MomentumKind::nesterov)
+    return f(Type<ExchangeOnly<ElasticExchangeBehind>>{});
+  if (rule.elastic) return f(Type<ExchangeOnly<ElasticExchange>>{});
+  if (rule.momentum_kind == MomentumKind::dana) return f(Type<Refresh<DanaLookAhead>>{});
+  return f(Type<Refresh<FreshSnapshot>>{});
+}
+
+// f(Type<Exchange>{}, Type<Access>{}). A striped or locked exchange runs as a racing one: it races only with those who
+// do not take its locks.
+template <class F>
+auto with_exchange(ExchangeKind kind, AccessKind access, const F& f) {
+  const auto with_access = [&](auto exchange) {
+    return access == AccessKind::atomic ? f(exchange, Type<Atomic>{}) : f(exchange, Type<Racing>{});
+  };
+  switch (kind) {
+    case ExchangeKind::elastic:
+      return with_access(Type<Elastic>{});
+    case ExchangeKind::deliver:
+      return with_access(Type<Deliver>{});
+    case ExchangeKind::admm:
+      return with_access(Type<Admm>{});
+    case ExchangeKind::send:
+      return with_access(Type<Send>{});
+    case ExchangeKind::drain:
+      return with_access(Type<Drain>{});
+    default:
+      return with_access(Type<Blend>{});
+  }
 }
 
 }  // namespace hogwild

@@ -1,14 +1,157 @@
-// The element of an average: out = sum_j w_j in_j, one term at a time. Host and device; pure.
+// The elements of averages and exchanges, where workers meet. Host and device; pure but for the buffers they name.
+//
+// An exchange moves something between what is this worker's own and one buffer that several workers write. That buffer
+// is read once and changed by one addition (or emptied by one exchange) of its access policy, so under Atomic nothing
+// that it is given is lost and whatever one side gains the other has given, up to rounding.
 #pragma once
 
-#include "hd.h"
+#include "access.h"
+#include "buffers.h"
 
 namespace hogwild {
 
+// What one worker's exchange works on, each [n]; null where an exchange has no use for it.
+template <class T>
+struct MixBuffers {
+  T* x;        // this worker's weights
+  T* center;   // what several workers write: a center, a mailbox, an average
+  T* memory;   // what this worker remembers: x as it last delivered it, or its multiplier
+  const T* g;  // its gradient
+};
+
+// The buffers from element `offset` on.
+template <class T, class U>
+HW_HD MixBuffers<T> slice(const MixBuffers<U>& all, int64_t offset) {
+  return {element_at<T>(all.x, offset), element_at<T>(all.center, offset), element_at<T>(all.memory, offset),
+          element_at<const T>(all.g, offset)};
+}
+
+// The scalars of an exchange, folded on the host (exchange.h) so that the loop divides by none of them.
+template <class T>
+struct MixRates {
+  T share = 0;   // how much of a difference, or of x, travels: alpha, a, 1 / workers
+  T lr = 0;      // of a gradient
+  T pull = 0;    // lr rho
+  T shrink = 1;  // 1 / (1 + lr rho)
+
+  template <class U>
+  HW_HD MixRates<U> as() const {
+    return {U(share), U(lr), U(pull), U(shrink)};
+  }
+};
+
+// What most exchanges touch; the others say what they do otherwise. `element` returns what it added to the center.
+struct Exchange {
+  static constexpr bool writes_x = true, reads_center = true, uses_memory = false, uses_g = false;
+  static constexpr bool adds = true;  // to the center; false: it is emptied
+};
+
+// Elastic averaging (Zhang, Choromanska, LeCun 2015, Algorithm 1):
+//   d = alpha (x - c);  x <- x - d;  c <- c + d
+// 2 read, 2 written: 16 bytes a float32 parameter.
+struct Elastic : Exchange {
+  template <class Access, class T>
+  HW_HD static T element(const MixBuffers<T>& at, int64_t i, const MixRates<T>& h) {
+    const T x = at.x[i], seen = Access::load(at.center + i);
+    const T d = h.share * (x - seen);
+    at.x[i] = x - d;
+    Access::add(at.center + i, seen, d);
+    return d;
+  }
+};
+
+// DOWNPOUR's push and pull (Dean et al. 2012), its accumulator v kept as x - base:
+//   d = x - base;  c <- c + d;  x <- base <- c
+// 3 read, 3 written: 24 bytes.
+struct Deliver : Exchange {
+  static constexpr bool uses_memory = true;
+
+  template <class Access, class T>
+  HW_HD static T element(const MixBuffers<T>& at, int64_t i, const MixRates<T>&) {
+    const T d = at.x[i] - at.memory[i], seen = Access::load(at.center + i);
+    at.x[i] = at.memory[i] = Access::add(at.center + i, seen, d);
+    return d;
+  }
+};
+
+// One worker's turn of linearised ADMM (Zhang, Choromanska, LeCun 2015, eqs. 8-11), lambda in units of rho:
+//   lambda' = lambda - (x - c);  x' = (x - lr g + lr rho (lambda' + c)) / (1 + lr rho);  c <- c + (x' - c) / p
+// The paper's c = mean_j (x_j - lambda_j) in increments: only worker i moves, by
+//   (x' - lambda') - (x - lambda) = x' - x + (x - c) = x' - c,
+// so if c was the mean it still is. What counts is that both differences hold the same c: the one that was read.
+// 4 read, 3 written: 28 bytes.
+struct Admm : Exchange {
+  static constexpr bool uses_memory = true, uses_g = true;
+
+  template <class Access, class T>
+  HW_HD static T element(const MixBuffers<T>& at, int64_t i, const MixRates<T>& h) {
+    const T x = at.x[i], seen = Access::load(at.center + i);
+    const T multiplier = at.memory[i] - (x - seen);
+    const T next = h.shrink * (x - h.lr * at.g[i] + h.pull * (multiplier + seen));
+    const T d = h.share * (next - seen);
+    at.memory[i] = multiplier;
+    at.x[i] = next;
+    Access::add(at.center + i, seen, d);
+    return d;
+  }
+};
+
+// A share of x into a mailbox (push-sum):   box <- box + a x;  x <- x - a x
+// 2 read, 2 written: 16 bytes.
+struct Send : Exchange {
+  static constexpr bool reads_center = false;
+
+  template <class Access, class T>
+  HW_HD static T element(const MixBuffers<T>& at, int64_t i, const MixRates<T>& h) {
+    const T x = at.x[i], sent = h.share * x;
+    at.x[i] = x - sent;
+    Access::add(at.center + i, Access::load(at.center + i), sent);
+    return sent;
+  }
+};
+
+// The mailbox emptied into x:   x <- x + box;  box <- 0
+// 2 read, 2 written: 16 bytes.
+struct Drain : Exchange {
+  static constexpr bool adds = false;
+
+  template <class Access, class T>
+  HW_HD static T element(const MixBuffers<T>& at, int64_t i, const MixRates<T>&) {
+    at.x[i] += Access::exchange(at.center + i, Access::load(at.center + i), T(0));
+    return 0;
+  }
+};
+
+// A moving average of x (ADOWNPOUR, MVADOWNPOUR):   z <- z + a (x - z)
+// Not (1 - a) z + a x, whose two rounded weights do not add up to 1: for small a it settles beside x.
+// 2 read, 1 written: 12 bytes.
+struct Blend : Exchange {
+  static constexpr bool writes_x = false;
+
+  template <class Access, class T>
+  HW_HD static T element(const MixBuffers<T>& at, int64_t i, const MixRates<T>& h) {
+    const T seen = Access::load(at.center + i), d = h.share * (at.x[i] - seen);
+    Access::add(at.center + i, seen, d);
+    return d;
+  }
+};
+
+// out = sum_j w_j in_j, one term at a time.
 struct WeightedSum {
   template <class T>
   HW_HD static T term(T sum, T weight, T input) {
     return sum + weight * input;
+  }
+};
+
+// A row of a mixing matrix as fluxes:   f_j = w_j (n_j - own);  out = own + sum_j f_j
+// w (a - b) and w (b - a) are opposite to the bit, so what one end of an edge gains the other loses; a row of weights
+// that are rounded each for itself would let the mean drift.
+// own and k neighbours read, out written: 4 (k + 2) bytes, and 8 for a correction.
+struct Diffusion {
+  template <class T>
+  HW_HD static T add_flux(T sum, T weight, T neighbour, T own) {
+    return sum + weight * (neighbour - own);
   }
 };
 

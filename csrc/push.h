@@ -1,11 +1,12 @@
 // One element through the slots of a push:
-//   decay -> compensation -> penalty -> momentum -> apply -> observe -> look-ahead
+//   decay -> compensation -> penalty -> momentum -> exchange -> apply -> observe -> look-ahead
 // Host and device; the one place where their order is written. Loops (cpu/, cuda/) call it and know no equation.
 #pragma once
 
 #include "access.h"
 #include "stages/compensation.h"
 #include "stages/decay.h"
+#include "stages/exchange.h"
 #include "stages/guard.h"
 #include "stages/lookahead.h"
 #include "stages/momentum.h"
@@ -16,18 +17,49 @@ namespace hogwild {
 // What the observe slot saw of one element.
 template <class T>
 struct Observed {
-  T gap = 0;        // x - snapshot, before
+  T gap = 0;        // x - snapshot, or the worker's place - center, before
   T step = 0;       // what was subtracted from x
+  T drawn = 0;      // what went from x to the center besides
   T nonfinite = 0;  // 1 if the gradient was NaN or infinite, else 0
   T share = 1;      // 1 / G
   T size = 0;       // v, after, or g: what the gap of whole segments is measured in
 };
 
-template <class Guard, class Compensation, class Penalty, class Momentum, class LookAhead>
+// An element of a parameter without gradient: a fresh snapshot. Returns x - snapshot, before.
+template <class LookAhead>
+struct Refresh {
+  template <class Access, class T>
+  HW_HD static T element(const Buffers<T>& at, int64_t i, const Hyper<T>& h) {
+    const T x = at.x[i], gap = x - at.snapshot[i];
+    Motion<T> now;
+    if constexpr (LookAhead::uses_v_sum) now.v_sum = at.v_sum[i];
+    at.snapshot[i] = LookAhead::apply(x, now, h);
+    return gap;
+  }
+};
+
+// An element of a parameter without gradient, where there is a center: the exchange. Returns the gap, before.
+template <class Exchange>
+struct ExchangeOnly {
+  template <class Access, class T>
+  HW_HD static T element(const Buffers<T>& at, int64_t i, const Hyper<T>& h) {
+    const T x = Access::load(at.x + i), center = Access::load(at.center + i);
+    Motion<T> now;
+    if constexpr (Exchange::uses_v) now.v = Access::load(at.v + i);
+    const T gap = Exchange::gap(x, center, now, h), drawn = Exchange::drawn(gap, h);
+    Access::add(at.center + i, center, drawn);
+    Access::add(at.x + i, x, -drawn);
+    return gap;
+  }
+};
+
+template <class Guard, class Compensation, class Penalty, class Momentum, class LookAhead, class Exchange = NoExchange>
 struct Push {
-  using Ahead = LookAhead;
+  using Idle = std::conditional_t<Exchange::uses_center, ExchangeOnly<Exchange>, Refresh<LookAhead>>;
   static constexpr bool may_be_nonfinite = Guard::may_refuse;
   static constexpr bool uses_snapshot = LookAhead::uses_snapshot;
+  static constexpr bool uses_center = Exchange::uses_center;
+  static constexpr bool measures_gap = uses_snapshot || uses_center;
   static constexpr bool uses_v = Momentum::uses_v;
   static constexpr bool uses_v_sum = Momentum::uses_v_sum;
   static constexpr bool uses_b = Momentum::uses_b;
@@ -37,8 +69,8 @@ struct Push {
   static constexpr bool own_v = Momentum::own_v;  // v is the worker's own: no other writer is to be met there
 
   // Reads and writes element i of the buffers in `at`. A gradient that the guard holds back changes nothing but the
-  // snapshot (under a momentum that flushes it counts as zero). XAccess and VAccess say how x and the momentum buffers
-  // meet other writers; s is a statistic and always races, ms is the worker's own.
+  // snapshot (under a momentum that flushes it counts as zero). XAccess says how x and the center meet other writers,
+  // VAccess how the momentum buffers do; s is a statistic and always races, ms is the worker's own.
   template <class XAccess, class VAccess, class T>
   HW_HD static Observed<T> element(const Buffers<T>& at, int64_t i, T raw, const Hyper<T>& h) {
     const bool finite = Guard::applies(raw);
@@ -50,6 +82,11 @@ struct Push {
     if constexpr (uses_v) now.v = std::conditional_t<own_v, Racing, VAccess>::load(at.v + i);
     if constexpr (uses_v_sum) now.v_sum = VAccess::load(at.v_sum + i);
     if constexpr (uses_b) now.b = VAccess::load(at.b + i);
+    T center = 0;
+    if constexpr (uses_center) {
+      center = XAccess::load(at.center + i);
+      gap = Exchange::gap(x, center, now, h);
+    }
 
     const T scaled = h.scale * (Momentum::flushes ? hw_select(finite, raw, T(0)) : raw);
     const T decay = WeightDecay::term(x, h), free = WeightDecay::free_term(x, h);
@@ -76,27 +113,23 @@ struct Push {
     const T wanted = Momentum::template advance<VAccess>(at, i, now, d, applied, h);
 
     const T step = hw_select(applied, wanted, T(0));
-    const T after = XAccess::add(at.x + i, x, -step);
+    T drawn = 0, change = -step;
+    if constexpr (uses_center) {
+      drawn = hw_select(applied, Exchange::drawn(gap, h), T(0));
+      XAccess::add(at.center + i, center, drawn);
+      change -= drawn;
+    }
+    const T after = XAccess::add(at.x + i, x, change);
 
     if constexpr (Penalty::averages_step) at.s[i] = hw_select(applied, Penalty::average(s_before, step, h), s_before);
     T size = 0;
     if constexpr (uses_size && uses_v) size = hw_select(h.unit_g, hw_select(applied, scaled, T(0)), now.v);
     if constexpr (uses_size && !uses_v) size = hw_select(applied, scaled, T(0));
-    const Observed<T> seen{gap, step, hw_select(finite, T(0), T(1)), share, size};
+    const Observed<T> seen{gap, step, drawn, hw_select(finite, T(0), T(1)), share, size};
 
     if constexpr (uses_snapshot) at.snapshot[i] = LookAhead::apply(after, now, h);
     return seen;
   }
 };
-
-// An element of a parameter without gradient: a fresh snapshot, and nothing else. Returns x - snapshot, before.
-template <class LookAhead, class T>
-HW_HD T refresh(const Buffers<T>& at, int64_t i, const Hyper<T>& h) {
-  const T x = at.x[i], gap = x - at.snapshot[i];
-  Motion<T> now;
-  if constexpr (LookAhead::uses_v_sum) now.v_sum = at.v_sum[i];
-  at.snapshot[i] = LookAhead::apply(x, now, h);
-  return gap;
-}
 
 }  // namespace hogwild

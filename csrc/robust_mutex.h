@@ -12,6 +12,8 @@
 namespace hogwild {
 
 struct alignas(128) RobustMutex {
+  enum class Outcome { held, recovered, busy };  // recovered: held, and its last owner died with it
+
   pthread_mutex_t mutex;
 
   void init() {
@@ -24,19 +26,26 @@ struct alignas(128) RobustMutex {
   }
 
   // Blocks until the lock is held. True when its last owner died holding it: what it guards may be half written.
-  bool lock() {
-    const int error = pthread_mutex_lock(&mutex);
-    if (error != EOWNERDEAD) {
-      check(error, "pthread_mutex_lock");
-      return false;
-    }
-    check(pthread_mutex_consistent(&mutex), "pthread_mutex_consistent");
-    return true;
+  bool lock() { return taken(pthread_mutex_lock(&mutex), "pthread_mutex_lock") == Outcome::recovered; }
+
+  // The same without waiting: `busy` where somebody holds it.
+  Outcome try_lock() {
+    const int error = pthread_mutex_trylock(&mutex);
+    return error == EBUSY ? Outcome::busy : taken(error, "pthread_mutex_trylock");
   }
 
   void unlock() { check(pthread_mutex_unlock(&mutex), "pthread_mutex_unlock"); }
 
  private:
+  Outcome taken(int error, const char* call) {
+    if (error != EOWNERDEAD) {
+      check(error, call);
+      return Outcome::held;
+    }
+    check(pthread_mutex_consistent(&mutex), "pthread_mutex_consistent");
+    return Outcome::recovered;
+  }
+
   static void check(int error, const char* call) {
     if (error != 0) throw std::runtime_error(std::string(call) + ": " + std::strerror(error));
   }

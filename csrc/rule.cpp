@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "exchange.h"
+
 namespace hogwild {
 namespace {
 
@@ -90,6 +92,15 @@ GuardKind guard_named(std::string_view name) {
   return named<GuardKind>(name, {{"push", GuardKind::push}, {"element", GuardKind::element}});
 }
 
+ExchangeKind exchange_named(std::string_view name) {
+  return named<ExchangeKind>(name, {{"elastic", ExchangeKind::elastic},
+                                    {"deliver", ExchangeKind::deliver},
+                                    {"admm", ExchangeKind::admm},
+                                    {"send", ExchangeKind::send},
+                                    {"drain", ExchangeKind::drain},
+                                    {"blend", ExchangeKind::blend}});
+}
+
 Hyper<double> fold(const Rule& rule, const PushCall& call) {
   const bool undampened = call.first_step && rule.torch_first_step;
   Hyper<double> h;
@@ -107,6 +118,7 @@ Hyper<double> fold(const Rule& rule, const PushCall& call) {
   h.damp = undampened ? 1.0 : 1.0 - rule.dampening;
   h.ahead_v = call.ahead_v;
   h.ahead_b = call.ahead_b;
+  h.alpha = call.alpha;
   if (rule.penalty != PenaltyKind::none) fold_gap(rule, call, h);
   if (rule.momentum_kind == MomentumKind::smega2) h.damp = 1.0 / static_cast<double>(rule.workers);
   if (rule.momentum_kind == MomentumKind::ormo) fold_ormo(rule, call, h);

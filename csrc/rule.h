@@ -36,6 +36,7 @@ struct Rule {
   Unit unit = Unit::v;
   double lam = 0, ms_decay = 0, ms_eps = 0;
   bool power_one = false;
+  bool elastic = false;  // exchanges with the center
 
   // One G per segment or for all, from gap_state.
   bool has_norm_gap() const { return penalty == PenaltyKind::layer_gap || penalty == PenaltyKind::global_gap; }
@@ -65,6 +66,7 @@ struct PushCall {
   double scale = 1, clip = 0;
   int64_t delay = 0;
   double ahead_v = 0, ahead_b = 0;
+  double alpha = 0;
   int64_t start = 0, stop = INT64_MAX;
   uintptr_t stream = 0;
 };

@@ -1,9 +1,10 @@
-"""The compiled module: csrc/bindings.cpp, csrc/control_bindings.cpp. Addresses are integers; nothing is checked."""
+"""The compiled module: csrc/*bindings.cpp. Addresses are integers; nothing is checked."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-STRIPE: Final[int]  # elements under one lock of striped access
+STRIPE: Final[int]  # elements under one lock of striped access and of a pair average
+LOCK_BYTES: Final[int]  # from one lock of a set to the next
 build: Final[dict[str, object]]
 
 def isa() -> str: ...
@@ -36,6 +37,7 @@ class Rule:
     ms_decay: float
     ms_eps: float
     power_one: bool
+    elastic: bool
     def __init__(self) -> None: ...
 
 class PushStats:
@@ -48,10 +50,10 @@ class PushStats:
         """Gradient elements that were NaN or infinite."""
     @property
     def gap_sq(self) -> float:
-        """sum (x - snapshot)^2, before the push."""
+        """sum (x - snapshot)^2, or the squared distance to the center, before the push."""
     @property
     def step_sq(self) -> float:
-        """sum of squared steps."""
+        """sum of squared steps; what an elastic exchange moves is not in them."""
     @property
     def grad_norm(self) -> float:
         """L2 norm of the scaled gradient before clipping; NaN under Guard.ELEMENT, which does not look beforehand."""
@@ -63,7 +65,10 @@ class PushStats:
         """Stripe locks whose last holder had died."""
 
 class CpuPush:
-    """`addresses` are those of x, snapshot, v, s, ms, v_sum, b, gap_state; `stripes` address and number of locks."""
+    """`addresses` are those of x, snapshot, v, s, ms, v_sum, b, center, gap_state.
+
+    `stripes`: address and number of locks.
+    """
 
     def __init__(
         self,
@@ -87,6 +92,7 @@ class CpuPush:
         delay: int,
         ahead_v: float,
         ahead_b: float,
+        alpha: float,
         start: int,
         stop: int,
         stream: int,
@@ -114,6 +120,7 @@ class CudaPush:
         delay: int,
         ahead_v: float,
         ahead_b: float,
+        alpha: float,
         start: int,
         stop: int,
         stream: int,
@@ -133,7 +140,77 @@ def weighted_sum(
     /,
 ) -> None: ...
 def copy(dtype: str, out: int, source: int, start: int, stop: int, device: int, stream: int, /) -> None: ...
+def pair_average(
+    dtype: str,
+    a: int,
+    b: int,
+    weight: float,
+    locks_a: int,
+    locks_b: int,
+    n_locks: int,
+    waits: bool,
+    start: int,
+    stop: int,
+    device: int,
+    stream: int,
+    /,
+) -> tuple[int, int, int]: ...
+def exchange(
+    kind: str,
+    dtype: str,
+    access: str,
+    addresses: Sequence[int],
+    rates: tuple[float, float, float],
+    stripes: tuple[int, int],
+    start: int,
+    stop: int,
+    device: int,
+    stream: int,
+    /,
+) -> int:
+    """csrc/exchange.h: kind elastic|deliver|admm|send|drain|blend; addresses of x, center, memory, g (0: none); rates
+    share, lr, rho; address and number of stripe locks. Returns how many of them had a dead holder."""
+
+def diffuse(
+    dtype: str,
+    out: int,
+    own: int,
+    correction: int,
+    neighbours: Sequence[int],
+    weights: Sequence[float],
+    start: int,
+    stop: int,
+    device: int,
+    stream: int,
+    /,
+) -> None: ...
 def count_nonfinite(dtype: str, g: int, n: int, device: int, stream: int, /) -> int: ...
+def norm_forward(
+    master: str,
+    input: str,
+    shape: tuple[int, int, int],
+    addresses: tuple[int, ...],
+    alpha: float,
+    decay: float,
+    eps: float,
+    device: int,
+    stream: int,
+    /,
+) -> None:
+    """`shape` is outer, channels, inner; `addresses` x, weight, bias, y, saved, mu, nu, count."""
+
+def norm_backward(
+    master: str,
+    input: str,
+    shape: tuple[int, int, int],
+    addresses: tuple[int, ...],
+    alpha: float,
+    decay: float,
+    device: int,
+    stream: int,
+    /,
+) -> None:
+    """`addresses` are g, x, weight, saved, dx, weight_grad, bias_grad, mu_grad, nu_grad, count."""
 
 class Phase:
     """What a worker is doing (csrc/control.h)."""
@@ -179,8 +256,20 @@ class Control:
     def end_push(
         self, rank: int, locked: bool, applied: bool, nonfinite: int, gap_sq: float, step_sq: float
     ) -> int: ...
+    gathered: int
+    def gather(self, rank: int, taken: bool, waits: bool, nonfinite: int) -> int: ...
+    def exhausted(self) -> bool: ...
+    def commit(self, rank: int) -> None: ...
+    def end_gather(self, rank: int, locked: bool, gap_sq: float, step_sq: float) -> None: ...
+    def awaits_update(self, rank: int) -> bool: ...
+    def all_await(self) -> bool: ...
+    def wait_update(self, rank: int, timeout_s: float) -> bool: ...
     def end_round(self, rank: int, commits: bool, nonfinite: int, step_sq: float) -> None: ...
+    def lock_model(self, rank: int) -> None: ...
+    def unlock_model(self) -> None: ...
+    def alive(self, rank: int) -> bool: ...
     def pulled(self, rank: int) -> None: ...
+    def count_exchange(self, rank: int, averaged: int, skipped: int, recovered: int) -> None: ...
     def set_pulled(self, rank: int, version: int) -> None: ...
     def pulled_version(self, rank: int) -> int: ...
     def record_loss(self, rank: int, loss: float, samples: int) -> None: ...

@@ -13,7 +13,10 @@ from hogwild.options import unknown
 COMMANDS = {
     "train": ("hogwild.train", "train a model with asynchronous workers (same as python -m hogwild.train)"),
     "simulate": ("hogwild.faces.simulate", "the same in one process, under a virtual clock (--clock, default gamma)"),
-    "stability": ("hogwild.faces.stability", "the largest stable learning rate under a delay, from theory"),
+    "stability": (
+        "hogwild.faces.stability",
+        "what is stable, from theory: learning rates under a delay, averaging, mixing",
+    ),
     "compare": ("hogwild.faces.compare", "algorithms x workers x clocks x seeds in the simulator: table, CSV, plot"),
     "eval": ("hogwild.faces.evaluate", "evaluate a checkpoint of a run"),
     "export": ("hogwild.faces.export", "write the trained weights as a plain state_dict"),

@@ -84,6 +84,8 @@ def launch(
     config = _config(model_fn, "launch:own-loop", algorithm=algorithm, workers=workers, quiet=quiet, **options)
     if config.clock is not None:
         raise UsageError("launch runs your own loops in real processes: clock is for hogwild.fit")
+    if config.edge_every:
+        raise UsageError("launch has no data to take a curvature of: edge_every is for hogwild.fit")
     if config.schedule != "constant" or config.warmup:
         raise UsageError("launch has no end that a schedule could run towards: schedule and warmup are for hogwild.fit")
     data = Data("own loop", _Endless(workers * config.batch_size), _Endless(0), (), 0, "vector")

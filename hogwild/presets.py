@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hogwild.algorithms.base import Algorithm
 from hogwild.errors import UsageError
@@ -23,20 +24,42 @@ PRESETS = {"digits": Preset(epochs=20.0, batch_size=32, lr=0.1)}
 def default_lr(preset: Preset, algorithm: Algorithm) -> float:
     """The data set's lr, at the same effective rate: times (1 - m) / (1 - d)."""
     momentum, dampening = (float(getattr(algorithm, name, 0.0)) for name in ("momentum", "dampening"))
-    return preset.lr * (1 - momentum) / max(1 - dampening, 1 - momentum)
+    return rounded(preset.lr * (1 - momentum) / max(1 - dampening, 1 - momentum))
 
 
-def stable_lr(preset: Preset, algorithm: Algorithm, workers: int) -> float:
+class Theory(NamedTuple):
+    """An algorithm as hogwild.theory.stability knows it."""
+
+    rule: str
+    momentum: float
+    dampening: float
+
+
+def theory(algorithm: Algorithm, asked: str) -> Theory:
+    """The linear theory of the algorithm with its options. UsageError naming what `asked` for it if none is known."""
+    if algorithm.stability_rule is None:
+        raise UsageError(f"{asked}: no stability theory is known for algorithm {algorithm.name} with these options")
+    momentum, dampening = (float(getattr(algorithm, name, 0.0)) for name in ("momentum", "dampening"))
+    return Theory(algorithm.stability_rule, momentum, dampening) if momentum else Theory("none", 0.0, 0.0)
+
+
+def expected_delay(algorithm: Algorithm, workers: int) -> int:
+    """The mean delay: N - 1 with N asynchronous workers, which each start again as soon as they have pushed."""
+    return 0 if algorithm.barriers_per_round else workers - 1
+
+
+def stable_lr(preset: Preset, algorithm: Algorithm, delay: int) -> float:
     """The lr that keeps exactly the minima stable that plain SGD without delay has at the data set's lr.
 
-    With N asynchronous workers the mean delay is N - 1 (hogwild.theory.stability.learning_rate, `effective`).
+    hogwild.theory.stability.learning_rate, `effective`, in six digits. UsageError if no theory is known.
     """
-    if algorithm.stability_rule is None:
-        raise UsageError(f"--lr auto: no stability theory is known for algorithm {algorithm.name}; give a number")
     from hogwild.theory import stability
 
-    momentum, dampening = (float(getattr(algorithm, name, 0.0)) for name in ("momentum", "dampening"))
-    delay = 0 if algorithm.barriers_per_round else workers - 1
-    rule = algorithm.stability_rule if momentum else "none"
+    rule, momentum, dampening = theory(algorithm, "--lr auto, instead of a number")
     rates = stability.learning_rate(preset.lr, delay, momentum, dampening, rule, sync_momentum=0.0, sync_dampening=0.0)
-    return rates.effective
+    return rounded(rates.effective)
+
+
+def rounded(lr: float) -> float:
+    """To six digits, as config.yaml says it."""
+    return float(f"{lr:.6g}")

@@ -30,6 +30,7 @@ class Status:
     delay_mean: float | None = None
     delay_p95: float | None = None
     lr: float | None = None
+    edge: float | None = None  # curvature x lr over its threshold
     workers_alive: int | None = None
 
     def headline(self) -> str:
@@ -45,6 +46,7 @@ class Status:
             (self.delay_mean, "delay {:.1f}"),
             (self.delay_p95, "p95 {:.0f}"),
             (self.lr, "lr {:.3g}"),
+            (self.edge, "edge {:.2g}"),
             (self.workers_alive, "workers {}"),
         ):
             if value is not None and value == value:

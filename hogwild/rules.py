@@ -139,6 +139,19 @@ class Compensation:
     eps: float = 1e-7
 
 
+@dataclass(frozen=True)
+class Topology:
+    """Who averages with whom (hogwild.topology.mixing): a graph by name or file, and how its edges are weighted.
+
+    active_side: for pair averages only; the graph is bipartite, and only the workers of one side begin them.
+    """
+
+    name: str = "ring"
+    weights: str = "uniform"
+    self_weight: float | None = None
+    active_side: bool = False
+
+
 def look_ahead(momentum: Momentum | None, *, lr: float, pushes: int) -> dict[str, float]:
     """What a worker subtracts from x when it reads it after `pushes` pushes: snapshot <- x - sum_k weight_k buffer_k.
 

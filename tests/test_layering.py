@@ -21,14 +21,16 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "nn": {"kernels", "errors"},
     "theory": {"errors"},
     "delays": {"errors", "options"},
+    "topology": {"errors", "options", "rules", "theory"},
     "tasks": {"errors", "options"},
     "shared": {"kernels", "algorithms", "errors", "system"},
-    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "presets"},
+    "coherence": {"errors", "rules", "algorithms", "presets", "topology", "config"},
+    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "presets", "coherence"},
     "presets": {"algorithms", "errors", "theory"},
     "schedules": {"config"},
     "drivers": {
         "algorithms", "rules", "kernels", "shared", "tasks", "nn", "config", "schedules", "checkpoint", "compatibility",
-        "run_directory", "progress", "errors", "system", "delays",
+        "run_directory", "progress", "errors", "system", "delays", "topology", "presets", "theory",
     },
     "library": {"drivers", "config", "checkpoint", "progress", "run_directory", "tasks", "errors"},
 }  # fmt: skip
@@ -38,6 +40,8 @@ NO_TORCH = [
     "hogwild.algorithms",
     "hogwild.tasks",
     "hogwild.schedules",
+    "hogwild.theory",
+    "hogwild.topology",
     "hogwild.faces.flags",
 ]
 
@@ -72,7 +76,7 @@ def test_only_kernels_import_the_compiled_module():
 
 
 def test_algorithms_know_no_process_and_drivers_no_algorithm():
-    for file in (ROOT / "algorithms").glob("*.py"):
+    for file in (ROOT / "algorithms").rglob("*.py"):
         tree = ast.parse(file.read_text())
         names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         assert not names & {"torch", "multiprocessing", "threading", "time"}, file

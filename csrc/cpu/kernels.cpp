@@ -3,11 +3,16 @@
 
 #include "../dispatch.h"
 #include "loop.h"
+#include "mix_loop.h"
 
 #define HW_TEXT_OF(name) #name
 #define HW_TEXT(name) HW_TEXT_OF(name)
 
 namespace hogwild::cpu::HW_ISA {
+
+void norm_forward(const NormForward& call, double* work);  // norm.cpp
+void norm_backward(const NormBackward& call, double* work);
+
 namespace {
 
 template <class Stages, class Access, class T, class G>
@@ -41,16 +46,18 @@ Kernels::Push* push(const Rule& rule, Dtype gradient, bool has_snapshot, bool fl
   });
 }
 
-template <class LookAhead, class T>
-void refresh_range(const Buffers<void>& buffers, int64_t begin, const void*, int64_t n, const Hyper<double>& h,
-                   Totals& totals) {
-  totals.gap_sq += refresh_loop<LookAhead>(slice<T>(buffers, begin), n, h.template as<T>());
+template <class Idle, class Access, class T>
+void idle_range(const Buffers<void>& buffers, int64_t begin, const void*, int64_t n, const Hyper<double>& h,
+                Totals& totals) {
+  totals.gap_sq += idle_loop<Idle, Access>(slice<T>(buffers, begin), n, h.template as<T>());
 }
 
-Kernels::Push* refresh(const Rule& rule) {
+Kernels::Push* idle(const Rule& rule) {
   return with_master(rule.master, [&](auto t) {
-    return with_look_ahead(rule, [](auto look_ahead) -> Kernels::Push* {
-      return refresh_range<typename decltype(look_ahead)::type, typename decltype(t)::type>;
+    return with_idle(rule, [&](auto kind) -> Kernels::Push* {
+      using Idle = typename decltype(kind)::type;
+      using T = typename decltype(t)::type;
+      return rule.access == AccessKind::atomic ? idle_range<Idle, Atomic, T> : idle_range<Idle, Racing, T>;
     });
   });
 }
@@ -83,9 +90,38 @@ void copy(Dtype dtype, void* out, const void* in, int64_t n) {
   });
 }
 
+template <class Exchange, class Access, class T>
+void exchange_range(const MixBuffers<void>& buffers, int64_t begin, int64_t n, const MixRates<double>& h) {
+  exchange_loop<Exchange, Access>(slice<T>(buffers, begin), n, h.template as<T>());
+}
+
+Kernels::Exchange* exchange(ExchangeKind kind, AccessKind access, Dtype dtype) {
+  return with_master(dtype, [&](auto t) {
+    return with_exchange(kind, access, [](auto exchange, auto access) -> Kernels::Exchange* {
+      return exchange_range<typename decltype(exchange)::type, typename decltype(access)::type,
+                            typename decltype(t)::type>;
+    });
+  });
+}
+
+void diffuse(const DiffusionCall& call) {
+  with_master(call.dtype, [&](auto t) {
+    using T = typename decltype(t)::type;
+    call.correction == nullptr ? diffuse_loop<false, T>(call) : diffuse_loop<true, T>(call);
+  });
+}
+
+void pair_average(Dtype dtype, void* a, void* b, double weight, int64_t begin, int64_t n) {
+  with_master(dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    pair_loop(static_cast<T*>(a) + begin, static_cast<T*>(b) + begin, static_cast<T>(weight), n);
+  });
+}
+
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{HW_TEXT(HW_ISA), push, refresh, gap_sq, scan, weighted_sum, copy};
+const Kernels table{HW_TEXT(HW_ISA), push,    idle,         gap_sq,       scan,         weighted_sum, copy,
+                    exchange,        diffuse, pair_average, norm_forward, norm_backward};
 
 }  // namespace hogwild::cpu::HW_ISA

@@ -4,12 +4,22 @@
 #include <string>
 #include <vector>
 
+#include "../exchange.h"
 #include "../rule.h"
+
+namespace hogwild {
+
+struct NormForward;  // norm_call.h
+struct NormBackward;
+
+}  // namespace hogwild
 
 namespace hogwild::cpu {
 
-// The most elements one call may visit, and the size of a stripe: 64 KiB of floats.
-constexpr int64_t kStripe = 16384;
+// The most elements one call of a loop may visit: 64 KiB of floats.
+constexpr int64_t kPiece = 16384;
+// The elements under one lock, of a striped push and of a pair average.
+constexpr int64_t kStripe = 4096;
 
 // What pushes of several ranges add up to.
 struct Totals {
@@ -29,12 +39,20 @@ struct Kernels {
   // Elements [begin, begin + n) of the buffers and [0, n) of g; adds to the totals.
   using Push = void(const Buffers<void>&, int64_t begin, const void* g, int64_t n, const Hyper<double>&, Totals&);
   Push* (*push)(const Rule&, Dtype gradient, bool has_snapshot, bool flush);
-  Push* (*refresh)(const Rule&);  // without looking at g
+  Push* (*idle)(const Rule&);  // without looking at g
   double (*gap_sq)(Dtype, const Buffers<void>&, int64_t begin, int64_t n);
   void (*scan)(Dtype gradient, const void* g, int64_t n, Scan&);
   void (*weighted_sum)(Dtype, void* out, const void* const* inputs, const double* weights, int64_t count,
                        int64_t offset, int64_t n);
   void (*copy)(Dtype, void* out, const void* in, int64_t n);
+  // Elements [begin, begin + n) of the buffers.
+  using Exchange = void(const MixBuffers<void>&, int64_t begin, int64_t n, const MixRates<double>&);
+  Exchange* (*exchange)(ExchangeKind, AccessKind, Dtype);
+  void (*diffuse)(const DiffusionCall&);
+  void (*pair_average)(Dtype, void* a, void* b, double weight, int64_t begin, int64_t n);
+  // `work`: 5 doubles per channel.
+  void (*norm_forward)(const NormForward&, double* work);
+  void (*norm_backward)(const NormBackward&, double* work);
 };
 
 // The variant in use: the best this processor has, or the one named by HOGWILD_ISA or use_isa().

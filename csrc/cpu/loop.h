@@ -6,12 +6,13 @@
 
 #include "../mix.h"
 #include "../numeric.h"
+#include "../pair.h"
 #include "../push.h"
 #include "kernels.h"
 
 namespace hogwild::cpu::HW_ISA {
 
-// Sums of one range in the arithmetic type. A range is at most kStripe elements, so a float counts exactly, and the
+// Sums of one range in the arithmetic type. A range is at most kPiece elements, so a float counts exactly, and the
 // caller adds ranges up in double.
 template <class T>
 struct Sums {
@@ -36,12 +37,12 @@ HW_HD T add_square(T sum, T a) {
 // Atomic policy the compare-and-exchange keeps the compiler from using vectors.
 template <class Stages, class Access, class T, class G>
 Sums<T> push_loop(const Buffers<T> at, const G* g, int64_t n, const Hyper<T> h) {
-  assert(n <= kStripe);
+  assert(n <= kPiece);
   T gap_sq = 0, step_sq = 0, nonfinite = 0, share = 0, size_sq = 0;
 #pragma omp simd reduction(+ : gap_sq, step_sq, nonfinite, share, size_sq)
   for (int64_t i = 0; i < n; ++i) {
     const Observed<T> seen = Stages::template element<Access, Access>(at, i, widen<T>(g[i]), h);
-    if constexpr (Stages::uses_snapshot) gap_sq = add_square(gap_sq, seen.gap);
+    if constexpr (Stages::measures_gap) gap_sq = add_square(gap_sq, seen.gap);
     step_sq = add_square(step_sq, seen.step);
     if constexpr (Stages::may_be_nonfinite) nonfinite += seen.nonfinite;
     if constexpr (Stages::uses_s) share += seen.share;
@@ -50,12 +51,12 @@ Sums<T> push_loop(const Buffers<T> at, const G* g, int64_t n, const Hyper<T> h) 
   return {gap_sq, step_sq, nonfinite, share, size_sq};
 }
 
-// Where there is no gradient to push. Returns sum (x - snapshot)^2, before.
-template <class LookAhead, class T>
-T refresh_loop(const Buffers<T> at, int64_t n, const Hyper<T> h) {
+// Where there is no gradient to push. Returns the sum of squared gaps, before.
+template <class Idle, class Access, class T>
+T idle_loop(const Buffers<T> at, int64_t n, const Hyper<T> h) {
   T gap_sq = 0;
 #pragma omp simd reduction(+ : gap_sq)
-  for (int64_t i = 0; i < n; ++i) gap_sq = add_square(gap_sq, refresh<LookAhead>(at, i, h));
+  for (int64_t i = 0; i < n; ++i) gap_sq = add_square(gap_sq, Idle::template element<Access>(at, i, h));
   return gap_sq;
 }
 
@@ -91,10 +92,26 @@ void scan_loop(const G* g, int64_t n, Scan& scan) {
   scan.grad_sq += static_cast<double>(sum0) + sum1 + sum2 + sum3;
 }
 
-// Blocks of the output stay in registers or L1 while the inputs pass by; `out` may be one of them.
+// A few inputs at once, their sum in a register; `out` may be one of them.
+template <int kCount, class T>
+void weighted_few(T* out, const void* const* inputs, const double* weights, int64_t offset, int64_t n) {
+  const T* input[kCount];
+  T weight[kCount];
+  for (int j = 0; j < kCount; ++j) {
+    input[j] = static_cast<const T*>(inputs[j]) + offset;
+    weight[j] = static_cast<T>(weights[j]);
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    T sum = 0;
+    for (int j = 0; j < kCount; ++j) sum = WeightedSum::term(sum, weight[j], input[j][i]);
+    out[offset + i] = sum;
+  }
+}
+
+// Blocks of the output stay in L1 while the inputs pass by; `out` may be one of them.
 template <class T>
-void weighted_sum_loop(T* out, const void* const* inputs, const double* weights, int64_t count, int64_t offset,
-                       int64_t n) {
+void weighted_many(T* out, const void* const* inputs, const double* weights, int64_t count, int64_t offset, int64_t n) {
   constexpr int64_t kBlock = 1024;
   T sum[kBlock];
   for (int64_t begin = 0; begin < n; begin += kBlock) {
@@ -111,11 +128,39 @@ void weighted_sum_loop(T* out, const void* const* inputs, const double* weights,
   }
 }
 
+template <class T>
+void weighted_sum_loop(T* out, const void* const* inputs, const double* weights, int64_t count, int64_t offset,
+                       int64_t n) {
+  switch (count) {
+    case 1:
+      return weighted_few<1>(out, inputs, weights, offset, n);
+    case 2:
+      return weighted_few<2>(out, inputs, weights, offset, n);
+    case 3:
+      return weighted_few<3>(out, inputs, weights, offset, n);
+    case 4:
+      return weighted_few<4>(out, inputs, weights, offset, n);
+    default:
+      return weighted_many(out, inputs, weights, count, offset, n);
+  }
+}
+
 // Element by element and not memcpy: others write the source meanwhile, and an element must not tear.
 template <class T>
 void copy_loop(T* out, const T* in, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) out[i] = in[i];
+}
+
+// The two do not overlap.
+template <class T>
+void pair_loop(T* a, T* b, T weight, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const T flux = PairAverage::flux(a[i], b[i], weight);
+    a[i] += flux;
+    b[i] -= flux;
+  }
 }
 
 }  // namespace hogwild::cpu::HW_ISA

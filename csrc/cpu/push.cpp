@@ -1,4 +1,4 @@
-// Walks segments in pieces of at most one stripe and takes the stripes' locks; the loops do the rest. Host only.
+// Walks segments in pieces, under stripe locks of at most one stripe each, and takes those locks; the loops do the rest. Host only.
 #include "push.h"
 
 #include <algorithm>
@@ -6,8 +6,8 @@
 #include <cmath>
 #include <optional>
 
-#include "../robust_mutex.h"
 #include "kernels.h"
+#include "stripe_lock.h"
 
 namespace hogwild::cpu {
 namespace {
@@ -23,54 +23,24 @@ void* advance(void* p, Dtype dtype, int64_t elements) {
 }
 
 // visit(segment's index, gradient at `begin` or null, begin, n) for every piece of the plan inside [start, stop):
-// within one segment and within one stripe of the flat buffer.
+// within one segment and, where there are locks, within one stripe of the flat buffer.
 template <class Visit>
 void for_each_piece(const PushPlan& plan, const PushCall& call, const Visit& visit) {
   const auto ends_before = [](const Segment& segment, int64_t start) {
     return segment.offset + segment.numel <= start;
   };
   const auto first = std::lower_bound(plan.segments.begin(), plan.segments.end(), call.start, ends_before);
+  const int64_t size = plan.n_stripes > 0 ? kStripe : kPiece;
   for (auto segment = first; segment != plan.segments.end() && segment->offset < call.stop; ++segment) {
     const auto k = static_cast<size_t>(segment - plan.segments.begin());
     const void* g = call.grads[k];
     const int64_t stop = std::min(segment->offset + segment->numel, call.stop);
     for (int64_t begin = std::max(segment->offset, call.start), end; begin < stop; begin = end) {
-      end = std::min(stop, (begin / kStripe + 1) * kStripe);
+      end = std::min(stop, (begin / size + 1) * size);
       visit(k, g == nullptr ? nullptr : advance(g, call.gradient, begin - segment->offset), begin, end - begin);
     }
   }
 }
-
-// Holds the lock of the stripe that is being visited, if there are locks: one at a time, so no deadlock.
-class StripeLock {
- public:
-  explicit StripeLock(const PushPlan& plan) : plan_(plan) {}
-  ~StripeLock() { leave(); }
-  StripeLock(const StripeLock&) = delete;
-  StripeLock& operator=(const StripeLock&) = delete;
-
-  // True when the lock's last holder died with it.
-  bool enter(int64_t element) {
-    const int64_t stripe = element / kStripe;
-    if (plan_.n_stripes == 0 || stripe == stripe_) return false;
-    leave();
-    RobustMutex& mutex = plan_.stripes[stripe % plan_.n_stripes];
-    const bool recovered = mutex.lock();
-    held_ = &mutex;
-    stripe_ = stripe;
-    return recovered;
-  }
-
- private:
-  void leave() {
-    if (held_ != nullptr) held_->unlock();
-    held_ = nullptr;
-  }
-
-  const PushPlan& plan_;
-  RobustMutex* held_ = nullptr;
-  int64_t stripe_ = -1;
-};
 
 // The gap of whole segments: one G per row of gap_state before the push, the rows brought up to date after it.
 class NormGap {
@@ -140,17 +110,17 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
   if (rule.has_norm_gap()) norm_gap.emplace(plan, call);
   const bool has_snapshot = plan.buffers.snapshot != nullptr;
   Kernels::Push* const push_range = loops.push(rule, call.gradient, has_snapshot, flushes(rule, call));
-  Kernels::Push* const refresh_range = loops.refresh(rule);
+  Kernels::Push* const idle_range = has_snapshot || rule.elastic ? loops.idle(rule) : nullptr;
   std::vector<Totals> rows(plan.gap_rows() + 1);  // the last is for parameters without gradient
-  StripeLock lock(plan);
+  StripeLock lock(plan.stripes, plan.n_stripes);
   for_each_piece(plan, call, [&](size_t k, const void* g, int64_t begin, int64_t n) {
-    if (g == nullptr && !has_snapshot) return;
+    if (g == nullptr && idle_range == nullptr) return;
     stats.recovered += lock.enter(begin);
     if (norm_gap) hyper.gap_share = norm_gap->share(k);
     if (g != nullptr)
       push_range(plan.buffers, begin, g, n, hyper, rows[plan.gap_row(k)]);
     else
-      refresh_range(plan.buffers, begin, g, n, hyper, rows.back());
+      idle_range(plan.buffers, begin, g, n, hyper, rows.back());
   });
   if (norm_gap) norm_gap->settle(rows);
   return report(rows, stats);
@@ -169,8 +139,8 @@ void copy(Dtype dtype, void* out, const void* in, int64_t start, int64_t stop) {
 // In pieces, for the loops count in 32 bits.
 int64_t count_nonfinite(Dtype dtype, const void* g, int64_t n) {
   Scan scan;
-  for (int64_t begin = 0; begin < n; begin += kStripe)
-    kernels().scan(dtype, advance(g, dtype, begin), std::min(kStripe, n - begin), scan);
+  for (int64_t begin = 0; begin < n; begin += kPiece)
+    kernels().scan(dtype, advance(g, dtype, begin), std::min(kPiece, n - begin), scan);
   return scan.nonfinite;
 }
 

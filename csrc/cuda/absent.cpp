@@ -1,6 +1,8 @@
 // Stands in for the .cu files where the extension is built without nvcc.
 #include <stdexcept>
 
+#include "../norm_call.h"
+#include "exchange.h"
 #include "push.h"
 
 namespace hogwild::cuda {
@@ -27,6 +29,11 @@ void weighted_sum(Dtype, void*, const std::vector<const void*>&, const std::vect
   absent();
 }
 void copy(Dtype, void*, const void*, int64_t, int64_t, int, uintptr_t) { absent(); }
+void exchange(const ExchangeCall&, int, uintptr_t) { absent(); }
+void diffuse(const DiffusionCall&, int, uintptr_t) { absent(); }
+PairStats pair_average(Dtype, void*, void*, double, int64_t, int64_t, int, uintptr_t) { absent(); }
 int64_t count_nonfinite(Dtype, const void*, int64_t, int, uintptr_t) { absent(); }
+void norm_forward(const NormForward&) { absent(); }
+void norm_backward(const NormBackward&) { absent(); }
 
 }  // namespace hogwild::cuda

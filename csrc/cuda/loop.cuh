@@ -110,8 +110,8 @@ __device__ void flush_row(const Sums<T>& sums, GapRow& row, int elements, bool m
   atomicAdd(&row.elements, static_cast<double>(elements));
 }
 
-// kWidth elements from i on, by way of registers. Under Atomic, x is added to in memory (the snapshot is then made of
-// the value read minus the own step), and shared momentum buffers go through compare-and-exchange where they lie.
+// kWidth elements from i on, by way of registers. Under Atomic, x and the center are added to in memory (a snapshot is
+// then made of the value read minus the own step), and shared momentum buffers go through compare-and-exchange where they lie.
 template <class Stages, class Access, class T, class G>
 __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyper<T>& h, Sums<T>& sums) {
   constexpr int kCount = kWidth<T>;
@@ -119,8 +119,9 @@ __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyp
   constexpr bool kLoadsV = Stages::uses_v && (!kAtomic || Stages::own_v);
   constexpr bool kLoadsSum = Stages::uses_v_sum && !kAtomic, kLoadsB = Stages::uses_b && !kAtomic;
   const Pack<G, kCount> gradient = load_once<G, kCount>(g + i);
-  Pack<T, kCount> x = load<T, kCount>(at.x + i), snapshot, v, s, ms, v_sum, b, delta;
+  Pack<T, kCount> x = load<T, kCount>(at.x + i), snapshot, v, s, ms, v_sum, b, center, delta, drawn;
   if constexpr (Stages::uses_snapshot) snapshot = load<T, kCount>(at.snapshot + i);
+  if constexpr (Stages::uses_center) center = load<T, kCount>(at.center + i);
   if constexpr (kLoadsV) v = load<T, kCount>(at.v + i);
   if constexpr (kLoadsSum) v_sum = load<T, kCount>(at.v_sum + i);
   if constexpr (kLoadsB) b = load<T, kCount>(at.b + i);
@@ -133,11 +134,13 @@ __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyp
                         s.at,
                         ms.at,
                         kLoadsSum ? v_sum.at : at.v_sum + i,
-                        kLoadsB ? b.at : at.b + i};
+                        kLoadsB ? b.at : at.b + i,
+                        center.at};
 #pragma unroll
   for (int k = 0; k < kCount; ++k) {
     const auto seen = Stages::template element<Racing, Access>(here, k, widen<T>(gradient.at[k]), h);
-    delta.at[k] = -seen.step;
+    delta.at[k] = -seen.step - seen.drawn;
+    drawn.at[k] = seen.drawn;
     sums.add(seen);
   }
 
@@ -145,6 +148,8 @@ __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyp
     red_add(at.x + i, delta);
   else
     store(at.x + i, x);
+  if constexpr (Stages::uses_center && kAtomic) red_add(at.center + i, drawn);
+  if constexpr (Stages::uses_center && !kAtomic) store(at.center + i, center);
   if constexpr (Stages::uses_snapshot) store(at.snapshot + i, snapshot);
   if constexpr (kLoadsV) store(at.v + i, v);
   if constexpr (kLoadsSum) store(at.v_sum + i, v_sum);
@@ -165,10 +170,10 @@ __device__ void push_tile(const Buffers<T>& at, const G* g, int n, const Hyper<T
 }
 
 // A tile without a gradient.
-template <class LookAhead, class T>
-__device__ void refresh_tile(const Buffers<T>& at, int n, const Hyper<T>& h, Sums<T>& sums) {
+template <class Idle, class Access, class T>
+__device__ void idle_tile(const Buffers<T>& at, int n, const Hyper<T>& h, Sums<T>& sums) {
   for (int i = threadIdx.x; i < n; i += kThreads) {
-    const T gap = refresh<LookAhead>(at, i, h);
+    const T gap = Idle::template element<Access>(at, i, h);
     sums.gap_sq += gap * gap;
   }
 }
@@ -197,7 +202,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
     const Buffers<T> at = slice<T>(work.buffers, begin);
     const auto* g = static_cast<const G*>(gradients.at[segment - work.first_segment]);
     if (g == nullptr) {
-      if constexpr (Stages::uses_snapshot) refresh_tile<typename Stages::Ahead>(at, n, h, sums);
+      if constexpr (Stages::measures_gap) idle_tile<typename Stages::Idle, Access>(at, n, h, sums);
     } else if constexpr (Stages::uses_size) {
       GapRow& row = work.row(segment);
       h.gap_share = static_cast<T>(row.share);

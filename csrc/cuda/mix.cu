@@ -1,8 +1,7 @@
 // Averages, copies and the count of what is not finite, on the device.
 #include "../dispatch.h"
-#include "loop.cuh"
 #include "push.h"
-#include "runtime.cuh"
+#include "span.cuh"
 
 namespace hogwild::cuda {
 namespace {
@@ -24,16 +23,10 @@ __device__ void sum_at(T* out, const Inputs<T>& inputs, int64_t i) {
   store(out + i, sum);
 }
 
-// Elements [start, stop); from the first whole 16 bytes to the last as packs, for flat buffers are aligned.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     sum_kernel(T* out, const __grid_constant__ Inputs<T> inputs, int64_t start, int64_t stop) {
-  constexpr int kCount = kWidth<T>;
-  const int64_t thread = blockIdx.x * static_cast<int64_t>(kThreads) + threadIdx.x, threads = gridDim.x * kThreads;
-  const int64_t head = min(stop, (start + kCount - 1) / kCount * kCount), tail = max(head, stop / kCount * kCount);
-  for (int64_t i = start + thread; i < head; i += threads) sum_at<T, 1>(out, inputs, i);
-  for (int64_t i = head + thread * kCount; i < tail; i += threads * kCount) sum_at<T, kCount>(out, inputs, i);
-  for (int64_t i = tail + thread; i < stop; i += threads) sum_at<T, 1>(out, inputs, i);
+  for_each_pack<T>(start, stop, [&](auto count, int64_t i) { sum_at<T, decltype(count)::value>(out, inputs, i); });
 }
 
 template <class T, class G>
@@ -42,11 +35,6 @@ __global__ void __launch_bounds__(kThreads) count_kernel(const G* g, int64_t n, 
   for (int64_t i = blockIdx.x * static_cast<int64_t>(kThreads) + threadIdx.x; i < n; i += gridDim.x * kThreads)
     nonfinite += !hw_isfinite(widen<T>(g[i]));
   if (nonfinite != 0) atomicAdd(count, nonfinite);
-}
-
-int grid(int64_t n, int device) {
-  const int64_t full = multiprocessors(device) * kBlocksPerMultiprocessor;
-  return static_cast<int>(std::max<int64_t>(1, std::min(full, n / kThreads)));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "../pair.h"
 #include "../rule.h"
 
 namespace hogwild::cuda {
@@ -31,6 +32,9 @@ class Push {
 void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs, const std::vector<double>& weights,
                   int64_t start, int64_t stop, int device, uintptr_t stream);
 void copy(Dtype dtype, void* out, const void* in, int64_t start, int64_t stop, int device, uintptr_t stream);
+// Enqueues; nothing is skipped, for there are no locks.
+PairStats pair_average(Dtype dtype, void* a, void* b, double weight, int64_t start, int64_t stop, int device,
+                       uintptr_t stream);
 // Waits for the answer.
 int64_t count_nonfinite(Dtype dtype, const void* g, int64_t n, int device, uintptr_t stream);
 

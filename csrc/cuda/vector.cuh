@@ -53,4 +53,15 @@ __device__ __forceinline__ void red_add(float* p, const Pack<float, 4>& delta) {
 #endif
 }
 
+__device__ __forceinline__ void red_add(double* p, const Pack<double, 2>& delta) {
+  const size_t address = __cvta_generic_to_global(p);
+  for (int k = 0; k < 2; ++k)
+    asm volatile("red.relaxed.sys.global.add.f64 [%0], %1;" ::"l"(address + 8 * k), "d"(delta.at[k]) : "memory");
+}
+
+__device__ __forceinline__ void red_add(float* p, const Pack<float, 1>& delta) {
+  const size_t address = __cvta_generic_to_global(p);
+  asm volatile("red.relaxed.sys.global.add.f32 [%0], %1;" ::"l"(address), "f"(delta.at[0]) : "memory");
+}
+
 }  // namespace hogwild::cuda

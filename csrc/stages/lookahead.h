@@ -1,4 +1,4 @@
-// Slot 7 of a push: what the worker takes away with it. Host and device; pure.
+// Slot 8 of a push: what the worker takes away with it. Host and device; pure.
 #pragma once
 
 #include "momentum.h"

@@ -10,14 +10,39 @@ from hogwild.algorithms.dana_sa import DANASA
 from hogwild.algorithms.dana_slim import DANASlim
 from hogwild.algorithms.dana_zero import DANAZero
 from hogwild.algorithms.dc_asgd import DCASGD
+from hogwild.algorithms.decentralized.ad_psgd import ADPSGD
+from hogwild.algorithms.decentralized.asysg_con import AsySGConsistent
+from hogwild.algorithms.decentralized.asysg_incon import AsySGInconsistent
+from hogwild.algorithms.decentralized.d2 import D2
+from hogwild.algorithms.decentralized.d_psgd import DPSGD
+from hogwild.algorithms.decentralized.gradient_tracking import GradientTracking
+from hogwild.algorithms.decentralized.qg_dsgdm import QuasiGlobalMomentum
+from hogwild.algorithms.decentralized.sgp import StochasticGradientPush
 from hogwild.algorithms.delay_adaptive import DelayAdaptive
+from hogwild.algorithms.elastic.admm import ADMM
+from hogwild.algorithms.elastic.async_diloco import AsyncDiLoCo
+from hogwild.algorithms.elastic.averaged_downpour import AveragedDownpour, MovingAverageDownpour
+from hogwild.algorithms.elastic.downpour import Downpour
+from hogwild.algorithms.elastic.eamsgd import EAMSGD
+from hogwild.algorithms.elastic.easgd import EASGD
+from hogwild.algorithms.elastic.easgd_sync import SynchronousEASGD
+from hogwild.algorithms.elastic.easgd_tree import EASGDTree
+from hogwild.algorithms.elastic.local_sgd import LocalSGD
+from hogwild.algorithms.elastic.lookahead import Lookahead
+from hogwild.algorithms.elastic.mdownpour import MomentumDownpour
+from hogwild.algorithms.elastic.slowmo import DiLoCo, SlowMo
 from hogwild.algorithms.gap_aware import GapAware
+from hogwild.algorithms.k_async import KAsync
+from hogwild.algorithms.k_batch_async import KBatchAsync
+from hogwild.algorithms.k_batch_sync import KBatchSync
+from hogwild.algorithms.k_sync import KSync
 from hogwild.algorithms.nag_asgd import NAGASGD
 from hogwild.algorithms.ormo import OrderedMomentum
 from hogwild.algorithms.ringmaster import Ringmaster
 from hogwild.algorithms.sgd import SGD
 from hogwild.algorithms.shifted import ShiftedMomentum
 from hogwild.algorithms.smega2 import SMEGA2
+from hogwild.algorithms.softsync import Softsync
 from hogwild.algorithms.ssgd import SSGD
 from hogwild.algorithms.staleness_aware import StalenessAware
 
@@ -41,6 +66,33 @@ REGISTRY: dict[str, type[Algorithm]] = {
         DelayAdaptive,
         Ringmaster,
         Clipped,
+        EASGD,
+        SynchronousEASGD,
+        EAMSGD,
+        EASGDTree,
+        Downpour,
+        MomentumDownpour,
+        AveragedDownpour,
+        MovingAverageDownpour,
+        ADMM,
+        Lookahead,
+        LocalSGD,
+        DiLoCo,
+        SlowMo,
+        AsyncDiLoCo,
+        DPSGD,
+        ADPSGD,
+        D2,
+        StochasticGradientPush,
+        QuasiGlobalMomentum,
+        GradientTracking,
+        AsySGConsistent,
+        AsySGInconsistent,
+        Softsync,
+        KSync,
+        KBatchSync,
+        KAsync,
+        KBatchAsync,
     )
 }
 

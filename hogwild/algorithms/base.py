@@ -1,9 +1,9 @@
 """What an algorithm is: a generator per worker, and the names of what it keeps.
 
-The generator is the worker's column of the paper's pseudo-code. It sees one view `w` of the world and yields in two
-places only: where time passes (`Gradient`) and where all must meet (`BARRIER`). The process driver and the simulator
-run the very same text. It knows no process, no thread and no clock; what must survive a restart lies in its buffers,
-nothing in local variables, so it can always be started again.
+The generator is the worker's column of the paper's pseudo-code. It sees one view `w` of the world and yields in three
+places only: where time passes (`Gradient`), where all must meet (`BARRIER`), and where a worker waits for the next
+update (`UPDATE`). The process driver and the simulator run the very same text. It knows no process, no thread and no
+clock; what must survive a restart lies in its buffers, nothing in local variables, so it can always be started again.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from hogwild.rules import Compensation, Gap, Momentum
+from hogwild.algorithms.view import Gradients as Gradients
+from hogwild.algorithms.view import OfDelay as OfDelay
+from hogwild.algorithms.view import Place as Place
+from hogwild.algorithms.view import View as View
+from hogwild.rules import Topology
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,10 +39,12 @@ SHARED, WORKER, REPLICA = Scope.SHARED, Scope.WORKER, Scope.REPLICA
 class Gradient:
     """Request: the gradient of one batch at the parameters `at` [n].
 
-    The answer is a list of tensors, one a parameter.
+    The answer is a list of tensors, one a parameter. With `cancel` a new version of the master makes it worthless: a
+    driver that can breaks it off there, and begins the worker's text again with the same batch.
     """
 
     at: Tensor
+    cancel: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,54 +52,14 @@ class Barrier:
     """Request: go on when every worker of this round has come here. The answer is None."""
 
 
-BARRIER = Barrier()
-Gradients = Sequence["Tensor | None"]
+@dataclass(frozen=True)
+class Update:
+    """Request: go on when the update is there that takes the gradient gathered last. The answer is None."""
+
+
+BARRIER, UPDATE = Barrier(), Update()
 T = TypeVar("T")
-OfDelay = Callable[[int], T]
-Steps = Generator["Gradient | Barrier", Any, None]
-
-
-class View(Protocol):
-    """A worker's view of the world: what an algorithm may use. Both drivers provide the same one."""
-
-    rank: int
-    workers: int
-    lr: float
-
-    @property
-    def x(self) -> Tensor:
-        """The master [n]."""
-
-    @property
-    def snapshot(self) -> Tensor:
-        """The master as this worker last read it [n]; with in-place reads, the master itself."""
-
-    def pull(self, momentum: Momentum | None = None) -> None:
-        """snapshot <- x, or where that rule looks ahead to."""
-
-    def push(
-        self,
-        g: Gradients,
-        *,
-        lr: OfDelay[float | None] | None = None,
-        scale: OfDelay[float] | None = None,
-        clip: float = 0.0,
-        momentum: Momentum | None = None,
-        penalty: Gap | None = None,
-        compensation: Compensation | None = None,
-    ) -> None:
-        """x <- x - lr * rule(g), in one pass that leaves the next snapshot behind (csrc/push.h).
-
-        `lr`: the learning rate as a function of this push's delay, in place of w.lr; where it is None the gradient is
-        dropped, and the snapshot read afresh. `scale`: a factor on g, likewise. `clip`: the largest norm of g, 0 for
-        any.
-        """
-
-    def deposit(self, name: str, g: Gradients) -> None:
-        """Own replica of `name` <- g: what the others will read after the next barrier."""
-
-    def push_mean(self, name: str, *, momentum: Momentum | None = None) -> None:
-        """x <- x - lr * rule(mean_j name_j), each worker of the round its own share of the elements."""
+Steps = Generator["Gradient | Barrier | Update", Any, None]
 
 
 @dataclass(frozen=True)
@@ -104,14 +70,41 @@ class Algorithm(ABC):
     summary: ClassVar[str]
     buffers: ClassVar[Mapping[str, Scope]]
     barriers_per_round: ClassVar[int] = 0  # 0: asynchronous
-    stability_rule: ClassVar[str | None] = None  # its linear stability theory (hogwild.theory.stability), if known
-    needs_snapshot: ClassVar[bool] = False  # compares x with what the worker read: cannot read in place
+    counts_rounds: ClassVar[bool] = False  # its version counts rounds; else every worker's step
     max_workers: ClassVar[int | None] = None
-    numbers_pushes: ClassVar[bool] = False  # every push needs a number of its own: one lock, or the simulator
+    above_eigenvalue: ClassVar[float] = -1.0  # the smallest eigenvalue of its mixing matrix must lie above this
+    follows_updates: ClassVar[bool] = False  # an update cancels gradients, or is waited for (UPDATE)
+
+    @property
+    def stability_rule(self) -> str | None:
+        """Its linear stability theory, one of hogwild.theory.RULES; None if none is known."""
+        return None
+
+    @property
+    def needs_snapshot(self) -> bool:
+        """It compares x with what the worker read: it cannot read in place."""
+        return False
+
+    @property
+    def numbers_pushes(self) -> bool:
+        """Every push needs a number of its own: one lock, or the simulator."""
+        return False
 
     def keeps(self) -> Mapping[str, Scope]:
         """The buffers that these options need: `buffers`, unless an option changes them."""
         return self.buffers
+
+    def result(self) -> str:
+        """The buffer that is the trained model: the mean of its copies is evaluated, saved and exported."""
+        return "x"
+
+    def graph(self) -> Topology | None:
+        """Who averages with whom, if the algorithm knows neighbours; checked against the number of workers."""
+        return None
+
+    def gradients_per_update(self, workers: int) -> int:
+        """How many gradients make one update. ValueError if the options do not fit that number of workers."""
+        return workers if self.counts_rounds else 1
 
     @abstractmethod
     def worker(self, w: View) -> Steps:

@@ -37,6 +37,7 @@ class DANAGA(Algorithm):
 
     name: ClassVar[str] = "dana-ga"
     summary: ClassVar[str] = "DANA's look-ahead with the gap penalty"
+    stability_rule: ClassVar[str | None] = "dana"
     buffers: ClassVar[Mapping[str, Scope]] = {
         "x": SHARED,
         "v": WORKER,

@@ -16,23 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    BELOW_ONE,
-    SHARED,
-    WORKER,
-    Algorithm,
-    Gradient,
-    Scope,
-    Steps,
-    View,
-    momentum_option,
-    option,
-)
-from hogwild.rules import Compensation, HeavyBall
+from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option, option
+from hogwild.algorithms.corrections import CompensationOptions
+from hogwild.rules import HeavyBall
 
 
 @dataclass(frozen=True)
-class DCASGD(Algorithm):
+class DCASGD(CompensationOptions, Algorithm):
     """Asynchronous SGD with delay compensation."""
 
     name: ClassVar[str] = "dc-asgd"
@@ -42,13 +32,10 @@ class DCASGD(Algorithm):
     needs_snapshot: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.0, "momentum factor m of the shared buffer")
-    dc_lambda: float = option(2.0, "lam, the strength of the correction")
-    dc_power: int = option(2, "2: lam g g, 1: lam |g|", choices=(1, 2))
     dc_adaptive: bool = option(True, "divide lam by the root of a running mean of g g")
-    dc_decay: float = option(0.95, "decay mu of that mean", check=BELOW_ONE)
 
     def worker(self, w: View) -> Steps:
-        compensation = Compensation(self.dc_lambda, self.dc_power, self.dc_adaptive, self.dc_decay)
+        compensation = self.compensated(adaptive=self.dc_adaptive)
         momentum = HeavyBall(self.momentum) if self.momentum else None
         w.pull()
         while True:

@@ -23,23 +23,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    BELOW_ONE,
-    SHARED,
-    WORKER,
-    Algorithm,
-    Gradient,
-    Scope,
-    Steps,
-    View,
-    momentum_option,
-    option,
-)
-from hogwild.rules import Gap, HeavyBall
+from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option
+from hogwild.algorithms.corrections import GapOptions
+from hogwild.rules import HeavyBall
 
 
 @dataclass(frozen=True)
-class GapAware(Algorithm):
+class GapAware(GapOptions, Algorithm):
     """Asynchronous SGD with shared momentum and the gap penalty; element-wise in one pass, 36 bytes a parameter."""
 
     name: ClassVar[str] = "gap-aware"
@@ -49,37 +39,13 @@ class GapAware(Algorithm):
     needs_snapshot: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.9, "momentum factor m of the shared buffer")
-    gap_level: str = option(
-        "element", "one G an element, a parameter tensor, or for all", choices=("element", "layer", "global")
-    )
-    gap_lagged: bool = option(False, "layer, global: norms of the worker's previous push, in one pass")
-    gap_unit: str = option(
-        "v", "what C is the running size of: momentum, gradient, step made", choices=("v", "g", "step")
-    )
-    gap_reference: str = option("lr_max", "C is in units of the largest or the current lr", choices=("lr_max", "lr"))
-    gap_decay: float = option(0.999, "decay Gamma of the running mean of squared steps", check=BELOW_ONE)
-    penalize_wd: bool = option(True, "divide the weight decay by the gap too")
-
-    def __post_init__(self) -> None:
-        if self.gap_lagged and self.gap_level == "element":
-            raise ValueError("gap_lagged is for gap_level layer or global: the element-wise form needs no second pass")
 
     def keeps(self) -> Mapping[str, Scope]:
-        if self.gap_level == "element":
-            return self.buffers
-        state = {"gap_state": WORKER if self.gap_lagged else SHARED}
-        return {name: scope for name, scope in self.buffers.items() if name != "s"} | state
+        return {name: scope for name, scope in self.buffers.items() if name != "s"} | self.gap_buffers()
 
     def worker(self, w: View) -> Steps:
         momentum = HeavyBall(self.momentum) if self.momentum else None
-        penalty = Gap(
-            self.gap_decay,
-            penalize_weight_decay=self.penalize_wd,
-            unit=self.gap_unit,
-            reference=self.gap_reference,
-            level=self.gap_level,
-            lagged=self.gap_lagged,
-        )
+        penalty = self.gap()
         w.pull()
         while True:
             g = yield Gradient(at=w.snapshot)

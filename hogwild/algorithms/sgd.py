@@ -34,13 +34,16 @@ class SGD(Algorithm):
 
     name: ClassVar[str] = "sgd"
     summary: ClassVar[str] = "serial SGD with momentum: one worker, the reference"
-    stability_rule: ClassVar[str | None] = "standard"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
     max_workers: ClassVar[int | None] = 1
 
     momentum: float = momentum_option(0.0)
     dampening: float = dampening_option()
     nesterov: bool = option(False, "Nesterov momentum")
+
+    @property
+    def stability_rule(self) -> str:
+        return "nesterov" if self.nesterov else "standard"
 
     def worker(self, w: View) -> Steps:
         rule = Nesterov if self.nesterov else HeavyBall

@@ -40,13 +40,17 @@ class SSGD(Algorithm):
 
     name: ClassVar[str] = "ssgd"
     summary: ClassVar[str] = "synchronous SGD: all workers step together on the mean gradient"
-    stability_rule: ClassVar[str | None] = "standard"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "g": REPLICA, "snapshot": WORKER}
     barriers_per_round: ClassVar[int] = 2
+    counts_rounds: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.0)
     dampening: float = dampening_option()
     nesterov: bool = option(False, "Nesterov momentum")
+
+    @property
+    def stability_rule(self) -> str:
+        return "nesterov" if self.nesterov else "standard"
 
     def worker(self, w: View) -> Steps:
         rule = Nesterov if self.nesterov else HeavyBall

@@ -20,10 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hogwild.config import TIMED_CLOCKS
 from hogwild.delays import parse as parse_delays
 from hogwild.errors import UsageError
-
-TIMED = ("round-robin", "gamma", "random")
 
 
 @dataclass
@@ -90,7 +89,7 @@ def parse(spec: str, workers: int, seed: int, factors: Mapping[int, float]) -> C
     name, _, rest = spec.partition(":")
     if name == "trace":
         return TraceClock(_read_trace(Path(rest), workers))
-    if name not in TIMED:
+    if name not in TIMED_CLOCKS:
         if factors:
             raise UsageError(
                 f"--straggler slows workers down, but --clock {spec} draws delays: use gamma or round-robin"

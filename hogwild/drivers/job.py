@@ -70,17 +70,17 @@ class Job:
 
 def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module]) -> Job:
     """The job of a configuration. UsageError if the data are too few for its workers."""
-    kind = REGISTRY[config.algorithm]
+    algorithm = REGISTRY[config.algorithm](**config.options)
     if len(data.train) < config.workers * config.batch_size:
         raise UsageError(
             f"data set has {len(data.train)} samples, workers x batch = {config.workers} x {config.batch_size}: some "
             "workers would get none. Lower --batch-size or --workers."
         )
     order = BatchOrder(len(data.train), config.batch_size, config.seed)
-    tickets = order.total_tickets(config, config.workers if kind.barriers_per_round else 1)
+    tickets = order.total_tickets(config, algorithm.gradients_per_update(config.workers))
     if tickets > MAX_TICKETS:
         raise UsageError(f"{tickets:.3g} batches are more than can be counted: give fewer epochs, samples or updates")
-    return Job(config, kind(**config.options), data, model, order, Schedule.of(config, tickets), tickets)
+    return Job(config, algorithm, data, model, order, Schedule.of(config, tickets), tickets)
 
 
 class _Nothing(Split):

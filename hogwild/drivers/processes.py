@@ -23,6 +23,7 @@ from hogwild.drivers.job import Job, SharedSplit, make_job
 from hogwild.drivers.recording import SCHEDULE, merge
 from hogwild.drivers.report import Report
 from hogwild.drivers.state import State
+from hogwild.drivers.statistics import Statistics
 from hogwild.errors import DivergedError, HogwildError, Interrupted, TooFewWorkersError
 from hogwild.progress import Console
 from hogwild.run_directory import RunDirectory
@@ -206,21 +207,26 @@ class Trainer:
                 if self._is_overdue():
                     return None
                 self._watch(DRAIN_TICK_S)
-            return State.of(self.world, self.module, self.job.algorithm.keeps())
+            return State.of(self.world, self.module, self.job.algorithm)
         finally:
             self.control.open_gate()
 
     def _do_what_is_due(self) -> None:
-        """Evaluates and checkpoints where a boundary has been passed, while the workers go on."""
+        """Evaluates, checkpoints and measures the edge where a boundary has been passed, while the workers go on."""
         completed = self.report.completed
         evaluates, saves = completed >= self.next_eval, completed >= self.next_ckpt
-        if not (evaluates or saves) or completed >= self.job.total_tickets or self.control.stopping:
+        measures = self.report.edge.is_due(self.control.version)
+        if not (evaluates or saves or measures) or completed >= self.job.total_tickets or self.control.stopping:
             return
         if (state := self._copy()) is None:
             return
         score = self._evaluate(state, pulse=lambda: self._watch(0.0)) if evaluates else None
         if saves:
             self.checkpoints.save(state, score)
+        if measures:
+            state.load_module(self.module)
+            stats, lr = Statistics.of(self.world), self.report.lr
+            self.report.edge.measure(self.module, stats, lr, pulse=lambda: self._watch(0.0))
         self._plan(self.report.completed)
 
     def _plan(self, completed: int) -> None:
@@ -240,7 +246,7 @@ class Trainer:
 
     def _finish(self, interrupts: Interrupts) -> dict[str, object]:
         """Last evaluation, last checkpoint, the summary; raises what ended the run early."""
-        state = State.of(self.world, self.module, self.job.algorithm.keeps())
+        state = State.of(self.world, self.module, self.job.algorithm)
         state.load_module(self.module)
         finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         if not finite and self.stopped is None:

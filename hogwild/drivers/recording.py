@@ -13,14 +13,17 @@ SCHEDULE = "schedule.jsonl"
 
 
 class Schedule:
-    """One worker's pushes, a line each; a replaced worker goes on in the file of its predecessor."""
+    """One worker's pushes, a line each; a replaced worker goes on in the file of its predecessor.
+
+    `place`: of a gradient that is gathered, among those of its version.
+    """
 
     def __init__(self, folder: Path, rank: int) -> None:
         self._rank = rank
         self._file = (folder / f"{rank}.schedule").open("a", buffering=1)
 
-    def write(self, version: int, ticket: int, delay: int) -> None:
-        line = {"version": version, "worker": self._rank, "ticket": ticket, "delay": delay}
+    def write(self, version: int, place: int, ticket: int, delay: int) -> None:
+        line = {"version": version, "place": place, "worker": self._rank, "ticket": ticket, "delay": delay}
         self._file.write(json.dumps(line) + "\n")
 
 
@@ -30,6 +33,6 @@ def merge(folder: Path, target: Path) -> int:
     for path in folder.glob("*.schedule"):
         rows = path.read_text().splitlines(keepends=True)
         lines += [json.loads(row) for row in rows if row.endswith("\n")]  # a killed worker may leave half a line
-    lines.sort(key=lambda line: (line["version"], line["worker"]))
+    lines.sort(key=lambda line: (line["version"], line["place"], line["worker"]))
     target.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return len(lines)

@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+from hogwild.drivers.edge import Edge, long_delays
 from hogwild.drivers.evaluation import Score
 from hogwild.drivers.job import Job
 from hogwild.drivers.state import State
@@ -22,6 +23,7 @@ class Report:
 
     def __init__(self, job: Job, world: World, run: RunDirectory, console: Console) -> None:
         self.job, self.world, self.run, self.console = job, world, run, console
+        self.edge = Edge(job, run, console, world.control.version)
         self.score: Score | None = None
         self.faults = 0
         self.began = self.ended = time.monotonic()
@@ -72,6 +74,8 @@ class Report:
         """Keeps the counters at epoch boundaries, for the training loss of the last epoch."""
         completed, per_epoch = self.completed, self.job.order.tickets_per_epoch
         if completed // per_epoch > (self._epochs[-1][0] // per_epoch if self._epochs else 0):
+            if not self._epochs and (line := long_delays(self.job, stats.delay_mean)) is not None:
+                self.console.warn(line)
             self._epochs.append((completed, stats))
             while len(self._epochs) > 1 and self._epochs[1][0] <= completed - per_epoch:
                 self._epochs.pop(0)  # no question goes that far back
@@ -92,6 +96,7 @@ class Report:
                 delay_mean=stats.delay_mean,
                 delay_p95=stats.delay_quantile(0.95),
                 lr=self.lr,
+                edge=self.edge.ratio,
                 workers_alive=alive,
             )
         )
@@ -157,7 +162,9 @@ class Report:
             "step_rms": stats.step_rms,
             "refused": stats.refused,
             "dropped": stats.dropped,
+            **({"chunks_averaged": stats.averaged, "chunks_skipped": stats.skipped} if stats.averaged else {}),
             "faults": self.faults,
+            **self.edge.summary(max(time.monotonic() - self.began, 1e-9)),
             "parameters": self.world.layout.parameters,
             "exit_reason": DONE,
         }

@@ -1,8 +1,7 @@
 """Which samples a ticket stands for. Tickets number the batches of a run: 0, 1, 2, ... over all epochs and workers.
 
 An epoch is one pass over the data by all workers together. Everything random about a batch belongs to its ticket, not
-to
-the worker that happens to draw it: the same seed gives the same batches in the same order of tickets, with the same
+to the worker that happens to draw it: the same seed gives the same batches in the same order of tickets, with the same
 augmentation and dropout, however many workers there are and whoever takes which.
 """
 
@@ -63,6 +62,13 @@ class BatchOrder:
 def seed_batch(seed: int, ticket: int) -> None:
     """Sets torch's default generator to the state that belongs to this batch (augmentation, dropout)."""
     torch.default_generator.manual_seed(_mixed(seed, ticket))
+
+
+def draw(seed: int, rank: int, step: int, count: int) -> int:
+    """A worker's own random choice among `count`, the same for the same seed, rank and step of the worker."""
+    number = _mixed(_mixed(seed, rank), step)
+    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+    return ((number ^ number >> 27) * 0x94D049BB133111EB & _MASK) % count
 
 
 def _mixed(seed: int, number: int) -> int:

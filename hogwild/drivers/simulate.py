@@ -91,8 +91,10 @@ class Simulator:
                     self.report.show(self.world.workers, Statistics.of(self.world))
                 if done % per_epoch == 0:
                     self.report.mark_epoch(Statistics.of(self.world))
+                if self.report.edge.is_due(self.world.control.version):
+                    self._measure_edge()
                 if done // every > (done - 1) // every and done < self.job.total_tickets:
-                    self._evaluate(State.of(self.world, self.module, self.job.algorithm.keeps()))
+                    self._evaluate(State.of(self.world, self.module, self.job.algorithm))
         return self._finish(time.monotonic() - began, why, interrupts.received > 0)
 
     def _log(self, log: TextIO, push: Push) -> None:
@@ -125,8 +127,12 @@ class Simulator:
         self.report.train_line(Statistics.of(self.world))
         return score
 
+    def _measure_edge(self) -> None:
+        State.of(self.world, self.module, self.job.algorithm).load_module(self.module)
+        self.report.edge.measure(self.module, Statistics.of(self.world), self.report.lr, lambda: None)
+
     def _finish(self, wall_s: float, why: str | None, interrupted: bool) -> dict[str, object]:
-        state = State.of(self.world, self.module, self.job.algorithm.keeps())
+        state = State.of(self.world, self.module, self.job.algorithm)
         finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         score = self._evaluate(state) if finite else None
         if finite and why is None:
@@ -136,6 +142,8 @@ class Simulator:
             "wall_s": wall_s,
             "samples_per_s": self.report.samples / max(wall_s, 1e-9),
             "virtual_s": self.simulation.now,
+            "messages": self.simulation.messages,
+            "moved_bytes": self.simulation.moved_bytes,
             "clock": self.job.config.clock,
         }
         if why is not None or not finite:

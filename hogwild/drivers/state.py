@@ -13,18 +13,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hogwild.algorithms.base import SHARED, Scope
+from hogwild.algorithms.base import SHARED, Algorithm
 from hogwild.drivers.sampling import BatchOrder
 from hogwild.nn.pooling import pooled_buffers
 from hogwild.shared.layout import trainable
 from hogwild.shared.world import World
 
-REFRESHED = ("x", "snapshot", "g")  # x is stored by parameter name; the others are written before they are read
+REFRESHED = ("snapshot", "g")  # written before they are read
 
 
 @dataclass(frozen=True)
 class State:
-    """A consistent copy. `parameters` by name; `buffers` as flat tensors, one per copy; `tickets` and counters as
+    """A consistent copy. `parameters` by name, of the trained model: the mean of the copies of the algorithm's result.
+    `buffers` as flat tensors, one per copy, the result excepted where there is one only; tickets and counters as
     numbers.
     """
 
@@ -36,30 +37,33 @@ class State:
     version: int
     lr_max: float
     pushes: list[int]
+    gathered: int = 0  # gradients in the buffer `sum`
 
     @classmethod
-    def of(cls, world: World, module: nn.Module, scopes: Mapping[str, Scope]) -> State:
+    def of(cls, world: World, module: nn.Module, algorithm: Algorithm) -> State:
         """Copies the state out of the shared memory. The caller has drained the gate (or no worker lives)."""
         control, arena, layout = world.control, world.arena, world.layout
+        copies = {
+            name: [
+                arena.tensor(name, rank).to("cpu", copy=True) for rank in range(1 if scope is SHARED else world.workers)
+            ]
+            for name, scope in algorithm.keeps().items()
+            if name not in REFRESHED
+        }
+        result = copies[algorithm.result()]
+        if len(result) == 1:
+            del copies[algorithm.result()]
+        mean = sum(result[1:], result[0].double()).div_(len(result)).to(result[0].dtype)
         return cls(
-            parameters={
-                name: view.detach().to("cpu", copy=True)
-                for name, view in zip(layout.names, layout.views(arena.tensor("x")), strict=True)
-            },
-            buffers={
-                name: [
-                    arena.tensor(name, rank).to("cpu", copy=True)
-                    for rank in range(1 if scope is SHARED else world.workers)
-                ]
-                for name, scope in scopes.items()
-                if name not in REFRESHED
-            },
+            parameters={name: view.clone() for name, view in zip(layout.names, layout.views(mean), strict=True)},
+            buffers=copies,
             module_buffers=[world.published(module, rank) for rank in range(world.workers)],
             next=control.next,
             again=control.outstanding(),
             version=control.version,
             lr_max=control.lr_max,
             pushes=[control.pushes(rank) for rank in range(world.workers)],
+            gathered=control.gathered,
         )
 
     def plain(self) -> dict[str, Any]:
@@ -73,10 +77,12 @@ class State:
     def write_to(self, world: World) -> None:
         """Puts the state into a new world, before any worker lives there.
 
-        With another number of workers, private buffers go to the ranks that still exist; new ranks begin with zeros.
+        With another number of workers, private buffers go to the ranks that still exist; new ranks begin at the trained
+        model, with zeros for the rest.
         """
         for view, parameter in zip(world.layout.views(world.arena.tensor("x")), self.parameters.values(), strict=True):
             view.copy_(parameter)
+        world.start_models()
         for name, copies in self.buffers.items():
             for rank, value in enumerate(copies[: world.workers]):
                 world.arena.tensor(name, rank).copy_(value)
@@ -85,6 +91,7 @@ class State:
                 world.arena.tensor(f"buffer:{name}", rank).copy_(value.reshape(-1))
         control = world.control
         control.version = self.version
+        control.gathered = self.gathered
         control.raise_lr_max(self.lr_max)
         for rank, pushes in enumerate(self.pushes[: world.workers]):
             control.restore_pushes(rank, pushes)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from hogwild.algorithms.base import Algorithm, Barrier, Gradient, Gradients
+from hogwild.algorithms.base import Algorithm, Barrier, Gradient, Gradients, Update
 from hogwild.drivers.view import WorkerView
 from hogwild.shared.layout import trainable
 
@@ -15,15 +15,17 @@ from hogwild.shared.layout import trainable
 class Stepper:
     """Runs an algorithm's generator on a module whose parameters ARE the buffer that the algorithm names.
 
-    `meet` is called at every barrier and returns when all have come. A generator can be begun again at any time: what
-    matters lies in its buffers.
+    `wait` is called with every request for something else than a gradient, and returns when it is fulfilled. A
+    generator can be begun again at any time: what matters lies in its buffers.
     """
 
-    def __init__(self, algorithm: Algorithm, view: WorkerView, module: nn.Module, meet: Callable[[], None]) -> None:
+    def __init__(
+        self, algorithm: Algorithm, view: WorkerView, module: nn.Module, wait: Callable[[Barrier | Update], None]
+    ) -> None:
         self.algorithm = algorithm
         self.view = view
         self.module = module
-        self.meet = meet
+        self.wait = wait
         self._parameters = trainable(module)
         self._bound = 0
 
@@ -41,12 +43,12 @@ class Stepper:
         return gradients
 
     def advance(self, g: Gradients) -> None:
-        """Answers the request with `g`: the update happens, barriers are kept, up to the next request."""
+        """Answers the request with `g`: the update happens, waits are kept, up to the next request."""
         self._serve(self._steps.send(g))
 
-    def _serve(self, request: Gradient | Barrier) -> None:
-        while isinstance(request, Barrier):
-            self.meet()
+    def _serve(self, request: Gradient | Barrier | Update) -> None:
+        while not isinstance(request, Gradient):
+            self.wait(request)
             request = self._steps.send(None)
         if request.at.data_ptr() != self._bound:
             self.view.world.layout.bind(self.module, request.at)

@@ -1,4 +1,4 @@
-"""A worker's view of the world: the buffers by name, and pull, push, deposit on the kernels.
+"""A worker's view of the world: pull, push and deposit on the kernels.
 
 The process driver and the simulator use this same class; they differ in who answers the algorithm's requests.
 """
@@ -10,17 +10,17 @@ from typing import Any
 
 from torch import Tensor
 
-from hogwild.algorithms.base import SHARED, Gradients, OfDelay, Scope
+from hogwild.algorithms.base import SHARED, Gradients, OfDelay, Place, Scope
+from hogwild.drivers.gathering import Gathering
+from hogwild.drivers.replicas import Replicas
 from hogwild.errors import UsageError
 from hogwild.kernels import Push, PushStats, copy, count_nonfinite, weighted_sum
 from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2, look_ahead
 from hogwild.shared.world import GAP_COLUMNS, GAP_STATE, World
 
-ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
 
-
-class WorkerView:
-    """See hogwild.algorithms.base.View. `lr`, `weight_decay` and `generation` are set by the driver before each step.
+class WorkerView(Gathering, Replicas):
+    """See hogwild.algorithms.base.View. `lr` and `generation` are set by the driver before each step.
 
     Mutates shared buffers through the kernels only, under the access policy of the run; delays and gaps are recorded
     in the control block with every push.
@@ -30,38 +30,25 @@ class WorkerView:
         self,
         world: World,
         rank: int,
-        buffers: Mapping[str, Scope],
+        scopes: Mapping[str, Scope],
         *,
         access: Access = Access.RACING,
         guard: Guard = Guard.PUSH,
         inplace: bool = False,
         weight_decay: float = 0.0,
+        barriers_per_round: int = 0,
+        seed: int = 0,
     ) -> None:
-        self.world = world
-        self.control = world.control
-        self.rank = rank
-        self.workers = world.workers
-        self.buffers = buffers
-        self.access = access
+        super().__init__(world, rank, scopes, access, barriers_per_round, seed)
         self.guard = guard
         self.inplace = inplace
         self.weight_decay = weight_decay
-        self.lr = 0.0
-        self.generation = 0
         self.last_refused = 0  # non-finite elements of the last push, if it was refused
         self.last_delay = 0  # of the last gradient, also of one that was dropped or refused
         self.last_version = 0  # of the master when the last push began
         self.last_lr = 0.0
         self.last_stats: PushStats | None = None  # None if the last gradient was dropped
         self._pushes: dict[tuple[Any, ...], Push] = {}
-        self._tensors: dict[tuple[str, int], Tensor] = {}
-
-    def buffer(self, name: str, rank: int | None = None) -> Tensor:
-        """A named buffer [n]: the shared one, this worker's own, or with `rank` another worker's."""
-        key = (name, self.rank if rank is None else rank)
-        if key not in self._tensors:
-            self._tensors[key] = self.world.arena.tensor(*key)
-        return self._tensors[key]
 
     @property
     def x(self) -> Tensor:
@@ -85,6 +72,8 @@ class WorkerView:
             weighted_sum(self.snapshot, buffers, [1.0, *(-weight for weight in ahead.values())])
         else:
             copy(self.snapshot, self.x)
+        own = 1 / self.workers if self.barriers_per_round else 0.0  # its share of a round's result it has itself
+        self.traffic.add(self.x, 1 - own)
 
     def push(
         self,
@@ -96,12 +85,22 @@ class WorkerView:
         momentum: Momentum | None = None,
         penalty: Gap | None = None,
         compensation: Compensation | None = None,
+        onto: str = "x",
+        part: tuple[int, int] | None = None,
+        alpha: float = 0.0,
+        center: Place = "x",
+        is_fresh: bool = False,
     ) -> None:
-        """One push (csrc/push.h). A refused or dropped one changes nothing but the counters, and reads x afresh."""
-        op = self._push(momentum, penalty, compensation)
-        control, locked = self.control, self.access is Access.LOCKED
+        """One push (csrc/push.h). A refused or dropped one changes nothing but the counters, and reads x afresh.
+
+        `is_fresh`: nobody but this worker has moved what the gradient was taken at; its delay is 0.
+        """
+        op = self._push(momentum, penalty, compensation, onto=onto, center=center if alpha else None)
+        control, locked = self.control, self.access is Access.LOCKED and (onto == "x" or bool(alpha))
         lr_max = control.raise_lr_max(self.lr) if penalty is not None else self.lr
         version = self.last_version = control.begin_push(self.rank, locked)
+        if is_fresh:
+            control.set_pulled(self.rank, version)
         delay = self.last_delay = version - control.pulled_version(self.rank)
         applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
         self.last_stats = None
@@ -118,25 +117,69 @@ class WorkerView:
                     scale=1.0 if scale is None else scale(delay),
                     clip=clip,
                     delay=delay,
+                    alpha=alpha,
+                    start=part[0] if part else None,
+                    stop=part[1] if part else None,
                 )
                 applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
         finally:
             control.end_push(self.rank, locked, applied, nonfinite, gap_sq, step_sq)
         self.last_refused, self.last_lr = 0 if applied else nonfinite, rate or 0.0
-        if not applied:
+        if onto == "x" or alpha:
+            self.traffic.add(self.x, 2 if applied else 1)
+        if not applied and onto == "x":
             self.pull(momentum)
 
-    def deposit(self, name: str, g: Gradients) -> None:
+    def step(
+        self,
+        g: Gradients,
+        *,
+        rate: float = 1.0,
+        momentum: Momentum | None = None,
+        alpha: float = 0.0,
+        center: Place = "x",
+    ) -> None:
+        """A push onto the own replica, at rate * lr."""
+        self.push(
+            g,
+            lr=lambda _: rate * self.lr,
+            momentum=momentum,
+            onto="replica",
+            alpha=alpha,
+            center=center,
+            is_fresh=True,
+        )
+
+    def admm(self, g: Gradients, rho: float) -> None:
+        """Counts as a push of the worker, with delay 0; what is not finite is refused as there."""
+        finite = self.deposit("g", g)
+        locked = self.access is Access.LOCKED
+        self.last_version = self.control.begin_push(self.rank, locked)
+        self.control.set_pulled(self.rank, self.last_version)
+        try:
+            if finite:
+                if self.weight_decay:
+                    self.combine("g", {"g": 1, "replica": self.weight_decay})
+                places = (self.buffer(name) for name in ("replica", "multiplier", "x", "g"))
+                self._exchange.admm(*places, lr=self.lr, rho=rho, workers=self.workers)
+        finally:
+            self.last_delay = self.control.end_push(self.rank, locked, finite, self.last_refused, 0.0, 0.0)
+        self.last_lr = self.lr if finite else 0.0
+        self.traffic.add(self.x, 2)
+
+    def deposit(self, name: str, g: Gradients) -> bool:
         """Own replica of `name` [n] <- g. A gradient that is not finite is withheld from the round, and counted."""
+        self.last_version = self.control.version
         self.last_refused = count_nonfinite(g)
         self.control.contribute(self.rank, not self.last_refused)
         if self.last_refused:
-            return
+            return False
         for view, gradient in zip(self.world.layout.views(self.buffer(name)), g, strict=True):
             if gradient is None:
                 view.zero_()
             else:
                 view.copy_(gradient)
+        return True
 
     def push_mean(self, name: str, *, momentum: Momentum | None = None) -> None:
         """x[share] <- x - lr * rule(mean_j name_j)[share], the mean over this round's finite contributions.
@@ -144,14 +187,14 @@ class WorkerView:
         Mutates this worker's share of x, of v, and of its own replica of `name` (which then holds the mean): no other
         worker reads those elements before the next barrier.
         """
-        present = self.control.participants(self.generation)
+        present = self.present
         contributed = [rank for rank in present if self.control.contributes(rank)]
-        start, stop = self._share(present.index(self.rank), len(present))
+        start, stop = self.share()
         step_sq = 0.0
-        version = self.control.version
+        version = self.last_version  # of the deposit: by now the first worker may have counted this round already
         if contributed and start < stop:
             mean = self.buffer(name)
-            inputs = [self.buffer(name, rank) for rank in contributed]
+            inputs = [self.buffer((name, rank)) for rank in contributed]
             weighted_sum(mean, inputs, [1.0 / len(contributed)] * len(contributed), start=start, stop=stop)
             stats = self._push(momentum, None, fresh_snapshot=False)(
                 self.world.layout.views(mean),
@@ -164,16 +207,12 @@ class WorkerView:
                 stop=stop,
             )
             step_sq = stats.step_sq
+            self.traffic.add(mean, (len(contributed) - 1) * (stop - start) / mean.numel())
         commits = bool(contributed) and present[0] == self.rank
         self.control.end_round(self.rank, commits, self.last_refused, step_sq)
 
-    def _share(self, index: int, shares: int) -> tuple[int, int]:
-        lines = -(-self.world.layout.n // ALIGNED)
-        start, stop = lines * index // shares * ALIGNED, lines * (index + 1) // shares * ALIGNED
-        return start, min(stop, self.world.layout.n)
-
     def _is_first_step(self, version: int) -> bool:
-        own = self.buffers.get("v") is not SHARED
+        own = self.scopes.get("v") is not SHARED
         return (self.control.pushes(self.rank) if own else version) == 0
 
     def _push(
@@ -181,29 +220,44 @@ class WorkerView:
         momentum: Momentum | None,
         penalty: Gap | None,
         compensation: Compensation | None = None,
+        *,
+        onto: str = "x",
+        center: Place | None = None,
         fresh_snapshot: bool = True,
     ) -> Push:
-        key = (momentum, penalty, compensation, fresh_snapshot)
+        key = (momentum, penalty, compensation, onto, center, fresh_snapshot)
         if key not in self._pushes:
             if self.inplace and (penalty is not None or compensation is not None):
                 raise UsageError("a gap needs a private snapshot: use --read snapshot")
             used = needed_buffers(momentum, penalty, compensation)
-            if fresh_snapshot and not self.inplace:
+            if fresh_snapshot and not self.inplace and center is None and "snapshot" in self.scopes:
                 used.add("snapshot")
+            access, locks = self._access(onto, center)
             self._pushes[key] = Push(
-                x=self.x,
+                x=self.buffer(onto),
+                center=None if center is None else self.buffer(center),
                 **{name: self.buffer(name) for name in used if name != GAP_STATE},
                 gap_state=self.buffer(GAP_STATE).view(-1, GAP_COLUMNS) if GAP_STATE in used else None,
                 segments=self.world.layout.segments,
                 penalty=penalty,
                 momentum=momentum,
                 compensation=compensation,
-                access=self.access,
+                access=access,
                 guard=self.guard,
-                stripes=self.control.stripe_locks if self.access is Access.STRIPED else 0,
-                n_stripes=self.control.stripes if self.access is Access.STRIPED else 0,
+                stripes=locks,
+                n_stripes=self.world.stripes if locks else 0,
             )
         return self._pushes[key]
+
+    def _access(self, onto: str, center: Place | None) -> tuple[Access, int]:
+        """The policy of a push, and the address of its locks: a replica that peers average is written chunk by chunk
+        under its own, one that nobody else writes under none.
+        """
+        if onto == "x" or center is not None:
+            return self.access, self.world.locks() if self.access is Access.STRIPED else 0
+        if "snapshot" not in self.scopes:
+            return Access.RACING, 0
+        return (Access.ATOMIC, 0) if self.x.is_cuda else (Access.STRIPED, self.world.locks(self.rank))
 
 
 def needed_buffers(momentum: Momentum | None, penalty: Gap | None, compensation: Compensation | None) -> set[str]:

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hogwild.algorithms.base import Barrier, Update
 from hogwild.drivers.device import to_device
 from hogwild.drivers.job import Job, restore
 from hogwild.drivers.recording import Schedule
@@ -114,8 +115,10 @@ class Worker:
             guard=Guard(config.guard),
             inplace=config.read == "inplace",
             weight_decay=config.weight_decay,
+            barriers_per_round=job.algorithm.barriers_per_round,
+            seed=config.seed,
         )
-        self.stepper = Stepper(job.algorithm, self.view, self.module, self._meet)
+        self.stepper = Stepper(job.algorithm, self.view, self.module, self._wait)
 
     def run(self) -> None:
         """Until no ticket is left for anyone, or the caller's own loop (hogwild.launch) returns."""
@@ -168,10 +171,11 @@ class Worker:
         self.stepper.advance(g)
         self.world.publish(self.module, self.rank)
         number = float(value)
-        self.control.record_loss(self.rank, number, samples)
-        if self._schedule is not None:
-            self._schedule.write(self.view.last_version, ticket, self.view.last_delay)
-        self.control.complete(self.rank)
+        if not self.view.cancelled:  # then the ticket stays in hand
+            self.control.record_loss(self.rank, number, samples)
+            if self._schedule is not None:
+                self._schedule.write(self.view.last_version, self.view.last_place, ticket, self.view.last_delay)
+            self.control.complete(self.rank)
         self.control.exit(self.rank)
         updated = time.perf_counter()
         waiting = entered - waited + self._waited
@@ -195,15 +199,26 @@ class Worker:
         while not self.control.join(self.rank, self.job.algorithm.barriers_per_round, POLL_S):
             pass
 
-    def _meet(self) -> None:
+    def _wait(self, request: Barrier | Update) -> None:
         self.control.set_phase(self.rank, Phase.BARRIER)
         began = time.perf_counter()
+        self._meet() if isinstance(request, Barrier) else self._await_update()
+        self._waited += time.perf_counter() - began
+        self.control.set_phase(self.rank, Phase.UPDATE)
+
+    def _meet(self) -> None:
         generation = self.control.arrive(self.rank)
         while not self.control.wait_barrier(self.rank, generation, POLL_S):
             pass
         self.view.generation = generation
-        self._waited += time.perf_counter() - began
-        self.control.set_phase(self.rank, Phase.UPDATE)
+
+    def _await_update(self) -> None:
+        while self.control.awaits_update(self.rank) and not self.control.stopping:
+            self.control.exit(self.rank)  # who brings the update may stand at the closed gate
+            self.control.wait_update(self.rank, POLL_S)
+            while not self.control.enter(self.rank, POLL_S):
+                pass
+            self.view.gather_rest()
 
     def _report(self, loss: float, ticket: int) -> None:
         self._reports += 1

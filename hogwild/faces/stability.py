@@ -1,25 +1,25 @@
-"""`hogwild stability`: the largest stable learning rate under a delay, and the learning rate to take."""
+"""`hogwild stability`: the largest stable learning rate under a delay, and the learning rate to take.
+
+The families of averaging algorithms: hogwild/faces/families.py.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hogwild import delays
 from hogwild.errors import UsageError
-from hogwild.faces import shell
+from hogwild.faces import families, picture, shell, stability_flags
 from hogwild.run_directory import to_json
-from hogwild.theory import RULES
 
-MOMENTUM = 0.9
 LARGEST_DELAY = 4096
 LARGEST_DEGREE = 300  # all roots of a polynomial take seconds above this
 GROWTH = 1e4
 MARGIN = 0.9  # of the threshold, where the curvature is known
-DESCRIPTION = "The largest stable learning rate under a delay, near a minimum: curvature x lr < threshold."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,45 +27,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _stability(argv: Sequence[str]) -> int:
-    options = _parser().parse(argv)
-    if options.momentum is None:
-        options.momentum = 0.0 if options.rule == "none" else MOMENTUM
-    _check(options)
+    options = stability_flags.parse(argv)
+    is_delay = options.family == "delay"
     try:
-        facts = examine(options)
+        facts = examine(options) if is_delay else families.examine(options)
     except ValueError as error:
         raise UsageError(str(error)) from None
     if options.plot is not None:
-        _plot(Path(options.plot), facts)
-    print(to_json(facts, indent=2) if options.json else _report(facts))
+        picture.save(Path(options.plot), _curve(facts) if is_delay else families.figure(options))
+    if options.json:
+        print(to_json(facts, indent=2))
+    else:
+        print(_report(facts) if is_delay else families.report(facts))
     return 0
 
 
-def _parser() -> shell.Parser:
-    parser = shell.Parser("hogwild stability", DESCRIPTION)
-    add = parser.add_argument
-    add("--rule", default="none", choices=RULES, help="the momentum (default: none)")
-    add("--delay", default="4", metavar="SPEC", help=f"{delays.SPECS} (default: 4)")
-    add("--momentum", type=float, metavar="M", help=f"momentum factor (default: {MOMENTUM}; rule none: 0)")
-    add("--dampening", type=float, default=0.0, metavar="D", help="the gradient enters times 1 - D (default: 0)")
-    add("--weight-decay", type=float, default=0.0, metavar="X", help="needs --curvature (default: 0)")
-    add("--curvature", type=float, metavar="A", help="largest eigenvalue of the Hessian")
-    add("--lr", type=float, metavar="X", help="learning rate to compare with the threshold")
-    add("--lr-sync", type=float, metavar="X", help="learning rate of a run without delay, to be moved to this delay")
-    add("--sync-momentum", type=float, metavar="M", help="momentum of that run (default: --momentum)")
-    add("--sync-dampening", type=float, metavar="D", help="dampening of that run (default: --dampening)")
-    add("--noise", type=float, default=0.0, metavar="Q", help="variance of a batch's curvature / A^2 (default: 0)")
-    add("--table", type=int, metavar="N", help="also every constant delay from 0 to N")
-    add("--json", action="store_true", help="print one JSON object on stdout")
-    add("--plot", metavar="FILE.png", help="draw 1 / threshold over the delay")
-    return parser
-
-
 def _check(options: argparse.Namespace) -> None:
-    for name in ("curvature", "lr", "lr_sync"):
-        value = getattr(options, name)
-        if value is not None and not 0 < value < math.inf:
-            raise UsageError(f"--{name.replace('_', '-')} {value:g}: it must be a number > 0")
     if options.weight_decay and options.curvature is None:
         raise UsageError(f"--weight-decay {options.weight_decay:g} counts beside the curvature: give --curvature A too")
     if options.table is not None and not 0 <= options.table <= LARGEST_DELAY:
@@ -76,6 +53,9 @@ def examine(options: argparse.Namespace) -> dict[str, Any]:
     """All that theory says about these options, plain. ValueError or UsageError if they are not allowed."""
     from hogwild.theory import stability
 
+    if options.momentum is None:
+        options.momentum = 0.0 if options.rule == "none" else stability_flags.MOMENTUM
+    _check(options)
     law = delays.parse(options.delay)
     if max(law) > LARGEST_DELAY:
         raise UsageError(f"delay {options.delay!r} reaches {max(law)}; at most {LARGEST_DELAY} is solved")
@@ -189,26 +169,19 @@ def _moved(lrs: dict[str, float], edge: float | None) -> list[tuple[str, str]]:
     return [(f"from {lrs['sync']:g}", f"{rows[0][1]} (recommended)"), *rows[1:]]
 
 
-def _plot(path: Path, facts: dict[str, Any]) -> None:
+def _curve(facts: dict[str, Any]) -> Callable[[Any], None]:
     """1 / threshold over constant delays, as in figures 4, 6 and 10 of Giladi et al. 2020, without weight decay."""
     from hogwild.theory import stability
 
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError("--plot needs matplotlib: pip install 'hogwild[plot]'") from None
     m, d, delay = facts["momentum"], facts["dampening"], facts["delay"]
     points = sorted({round(x) for x in (n * max(2 * delay["mean"], 16) / 64 for n in range(65))})
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    curves = {"none": (0.0, 0.0), facts["rule"]: (m, d)}
-    for rule, (momentum, dampening) in curves.items():
-        label = rule if rule == "none" else f"{rule}, m = {momentum:g}, dampening = {dampening:g}"
-        axes.plot(points, [1 / stability.threshold(rule, n, momentum, dampening) for n in points], label=label)
-    axes.plot(delay["mean"], 1 / facts["edge"], "o", label=f"--delay {delay['spec']}")
-    axes.set(xlabel="delay", ylabel="1 / (curvature x largest stable lr)")
-    axes.legend()
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+
+    def paint(axes: Any) -> None:
+        for rule, (momentum, dampening) in {"none": (0.0, 0.0), facts["rule"]: (m, d)}.items():
+            label = rule if rule == "none" else f"{rule}, m = {momentum:g}, dampening = {dampening:g}"
+            axes.plot(points, [1 / stability.threshold(rule, n, momentum, dampening) for n in points], label=label)
+        axes.plot(delay["mean"], 1 / facts["edge"], "o", label=f"--delay {delay['spec']}")
+        axes.set(xlabel="delay", ylabel="1 / (curvature x largest stable lr)")
+        axes.legend()
+
+    return paint

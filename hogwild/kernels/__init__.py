@@ -1,4 +1,4 @@
-"""What touches memory at speed: push, mix and the control block. The only importers of hogwild._C live here.
+"""What touches memory at speed: push, mix, pair, norm, control. The only importers of hogwild._C live here.
 
 Every function says what it mutates and what may race; shapes, dtypes and devices are checked before a pointer is taken.
 """
@@ -6,8 +6,17 @@ Every function says what it mutates and what may race; shapes, dtypes and device
 from hogwild.kernels.extension import ExtensionError as ExtensionError
 from hogwild.kernels.extension import build_info as build_info
 from hogwild.kernels.extension import use_isa as use_isa
+
+# isort: split
+# The extension comes first: it explains why hogwild._C is missing.
+from hogwild.kernels.exchange import Exchange as Exchange
 from hogwild.kernels.mix import copy as copy
 from hogwild.kernels.mix import count_nonfinite as count_nonfinite
+from hogwild.kernels.mix import diffuse as diffuse
 from hogwild.kernels.mix import weighted_sum as weighted_sum
+from hogwild.kernels.norm import norm_backward as norm_backward
+from hogwild.kernels.norm import norm_forward as norm_forward
+from hogwild.kernels.pair import PairStats as PairStats
+from hogwild.kernels.pair import pair_average as pair_average
 from hogwild.kernels.push import Push as Push
 from hogwild.kernels.push import PushStats as PushStats

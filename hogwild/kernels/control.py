@@ -1,7 +1,7 @@
-"""The control block (csrc/control.h): version counter, tickets, gate, barrier, per-worker statistics."""
+"""The control block (csrc/control.h): version counter, tickets, gate, barrier, per-worker statistics; and its locks."""
 
 from __future__ import annotations
 
-from hogwild._C import Control, Phase
+from hogwild._C import LOCK_BYTES, STRIPE, Control, Phase
 
-__all__ = ["Control", "Phase"]
+__all__ = ["LOCK_BYTES", "STRIPE", "Control", "Phase"]

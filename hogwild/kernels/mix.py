@@ -1,7 +1,8 @@
-"""Averages and copies of flat buffers (csrc/mix.h), and the count of what is not finite in gradients."""
+"""Averages, diffusions and copies of flat buffers (csrc/mix.h), and the count of what is not finite in gradients."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -24,9 +25,7 @@ def weighted_sum(
     Races:   plain vector loads and stores. Inputs that others write meanwhile are read element by element, untorn.
     Raises:  ValueError if sizes, dtypes or devices differ, or there is no input.
     """
-    tensors.check_flat("out", out)
-    for j, tensor in enumerate(inputs):
-        tensors.check_flat(f"inputs[{j}]", tensor, like=out)
+    tensors.check_alike({"out": out, **{f"inputs[{j}]": tensor for j, tensor in enumerate(inputs)}})
     if not inputs or len(inputs) != len(weights):
         raise ValueError(f"{len(inputs)} inputs and {len(weights)} weights: give one weight per input")
     begin, end = tensors.check_range(start, stop, out.numel())
@@ -35,6 +34,58 @@ def weighted_sum(
     stream = tensors.current_stream(device)
     dtype = tensors.MASTER_DTYPES[out.dtype]
     _C.weighted_sum(dtype, out.data_ptr(), addresses, list(weights), begin, end, device, stream)
+
+
+def diffuse(
+    out: Tensor,
+    own: Tensor,
+    neighbours: Sequence[Tensor],
+    weights: Sequence[float],
+    correction: Tensor | None = None,
+    *,
+    start: int | None = None,
+    stop: int | None = None,
+) -> None:
+    """f_j = w_j (n_j - own);  out <- own + sum_j f_j;  correction <- correction + sum_j f_j
+
+    A worker's row of a mixing matrix W, the self-weight being 1 - sum_j w_j (D-PSGD, Lian et al. 2017). As fluxes,
+    because w (a - b) and w (b - a) are opposite to the bit: what one end of an edge gains the other loses, and the mean
+    over the workers drifts by the rounding of the sums alone. D² (Tang et al. 2018) in its correction form has
+    own = x + u + c with u the local update, x <- out, and c <- c + (out - own), which is the sum of the fluxes without
+    the rounding of x; sum_i c_i stays 0 where it was.
+
+    Args:    out, own, neighbours[j], correction: [n] float32 or float64, all alike. `out` may be `own`, if nobody else
+             reads that meanwhile. No neighbours: out <- own.  weights: one per neighbour, w_ij = w_ji for both ends.
+    Mutates: out and correction, inside [start, stop).
+    Races:   plain vector loads and stores. own is read once; others' buffers element by element, untorn.
+    Bytes:   4 (k + 2) per float32 parameter with k neighbours, 16 on a ring; 8 more with a correction.
+    Raises:  ValueError if sizes, dtypes or devices differ, or two buffers overlap (but `out` and `own`).
+    """
+    if len(neighbours) != len(weights):
+        raise ValueError(f"{len(neighbours)} neighbours and {len(weights)} weights: give one weight per neighbour")
+    if not all(math.isfinite(weight) for weight in weights):
+        raise ValueError(f"weights are {list(weights)}: expected finite numbers")
+    buffers = {"out": out, "own": own, **{f"neighbours[{j}]": tensor for j, tensor in enumerate(neighbours)}}
+    if correction is not None:
+        buffers["correction"] = correction
+    tensors.check_alike(buffers)
+    if own.data_ptr() == out.data_ptr():
+        del buffers["own"]
+    tensors.check_disjoint(buffers)
+    begin, end = tensors.check_range(start, stop, out.numel())
+    device = tensors.device_index(out)
+    _C.diffuse(
+        tensors.MASTER_DTYPES[out.dtype],
+        out.data_ptr(),
+        own.data_ptr(),
+        0 if correction is None else correction.data_ptr(),
+        [tensor.data_ptr() for tensor in neighbours],
+        list(weights),
+        begin,
+        end,
+        device,
+        tensors.current_stream(device),
+    )
 
 
 def copy(dst: Tensor, src: Tensor, start: int | None = None, stop: int | None = None) -> None:
@@ -46,8 +97,7 @@ def copy(dst: Tensor, src: Tensor, start: int | None = None, stop: int | None = 
              need come from the same version of the master.
     Raises:  ValueError if sizes, dtypes or devices differ.
     """
-    tensors.check_flat("src", src)
-    tensors.check_flat("dst", dst, like=src)
+    tensors.check_alike({"src": src, "dst": dst})
     begin, end = tensors.check_range(start, stop, dst.numel())
     device = tensors.device_index(dst)
     stream = tensors.current_stream(device)

@@ -25,12 +25,18 @@ class Push:
         compensation g <- g + lam g^2 (x - snapshot)                            [rules.Compensation]
         penalty      d = g + wd x,  or d = (g + wd x) / G,  G = 1 + |x - snapshot| / C       [rules.Gap]
         momentum     HeavyBall, Nesterov, Dana, Smega2, OrMo, or x <- x - lr d               [rules]
-        apply        x <- x - step
-        observe      gap_sq = sum (x - snapshot)^2 (before), step_sq = sum step^2, count of non-finite g, G
+        exchange     with a center: drawn = alpha (x - center), from the values before;  center <- center + drawn
+        apply        x <- x - step - drawn
+        observe      gap_sq = sum (x - snapshot)^2 or sum (x - center)^2 (before), step_sq = sum step^2, count of
+                     non-finite g, G
         look-ahead   snapshot <- x,  or where x is going to be (Dana, Smega2)
 
     Args:     x, snapshot, v, s, ms, v_sum, b: [n] float32 or float64, all alike, on one device (float64 on the CPU
               only); exactly those that the rule uses (`snapshot` may be there in any case).
+              center: [n] likewise, shared; x is then this worker's own replica, and one pass does the step and the
+              elastic exchange (Zhang et al. 2015, arXiv:1412.6651, Alg. 1; under Nesterov Alg. 2, where x holds the
+              look-ahead point and the worker is at x + lr m v). With momentum None, HeavyBall or Nesterov, and no other
+              stage. An element without gradient is exchanged all the same, one that is held back is not.
               gap_state: [segments, 4] float64 (layer) or [1, 4] (global), zero at first; a larger one is fine. A row is
               the mean of ||u||^2, its number of samples, ||x - snapshot||^2 and G of the latest push.
               segments: (offset, numel) in elements of each gradient's place in [n]; offsets on 128-byte boundaries.
@@ -39,15 +45,19 @@ class Push:
     Races:    as `access` says. RACING: concurrent pushes may lose an update of an element, a float is never torn; v_sum
               may then differ from the sum of all v for ever. ATOMIC: no update of x, v, v_sum or b is lost (CUDA: on x
               added in hardware, snapshot is then made of the value read minus the own step); s and gap_state, running
-              statistics, still race. STRIPED: under one lock per 16384 elements (not: gap_state and the first pass of
-              a layer or global Gap). LOCKED: runs as RACING, the caller holds the lock.
+              statistics, still race. STRIPED: under one lock per 4096 elements (not: gap_state and the first pass of a
+              layer or global Gap). LOCKED: runs as RACING, the caller holds the lock. The center is held to the same
+              promise as x; as x has no other writer then, the locks of STRIPED are the center's. A replica that others
+              average (kernels.pair_average) is pushed to under its own.
     Bytes:    per float32 parameter with gap and momentum, 36 under Guard.ELEMENT; Guard.PUSH reads the gradients once
-              more beforehand, 40. A Gap of level layer or global: 36 and 40, lagged 28 and 32.
+              more beforehand, 40. A Gap of level layer or global: 36 and 40, lagged 28 and 32. With a center: 20,
+              with momentum 28.
     Raises:   ValueError for buffers, segments or rules that do not fit each other. A Gap and a Compensation exclude
               each other, and neither goes with Smega2 or OrMo.
     Deviates: from Gap-Aware as published in skipping elements whose s is still 0 (as well as the first push). The layer
               and global Gap take ||u||^2 from the observe slots of earlier pushes: for unit g that is the gradient
-              before this one, else what the element-wise form takes.
+              before this one, else what the element-wise form takes. Under Nesterov the elastic exchange takes the
+              velocity of Alg. 2 for -lr v with the current lr, which is the same as long as lr is constant.
     """
 
     def __init__(
@@ -60,6 +70,7 @@ class Push:
         ms: Tensor | None = None,
         v_sum: Tensor | None = None,
         b: Tensor | None = None,
+        center: Tensor | None = None,
         gap_state: Tensor | None = None,
         segments: Sequence[tuple[int, int]],
         penalty: Gap | None = None,
@@ -70,9 +81,9 @@ class Push:
         stripes: int = 0,
         n_stripes: int = 0,
     ) -> None:
-        self._buffers = _checked_buffers(x=x, snapshot=snapshot, v=v, s=s, ms=ms, v_sum=v_sum, b=b)
+        self._buffers = _checked_buffers(x=x, snapshot=snapshot, v=v, s=s, ms=ms, v_sum=v_sum, b=b, center=center)
         self._gap_state = gap_state
-        self._rule = Rule(penalty, momentum, compensation, access, guard)
+        self._rule = Rule(penalty, momentum, compensation, access, guard, elastic=center is not None)
         self._rule.check(self._buffers, gap_state, len(segments))
         self._looks_ahead = isinstance(momentum, Dana | Smega2)
         self._needs_whole = self._rule.has_norm_gap
@@ -86,7 +97,8 @@ class Push:
         self._n = x.numel()
         self._device = tensors.device_index(x)
         self._gradients = GradientTable([numel for _, numel in segments], x, missing_is_zero=self._rule.flushes)
-        addresses = tuple(0 if t is None else t.data_ptr() for t in (x, snapshot, v, s, ms, v_sum, b, gap_state))
+        places_in_memory = (x, snapshot, v, s, ms, v_sum, b, center, gap_state)
+        addresses = tuple(0 if t is None else t.data_ptr() for t in places_in_memory)
         rule = self._rule.native(x.dtype)
         places = [(int(offset), int(numel)) for offset, numel in segments]
         self._native: _C.CpuPush | _C.CudaPush
@@ -108,6 +120,7 @@ class Push:
         scale: float = 1.0,
         clip: float = 0.0,
         delay: int = 0,
+        alpha: float = 0.0,
         start: int | None = None,
         stop: int | None = None,
     ) -> PushStats:
@@ -120,15 +133,17 @@ class Push:
                  number of its own.  lr_max: the largest lr so far.  delay: pushes since the snapshot (OrMo).
                  first_step: nothing was pushed into v yet (torch_first_step).
                  scale: factor of the gradient.  clip: its largest L2 norm, over all segments and after `scale`; 0: any.
+                 alpha: the share of their distance that x and the center each move; 0: it is only measured.
                  start, stop: touch only elements [start, stop) of the flat buffers.
         Returns: PushStats; `applied` is False where Guard.PUSH met a non-finite element and wrote nothing.
         Raises:  ValueError if a gradient does not fit its segment; if clip comes with Guard.ELEMENT, which does not
-                 look at the gradient beforehand, or clip or a layer or global Gap with a part of the buffers.
+                 look at the gradient beforehand, clip or a layer or global Gap with a part of the buffers, or alpha
+                 without a center.
                  RuntimeError if a CUDA launch failed.
         Deviates: the norm is summed in the master's type; float32 gradients with elements beyond 1e19 count as
                  infinitely long, and clip sets them to zero.
         """
-        self._run(grads, lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, start, stop)
+        self._run(grads, lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, alpha, start, stop)
         return self._native.stats()
 
     def enqueue(
@@ -143,11 +158,12 @@ class Push:
         scale: float = 1.0,
         clip: float = 0.0,
         delay: int = 0,
+        alpha: float = 0.0,
         start: int | None = None,
         stop: int | None = None,
     ) -> None:
         """As a call, but on CUDA only put on PyTorch's current stream: `stats` reports, and waits."""
-        self._run(grads, lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, start, stop)
+        self._run(grads, lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, alpha, start, stop)
 
     def stats(self) -> PushStats:
         """Statistics of the latest push of this object. On CUDA this waits for it."""
@@ -164,6 +180,7 @@ class Push:
         scale: float,
         clip: float,
         delay: int,
+        alpha: float,
         start: int | None,
         stop: int | None,
     ) -> None:
@@ -171,6 +188,8 @@ class Push:
         begin, end = tensors.check_range(start, stop, self._n)
         if clip or self._needs_whole:
             self._check_whole(clip, begin, end)
+        if alpha and not self._rule.elastic:
+            raise ValueError(f"alpha is {alpha}, but this push has no center to exchange with: give it one")
         ahead_v = ahead_b = 0.0
         if self._looks_ahead:
             weights = look_ahead(self._rule.momentum, lr=lr, pushes=pushes + 1)
@@ -180,7 +199,7 @@ class Push:
         stream = tensors.current_stream(self._device)
         self._native.run(
             addresses, dtype, lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, ahead_v, ahead_b,
-            begin, end, stream,
+            alpha, begin, end, stream,
         )  # fmt: skip
         del copies  # they had to live until the kernel had them
 

@@ -24,6 +24,7 @@ class Rule:
     compensation: Compensation | None
     access: Access
     guard: Guard
+    elastic: bool = False
 
     @property
     def has_norm_gap(self) -> bool:
@@ -41,7 +42,9 @@ class Rule:
             raise ValueError("a Gap penalises the staleness that a Compensation corrects: give one of the two")
         if self.flushes and (self.penalty is not None or self.compensation is not None):
             raise ValueError(f"{type(self.momentum).__name__} goes with neither a Gap nor a Compensation")
-        needed = {"x"}
+        if self.elastic:
+            self._check_elastic(buffers)
+        needed = {"x", "center"} if self.elastic else {"x"}
         if self.momentum is not None:
             needed.add("v")
         if self.penalty is not None or self.compensation is not None or isinstance(self.momentum, Dana | Smega2 | OrMo):
@@ -84,6 +87,15 @@ class Rule:
         if isinstance(momentum, OrMo) and not 0 <= momentum.momentum < 1:
             raise ValueError(f"OrMo has momentum {momentum.momentum}: 0 <= momentum < 1 is needed")
 
+    def _check_elastic(self, buffers: dict[str, Tensor]) -> None:
+        others: list[object] = [stage for stage in (self.penalty, self.compensation) if stage is not None]
+        if self.momentum is not None and not isinstance(self.momentum, HeavyBall | Nesterov):
+            others.append(self.momentum)
+        if others:
+            raise ValueError(f"a center goes with no, HeavyBall or Nesterov momentum alone: leave out {others[0]}")
+        if "snapshot" in buffers:
+            raise ValueError("with a center x is the worker's own replica: leave out the snapshot")
+
     def _check_state(self, state: Tensor | None, x: Tensor, segments: int) -> None:
         if (state is not None) != self.has_norm_gap:
             raise ValueError("gap_state belongs to a Gap of level layer or global: give both or neither")
@@ -102,6 +114,7 @@ class Rule:
         rule.master = tensors.MASTER_DTYPES[dtype]
         rule.access = self.access.value
         rule.guard = self.guard.value
+        rule.elastic = self.elastic
         if self.momentum is not None:
             rule.momentum_kind = KINDS[type(self.momentum)]
             rule.momentum = self.momentum.momentum

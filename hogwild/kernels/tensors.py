@@ -26,9 +26,9 @@ def current_stream(device: int) -> int:
     return 0 if device < 0 else int(torch.cuda.current_stream(device).cuda_stream)
 
 
-def check_flat(name: str, tensor: Tensor, like: Tensor | None = None) -> None:
-    """A flat buffer: one dimension, contiguous, aligned, float32 or float64, on the CPU or CUDA, and like the first."""
-    if tensor.device.type not in ("cpu", "cuda"):
+def check_flat(name: str, tensor: Tensor, like: Tensor | None = None, first: str = "x") -> None:
+    """A flat buffer: one dimension, contiguous, aligned, float32 or float64, on the CPU or CUDA; like the first one."""
+    if not (tensor.is_cpu or tensor.is_cuda):
         raise ValueError(f"{name} is on {tensor.device}: the kernels work on cpu and cuda")
     if tensor.dtype not in MASTER_DTYPES:
         raise ValueError(f"{name} is {tensor.dtype}: a flat buffer is float32 or float64")
@@ -38,17 +38,28 @@ def check_flat(name: str, tensor: Tensor, like: Tensor | None = None) -> None:
         raise ValueError(f"{name} begins at an address that is no multiple of {ALIGNMENT_BYTES} bytes: pass it whole")
     if like is not None:
         if tensor.dtype != like.dtype or tensor.device != like.device:
-            raise ValueError(f"{name} is {tensor.dtype} on {tensor.device}, but x is {like.dtype} on {like.device}")
+            raise ValueError(
+                f"{name} is {tensor.dtype} on {tensor.device}, but {first} is {like.dtype} on {like.device}"
+            )
         if tensor.numel() != like.numel():
-            raise ValueError(f"{name} has {tensor.numel()} elements, x has {like.numel()} (same flat layout needed)")
+            raise ValueError(
+                f"{name} has {tensor.numel()} elements, {first} has {like.numel()} (same flat layout needed)"
+            )
+
+
+def check_alike(buffers: dict[str, Tensor]) -> None:
+    """Flat buffers, all like the first."""
+    first, like = next(iter(buffers.items()))
+    for name, buffer in buffers.items():
+        check_flat(name, buffer, None if buffer is like else like, first)
 
 
 def check_disjoint(buffers: dict[str, Tensor]) -> None:
     """No two buffers may share memory: the loops take their iterations for independent."""
-    ends = sorted((t.data_ptr(), t.data_ptr() + t.numel() * t.element_size(), name) for name, t in buffers.items())
+    ends = sorted([(start := t.data_ptr(), start + t.nbytes, name) for name, t in buffers.items()])
     for (_, end, name), (start, _, other) in itertools.pairwise(ends):
         if start < end:
-            raise ValueError(f"{name} and {other} overlap in memory: each buffer of a push needs its own")
+            raise ValueError(f"{name} and {other} overlap in memory: each buffer needs its own")
 
 
 def check_segments(segments: Sequence[tuple[int, int]], n: int, element_bytes: int) -> None:

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 from hogwild.algorithms.base import Scope
 from hogwild.errors import UsageError
-from hogwild.kernels.control import Control
+from hogwild.kernels.control import LOCK_BYTES, STRIPE, Control
 from hogwild.shared.arena import Arena
 from hogwild.shared.layout import BufferSpec, ParameterLayout
 from hogwild.shared.memory import SharedMemory
 
-STRIPE = 16384  # elements under one lock of the `striped` policy
 MAX_STRIPES = 4096
+MODELS = ("replica", "base", "average", "node", "z")  # buffers that hold a model: they begin as copies of x
+MASS = "mass"  # of push-sum: a worker's own, and that in its mailbox
+REPLICA = "replica"  # the buffer that other workers average with: it has locks of its own
 GAP_STATE, GAP_COLUMNS = "gap_state", 4  # running norms of the gap penalty, float64 [parameter tensors, 4]
 
 
@@ -51,22 +53,33 @@ class World:
         buffers (BatchNorm statistics) get a copy per worker: `buffer:<name>`.
         """
         layout = ParameterLayout.of(module, dtype)
-        sizes = {GAP_STATE: (GAP_COLUMNS * len(layout.names), torch.float64)}
+        sizes = {GAP_STATE: (GAP_COLUMNS * len(layout.names), torch.float64), MASS: (2, torch.float64)}
         specs = [BufferSpec(name, scope, *sizes.get(name, (layout.n, dtype))) for name, scope in buffers.items()]
         for name, tensor in module.named_buffers():
             specs.append(BufferSpec(f"buffer:{name}", Scope.WORKER, tensor.numel(), tensor.dtype))
         arena = Arena.create(specs, workers, device)
         stripes = min(-(-layout.n // STRIPE), MAX_STRIPES)
         lines = max(workers, lines)
-        memory = SharedMemory(Control.bytes(lines, stripes), "control block")
+        locks = _lock_count(arena, stripes, workers)
+        memory = SharedMemory(Control.bytes(lines, locks), "control block")
         world = cls(layout, arena, memory, workers, lines, stripes)
-        world._control = Control(memory.address, lines, stripes, create=True)
+        world._control = Control(memory.address, lines, locks, create=True)
         parameters = [p.detach() for p in module.parameters() if p.requires_grad]
         for view, parameter in zip(layout.views(arena.tensor("x")), parameters, strict=True):
             view.copy_(parameter)
+        world.start_models()
         for rank in range(workers):
             world.publish(module, rank)
         return world
+
+    def start_models(self) -> None:
+        """Writes x into every other buffer that holds a model; each worker of push-sum has the mass 1."""
+        if MASS in self.arena:
+            for rank in range(self.workers):
+                self.arena.tensor(MASS, rank)[0] = 1.0
+        for name in filter(self.arena.__contains__, MODELS):
+            for rank in range(1 if self.arena.layout.specs[name].scope is Scope.SHARED else self.workers):
+                self.arena.tensor(name, rank).copy_(self.arena.tensor("x"))
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_control": None}
@@ -74,8 +87,20 @@ class World:
     @property
     def control(self) -> Control:
         if self._control is None:
-            self._control = Control(self.control_memory.address, self.lines, self.stripes, create=False)
+            locks = _lock_count(self.arena, self.stripes, self.workers)
+            self._control = Control(self.control_memory.address, self.lines, locks, create=False)
         return self._control
+
+    def locks(self, rank: int | None = None) -> int:
+        """Address of the `stripes` locks of what is shared by all, or of worker `rank`'s replica, in this process.
+
+        IndexError if there is no such worker, or the algorithm keeps no buffer `replica`.
+        """
+        if rank is None:
+            return self.control.stripe_locks
+        if REPLICA not in self.arena or not 0 <= rank < self.workers:
+            raise IndexError(f"no locks of a replica {rank} of {self.workers} workers: is there a buffer {REPLICA!r}?")
+        return self.control.stripe_locks + LOCK_BYTES * self.stripes * (1 + rank)
 
     def publish(self, module: nn.Module, rank: int) -> None:
         """Writes the module's own buffers to worker `rank`'s copy; called inside an update, so never seen half done.
@@ -104,3 +129,8 @@ class World:
             name: self.arena.tensor(f"buffer:{name}", rank).clone().view(tensor.shape)
             for name, tensor in module.named_buffers()
         }
+
+
+def _lock_count(arena: Arena, stripes: int, workers: int) -> int:
+    """One set for what is shared by all, and where there are replicas one for each."""
+    return stripes * (1 + workers if REPLICA in arena else 1)

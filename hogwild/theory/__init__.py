@@ -1,3 +1,9 @@
-"""What linear theory says about asynchronous SGD, in numpy alone: `stability` is the door to all of it."""
+"""What linear theory says about asynchronous SGD, in numpy alone.
+
+`stability` is the door to stale gradients. Averaging is in `elastic`, `downpour`, `admm`, `synchronous` and `mixing`.
+"""
 
 RULES = ("none", "standard", "shifted", "nesterov", "dana")
+
+ORDERS = ("paper", "post")
+"""Of gradient and exchange in elastic averaging: hogwild/theory/elastic.py."""

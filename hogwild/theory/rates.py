@@ -48,6 +48,17 @@ class Fastest:
     rate: float
 
 
+def edge(rule: str, delay: Delay, momentum: float = 0.0, dampening: float = 0.0) -> float:
+    """The k = curvature x lr at which a single run leaves a minimum: the threshold in mean square.
+
+    Under a constant delay it is `threshold`; under a random one the expectation of x converges at rates that no single
+    run survives. For dana, where it is not known, the delay is taken as constant, its mean rounded up.
+    Raises ValueError for values out of range.
+    """
+    known: Delay = math.ceil(round(mean(delay), 6)) if rule == "dana" else delay
+    return mean_square_threshold(rule, known, momentum, dampening)
+
+
 def learning_rate(
     lr_sync: float,
     delay: Delay,
@@ -63,8 +74,7 @@ def learning_rate(
     The synchronous run had `sync_momentum` and `sync_dampening` (default: those of this run), of the same kind of
     momentum; heavy ball if this run has none.
 
-    Under a random delay `exact` and `effective` use the mean-square threshold: the expectation of x converges at rates
-    that no single run survives. For dana, where it is not known, the delay is taken as constant, its mean rounded up.
+    `exact` and `effective` move the `edge`.
 
     Deviates: the paper's 1/tau under a random delay takes the mean of tau.
     Raises:   ValueError for values out of range.
@@ -73,14 +83,13 @@ def learning_rate(
         raise ValueError(f"the synchronous learning rate is {lr_sync:g}; it must be > 0")
     m = momentum if sync_momentum is None else sync_momentum
     d = dampening if sync_dampening is None else sync_dampening
-    known: Delay = math.ceil(round(mean(delay), 6)) if rule == "dana" else delay
-    edge = mean_square_threshold(rule, known, momentum, dampening)
+    here = edge(rule, delay, momentum, dampening)
     return LearningRate(
         sync=lr_sync,
         delay_mean=mean(delay),
         paper=lr_sync / max(mean(delay), 1.0),
-        exact=lr_sync * edge / threshold("standard" if rule == "none" else rule, 0, m, d),
-        effective=lr_sync * (1 - d) / (1 - m) * edge / PLAIN_EDGE,
+        exact=lr_sync * here / threshold("standard" if rule == "none" else rule, 0, m, d),
+        effective=lr_sync * (1 - d) / (1 - m) * here / PLAIN_EDGE,
     )
 
 

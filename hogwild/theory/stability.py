@@ -12,7 +12,7 @@ from hogwild.theory import RULES
 from hogwild.theory.loop import Delay
 from hogwild.theory.moments import mean_square_threshold, stationary_variance
 from hogwild.theory.random_order import random_order_threshold
-from hogwild.theory.rates import Fastest, LearningRate, escape_steps, fastest, learning_rate
+from hogwild.theory.rates import Fastest, LearningRate, edge, escape_steps, fastest, learning_rate
 from hogwild.theory.spectrum import characteristic, radius, threshold
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Fastest",
     "LearningRate",
     "characteristic",
+    "edge",
     "escape_steps",
     "fastest",
     "learning_rate",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms import REGISTRY, Algorithm
-from hogwild.algorithms.base import Barrier, Gradient
+from hogwild.algorithms.base import Barrier, Gradient, Scope, Update
 from hogwild.drivers.view import WorkerView
 from hogwild.rules import Access
 from hogwild.shared.world import World
@@ -26,7 +26,7 @@ class Point(nn.Module):
 
 class Team:
     """N workers on one world. `turn(rank)`: the worker's outstanding gradient arrives, and it goes on to its next
-    request.
+    request. One that waits for an update has no turn.
 
     `gradient(at, rank)` is asked for at the request, as in a real worker: it sees the snapshot, not the later master.
     """
@@ -43,12 +43,21 @@ class Team:
         dtype: torch.dtype = torch.float64,
     ) -> None:
         self.world = World.create(module, algorithm.keeps(), workers, dtype=dtype)
+        self.algorithm = algorithm
         self.gradient = gradient
         self.views = []
         self.steps = []
         self.answers: list[list[Tensor] | None] = [None] * workers
+        self.waiting: set[int] = set()
         for rank in range(workers):
-            view = WorkerView(self.world, rank, algorithm.keeps(), access=access, weight_decay=weight_decay)
+            view = WorkerView(
+                self.world,
+                rank,
+                algorithm.keeps(),
+                access=access,
+                weight_decay=weight_decay,
+                barriers_per_round=algorithm.barriers_per_round,
+            )
             view.lr = lr
             self.world.control.join(rank, algorithm.barriers_per_round, 1.0)
             self.views.append(view)
@@ -57,10 +66,21 @@ class Team:
 
     @property
     def x(self) -> list[Tensor]:
-        return [view.clone() for view in self.world.layout.views(self.world.arena.tensor("x"))]
+        """The trained model."""
+        name = self.algorithm.result()
+        ranks = [None] if self.algorithm.keeps()[name] is Scope.SHARED else range(len(self.views))
+        return self.world.layout.views(sum(self.world.arena.tensor(name, rank) for rank in ranks) / len(ranks))
+
+    def buffer(self, name: str, rank: int | None = None) -> Tensor:
+        return self.world.arena.tensor(name, rank).clone()
 
     def turn(self, rank: int) -> None:
-        self._ask(rank, self.steps[rank].send(self.answers[rank]))
+        if rank not in self.waiting:
+            self._ask(rank, self.steps[rank].send(self.answers[rank]))
+        for other in sorted(self.waiting):
+            if not self.world.control.awaits_update(other):
+                self.waiting.discard(other)
+                self._ask(other, self.steps[other].send(None))
 
     def turns(self, order: Iterable[int]) -> None:
         for rank in order:
@@ -79,7 +99,10 @@ class Team:
         for rank, request in requests.items():
             self._ask(rank, request)
 
-    def _ask(self, rank: int, request: Gradient | Barrier) -> None:
+    def _ask(self, rank: int, request: Gradient | Barrier | Update) -> None:
+        if isinstance(request, Update):
+            self.waiting.add(rank)
+            return
         assert isinstance(request, Gradient), "this algorithm meets at barriers: use round()"
         self.answers[rank] = self.gradient(request.at, rank)
 

@@ -25,7 +25,15 @@ def test_a_quick_run_is_reported_but_never_recorded(tmp_path: Path) -> None:
 
     assert report.returncode == 1
     assert "not recorded: HOGWILD_BENCH=quick" in report.stderr
-    titles = ("Push: gap + shifted momentum", "Fused rules", "Access policies", "Compute between pushes", "Trainer")
-    for title in (*titles, "Simulator"):
+    for title in (
+        "Push: gap + shifted momentum",
+        "Mix: elastic exchange",
+        "Fused rules",
+        "Access policies",
+        "Compute between pushes",
+        "Trainer",
+        "Simulator",
+        "Full Normalization",
+    ):
         assert f"## {title}" in report.stdout
     assert sorted(results.glob("*")) == recorded

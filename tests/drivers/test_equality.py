@@ -92,7 +92,7 @@ def test_one_worker_equals_the_plain_loop(tmp_path: Path, algorithm: str, option
         torch.testing.assert_close(found[name], parameter.detach(), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("algorithm", ["asgd", "shifted", "gap-aware", "ssgd"])
+@pytest.mark.parametrize("algorithm", ["asgd", "shifted", "gap-aware", "ssgd", "k-sync"])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path, algorithm: str):
     values = {"algorithm": algorithm, "workers": 1, "momentum": 0.9, "seed": 3}
     _, whole, _ = train(tmp_path, noisy, name="whole", epochs=4, **values)
@@ -113,7 +113,9 @@ def test_more_workers_take_up_a_run_of_fewer_and_the_other_way_round(tmp_path: P
         assert all(torch.isfinite(parameter).all() for parameter in parameters.values())
 
 
-@pytest.mark.parametrize("algorithm", ["asgd", "shifted", "gap-aware", "dana-slim", "staleness-aware"])
+@pytest.mark.parametrize(
+    "algorithm", ["asgd", "shifted", "gap-aware", "dana-slim", "staleness-aware", "softsync", "k-batch-async"]
+)
 def test_a_recorded_run_is_replayed_bit_for_bit(tmp_path: Path, algorithm: str):
     """Two real workers under one lock, float64: the simulator repeats their delays and their parameters exactly."""
     values: dict[str, Any] = {"algorithm": algorithm, "workers": 2, "epochs": 2, "dtype": "float64", "seed": 9}

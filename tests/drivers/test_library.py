@@ -88,6 +88,20 @@ def test_launch_runs_an_own_loop_in_every_worker(tmp_path: Path, algorithm: str)
     assert (result.model(inputs).argmax(1) == targets).float().mean() > 0.9
 
 
+def unequal_loop(worker: hogwild.Worker) -> None:
+    inputs = torch.randn(4, 4, generator=torch.Generator().manual_seed(worker.rank))
+    for _ in range(6 if worker.rank else 12):
+        worker.step((worker.model(inputs) ** 2).mean(), samples=4)
+
+
+def test_a_worker_that_returns_leaves_the_update_to_those_that_are_left(tmp_path: Path):
+    """Each update takes the gradients of both workers: six together, then six of the one that stays."""
+    result = hogwild.launch(
+        unequal_loop, model, algorithm="k-sync", access="locked", workers=2, lr=0.1, out=str(tmp_path)
+    )
+    assert result.summary["updates"] == 12
+
+
 def test_what_workers_cannot_import_is_refused_at_once(tmp_path: Path):
     data = (samples(100, 1), samples(10, 2))
     with pytest.raises(

@@ -105,9 +105,11 @@ def test_texts_become_numbers():
         ({"algorithm": "gap_aware"}, r"unknown algorithm 'gap_aware'\. Did you mean 'gap-aware'\?"),
         ({"bach_size": 3}, r"unknown option 'bach_size'\. Did you mean 'batch_size'\?"),
         (
-            {"gap_decay": 0.9},
-            r"algorithm asgd has no option 'gap_decay'; it has: momentum, dampening, first_step. Known to: gap",
+            {"delay_limit": 9},
+            r"algorithm asgd has no option 'delay_limit'; it has: .*, momentum, .*\. Known to: ringmaster",
         ),
+        ({"gap_decay": 0.9}, r"algorithm asgd: gap_decay is an option of penalty gap, this one is none: add penalty"),
+        ({"clip": 1, "guard": "element"}, r"clip needs the norm of the whole gradient, and guard element takes it in"),
         ({"lr": -1}, r"lr: -1 is not allowed; it must be a number > 0"),
         ({"lr": "fast"}, r"lr: 'fast' is not allowed; it must be a finite number"),
         ({"lr": float("nan")}, r"lr: nan is not allowed"),
@@ -206,6 +208,8 @@ def test_what_counts_pushes_needs_the_lock_or_the_simulator(algorithm):
         ({"algorithm": "asgd", "workers": 33, "momentum": 0.9, "dampening": 0.9}, 0.040635277 / 2),
         ({"algorithm": "shifted", "workers": 9, "momentum": 0.9, "dampening": 0.9}, 0.244694464 / 2),
         ({"algorithm": "ssgd", "workers": 8}, 1.0),
+        ({"algorithm": "ssgd", "workers": 8, "momentum": 0.9, "nesterov": True}, 1.9 / 2.8),  # 2 (1 + m) / (1 + 2 m)
+        ({"algorithm": "sgd", "workers": 1, "dampening": 0.5}, 1.0),  # without momentum it damps nothing
     ],
 )
 def test_lr_auto_is_what_the_theory_says_for_the_delay(values, factor):

@@ -30,6 +30,7 @@ class Terminal(io.StringIO):
 
 def test_the_line_shows_what_is_known():
     assert STATUS.line() == "loss 0.03125  accuracy 0.958  70.7 k samples/s  delay 1.0  p95 3  lr 0.1  workers 2"
+    assert Status(0, 10, lr=0.1, edge=0.8349, workers_alive=2).line() == "lr 0.1  edge 0.83  workers 2"
     assert Status(0, 10, loss=math.nan, workers_alive=0).line() == "workers 0"
 
 

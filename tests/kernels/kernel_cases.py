@@ -37,6 +37,7 @@ class Case:
     momentum: Momentum | None = None
     compensation: Compensation | None = None
     has_snapshot: bool = True
+    has_center: bool = False  # then without snapshot
     access: Access = Access.RACING
     guard: Guard = Guard.PUSH
     seed: int = 0
@@ -49,7 +50,9 @@ class Case:
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.seed)
         self.segments, n = place(self.sizes, self.dtype.itemsize)
-        names = ["x"]
+        names = ["x", "center"] if self.has_center else ["x"]
+        if self.has_center:
+            self.has_snapshot = False
         if self.has_snapshot or self.penalty or self.compensation or isinstance(self.momentum, Dana | Smega2 | OrMo):
             names.append("snapshot")
         if self.momentum:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from kernel_cases import SIZES, Case, same_statistics
 
-from hogwild.kernels import Push, build_info, copy, count_nonfinite, weighted_sum
+from hogwild.kernels import Push, build_info, copy, count_nonfinite, pair_average, weighted_sum
+from hogwild.kernels.control import LOCK_BYTES, Control
 from hogwild.rules import Access, Compensation, Dana, Gap, Guard, HeavyBall, Nesterov, OrMo, Smega2
 
 pytestmark = [
@@ -89,6 +90,34 @@ def test_new_stages_equal_the_cpu(penalty, compensation, momentum, access, gradi
         got, want = gpu.push(gpu.grads, **call), cpu.push(cpu.grads, **call)
         same_statistics(got, want, 1e-4)
     same_buffers(gpu, cpu)
+
+
+@pytest.mark.parametrize("gradient", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("access", [Access.RACING, Access.ATOMIC])
+@pytest.mark.parametrize("momentum", [None, HeavyBall(0.9), Nesterov(0.9)])
+def test_elastic_pushes_equal_the_cpu(momentum, access, gradient):
+    gpu, cpu = pair(sizes=(*SIZES, 100_003), has_center=True, momentum=momentum, access=access, gradient=gradient)
+    for pushes in range(3):
+        gpu.new_gradients()
+        cpu.new_gradients()
+        gpu.grads[2] = cpu.grads[2] = None
+        call = {"lr": 0.05, "weight_decay": 0.01, "pushes": pushes, "lr_max": 0.1, "alpha": 0.3}
+        got, want = gpu.push(gpu.grads, **call), cpu.push(cpu.grads, **call)
+        same_statistics(got, want, 1e-4)
+    same_buffers(gpu, cpu)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(None, None), (3, 17), (31, 70_000)])
+def test_pair_averages_equal_the_cpu(start, stop):
+    memory = torch.zeros(Control.bytes(1, 2) + 128, dtype=torch.uint8)
+    control = Control(-(-memory.data_ptr() // 128) * 128, 1, 2, True)
+    locks = {"locks_a": control.stripe_locks, "locks_b": control.stripe_locks + LOCK_BYTES, "n_locks": 1}
+    cpu = [torch.randn(70_001) for _ in range(2)]
+    gpu = [t.cuda() for t in cpu]
+    pair_average(*cpu, **locks, weight=0.3, start=start, stop=stop)
+    assert pair_average(*gpu, weight=0.3, start=start, stop=stop).skipped == 0
+    for got, want in zip(gpu, cpu, strict=True):
+        assert torch.equal(got.cpu(), want)
 
 
 @pytest.mark.parametrize("momentum", MOMENTA)
@@ -194,5 +223,9 @@ def test_what_a_gpu_cannot_do_is_refused():
         Push(x=x, segments=[(0, 32)], access=Access.STRIPED, stripes=128, n_stripes=1)
     with pytest.raises(ValueError, match="float64 master is for the CPU"):
         Push(x=x.double(), segments=[(0, 32)])
+    with pytest.raises(ValueError, match="takes no locks"):
+        pair_average(x, x.clone(), locks_a=128, locks_b=256, n_locks=1)
+    with pytest.raises(ValueError, match="replicas there are float32"):
+        pair_average(x.double(), x.double())
     with pytest.raises(ValueError, match="gradient 0 is on cpu"):
         Push(x=x, segments=[(0, 32)])([torch.ones(32)], lr=0.1, pushes=0, lr_max=0.1)

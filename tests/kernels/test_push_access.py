@@ -9,7 +9,6 @@ import torch
 from kernel_cases import Case
 
 from hogwild.kernels import Push
-from hogwild.kernels.control import Control
 from hogwild.rules import Access, Dana, Gap, Guard, HeavyBall, Smega2
 
 N = 400_000  # long enough that threads meet: a push without its compare-and-exchange fails here every time
@@ -17,17 +16,6 @@ PUSHES = 40
 STARTS = (0, 0, 17_000, 40_000)  # where each worker's pushes begin: not all walk the stripes in step
 WORKERS = len(STARTS)
 SEGMENTS = [(0, 20_001), (20_032, N - 20_032)]
-
-
-@pytest.fixture
-def locks():
-    """Address and number of striped locks; `memory` holds them."""
-    size = Control.bytes(1, 2)
-    memory = torch.zeros(size + 128, dtype=torch.uint8)
-    address = -(-memory.data_ptr() // 128) * 128
-    control = Control(address, 1, 2, True)
-    yield control.stripe_locks, 2
-    del memory
 
 
 def run_threads(pushes: list[Push], grads: list[torch.Tensor], lr: float) -> None:

@@ -51,6 +51,11 @@ BUFFERS = [
     ({"x": flat(), "gap_state": torch.zeros(2, 4, dtype=torch.float64)}, "gap_state belongs to"),
     ({**NORM_GAP, "gap_state": torch.zeros(2, 4)}, "contiguous float64"),
     ({**NORM_GAP, "gap_state": torch.zeros(1, 4, dtype=torch.float64)}, r"at least \[2, 4\]"),
+    ({"x": flat(), "center": flat(N + 32)}, "center has 160 elements"),
+    ({"x": flat(), "center": flat(), "snapshot": flat()}, "leave out the snapshot"),
+    ({"x": flat(), "center": flat(), "snapshot": flat(), "penalty": Gap()}, "leave out Gap"),
+    ({"x": flat(), "center": flat(), "compensation": Compensation()}, "leave out Compensation"),
+    ({"x": flat(), "center": flat(), "momentum": OrMo(0.9, 2)}, "leave out OrMo"),
     ({"x": flat(), "access": Access.STRIPED}, "n_stripes >= 1"),
     ({"x": flat(), "segments": [(64, 64), (0, 40)]}, r"segment 1 covers \[0, 40\)"),
     ({"x": flat(), "segments": [(0, 40), (32, 8)]}, "without overlap"),
@@ -69,6 +74,8 @@ def test_buffers_that_overlap():
     x = flat()
     with pytest.raises(ValueError, match="overlap in memory"):
         Push(x=x, snapshot=x, segments=SEGMENTS)
+    with pytest.raises(ValueError, match="overlap in memory"):
+        Push(x=x, center=x, segments=SEGMENTS)
     memory = flat(N + 64)
     with pytest.raises(ValueError, match="overlap"):
         Push(x=memory[:N], snapshot=memory[64:], segments=SEGMENTS)
@@ -106,6 +113,7 @@ def test_ranges_outside_the_buffer(start, stop):
 
 CALLS = [
     ({"clip": -1.0}, {}, "clip is -1.0"),
+    ({"alpha": 0.1}, {}, "alpha is 0.1, but this push has no center"),
     ({"clip": 1.0}, {"guard": Guard.ELEMENT}, "use Guard.PUSH"),
     ({"clip": 1.0, "start": 32}, {}, "leave out start and stop"),
     ({"stop": 32}, {**NORM_GAP, "gap_state": torch.zeros(2, 4, dtype=torch.float64)}, "leave out start and stop"),

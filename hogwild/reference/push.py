@@ -1,8 +1,4 @@
-"""The NumPy oracle: the push and the average once more, plainly, in float64. The only deliberate second copy.
-
-Same stage names and the same slot order as csrc/push.h; no vectors, no accumulators, no memory model. Tests and bench
-compare the kernels with it; nothing else uses it.
-"""
+"""The oracle of the push: same stage names and the same slot order as csrc/push.h."""
 
 from __future__ import annotations
 
@@ -28,6 +24,7 @@ class Buffers:
     ms: Array | None = None
     v_sum: Array | None = None
     b: Array | None = None
+    center: Array | None = None
     gap_state: Array | None = None
 
 
@@ -51,6 +48,7 @@ class Call:
     weight_decay: float
     first_step: bool
     delay: int
+    alpha: float
 
 
 def clip_factor(scale: float, clip: float, norm: float) -> float:
@@ -140,6 +138,24 @@ def momentum_step(
     return call.lr * (d + rule.momentum * after if isinstance(rule, Nesterov) else after)
 
 
+def distance(at: Buffers, place: slice, rule: Momentum | None, call: Call) -> Array:
+    """x - snapshot, or x - center; under Nesterov the worker is at x + lr m v   [Zhang et al. 2015, Alg. 2]"""
+    origin = at.snapshot if at.center is None else at.center
+    gap: Array = np.zeros_like(at.x[place]) if origin is None else at.x[place] - origin[place]
+    if at.center is not None and isinstance(rule, Nesterov):
+        assert at.v is not None
+        gap = gap + call.lr * rule.momentum * at.v[place]
+    return gap
+
+
+def exchange(at: Buffers, place: slice, gap: Array, applied: npt.NDArray[np.bool_], call: Call) -> None:
+    """d = alpha gap;  x <- x - d;  center <- center + d   [Zhang et al. 2015, Alg. 1]"""
+    if at.center is not None:
+        drawn = np.where(applied, call.alpha * gap, 0.0)
+        at.x[place] -= drawn
+        at.center[place] += drawn
+
+
 def ahead(at: Buffers, place: slice, rule: Momentum | None, call: Call) -> Array:
     """Where x is going to be, as far as the rule looks ahead"""
     result: Array = at.x[place].copy()
@@ -161,6 +177,7 @@ def push(
     scale: float = 1.0,
     clip: float = 0.0,
     delay: int = 0,
+    alpha: float = 0.0,
     penalty: Gap | None = None,
     momentum: Momentum | None = None,
     compensation: Compensation | None = None,
@@ -168,10 +185,10 @@ def push(
     start: int = 0,
     stop: int | None = None,
 ) -> PushStats:
-    """decay -> compensation -> penalty -> momentum -> apply -> observe -> look-ahead, segment by segment. Mutates
-    `buffers`.
+    """decay -> compensation -> penalty -> momentum -> exchange -> apply -> observe -> look-ahead, segment by segment.
+    Mutates `buffers`.
     """
-    call = Call(lr, pushes, lr_max, weight_decay, first_step, delay)
+    call = Call(lr, pushes, lr_max, weight_decay, first_step, delay, alpha)
     stop = buffers.x.size if stop is None else stop
     flushes = isinstance(momentum, Smega2 | OrMo)
     pieces = []
@@ -207,10 +224,10 @@ def push(
     gap_sq = step_sq = shares = 0.0
     for row, place, g in pieces:
         x = buffers.x[place]  # a view: what follows writes through it
-        gap = np.zeros_like(x) if buffers.snapshot is None else x - buffers.snapshot[place]
+        gap = distance(buffers, place, momentum, call)
         gap_sq += float(np.sum(gap**2))
+        good = np.ones_like(x, dtype=bool) if g is None else np.isfinite(g)
         if g is not None:
-            good = np.isfinite(g)
             g = scale * np.where(good, g, 0.0)
             moving = np.ones_like(good) if flushes else good
             u = g if buffers.v is None or (penalty is not None and penalty.unit == "g") else buffers.v[place]
@@ -248,6 +265,7 @@ def push(
             if rows and penalty is not None:
                 size = step if penalty.unit == "step" else g if u is g or buffers.v is None else buffers.v[place]
                 rows[row][2] += float(np.sum(size**2))
+        exchange(buffers, place, gap, good, call)
         if buffers.snapshot is not None:
             buffers.snapshot[place] = ahead(buffers, place, momentum, call)
 
@@ -259,11 +277,3 @@ def push(
         buffers.gap_state[row] = mean_sq, state[1] + 1, gap_row, big_row
     elements = sum(g.size for g in present)
     return PushStats(True, nonfinite, gap_sq, step_sq, grad_norm, elements / shares if elements else 1.0)
-
-
-def weighted_sum(inputs: Sequence[Array], weights: Sequence[float]) -> Array:
-    """sum_j w_j in_j"""
-    out = np.zeros_like(inputs[0])
-    for weight, value in zip(weights, inputs, strict=True):
-        out += weight * value
-    return out

@@ -1,0 +1,29 @@
+// Walks the range stripe by stripe where there are locks to take; the loops do the rest. Host only.
+#include "exchange.h"
+
+#include <algorithm>
+
+#include "kernels.h"
+#include "stripe_lock.h"
+
+namespace hogwild::cpu {
+
+int64_t exchange(const ExchangeCall& call) {
+  Kernels::Exchange* const range = kernels().exchange(call.kind, call.access, call.dtype);
+  if (call.n_stripes == 0) {
+    range(call.buffers, call.start, call.stop - call.start, call.rates);
+    return 0;
+  }
+  int64_t recovered = 0;
+  StripeLock lock(call.stripes, call.n_stripes);
+  for (int64_t begin = call.start, end; begin < call.stop; begin = end) {
+    end = std::min(call.stop, (begin / kStripe + 1) * kStripe);
+    recovered += lock.enter(begin);
+    range(call.buffers, begin, end - begin, call.rates);
+  }
+  return recovered;
+}
+
+void diffuse(const DiffusionCall& call) { kernels().diffuse(call); }
+
+}  // namespace hogwild::cpu

@@ -1,0 +1,118 @@
+// Exchanges and diffusions on the device.
+#include <stdexcept>
+#include <string>
+
+#include "../dispatch.h"
+#include "exchange.h"
+#include "span.cuh"
+
+namespace hogwild::cuda {
+namespace {
+
+// kCount elements from i on, by way of registers. Under Atomic the center is added to in memory; where a worker keeps
+// what the center then is, that is the value read plus the own addition. One that is emptied is exchanged where it lies.
+template <class Exchange, class Access, class T, int kCount>
+__device__ void exchange_at(const MixBuffers<T>& at, int64_t i, const MixRates<T>& h) {
+  constexpr bool kAtomic = std::is_same_v<Access, Atomic>;
+  constexpr bool kInPlace = kAtomic && !Exchange::adds;
+  Pack<T, kCount> center{}, memory{}, g{}, delta;
+  Pack<T, kCount> x = load<T, kCount>(at.x + i);
+  if constexpr (!kInPlace && (Exchange::reads_center || !kAtomic)) center = load<T, kCount>(at.center + i);
+  if constexpr (Exchange::uses_memory) memory = load<T, kCount>(at.memory + i);
+  if constexpr (Exchange::uses_g) g = load_once<T, kCount>(at.g + i);
+
+  const MixBuffers<T> here{x.at, kInPlace ? at.center + i : center.at, memory.at, g.at};
+#pragma unroll
+  for (int k = 0; k < kCount; ++k)
+    delta.at[k] = Exchange::template element<std::conditional_t<kInPlace, Atomic, Racing>>(here, k, h);
+
+  if constexpr (kAtomic && Exchange::adds)
+    red_add(at.center + i, delta);
+  else if constexpr (!kInPlace)
+    store(at.center + i, center);
+  if constexpr (Exchange::writes_x) store(at.x + i, x);
+  if constexpr (Exchange::uses_memory) store(at.memory + i, memory);
+}
+
+template <class Exchange, class Access, class T>
+__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
+    exchange_kernel(const MixBuffers<T> at, const MixRates<T> h, int64_t start, int64_t stop) {
+  for_each_pack<T>(start, stop, [&](auto count, int64_t i) {
+    constexpr int kCount = decltype(count)::value;
+    if constexpr (kCount == 1)
+      Exchange::template element<Access>(at, i, h);
+    else
+      exchange_at<Exchange, Access, T, kCount>(at, i, h);
+  });
+}
+
+template <class T>
+struct Neighbours {
+  const T* at[kMaxInputs];
+  T weights[kMaxInputs];
+  int count;
+};
+
+template <class T, int kCount>
+__device__ void diffuse_at(T* out, const T* own_, T* correction_, const Neighbours<T>& neighbours, int64_t i) {
+  Pack<T, kCount> own = load<T, kCount>(own_ + i), flux{};
+  for (int j = 0; j < neighbours.count; ++j) {
+    const Pack<T, kCount> neighbour = load<T, kCount>(neighbours.at[j] + i);
+    for (int k = 0; k < kCount; ++k)
+      flux.at[k] = Diffusion::add_flux(flux.at[k], neighbours.weights[j], neighbour.at[k], own.at[k]);
+  }
+  for (int k = 0; k < kCount; ++k) own.at[k] += flux.at[k];
+  store(out + i, own);
+  if (correction_ == nullptr) return;
+  Pack<T, kCount> correction = load<T, kCount>(correction_ + i);
+  for (int k = 0; k < kCount; ++k) correction.at[k] += flux.at[k];
+  store(correction_ + i, correction);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    diffuse_kernel(T* out, const T* own, T* correction, const __grid_constant__ Neighbours<T> neighbours, int64_t start,
+                   int64_t stop) {
+  for_each_pack<T>(start, stop, [&](auto count, int64_t i) {
+    diffuse_at<T, decltype(count)::value>(out, own, correction, neighbours, i);
+  });
+}
+
+}  // namespace
+
+void exchange(const ExchangeCall& call, int device, uintptr_t stream) {
+  if (call.start == call.stop) return;
+  const DeviceGuard guard(device);
+  with_master(call.dtype, [&](auto t) {
+    using T = typename decltype(t)::type;
+    const int blocks = grid((call.stop - call.start) / kWidth<T>, device);
+    with_exchange(call.kind, call.access, [&](auto exchange, auto access) {
+      exchange_kernel<typename decltype(exchange)::type, typename decltype(access)::type, T>
+          <<<blocks, kThreads, 0, as_stream(stream)>>>(slice<T>(call.buffers, 0), call.rates.as<T>(), call.start,
+                                                       call.stop);
+      check_launch("exchange_kernel");
+    });
+  });
+}
+
+void diffuse(const DiffusionCall& call, int device, uintptr_t stream) {
+  if (call.count > kMaxInputs)
+    throw std::invalid_argument("diffuse: on CUDA at most " + std::to_string(kMaxInputs) + " neighbours");
+  if (call.start == call.stop) return;
+  const DeviceGuard guard(device);
+  with_master(call.dtype, [&](auto t) {
+    using T = typename decltype(t)::type;
+    Neighbours<T> neighbours{};
+    for (int64_t j = 0; j < call.count; ++j) {
+      neighbours.at[j] = static_cast<const T*>(call.neighbours[j]);
+      neighbours.weights[j] = static_cast<T>(call.weights[j]);
+    }
+    neighbours.count = static_cast<int>(call.count);
+    diffuse_kernel<T><<<grid((call.stop - call.start) / kWidth<T>, device), kThreads, 0, as_stream(stream)>>>(
+        static_cast<T*>(call.out), static_cast<const T*>(call.own), static_cast<T*>(call.correction), neighbours,
+        call.start, call.stop);
+    check_launch("diffuse_kernel");
+  });
+}
+
+}  // namespace hogwild::cuda

@@ -1,0 +1,32 @@
+// A span of flat buffers spread over a grid: what averages and exchanges have in common.
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#include "loop.cuh"
+#include "runtime.cuh"
+
+namespace hogwild::cuda {
+
+// visit(std::integral_constant<int, k>, i): k elements from i on, for all of [start, stop). From the first whole 16
+// bytes to the last as packs, for flat buffers are aligned.
+template <class T, class Visit>
+__device__ void for_each_pack(int64_t start, int64_t stop, const Visit& visit) {
+  constexpr int kCount = kWidth<T>;
+  const std::integral_constant<int, 1> one;
+  const std::integral_constant<int, kCount> pack;
+  const int64_t thread = blockIdx.x * static_cast<int64_t>(kThreads) + threadIdx.x, threads = gridDim.x * kThreads;
+  const int64_t head = min(stop, (start + kCount - 1) / kCount * kCount), tail = max(head, stop / kCount * kCount);
+  for (int64_t i = start + thread; i < head; i += threads) visit(one, i);
+  for (int64_t i = head + thread * kCount; i < tail; i += threads * kCount) visit(pack, i);
+  for (int64_t i = tail + thread; i < stop; i += threads) visit(one, i);
+}
+
+// Blocks for n visits.
+inline int grid(int64_t n, int device) {
+  const int64_t full = static_cast<int64_t>(multiprocessors(device)) * kBlocksPerMultiprocessor;
+  return static_cast<int>(std::max<int64_t>(1, std::min(full, n / kThreads)));
+}
+
+}  // namespace hogwild::cuda

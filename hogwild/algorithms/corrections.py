@@ -1,0 +1,62 @@
+"""The options of the two corrections of a stale gradient, for all algorithms that offer them, and the rules they make.
+
+penalty:        g / G,  G = 1 + |x - snapshot| / C          Barkai et al. 2020 (gap_aware.py)
+compensation:   g + lam g g (x - snapshot)                  Zheng et al. 2017 (dc_asgd.py)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hogwild.algorithms.base import BELOW_ONE, SHARED, WORKER, Scope, option
+from hogwild.rules import Compensation, Gap
+
+
+@dataclass(frozen=True)
+class GapOptions:
+    """What the gap penalty is made of. ValueError for a lagged form of what needs no second pass."""
+
+    gap_level: str = option(
+        "element", "one G an element, a parameter tensor, or for all", choices=("element", "layer", "global")
+    )
+    gap_lagged: bool = option(False, "layer, global: norms of the worker's previous push, in one pass")
+    gap_unit: str = option(
+        "v", "what C is the running size of: momentum, gradient, step made", choices=("v", "g", "step")
+    )
+    gap_reference: str = option("lr_max", "C is in units of the largest or the current lr", choices=("lr_max", "lr"))
+    gap_decay: float = option(0.999, "decay Gamma of the running mean of squared steps", check=BELOW_ONE)
+    penalize_wd: bool = option(True, "divide the weight decay by the gap too")
+
+    def __post_init__(self) -> None:
+        if self.gap_lagged and self.gap_level == "element":
+            raise ValueError("gap_lagged is for gap_level layer or global: the element-wise form needs no second pass")
+
+    def gap(self) -> Gap:
+        return Gap(
+            self.gap_decay,
+            penalize_weight_decay=self.penalize_wd,
+            unit=self.gap_unit,
+            reference=self.gap_reference,
+            level=self.gap_level,
+            lagged=self.gap_lagged,
+        )
+
+    def gap_buffers(self) -> dict[str, Scope]:
+        """The running size of what moves x: of every element, or of the norms."""
+        if self.gap_level == "element":
+            return {"s": SHARED}
+        return {"gap_state": WORKER if self.gap_lagged else SHARED}
+
+
+@dataclass(frozen=True)
+class CompensationOptions:
+    """What delay compensation is made of."""
+
+    dc_lambda: float = option(2.0, "lam, the strength of delay compensation")
+    dc_power: int = option(2, "2: lam g g, 1: lam |g|", choices=(1, 2))
+    dc_decay: float = option(
+        0.95, "decay mu of the running mean of g g that adaptive lam is divided by", check=BELOW_ONE
+    )
+
+    def compensated(self, *, adaptive: bool) -> Compensation:
+        return Compensation(self.dc_lambda, self.dc_power, adaptive, self.dc_decay)

@@ -1,0 +1,74 @@
+"""AD-PSGD: a worker averages with one random peer, whatever the peer is doing, and applies a stale gradient.
+
+    worker i:   snapshot_i <- x_i;   g = grad F_i(snapshot_i)           others may average x_i meanwhile
+                draw a neighbour j;   x_i, x_j <- (x_i + x_j) / 2
+                v_i <- m v_i + g + wd x_i;   x_i <- x_i - lr v_i
+
+An average takes the locks of both models chunk by chunk and, by default, leaves a chunk out that somebody else is at:
+nobody waits, and a slow worker's model is averaged while it computes. The result is the mean of the replicas.
+
+Source: Lian et al. 2018, Asynchronous Decentralized Parallel Stochastic Gradient Descent (arXiv:1710.06952).
+order = bipartite is the paper's way not to deadlock: only the workers of one side of a bipartite graph begin averages.
+Deviates: averages are of chunks, so different chunks of a model may have met different peers. The default graph is
+complete: random pairs mix faster there than on a ring. Momentum is the worker's own unless average_momentum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hogwild.algorithms.base import (
+    REPLICA,
+    SHARED,
+    WORKER,
+    Algorithm,
+    Gradient,
+    Scope,
+    Steps,
+    View,
+    momentum_option,
+    option,
+)
+from hogwild.algorithms.decentralized.options import average_momentum_option, topology_option
+from hogwild.rules import HeavyBall, Topology
+
+
+@dataclass(frozen=True)
+class ADPSGD(Algorithm):
+    """Asynchronous decentralized parallel SGD."""
+
+    name: ClassVar[str] = "ad-psgd"
+    summary: ClassVar[str] = "workers average with one random peer at a time; nobody waits"
+    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "replica": REPLICA, "snapshot": WORKER}
+
+    topology: str = topology_option("complete")
+    order: str = option(
+        "skip",
+        "chunks that somebody else is at: left out, or waited for; bipartite: waited for, and only one side begins",
+        choices=("skip", "blocking", "bipartite"),
+    )
+    momentum: float = momentum_option(0.0, "momentum factor m of each worker")
+    average_momentum: bool = average_momentum_option()
+
+    def keeps(self) -> Mapping[str, Scope]:
+        return {**self.buffers, **({"v": REPLICA} if self.momentum else {})}
+
+    def result(self) -> str:
+        return "replica"
+
+    def graph(self) -> Topology:
+        return Topology(self.topology, active_side=self.order == "bipartite")
+
+    def worker(self, w: View) -> Steps:
+        order = "skip" if self.order == "skip" else "blocking"
+        momentum = HeavyBall(self.momentum) if self.momentum else None
+        w.read()
+        while True:
+            g = yield Gradient(at=w.snapshot)
+            if (peer := w.peer(self.graph())) >= 0:
+                w.average_with(peer, order)
+                if momentum and self.average_momentum:
+                    w.average_with(peer, order, "v")
+            w.push(g, momentum=momentum, onto="replica")

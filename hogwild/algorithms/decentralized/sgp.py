@@ -1,0 +1,51 @@
+"""SGP: push-sum without rounds. A worker gives half of its model and of its mass to a peer's mailbox, and goes on.
+
+    worker i:   z_i = x_i / w_i;   g = grad F_i(z_i);   x_i <- x_i - lr w_i (g + wd x_i)
+                x_i <- x_i + box_i;   w_i <- w_i + box_w_i;   box_i, box_w_i <- 0
+                j = i + 2^k, k in turn, if w_i >= floor and box_w_j <= ceiling:
+                    box_j <- box_j + x_i / 2;   box_w_j <- box_w_j + w_i / 2;   x_i <- x_i / 2;   w_i <- w_i / 2
+
+sum_i (x_i + box_i) moves by the gradients only and sum_i (w_i + box_w_i) stays N, however slow anybody is; x_i / w_i
+follows the mean. The result is the mean of the z_i.
+
+Source: Assran et al. 2019, Stochastic Gradient Push (arXiv:1811.10792).
+Deviates: mailboxes in shared memory in place of rounds of messages; without rounds w_i strays from 1, so the step is
+multiplied by it, for z_i to move by lr g. Floor and ceiling are ours: without them a worker that stands still swallows
+the mass of all others, whose w goes to zero. A transfer holds the run's one lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hogwild.algorithms.base import REPLICA, SHARED, Algorithm, Gradient, Scope, Steps, View
+
+FLOOR, CEILING = 1 / 16, 4.0
+
+
+@dataclass(frozen=True)
+class StochasticGradientPush(Algorithm):
+    """Push-sum over one-peer exponential graphs, asynchronous."""
+
+    name: ClassVar[str] = "sgp"
+    summary: ClassVar[str] = "push-sum: half of the model into a peer's mailbox; nobody waits"
+    buffers: ClassVar[Mapping[str, Scope]] = {
+        "x": SHARED, "replica": REPLICA, "z": REPLICA, "box": REPLICA, "mass": REPLICA,
+    }  # fmt: skip
+
+    def result(self) -> str:
+        return "z"
+
+    def worker(self, w: View) -> Steps:
+        w.debias()
+        while True:
+            g = yield Gradient(at=w.buffer("z"))
+            w.step(g, rate=w.mass)
+            hops = max(w.workers - 1, 1).bit_length()
+            with w.exclusive():
+                w.collect()
+                if w.workers > 1:
+                    w.send((w.rank + 2 ** (w.steps % hops)) % w.workers, floor=FLOOR, ceiling=CEILING)
+            w.debias()

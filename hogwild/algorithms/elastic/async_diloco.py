@@ -1,0 +1,71 @@
+"""Asynchronous DiLoCo with delayed Nesterov momentum: nobody waits; momentum is applied once in N pushes.
+
+    worker i:   every `period` own steps (with momentum m_i):   d = base_i - x_i
+    center:     c <- c + d
+                t-th push, N | t:   u <- m u + c / N;   c <- 0;   x <- x - a (m u + d / N)
+                otherwise:          x <- x - a d / N
+    worker i:   x_i, base_i <- x
+
+Source: Liu et al. 2024, Asynchronous Local-SGD Training for Language Modeling (arXiv:2401.09135): delayed Nesterov.
+Deviates: the formula is recalled, only the idea is in the abstract. The inner optimizer is SGD with momentum. Pushes to
+the center are made one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hogwild.algorithms.base import (
+    BELOW_ONE,
+    SHARED,
+    WORKER,
+    Algorithm,
+    Gradient,
+    Place,
+    Scope,
+    Steps,
+    View,
+    momentum_option,
+    option,
+)
+from hogwild.algorithms.elastic.options import AT_LEAST_ONE, MODELS, period_option
+from hogwild.algorithms.elastic.slowmo import POSITIVE
+from hogwild.rules import HeavyBall
+
+
+@dataclass(frozen=True)
+class AsyncDiLoCo(Algorithm):
+    """DiLoCo without rounds."""
+
+    name: ClassVar[str] = "async-diloco"
+    summary: ClassVar[str] = "workers push what they moved by; the center's momentum acts once in N pushes"
+    buffers: ClassVar[Mapping[str, Scope]] = {
+        **MODELS, "base": WORKER, "v": WORKER, "delta": WORKER, "u": SHARED, "c": SHARED,
+    }  # fmt: skip
+
+    period: int = period_option(50, "own steps between two pushes")
+    momentum: float = momentum_option(0.9, "momentum factor m of each worker, kept over exchanges")
+    outer_every: int = option(4, "pushes N that one use of the outer momentum stands for", check=AT_LEAST_ONE)
+    outer_momentum: float = option(0.9, "momentum of the outer step", check=BELOW_ONE)
+    outer_lr: float = option(0.7, "rate a of the outer step", check=POSITIVE)
+
+    def worker(self, w: View) -> Steps:
+        a, m, every = self.outer_lr, self.outer_momentum, self.outer_every
+        momentum = HeavyBall(self.momentum) if self.momentum else None
+        while True:
+            g = yield Gradient(at=w.replica)
+            w.step(g, momentum=momentum)
+            if w.steps % self.period:
+                continue
+            w.combine("delta", {"base": 1, "replica": -1})
+            with w.exclusive():
+                w.combine("c", {"c": 1, "delta": 1})
+                step: dict[Place, float] = {"x": 1, "delta": -a / every}
+                if w.exchanges(self.period) % every == 0:
+                    w.combine("u", {"u": m, "c": 1 / every})
+                    w.combine("c", {"c": 0})
+                    step["u"] = -a * m
+                w.combine("x", step)
+            w.adopt()

@@ -1,0 +1,51 @@
+"""ADOWNPOUR, MVADOWNPOUR: DOWNPOUR whose result is an average of the center over time.
+
+    as downpour, and after every exchange, the t-th:   z <- (1 - a) z + a x;   z is the result
+    adownpour: a = 1 / (t + 1), the mean of all centers so far.   mvadownpour: a constant.
+
+Source: Zhang, Choromanska and LeCun 2015 (arXiv:1412.6651); its constant is 0.001.
+Deviates: z is updated by one worker at a time; x may move meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hogwild.algorithms.base import SHARED, Scope, View, option
+from hogwild.algorithms.elastic.downpour import Downpour
+from hogwild.algorithms.elastic.options import average
+
+RATE = (lambda value: 0 < value <= 1, "a number, 0 < number <= 1")
+
+
+@dataclass(frozen=True)
+class AveragedDownpour(Downpour):
+    """DOWNPOUR with the mean of all centers as the result."""
+
+    name: ClassVar[str] = "adownpour"
+    summary: ClassVar[str] = "downpour, its result the mean of all centers"
+    buffers: ClassVar[Mapping[str, Scope]] = {**Downpour.buffers, "average": SHARED}
+
+    def result(self) -> str:
+        return "average"
+
+    def delivered(self, w: View) -> None:
+        average(w, self.rate(), self.period)
+
+    def rate(self) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class MovingAverageDownpour(AveragedDownpour):
+    """DOWNPOUR with a moving average of the center as the result."""
+
+    name: ClassVar[str] = "mvadownpour"
+    summary: ClassVar[str] = "downpour, its result a moving average of the center"
+
+    average_rate: float = option(0.001, "rate of the moving average of the center", check=RATE)
+
+    def rate(self) -> float:
+        return self.average_rate

@@ -1,0 +1,49 @@
+"""DOWNPOUR: workers take `period` steps of their own, then hand in what they moved by and start from the new center.
+
+    worker i:   if period | t_i:   x <- x + (x_i - base_i);   x_i, base_i <- x
+                x_i <- x_i - lr (grad F(x_i) + wd x_i);   t_i <- t_i + 1
+
+A step is 12 bytes a parameter and an exchange 24. With period 1 this is plain asynchronous SGD.
+
+Source: Dean et al. 2012, Large Scale Distributed Deep Networks (NIPS), as Zhang, Choromanska and LeCun 2015
+(arXiv:1412.6651) state it for comparison (Algorithm 3, recalled; it agrees with the authors' code).
+Deviates: the sum of the steps is taken as x_i - base_i and not accumulated beside x_i: the same numbers, and 8 bytes a
+step less. The center is updated in place, under the access policy of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hogwild.algorithms.base import WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option
+from hogwild.algorithms.elastic.options import MODELS, period_option
+from hogwild.rules import HeavyBall
+
+
+@dataclass(frozen=True)
+class Downpour(Algorithm):
+    """Accumulated steps into the center, and a fresh start from it."""
+
+    name: ClassVar[str] = "downpour"
+    summary: ClassVar[str] = "workers hand in the sum of period steps and start again from the center"
+    buffers: ClassVar[Mapping[str, Scope]] = {**MODELS, "base": WORKER}
+
+    period: int = period_option(4)
+    momentum: float = momentum_option(0.0, "momentum factor m of each worker, kept over exchanges")
+
+    def keeps(self) -> Mapping[str, Scope]:
+        return {**self.buffers, **({"v": WORKER} if self.momentum else {})}
+
+    def worker(self, w: View) -> Steps:
+        momentum = HeavyBall(self.momentum) if self.momentum else None
+        while True:
+            if w.steps % self.period == 0:
+                w.deliver()
+                self.delivered(w)
+            g = yield Gradient(at=w.replica)
+            w.step(g, momentum=momentum)
+
+    def delivered(self, w: View) -> None:
+        """What follows an exchange with the center."""

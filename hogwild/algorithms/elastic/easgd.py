@@ -1,0 +1,75 @@
+"""EASGD: workers tied to a center by springs, each exchange an equal and opposite force.
+
+    worker i:   g = grad F(x_i)
+                if period | t_i:   d = alpha (x_i - x);   x <- x + d;   x_i <- x_i - lr (g + wd x_i) - d
+                otherwise:         x_i <- x_i - lr (g + wd x_i)
+                t_i <- t_i + 1
+
+alpha = lr rho is the moving rate, beta = p alpha; the gradient is the one before the exchange. Step and exchange are
+one pass, 20 bytes a parameter. order = post exchanges after the period-th step instead, as later codes do.
+
+Source: Zhang, Choromanska and LeCun 2015, Deep learning with Elastic Averaging SGD (arXiv:1412.6651), Algorithm 1;
+alpha = beta / p whatever the period, as in the authors' code.
+Deviates: the center is updated in place by all workers, under the access policy of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hogwild.algorithms.base import Algorithm, Gradient, Scope, Steps, View, option
+from hogwild.algorithms.elastic.options import (
+    AVERAGE,
+    MODELS,
+    RESULTS,
+    alpha_option,
+    average,
+    average_rate_option,
+    beta_option,
+    beta_per_option,
+    evaluate_option,
+    moving_rate,
+    period_option,
+    with_average,
+)
+from hogwild.rules import Momentum
+
+
+@dataclass(frozen=True)
+class EASGD(Algorithm):
+    """Asynchronous elastic averaging."""
+
+    name: ClassVar[str] = "easgd"
+    summary: ClassVar[str] = "elastic averaging: replicas tied to a center, exchanged every period steps"
+    buffers: ClassVar[Mapping[str, Scope]] = MODELS
+
+    alpha: float = alpha_option()
+    beta: float = beta_option()
+    beta_per: str = beta_per_option()
+    period: int = period_option(4)
+    order: str = option("paper", "exchange with the gradient's step, or after it", choices=("paper", "post"))
+    evaluate: str = evaluate_option()
+    average_rate: float = average_rate_option()
+
+    def keeps(self) -> Mapping[str, Scope]:
+        return with_average(dict(self.buffers), self.evaluate)
+
+    def result(self) -> str:
+        return RESULTS[self.evaluate]
+
+    def rule(self) -> Momentum | None:
+        return None
+
+    def worker(self, w: View) -> Steps:
+        alpha = moving_rate(self.alpha, self.beta, self.beta_per, self.period, w.workers)
+        momentum, post = self.rule(), self.order == "post"
+        while True:
+            g = yield Gradient(at=w.replica)
+            exchanges = (w.steps + post) % self.period == 0
+            w.step(g, momentum=momentum, alpha=alpha if exchanges and not post else 0.0)
+            if exchanges and post:
+                w.elastic(alpha)
+            if exchanges and self.evaluate == AVERAGE:
+                average(w, self.average_rate, self.period)

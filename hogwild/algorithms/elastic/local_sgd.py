@@ -1,0 +1,60 @@
+"""Local SGD: workers take `period` steps of their own, then all start again from the mean.
+
+    every worker i:   v_i <- m v_i + grad F(x_i) + wd x_i;   x_i <- x_i - lr v_i;   t <- t + 1
+    every period steps, between two barriers:   x <- mean_j x_j;   x_i <- x
+
+Post-local SGD: until local_from steps every step is averaged, which moves the mean exactly as averaged gradients would;
+only then the periods begin.
+
+Source: Stich 2019 (arXiv:1805.09767); post-local: Lin et al. 2020 (arXiv:1808.07217).
+Deviates: momentum stays with the worker and is not averaged, also in the synchronous first part: the mean of the v_i is
+what a common v would be, each one differs from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hogwild.algorithms.base import BARRIER, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option, option
+from hogwild.algorithms.elastic.options import MODELS, period_option
+from hogwild.rules import HeavyBall
+
+NOT_NEGATIVE = (lambda value: value >= 0, "an integer >= 0")
+
+
+@dataclass(frozen=True)
+class LocalSGD(Algorithm):
+    """Averaging of the replicas every `period` steps."""
+
+    name: ClassVar[str] = "local-sgd"
+    summary: ClassVar[str] = "own steps, and every period steps all start from the mean"
+    buffers: ClassVar[Mapping[str, Scope]] = MODELS
+    barriers_per_round: ClassVar[int] = 2
+
+    period: int = period_option(8, "own steps between two averages")
+    local_from: int = option(0, "steps that are all averaged at first (post-local SGD)", check=NOT_NEGATIVE)
+    momentum: float = momentum_option(0.0, "momentum factor m of each worker, kept over averages")
+
+    def keeps(self) -> Mapping[str, Scope]:
+        return {**self.buffers, **({"v": WORKER} if self.momentum else {})}
+
+    def result(self) -> str:
+        return "replica"
+
+    def worker(self, w: View) -> Steps:
+        momentum = HeavyBall(self.momentum) if self.momentum else None
+        while True:
+            g = yield Gradient(at=w.replica)
+            w.step(g, momentum=momentum)
+            if w.steps % self.period and w.steps > self.local_from:
+                continue
+            yield BARRIER  # every replica is final
+            self.outer(w)
+            yield BARRIER  # x is final
+            w.adopt()
+
+    def outer(self, w: View) -> None:
+        """The step of the center, each worker its own share."""
+        w.combine("x", {("replica", j): 1 / len(w.present) for j in w.present}, share=True)

@@ -1,0 +1,63 @@
+"""SlowMo and DiLoCo: local SGD whose averages are steps of an outer optimizer with momentum.
+
+    as local-sgd between averages; then, with delta = x - mean_j x_j,
+    slowmo:   u <- m u + delta;   x <- x - a u            (block momentum)
+    diloco:   u <- m u + delta;   x <- x - a (delta + m u)       (Nesterov)
+    and every worker starts again from x
+
+Source: SlowMo, Wang et al. 2020 (arXiv:1910.00643): m = 0.5, a = 1, period 48 in a public implementation. DiLoCo,
+Douillard et al. 2023 (arXiv:2311.08105): Nesterov with rate 0.7 and momentum 0.9, periods of about 500.
+Deviates: the default period of diloco is 50: its runs here are shorter. u is kept in units of x: SlowMo divides delta
+by lr and multiplies u by it, the same for a constant lr. The inner optimizer of DiLoCo is AdamW; here it is SGD with
+momentum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hogwild.algorithms.base import BELOW_ONE, SHARED, Place, Scope, View, momentum_option, option
+from hogwild.algorithms.elastic.local_sgd import LocalSGD
+from hogwild.algorithms.elastic.options import period_option
+
+POSITIVE = (lambda value: value > 0, "a number > 0")
+
+
+@dataclass(frozen=True)
+class SlowMo(LocalSGD):
+    """Local SGD with slow momentum on the averages."""
+
+    name: ClassVar[str] = "slowmo"
+    summary: ClassVar[str] = "local SGD with momentum on the averages"
+    buffers: ClassVar[Mapping[str, Scope]] = {**LocalSGD.buffers, "u": SHARED, "delta": SHARED}
+
+    period: int = period_option(48, "own steps between two averages")
+    outer_momentum: float = option(0.5, "momentum of the outer step", check=BELOW_ONE)
+    outer_lr: float = option(1.0, "rate a of the outer step", check=POSITIVE)
+
+    def outer(self, w: View) -> None:
+        replicas: dict[Place, float] = {("replica", j): -1 / len(w.present) for j in w.present}
+        w.combine("delta", {"x": 1, **replicas}, share=True)
+        w.combine("u", {"u": self.outer_momentum, "delta": 1}, share=True)
+        w.combine("x", self.outer_step(), share=True)
+
+    def outer_step(self) -> dict[Place, float]:
+        return {"x": 1, "u": -self.outer_lr}
+
+
+@dataclass(frozen=True)
+class DiLoCo(SlowMo):
+    """Local SGD with an outer Nesterov step."""
+
+    name: ClassVar[str] = "diloco"
+    summary: ClassVar[str] = "local SGD with a Nesterov step on the averages"
+
+    period: int = period_option(50, "own steps between two averages")
+    momentum: float = momentum_option(0.9, "momentum factor m of each worker, kept over averages")
+    outer_momentum: float = option(0.9, "momentum of the outer step", check=BELOW_ONE)
+    outer_lr: float = option(0.7, "rate a of the outer step", check=POSITIVE)
+
+    def outer_step(self) -> dict[Place, float]:
+        return {"x": 1, "delta": -self.outer_lr, "u": -self.outer_lr * self.outer_momentum}

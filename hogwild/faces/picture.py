@@ -1,0 +1,23 @@
+"""A plot as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hogwild.errors import UsageError
+
+
+def save(path: Path, paint: Callable[[Any], None]) -> None:
+    """Write what `paint` draws on one matplotlib axes. UsageError without matplotlib, or if it cannot be written."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UsageError("--plot needs matplotlib: pip install 'hogwild[plot]'") from None
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    paint(figure.subplots())
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None

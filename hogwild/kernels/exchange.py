@@ -1,0 +1,167 @@
+"""One worker and one buffer that several workers write, in one pass over memory (csrc/mix.h)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from hogwild import _C
+from hogwild.kernels import tensors
+from hogwild.rules import Access
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The exchanges of one worker with a center, an average or a mailbox, under one access policy.
+
+    Every method takes flat buffers [n], float32 or float64, all alike, on one device and apart in memory; it changes
+    the elements [start, stop) and returns how many stripe locks had a holder that died (0 unless striped).
+
+    Args:   stripes, n_stripes: address and number of the control block's mutexes, for Access.STRIPED.
+    Races:  x, base and multiplier are the caller's own; who reads them meanwhile sees whole elements. The shared buffer
+            (center, average, box) as `access` says. RACING: two workers that meet at an element may lose one of two
+            additions. ATOMIC: none is lost, and exactly what one side gives the other gets; a difference is taken to
+            the one value of the center that was read. (CUDA: added in hardware, which flushes denormals; what a worker
+            then keeps of the center is that value plus its own addition.) STRIPED: as RACING under one lock per 16384
+            elements. LOCKED: runs as RACING, the caller holds the lock.
+    Raises: ValueError for buffers that differ or overlap, rates out of range, or locks that are missing.
+    """
+
+    access: Access = Access.RACING
+    stripes: int = 0
+    n_stripes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.access is Access.STRIPED and (not self.stripes or self.n_stripes < 1):
+            raise ValueError("Access.STRIPED needs the address of n_stripes >= 1 locks")
+
+    def elastic(
+        self, x: Tensor, center: Tensor, alpha: float, *, start: int | None = None, stop: int | None = None
+    ) -> int:
+        """d = alpha (x - c);  x <- x - d;  c <- c + d
+
+        EASGD's elastic force (Zhang, Choromanska, LeCun 2015, arXiv:1412.6651, Algorithm 1). Conserves x + c up to
+        rounding, and the sum of all workers' x and c over any set of exchanges that loses no addition.
+
+        Mutates: x, center.   Bytes: 16 a float32 parameter.
+        """
+        return self._run("elastic", {"x": x, "center": center}, start, stop, share=_finite("alpha", alpha))
+
+    def deliver(
+        self, x: Tensor, base: Tensor, center: Tensor, *, start: int | None = None, stop: int | None = None
+    ) -> int:
+        """c <- c + (x - base);  x <- base <- c
+
+        DOWNPOUR's push and pull in one (Dean et al. 2012). `base` is x as it was after the last delivery, so x - base
+        is the accumulator of the paper, v. Conserves c + sum over workers of (x - base) up to rounding.
+
+        Mutates: x, base, center.   Bytes: 24.
+        Deviates: the steps since the last delivery are recovered as x - base, rounded to the precision of x.
+        """
+        return self._run("deliver", {"x": x, "center": center, "base": base}, start, stop)
+
+    def admm(
+        self,
+        x: Tensor,
+        multiplier: Tensor,
+        center: Tensor,
+        g: Tensor,
+        *,
+        lr: float,
+        rho: float,
+        workers: int,
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> int:
+        """lambda' = lambda - (x - c);  x' = (x - lr g + lr rho (lambda' + c)) / (1 + lr rho);  c <- c + (x' - c) / p
+
+        One worker's turn of linearised ADMM, lambda in units of rho (Zhang, Choromanska, LeCun 2015, eqs. 8-11). The
+        paper sets c = mean_j (x_j - lambda_j). With x and lambda of this worker alone changed, p times that mean
+        changes by (x' - lambda') - (x - lambda) = (x' - x) - (lambda' - lambda) = (x' - x) + (x - c) = x' - c: where c
+        was the mean it still is. It must be so at the start (lambda = 0 and c the mean of all x). Since lambda' and the
+        increment hold the same c, this is so for turns that overlap, too, as long as no addition is lost.
+
+        Args:    g: gradient at x, [n] as the others.  workers: p.
+        Mutates: x, multiplier, center.   Bytes: 28.
+        """
+        if not (math.isfinite(lr) and lr >= 0 and math.isfinite(rho) and rho >= 0 and workers >= 1):
+            raise ValueError(f"lr {lr}, rho {rho}, workers {workers}: expected lr >= 0, rho >= 0, workers >= 1")
+        buffers = {"x": x, "center": center, "multiplier": multiplier, "g": g}
+        return self._run("admm", buffers, start, stop, share=1 / workers, lr=lr, rho=rho)
+
+    def send(self, box: Tensor, x: Tensor, share: float, *, start: int | None = None, stop: int | None = None) -> int:
+        """box <- box + share x;  x <- x - share x
+
+        Half of an edge of push-sum: mass leaves for another worker's mailbox. Conserves x + box up to rounding.
+
+        Mutates: box, x.   Bytes: 16.
+        """
+        return self._run("send", {"x": x, "box": box}, start, stop, share=_fraction("share", share))
+
+    def drain(self, x: Tensor, box: Tensor, *, start: int | None = None, stop: int | None = None) -> int:
+        """x <- x + box;  box <- 0
+
+        The other half: this worker empties its mailbox. Under ATOMIC each element is exchanged for 0, so that what
+        arrives meanwhile is either in this x or still in the box.
+
+        Mutates: x, box.   Bytes: 16.
+        """
+        return self._run("drain", {"x": x, "box": box}, start, stop)
+
+    def blend(self, average: Tensor, x: Tensor, a: float, *, start: int | None = None, stop: int | None = None) -> int:
+        """z <- z + a (x - z)
+
+        The moving average z of a center x: ADOWNPOUR with a = 1 / (t + 1), MVADOWNPOUR with a constant a. `x` may be
+        written by others meanwhile.
+
+        Mutates: average.   Bytes: 12.
+        """
+        return self._run("blend", {"x": x, "average": average}, start, stop, share=_fraction("a", a))
+
+    def _run(
+        self,
+        kind: str,
+        buffers: dict[str, Tensor],
+        start: int | None,
+        stop: int | None,
+        *,
+        share: float = 0.0,
+        lr: float = 0.0,
+        rho: float = 0.0,
+    ) -> int:
+        """`buffers` in the order x, center, memory, g of csrc/mix.h, by the names the caller knows."""
+        x = buffers["x"]
+        tensors.check_alike(buffers)
+        tensors.check_disjoint(buffers)
+        if self.access is Access.STRIPED and x.is_cuda:
+            raise ValueError("x is on CUDA: Access.STRIPED is for buffers on the CPU")
+        begin, end = tensors.check_range(start, stop, x.numel())
+        device = tensors.device_index(x)
+        addresses = [tensor.data_ptr() for tensor in buffers.values()]
+        locks = (self.stripes, self.n_stripes) if self.access is Access.STRIPED else (0, 0)
+        return _C.exchange(
+            kind,
+            tensors.MASTER_DTYPES[x.dtype],
+            self.access.value,
+            addresses + [0] * (4 - len(addresses)),
+            (share, lr, rho),
+            locks,
+            begin,
+            end,
+            device,
+            tensors.current_stream(device),
+        )
+
+
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {value}: expected a finite number")
+    return value
+
+
+def _fraction(name: str, value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is {value}: expected a number from 0 to 1")
+    return value

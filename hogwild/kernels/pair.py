@@ -1,0 +1,78 @@
+"""Two replicas approach each other while their owners go on computing (csrc/pair.h)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from hogwild import _C
+from hogwild.kernels import tensors
+
+ORDERS = ("skip", "blocking")
+
+
+class PairStats(NamedTuple):
+    """What became of the chunks of a pair average; `recovered` counts locks whose last holder had died."""
+
+    averaged: int
+    skipped: int
+    recovered: int
+
+
+def pair_average(
+    a: Tensor,
+    b: Tensor,
+    *,
+    locks_a: int = 0,
+    locks_b: int = 0,
+    n_locks: int = 0,
+    weight: float = 0.5,
+    order: str = "skip",
+    start: int | None = None,
+    stop: int | None = None,
+) -> PairStats:
+    """d = weight (b - a);  a <- a + d;  b <- b - d, chunk by chunk of 4096 elements: 1/2 gives both their mean.
+
+    The step of AD-PSGD (Lian et al. 2018, arXiv:1710.06952) and of elastic averaging on an edge. One d for both sides:
+    a + b stays what it was, to one rounding of each side, and exchanging a with b changes no bit.
+
+    Args:    a, b: [n] float32 or float64, alike (float64 on the CPU only).  weight: 0 leaves both, 1 exchanges them.
+             locks_a, locks_b: addresses of the replicas' n_locks locks, in one block of shared memory (World.locks);
+             chunk k of a replica is guarded by its lock k modulo n_locks, as in a push under Access.STRIPED. None on
+             CUDA.  order: what a chunk does of which a lock is taken. "skip": it is left as it is, and counted; this
+             waits for nobody. "blocking": it waits; all processes take the two locks in the order of the addresses, so
+             none waits in a circle.  start, stop: touch only [start, stop).
+    Returns: how many chunks were averaged and skipped, and how many locks were taken over from the dead.
+    Mutates: a and b, inside [start, stop).
+    Races:   CPU: a chunk is averaged under both locks, so with others that take them (pair averages, and pushes under
+             Access.STRIPED with the replica's locks) nothing is lost. Plain readers see elements from before and after,
+             never torn. A process that is killed inside a chunk may leave elements of which one side has its half: the
+             sum changes by at most that chunk's d, the chunk goes on with the next one who takes it.
+             CUDA: no locks; both sides are added to in hardware, so the sum is kept, but m averages of one pair on the
+             same values multiply a - b by 1 - 2 m weight: keep one in flight per pair. Push with Access.ATOMIC.
+    Bytes:   16 per float32 element.
+    Raises:  ValueError if sizes, dtypes or devices differ, a and b overlap, locks are missing or the same for both.
+    """
+    tensors.check_flat("a", a)
+    tensors.check_flat("b", b, like=a)
+    tensors.check_disjoint({"a": a, "b": b})
+    if order not in ORDERS:
+        raise ValueError(f"order is {order!r}: expected one of {', '.join(map(repr, ORDERS))}")
+    if a.is_cuda and (locks_a or locks_b or n_locks):
+        raise ValueError("a pair average on CUDA takes no locks: leave them out")
+    if a.is_cuda and a.element_size() != 4:
+        raise ValueError(f"a is {a.dtype} on CUDA: replicas there are float32")
+    if not a.is_cuda and (not locks_a or not locks_b or locks_a == locks_b or n_locks < 1):
+        raise ValueError(
+            "a pair average on the CPU needs the addresses of n_locks >= 1 locks of each replica: "
+            f"here are {n_locks} at {locks_a:#x} and {locks_b:#x}"
+        )
+    begin, end = tensors.check_range(start, stop, a.numel())
+    device = tensors.device_index(a)
+    dtype, stream = tensors.MASTER_DTYPES[a.dtype], tensors.current_stream(device)
+    waits = order == "blocking"
+    counts = _C.pair_average(
+        dtype, a.data_ptr(), b.data_ptr(), weight, locks_a, locks_b, n_locks, waits, begin, end, device, stream
+    )
+    return PairStats(*counts)

@@ -1,0 +1,60 @@
+"""A topology from a text file: an edge list, or a whole mixing matrix."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from hogwild.errors import UsageError
+from hogwild.topology.graphs import Links, joined
+from hogwild.topology.matrices import Matrix
+
+
+def read(path: str, n: int) -> Links | list[Matrix]:
+    """The links of an edge list, or a matrix as a sequence of one round.
+
+    Numbers are separated by blanks or commas, `#` starts a comment. n lines of n numbers are a matrix, row i being what
+    worker i applies; lines of two integers are undirected edges between the workers 0 ... n - 1. For n = 2 the edge
+    list `0 1` has one line and the matrix two.
+
+    Raises:  UsageError naming the file, the line and what is wrong.
+    """
+    lines = _numbers(path)
+    widths = {len(numbers) for _, numbers in lines}
+    if widths == {n} and len(lines) == n:
+        return [np.array([numbers for _, numbers in lines])]
+    if widths != {2}:
+        raise UsageError(
+            f"topology file {path}: neither an edge list (2 numbers a line) nor the {n} x {n} matrix of {n} workers; "
+            f"it has {len(lines)} lines of {', '.join(map(str, sorted(widths))) or 'no'} numbers"
+        )
+    for number, (i, j) in lines:
+        if i != int(i) or j != int(j) or not (0 <= i < n and 0 <= j < n) or i == j:
+            raise UsageError(
+                f"topology file {path}, line {number}: edge {i:g} {j:g} does not join two of the workers 0 to {n - 1}"
+            )
+    left, right = np.array([numbers for _, numbers in lines], dtype=int).T
+    return joined(n, [(left, right)])
+
+
+def _numbers(path: str) -> list[tuple[int, list[float]]]:
+    """(line number, its numbers), without empty lines."""
+    try:
+        text = Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise UsageError(f"cannot read topology file {path}: {reason}") from None
+    lines = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].replace(",", " ").split()
+        try:
+            numbers = [float(word) for word in words]
+        except ValueError:
+            raise UsageError(f"topology file {path}, line {number}: {line.strip()!r} is not numbers") from None
+        if not all(map(math.isfinite, numbers)):
+            raise UsageError(f"topology file {path}, line {number}: {line.strip()!r} is not finite")
+        if numbers:
+            lines.append((number, numbers))
+    return lines

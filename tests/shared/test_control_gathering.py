@@ -1,0 +1,110 @@
+"""Gathered gradients in the control block: who waits for which update, and when the last gradient of a run is in."""
+
+from __future__ import annotations
+
+from control_blocks import WAIT_S, block, together
+
+from hogwild.kernels.control import Control
+
+
+def team(workers: int, tickets: int) -> Control:
+    control = block(workers)
+    control.deal(0, tickets, [])
+    for rank in range(workers):
+        control.join(rank, 0, 1.0)
+        control.pulled(rank)
+        control.take(rank)
+    return control
+
+
+def bring(control: Control, rank: int, *, taken: bool = True, waits: bool = True, nonfinite: int = 0) -> int:
+    control.begin_push(rank, True)
+    delay = control.gather(rank, taken, waits, nonfinite)
+    control.end_gather(rank, True, 0.0, 0.0)
+    return delay
+
+
+def test_a_gradient_taken_is_done_and_one_cancelled_stays_in_hand():
+    control = team(3, 10)
+    bring(control, 0)
+    bring(control, 1, taken=False)
+    bring(control, 2, taken=False, nonfinite=4)
+    assert control.gathered == 1
+    assert control.outstanding() == [1]
+    assert [control.take(rank) for rank in range(3)] == [3, 1, 4]
+    stats = [control.stats(rank) for rank in range(3)]
+    assert [one["pushes"] for one in stats] == [1, 0, 0]
+    assert [one["dropped"] for one in stats] == [0, 1, 0]
+    assert [one["refused"] for one in stats] == [0, 0, 1]
+    assert stats[2]["nonfinite"] == 4
+
+
+def test_a_delay_counts_updates_between_the_pull_and_the_gathering():
+    control = team(2, 10)
+    assert bring(control, 0, waits=False) == 0
+    control.commit(0)
+    control.commit(0)
+    assert bring(control, 1, waits=False) == 2
+    assert bring(control, 0, waits=False) == 0, "it has read its own update"
+    assert control.delays(1)[:3] == [0, 0, 1]
+    assert control.version == 2
+
+
+def test_the_last_gradient_of_a_run_is_known_under_the_lock():
+    control = team(2, 3)  # both hold one, one is left
+    bring(control, 0)
+    assert not control.exhausted()
+    control.take(0)
+    bring(control, 1)
+    assert not control.exhausted(), "worker 0 holds the last one"
+    control.bury(0)
+    assert not control.exhausted(), "it is to be dealt again"
+    assert control.take(1) == 2
+    bring(control, 1)
+    assert control.exhausted()
+
+
+def test_without_tickets_no_gradient_is_the_last():
+    control = team(1, 0)
+    bring(control, 0)
+    assert not control.exhausted()
+
+
+def test_who_waits_goes_on_with_the_update():
+    control = team(2, 10)
+    bring(control, 0)
+    assert control.awaits_update(0)
+    assert not control.wait_update(0, 0.01)
+
+    def update() -> None:
+        bring(control, 1)
+        control.commit(1)
+
+    together(update, lambda: _await(control, 0))
+    assert not control.awaits_update(0)
+    assert not control.awaits_update(1)
+    assert control.gathered == 0
+
+
+def test_who_waits_is_told_when_nobody_is_left_to_bring_the_update():
+    control = team(3, 10)
+    bring(control, 0)
+    bring(control, 1)
+    assert not control.all_await()
+    together(lambda: control.bury(2), lambda: _await(control, 0), lambda: _await(control, 1))
+    assert control.all_await()
+    assert control.awaits_update(0)
+    control.join(2, 0, 1.0)
+    assert not control.all_await(), "a replaced worker is expected to bring one"
+
+
+def test_a_stop_ends_the_waiting():
+    control = team(2, 10)
+    bring(control, 0)
+    together(control.stop, lambda: _await(control, 0))
+    assert control.awaits_update(0)
+    assert control.gathered == 1
+
+
+def _await(control: Control, rank: int) -> None:
+    assert control.wait_update(rank, WAIT_S)
