@@ -9,7 +9,6 @@ import numpy as np
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, cat
 
-from bench.scale import SCALE
 from bench.timing import interleave, seconds_per_call
 from hogwild import reference
 
@@ -30,12 +29,12 @@ class Contestant:
     error: float | None = None  # largest deviation from the reference, relative
 
 
-def compete(benchmark: BenchmarkFixture, n: int, contestants: Mapping[str, Contestant]) -> None:
+def compete(benchmark: BenchmarkFixture, n: int, contestants: Mapping[str, Contestant], rounds: int) -> None:
     calls = max(1, TURN_PARAMETERS // n)
     turns = {name: seconds_per_call(contestant.call, calls) for name, contestant in contestants.items()}
     benchmark.extra_info["n"] = n
     benchmark.extra_info["calls"] = calls
-    figures = interleave(benchmark, turns, SCALE.push_rounds)
+    figures = interleave(benchmark, turns, rounds)
     benchmark.extra_info["contestants"] = {
         name: {"kind": c.kind, "bytes": c.bytes, "error": c.error, "seconds": figures[name]}
         for name, c in contestants.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,54 +11,82 @@ from torch import Tensor
 from bench.contest import TOLERANCE, Contestant, deviation, probe
 from hogwild import reference
 from hogwild.algorithms.base import SHARED
+from hogwild.drivers.view import needed_buffers
 from hogwild.kernels import copy, weighted_sum
-from hogwild.rules import Gap, HeavyBall
+from hogwild.rules import Compensation, Gap, Momentum
 from hogwild.shared.arena import Arena
 from hogwild.shared.layout import BufferSpec
+from hogwild.shared.world import GAP_COLUMNS, GAP_STATE
 
 LR = 1e-4
 MOMENTUM = 0.9
 PUSHES = 99  # before the measured one
+DELAY, WORKERS = 5, 8  # where a rule counts them; push 99 of 8 workers neither begins nor ends a round of theirs
+COMPENSATION = Compensation()
+BUFFERS = ("x", "snapshot", "v", "s", "ms", "v_sum", "b")
 
 
 class Field:
-    """x, snapshot, v, s [n] float32 in an arena, as in a run, and a gradient in private memory."""
+    """The buffers of a push [n] float32 in an arena, as in a run, and a gradient in private memory."""
 
     def __init__(self, n: int) -> None:
         self.n = n
-        arena = Arena.create([BufferSpec(name, SHARED, n, torch.float32) for name in ("x", "snapshot", "v", "s")], 1)
+        specs = [BufferSpec(name, SHARED, n, torch.float32) for name in BUFFERS]
+        arena = Arena.create([*specs, BufferSpec(GAP_STATE, SHARED, GAP_COLUMNS, torch.float64)], 1)
         generator = torch.Generator().manual_seed(0)
-        self.x, self.snapshot, self.v, self.s = (arena.tensor(name) for name in ("x", "snapshot", "v", "s"))
+        self.x, self.snapshot, self.v, self.s, self.ms, self.v_sum, self.b = (arena.tensor(name) for name in BUFFERS)
+        self.gap_state = arena.tensor(GAP_STATE).view(1, GAP_COLUMNS)
         self.g = torch.empty(n).normal_(generator=generator)
-        self.x.normal_(generator=generator)
-        self.v.normal_(generator=generator)
+        for buffer in (self.x, self.v, self.v_sum, self.b):
+            buffer.normal_(generator=generator)
+        self.ms.copy_(self.g).square_()
+        self.reset()
+
+    def reset(self) -> None:
+        """A gap of a few steps until the next push; v, s and what is known of norms as after PUSHES pushes."""
+        self.v.normal_(generator=torch.Generator().manual_seed(1))
         self.s.copy_(self.v).square_().mul_(1 - Gap().decay ** PUSHES)
-        torch.add(self.x, self.g, alpha=3 * LR, out=self.snapshot)  # a gap of a few steps, until the first push
+        torch.add(self.x, self.v, alpha=3 * LR, out=self.snapshot)
+        size_sq = float(self.v.double().square().sum()) if self.n else 0.0
+        mean_sq = size_sq * (1 - Gap().decay ** PUSHES)
+        self.gap_state.copy_(torch.tensor([[mean_sq, PUSHES, 4 * LR**2 * size_sq, 1.0]]))
 
     @property
     def buffers(self) -> tuple[Tensor, ...]:
         return self.x, self.snapshot, self.v, self.s, self.g
 
     def checked(
-        self, kind: str, bytes: int, call: Callable[[], object], *, gap: Gap | None, momentum: HeavyBall | None
+        self,
+        kind: str,
+        bytes: int,
+        call: Callable[[], object],
+        *,
+        gap: Gap | None = None,
+        momentum: Momentum | None = None,
+        compensation: Compensation | None = None,
+        lr: float = LR,
+        snapshot: bool = False,
     ) -> Contestant:
-        """`call` as a contestant, once it has done what the reference does at both ends of the buffers."""
-        torch.add(self.x, self.v, alpha=3 * LR, out=self.snapshot)
-        expected = reference.Buffers(
-            probe(self.x),
-            probe(self.snapshot) if gap else None,
-            probe(self.v) if momentum else None,
-            probe(self.s) if gap else None,
-        )
+        """`call` as a contestant, once it has done what the reference does at both ends of the buffers.
+
+        Norms are those of the whole buffers, so the reference is told the distance that the ends cannot show.
+        """
+        self.reset()
+        used = {"x", *needed_buffers(momentum, gap, compensation)} - {GAP_STATE}
+        if snapshot or gap or compensation:
+            used.add("snapshot")
+        expected = reference.Buffers(**{name: probe(getattr(self, name)) for name in used})
+        if gap is not None and gap.level != "element":
+            expected.gap_state = self.gap_state.clone().numpy()
+            if not gap.lagged:
+                expected.gap_state[0, 2] = float((self.x.double() - self.snapshot).square().sum())
+                gap = replace(gap, lagged=True)
         call()
         reference.push(
-            expected, [(0, expected.x.size)], [probe(self.g)], lr=LR, pushes=PUSHES, lr_max=LR, penalty=gap,
-            momentum=momentum,
+            expected, [(0, expected.x.size)], [probe(self.g)], lr=lr, pushes=PUSHES, lr_max=LR, delay=DELAY,
+            penalty=gap, momentum=momentum, compensation=compensation,
         )  # fmt: skip
-        error = 0.0
-        for name in ("x", "snapshot", "v", "s"):
-            if (wanted := getattr(expected, name)) is not None:
-                error = max(error, deviation(getattr(self, name), wanted))
+        error = max(deviation(getattr(self, name), getattr(expected, name)) for name in used)
         assert error < TOLERANCE, f"{call} deviates from the reference by {error:.1e}"
         return Contestant(kind, bytes, call, error)
 

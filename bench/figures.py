@@ -40,6 +40,8 @@ class PushRun:
     n: int
     lines: Mapping[str, Line]
     left_out: Mapping[str, str]  # contestant -> why
+    bytes: int = 0  # per parameter, of the first contestant
+    least_bytes: int = 0  # what the rule needs at the least, where that was counted
 
     @property
     def bound(self) -> Line:
@@ -74,32 +76,39 @@ class Figures:
     machine: Mapping[str, Any]
     commit: Mapping[str, Any]
     pushes: Sequence[PushRun]
+    rules: Sequence[PushRun]  # every fused rule; `variant` names it
     policies: Mapping[tuple[str, str], Mapping[str, Any]]  # (rule, size) -> extra_info
     sweep: Mapping[str, Any] | None
     trainers: Mapping[str, Mapping[str, Any]]  # model -> extra_info
+    simulators: Mapping[str, Mapping[str, Any]]  # model -> extra_info
     norms: Mapping[str, Mapping[str, Sequence[float]]]  # shape, dtype, format -> layer -> seconds
 
     @classmethod
     def read(cls, path: Path) -> Figures:
         content = json.loads(path.read_text())
-        pushes, policies, sweep, trainers, norms = [], {}, None, {}, {}
+        pushes: list[PushRun] = []
+        rules: list[PushRun] = []
+        policies, sweep, trainers, simulators, norms = {}, None, {}, {}, {}
         for benchmark in content["benchmarks"]:
             info, marks = benchmark["extra_info"], (benchmark["param"] or "").split("-", 1)
             if "contestants" in info:
-                pushes.append(_push_run(benchmark["group"], marks, info))
+                (rules if "least_bytes" in info else pushes).append(_push_run(benchmark["group"], marks, info))
             elif "points" in info:
                 sweep = info
             elif "rule" in info:
                 policies[info["rule"], marks[-1]] = info
+            elif "simulator" in info:
+                simulators[info["simulator"]] = info
             elif "norm" in info:
                 norms[info["norm"]] = info["seconds"]
             else:
                 trainers[info["model"]] = info
-        return cls(content["machine_info"], content["commit_info"], pushes, policies, sweep, trainers, norms)
+        machine, commit = content["machine_info"], content["commit_info"]
+        return cls(machine, commit, pushes, rules, policies, sweep, trainers, simulators, norms)
 
     @property
     def benchmarks(self) -> int:
-        named = (self.pushes, self.policies, self.trainers, self.norms)
+        named = (self.pushes, self.rules, self.policies, self.trainers, self.simulators, self.norms)
         return sum(map(len, named)) + (self.sweep is not None)
 
     def private_gain(self, rule: str, size: str) -> float:
@@ -127,4 +136,6 @@ def _push_run(group: str, marks: Sequence[str], info: Mapping[str, Any]) -> Push
         )
         for name, c in info["contestants"].items()
     }
-    return PushRun(group, marks[1] if len(marks) > 1 else "", marks[0], n, lines, info.get("left_out", {}))
+    variant, bytes = marks[1] if len(marks) > 1 else "", next(iter(info["contestants"].values()))["bytes"]
+    left_out, least_bytes = info.get("left_out", {}), info.get("least_bytes", 0)
+    return PushRun(group, variant, marks[0], n, lines, left_out, bytes, least_bytes)

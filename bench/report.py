@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.figures import Figures, PushRun, ratio
 from bench.plots import draw
 from bench.scale import FULL
-from bench.targets import targets
+from bench.targets import CHAIN, PUSH, targets
 
 RESULTS = Path(__file__).with_name("results")
 IN_CACHE, TWO_CORES = "16K", 1.8  # what a free machine must reach at the least
@@ -82,10 +82,12 @@ def tables(figures: Figures) -> Iterator[str]:
     yield from section("Targets", ("", "measured", "wanted", ""), rows)
     for run in figures.pushes:
         yield from push_table(run)
+    yield from rules_tables(figures)
     for rule, words in RULES.items():
         yield from policy_table(figures, rule, words)
     yield from sweep_table(figures)
     yield from trainer_table(figures)
+    yield from simulator_table(figures)
     yield from norm_table(figures)
 
 
@@ -107,6 +109,25 @@ def push_table(run: PushRun) -> Iterator[str]:
     listing = ", ".join(f"{line.name} {statistics.median(line.seconds) * 1e6:.1f} us" for line in calls)
     yield f"A call that touches nothing: {listing}."
     yield from (f"{name} is left out: {reason}." for name, reason in run.left_out.items())
+
+
+def rules_tables(figures: Figures) -> Iterator[str]:
+    """All fused rules at one size: bytes, rate, and the torch chain that each replaces."""
+    for size in dict.fromkeys(run.size for run in figures.rules):
+        rows = []
+        for run in figures.rules:
+            if run.size != size:
+                continue
+            push, chain = run.lines[PUSH], run.lines.get(CHAIN)
+            bytes = (str(run.bytes), str(run.least_bytes))
+            rate = (f"{push.ns:.3f} ({push.least_ns:.3f})", f"{push.gbps:.1f}", f"{run.bound.gbps:.1f}")
+            torch = ("-", "-") if chain is None else (f"{chain.ns:.3f}", f"{run.times(CHAIN, PUSH):.2f}")
+            rows.append((run.variant, *bytes, *rate, f"{push.bound:.0%}", *torch))
+        header = (
+            "", "B/parameter", "least", "ns/parameter", "GB/s", "byte bound, GB/s", "of the bound",
+            "torch chain, ns/parameter", "chain over push",
+        )  # fmt: skip
+        yield from section(f"Fused rules, guard element, {size} parameters", header, rows)
 
 
 def policy_table(figures: Figures, rule: str, words: str) -> Iterator[str]:
@@ -171,6 +192,18 @@ def trainer_table(figures: Figures) -> Iterator[str]:
             )  # fmt: skip
     header = ("", "processes", "samples/s (best)", "over the plain loop", "over one worker", "accuracy reached")
     yield from section("Trainer, batch 64, momentum 0.9", header, rows)
+
+
+def simulator_table(figures: Figures) -> Iterator[str]:
+    rows = []
+    for model, info in figures.simulators.items():
+        per_s = info["updates_per_s"]
+        for name, rates in per_s.items():
+            slower = ratio(per_s["plain loop"], rates) - 1
+            what = f"{model} ({info['parameters']:,} parameters), {info['data']}"
+            rows.append((what, name, f"{statistics.median(rates):,.1f} ({max(rates):,.1f})", f"{slower:+.1%}"))
+    header = ("", "workers", "updates/s (best)", "time over the plain loop's")
+    yield from section("Simulator, batch 64, momentum 0.9, gamma clock", header, rows)
 
 
 def norm_table(figures: Figures) -> Iterator[str]:

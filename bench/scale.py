@@ -6,12 +6,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bench.rules import RULES
+
 
 @dataclass(frozen=True)
 class Scale:
     """Sizes are in parameters, `calls` per round; a round is one turn of every contestant."""
 
     push_sizes: Mapping[str, int]
+    rule_sizes: Mapping[str, int]
     mix_sizes: Mapping[str, int]
     push_rounds: int
     policy_sizes: Mapping[str, int]
@@ -23,20 +26,24 @@ class Scale:
     sweep_window_s: float
     train_steps: Mapping[str, int]  # model -> batches per worker
     train_rounds: int
+    simulator_steps: Mapping[str, int]  # model -> batches
+    simulator_rounds: int
     norm_shape: tuple[int, int, int, int]  # [N, C, H, W]
     norm_rounds: int
 
     @property
     def benchmarks(self) -> int:
-        """Three rules of a push and four mixes at each size, two rules of the policies, the sweep, the trainers, four
-        layers.
+        """Three rivalries and every fused rule of a push at each size, four mixes likewise, two rules of the policies,
+        the sweep, the trainers, the simulators, four layers.
         """
-        pushes = 3 * len(self.push_sizes) + 2 * len(self.policy_sizes) + 1
-        return pushes + 4 * len(self.mix_sizes) + len(self.train_steps) + 4
+        pushes = 3 * len(self.push_sizes) + len(RULES) * len(self.rule_sizes) + 4 * len(self.mix_sizes)
+        whole = len(self.train_steps) + len(self.simulator_steps)
+        return pushes + 2 * len(self.policy_sizes) + 1 + whole + 4
 
 
 FULL = Scale(
     push_sizes={"16K": 1 << 14, "1M": 1 << 20, "32M": 1 << 25},
+    rule_sizes={"1M": 1 << 20, "32M": 1 << 25},
     mix_sizes={"16K": 1 << 14, "352K": 351_946, "16M": 1 << 24},  # the second: EASGD's net for CIFAR
     push_rounds=9,
     policy_sizes={"16K": 1 << 14, "16M": 1 << 24},
@@ -48,11 +55,14 @@ FULL = Scale(
     sweep_window_s=0.2,
     train_steps={"lenet": 120, "mlp": 1500},
     train_rounds=3,
+    simulator_steps={"lenet": 60, "mlp": 600},
+    simulator_rounds=7,
     norm_shape=(64, 64, 28, 28),
     norm_rounds=30,
 )
 SMOKE = Scale(
     push_sizes={"16K": 1 << 14},
+    rule_sizes={"16K": 1 << 14},
     mix_sizes={"16K": 1 << 14},
     push_rounds=2,
     policy_sizes={"16K": 1 << 14},
@@ -64,6 +74,8 @@ SMOKE = Scale(
     sweep_window_s=0.05,
     train_steps={"mlp": 20},
     train_rounds=1,
+    simulator_steps={"mlp": 20},
+    simulator_rounds=1,
     norm_shape=(4, 8, 7, 7),
     norm_rounds=2,
 )

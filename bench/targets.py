@@ -9,6 +9,7 @@ from bench.figures import Figures, ratio
 
 GAP_PUSH = "gap + shifted momentum"
 PUSH = "push, guard element"
+CHAIN = "tuned torch chain"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ def targets(figures: Figures) -> Iterator[Target]:
     if info := figures.trainers.get("mlp"):
         per_s = info["samples_per_s"]
         yield from _over_the_loop("mlp", per_s, 1.1)
+    for model, info in figures.simulators.items():
+        per_s, workers = info["updates_per_s"], info["workers"]
+        over = ratio(per_s["plain loop"], per_s[f"simulator, {workers}"])
+        yield Target(f"{model}: {workers} simulated workers, time over the plain loop's", over, 1.1, at_most=True)
     for case, layers in figures.norms.items():
         if "float32, contiguous" in case:
             times = ratio(layers["FullNorm2d"], layers["BatchNorm2d"])

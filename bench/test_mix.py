@@ -60,7 +60,7 @@ def test_elastic(benchmark: BenchmarkFixture, replicas: Replicas) -> None:
         "torch, 3 operations, kept temporary": replicas.checked("rival", 16, three_operations_kept, oracle),
         **replicas.streams(),
     }
-    compete(benchmark, replicas.n, contestants)
+    compete(benchmark, replicas.n, contestants, SCALE.push_rounds)
 
 
 @pytest.mark.benchmark(group="mix: deliver")
@@ -82,7 +82,7 @@ def test_deliver(benchmark: BenchmarkFixture, replicas: Replicas) -> None:
         "torch, 4 operations": replicas.checked("rival", 24, in_torch, oracle),
         **replicas.streams(),
     }
-    compete(benchmark, replicas.n, contestants)
+    compete(benchmark, replicas.n, contestants, SCALE.push_rounds)
 
 
 @pytest.mark.benchmark(group="mix: admm")
@@ -111,7 +111,7 @@ def test_admm(benchmark: BenchmarkFixture, replicas: Replicas) -> None:
         "torch, 8 operations, kept temporary": replicas.checked("rival", 28, in_torch, oracle),
         **replicas.streams(),
     }
-    compete(benchmark, replicas.n, contestants)
+    compete(benchmark, replicas.n, contestants, SCALE.push_rounds)
 
 
 @pytest.mark.benchmark(group="mix: diffusion over 2 neighbours")
@@ -142,4 +142,4 @@ def test_diffuse(benchmark: BenchmarkFixture, replicas: Replicas) -> None:
         "torch, weighted chain, corrected": replicas.checked("rival", 24, torch_row_corrected, corrected),
         **replicas.streams(),
     }
-    compete(benchmark, replicas.n, contestants)
+    compete(benchmark, replicas.n, contestants, SCALE.push_rounds)

@@ -11,8 +11,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench import eager
 from bench.contest import Contestant, compete
 from bench.eager import Constants
-from bench.field import LR, MOMENTUM, PUSHES, Field
-from bench.loops import Loops, NoCompilerError
+from bench.field import DELAY, LR, MOMENTUM, PUSHES, Field
+from bench.loops import Loops
 from bench.scale import SCALE
 from hogwild.kernels import Push
 from hogwild.rules import Gap, Guard, HeavyBall
@@ -25,18 +25,9 @@ def field(request: pytest.FixtureRequest) -> Field:
     return Field(SCALE.push_sizes[request.param])
 
 
-@pytest.fixture(scope="module")
-def loops() -> Loops | str:
-    """The compiled loops, or why there are none."""
-    try:
-        return Loops.build()
-    except NoCompilerError as error:
-        return str(error)
-
-
-def pushing(push: Push, field: Field, stop: int | None = None) -> Callable[[], object]:
+def pushing(push: Push, field: Field, stop: int | None = None, lr: float = LR) -> Callable[[], object]:
     grads = [field.g]
-    return lambda: push(grads, lr=LR, pushes=PUSHES, lr_max=LR, stop=stop)
+    return lambda: push(grads, lr=lr, pushes=PUSHES, lr_max=LR, delay=DELAY, stop=stop)
 
 
 @pytest.mark.benchmark(group="push: gap + shifted momentum")
@@ -68,7 +59,7 @@ def test_gap_and_shifted_momentum(benchmark: BenchmarkFixture, field: Field, loo
         contestants["AVX loop"] = checked("rival", 36, loops.gap_push(field.buffers, field.n, constants))
         contestants["AVX loop of no element"] = Contestant("call", 0, loops.gap_push(field.buffers, 0, constants))
         contestants["AVX loop, streams only"] = Contestant("stream", 36, loops.streams(field.buffers, field.n))
-    compete(benchmark, field.n, contestants)
+    compete(benchmark, field.n, contestants, SCALE.push_rounds)
 
 
 @pytest.mark.benchmark(group="push: SGD without snapshot")
@@ -101,4 +92,4 @@ def test_against_torch_sgd(benchmark: BenchmarkFixture, field: Field, m: float |
         "torch SGD, fused": torch_sgd(fused=True),
         **field.streams(),
     }
-    compete(benchmark, field.n, contestants)
+    compete(benchmark, field.n, contestants, SCALE.push_rounds)

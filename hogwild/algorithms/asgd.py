@@ -32,6 +32,7 @@ from hogwild.algorithms.base import (
     Steps,
     View,
     dampening_option,
+    first_step_option,
     momentum_option,
     option,
 )
@@ -74,7 +75,7 @@ class ASGD(GapOptions, CompensationOptions, Algorithm):
     momentum: float = momentum_option(0.0, "momentum factor m")
     momentum_kind: str = option("heavy-ball", "what momentum does, and whether workers share it", choices=tuple(KINDS))
     dampening: float = dampening_option()
-    first_step: str = option("torch", "the first update of a buffer", choices=("torch", "damped"))
+    first_step: str = first_step_option()
     penalty: str = option("none", "what a stale gradient is divided by: its gap, its delay", choices=PENALTIES)
     compensation: str = option("none", "first-order correction of a stale gradient", choices=COMPENSATIONS)
     clip: float = option(0.0, "c, the largest norm of a gradient; 0: any", check=(lambda c: c >= 0, "a number >= 0"))

@@ -138,3 +138,7 @@ def momentum_option(default: float, help: str = "momentum factor m") -> float:
 
 def dampening_option() -> float:
     return option(0.0, "the gradient enters v with the factor 1 - d", check=BELOW_ONE)
+
+
+def first_step_option() -> str:
+    return option("torch", "the first update of a buffer", choices=("torch", "damped"))

@@ -26,8 +26,8 @@ from hogwild.algorithms.base import (
     Steps,
     View,
     dampening_option,
+    first_step_option,
     momentum_option,
-    option,
 )
 from hogwild.rules import HeavyBall
 
@@ -43,7 +43,7 @@ class ShiftedMomentum(Algorithm):
 
     momentum: float = momentum_option(0.9, "momentum factor m of the private buffers")
     dampening: float = dampening_option()
-    first_step: str = option("torch", "the first update of a buffer", choices=("torch", "damped"))
+    first_step: str = first_step_option()
 
     def worker(self, w: View) -> Steps:
         momentum = HeavyBall(self.momentum, self.dampening, torch_first_step=self.first_step == "torch")

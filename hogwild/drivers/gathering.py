@@ -65,19 +65,19 @@ class Gathering(Buffers):
         version = self.last_version = control.begin_push(self.rank, locked)
         gap_sq = step_sq = 0.0
         try:
-            delay = version - control.pulled_version(self.rank)
+            delay = self.last_delay = version - control.pulled_version(self.rank)
             self.cancelled = max_delay is not None and delay > max_delay
             self.last_place, self._step = control.gathered, (momentum, lr)
             added = None if self.cancelled else self._add(g, 1.0 if scale is None else scale(delay))
             taken, nonfinite = (False, 0) if added is None else (added.applied, added.nonfinite)
-            self.last_delay = control.gather(self.rank, taken, waits, nonfinite)
+            control.gather(self.rank, taken, waits, nonfinite)
             self.last_refused, self.last_lr = 0 if taken else nonfinite, 0.0
             if control.gathered >= count or (control.gathered and control.exhausted()):
                 stats = self._apply_sum(version)
             else:
                 stats = self._push(None, None)([None] * len(self.world.layout.segments), lr=0.0, pushes=0, lr_max=0.0)
                 control.pulled(self.rank)
-            self.last_stats = stats
+            self.last_stats = stats if taken else None
             gap_sq, step_sq = stats.gap_sq if taken else 0.0, stats.step_sq
         finally:
             control.end_gather(self.rank, locked, gap_sq, step_sq)

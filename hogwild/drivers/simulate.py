@@ -28,7 +28,19 @@ from hogwild.run_directory import RunDirectory
 from hogwild.shared.world import World
 from hogwild.tasks import build_model, load
 
-PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,lr,loss"
+PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,penalty,lr,loss"
+"""Of pushes.csv, a line for every gradient that was answered:
+
+    push, time, worker, ticket    its number from 1, virtual time, who pushed, which batch
+    delay                         versions between the snapshot and the push
+    gap_rms, step_rms             ||x - snapshot|| before the push and ||step||, over the root of the parameters
+    penalty                       harmonic mean of G over the parameters: the gradient counted 1 / penalty on average;
+                                  1 where the algorithm divides by no gap
+    lr                            as applied to this delay; 0 if the gradient was dropped
+    loss                          of the batch, at the snapshot
+
+gap_rms and step_rms are 0 and penalty is 1 where nothing was pushed (a dropped gradient, a deposit before a barrier).
+"""
 CONSOLE_EVERY = 64  # pushes between two moves of the progress bar
 
 
@@ -90,9 +102,10 @@ class Simulator:
         stats, parameters = view.last_stats, self.world.layout.parameters
         gap = math.sqrt(stats.gap_sq / parameters) if stats else 0.0
         step = math.sqrt(stats.step_sq / parameters) if stats else 0.0
+        penalty = stats.penalty if stats else 1.0
         log.write(
             f"{self.simulation.computed},{push.time:.9g},{push.rank},{push.ticket},{view.last_delay},{gap:.9g},"
-            f"{step:.9g},{view.last_lr:.9g},{push.loss:.9g}\n"
+            f"{step:.9g},{penalty:.9g},{view.last_lr:.9g},{push.loss:.9g}\n"
         )
 
     def _why_stop(self, push: Push) -> str | None:

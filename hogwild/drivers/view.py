@@ -44,10 +44,10 @@ class WorkerView(Gathering, Replicas):
         self.inplace = inplace
         self.weight_decay = weight_decay
         self.last_refused = 0  # non-finite elements of the last push, if it was refused
-        self.last_delay = 0
+        self.last_delay = 0  # of the last gradient, also of one that was dropped or refused
         self.last_version = 0  # of the master when the last push began
         self.last_lr = 0.0
-        self.last_stats: PushStats | None = None
+        self.last_stats: PushStats | None = None  # None if the last gradient was dropped
         self._pushes: dict[tuple[Any, ...], Push] = {}
 
     @property
@@ -101,8 +101,9 @@ class WorkerView(Gathering, Replicas):
         version = self.last_version = control.begin_push(self.rank, locked)
         if is_fresh:
             control.set_pulled(self.rank, version)
-        delay = version - control.pulled_version(self.rank)
+        delay = self.last_delay = version - control.pulled_version(self.rank)
         applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
+        self.last_stats = None
         try:
             rate = self.lr if lr is None else lr(delay)
             if rate is not None:
@@ -122,7 +123,7 @@ class WorkerView(Gathering, Replicas):
                 )
                 applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
         finally:
-            self.last_delay = control.end_push(self.rank, locked, applied, nonfinite, gap_sq, step_sq)
+            control.end_push(self.rank, locked, applied, nonfinite, gap_sq, step_sq)
         self.last_refused, self.last_lr = 0 if applied else nonfinite, rate or 0.0
         if onto == "x" or alpha:
             self.traffic.add(self.x, 2 if applied else 1)

@@ -38,6 +38,24 @@ def test_dana_zero_equals_dana_slim(workers: int):
         torch.testing.assert_close(ahead, slim.x[0], rtol=1e-12, atol=1e-12)
 
 
+def test_one_worker_of_dana_is_nesterov():
+    """v <- m v + g(y), y = x - lr m v the look-ahead;  y is the x of torch.optim.SGD(nesterov=True) and of Slim."""
+    zero, slim = (Team(make(name), start(), 1, gradient, lr=0.05) for name in ("dana-zero", "dana-slim"))
+    net = start()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9, nesterov=True)
+    x, v = start().x.detach(), torch.zeros(N, dtype=torch.float64)
+    for _ in range(200):
+        v = 0.9 * v + gradient(x - 0.05 * 0.9 * v, 0)[0]
+        x = x - 0.05 * v
+        [net.x.grad] = gradient(net.x.detach(), 0)
+        optimizer.step()
+        zero.turn(0)
+        slim.turn(0)
+    torch.testing.assert_close(zero.x[0], x, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(zero.views[0].snapshot[:N], net.x.detach(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(slim.x[0], net.x.detach(), rtol=1e-12, atol=1e-12)
+
+
 def test_v_sum_is_the_sum_of_the_workers_momenta():
     team = Team(make("dana-zero"), start(), 4, gradient, lr=0.05)
     team.turns([turn * 7 % 4 for turn in range(500)])

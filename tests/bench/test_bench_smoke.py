@@ -27,9 +27,12 @@ def test_a_quick_run_is_reported_but_never_recorded(tmp_path: Path) -> None:
     assert "not recorded: HOGWILD_BENCH=quick" in report.stderr
     for title in (
         "Push: gap + shifted momentum",
+        "Mix: elastic exchange",
+        "Fused rules",
         "Access policies",
         "Compute between pushes",
         "Trainer",
+        "Simulator",
         "Full Normalization",
     ):
         assert f"## {title}" in report.stdout

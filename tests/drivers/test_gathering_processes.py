@@ -112,7 +112,7 @@ def test_what_is_gathered_and_not_applied_is_in_the_state():
     whole, half = worlds
     bring(whole, 0, 1, 2)
     bring(half, 0, 1)
-    state = State.from_plain(State.of(half, module, algorithm.keeps()).plain())
+    state = State.from_plain(State.of(half, module, algorithm).plain())
     assert (state.version, state.gathered) == (0, 2)
     resumed = World.create(module, algorithm.keeps(), 1, dtype=torch.float64)
     state.write_to(resumed)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from hogwild import cli
 from hogwild.config import Config
 from hogwild.delays import parse
 from hogwild.drivers.job import make_job
@@ -50,6 +51,52 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path, algorithm: str, clock: st
     runs = [simulate(tmp_path, name, algorithm=algorithm, clock=clock)[1] for name in ("a", "b")]
     for file in ("metrics.jsonl", "pushes.csv"):
         assert (runs[0].path / file).read_bytes() == (runs[1].path / file).read_bytes()
+
+
+def test_the_command_writes_the_same_bytes_twice(tmp_path: Path):
+    command = "simulate --data digits --model logistic --algorithm gap-aware --workers 8 --clock gamma:cv=0.1,het=0.6"
+    command += " --epochs 2 --dtype float64 --access locked --seed 7 --quiet"
+    for name in ("a", "b"):
+        assert cli.main([*command.split(), "--out", str(tmp_path), "--name", name]) == 0
+    for file in ("metrics.jsonl", "pushes.csv"):
+        content = (tmp_path / "a" / file).read_bytes()
+        assert content == (tmp_path / "b" / file).read_bytes()
+        assert len(content) > 1000
+
+
+@pytest.mark.parametrize("algorithm", ["asgd", "shifted", "nag-asgd", "gap-aware", "staleness-aware"])
+def test_no_gap_is_longer_than_the_path_that_led_there(tmp_path: Path, algorithm: str):
+    """||x - snapshot|| <= sum of ||step|| over the pushes since the snapshot was read; equal for one step."""
+    _, run, _ = simulate(tmp_path, algorithm=algorithm, clock="gamma:cv=0.5", workers=6, dtype="float64")
+    rows = pushes(run)
+    steps = [float(row["step_rms"]) for row in rows]
+    for k, row in enumerate(rows):
+        path, gap = sum(steps[k - int(row["delay"]) : k]), float(row["gap_rms"])
+        assert gap <= path * (1 + 1e-7)
+        if row["delay"] == "1":
+            assert gap == pytest.approx(path, rel=1e-7)
+    assert max(float(row["gap_rms"]) for row in rows) > 0
+
+
+def test_the_penalty_of_each_push(tmp_path: Path):
+    """G >= 1, above 1 where there is a gap; no penalty without one, nor where gradients are only deposited."""
+    for algorithm in ("asgd", "staleness-aware", "ssgd"):
+        _, run, _ = simulate(tmp_path, algorithm, algorithm=algorithm)
+        assert {row["penalty"] for row in pushes(run)} == {"1"}
+    for options in ({}, {"gap_level": "layer"}, {"gap_level": "global"}):
+        name = options.get("gap_level", "element")
+        _, run, _ = simulate(tmp_path, name, algorithm="gap-aware", **options)
+        first, *rows = pushes(run)
+        assert first["penalty"] == "1"
+        for row in rows:
+            assert (float(row["penalty"]) > 1) == (int(row["delay"]) > 0)
+
+
+def test_a_dropped_gradient_has_neither_gap_nor_lr(tmp_path: Path):
+    _, run, _ = simulate(tmp_path, algorithm="ringmaster", clock="random", workers=6, delay_limit=5)
+    dropped = [row for row in pushes(run) if int(row["delay"]) >= 5]
+    assert dropped
+    assert {(row["gap_rms"], row["step_rms"], row["penalty"], row["lr"]) for row in dropped} == {("0", "0", "1", "0")}
 
 
 def test_another_seed_is_another_run(tmp_path: Path):

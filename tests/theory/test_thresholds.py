@@ -86,6 +86,29 @@ def test_closed_form_and_crossing_agree(rule, momentum):
             assert threshold(rule, delay, momentum, dampening) == pytest.approx(exact, rel=1e-11)
 
 
+def test_constants_of_long_delays():
+    """k_d (2 tau + 1) -> 2 acos(m) sqrt(1 - m^2) / (1 - m) for shifted momentum; standard adds m / (1 - m) of delay."""
+    for momentum, constant in ((0.0, math.pi), (0.5, 3.6276), (0.9, 3.9320), (0.95, 3.9663)):
+        assert threshold("shifted", 1000, momentum, momentum) * 2001 == pytest.approx(constant, rel=5e-3)
+        longer = 1000 + momentum / (1 - momentum)
+        assert threshold("standard", 1000, momentum, momentum) == pytest.approx(math.pi / (2 * longer + 1), rel=2e-3)
+    assert threshold("none", delays.uniform(1, 1000)) * 2000 == pytest.approx(math.pi**2, rel=5e-3)
+
+
+def test_slopes_of_the_inverse_threshold():
+    """1 / k_d grows by that much per unit of delay, from 1 to 32 (figs. 4, 6 and 10)."""
+    for rule, momentum, slope in (("none", 0.0, 0.635), ("standard", 0.9, 0.762), ("shifted", 0.9, 0.509)):
+        short, long = (1 / threshold(rule, delay, momentum, momentum) for delay in (1, 32))
+        assert (long - short) / 31 == pytest.approx(slope, abs=5e-4), rule
+
+
+def test_means_of_the_discrete_gaussian():
+    for center, mass, mean in ((1, 0.624655, 1.386982), (2, 0.926983, 2.130741), (3, 0.993558, 3.018047)):
+        assert delays.mean(delays.normal(center)) == pytest.approx(mean, abs=5e-7)
+        whole = (math.erf((center + 0.5) / math.sqrt(2)) + math.erf((center - 0.5) / math.sqrt(2))) / 2
+        assert whole == pytest.approx(mass, abs=5e-7)
+
+
 @pytest.mark.parametrize("rule", ["nesterov", "dana"])
 def test_nesterov_without_delay(rule):
     for momentum in (0.0, 0.5, 0.9):

@@ -1,0 +1,172 @@
+"""Every fused rule in torch operations, as sparing as torch allows: in place, `out=`, temporaries kept between calls.
+
+A chain is what one would write for one flat tensor without a kernel of one's own. The equations are those of
+hogwild.rules; the scalars are those of the measured push.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from bench.eager import Constants, sparing
+from bench.field import COMPENSATION, DELAY, LR, MOMENTUM, PUSHES, WORKERS, Field
+from hogwild.rules import Gap, Smega2, look_ahead
+
+M = MOMENTUM
+ROW = 4096  # elements; divides all sizes
+Chain = Callable[[], object]
+
+
+def momentum(f: Field) -> Chain:
+    def push() -> None:
+        f.v.mul_(M).add_(f.g)
+        f.x.add_(f.v, alpha=-LR)
+        f.snapshot.copy_(f.x)
+
+    return push
+
+
+def staleness_aware(f: Field) -> Chain:
+    def push() -> None:
+        f.v.mul_(M).add_(f.g)
+        f.x.add_(f.v, alpha=-LR / DELAY)
+        f.snapshot.copy_(f.x)
+
+    return push
+
+
+def dana_slim(f: Field) -> Chain:
+    def push() -> None:
+        f.v.mul_(M).add_(f.g)
+        f.x.add_(f.g, alpha=-LR).add_(f.v, alpha=-LR * M)
+        f.snapshot.copy_(f.x)
+
+    return push
+
+
+def dana_zero(f: Field) -> Chain:
+    def push() -> None:
+        f.v_sum.sub_(f.v)
+        f.v.mul_(M).add_(f.g)
+        f.v_sum.add_(f.v)
+        f.x.add_(f.v, alpha=-LR)
+        torch.add(f.x, f.v_sum, alpha=-LR * M, out=f.snapshot)
+
+    return push
+
+
+def smega2(f: Field) -> Chain:
+    ahead = look_ahead(Smega2(M, WORKERS), lr=LR, pushes=PUSHES + 1)
+
+    def push() -> None:
+        f.b.add_(f.g)
+        f.x.add_(f.g, alpha=-LR).add_(f.v, alpha=-LR * M)
+        torch.add(f.x, f.v, alpha=-ahead["v"], out=f.snapshot).add_(f.b, alpha=-ahead["b"])
+
+    return push
+
+
+def ormo(f: Field) -> Chain:
+    late = PUSHES // WORKERS - (PUSHES - DELAY) // WORKERS
+
+    def push() -> None:
+        f.v.add_(f.g, alpha=M**late * LR)
+        f.x.add_(f.g, alpha=-LR * (1 - M ** (late + 1)) / (1 - M))
+        f.snapshot.copy_(f.x)
+
+    return push
+
+
+def gap(f: Field) -> Chain:
+    return sparing(f.x, f.snapshot, f.v, f.s, f.g, Constants(LR, M, Gap(), PUSHES + 1))
+
+
+def _shares(f: Field) -> tuple[Callable[[], None], Tensor]:
+    """1 / G = C / (C + |x - snapshot|), and where it will lie."""
+    h, distance, share = Constants(LR, M, Gap(), PUSHES + 1), torch.empty_like(f.x), torch.empty_like(f.x)
+
+    def compute() -> None:
+        torch.sub(f.x, f.snapshot, out=distance).abs_()
+        f.s.mul_(h.rule.decay).addcmul_(f.v, f.v, value=1 - h.rule.decay)
+        torch.sqrt(f.s, out=share).mul_(h.scale).add_(h.floor)
+        distance.add_(share)
+        share.div_(distance)
+
+    return compute, share
+
+
+def dana_ga(f: Field) -> Chain:
+    compute, share = _shares(f)
+
+    def push() -> None:
+        compute()
+        f.v_sum.sub_(f.v)
+        f.v.mul_(M).addcmul_(f.g, share)
+        f.v_sum.add_(f.v)
+        f.x.add_(f.v, alpha=-LR)
+        torch.add(f.x, f.v_sum, alpha=-LR * M, out=f.snapshot)
+
+    return push
+
+
+def dana_slim_gap(f: Field) -> Chain:
+    compute, d = _shares(f)
+
+    def push() -> None:
+        compute()
+        d.mul_(f.g)
+        f.v.mul_(M).add_(d)
+        f.x.add_(d, alpha=-LR).add_(f.v, alpha=-LR * M)
+        f.snapshot.copy_(f.x)
+
+    return push
+
+
+def _norm(t: Tensor) -> float:
+    """||t||, in rows: over 32 M numbers at once torch's float32 sum is 0.4 % off."""
+    return float(torch.linalg.vector_norm(torch.linalg.vector_norm(t.view(-1, ROW), dim=1)))
+
+
+def global_gap(f: Field) -> Chain:
+    """The norms in passes of their own."""
+    distance, rule, state = torch.empty_like(f.x), Gap(level="global"), f.gap_state[0]
+
+    def push() -> None:
+        torch.sub(f.x, f.snapshot, out=distance)
+        gap_norm = _norm(distance)
+        mean_sq, samples = float(state[0]), float(state[1])
+        penalty = 1 + gap_norm / (LR * math.sqrt(mean_sq / (1 - rule.decay ** (samples + 1))))
+        f.v.mul_(M).add_(f.g, alpha=1 / penalty)
+        f.x.add_(f.v, alpha=-LR)
+        f.snapshot.copy_(f.x)
+        state[0], state[1] = rule.decay * mean_sq + (1 - rule.decay) * _norm(f.v) ** 2, samples + 1
+
+    return push
+
+
+def constant_compensation(f: Field) -> Chain:
+    gap = torch.empty_like(f.x)
+
+    def push() -> None:
+        torch.sub(f.x, f.snapshot, out=gap).mul_(f.g).mul_(f.g)
+        f.x.add_(f.g, alpha=-LR).add_(gap, alpha=-LR * COMPENSATION.lam)
+        f.snapshot.copy_(f.x)
+
+    return push
+
+
+def adaptive_compensation(f: Field) -> Chain:
+    gap, root = torch.empty_like(f.x), torch.empty_like(f.x)
+
+    def push() -> None:
+        f.ms.mul_(COMPENSATION.decay).addcmul_(f.g, f.g, value=1 - COMPENSATION.decay)
+        torch.add(f.ms, COMPENSATION.eps, out=root).rsqrt_()
+        torch.sub(f.x, f.snapshot, out=gap).mul_(f.g).mul_(f.g).mul_(root)
+        f.x.add_(f.g, alpha=-LR).add_(gap, alpha=-LR * COMPENSATION.lam)
+        f.snapshot.copy_(f.x)
+
+    return push
