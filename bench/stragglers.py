@@ -53,7 +53,7 @@ while it computes.
 {factor} times slower (`--straggler 0:{factor}`). Ideal is the sum of what the workers could do alone, {ideal:.2f}
 gradients in {ms:.0f} ms; the time for everything but the sleep counts against us, and so does the end, where the others
 wait for the last gradient of the slow one; the ratio leaves out what the machine costs ({load:.1f} processes wanted its
-cores at the start). Median of {rounds}, the algorithms in turns.
+cores at the end). Median of {rounds}, the algorithms in turns.
 """
 
 
