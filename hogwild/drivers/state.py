@@ -79,13 +79,17 @@ class State:
     def write_to(self, world: World) -> None:
         """Puts the state into a new world, before any worker lives there.
 
-        With another number of workers, private buffers go to the ranks that still exist; new ranks begin at the trained
-        model, with zeros for the rest.
+        With another number of workers, private buffers go to the ranks that still exist, zeros to new ones. Replicas,
+        and what belongs to them (corrections, masses, multipliers), mean something only all together: they then all
+        begin at the trained model, with zeros for the rest.
         """
+        has_replicas, specs = "replica" in world.arena, world.arena.layout.specs
         for view, parameter in zip(world.layout.views(world.arena.tensor("x")), self.parameters.values(), strict=True):
             view.copy_(parameter)
         world.start_models()
         for name, copies in self.buffers.items():
+            if has_replicas and specs[name].scope is not SHARED and len(copies) != world.workers:
+                continue
             for rank, value in enumerate(copies[: world.workers]):
                 world.arena.tensor(name, rank).copy_(value)
         for rank, buffers in enumerate(self.module_buffers[: world.workers]):

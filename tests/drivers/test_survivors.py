@@ -42,15 +42,29 @@ def test_the_mean_is_of_the_survivors(name: str, lost: set[int]):
 @pytest.mark.parametrize("workers", [1, 2, 3, 5])
 @pytest.mark.parametrize("name", ["ad-psgd", "d2", "easgd", "sgp", "easgd-tree"])
 def test_resumed_with_any_number_of_workers(name: str, workers: int):
-    """Survivors keep their replicas; who is new begins at the trained model, with mass 1 where there is mass."""
+    """The survivors' replicas where they are as many; else all begin at the trained model, with mass 1 each."""
     world, module = scattered(name, 3)
     state = State.of(world, module, REGISTRY[name](), {1})
     again = World.create(Flat(N), REGISTRY[name]().keeps(), workers)
     state.write_to(again)
     model = state.parameters["weight"]
-    kept = [world.arena.tensor("replica", rank)[:N] for rank in (0, 2)]
     for rank in range(workers):
-        expected = kept[rank] if rank < 2 else model
-        torch.testing.assert_close(again.arena.tensor("replica", rank)[:N], expected, rtol=0, atol=0)
+        expected = world.arena.tensor("replica", (0, 2)[rank])[:N] if workers == 2 else model
+        assert torch.equal(again.arena.tensor("replica", rank)[:N], expected)
     if name == "sgp":
         assert sum(float(again.arena.tensor("mass", rank).sum()) for rank in range(workers)) == workers
+
+
+def test_corrections_of_other_workers_are_not_taken_up():
+    """Those of d2 sum to zero over all workers, and over no part of them."""
+    world, module = scattered("d2", 4)
+    corrections = torch.randn(4, world.layout.n, generator=torch.Generator().manual_seed(9))
+    for rank, row in enumerate(corrections - corrections.mean(0)):
+        world.arena.tensor("correction", rank).copy_(row)
+    state = State.of(world, module, REGISTRY["d2"]())
+    for workers in (3, 4):
+        again = World.create(Flat(N), REGISTRY["d2"]().keeps(), workers)
+        state.write_to(again)
+        found = torch.stack([again.arena.tensor("correction", rank) for rank in range(workers)])
+        assert float(found.sum(0).abs().max()) < 1e-6
+        assert bool(found.any()) == (workers == 4)

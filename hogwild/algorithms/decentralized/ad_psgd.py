@@ -10,7 +10,8 @@ nobody waits, and a slow worker's model is averaged while it computes. The resul
 Source: Lian et al. 2018, Asynchronous Decentralized Parallel Stochastic Gradient Descent (arXiv:1710.06952).
 order = bipartite is the paper's way not to deadlock: only the workers of one side of a bipartite graph begin averages.
 Deviates: averages are of chunks, so different chunks of a model may have met different peers. The default graph is
-complete: random pairs mix faster there than on a ring. Momentum is the worker's own unless average_momentum.
+complete: random pairs mix faster there than on a ring. Momentum is the worker's own unless average_momentum. A step
+waits for its chunk's lock: the one peer of a worker that is stopped inside an average (SIGSTOP) waits for it too.
 """
 
 from __future__ import annotations

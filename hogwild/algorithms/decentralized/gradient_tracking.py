@@ -7,7 +7,8 @@
 y and g begin at zero. The result is the mean of the replicas. Twice the traffic of d-psgd.
 
 Source: Di Lorenzo and Scutari 2016 (NEXT); Nedic, Olshevsky and Shi 2017 (DIGing), as in public implementations.
-Deviates: weight decay is taken at the averaged model and not tracked.
+Deviates: weight decay is taken at the averaged model and not tracked. A worker that dies takes its y_i - g_i along: the
+mean of the others then moves by a constant besides.
 """
 
 from __future__ import annotations

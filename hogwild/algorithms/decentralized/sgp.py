@@ -11,7 +11,8 @@ follows the mean. The result is the mean of the z_i.
 Source: Assran et al. 2019, Stochastic Gradient Push (arXiv:1811.10792).
 Deviates: mailboxes in shared memory in place of rounds of messages; without rounds w_i strays from 1, so the step is
 multiplied by it, for z_i to move by lr g. Floor and ceiling are ours: without them a worker that stands still swallows
-the mass of all others, whose w goes to zero. A transfer holds the run's one lock.
+the mass of all others, whose w goes to zero. A transfer holds the run's one lock; a worker killed inside one may leave
+a box whose x and w do not belong together.
 """
 
 from __future__ import annotations
