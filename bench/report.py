@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.figures import Figures, PushRun, ratio
 from bench.plots import draw
-from bench.scale import FULL
+from bench.scale import FULL, SMOKE
 from bench.targets import CHAIN, PUSH, targets
 
 RESULTS = Path(__file__).with_name("results")
@@ -48,10 +48,11 @@ def why_not(figures: Figures) -> str | None:
     """Why this run may not be recorded."""
     machine = figures.machine
     load, load_at_end, cores = machine["load"], machine["load_at_end"], machine["cores"]
+    scale = SMOKE if machine["quick"] else FULL
+    if missing := scale.benchmarks - figures.benchmarks:
+        return f"{missing} of {scale.benchmarks} benchmarks are missing"
     if machine["quick"]:
         return "HOGWILD_BENCH=quick measures next to nothing"
-    if missing := FULL.benchmarks - figures.benchmarks:
-        return f"{missing} of {FULL.benchmarks} benchmarks are missing"
     if load > cores:
         return f"the load average was {load:.2f} at the start, on {cores} cores: wait until it is less"
     if load_at_end > cores + 1:
