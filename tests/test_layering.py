@@ -30,6 +30,9 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
         "algorithms", "rules", "kernels", "shared", "tasks", "nn", "config", "schedules", "checkpoint", "compatibility",
         "run_directory", "progress", "errors", "system", "delays",
     },
+    "reproduce": {
+        "drivers", "tasks", "shared", "config", "theory", "delays", "run_directory", "errors", "options", "faces",
+    },
     "library": {"drivers", "config", "checkpoint", "progress", "run_directory", "tasks", "errors"},
 }  # fmt: skip
 NO_TORCH = [
@@ -39,6 +42,7 @@ NO_TORCH = [
     "hogwild.tasks",
     "hogwild.schedules",
     "hogwild.faces.flags",
+    "hogwild.faces.reproduce",
 ]
 
 

@@ -33,7 +33,7 @@ class Figure:
     """One figure. To add one: a module with a Figure, and a line in hogwild/reproduce/__init__.py.
 
     `compute(study)` does the work at study.scale (one of SCALES, or SMOKE) and returns rows with `columns`; what takes
-    long goes through study.run, which keeps results and uses all cores. `plot(axes, rows)` draws on one matplotlib axes.
+    long goes through study.run, which keeps results and uses all cores. `plot(axes, rows)` draws on matplotlib axes.
     """
 
     name: str

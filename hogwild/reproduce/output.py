@@ -12,8 +12,9 @@ from hogwild.reproduce.figure import Figure, Row
 TABLE = "README.md"
 HEAD = """# Figures, computed again
 
-One row per figure: what the paper says, in our words, and what was measured here. Every number is in the CSV beside this
-file; what is the paper's and what is our downscaling stands at the top of each figure's module in `hogwild/reproduce/`.
+One row per figure: what the paper says, in our words, and what was measured here. Every number is in the CSV beside
+this file; what is the paper's and what is our downscaling stands at the top of each figure's module in
+`hogwild/reproduce/`.
 
 ```sh
 hogwild reproduce all --out {folder}
@@ -55,7 +56,8 @@ def write_table(folder: Path, figures: Iterable[Figure]) -> None:
             scale, rows = read_csv(path, figure)
             cells = [f"[{figure.name}]({figure.name}.csv), {figure.source}, {scale}", *summary(figure, rows)]
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
-    pictures = [f"\n![{figure.name}]({figure.name}.png)" for figure in figures if (folder / f"{figure.name}.png").exists()]
+    names = [figure.name for figure in figures if (folder / f"{figure.name}.png").exists()]
+    pictures = [f"\n![{name}]({name}.png)" for name in names]
     (folder / TABLE).write_text(HEAD.format(folder=folder) + "".join(lines) + "\n".join(pictures) + "\n")
 
 

@@ -42,7 +42,7 @@ class Nothing(Split):
         return self.count
 
     def batch(self, index: Tensor, *, train: bool) -> tuple[Any, Any]:
-        return index, index
+        return index, train
 
 
 @dataclass(frozen=True)

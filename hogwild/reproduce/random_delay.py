@@ -1,10 +1,10 @@
 """Figures 7 and 8 of Giladi et al. 2020: 1 / (largest stable curvature x lr) against the mean of a random delay.
 
-The paper's: the laws (uniform on 1 ... b, b up to 64; discrete Gaussian of deviation 1 around 1 ... 30) and eq. 19, whose
-solution says when the EXPECTED trajectory leaves the minimum.
-Ours: the Gaussian law is normalised (as printed it does not sum to 1); and single runs of the real algorithm file in the
-simulator, with delays drawn for every push. A single run has an edge of its own, which the expectation need not share:
-theory gives the mean-square edge too, below which every run converges.
+The paper's: the laws (uniform on 1 ... b, b up to 64; discrete Gaussian of deviation 1 around 1 ... 30) and eq. 19,
+which says when the EXPECTED trajectory leaves the minimum.
+Ours: the Gaussian law is normalised (as printed it does not sum to 1); and single runs of the real algorithm file in
+the simulator, with delays drawn for every push. A single run has an edge of its own, which the expectation need not
+share; theory's mean-square edge, below which runs converge, is drawn too.
 """
 
 from __future__ import annotations

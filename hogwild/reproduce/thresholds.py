@@ -1,16 +1,18 @@
 """Figures 4, 6 and 10 of Giladi et al. 2020: 1 / (largest stable curvature x lr) against a constant delay.
 
 The paper's: the characteristic equations (eq. 5, 11, 25) and the numerical solution, for several momenta.
-Ours: which momenta and delays (the captions name none); the thresholds come from hogwild.theory.stability, and at some
-delays from the real algorithm files in the simulator as well (hogwild/reproduce/quadratic.py), workers in turn.
-Dampening is not in the captions. Figure 4 needs dampening = momentum for its claim to hold (the authors' code has it);
-figure 10 is without, as in torch, and gives the effective rate k / (1 - m) beside it.
+Ours: which momenta and delays (the captions name none); the thresholds come from hogwild.theory.stability, and at
+some delays from the real algorithm files in the simulator as well (hogwild/reproduce/quadratic.py), workers in turn.
+Dampening is not in the captions. Figure 4 needs dampening = momentum for its claim to hold (the authors' code has
+it); figure 10 is without, as in torch, and gives the effective rate k / (1 - m) beside it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from hogwild.reproduce.figure import Figure, Row, Verdict, groups, line
@@ -76,8 +78,6 @@ def slopes(rows: Sequence[Row], *, effective: bool = False) -> dict[float, tuple
 
 def verdict_plain(rows: Sequence[Row]) -> Verdict:
     """Figure 6: straight, and close to (2 tau + 1) / pi."""
-    import math
-
     slope, r2 = slopes(rows)[0.0]
     off = {row["delay"]: abs((2 * row["delay"] + 1) / math.pi * row["threshold"] - 1) for row in rows}
     worst, words = deviation(rows)
@@ -92,10 +92,7 @@ def verdict_plain(rows: Sequence[Row]) -> Verdict:
 def verdict_shifted(rows: Sequence[Row]) -> Verdict:
     """Figure 4: at every delay >= 1 the threshold rises with m."""
     by_delay = groups([row for row in rows if row["delay"]], "delay")
-    rising = [
-        all(low["threshold"] < high["threshold"] for low, high in zip(group, group[1:], strict=False))
-        for group in by_delay.values()
-    ]
+    rising = [all(low["threshold"] < high["threshold"] for low, high in pairwise(group)) for group in by_delay.values()]
     worst, words = deviation(rows)
     listing = ", ".join(f"{slope:.3f} (m = {m:g})" for m, (slope, _) in slopes(rows).items())
     text = f"the threshold rises with m at {sum(rising)} of {len(rising)} delays; slopes of 1/k: {listing}; {words}"
@@ -108,7 +105,7 @@ def verdict_standard(rows: Sequence[Row]) -> Verdict:
     worst, words = deviation(rows)
     straight = min(r2 for _, r2 in plain.values())
     rises = all(
-        all(low[0] < high[0] for low, high in zip(found, found[1:], strict=False))
+        all(low[0] < high[0] for low, high in pairwise(found))
         for found in (list(plain.values()), list(effective.values()))
     )
     listing = ", ".join(f"{plain[m][0]:.3f} / {effective[m][0]:.3f} (m = {m:g})" for m in plain)
@@ -118,10 +115,9 @@ def verdict_standard(rows: Sequence[Row]) -> Verdict:
 
 def plot(axes: Any, rows: Sequence[Row]) -> None:
     """1 / k over the delay, a line per momentum; dots are simulated."""
-    import math
-
     for m, curve in groups(rows, "momentum").items():
-        (drawn,) = axes.plot([row["delay"] for row in curve], [1 / row["threshold"] for row in curve], label=f"m = {m:g}")
+        inverse = [1 / row["threshold"] for row in curve]
+        (drawn,) = axes.plot([row["delay"] for row in curve], inverse, label=f"m = {m:g}")
         dots = [(row["delay"], 1 / row["simulated"]) for row in curve if row["simulated"]]
         axes.plot(*zip(*dots, strict=True), "o", color=drawn.get_color())
     if len(groups(rows, "momentum")) == 1:
