@@ -32,6 +32,9 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
         "algorithms", "rules", "kernels", "shared", "tasks", "nn", "config", "schedules", "checkpoint", "compatibility",
         "run_directory", "progress", "errors", "system", "delays", "topology", "presets", "theory",
     },
+    "reproduce": {
+        "drivers", "tasks", "shared", "config", "theory", "delays", "run_directory", "errors", "options", "faces",
+    },
     "library": {"drivers", "config", "checkpoint", "progress", "run_directory", "tasks", "errors"},
 }  # fmt: skip
 NO_TORCH = [
@@ -43,6 +46,7 @@ NO_TORCH = [
     "hogwild.theory",
     "hogwild.topology",
     "hogwild.faces.flags",
+    "hogwild.faces.reproduce",
 ]
 
 
