@@ -18,6 +18,7 @@ COMMANDS = {
         "what is stable, from theory: learning rates under a delay, averaging, mixing",
     ),
     "compare": ("hogwild.faces.compare", "algorithms x workers x clocks x seeds in the simulator: table, CSV, plot"),
+    "reproduce": ("hogwild.faces.reproduce", "compute figures of papers again: claim, measured, holds or not"),
     "eval": ("hogwild.faces.evaluate", "evaluate a checkpoint of a run"),
     "export": ("hogwild.faces.export", "write the trained weights as a plain state_dict"),
     "data": ("hogwild.faces.data", "list, check or get the data sets"),

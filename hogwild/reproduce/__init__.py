@@ -1,0 +1,34 @@
+"""Figures of papers, computed again: `hogwild reproduce FIG`. Knowing their names needs neither torch nor numpy."""
+
+from __future__ import annotations
+
+import importlib
+
+from hogwild.options import unknown
+from hogwild.reproduce.figure import Figure
+
+REGISTRY = {
+    "fig1": "hogwild.reproduce.lr_scan",
+    "fig2": "hogwild.reproduce.escape",
+    "fig3": "hogwild.reproduce.lr_scan",
+    "fig4": "hogwild.reproduce.thresholds",
+    "fig5": "hogwild.reproduce.large_batch",
+    "fig6": "hogwild.reproduce.thresholds",
+    "fig7": "hogwild.reproduce.random_delay",
+    "fig8": "hogwild.reproduce.random_delay",
+    "fig9": "hogwild.reproduce.large_batch",
+    "fig10": "hogwild.reproduce.thresholds",
+    "fig11": "hogwild.reproduce.spikes",
+    "fig12": "hogwild.reproduce.escape",
+    "fig13": "hogwild.reproduce.lr_scan",
+}
+"""Name -> the module that has it in FIGURES. fig1 ... fig13 are those of Giladi et al. 2020, At Stability's Edge."""
+
+
+def find(name: str) -> Figure:
+    """The figure `name`; a bare number is one of fig1 ... fig13. UsageError if there is none."""
+    known = f"fig{name}" if name.isdigit() else name
+    if known not in REGISTRY:
+        raise unknown("figure", name, REGISTRY)
+    figures: tuple[Figure, ...] = importlib.import_module(REGISTRY[known]).FIGURES
+    return next(figure for figure in figures if figure.name == known)

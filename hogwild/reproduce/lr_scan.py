@@ -1,0 +1,223 @@
+"""Figures 1, 13 and 3 of Giladi et al. 2020: validation error against the learning rate under a constant delay.
+
+The paper's: delay 32 on MNIST with a small CNN (1, 13), VGG-11 on CIFAR-10 for several delays with several seeds (3); a
+constant learning rate, plain SGD; the baseline is large-batch synchronous SGD; the rule is lr = lr_sync / delay, and at
+delay 32 the best lr was 0.01 and more than 0.05 did not converge.
+Ours: Fashion-MNIST (digits where it is missing) with one net for all three figures: at tiny scale a perceptron on 4,000
+samples. Delay d is d + 1 workers in turn; the baseline is 32 synchronous workers of the same batch, with a scan of its
+own, so lr_sync is measured and not assumed. Shifted and standard momentum (0.9, averaged gradients: the same effective
+rate) are scanned beside plain SGD in figure 1. Steady state is the mean over the last quarter of the run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from hogwild.reproduce.figure import Figure, Row, Verdict, groups, line
+from hogwild.reproduce.study import Study
+from hogwild.reproduce.thresholds import PAPER
+
+DELAY = 32
+WORKERS = 32  # of the synchronous baseline
+LRS = tuple(0.0025 * 2**power for power in range(8))
+SYNC_LRS = tuple(0.02 * 2**power for power in range(7))
+AVERAGED = {"momentum": 0.9, "dampening": 0.9}
+RULES: dict[str, dict[str, Any]] = {
+    "none": {"algorithm": "asgd"},
+    "shifted": {"algorithm": "shifted", "first_step": "damped", **AVERAGED},
+    "standard": {"algorithm": "asgd", **AVERAGED},
+}
+SIZES: dict[str, dict[str, Any]] = {
+    "smoke": {"samples": 160, "tests": 60, "model": "mlp", "batch_size": 4, "epochs": 2},
+    "tiny": {"samples": 4000, "tests": 2000, "model": "mlp", "batch_size": 16, "epochs": 20},
+    "paper": {"samples": 60_000, "tests": 10_000, "model": "lenet", "batch_size": 128, "epochs": 100},
+}
+DELAYS = {"smoke": (2, 4), "tiny": (4, 8, 16, 32), "paper": (4, 8, 16, 32, 64)}
+SEEDS = {"smoke": 1, "tiny": 2, "paper": 3}
+COLUMNS = ("rule", "delay", "lr", "seed", "epoch", "loss", "error")
+GAP = 0.02  # validation error that counts as a generalisation gap
+
+
+def compute_delay(study: Study) -> list[Row]:
+    """Figures 1 and 13."""
+    lrs = LRS[::4] if study.scale == "smoke" else LRS
+    cases = [(rule, DELAY, lr, study.seed) for rule in RULES for lr in lrs]
+    return _train(study, cases + _sync(study, [study.seed]))
+
+
+def compute_delays(study: Study) -> list[Row]:
+    """Figure 3."""
+    lrs = LRS[::4] if study.scale == "smoke" else (*LRS, 2 * LRS[-1])
+    seeds = range(study.seed, study.seed + SEEDS[study.scale])
+    cases = [("none", delay, lr, seed) for delay in DELAYS[study.scale] for lr in lrs for seed in seeds]
+    return _train(study, cases + _sync(study, seeds))
+
+
+def _sync(study: Study, seeds: Sequence[int]) -> list[tuple[str, int, float, int]]:
+    lrs = SYNC_LRS[::4] if study.scale == "smoke" else SYNC_LRS
+    return [("sync", 0, lr, seed) for lr in lrs for seed in seeds]
+
+
+def _train(study: Study, cases: Sequence[tuple[str, int, float, int]]) -> list[Row]:
+    from hogwild.reproduce.training import train
+
+    sync = {"algorithm": "ssgd", "workers": WORKERS}
+    values = [
+        {**SIZES[study.scale], **(RULES[rule] | {"workers": delay + 1} if delay else sync), "lr": lr, "seed": seed}
+        for rule, delay, lr, seed in cases
+    ]
+    return [
+        {"rule": rule, "delay": delay, "lr": lr, "seed": seed, "epoch": point["epoch"], "loss": point["loss"],
+         "error": point["test_error"]}
+        for (rule, delay, lr, seed), course in zip(cases, study.run(train, values), strict=True)
+        for point in course
+    ]  # fmt: skip
+
+
+def steady(rows: Sequence[Row], until: float = math.inf) -> dict[float, list[float]]:
+    """lr -> error of each seed over the last quarter before epoch `until`; infinite for a run that diverged by then."""
+    found: dict[float, list[float]] = {}
+    last = min(max(row["epoch"] for row in rows), until)
+    for lr, by_lr in groups(rows, "lr").items():
+        for run in groups(by_lr, "seed").values():
+            seen = [row for row in run if 0.75 * last <= row["epoch"] <= last]
+            lost = any(row["error"] is None and row["epoch"] <= last for row in run)
+            found.setdefault(lr, []).append(math.inf if lost or not seen else mean(row["error"] for row in seen))
+    return found
+
+
+def best(errors: dict[float, list[float]]) -> tuple[float, float]:
+    """(lr, mean error) of the smallest mean error."""
+    lr = min(errors, key=lambda lr: mean(errors[lr]))
+    return lr, mean(errors[lr])
+
+
+def _in_percent(error: float) -> str:
+    return f"{error:.1%}" if math.isfinite(error) else "diverged"
+
+
+def verdict_delay(rows: Sequence[Row]) -> Verdict:
+    """Figure 1: the best lr is lr_sync / delay within one step of the scan; four times that has a gap."""
+    by_rule = groups(rows, "rule")
+    lr_sync, error_sync = best(steady(by_rule["sync"]))
+    parts = []
+    for rule in RULES:
+        lr, error = best(steady(by_rule[rule]))
+        parts.append(f"{rule} {_in_percent(error)} at lr {lr:g}")
+    plain = steady(by_rule["none"])
+    lr, error = best(plain)
+    rule_lr = min(plain, key=lambda lr: abs(math.log(lr * DELAY / lr_sync)))
+    above = min((lr for lr in plain if lr >= 3.9 * rule_lr), default=max(plain))
+    largest = max((lr for lr, errors in plain.items() if math.isfinite(errors[0])), default=0.0)
+    text = (
+        f"S-SGD {_in_percent(error_sync)} at lr {lr_sync:g}; at delay {DELAY} {', '.join(parts)}; plain SGD at "
+        f"lr_sync / delay ({rule_lr:g}) {_in_percent(plain[rule_lr][0])}, at {above:g} {_in_percent(plain[above][0])}, "
+        f"diverged above {largest:g}"
+    )
+    near = 0.49 < lr * DELAY / lr_sync < 2.1
+    return Verdict(text, near and error < error_sync + GAP and plain[above][0] > error_sync + GAP)
+
+
+def verdict_epochs(rows: Sequence[Row]) -> Verdict:
+    """Figure 13: the best lr of plain SGD at delay 32 stays within one step of the scan from a fifth of the run on."""
+    plain = [row for row in rows if row["rule"] == "none"]
+    found = {epoch: best(steady(plain, epoch))[0] for epoch in _epochs(plain)}
+    text = f"best lr at delay {DELAY} " + ", ".join(f"{lr:g} at epoch {epoch:g}" for epoch, lr in found.items())
+    return Verdict(text, max(found.values()) / min(found.values()) < 2.1)
+
+
+def _epochs(rows: Sequence[Row]) -> list[float]:
+    known = sorted({row["epoch"] for row in rows})
+    return [known[max(round(share * len(known)) - 1, 0)] for share in (0.2, 0.4, 0.7, 1.0)]
+
+
+def verdict_delays(rows: Sequence[Row]) -> Verdict:
+    """Figure 3: the best lr falls like 1 / delay, and with it the error is that of S-SGD."""
+    by_delay = groups(rows, "delay")
+    lr_sync, error_sync = best(steady(by_delay.pop(0)))
+    found = {delay: best(steady(group)) for delay, group in by_delay.items()}
+    slope, _, _ = line([(math.log(delay), math.log(lr)) for delay, (lr, _) in found.items()])
+    listing = ", ".join(f"{lr:g} at delay {delay} ({_in_percent(error)})" for delay, (lr, error) in found.items())
+    text = f"best lr {listing}: it falls like delay^{slope:.2f}; S-SGD {_in_percent(error_sync)} at lr {lr_sync:g}"
+    return Verdict(text, -1.35 < slope < -0.65 and all(error < error_sync + GAP for _, error in found.values()))
+
+
+def plot_delay(axes: Any, rows: Sequence[Row]) -> None:
+    """Steady-state error over lr, a line per momentum."""
+    for rule, group in groups(rows, "rule").items():
+        if rule == "sync":
+            _baseline(axes, group)
+        else:
+            _curve(axes, steady(group), f"delay {DELAY}, momentum {rule}")
+    _finish(axes)
+
+
+def plot_epochs(axes: Any, rows: Sequence[Row]) -> None:
+    """Error over lr of plain SGD, a line per epoch."""
+    plain = [row for row in rows if row["rule"] == "none"]
+    for epoch in _epochs(plain):
+        _curve(axes, steady(plain, epoch), f"up to epoch {epoch:g}")
+    _finish(axes)
+
+
+def plot_delays(axes: Any, rows: Sequence[Row]) -> None:
+    """Error over lr, a line per delay; dotted: lr_sync / delay."""
+    by_delay = groups(rows, "delay")
+    lr_sync = _baseline(axes, by_delay.pop(0))
+    for delay, group in by_delay.items():
+        color = _curve(axes, steady(group), f"delay {delay}")
+        axes.axvline(lr_sync / delay, linestyle=":", color=color)
+    _finish(axes)
+
+
+def _baseline(axes: Any, rows: Sequence[Row]) -> float:
+    lr, error = best(steady(rows))
+    axes.axhline(error, linestyle="--", color="black", label=f"S-SGD, lr {lr:g}")
+    return lr
+
+
+def _curve(axes: Any, errors: dict[float, list[float]], label: str) -> Any:
+    points = [(lr, runs) for lr, runs in sorted(errors.items()) if all(map(math.isfinite, runs))]
+    spread = [stdev(runs) if len(runs) > 1 else 0.0 for _, runs in points]
+    drawn = axes.errorbar([lr for lr, _ in points], [mean(runs) for _, runs in points], spread, marker="o", label=label)
+    return drawn[0].get_color()
+
+
+def _finish(axes: Any) -> None:
+    axes.set(xscale="log", xlabel="learning rate (no dot: diverged)", ylabel="validation error")
+    axes.legend(fontsize="small")
+
+
+FIGURES = (
+    Figure(
+        name="fig1",
+        source=f"{PAPER} 1",
+        claim="Under delay 32 there is a generalisation gap to large-batch SGD unless the learning rate is divided by the "
+        "delay",
+        columns=COLUMNS,
+        compute=compute_delay,
+        verdict=verdict_delay,
+        plot=plot_delay,
+    ),
+    Figure(
+        name="fig3",
+        source=f"{PAPER} 3",
+        claim="The best validation error lies near the stability threshold, so the best learning rate falls like 1 / delay",
+        columns=COLUMNS,
+        compute=compute_delays,
+        verdict=verdict_delays,
+        plot=plot_delays,
+    ),
+    Figure(
+        name="fig13",
+        source=f"{PAPER} 13",
+        claim="Under delay 32 the best learning rate is the same throughout the training",
+        columns=COLUMNS,
+        compute=compute_delay,
+        verdict=verdict_epochs,
+        plot=plot_epochs,
+    ),
+)

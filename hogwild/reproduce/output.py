@@ -1,0 +1,84 @@
+"""What a figure leaves behind: a CSV, a PNG, a line, and its place in the table of all figures."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hogwild.errors import UsageError
+from hogwild.reproduce.figure import Figure, Row
+
+TABLE = "README.md"
+HEAD = """# Figures, computed again
+
+One row per figure: what the paper says, in our words, and what was measured here. Every number is in the CSV beside this
+file; what is the paper's and what is our downscaling stands at the top of each figure's module in `hogwild/reproduce/`.
+
+```sh
+hogwild reproduce all --out {folder}
+```
+
+| figure | claim | measured | holds |
+|---|---|---|---|
+"""
+
+
+def write_csv(path: Path, figure: Figure, rows: Sequence[Row], scale: str) -> None:
+    """One line per row, the scale in front; what has no value stays empty."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["scale", *figure.columns])
+        writer.writerows([scale, *(row[column] for column in figure.columns)] for row in rows)
+
+
+def read_csv(path: Path, figure: Figure) -> tuple[str, list[Row]]:
+    """(scale, rows) as they were written. UsageError if the file is not one of this figure."""
+    with path.open(newline="") as file:
+        header, *lines = csv.reader(file)
+    if header != ["scale", *figure.columns] or not lines:
+        raise UsageError(f"{path} has not the columns of {figure.name}: delete it, or run {figure.name} again")
+    return lines[0][0], [dict(zip(figure.columns, map(_value, line[1:]), strict=True)) for line in lines]
+
+
+def summary(figure: Figure, rows: Sequence[Row]) -> tuple[str, str, str]:
+    """Claim, measured, holds."""
+    verdict = figure.verdict(rows)
+    return figure.claim, verdict.measured, "yes" if verdict.holds else "no"
+
+
+def write_table(folder: Path, figures: Iterable[Figure]) -> None:
+    """The table of every figure whose CSV lies in `folder`."""
+    lines = []
+    for figure in figures:
+        if (path := folder / f"{figure.name}.csv").exists():
+            scale, rows = read_csv(path, figure)
+            cells = [f"[{figure.name}]({figure.name}.csv), {figure.source}, {scale}", *summary(figure, rows)]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
+    pictures = [f"\n![{figure.name}]({figure.name}.png)" for figure in figures if (folder / f"{figure.name}.png").exists()]
+    (folder / TABLE).write_text(HEAD.format(folder=folder) + "".join(lines) + "\n".join(pictures) + "\n")
+
+
+def draw(path: Path, figure: Figure, rows: Sequence[Row]) -> bool:
+    """Writes the PNG; False if there is no matplotlib."""
+    try:
+        from matplotlib.figure import Figure as Canvas
+    except ImportError:
+        return False
+    canvas = Canvas(figsize=(7, 4.5), layout="constrained")
+    axes = canvas.subplots()
+    figure.plot(axes, rows)
+    axes.set_title(f"{figure.name}: {figure.source}", fontsize="small")
+    canvas.savefig(path, dpi=100)
+    return True
+
+
+def _value(text: str) -> int | float | str | None:
+    if not text:
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

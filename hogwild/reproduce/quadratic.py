@@ -1,0 +1,87 @@
+"""The stability edge of a real algorithm file, found in the simulator: one run scans all learning rates.
+
+Model: loss = sum_i k_i x_i^2 / 2 in float64, lr = 1, x = 1 at the start, so coordinate i obeys the recurrence of
+curvature x lr = k_i exactly. Growth of |x_i| over the second half of the run changes its sign at the edge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hogwild.config import Config
+from hogwild.drivers.job import make_job
+from hogwild.reproduce.training import begin
+from hogwild.tasks.data import Data, Split
+
+BELOW, ABOVE = 0.8, 1.15  # the scan, in units of where the edge is expected
+POINTS = 41
+
+
+class Point(nn.Module):
+    """x [n]; its output is x whatever the input."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.x = nn.Parameter(torch.ones(n, dtype=torch.float64))
+
+    def forward(self, _inputs: Tensor) -> Tensor:
+        return self.x
+
+
+class Nothing(Split):
+    """Samples without content."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, index: Tensor, *, train: bool) -> tuple[Any, Any]:
+        return index, index
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """The loss: k [n] are the curvatures."""
+
+    k: Tensor
+
+    def __call__(self, x: Tensor, _target: Tensor) -> Tensor:
+        return (self.k * x * x).sum() / 2
+
+
+def edge(
+    *, algorithm: str, options: dict[str, float], workers: int, clock: str, near: float, updates: int, seed: int = 0
+) -> float | None:
+    """The curvature x lr at which |x| stops shrinking and grows; None if it is not between BELOW and ABOVE x `near`.
+
+    Between two points of the scan the rate of growth is interpolated. Under a random clock it is the edge of this one
+    sequence of delays, the same for every point.
+    """
+    k = near * torch.linspace(BELOW, ABOVE, POINTS, dtype=torch.float64)
+    config = Config.from_values(
+        {"data": "quadratic:none", "model": "quadratic:none", "algorithm": algorithm, "workers": workers, "lr": 1.0,
+         "clock": clock, "updates": updates, "batch_size": 1, "dtype": "float64", "seed": seed, **options}
+    )  # fmt: skip
+    data = Data("quadratic", Nothing(workers), Nothing(0), (), 0, "vector", loss=Quadratic(k))
+    job = make_job(config, data, lambda _: Point(POINTS))
+    simulation = begin(job)
+    x = simulation.world.layout.views(simulation.world.arena.tensor("x"))[0]
+    window = updates // 4
+    peaks = [torch.zeros(POINTS, dtype=torch.float64) for _ in range(4)]
+    for update in range(4 * window):
+        simulation.advance()
+        peak = peaks[update // window]
+        torch.maximum(peak, x.abs(), out=peak)
+    growth = (peaks[3] / peaks[1]).log() / (2 * window)
+    rising = [bool(value > 0) for value in growth]
+    if rising[0] or not rising[-1]:
+        return None
+    first = rising.index(True)
+    low, high = float(growth[first - 1]), float(growth[first])
+    return float(k[first - 1] + (k[first] - k[first - 1]) * low / (low - high))

@@ -1,0 +1,73 @@
+"""The pieces of work behind the figures: done on all cores, kept as they end, shared by figures that need the same."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hogwild.run_directory import to_json, write_atomically
+
+RESULTS = "results.jsonl"
+Case = Mapping[str, Any]
+
+
+@dataclass
+class Study:
+    """Where figures are computed: scale, seed, processes, and the results so far in `folder`/results.jsonl.
+
+    A result is kept under the function and all of its arguments, so it serves every figure that asks for the same, and
+    an interrupted study goes on where it stopped. Delete the file after a change of code: it knows nothing of that.
+    """
+
+    scale: str
+    seed: int
+    folder: Path
+    jobs: int = 1
+    _known: dict[str, Any] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / RESULTS
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        if lines and not lines[-1].endswith("\n"):  # killed while writing it
+            lines.pop()
+            write_atomically(path, "".join(lines))
+        self._known = {entry["key"]: entry["result"] for entry in map(json.loads, lines)}
+
+    def run(self, work: Callable[..., Any], cases: Iterable[Case]) -> list[Any]:
+        """work(**case) of every case, in their order. `work` is a module-level function; all is plain enough for JSON.
+
+        What raises is not kept; the error is raised here, once the others have ended.
+        """
+        keyed = [(_key(work, case), case) for case in cases]
+        todo = {key: case for key, case in keyed if key not in self._known}
+        if min(self.jobs, len(todo)) <= 1:
+            for key, case in todo.items():
+                self._keep(key, work(**case))
+        else:
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(["torch", work.__module__])
+            with ProcessPoolExecutor(self.jobs, mp_context=context) as pool:
+                futures = {pool.submit(work, **case): key for key, case in todo.items()}
+                try:
+                    for future in as_completed(futures):
+                        self._keep(futures[future], future.result())
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+        return [self._known[key] for key, _ in keyed]
+
+    def _keep(self, key: str, result: Any) -> None:
+        plain = json.loads(to_json(result))  # the same now as when it is read again
+        self._known[key] = plain
+        with (self.folder / RESULTS).open("a") as file:
+            file.write(to_json({"key": key, "result": plain}) + "\n")
+
+
+def _key(work: Callable[..., Any], case: Case) -> str:
+    return f"{work.__module__}.{work.__name__} {to_json(dict(sorted(case.items())))}"

@@ -1,0 +1,104 @@
+"""Training under the simulator for the figures: the real algorithm files, epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hogwild.config import Config
+from hogwild.drivers import clocks
+from hogwild.drivers.evaluation import evaluate
+from hogwild.drivers.job import Job, make_job
+from hogwild.drivers.simulator import Simulation
+from hogwild.drivers.state import State
+from hogwild.errors import DataError
+from hogwild.shared.world import World
+from hogwild.tasks import build_model, load
+from hogwild.tasks.data import Data, Split
+
+LOST = 10.0  # a run whose mean loss is this many times that of guessing has diverged
+
+
+class Part(Split):
+    """The first `count` samples of a split."""
+
+    def __init__(self, whole: Split, count: int) -> None:
+        self.whole, self.count = whole, min(count, len(whole))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, index: Tensor, *, train: bool) -> tuple[Any, Any]:
+        return self.whole.batch(index, train=train)
+
+
+@lru_cache(maxsize=1)
+def images(train: int, test: int) -> Data:
+    """Fashion-MNIST where it is on this machine, else digits: the first samples of both splits. Nothing is fetched."""
+    try:
+        data = load("fashion_mnist", download=False)
+    except DataError:
+        data = load("digits")
+    return Data(**{**vars(data), "train": Part(data.train, train), "test": Part(data.test, test)})
+
+
+def job_of(data: Data, values: Mapping[str, Any]) -> Job:
+    """A simulated run on `data`; `values` are those of a Config."""
+    config = Config.from_values({"data": data.name, "workers": 1, "clock": "round-robin", **values})
+    return make_job(config, data, partial(build_model, config.model))
+
+
+def begin(job: Job, module: nn.Module | None = None) -> Simulation:
+    """A simulation before its first push, from the parameters of `module` (default: freshly made ones)."""
+    torch.set_num_threads(1)
+    config = job.config
+    module = job.build() if module is None else module
+    world = World.create(module, job.algorithm.keeps(), config.workers, dtype=getattr(torch, config.dtype))
+    world.control.deal(0, job.total_tickets, [])
+    clock = clocks.parse(str(config.clock), config.workers, config.seed, config.straggler)
+    return Simulation(job, world, job.build(), clock)
+
+
+def read(simulation: Simulation, module: nn.Module) -> nn.Module:
+    """`module` with the parameters of the master."""
+    State.of(simulation.world, module, {}).load_module(module)
+    return module
+
+
+def train(
+    *, samples: int, tests: int, every: float = 1.0, on_train: bool = False, **values: Any
+) -> list[dict[str, Any]]:
+    """One dict per evaluation, `every` epochs: epoch, loss (mean over the batches since), test_error, train_error.
+
+    Ends early, with a last dict without test error, when the run has diverged: a loss that is not finite, or LOST
+    times that of guessing.
+    """
+    data = images(samples, tests)
+    job = job_of(data, values)
+    simulation, module = begin(job), job.build()
+    span = max(round(every * job.order.tickets_per_epoch), 1)
+    course: list[dict[str, Any]] = []
+    losses: list[float] = []
+    while (push := simulation.advance()) is not None:
+        losses.append(push.loss)
+        if simulation.computed % span and simulation.computed < job.total_tickets:
+            continue
+        point: dict[str, Any] = {"epoch": simulation.computed / job.order.tickets_per_epoch}
+        loss = sum(losses) / len(losses)
+        losses.clear()
+        if not loss < LOST * math.log(data.classes):
+            return [*course, {**point, "loss": None, "test_error": None, "train_error": None}]
+        read(simulation, module)
+        point |= {"loss": loss, "test_error": error(module, data, data.test), "train_error": None}
+        course.append(point | ({"train_error": error(module, data, data.train)} if on_train else {}))
+    return course
+
+
+def error(module: nn.Module, data: Data, split: Split) -> float:
+    """Share of a split that is classified wrongly."""
+    return 1 - evaluate(module, data, split).value
