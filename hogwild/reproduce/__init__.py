@@ -21,8 +21,12 @@ REGISTRY = {
     "fig11": "hogwild.reproduce.spikes",
     "fig12": "hogwild.reproduce.escape",
     "fig13": "hogwild.reproduce.lr_scan",
+    "admm": "hogwild.reproduce.averaging",
+    "periods": "hogwild.reproduce.averaging",
 }
-"""Name -> the module that has it in FIGURES. fig1 ... fig13 are those of Giladi et al. 2020, At Stability's Edge."""
+"""Name -> the module that has it in FIGURES. fig1 ... fig13 are those of Giladi et al. 2020, At Stability's Edge; the
+others are of Zhang et al. 2015, Deep learning with Elastic Averaging SGD.
+"""
 
 
 def find(name: str) -> Figure:

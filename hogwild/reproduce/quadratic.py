@@ -6,6 +6,7 @@ curvature x lr = k_i exactly. Growth of |x_i| over the second half of the run ch
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from hogwild.config import Config
 from hogwild.drivers.job import make_job
+from hogwild.drivers.simulator import Simulation
 from hogwild.reproduce.training import begin
 from hogwild.tasks.data import Data, Split
 
@@ -55,6 +57,15 @@ class Quadratic:
         return (self.k * x * x).sum() / 2
 
 
+def start(k: Tensor, values: Mapping[str, Any]) -> Simulation:
+    """A simulation of the quadratic with curvatures k [n]; `values` are those of a Config."""
+    config = Config.from_values(
+        {"data": "quadratic:none", "model": "quadratic:none", "lr": 1.0, "batch_size": 1, "dtype": "float64", **values}
+    )
+    data = Data("quadratic", Nothing(config.workers), Nothing(0), (), 0, "vector", loss=Quadratic(k))
+    return begin(make_job(config, data, lambda _: Point(len(k))))
+
+
 def edge(
     *, algorithm: str, options: dict[str, float], workers: int, clock: str, near: float, updates: int, seed: int = 0
 ) -> float | None:
@@ -64,13 +75,8 @@ def edge(
     sequence of delays, the same for every point.
     """
     k = near * torch.linspace(BELOW, ABOVE, POINTS, dtype=torch.float64)
-    config = Config.from_values(
-        {"data": "quadratic:none", "model": "quadratic:none", "algorithm": algorithm, "workers": workers, "lr": 1.0,
-         "clock": clock, "updates": updates, "batch_size": 1, "dtype": "float64", "seed": seed, **options}
-    )  # fmt: skip
-    data = Data("quadratic", Nothing(workers), Nothing(0), (), 0, "vector", loss=Quadratic(k))
-    job = make_job(config, data, lambda _: Point(POINTS))
-    simulation = begin(job)
+    values = {"algorithm": algorithm, "workers": workers, "clock": clock, "updates": updates, "seed": seed}
+    simulation = start(k, {**values, **options})
     x = simulation.world.layout.views(simulation.world.arena.tensor("x"))[0]
     window = updates // 4
     peaks = [torch.zeros(POINTS, dtype=torch.float64) for _ in range(4)]
@@ -85,3 +91,23 @@ def edge(
     first = rising.index(True)
     low, high = float(growth[first - 1]), float(growth[first])
     return float(k[first - 1] + (k[first] - k[first - 1]) * low / (low - high))
+
+
+def radius(*, algorithm: str, workers: int, period: int, k: float, cycles: int) -> float:
+    """The factor by which center and replicas shrink or grow per cycle, in which every worker takes `period` steps.
+
+    Workers in turn, curvature x lr = k. Their norm at the ends of cycles, its peak over the last third against that
+    over the third before.
+    """
+    updates = workers * period * cycles
+    values = {"algorithm": algorithm, "workers": workers, "clock": "round-robin", "updates": updates, "period": period}
+    simulation = start(torch.full((1,), k, dtype=torch.float64), values)
+    arena = simulation.world.arena
+    models = [arena.tensor("x"), *(arena.tensor("replica", rank) for rank in range(workers))]
+    norms = []
+    for update in range(updates):
+        simulation.advance()
+        if (update + 1) % (workers * period) == 0:
+            norms.append(float(torch.cat(models).norm()))
+    third = cycles // 3
+    return float((max(norms[-third:]) / max(norms[-2 * third : -third])) ** (1 / third))
