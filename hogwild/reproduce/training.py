@@ -66,7 +66,7 @@ def begin(job: Job, module: nn.Module | None = None) -> Simulation:
 
 def read(simulation: Simulation, module: nn.Module) -> nn.Module:
     """`module` with the parameters of the master."""
-    State.of(simulation.world, module, {}).load_module(module)
+    State.of(simulation.world, module, simulation.job.algorithm).load_module(module)
     return module
 
 
