@@ -26,7 +26,7 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "tasks": {"errors", "options"},
     "shared": {"kernels", "algorithms", "errors", "system"},
     "coherence": {"errors", "rules", "algorithms", "presets", "topology", "config"},
-    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "presets", "coherence"},
+    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "presets", "coherence", "sharding"},
     "presets": {"algorithms", "errors", "theory"},
     "schedules": {"config"},
     "drivers": {

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hogwild.config import override, read_yaml
+from hogwild.config import FIELDS, override, read_yaml
 from hogwild.errors import UsageError
 from hogwild.faces import flags
 from hogwild.options import unknown
@@ -57,6 +57,9 @@ def main(argv: Sequence[str]) -> int:
         for algorithm in algorithms
         for seed in range(seeds)
     ]
+    known = {name for algorithm in algorithms for name in REGISTRY[algorithm].options()}
+    if strange := [name for name in given if name not in {*FIELDS, *known}]:
+        raise UsageError(f"none of {', '.join(algorithms)} has the option {flags.flag(strange[0])}: leave it out")
     for cell in cells:
         assert cell.config, "an invalid cell raises its UsageError before any run begins"
     for row in comparison.run(cells, folder, jobs):
@@ -72,9 +75,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _values(values: dict[str, Any], algorithm: str, workers: int, rule: Sequence[str]) -> dict[str, Any]:
-    """A cell's values: lr / delay for the algorithms that ask for it (Giladi et al. 2020), at a mean delay of N - 1."""
+    """A cell's values: of the algorithms' own options those that this one has; lr / delay for the algorithms that ask
+    for it (Giladi et al. 2020), at a mean delay of N - 1.
+    """
+    from hogwild.algorithms import REGISTRY
     from hogwild.config import Config
 
+    own = REGISTRY[algorithm].options()
+    values = {name: value for name, value in values.items() if name in FIELDS or name in own}
     if algorithm not in rule or workers < 3:
         return values
     lr = Config.from_values({**values, "algorithm": algorithm}).lr
@@ -83,7 +91,8 @@ def _values(values: dict[str, Any], algorithm: str, workers: int, rule: Sequence
 
 def _parser() -> Any:
     parser = flags.parser(
-        "hogwild compare", "Compare algorithms under the virtual clock. Options of simulate apply too."
+        "hogwild compare",
+        "Compare algorithms under the virtual clock. Options of simulate apply too, an algorithm's own to it.",
     )
     grid = parser.add_argument_group("grid")
     grid.add_argument("--algorithms", type=_names, default=_names(ALGORITHMS), metavar="NAME,NAME")

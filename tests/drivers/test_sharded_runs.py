@@ -81,17 +81,15 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path, shard: str, order: str):
         assert (runs[0].path / file).read_bytes() == (runs[1].path / file).read_bytes()
 
 
-@pytest.mark.parametrize("shard", ["iid", "dirichlet:0.5"])
-def test_a_recorded_run_of_real_workers_is_replayed_bit_for_bit(tmp_path: Path, shard: str):
+def test_a_recorded_run_of_real_workers_is_replayed_bit_for_bit(tmp_path: Path):
     """Three real workers under one lock: the simulator finds the same batches by the workers' own counts."""
-    values: dict[str, Any] = {"shard": shard, "workers": 3, "epochs": 2, "dtype": "float64", "seed": 9}
+    values: dict[str, Any] = {"shard": "dirichlet:0.5", "workers": 3, "epochs": 2, "dtype": "float64", "seed": 9}
     _, real, run = train(tmp_path, net, name="real", access="locked", record=True, **values)
     trace = f"trace:{run.path / 'schedule.jsonl'}"
-    summary, _, replay = simulate(tmp_path, "replay", clock=trace, **values)
+    _, _, replay = simulate(tmp_path, "replay", clock=trace, **values)
     layout, x = replay.world.layout, replay.world.arena.tensor("x")
     for name, view in zip(layout.names, layout.views(x), strict=True):
         assert torch.equal(view, real[name]), name
-    assert summary["samples"] == summary["updates"] * 32
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path):
