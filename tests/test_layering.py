@@ -15,6 +15,7 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "rules": set(),
     "options": {"errors"},
     "system": set(),
+    "sharding": {"errors"},
     "algorithms": {"rules"},
     "reference": {"rules"},
     "kernels": {"_C", "rules", "errors"},
@@ -25,12 +26,12 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "tasks": {"errors", "options"},
     "shared": {"kernels", "algorithms", "errors", "system"},
     "coherence": {"errors", "rules", "algorithms", "presets", "topology", "config"},
-    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "presets", "coherence"},
+    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "presets", "coherence", "sharding"},
     "presets": {"algorithms", "errors", "theory"},
     "schedules": {"config"},
     "drivers": {
         "algorithms", "rules", "kernels", "shared", "tasks", "nn", "config", "schedules", "checkpoint", "compatibility",
-        "run_directory", "progress", "errors", "system", "delays", "topology", "presets", "theory",
+        "run_directory", "progress", "errors", "system", "delays", "topology", "presets", "theory", "sharding",
     },
     "reproduce": {
         "drivers", "tasks", "shared", "config", "theory", "delays", "run_directory", "errors", "options", "faces",

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hogwild.config import override, read_yaml
+from hogwild.config import FIELDS, override, read_yaml
 from hogwild.errors import UsageError
 from hogwild.faces import flags
 from hogwild.faces.comparison_report import Report, score
@@ -69,6 +69,9 @@ def main(argv: Sequence[str]) -> int:
         for own in [_values(override(values, variant), algorithm, count, rule)]
         for seed in range(seeds)
     ]
+    known = {name for algorithm in algorithms for name in REGISTRY[algorithm].options()}
+    if strange := [name for name in given if name not in {*FIELDS, *known}]:
+        raise UsageError(f"none of {', '.join(algorithms)} has the option {flags.flag(strange[0])}: leave it out")
     for cell in cells:
         assert cell.config, "an invalid cell raises its UsageError before any run begins"
     for row in comparison.run(cells, folder, jobs):
@@ -96,9 +99,14 @@ def _names_of(variant: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _values(values: dict[str, Any], algorithm: str, workers: int, rule: Sequence[str]) -> dict[str, Any]:
-    """A cell's values: lr / delay for the algorithms that ask for it (Giladi et al. 2020), at a mean delay of N - 1."""
+    """A cell's values: of the algorithms' own options those that this one has; lr / delay for the algorithms that ask
+    for it (Giladi et al. 2020), at a mean delay of N - 1.
+    """
+    from hogwild.algorithms import REGISTRY
     from hogwild.config import Config
 
+    own = REGISTRY[algorithm].options()
+    values = {name: value for name, value in values.items() if name in FIELDS or name in own}
     if algorithm not in rule or workers < 3:
         return values
     lr = Config.from_values({**values, "algorithm": algorithm}).lr
@@ -107,7 +115,8 @@ def _values(values: dict[str, Any], algorithm: str, workers: int, rule: Sequence
 
 def _parser() -> Any:
     parser = flags.parser(
-        "hogwild compare", "Compare algorithms under the virtual clock. Options of simulate apply too."
+        "hogwild compare",
+        "Compare algorithms under the virtual clock. Options of simulate apply too, an algorithm's own to it.",
     )
     grid = parser.add_argument_group("grid")
     grid.add_argument("--algorithms", type=_names, default=_names(ALGORITHMS), metavar="NAME,NAME")

@@ -54,10 +54,24 @@ def test_lr_over_delay_divides_by_the_mean_delay(tmp_path):
     assert lr["asgd", 4] == lr["asgd", 1]
 
 
+def test_an_algorithms_own_options_go_to_those_that_have_them(tmp_path, capsys):
+    grid = ["--algorithms", "ssgd,d2", "--workers-list", "5", "--seeds", "1", "--updates", "20", "--jobs", "1"]
+    compare.main(
+        [*grid, "--shard", "label", "--topology", "ring", "--weights", "uniform", "--directory", str(tmp_path)]
+    )
+    assert {row["key"][0] for row in rows(tmp_path)} == {"ssgd", "d2"}
+    runs = {path.name.split("-")[0]: (path / "config.yaml").read_text() for path in (tmp_path / "runs").iterdir()}
+    assert "topology: ring" in runs["d2"]
+    assert "topology" not in runs["ssgd"]
+    assert all("shard: label" in text for text in runs.values())
+    capsys.readouterr()
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
         (["--algorithms", "asdg"], "unknown algorithm 'asdg'.*Did you mean 'asgd'"),
+        (["--algorithms", "ssgd,easgd", "--topology", "ring"], "none of ssgd, easgd has the option --topology"),
         (["--workers-list", "1,x"], "numbers such as 1,4,16"),
         (["--workers-list", "0"], "at least 1"),
         (["--algorithm", "asgd"], "--algorithm is part of the grid"),

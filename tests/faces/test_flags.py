@@ -20,6 +20,8 @@ SAMPLES = {
     "data": "mnist",
     "data_dir": "d",
     "batch_size": 7,
+    "shard": "dirichlet:0.5",
+    "order": "single-class",
     "model": "logistic",
     "dtype": "float64",
     "algorithm": "shifted",
@@ -57,7 +59,7 @@ SAMPLES = {
 }
 NEEDED: dict[tuple[str, str], dict[str, object]] = {
     ("gap-aware", "gap_lagged"): {"gap_level": "layer"},
-    ("eamsgd", "order"): {"momentum": 0.0},
+    ("eamsgd", "exchange"): {"momentum": 0.0},
     ("mdownpour", "form"): {"momentum": 0.5},
     ("asgd", "gap_lagged"): {"gap_level": "layer", "penalty": "gap"},
     ("asgd", "momentum_kind"): {"momentum": 0.5},
