@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 
 import torch
 
@@ -21,6 +20,7 @@ from hogwild.drivers.evaluation import Score, evaluate
 from hogwild.drivers.interrupts import Interrupts
 from hogwild.drivers.job import Job, SharedSplit, make_job
 from hogwild.drivers.recording import SCHEDULE, merge
+from hogwild.drivers.model import model_fn
 from hogwild.drivers.report import Report
 from hogwild.drivers.state import State
 from hogwild.drivers.statistics import Statistics
@@ -28,7 +28,7 @@ from hogwild.errors import DivergedError, HogwildError, Interrupted, TooFewWorke
 from hogwild.progress import Console
 from hogwild.run_directory import RunDirectory
 from hogwild.shared.world import World
-from hogwild.tasks import build_model, load
+from hogwild.tasks import load
 
 TICK_S = 0.05
 DRAIN_TICK_S = 0.0005
@@ -41,7 +41,7 @@ def train(config: Config, run: RunDirectory, console: Console) -> dict[str, obje
 
     Raises a HogwildError, with `.summary`, if the run ends badly.
     """
-    job = make_job(config, load(config.data, config.data_dir), partial(build_model, config.model))
+    job = make_job(config, load(config.data, config.data_dir), model_fn(config))
     return Trainer(job, run, console).run()
 
 

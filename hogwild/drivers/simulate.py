@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-from functools import partial
 from typing import TextIO
 
 import torch
@@ -18,6 +17,7 @@ from hogwild.drivers.checkpoints import Checkpoints
 from hogwild.drivers.evaluation import Score, evaluate
 from hogwild.drivers.interrupts import Interrupts
 from hogwild.drivers.job import Job, make_job
+from hogwild.drivers.model import model_fn
 from hogwild.drivers.report import Report
 from hogwild.drivers.simulator import Push, Simulation
 from hogwild.drivers.state import State
@@ -26,7 +26,7 @@ from hogwild.errors import DivergedError, Interrupted, UsageError
 from hogwild.progress import Console
 from hogwild.run_directory import RunDirectory
 from hogwild.shared.world import World
-from hogwild.tasks import build_model, load
+from hogwild.tasks import load
 
 PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,lr,loss"
 CONSOLE_EVERY = 64  # pushes between two moves of the progress bar
@@ -36,7 +36,7 @@ def simulate(config: Config, run: RunDirectory, console: Console) -> dict[str, o
     """Simulates what `config` names; returns the summary. Raises a HogwildError, with `.summary`, if it ends badly."""
     if config.resume is not None:
         raise UsageError("a simulated run is not resumed: it is repeated, bit for bit, by its configuration")
-    job = make_job(config, load(config.data, config.data_dir), partial(build_model, config.model))
+    job = make_job(config, load(config.data, config.data_dir), model_fn(config))
     return Simulator(job, run, console).run()
 
 
