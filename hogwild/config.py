@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from hogwild.coherence import LIMITS as LIMITS
+from hogwild.coherence import TIMED_CLOCKS as TIMED_CLOCKS
+from hogwild.coherence import check_together
 from hogwild.errors import UsageError
 from hogwild.options import Check, accept, option, unknown
-from hogwild.presets import PRESETS, Preset, default_lr, expected_delay, stable_lr, theory
+from hogwild.presets import PRESETS, Preset, default_lr, expected_delay, stable_lr
 from hogwild.rules import Access, Guard
 from hogwild.system import parse_cores
 
@@ -28,15 +31,6 @@ if TYPE_CHECKING:
 GROUPS = ("data", "model", "algorithm", "workers", "experiments", "run")
 
 DEFAULT_WORKERS = 2
-
-LIMITS = ("epochs", "samples", "updates")
-"""How long to train: at most one of them is set."""
-
-PROCESS_ONLY = ("record", "respawn", "min_workers", "stall_timeout", "pin", "start_method", "ckpt_every", "resume")
-"""Options that a simulated run (--clock) has no use for."""
-
-TIMED_CLOCKS = ("round-robin", "gamma", "random")
-"""Clocks that draw how long a gradient takes; the others draw its delay, or replay a schedule."""
 
 AUTO = "auto"
 OWN_CODE = "your own: module:function"
@@ -153,7 +147,7 @@ class Config:
         algorithm = _make_algorithm(self)
         if self.workers is None:
             self._set("workers", min(DEFAULT_WORKERS, algorithm.max_workers or DEFAULT_WORKERS))
-        _check_together(self, algorithm)
+        check_together(self, algorithm)
         self._set("model", _known_model(self))
         if self.schedule == "step" and self.step_factor is None:
             self._set("step_factor", 0.1)
@@ -214,60 +208,6 @@ def override(lower: Mapping[str, object], upper: Mapping[str, object]) -> dict[s
     if any(upper.get(limit) is not None for limit in LIMITS):
         lower = {name: value for name, value in lower.items() if name not in LIMITS}
     return {**lower, **upper}
-
-
-def _check_together(config: Config, algorithm: Algorithm) -> None:
-    if algorithm.max_workers is not None and config.workers > algorithm.max_workers:
-        raise UsageError(
-            f"algorithm {config.algorithm} takes at most {algorithm.max_workers} worker, not {config.workers}: "
-            f"use --workers {algorithm.max_workers} or another algorithm"
-        )
-    try:
-        algorithm.gradients_per_update(config.workers)
-    except ValueError as error:
-        raise UsageError(f"algorithm {config.algorithm}: {error}") from None
-    if (graph := algorithm.graph()) is not None:
-        from hogwild import topology
-
-        topology.check(graph, config.workers, above=algorithm.above_eigenvalue)
-    if "snapshot" not in algorithm.keeps() and config.read == "inplace":
-        raise UsageError(f"algorithm {config.algorithm} trains each worker's own replica: leave --read inplace out")
-    if algorithm.needs_snapshot and config.read == "inplace":
-        raise UsageError(f"algorithm {config.algorithm} compares the master with a snapshot: use --read snapshot")
-    if algorithm.numbers_pushes and config.clock is None and config.workers > 1 and config.access != "locked":
-        raise UsageError(f"algorithm {config.algorithm} counts pushes, one at a time: use --access locked, or simulate")
-    if getattr(algorithm, "clip", 0.0) and config.guard != Guard.PUSH.value:
-        raise UsageError(
-            f"clip needs the norm of the whole gradient, and guard {config.guard} takes it in parts: use push"
-        )
-    if config.edge_every:
-        theory(algorithm, "--edge-every")
-    given = [limit for limit in LIMITS if getattr(config, limit) is not None]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} are both given; a run has one limit: leave one out")
-    if config.min_workers > config.workers:
-        raise UsageError(f"min_workers is {config.min_workers} but there are only {config.workers} workers")
-    strangers = [worker for worker in config.straggler if worker >= config.workers]
-    if strangers:
-        raise UsageError(f"straggler: there is no worker {strangers[0]}; they are 0 to {config.workers - 1}")
-    if (config.latency or config.bandwidth) and not _is_timed(config.clock):
-        raise UsageError("latency and bandwidth are of virtual time: add --clock gamma, round-robin or random")
-    if config.clock is not None:
-        idle = [name for name in PROCESS_ONLY if getattr(config, name) != FIELDS[name].default]
-        if idle:
-            raise UsageError(f"{idle[0]} concerns worker processes, and --clock simulates them in one: leave it out")
-    if config.schedule == "step" and not config.milestones:
-        raise UsageError("schedule step needs milestones, fractions of the run: --milestones 0.5,0.75")
-    if config.schedule != "step" and (config.milestones or config.step_factor is not None):
-        raise UsageError(f"milestones and step_factor are for --schedule step, this one is {config.schedule}")
-    if config.master.startswith("cuda") and config.device == "cpu":
-        raise UsageError(f"master {config.master} needs a GPU, but device is cpu: use --master host or --device cuda")
-    if config.ckpt != "last" and config.resume is None:
-        raise UsageError(f"ckpt {config.ckpt!r} says where to resume from: add --resume RUN")
-
-
-def _is_timed(clock: str | None) -> bool:
-    return clock is not None and clock.partition(":")[0] in TIMED_CLOCKS
 
 
 def _make_algorithm(config: Config) -> Algorithm:

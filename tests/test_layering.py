@@ -24,7 +24,8 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "topology": {"errors", "options", "rules", "theory"},
     "tasks": {"errors", "options"},
     "shared": {"kernels", "algorithms", "errors", "system"},
-    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "presets", "topology"},
+    "coherence": {"errors", "rules", "algorithms", "presets", "topology", "config"},
+    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "presets", "coherence"},
     "presets": {"algorithms", "errors", "theory"},
     "schedules": {"config"},
     "drivers": {

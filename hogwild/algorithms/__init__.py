@@ -11,6 +11,7 @@ from hogwild.algorithms.dana_slim import DANASlim
 from hogwild.algorithms.dana_zero import DANAZero
 from hogwild.algorithms.dc_asgd import DCASGD
 from hogwild.algorithms.decentralized.ad_psgd import ADPSGD
+from hogwild.algorithms.decentralized.asysg_con import AsySGConsistent
 from hogwild.algorithms.decentralized.asysg_incon import AsySGInconsistent
 from hogwild.algorithms.decentralized.d2 import D2
 from hogwild.algorithms.decentralized.d_psgd import DPSGD
@@ -85,6 +86,7 @@ REGISTRY: dict[str, type[Algorithm]] = {
         StochasticGradientPush,
         QuasiGlobalMomentum,
         GradientTracking,
+        AsySGConsistent,
         AsySGInconsistent,
         Softsync,
         KSync,

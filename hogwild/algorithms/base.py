@@ -2,8 +2,8 @@
 
 The generator is the worker's column of the paper's pseudo-code. It sees one view `w` of the world and yields in three
 places only: where time passes (`Gradient`), where all must meet (`BARRIER`), and where a worker waits for the next
-update (`UPDATE`). The process driver and the simulator run the very same text. It knows no process, no thread and no clock;
-what must survive a restart lies in its buffers, nothing in local variables, so it can always be started again.
+update (`UPDATE`). The process driver and the simulator run the very same text. It knows no process, no thread and no
+clock; what must survive a restart lies in its buffers, nothing in local variables, so it can always be started again.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ ACCESS = {
     Access.STRIPED: "one lock per chunk of the parameters",
     Access.LOCKED: "one lock around the whole push",
 }
-KINDS = ("algorithms", "models", "data", "schedules", "access")
+KINDS = ("algorithms", "models", "data", "schedules", "access", "topologies")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,12 +43,14 @@ def _lines(kind: str) -> Iterator[str]:
 
 def _named(kind: str) -> dict[str, str]:
     from hogwild.tasks import DATASETS, MODELS
+    from hogwild.topology import FIXED, SEQUENCES
 
     return {
         "models": MODELS,
         "data": DATASETS,
         "schedules": SCHEDULES,
         "access": {access.value: text for access, text in ACCESS.items()},
+        "topologies": {**FIXED, **SEQUENCES, "file:PATH": "edges 'i j', one a line, or a matrix of weights"},
     }[kind]
 
 

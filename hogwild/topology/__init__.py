@@ -8,21 +8,26 @@ if TYPE_CHECKING:
     from hogwild.rules import Topology
     from hogwild.topology.matrices import Mixing
 
-FIXED = (
-    "ring",
-    "exponential",
-    "exponential-directed",
-    "hypercube",
-    "complete",
-    "star",
-    "bipartite",
-    "bipartite-exponential",
-    "torus",
-)
+FIXED = {
+    "ring": "i and i +- 1",
+    "exponential": "i and i +- 2^k",
+    "exponential-directed": "i hears i - 2^k",
+    "hypercube": "numbers that differ in one bit; 2^k workers",
+    "complete": "everyone with everyone",
+    "star": "everyone with worker 0",
+    "bipartite": "every even worker with every odd one",
+    "bipartite-exponential": "i +- 1 and i +- (1 + 2^k): only even with odd",
+    "torus": "a grid whose edges meet, as square as may be; torus:RxC",
+}
 """One matrix for all rounds."""
 
-SEQUENCES = ("one-peer-exponential", "one-peer-hypercube", "base-2", "base-3")
-"""A matrix per round, few peers in each; base-K is known for every K >= 2."""
+SEQUENCES = {
+    "one-peer-exponential": "i hears i - 2^k, another k each round",
+    "one-peer-hypercube": "pairs that differ in bit k, another k each round",
+    "base-2": "one peer a round; all have the exact mean after a period, whatever their number",
+    "base-3": "the same with two peers a round; base-K for every K >= 2",
+}
+"""A matrix per round, few peers in each."""
 
 NAMES = (*FIXED, *SEQUENCES)
 SPECS = f"{', '.join(NAMES)}, base-K, torus:RxC, file:PATH"

@@ -220,6 +220,15 @@ def test_push_sum_conserves_and_follows_the_mean_though_one_is_slow():
     assert float((stacked(one, "z") - total / 4).abs().max()) < 0.02
 
 
+def test_consistent_asysg_is_k_batch_async_with_a_sum():
+    runs = []
+    for name, lr, options in (("asysg-con", 0.01, {"gradients": 3}), ("k-batch-async", 0.03, {"k": 3})):
+        one, _ = team(name, lr, **options)
+        one.turns(random.Random(2).choices(range(N), k=60))
+        runs.append(one.x[0].clone())
+    assert torch.equal(*runs)
+
+
 @pytest.mark.parametrize("coords", ["one", "block"])
 def test_coordinate_updates_equal_serial_coordinate_descent(coords: str):
     size = 1 if coords == "one" else 16

@@ -57,6 +57,8 @@ SAMPLES = {
 }
 NEEDED: dict[tuple[str, str], dict[str, object]] = {
     ("gap-aware", "gap_lagged"): {"gap_level": "layer"},
+    ("eamsgd", "order"): {"momentum": 0.0},
+    ("mdownpour", "form"): {"momentum": 0.5},
     ("asgd", "gap_lagged"): {"gap_level": "layer", "penalty": "gap"},
     ("asgd", "momentum_kind"): {"momentum": 0.5},
     ("asgd", "dampening"): {"momentum": 0.5},
@@ -65,7 +67,8 @@ NEEDED: dict[tuple[str, str], dict[str, object]] = {
     ("asgd", "penalize_wd"): {"penalty": "gap"},
     **{("asgd", f"dc_{name}"): {"compensation": "dc-adaptive"} for name in ("lambda", "power", "decay")},
 }
-COUPLED = {"milestones", "step_factor", "straggler", "resume", "ckpt"}
+OTHER = {int: lambda _: 3, float: lambda value: value / 2 or 0.25, str: lambda _: "star"}  # a topology
+COUPLED = {"latency", "bandwidth", "milestones", "step_factor", "straggler", "resume", "ckpt"}
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -93,13 +96,20 @@ def test_every_algorithm_option_has_a_flag(algorithm, option):
     choices = field.metadata.get("choices")
     value = next(c for c in choices if c != field.default) if choices else not field.default
     if not choices and not isinstance(field.default, bool):
-        value = 3 if isinstance(field.default, int) else field.default / 2 if field.default else 0.25
+        value = OTHER[type(field.default)](field.default)
     argv = [flags.flag(option)] + ([] if value is True else [str(value).lower()])
     needed = NEEDED.get((algorithm, option), {})
     argv += ["--clock", "gamma"]  # some algorithms need it, or a lock
     argv += ["--workers", str(REGISTRY[algorithm].max_workers or 3)]  # an option may count workers
     argv += [part for name, text in needed.items() for part in (flags.flag(name), str(text))]
     assert flags.parse(["--algorithm", algorithm, *argv]).options == {option: value, **needed}
+
+
+def test_what_a_message_takes_is_of_virtual_time():
+    config = flags.parse(["--latency", "0.5", "--bandwidth", "1e6", "--clock", "gamma"])
+    assert (config.latency, config.bandwidth) == (0.5, 1e6)
+    with pytest.raises(UsageError, match="latency and bandwidth are of virtual time: add --clock"):
+        flags.parse(["--latency", "0.5"])
 
 
 def test_flags_override_the_file_and_keep_the_rest():

@@ -1,11 +1,11 @@
 """MDOWNPOUR: every gradient into the center, which has Nesterov momentum.
 
     worker:   snapshot <- x;   g = grad F(snapshot)
-    master:   v <- m v + g + wd x;   x <- x - lr (g + wd x + m v)      form = M2, Nesterov in look-ahead coordinates
-              v <- m v + g + wd x;   x <- x - lr m v                   form = M1
+    master:   v <- m v + g + wd x;   x <- x - lr (g + wd x + m v)      form = m2, Nesterov in look-ahead coordinates
+              v <- m v + g + wd x;   x <- x - lr m v                   form = m1
 
 Source: Zhang, Choromanska and LeCun 2015 (arXiv:1412.6651), Algorithms 4 and 5: Nesterov momentum on the master, period
-1. M2 is derived from that; M1 is Algorithm 5 as recalled, heavy-ball momentum at the rate lr m, which with m = 0 stands
+1. m2 is derived from that; m1 is Algorithm 5 as recalled, heavy-ball momentum at the rate lr m, which with m = 0 stands
 still and is therefore refused.
 Deviates: v is kept without its factor -lr, as torch.optim.SGD keeps it.
 """
@@ -31,17 +31,17 @@ class MomentumDownpour(Algorithm):
     nesterov: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.9, "momentum factor m of the center")
-    form: str = option("M2", "M2: Nesterov; M1: as recalled from the paper", choices=("M2", "M1"))
+    form: str = option("m2", "m2: Nesterov; m1: as recalled from the paper", choices=("m2", "m1"))
 
     def __post_init__(self) -> None:
-        if self.form == "M1" and not self.momentum:
-            raise ValueError("form M1 moves by m v, and m is 0: give a momentum, or use form M2")
+        if self.form == "m1" and not self.momentum:
+            raise ValueError("form m1 moves by m v, and m is 0: give a momentum, or use form m2")
 
     def worker(self, w: View) -> Steps:
         w.pull()
         while True:
             g = yield Gradient(at=w.snapshot)
-            if self.form == "M2":
+            if self.form == "m2":
                 w.push(g, momentum=Nesterov(self.momentum))
             else:
                 w.push(g, momentum=HeavyBall(self.momentum), lr=lambda _: w.lr * self.momentum)
