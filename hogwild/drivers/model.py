@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hogwild.config import Config
-from hogwild.nn.choose import choose_norm
+from hogwild.nn.choose import choose_norm, full_norm_buffers
 from hogwild.shared.layout import require_real_values
 from hogwild.tasks import build_model
 from hogwild.tasks.data import Data
@@ -33,3 +33,13 @@ def build(config: Config, data: Data, make: ModelFn) -> nn.Module:
     if config.norm is not None:
         module = choose_norm(module, config.norm, config.norm_alpha or 0.0)
     return module.to(getattr(torch, config.dtype))
+
+
+def shared_buffers(config: Config, module: nn.Module) -> list[str]:
+    """The names of the module's own buffers of which all workers have one: the averages of Full Normalization."""
+    return full_norm_buffers(module) if config.norm_state == "shared" else []
+
+
+def remedy(config: Config) -> str:
+    """What to do about gradients that are not finite, for messages."""
+    return "lower --lr or --clip" if config.clip else "lower --lr or give --clip"

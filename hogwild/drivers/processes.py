@@ -19,8 +19,8 @@ from hogwild.drivers.crew import Crew, Event
 from hogwild.drivers.evaluation import Score, evaluate
 from hogwild.drivers.interrupts import Interrupts
 from hogwild.drivers.job import Job, SharedSplit, make_job
+from hogwild.drivers.model import model_fn, remedy, shared_buffers
 from hogwild.drivers.recording import SCHEDULE, merge
-from hogwild.drivers.model import model_fn
 from hogwild.drivers.report import Report
 from hogwild.drivers.state import State
 from hogwild.drivers.statistics import Statistics
@@ -60,6 +60,7 @@ class Trainer:
             dtype=getattr(torch, self.config.dtype),
             device=device.resolve(self.config),
             lines=len(saved.again) if saved else 0,
+            shared_buffers=shared_buffers(self.config, self.module),
         )
         self.control = self.world.control
         if saved:
@@ -174,7 +175,7 @@ class Trainer:
         )
         self.report.fault("nonfinite", line, worker=event.rank)
         if self.config.on_nonfinite == "stop":
-            hint = "try a lower --lr; --on-nonfinite skip leaves such gradients out and goes on"
+            hint = f"{remedy(self.config)}; --on-nonfinite skip leaves such gradients out and goes on"
             self._stop(DivergedError, f"{line}. Stopping, {self.checkpoints.newest()}; {hint}")
 
     def _on_signal(self, name: str) -> None:
@@ -250,7 +251,10 @@ class Trainer:
         state.load_module(self.module)
         finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         if not finite and self.stopped is None:
-            self.stopped = DivergedError, f"the parameters are not finite, {self.checkpoints.newest()}; lower --lr"
+            self.stopped = (
+                DivergedError,
+                f"the parameters are not finite, {self.checkpoints.newest()}; {remedy(self.config)}",
+            )
         diverged = self.stopped is not None and self.stopped[0] is DivergedError
         has_trained = state.version > (self.saved.version if self.saved else 0)
         has_test = len(self.job.data.test) > 0

@@ -17,7 +17,7 @@ from hogwild.drivers.checkpoints import Checkpoints
 from hogwild.drivers.evaluation import Score, evaluate
 from hogwild.drivers.interrupts import Interrupts
 from hogwild.drivers.job import Job, make_job
-from hogwild.drivers.model import model_fn
+from hogwild.drivers.model import model_fn, remedy, shared_buffers
 from hogwild.drivers.report import Report
 from hogwild.drivers.simulator import Push, Simulation
 from hogwild.drivers.state import State
@@ -55,6 +55,7 @@ class Simulator:
             config.workers,
             dtype=getattr(torch, config.dtype),
             device=device.resolve(config),
+            shared_buffers=shared_buffers(config, self.module),
         )
         self.world.control.deal(0, job.total_tickets, [])
         clock = clocks.parse(config.clock, config.workers, config.seed, config.straggler)
@@ -134,7 +135,9 @@ class Simulator:
             "clock": self.job.config.clock,
         }
         if why is not None or not finite:
-            raise DivergedError(f"{why or 'the parameters are not finite'}. Stopping; lower --lr", summary=summary)
+            raise DivergedError(
+                f"{why or 'the parameters are not finite'}. Stopping; {remedy(self.job.config)}", summary=summary
+            )
         if interrupted:
             raise Interrupted(f"interrupted at update {state.version}", summary=summary)
         return summary

@@ -41,7 +41,7 @@ def convert_group_norm(module: nn.Module) -> nn.Module:
 
 
 def remove_batch_norm(module: nn.Module) -> nn.Module:
-    """Replace every BatchNorm1d, 2d and 3d by the identity; its parameters go. Returns, Mutates: as convert_full_norm."""
+    """Replace every BatchNorm1d, 2d and 3d by the identity. Returns, Mutates, Errors: as convert_full_norm."""
     return _replaced(module, lambda _: nn.Identity())
 
 

@@ -11,7 +11,7 @@ therefore keeps its own buffers, and an evaluation combines them as if one worke
 
 Averaging the variances alone would drop the second sum: the spread between the workers' means. Full Normalization keeps
 E[x] and E[x^2], which are linear: their means with the same weights w_i; those of its averages of gradients count
-num_gradients_tracked. Its state may also be shared (--norm-state shared); then all copies are one, and so is their mean.
+num_gradients_tracked. Its state may also be shared by all workers: then all copies are one, and so is their mean.
 """
 
 from __future__ import annotations
