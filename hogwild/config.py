@@ -88,7 +88,7 @@ class Config:
         None, "what takes the place of BatchNorm; mlp and lenet get such layers (default: the model stays as it is)",
         choices=("batch", "full", "group", "none"), fixed=True,
     )  # fmt: skip
-    norm_alpha: float | None = _model(None, "weight of a new batch in Full Normalization (default: 0.1)", PART)
+    norm_alpha: float | None = _model(None, "weight of a new batch in Full Normalization (default: 0.03)", PART)
     norm_state: str | None = _model(
         None, "who has the averages of Full Normalization: all workers, or each its own (default: shared)",
         choices=("shared", "worker"), fixed=True,

@@ -21,7 +21,7 @@ class Preset:
 PRESETS = {"digits": Preset(epochs=20.0, batch_size=32, lr=0.1)}
 
 
-FULL_NORM = {"norm_alpha": 0.1, "norm_state": "shared", "clip": 1.0, "warmup": 0.05}
+FULL_NORM = {"norm_alpha": 0.03, "norm_state": "shared", "clip": 1.0, "warmup": 0.05}
 """What keeps Full Normalization finite at the learning rates of BatchNorm: a bad batch lingers in its averages."""
 
 
