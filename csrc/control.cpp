@@ -206,6 +206,14 @@ void Control::end_gather(std::uint32_t rank, bool locked, double gap_sq, double 
   if (locked) header_->model.unlock();
 }
 
+void Control::count_exchange(std::uint32_t rank, std::uint64_t averaged, std::uint64_t skipped,
+                             std::uint64_t recovered) {
+  auto& stats = worker(rank).stats;
+  bump(stats.averaged, averaged);
+  bump(stats.skipped, skipped);
+  bump(stats.recovered, recovered);
+}
+
 void Control::pulled(std::uint32_t rank) { worker(rank).pulled = header_->version.load(); }
 
 void Control::record_loss(std::uint32_t rank, double loss, std::uint64_t samples) {

@@ -21,11 +21,12 @@ enum class Phase : std::uint32_t { kStarting, kData, kGradient, kUpdate, kBarrie
 
 // What one worker measured about itself. Written by that worker only; anyone may read while it writes.
 struct alignas(128) WorkerStats {
-  std::atomic<std::uint64_t> pushes;     // applied
-  std::atomic<std::uint64_t> refused;    // pushes refused for a non-finite gradient
-  std::atomic<std::uint64_t> dropped;    // gradients that the algorithm did not use
-  std::atomic<std::uint64_t> nonfinite;  // non-finite gradient elements seen
-  std::atomic<std::uint64_t> recovered;  // locks taken over from a dead owner
+  std::atomic<std::uint64_t> pushes;             // applied
+  std::atomic<std::uint64_t> refused;            // pushes refused for a non-finite gradient
+  std::atomic<std::uint64_t> dropped;            // gradients that the algorithm did not use
+  std::atomic<std::uint64_t> nonfinite;          // non-finite gradient elements seen
+  std::atomic<std::uint64_t> recovered;          // locks taken over from a dead owner
+  std::atomic<std::uint64_t> averaged, skipped;  // chunks that pair averages took, and left to others
   std::atomic<std::uint64_t> delay_sum, delay_max;
   std::atomic<double> gap_sq, step_sq;  // sums over pushes of ||x - snapshot||^2 and ||step||^2
   std::atomic<double> loss_sum;         // over steps with a finite loss
@@ -112,6 +113,8 @@ class Control {
   // True when the update is there, or all await one, or the run is stopping; false: timed out.
   bool wait_update(std::uint32_t rank, double timeout_s);
   void pulled(std::uint32_t rank);
+  // What an exchange or a pair average came to: chunks, and locks taken over from the dead.
+  void count_exchange(std::uint32_t rank, std::uint64_t averaged, std::uint64_t skipped, std::uint64_t recovered);
   void record_loss(std::uint32_t rank, double loss, std::uint64_t samples);
   double raise_lr_max(double lr);
   // The one lock of the `locked` policy, for exchanges that are no push.

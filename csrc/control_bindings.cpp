@@ -22,6 +22,8 @@ py::dict worker_stats(Control& control, std::uint32_t rank) {
   d["dropped"] = stats.dropped.load();
   d["nonfinite"] = stats.nonfinite.load();
   d["recovered"] = stats.recovered.load();
+  d["averaged"] = stats.averaged.load();
+  d["skipped"] = stats.skipped.load();
   d["delay_sum"] = stats.delay_sum.load();
   d["delay_max"] = stats.delay_max.load();
   d["gap_sq"] = stats.gap_sq.load();
@@ -92,6 +94,8 @@ void bind_control(py::module_& m) {
       .def(
           "alive", [](Control& c, std::uint32_t rank) { return c.worker(rank).alive.load() != 0; }, py::arg("rank"))
       .def("pulled", &Control::pulled, py::arg("rank"))
+      .def("count_exchange", &Control::count_exchange, py::arg("rank"), py::arg("averaged"), py::arg("skipped"),
+           py::arg("recovered"))
       .def(
           "set_pulled", [](Control& c, std::uint32_t rank, std::uint64_t version) { c.worker(rank).pulled = version; },
           py::arg("rank"), py::arg("version"))

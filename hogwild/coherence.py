@@ -38,7 +38,7 @@ def check_together(config: Config, algorithm: Algorithm) -> None:
         from hogwild import topology
 
         topology.check(graph, config.workers, above=algorithm.above_eigenvalue)
-    if "snapshot" not in algorithm.keeps() and config.read == "inplace":
+    if config.read == "inplace" and ("snapshot" not in algorithm.keeps() or "replica" in algorithm.keeps()):
         raise UsageError(f"algorithm {config.algorithm} trains each worker's own replica: leave --read inplace out")
     if algorithm.needs_snapshot and config.read == "inplace":
         raise UsageError(f"algorithm {config.algorithm} compares the master with a snapshot: use --read snapshot")

@@ -92,10 +92,26 @@ void scan_loop(const G* g, int64_t n, Scan& scan) {
   scan.grad_sq += static_cast<double>(sum0) + sum1 + sum2 + sum3;
 }
 
-// Blocks of the output stay in registers or L1 while the inputs pass by; `out` may be one of them.
+// A few inputs at once, their sum in a register; `out` may be one of them.
+template <int kCount, class T>
+void weighted_few(T* out, const void* const* inputs, const double* weights, int64_t offset, int64_t n) {
+  const T* input[kCount];
+  T weight[kCount];
+  for (int j = 0; j < kCount; ++j) {
+    input[j] = static_cast<const T*>(inputs[j]) + offset;
+    weight[j] = static_cast<T>(weights[j]);
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    T sum = 0;
+    for (int j = 0; j < kCount; ++j) sum = WeightedSum::term(sum, weight[j], input[j][i]);
+    out[offset + i] = sum;
+  }
+}
+
+// Blocks of the output stay in L1 while the inputs pass by; `out` may be one of them.
 template <class T>
-void weighted_sum_loop(T* out, const void* const* inputs, const double* weights, int64_t count, int64_t offset,
-                       int64_t n) {
+void weighted_many(T* out, const void* const* inputs, const double* weights, int64_t count, int64_t offset, int64_t n) {
   constexpr int64_t kBlock = 1024;
   T sum[kBlock];
   for (int64_t begin = 0; begin < n; begin += kBlock) {
@@ -109,6 +125,23 @@ void weighted_sum_loop(T* out, const void* const* inputs, const double* weights,
     }
 #pragma omp simd
     for (int64_t i = 0; i < size; ++i) out[offset + begin + i] = sum[i];
+  }
+}
+
+template <class T>
+void weighted_sum_loop(T* out, const void* const* inputs, const double* weights, int64_t count, int64_t offset,
+                       int64_t n) {
+  switch (count) {
+    case 1:
+      return weighted_few<1>(out, inputs, weights, offset, n);
+    case 2:
+      return weighted_few<2>(out, inputs, weights, offset, n);
+    case 3:
+      return weighted_few<3>(out, inputs, weights, offset, n);
+    case 4:
+      return weighted_few<4>(out, inputs, weights, offset, n);
+    default:
+      return weighted_many(out, inputs, weights, count, offset, n);
   }
 }
 

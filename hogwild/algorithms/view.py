@@ -116,6 +116,9 @@ class View(Protocol):
     def elastic(self, alpha: float, near: Place = "replica", center: Place = "x") -> None:
         """d = alpha (near - center);  near <- near - d;  center <- center + d."""
 
+    def spring(self, alpha: float, below: Place, above: Place) -> None:
+        """The same between two buffers that are both shared. Uses the own buffers `flux` and `counter`."""
+
     def deliver(self) -> None:
         """x <- x + (replica - base);  replica, base <- x."""
 

@@ -1,4 +1,7 @@
-"""Many simulated runs at once: algorithms x workers x clocks x seeds. Each cell is a run; what is finished is kept."""
+"""Many simulated runs at once: algorithms x workers x clocks x values of options x seeds.
+
+Each cell of the grid is a run; what is finished is kept.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +32,20 @@ RESULTS = "results.jsonl"
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a comparison. `values` are the flat values of its Config."""
+    """One run of a comparison. `values` are the flat values of its Config; `variant` names those that set it apart from
+    other cells, as `option=value`.
+    """
 
     algorithm: str
     workers: int
     clock: str
     seed: int
     values: tuple[tuple[str, Any], ...]
+    variant: tuple[str, ...] = ()
 
     @property
-    def key(self) -> tuple[str, int, str, int]:
-        return self.algorithm, self.workers, self.clock, self.seed
+    def key(self) -> tuple[str | int, ...]:
+        return self.algorithm, self.workers, self.clock, self.seed, *self.variant
 
     @property
     def config(self) -> Config:
@@ -83,7 +89,8 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     config = cell.config
     directory = RunDirectory.create(config)
     try:
-        job = make_job(config, _data(config.data, config.data_dir), model_fn(config))
+        data = _data(config.data, config.data_dir)
+        job = make_job(config, data, model_fn(config))
         summary = Simulator(job, directory, Console(quiet=True, log=directory.log)).run()
         directory.summary(summary)
     except DivergedError as error:
@@ -91,7 +98,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         directory.summary(summary)
     finally:
         directory.close()
-    return {"key": list(cell.key), "lr": config.lr, **_figures(summary)}
+    return {"key": list(cell.key), "lr": config.lr, "maximize": data.maximize, **_figures(summary)}
 
 
 def _figures(summary: Mapping[str, Any]) -> dict[str, Any]:

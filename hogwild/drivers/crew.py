@@ -28,6 +28,7 @@ PRELOAD = ["torch", "hogwild.drivers.worker"]
 LOG_TAIL_LINES = 5
 ABANDONED = 255  # exit code that multiprocessing reports when it was the fork server that died
 MEMORY_S = 1.0
+STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
 WAITING = (Phase.BARRIER, Phase.PAUSED, Phase.DONE)
 
 
@@ -180,6 +181,14 @@ class Crew:
                     f"{stats['phase'].name.lower()}); to look inside: py-spy dump --pid {member.process.pid}"
                 )
         return named
+
+    def give_up_stopped(self) -> None:
+        """Kills whoever was named as stalled and is stopped (SIGSTOP, a debugger): its batch is then dealt again."""
+        for member in self.members.values():
+            if member.is_named and member.process.is_alive():
+                with contextlib.suppress(psutil.Error):
+                    if psutil.Process(member.process.pid).status() in STOPPED:
+                        member.process.kill()
 
     def measure_memory(self) -> None:
         """Notes each worker's resident memory now and then, to be told if it dies."""

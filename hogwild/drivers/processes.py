@@ -68,6 +68,7 @@ class Trainer:
         self.control.deal(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
         self.report = Report(job, self.world, run, console)
         self.respawns = self.config.respawn
+        self.lost: set[int] = set()  # workers that died and are not replaced
         self.stopped: tuple[type[HogwildError], str] | None = None  # why the run must end before its time
         self.stopped_at = float("inf")
         self._plan(saved.next if saved else 0)
@@ -119,11 +120,12 @@ class Trainer:
         except (OSError, EOFError) as error:  # out of processes or of file descriptors; the fork server was killed
             self._stop(TooFewWorkersError, f"cannot start worker {rank} of {self.config.workers}: {error}")
 
-    def _watch(self, timeout_s: float) -> list[Event]:
+    def _watch(self, timeout_s: float, is_draining: bool = False) -> list[Event]:
         """Hears the workers and acts on it: deaths, divergence, stalls, progress."""
         events = self.crew.wait(timeout_s)
         for event in events:
             if event.kind == "ready":
+                self.lost.discard(event.rank)
                 self.report.started(event.rank, event.detail)
             elif event.kind == "done":
                 self.report.finished(event.detail)
@@ -133,12 +135,15 @@ class Trainer:
                 self._on_death(event)
         for line in self.crew.stalled(self.config.stall_timeout):
             self.report.fault("stalled", line)
+        if is_draining or (self.job.body is None and self.control.next >= self.control.total):
+            self.crew.give_up_stopped()  # all others wait for them
         self.crew.measure_memory()
         self.report.tick(len(self.crew.alive))
         return events
 
     def _on_death(self, event: Event) -> None:
         self.control.bury(event.rank)
+        self.lost.add(event.rank)
         error = self.crew.members[event.rank].error
         hopeless = error is not None and self.control.version == 0  # a mistake that every worker will make
         replaced = self.respawns > 0 and not hopeless and not self.control.stopping
@@ -207,8 +212,8 @@ class Trainer:
             while not self.control.drained():
                 if self._is_overdue():
                     return None
-                self._watch(DRAIN_TICK_S)
-            return State.of(self.world, self.module, self.job.algorithm)
+                self._watch(DRAIN_TICK_S, is_draining=True)
+            return State.of(self.world, self.module, self.job.algorithm, self.lost)
         finally:
             self.control.open_gate()
 
@@ -247,7 +252,7 @@ class Trainer:
 
     def _finish(self, interrupts: Interrupts) -> dict[str, object]:
         """Last evaluation, last checkpoint, the summary; raises what ended the run early."""
-        state = State.of(self.world, self.module, self.job.algorithm)
+        state = State.of(self.world, self.module, self.job.algorithm, self.lost)
         state.load_module(self.module)
         finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         if not finite and self.stopped is None:

@@ -27,15 +27,21 @@ def mixing(graph: Topology, workers: int) -> Mixing:
     return topology.mixing(graph.name, workers, weights=graph.weights, self_weight=graph.self_weight)
 
 
+@functools.lru_cache(maxsize=1024)
+def partners(graph: Topology, workers: int, rank: int) -> list[int]:
+    """Whom worker `rank` may begin a pair average with."""
+    found = mixing(graph, workers)
+    if graph.active_side and (sides := found.sides()) is not None and sides[rank] == 1:
+        return []
+    return [other for i, j in found.edges() for own, other in ((i, j), (j, i)) if own == rank]
+
+
 class Replicas(Buffers):
     """The half of a worker's view that concerns replicas (see hogwild.algorithms.base.View).
 
     Exchanges with the center follow the access policy of the run; between barriers a worker writes its own buffers
     only; pair averages take the locks of both replicas, chunk by chunk.
     """
-
-    skipped = 0  # chunks that pair averages left out because somebody else was at them
-    averaged = 0  # chunks that they averaged
 
     @property
     def replica(self) -> Tensor:
@@ -64,12 +70,24 @@ class Replicas(Buffers):
 
     def elastic(self, alpha: float, near: Place = "replica", center: Place = "x") -> None:
         with self._center():
-            self._exchange.elastic(self.buffer(near), self.buffer(center), alpha)
+            recovered = self._exchange.elastic(self.buffer(near), self.buffer(center), alpha)
+        self.control.count_exchange(self.rank, 0, 0, recovered)
         self.traffic.add(self.buffer(center), 2)
+
+    def spring(self, alpha: float, below: Place, above: Place) -> None:
+        """As additions on both sides: what others give either of them meanwhile is kept."""
+        flux, counter = self.buffer("flux"), self.buffer("counter")
+        with self._center():
+            weighted_sum(flux, [self.buffer(below), self.buffer(above)], [alpha, -alpha])
+            weighted_sum(counter, [flux], [-1.0])
+            self._exchange.send(self.buffer(above), flux, 1.0)
+            self._exchange.send(self.buffer(below), counter, 1.0)
+        self.traffic.add(flux, 2)
 
     def deliver(self) -> None:
         with self._center():
-            self._exchange.deliver(self.replica, self.buffer("base"), self.buffer("x"))
+            recovered = self._exchange.deliver(self.replica, self.buffer("base"), self.buffer("x"))
+        self.control.count_exchange(self.rank, 0, 0, recovered)
         self.traffic.add(self.replica, 2)
 
     @property
@@ -85,7 +103,9 @@ class Replicas(Buffers):
     def combine(self, to: Place, terms: Mapping[Place, float], *, share: bool = False) -> None:
         out, inputs = self.buffer(to), [self.buffer(place) for place in terms]
         start, stop = self.share() if share else (0, out.numel())
-        if start < stop:
+        if not share and list(terms.values()) == [1]:
+            copy(out, inputs[0])
+        elif start < stop:
             weighted_sum(out, inputs, list(terms.values()), start=start, stop=stop)
         if remote := sum(self._is_remote(place) for place in (to, *terms)):
             self.traffic.add(out, remote * (stop - start) / out.numel())
@@ -119,8 +139,7 @@ class Replicas(Buffers):
         self.traffic.add(self.buffer(to), len(row))
 
     def peer(self, graph: Topology) -> int:
-        neighbours = [] if self._passive(graph) else self._neighbours(graph)
-        ends = [end for end in neighbours if self.control.alive(end)]
+        ends = [end for end in partners(graph, self.workers, self.rank) if self.control.alive(end)]
         return ends[self.draw(len(ends))] if ends else -1
 
     def average_with(self, peer: int, order: str, name: str = "replica") -> None:
@@ -132,8 +151,7 @@ class Replicas(Buffers):
             n_locks=0 if self.replica.is_cuda else self.world.stripes,
             order=order,
         )
-        self.averaged += done.averaged
-        self.skipped += done.skipped
+        self.control.count_exchange(self.rank, *done)
         self.traffic.add(self.replica, 2)
 
     def debias(self) -> None:
@@ -172,14 +190,6 @@ class Replicas(Buffers):
                 return offset + start, offset + min(start + size, numel)
             drawn -= numel
         raise AssertionError("a number below the parameters lies in one of their tensors")
-
-    def _neighbours(self, graph: Topology) -> list[int]:
-        edges = mixing(graph, self.workers).edges()
-        return [other for i, j in edges for own, other in ((i, j), (j, i)) if own == self.rank]
-
-    def _passive(self, graph: Topology) -> bool:
-        sides = mixing(graph, self.workers).sides() if graph.active_side else None
-        return sides is not None and sides[self.rank] == 1
 
     def draw(self, count: int) -> int:
         return draw(self.seed, self.rank, self.steps, count)

@@ -162,6 +162,7 @@ class Report:
             "step_rms": stats.step_rms,
             "refused": stats.refused,
             "dropped": stats.dropped,
+            **({"chunks_averaged": stats.averaged, "chunks_skipped": stats.skipped} if stats.averaged else {}),
             "faults": self.faults,
             **self.edge.summary(max(time.monotonic() - self.began, 1e-9)),
             "parameters": self.world.layout.parameters,

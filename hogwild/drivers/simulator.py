@@ -80,6 +80,11 @@ class Simulation:
         waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates
         if isinstance(clock, DelayClock) and (waits or self._inplace):
             raise UsageError("a clock that draws delays is for asynchronous algorithms with --read snapshot")
+        if isinstance(clock, DelayClock) and "replica" in job.algorithm.keeps():
+            raise UsageError(
+                f"a clock that draws delays is for snapshots of one master, and algorithm {config.algorithm} trains "
+                "each worker's own replica: use --clock gamma, round-robin or random"
+            )
         if isinstance(clock, TraceClock) and waits:
             raise UsageError("a recorded schedule replays asynchronous algorithms only")
         module.train()
@@ -177,6 +182,7 @@ class Simulation:
         self.control.complete(rank)
         worker.ticket = self.control.take(rank)
         if worker.ticket == NO_TICKET:
+            self._after_traffic(worker, self.now)
             self.control.leave(rank)
             self._release()
             return

@@ -7,7 +7,7 @@ Full Normalization that all workers share: they may have seen a batch in flight,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ REFRESHED = ("snapshot", "g")  # written before they are read
 class State:
     """A consistent copy. `parameters` by name, of the trained model: the mean of the copies of the algorithm's result.
     `buffers` as flat tensors, one per copy, the result excepted where there is one only; tickets and counters as
-    numbers.
+    numbers. Copies are of the workers that were not lost, in the order of their ranks.
     """
 
     parameters: dict[str, Tensor]
@@ -41,13 +41,15 @@ class State:
     gathered: int = 0  # gradients in the buffer `sum`
 
     @classmethod
-    def of(cls, world: World, module: nn.Module, algorithm: Algorithm) -> State:
-        """Copies the state out of the shared memory. The caller has drained the gate (or no worker lives)."""
+    def of(cls, world: World, module: nn.Module, algorithm: Algorithm, lost: Collection[int] = ()) -> State:
+        """Copies the state out of the shared memory. The caller has drained the gate (or no worker lives).
+
+        `lost`: workers that died; where they stood still is no part of the mean, nor of a resumed run.
+        """
         control, arena, layout = world.control, world.arena, world.layout
+        ranks = [rank for rank in range(world.workers) if rank not in lost] or range(world.workers)
         copies = {
-            name: [
-                arena.tensor(name, rank).to("cpu", copy=True) for rank in range(1 if scope is SHARED else world.workers)
-            ]
+            name: [arena.tensor(name, rank).to("cpu", copy=True) for rank in (range(1) if scope is SHARED else ranks)]
             for name, scope in algorithm.keeps().items()
             if name not in REFRESHED
         }
@@ -58,12 +60,12 @@ class State:
         return cls(
             parameters={name: view.clone() for name, view in zip(layout.names, layout.views(mean), strict=True)},
             buffers=copies,
-            module_buffers=[world.published(module, rank) for rank in range(world.workers)],
+            module_buffers=[world.published(module, rank) for rank in ranks],
             next=control.next,
             again=control.outstanding(),
             version=control.version,
             lr_max=control.lr_max,
-            pushes=[control.pushes(rank) for rank in range(world.workers)],
+            pushes=[control.pushes(rank) for rank in ranks],
             gathered=control.gathered,
         )
 

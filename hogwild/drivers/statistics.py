@@ -18,6 +18,8 @@ class Statistics:
     refused: int
     dropped: int
     nonfinite: int
+    averaged: int
+    skipped: int
     samples: int
     loss_sum: float
     losses: int
@@ -47,6 +49,8 @@ class Statistics:
             refused=int(total("refused")),
             dropped=int(total("dropped")),
             nonfinite=int(total("nonfinite")),
+            averaged=int(total("averaged")),
+            skipped=int(total("skipped")),
             samples=int(total("samples")),
             loss_sum=float(total("loss_sum")),
             losses=int(total("losses")),
@@ -105,4 +109,6 @@ class Statistics:
             "update_s": own["update_s"],
             "waiting_s": own["waiting_s"],
             "locks_recovered": own["recovered"],
+            "chunks_averaged": own["averaged"],
+            "chunks_skipped": own["skipped"],
         }

@@ -76,7 +76,8 @@ class WorkerView(Gathering, Replicas):
             weighted_sum(self.snapshot, buffers, [1.0, *(-weight for weight in ahead.values())])
         else:
             copy(self.snapshot, self.x)
-        self.traffic.add(self.x, 1)
+        own = 1 / self.workers if self.barriers_per_round else 0.0  # its share of a round's result it has itself
+        self.traffic.add(self.x, 1 - own)
 
     def push(
         self,
@@ -131,6 +132,8 @@ class WorkerView(Gathering, Replicas):
             self.traffic.add(self.x, 2 if applied else 1)
         if not applied and onto == "x":
             self.pull(momentum)
+        elif not applied and "snapshot" in self.scopes:
+            self.read()
 
     def step(
         self,

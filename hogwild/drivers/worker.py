@@ -187,6 +187,7 @@ class Worker:
     def _take(self) -> int:
         """The next ticket. When all are dealt, stays until none can come back from a worker that dies."""
         while (ticket := self.control.take(self.rank)) == NO_TICKET:
+            self.control.set_phase(self.rank, Phase.PAUSED)
             self.control.leave(self.rank)  # a synchronous round must not wait for a worker without work
             while not self.control.wait_for_work(self.rank, POLL_S):
                 if self.control.stopping or not self.control.outstanding():
@@ -199,6 +200,7 @@ class Worker:
     def _join(self) -> None:
         while not self.control.join(self.rank, self.job.algorithm.barriers_per_round, POLL_S):
             pass
+        self.view.generation = self.control.arrived(self.rank)  # the round that the others are in
 
     def _wait(self, request: Barrier | Update) -> None:
         self.control.set_phase(self.rank, Phase.BARRIER)

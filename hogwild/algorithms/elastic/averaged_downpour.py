@@ -4,7 +4,7 @@
     adownpour: a = 1 / (t + 1), the mean of all centers so far.   mvadownpour: a constant.
 
 Source: Zhang, Choromanska and LeCun 2015 (arXiv:1412.6651); its constant is 0.001.
-Deviates: z is a statistic that all workers update without a lock; under --access locked and in the simulator exactly.
+Deviates: z is updated by one worker at a time; x may move meanwhile.
 """
 
 from __future__ import annotations

@@ -17,7 +17,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import REPLICA, Algorithm, Gradient, Place, Scope, Steps, View, momentum_option, option
+from hogwild.algorithms.base import (
+    REPLICA,
+    WORKER,
+    Algorithm,
+    Gradient,
+    Place,
+    Scope,
+    Steps,
+    View,
+    momentum_option,
+    option,
+)
 from hogwild.algorithms.elastic.options import MODELS, RATE, beta_option, period_option
 from hogwild.rules import HeavyBall
 
@@ -30,7 +41,9 @@ class EASGDTree(Algorithm):
 
     name: ClassVar[str] = "easgd-tree"
     summary: ClassVar[str] = "elastic averaging along the edges of a tree of centers"
-    buffers: ClassVar[Mapping[str, Scope]] = {**MODELS, "node": REPLICA}
+    buffers: ClassVar[Mapping[str, Scope]] = {
+        **MODELS, "node": REPLICA, "flux": WORKER, "counter": WORKER,
+    }  # fmt: skip
 
     degree: int = option(4, "children of an inner node", check=AT_LEAST_TWO)
     alpha: float = option(0.0, "moving rate of an edge; 0: beta / (degree + 1)", check=RATE)
@@ -40,7 +53,7 @@ class EASGDTree(Algorithm):
     momentum: float = momentum_option(0.0, "momentum factor m of each worker")
 
     def keeps(self) -> Mapping[str, Scope]:
-        return {**self.buffers, **({"v": Scope.WORKER} if self.momentum else {})}
+        return {**self.buffers, **({"v": WORKER} if self.momentum else {})}
 
     def worker(self, w: View) -> Steps:
         alpha = self.alpha or self.beta / (self.degree + 1)
@@ -55,7 +68,7 @@ class EASGDTree(Algorithm):
                 below = parent
                 for above in higher:
                     if below[1] == w.rank:
-                        w.elastic(alpha, below[0], above[0])
+                        w.spring(alpha, below[0], above[0])
                     below = above
 
 

@@ -49,6 +49,7 @@ def with_average(buffers: dict[str, Scope], evaluate: str) -> dict[str, Scope]:
 
 
 def average(w: View, rate: float, period: int) -> None:
-    """average <- (1 - a) average + a x;  a the rate, or 1 / (t + 1) with t updates of x. A statistic: may race."""
-    a = rate or 1 / (w.exchanges(period) + 1)
-    w.combine("average", {"average": 1 - a, "x": a})
+    """average <- (1 - a) average + a x;  a the rate, or 1 / (t + 1) with t updates of x. One worker at a time."""
+    with w.exclusive():
+        a = rate or 1 / (w.exchanges(period) + 1)
+        w.combine("average", {"average": 1 - a, "x": a})

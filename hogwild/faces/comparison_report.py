@@ -1,0 +1,152 @@
+"""What `hogwild compare` writes about its runs: a CSV of them all, a table and a plot.
+
+The columns of the table, and the x axis of the plot, are the workers, or the values of the option that is varied. Where
+an option is tuned, both show the value that did best in each place; the CSV has them all.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hogwild.errors import UsageError
+
+Row = Mapping[str, Any]
+Runs = Sequence[Row]  # one per seed
+
+
+@dataclass(frozen=True)
+class Report:
+    """Rows in the order of the grid, laid out along the option `vary` (None: the workers), the best of `tune` each."""
+
+    rows: Runs
+    vary: str | None = None
+    tune: str | None = None
+
+    @cached_property
+    def panels(self) -> dict[str, dict[str, dict[str, Runs]]]:
+        """Clock, and workers where they are not the columns -> algorithm -> column -> runs."""
+        candidates: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
+        for row in self.rows:
+            algorithm, workers, clock = row["key"][:3]
+            panel = f"{clock}, N = {workers}" if self.vary else clock
+            column = variant(row)[self.vary] if self.vary else str(workers)
+            value = variant(row)[self.tune] if self.tune else ""
+            candidates.setdefault((panel, algorithm, column), {}).setdefault(value, []).append(row)
+        panels: dict[str, dict[str, dict[str, Runs]]] = {}
+        for (panel, algorithm, column), values in candidates.items():
+            panels.setdefault(panel, {}).setdefault(algorithm, {})[column] = min(values.values(), key=_rank)
+        return panels
+
+    def columns(self, panel: str) -> list[str]:
+        return list(dict.fromkeys(column for line in self.panels[panel].values() for column in line))
+
+    def write_csv(self, path: Path) -> None:
+        """One line per run."""
+        varied = [name for name in (self.vary, self.tune) if name not in (None, "lr")]
+        figures = ["lr", "score", "gap_rms", "delay_mean", "exit_reason"]
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["algorithm", "workers", "clock", "seed", *varied, *figures])
+            for row in self.rows:
+                delay = (row["delay"] or {}).get("mean")
+                own = [variant(row)[name] for name in varied if name]
+                writer.writerow(
+                    [*row["key"][:4], *own, row["lr"], score(row), row["gap_rms"], delay, row["exit_reason"]]
+                )
+
+    def markdown(self) -> str:
+        """Per panel a table of mean ± sample standard deviation over seeds of the score, and one of the gap."""
+        cells: dict[str, Callable[[Runs], str]] = {"score": self._score_cell, "gap_rms, mean": _gap_cell}
+        lines = []
+        for panel, algorithms in self.panels.items():
+            columns = self.columns(panel)
+            for title, cell in cells.items():
+                heads = " | ".join(f"{self.vary or 'N'} = {column}" for column in columns)
+                lines += [f"### {panel}: {title}", "", f"| algorithm | {heads} |"]
+                lines.append("|---" * (len(columns) + 1) + "|")
+                for algorithm, line in algorithms.items():
+                    lines.append(f"| {algorithm} | {' | '.join(cell(line.get(column, [])) for column in columns)} |")
+                lines.append("")
+        return "\n".join(lines)
+
+    def _score_cell(self, runs: Runs) -> str:
+        scores = _finite(runs)
+        tuned = f" ({self.tune} {variant(runs[0])[self.tune]})" if self.tune and runs else ""
+        if not scores:
+            return "diverged" if runs else "-"
+        spread = f" ± {statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
+        diverged = len(runs) - len(scores)
+        return f"{statistics.mean(scores):.4f}{spread}{tuned}" + (f" ({diverged} diverged)" if diverged else "")
+
+    def plot(self, path: Path) -> None:
+        """Score over the columns, a line per algorithm, bars of the sample standard deviation, a plot per panel."""
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            raise UsageError(
+                "the plot needs matplotlib: pip install 'hogwild[plot]' (the tables are written)"
+            ) from None
+        figure = Figure(figsize=(6.5 * max(len(self.panels), 1), 4.5), layout="constrained")
+        best = f", best {self.tune}" if self.tune else ""
+        for number, (panel, algorithms) in enumerate(self.panels.items()):
+            axes = figure.add_subplot(1, len(self.panels), number + 1)
+            columns = self.columns(panel)
+            places = dict(zip(columns, _positions(columns), strict=True))
+            for algorithm, line in algorithms.items():
+                points = [(places[column], scores) for column, runs in line.items() if (scores := _finite(runs))]
+                axes.errorbar(
+                    [place for place, _ in points],
+                    [statistics.mean(scores) for _, scores in points],
+                    [statistics.stdev(scores) if len(scores) > 1 else 0.0 for _, scores in points],
+                    marker="o", capsize=3, label=algorithm,
+                )  # fmt: skip
+            axes.set(xlabel=self.vary or "workers", ylabel=f"test score{best}", title=panel)
+            if all(place > 0 for place in places.values()):
+                axes.set_xscale("log")
+            axes.set_xticks(list(places.values()), columns)
+            axes.minorticks_off()
+            axes.legend(fontsize="small")
+        figure.savefig(path, dpi=120)
+
+
+def variant(row: Row) -> dict[str, str]:
+    """The options that set this run apart, by name."""
+    return {name: value for name, _, value in (part.partition("=") for part in row["key"][4:])}
+
+
+def score(row: Row) -> float:
+    """The test metric; nan for a run that has none, because it diverged."""
+    found = next((value for name, value in row.items() if name.startswith("test_") and name != "test_loss"), None)
+    return math.nan if found is None else float(found)
+
+
+def _finite(runs: Runs) -> list[float]:
+    return [value for value in map(score, runs) if math.isfinite(value)]
+
+
+def _rank(runs: Runs) -> tuple[int, float]:
+    """Fewest diverged runs first, then the best mean."""
+    scores = _finite(runs)
+    if not scores:
+        return len(runs), 0.0
+    return len(runs) - len(scores), statistics.mean(scores) * (-1 if runs[0].get("maximize", True) else 1)
+
+
+def _gap_cell(runs: Runs) -> str:
+    gaps = [row["gap_rms"] for row in runs if row["gap_rms"] is not None]
+    return f"{statistics.mean(gaps):.2e}" if gaps else "-"
+
+
+def _positions(columns: Sequence[str]) -> list[float]:
+    """The columns as numbers; 1, 2, ... if they are words."""
+    try:
+        return [float(column) for column in columns]
+    except ValueError:
+        return [float(place + 1) for place in range(len(columns))]

@@ -1,0 +1,43 @@
+"""The contestants of bench.peers average as they must, and the check of that can fail."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("torch.distributed.optim")
+
+from bench.peers import measure, ours
+from bench.peers.__main__ import main
+from bench.peers.crew import Crew
+from bench.peers.tables import markdown
+
+
+@pytest.fixture(scope="module")
+def crew():
+    with Crew(2, hidden=9) as crew:
+        yield crew
+
+
+def test_every_contestant_keeps_the_sum_of_all_steps(crew):
+    names = [name for name in crew.contestants if name not in measure.CONTROLS]
+    assert {"ad-psgd, random pair", "torch PostLocalSGDOptimizer, mean of all"} < set(names)
+    assert {name: crew.check(name) < 1e-5 for name in names} == dict.fromkeys(names, True)
+
+
+def test_who_does_not_average_is_found_out(crew):
+    with pytest.raises(AssertionError, match="step alone, hogwild: the replicas stay apart"):
+        crew.check(ours.CONTROL)
+
+
+def test_the_command_records_every_contestant_in_every_round(tmp_path, capsys):
+    sizes = ["--hidden", "3", "--processes", "2", "--rounds", "3", "--turn-s", "0.002"]
+    main(["small", "--out", str(tmp_path), *sizes])
+    found = json.loads((tmp_path / "small.json").read_text())
+    assert found["parameters"] == 784 * 6 + 6 + 6 * 3 + 3 + 3 * 10 + 10
+    (contest,) = found["runs"]
+    assert all(len(seconds) == 3 and min(seconds) > 0 for seconds in contest["seconds"].values())
+    printed = capsys.readouterr().out
+    assert (tmp_path / "small.md").read_text() == markdown(found) == printed.removesuffix("\n")
+    assert all(f"| {name} | " in printed for name in contest["seconds"])

@@ -1,0 +1,137 @@
+"""Real processes that run an algorithm's own text on gradients of the test's making, and keep a ledger of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+
+import torch
+from torch import Tensor, nn
+
+from hogwild.algorithms import REGISTRY, Algorithm
+from hogwild.algorithms.base import Barrier
+from hogwild.drivers.crew import PRELOAD
+from hogwild.drivers.view import WorkerView
+from hogwild.rules import Access
+from hogwild.shared.world import World
+
+WAIT_S = 60.0
+LR = 0.01
+POOL = 8  # gradients that a worker draws from, with either sign
+
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(PRELOAD)
+
+
+class Flat(nn.Module):
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n, generator=torch.Generator().manual_seed(99)))
+
+
+@dataclass(frozen=True)
+class Team:
+    """An algorithm on `workers` processes; each gradient takes `pause_s`, worker 0's `straggler` times that."""
+
+    name: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    workers: int = 4
+    n: int = 12_293  # four chunks, the last one short
+    access: Access = Access.ATOMIC
+    pause_s: float = 0.0
+    straggler: float = 1.0
+
+    @property
+    def algorithm(self) -> Algorithm:
+        return REGISTRY[self.name](**self.options)
+
+    def world(self) -> World:
+        return World.create(Flat(self.n), self.algorithm.keeps(), self.workers)
+
+
+def gradients(rank: int, n: int) -> Tensor:
+    """[POOL, n]"""
+    return torch.randn(POOL, n, generator=torch.Generator().manual_seed(1000 + rank))
+
+
+def work(team: Team, world: World, rank: int, count: int, line: Connection) -> None:
+    """`count` steps; sends how much of each gradient of the pool it has applied: sum over steps of +-(own mass)."""
+    torch.set_num_threads(1)
+    algorithm, control = team.algorithm, world.control
+    view = WorkerView(
+        world, rank, algorithm.keeps(), access=team.access, barriers_per_round=algorithm.barriers_per_round, seed=5
+    )
+    view.lr = LR
+    pool = gradients(rank, world.layout.parameters)
+    signed = {1: pool, -1: -pool}
+    choice = torch.Generator().manual_seed(rank)
+    draws = torch.randint(POOL, (count,), generator=choice).tolist()
+    signs = (2 * torch.randint(2, (count,), generator=choice) - 1).tolist()
+    applied = torch.zeros(POOL, dtype=torch.float64)
+    assert control.join(rank, algorithm.barriers_per_round, WAIT_S)
+    steps = algorithm.worker(view)
+    next(steps)
+    line.send("ready")
+    line.recv()
+    for k, sign in zip(draws, signs, strict=True):
+        if team.pause_s:
+            time.sleep(team.pause_s * (1.0 if rank else team.straggler))
+        applied[k] += sign * (view.mass if team.name == "sgp" else 1.0)
+        request = steps.send([signed[sign][k]])
+        while isinstance(request, Barrier):
+            generation = control.arrive(rank)
+            assert control.wait_barrier(rank, generation, WAIT_S), "the others do not come"
+            view.generation = generation
+            request = steps.send(None)
+    control.leave(rank)
+    line.send((applied.tolist(), view.averaged, view.skipped))
+
+
+@contextmanager
+def running(team: Team, world: World, count: int) -> Iterator[tuple[list[BaseProcess], list[Connection]]]:
+    """All workers, set off together; none outlives the context."""
+    lines, processes = [], []
+    for rank in range(team.workers):
+        ours, theirs = context.Pipe()
+        processes.append(context.Process(target=work, args=(team, world, rank, count, theirs), daemon=True))
+        processes[-1].start()
+        lines.append(ours)
+    try:
+        assert [hear(line) for line in lines] == ["ready"] * team.workers
+        for line in lines:
+            line.send("go")
+        yield processes, lines
+    finally:
+        for process in processes:
+            process.kill()
+            process.join(WAIT_S)
+
+
+def hear(line: Connection, timeout_s: float = WAIT_S) -> object:
+    assert line.poll(timeout_s), "a process hangs"
+    return line.recv()
+
+
+def run(team: Team, world: World, count: int, timeout_s: float = WAIT_S) -> tuple[Tensor, int]:
+    """All workers' `count` steps each; the sum of what they applied [n] in float64, and the chunks they skipped."""
+    with running(team, world, count) as (_, lines):
+        told = [hear(line, timeout_s) for line in lines]
+    total = torch.zeros(world.layout.parameters, dtype=torch.float64)
+    for rank, (applied, _, _) in enumerate(told):
+        total -= LR * torch.tensor(applied, dtype=torch.float64) @ gradients(rank, world.layout.parameters).double()
+    return total, sum(skipped for _, _, skipped in told)
+
+
+def held(world: World, *names: str) -> Tensor:
+    """Sum in float64 [n] of those buffers, over all workers where there is one for each."""
+    total = torch.zeros(world.layout.parameters, dtype=torch.float64)
+    for name in names:
+        shared = world.arena.layout.specs[name].scope == "shared"
+        for rank in range(1 if shared else world.workers):
+            total += world.layout.views(world.arena.tensor(name, rank))[0].double()
+    return total

@@ -1,0 +1,104 @@
+"""What averaging conserves, under load: the sum of all models moves by the gradients applied, and by nothing else.
+
+The ledger is kept in float64. A single lost addition of one gradient to one chunk makes an rms error above 5e-3.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from replica_processes import WAIT_S, Team, held, run
+
+from hogwild.rules import Access
+
+EPS = torch.finfo(torch.float32).eps
+STEPS = 500  # of each of four workers, in the short form
+LONG_STEPS = 10_000
+LONG = pytest.mark.slow, pytest.mark.timeout(900)
+
+# What each algorithm's invariant adds up: buffers with a plus, and with a minus.
+SUMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "easgd": (("replica", "x"), ()),
+    "easgd-sync": (("replica", "x"), ()),
+    "easgd-tree": (("replica", "node", "x"), ()),
+    "downpour": (("x", "replica"), ("base",)),
+    "local-sgd": (("replica",), ()),
+    "ad-psgd": (("replica",), ()),
+    "d-psgd": (("replica",), ()),
+    "d2": (("replica",), ()),
+    "sgp": (("replica", "box"), ()),
+}
+ROUNDED = ("easgd-sync", "local-sgd")
+TREE = {"degree": 2, "period": 1, "period_up": 3}
+CASES = [
+    ("easgd", {"period": 1}, Access.ATOMIC),
+    ("easgd", {"period": 1}, Access.STRIPED),
+    ("easgd", {"period": 1}, Access.LOCKED),
+    ("easgd", {"period": 2, "order": "post"}, Access.ATOMIC),
+    ("easgd-sync", {"period": 2}, Access.ATOMIC),
+    ("easgd-tree", TREE, Access.ATOMIC),
+    ("downpour", {"period": 1}, Access.ATOMIC),
+    ("downpour", {"period": 3}, Access.LOCKED),
+    ("local-sgd", {"period": 2}, Access.ATOMIC),
+    ("ad-psgd", {}, Access.ATOMIC),
+    ("ad-psgd", {"order": "blocking"}, Access.ATOMIC),
+    ("ad-psgd", {"order": "bipartite", "topology": "bipartite"}, Access.ATOMIC),
+    ("d-psgd", {}, Access.ATOMIC),
+    ("d-psgd", {"combine": "last", "topology": "one-peer-exponential"}, Access.ATOMIC),
+    ("d2", {}, Access.ATOMIC),
+    ("sgp", {}, Access.ATOMIC),
+]
+
+
+def total(team: Team, world) -> torch.Tensor:
+    plus, minus = SUMS[team.name]
+    return held(world, *plus) - held(world, *minus)
+
+
+def drift(team: Team, steps: int) -> tuple[float, float]:
+    """(rms, largest) of the invariant's error after `steps` steps of every worker."""
+    world = team.world()
+    before = total(team, world)
+    applied, skipped = run(team, world, steps, timeout_s=WAIT_S * max(1, steps // 1000))
+    assert float(applied.square().mean().sqrt()) > 0.1, "the gradients must move the sum"
+    error = total(team, world) - before - applied
+    rms, largest = float(error.square().mean().sqrt()), float(error.abs().max())
+    what = " ".join(f"{k}={v}" for k, v in team.options.items())
+    print(
+        f"\n{team.name} {what} {team.access.value}, {team.workers} workers x {steps}: "
+        f"rms {rms:.1e}, max {largest:.1e}, skipped {skipped}"
+    )
+    if team.name == "sgp":
+        mass = torch.stack([world.arena.tensor("mass", rank) for rank in range(team.workers)])
+        assert float(mass.sum()) == pytest.approx(team.workers, abs=1e-9)
+        assert float(mass.min()) >= 0
+    return rms, largest
+
+
+@pytest.mark.parametrize(
+    ("workers", "steps"),
+    [(4, STEPS), pytest.param(4, LONG_STEPS, marks=LONG), pytest.param(8, LONG_STEPS // 2, marks=LONG)],
+)
+@pytest.mark.parametrize(("name", "options", "access"), CASES)
+def test_nothing_is_lost(name: str, options: dict[str, object], access: Access, workers: int, steps: int):
+    """But for float32 rounding: a random walk of a few eps a step of every worker; where weights are rounded, which
+    then do not quite sum to 1, up to eps a round besides.
+    """
+    rms, largest = drift(Team(name, options, workers, access=access), steps)
+    walk, weights = EPS * math.sqrt(workers * steps), EPS * steps if name in ROUNDED else 0.0
+    assert rms < 4 * walk + weights
+    assert largest < 40 * walk + 4 * weights
+
+
+@pytest.mark.parametrize("name", ["easgd", "downpour"])
+@pytest.mark.parametrize(
+    "steps", [STEPS, pytest.param(LONG_STEPS, marks=LONG)]
+)  # fmt: skip
+def test_racing_may_lose_but_never_tears(name: str, steps: int):
+    """The drift is printed. Every element is some worker's addition away from another: nothing leaves the range."""
+    world_range = 20.0
+    rms, largest = drift(Team(name, {"period": 1}, 4, access=Access.RACING), steps)
+    assert math.isfinite(rms)
+    assert largest < world_range

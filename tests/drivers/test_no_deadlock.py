@@ -1,0 +1,109 @@
+"""Pairs that meet as often as they can: no deadlock, and a stopped or killed worker costs the others nothing."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import statistics
+import time
+from multiprocessing.connection import Connection
+
+import pytest
+import torch
+from replica_processes import WAIT_S, Flat, Team, context, hear, held, running
+
+from hogwild.algorithms.base import REPLICA, SHARED
+from hogwild.drivers.view import WorkerView
+from hogwild.rules import Topology
+from hogwild.shared.world import World
+
+PROCESSES, N = 4, 1021  # one chunk: everybody wants the same few locks
+GRAPHS = {
+    "skip": Topology("complete"),
+    "blocking": Topology("complete"),
+    "bipartite": Topology("bipartite", active_side=True),
+}
+
+
+def meet(world: World, rank: int, order: str, exchanges: int, line: Connection) -> None:
+    """`exchanges` pair averages with peers drawn as ad-psgd draws them; the passive side only stands by."""
+    torch.set_num_threads(1)
+    view = WorkerView(world, rank, {"x": SHARED, "replica": REPLICA})
+    assert world.control.join(rank, 0, WAIT_S)
+    line.send("ready")
+    line.recv()
+    for step in range(exchanges):
+        world.control.restore_pushes(rank, step)  # the draw depends on the worker's step
+        peer = view.peer(GRAPHS[order])
+        if peer >= 0:
+            view.average_with(peer, "skip" if order == "skip" else "blocking")
+    line.send((view.averaged, view.skipped))
+
+
+@pytest.mark.parametrize("exchanges", [10_000, pytest.param(1_000_000, marks=[pytest.mark.slow])])
+@pytest.mark.parametrize("order", list(GRAPHS))
+@pytest.mark.timeout(600)
+def test_exchanges_without_end(order: str, exchanges: int):
+    world = World.create(Flat(N), {"x": SHARED, "replica": REPLICA}, PROCESSES)
+    for rank in range(PROCESSES):
+        world.arena.tensor("replica", rank).normal_(generator=torch.Generator().manual_seed(rank))
+    before, active = held(world, "replica"), PROCESSES // (2 if order == "bipartite" else 1)
+    lines, processes = [], []
+    for rank in range(PROCESSES):
+        ours, theirs = context.Pipe()
+        arguments = (world, rank, order, exchanges // active, theirs)
+        processes.append(context.Process(target=meet, args=arguments, daemon=True))
+        processes[-1].start()
+        lines.append(ours)
+    try:
+        assert [hear(line) for line in lines] == ["ready"] * PROCESSES
+        began = time.monotonic()
+        for line in lines:
+            line.send("go")
+        counts = [hear(line, WAIT_S + exchanges / 2500) for line in lines]
+        took = time.monotonic() - began
+    finally:
+        for process in processes:
+            process.kill()
+            process.join(WAIT_S)
+    averaged, skipped = (sum(column) for column in zip(*counts, strict=True))
+    error = held(world, "replica") - before
+    print(
+        f"\n{order}: {averaged:,} averaged, {skipped:,} skipped in {took:.1f} s, rms {error.square().mean().sqrt():.1e}"
+    )
+    assert averaged + skipped == exchanges
+    assert skipped == 0 or order == "skip"
+    assert averaged > exchanges / 10
+    assert float(error.abs().max()) < 20 * torch.finfo(torch.float32).eps * math.sqrt(averaged)
+
+
+def throughput(team: Team, windows: int, window_s: float) -> list[float]:
+    """Pushes of all others while the last worker is stopped, relative to the window before, in which it works."""
+    world = team.world()
+    others = range(team.workers - 1)
+    with running(team, world, 1_000_000) as (processes, _):
+
+        def window() -> float:
+            before, began = sum(world.control.pushes(rank) for rank in others), time.monotonic()
+            time.sleep(window_s)
+            return (sum(world.control.pushes(rank) for rank in others) - before) / (time.monotonic() - began)
+
+        ratios = []
+        for _ in range(windows):
+            free = window()
+            os.kill(processes[-1].pid, signal.SIGSTOP)
+            ratios.append(window() / free)
+            os.kill(processes[-1].pid, signal.SIGCONT)
+    return ratios
+
+
+@pytest.mark.parametrize(
+    ("windows", "window_s", "least"), [(4, 0.2, 0.7), pytest.param(20, 0.5, 0.9, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize(("name", "options"), [("ad-psgd", {}), ("easgd", {"period": 1})])
+def test_a_stopped_worker_costs_the_others_nothing(name: str, options, windows: int, window_s: float, least: float):
+    """Gradients sleep, so that what is compared does not depend on how many cores are free."""
+    ratios = throughput(Team(name, options, pause_s=0.005), windows, window_s)
+    print(f"\n{name}: pushes of the others while one is stopped {statistics.median(ratios):.3f} ({sorted(ratios)})")
+    assert statistics.median(ratios) > least

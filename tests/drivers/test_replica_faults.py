@@ -1,0 +1,56 @@
+"""Workers with replicas that are killed or stopped in a real run: it goes on, counts every sample, and ends."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+SAMPLES = 1437  # of the digits training split
+QUIET = ("--eval-every", 0, "--ckpt-every", 0)
+ALGORITHMS = {
+    "ad-psgd": ("--lr", 0.05),
+    "easgd": ("--period", 1),
+    "d-psgd": ("--lr", 0.05),
+    "local-sgd": ("--period", 4),
+    "sgp": ("--lr", 0.05),
+}
+
+
+@pytest.mark.parametrize(("kills", "epochs"), [(3, 120), pytest.param(30, 2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+def test_random_kills_and_every_sample_is_seen(start, algorithm: str, kills: int, epochs: int):
+    rng = random.Random(11)
+    run = start(
+        "--algorithm", algorithm, "--workers", 3, "--epochs", epochs, "--respawn", kills, *ALGORITHMS[algorithm], *QUIET
+    )  # fmt: skip
+    killed: set[int] = set()
+    while len(killed) < kills:
+        fresh = [pid for pid in run.wait_for_workers().values() if pid not in killed]
+        if fresh:
+            time.sleep(rng.uniform(0.0, 0.05))
+            victim = rng.choice(fresh)
+            os.kill(victim, signal.SIGKILL)
+            killed.add(victim)
+        time.sleep(0.01)
+    code, summary, stderr = run.end()
+    assert code == 0, stderr
+    assert summary["samples"] == epochs * SAMPLES
+    assert len(run.lines("fault")) == kills == summary["faults"]
+    assert summary["test_accuracy"] > 0.85
+
+
+def test_a_run_whose_last_batch_is_with_a_stopped_worker_ends(start):
+    """It is named, given up when all others wait for it, and its batch is done by another."""
+    run = start("--algorithm", "ad-psgd", "--workers", 3, "--epochs", 60, "--stall-timeout", 1, *QUIET)
+    pids = run.wait_for_workers(3)
+    os.kill(pids[2], signal.SIGSTOP)
+    code, summary, stderr = run.end()
+    assert code == 0, stderr
+    assert summary["samples"] == 60 * SAMPLES
+    assert "worker 2 has made no progress for" in stderr
+    assert f"worker 2 (pid {pids[2]}) died: SIGKILL" in stderr
+    assert [line["reason"] for line in run.lines("fault")] == ["stalled", "died"]

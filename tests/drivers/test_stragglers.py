@@ -1,0 +1,58 @@
+"""A slow worker costs its own share where nobody waits, and holds everybody up where all do."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from replica_processes import Team, running
+
+from bench.stragglers import virtual_time
+
+BATCHES = 1600
+
+
+@pytest.fixture(scope="module")
+def base() -> float:
+    return virtual_time("ssgd", 1, BATCHES)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "slowdown", "low", "high"),
+    [
+        ("ssgd", 2, 1.85, 1.95),
+        ("ssgd", 100, 89.0, 93.0),
+        ("d-psgd", 100, 89.0, 93.0),
+        ("ad-psgd", 1, 0.99, 1.01),
+        ("ad-psgd", 100, 1.05, 1.1),
+        ("easgd", 100, 1.05, 1.1),
+    ],
+)
+def test_sixteen_workers_in_virtual_time(base: float, algorithm: str, slowdown: int, low: float, high: float):
+    """Time for the same number of gradients, communication 0.1 of one: (100 + 0.1) / 1.1 = 91 for who waits, and
+    16 / (15 + 1.1 / 100.1) = 1.066 for who does not.
+    """
+    assert low < virtual_time(algorithm, slowdown, BATCHES) / base < high
+
+
+def rate(team: Team, seconds: float) -> float:
+    """Gradients of all processes together in `pause_s`, over the sum of what each could do alone."""
+    world = team.world()
+    with running(team, world, 1_000_000):
+        time.sleep(0.2)
+
+        def count() -> int:
+            return sum(world.control.pushes(rank) for rank in range(team.workers))
+
+        before, began = count(), time.monotonic()
+        time.sleep(seconds)
+        found = (count() - before) / (time.monotonic() - began)
+    return found * team.pause_s / (team.workers - 1 + 1 / team.straggler)
+
+
+def test_four_processes_one_of_them_four_times_slower():
+    """docs/results/stragglers.md has the measured numbers; here only who waits and who does not."""
+    waits = rate(Team("ssgd", pause_s=0.02, straggler=4.0), 1.0)
+    assert waits < 0.4
+    for name, options in (("ad-psgd", {}), ("easgd", {"period": 1})):
+        assert rate(Team(name, options, pause_s=0.02, straggler=4.0), 1.0) > 1.7 * waits

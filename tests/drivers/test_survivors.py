@@ -1,0 +1,56 @@
+"""Where a lost worker stood still does not count: not in the mean of the replicas, not in a resumed run."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from replica_processes import Flat
+
+from hogwild.algorithms import REGISTRY
+from hogwild.drivers.state import State
+from hogwild.shared.world import World
+
+N = 37
+
+
+def scattered(name: str, workers: int) -> tuple[World, Flat]:
+    module = Flat(N)
+    world = World.create(module, REGISTRY[name]().keeps(), workers)
+    result = REGISTRY[name]().result()
+    for rank in range(workers):
+        for buffer in {result, "replica"}:
+            world.arena.tensor(buffer, rank).normal_(generator=torch.Generator().manual_seed(rank))
+        world.control.restore_pushes(rank, 10 + rank)
+    return world, module
+
+
+@pytest.mark.parametrize("name", ["ad-psgd", "d-psgd", "d2", "local-sgd", "sgp"])
+@pytest.mark.parametrize("lost", [set(), {1}, {0, 2}, {0, 1, 2}])
+def test_the_mean_is_of_the_survivors(name: str, lost: set[int]):
+    world, module = scattered(name, 3)
+    state = State.of(world, module, REGISTRY[name](), lost)
+    left = sorted({0, 1, 2} - lost) or [0, 1, 2]
+    result = REGISTRY[name]().result()
+    mean = torch.stack([world.arena.tensor(result, rank).double() for rank in left]).mean(0)
+    torch.testing.assert_close(state.parameters["weight"].double(), mean[:N], rtol=1e-6, atol=1e-6)
+    assert len(state.module_buffers) == len(left)
+    if len(left) > 1 or name == "sgp":  # a single copy of the result is in the parameters
+        assert len(state.buffers["replica"]) == len(left)
+    assert state.pushes == [10 + rank for rank in left]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 5])
+@pytest.mark.parametrize("name", ["ad-psgd", "d2", "easgd", "sgp", "easgd-tree"])
+def test_resumed_with_any_number_of_workers(name: str, workers: int):
+    """Survivors keep their replicas; who is new begins at the trained model, with mass 1 where there is mass."""
+    world, module = scattered(name, 3)
+    state = State.of(world, module, REGISTRY[name](), {1})
+    again = World.create(Flat(N), REGISTRY[name]().keeps(), workers)
+    state.write_to(again)
+    model = state.parameters["weight"]
+    kept = [world.arena.tensor("replica", rank)[:N] for rank in (0, 2)]
+    for rank in range(workers):
+        expected = kept[rank] if rank < 2 else model
+        torch.testing.assert_close(again.arena.tensor("replica", rank)[:N], expected, rtol=0, atol=0)
+    if name == "sgp":
+        assert sum(float(again.arena.tensor("mass", rank).sum()) for rank in range(workers)) == workers
