@@ -78,7 +78,9 @@ std::int64_t Control::take(std::uint32_t rank) {
 }
 
 void Control::complete(std::uint32_t rank) {
-  worker(rank).held = kNoTicket;
+  auto& own = worker(rank);
+  if (own.held != kNoTicket) own.completed = own.completed + 1;  // before the release: killed in between, no batch
+  own.held = kNoTicket;                                          // comes twice, and the ticket buys one batch more
   if (header_->next.load() >= header_->total.load()) announce();
 }
 

@@ -49,6 +49,7 @@ struct alignas(128) WorkerLine {
   std::atomic<std::uint64_t> joined;       // it takes part in barriers after this one
   std::atomic<std::int64_t> held;          // ticket in hand
   std::atomic<std::int64_t> reclaimed;     // a dead worker's ticket, waiting to be dealt again
+  std::atomic<std::uint64_t> completed;    // tickets: how far it is in its own part of the data; outlives the process
   std::atomic<std::uint64_t> pulled;       // version of its snapshot
   std::atomic<std::uint64_t> started;      // version when its current push began
   std::atomic<std::uint64_t> awaited;      // version of the update that it waits for; one that is there: none

@@ -131,6 +131,12 @@ void bind_control(py::module_& m) {
           [](Control& c, std::uint32_t rank, std::uint64_t pushes) { c.worker(rank).stats.pushes = pushes; },
           py::arg("rank"), py::arg("pushes"))
       .def(
+          "completed", [](Control& c, std::uint32_t rank) { return c.worker(rank).completed.load(); }, py::arg("rank"))
+      .def(
+          "restore_completed",
+          [](Control& c, std::uint32_t rank, std::uint64_t completed) { c.worker(rank).completed = completed; },
+          py::arg("rank"), py::arg("completed"))
+      .def(
           "spend",
           [](Control& c, std::uint32_t rank, double gradient_s, double update_s, double waiting_s) {
             auto& stats = c.worker(rank).stats;

@@ -23,6 +23,7 @@ from hogwild.errors import UsageError
 from hogwild.options import Check, accept, option, unknown
 from hogwild.presets import PRESETS, Preset, default_lr, expected_delay, norm_defaults, stable_lr
 from hogwild.rules import Access, Guard
+from hogwild.sharding import SHARDS, is_shard
 from hogwild.system import parse_cores
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 GROUPS = ("data", "model", "algorithm", "workers", "experiments", "run")
 
 DEFAULT_WORKERS = 2
+ORDERS = ("shuffled", "sorted", "single-class")
 
 AUTO = "auto"
 OWN_CODE = "your own: module:function"
@@ -52,6 +54,7 @@ COUNT = _at_least(1, "an integer >= 1")
 NOT_NEGATIVE = _at_least(0, "a number >= 0")
 SEED: Check = ((lambda value: 0 <= value < 1 << 63), "an integer, 0 <= seed < 2^63")
 MASTER: Check = ((lambda text: re.fullmatch(r"auto|host|cuda:\d+", text) is not None), "auto, host or cuda:N")
+SHARD: Check = (is_shard, SHARDS)
 CORES: Check = (_is_cores, "none, auto or cores such as 0,2,4-7")
 NAME: Check = ((lambda text: "/" not in text and not text.startswith(".")), "a directory name without '/'")
 FACTORS: Check = (
@@ -80,6 +83,9 @@ class Config:
     data: str = _data("digits", f"data set, or {OWN_CODE}", fixed=True)
     data_dir: str | None = _data(None, "directory of the data files (default: $HOGWILD_DATA, then the cache)")
     batch_size: int = _data(None, "samples per gradient (default: the data set's)", COUNT, fixed=True)
+    shard: str = _data("none", "what each worker draws its batches from, instead of all data", SHARD, fixed=True)
+    order: str = _data("shuffled", "of the samples in a pass over the data, or over a worker's part", choices=ORDERS,
+                       fixed=True)  # fmt: skip
 
     model: str = _model(None, f"model, or {OWN_CODE} (default: the data set's)", fixed=True)
     dtype: str = _model("float32", "type of the master parameters", choices=("float32", "float64"), fixed=True)

@@ -85,6 +85,8 @@ def launch(
     config = _config(model_fn, "launch:own-loop", **values)
     if config.clock is not None:
         raise UsageError("launch runs your own loops in real processes: clock is for hogwild.fit")
+    if config.shard != "none" or config.order != "shuffled":
+        raise UsageError("launch leaves the batches to your own loops: shard and order are for hogwild.fit")
     if config.edge_every:
         raise UsageError("launch has no data to take a curvature of: edge_every is for hogwild.fit")
     if config.schedule != "constant" or config.warmup:

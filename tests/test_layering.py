@@ -15,6 +15,7 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "rules": set(),
     "options": {"errors"},
     "system": set(),
+    "sharding": {"errors"},
     "algorithms": {"rules"},
     "reference": {"rules"},
     "kernels": {"_C", "rules", "errors"},
@@ -30,7 +31,7 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "schedules": {"config"},
     "drivers": {
         "algorithms", "rules", "kernels", "shared", "tasks", "nn", "config", "schedules", "checkpoint", "compatibility",
-        "run_directory", "progress", "errors", "system", "delays", "topology", "presets", "theory",
+        "run_directory", "progress", "errors", "system", "delays", "topology", "presets", "theory", "sharding",
     },
     "library": {"drivers", "config", "checkpoint", "progress", "run_directory", "tasks", "errors"},
 }  # fmt: skip

@@ -15,7 +15,7 @@ from torch import nn
 from hogwild.algorithms import REGISTRY, Algorithm
 from hogwild.config import Config
 from hogwild.drivers.model import build
-from hogwild.drivers.sampling import BatchOrder
+from hogwild.drivers.sampling import Batches, make_batches
 from hogwild.errors import UsageError
 from hogwild.schedules import Schedule
 from hogwild.shared.arena import Arena, share_tensors
@@ -33,7 +33,7 @@ class Job:
     algorithm: Algorithm
     data: Data
     model: Callable[[Data], nn.Module]
-    order: BatchOrder
+    order: Batches
     schedule: Schedule
     total_tickets: int
     body: Callable[[Any], None] | None = None  # a caller's own loop in place of tickets (hogwild.launch)
@@ -72,7 +72,7 @@ def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module]) -> 
             f"data set has {len(data.train)} samples, workers x batch = {config.workers} x {config.batch_size}: some "
             "workers would get none. Lower --batch-size or --workers."
         )
-    order = BatchOrder(len(data.train), config.batch_size, config.seed)
+    order = make_batches(config, data)
     tickets = order.total_tickets(config, algorithm.gradients_per_update(config.workers))
     if tickets > MAX_TICKETS:
         raise UsageError(f"{tickets:.3g} batches are more than can be counted: give fewer epochs, samples or updates")

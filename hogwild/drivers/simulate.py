@@ -78,7 +78,7 @@ class Simulator:
                 done = self.simulation.computed
                 if done % CONSOLE_EVERY == 0:
                     self.report.show(self.world.workers, Statistics.of(self.world))
-                if done % per_epoch == 0:
+                if done // per_epoch > (done - 1) // per_epoch:
                     self.report.mark_epoch(Statistics.of(self.world))
                 if self.report.edge.is_due(self.world.control.version):
                     self._measure_edge()

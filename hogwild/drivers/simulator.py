@@ -23,7 +23,6 @@ from hogwild.algorithms.base import Barrier, Gradient, Gradients, Steps, Update
 from hogwild.drivers.clocks import Clock, DelayClock, TimedClock, TraceClock
 from hogwild.drivers.device import to_device
 from hogwild.drivers.job import Job
-from hogwild.drivers.sampling import seed_batch
 from hogwild.drivers.view import WorkerView
 from hogwild.errors import UsageError
 from hogwild.rules import Access, Guard
@@ -42,6 +41,8 @@ class SimulatedWorker:
     parameters: list[Tensor] = field(default_factory=list)  # where its next gradient is taken, as views
     ready: float = 0.0  # when what it has sent and read has arrived
     ticket: int = NO_TICKET
+    completed: int = 0  # tickets; the control's count ends with the tickets, and a trace may deal them unequally
+    samples: int = 0  # of its batch
     answer: tuple[float, Gradients] | None = None  # computed at the request, if what it depends on may change
     at_barrier: bool = False
     at_update: bool = False
@@ -118,11 +119,12 @@ class Simulation:
         loss, g = worker.answer or self._gradient(rank)
         worker.answer = None
         self.computed += 1
+        worker.completed += 1
         worker.view.lr = self.job.schedule.lr(ticket)
         request = worker.steps.send(g)
         if self._has_buffers:
             self.world.publish(self.module, rank)
-        self.control.record_loss(rank, loss, len(self.job.order.indices(ticket)))
+        self.control.record_loss(rank, loss, worker.samples)
         self._remember()
         self._serve(rank, request)
         self._follow_update()
@@ -237,14 +239,15 @@ class Simulation:
         return since + config.latency * traffic.messages + traffic.moved_bytes / (config.bandwidth or math.inf)
 
     def _gradient(self, rank: int) -> tuple[float, Gradients]:
-        """Loss and gradients of the worker's batch at its parameters. Randomness belongs to the ticket."""
+        """Loss and gradients of the worker's batch at its parameters. Randomness belongs to the batch."""
         job, worker = self.job, self.workers[rank]
         for parameter, view in zip(self._parameters, worker.parameters, strict=True):
             parameter.data = view
         if self._has_buffers:
             self.world.recall(self.module, rank)
-        seed_batch(job.config.seed, worker.ticket)
-        batch = job.data.train.batch(job.order.indices(worker.ticket), train=True)
+        index = job.order.begin(worker.ticket, rank, worker.completed)
+        worker.samples = len(index)
+        batch = job.data.train.batch(index, train=True)
         inputs, targets = to_device(batch, self.world.arena.device, self.world.layout.dtype)
         loss = job.data.loss(self.module(inputs), targets)
         torch.autograd.backward(loss)

@@ -8,14 +8,14 @@ Full Normalization that all workers share: they may have seen a batch in flight,
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import SHARED, Algorithm
-from hogwild.drivers.sampling import BatchOrder
+from hogwild.drivers.sampling import Batches
 from hogwild.nn.pooling import pooled_buffers
 from hogwild.shared.layout import trainable
 from hogwild.shared.world import World
@@ -39,6 +39,7 @@ class State:
     lr_max: float
     pushes: list[int]
     gathered: int = 0  # gradients in the buffer `sum`
+    completed: list[int] = field(default_factory=list)  # tickets, by each worker
 
     @classmethod
     def of(cls, world: World, module: nn.Module, algorithm: Algorithm, lost: Collection[int] = ()) -> State:
@@ -67,6 +68,7 @@ class State:
             lr_max=control.lr_max,
             pushes=[control.pushes(rank) for rank in ranks],
             gathered=control.gathered,
+            completed=[control.completed(rank) for rank in range(world.workers)],
         )
 
     def plain(self) -> dict[str, Any]:
@@ -98,6 +100,8 @@ class State:
         control.raise_lr_max(self.lr_max)
         for rank, pushes in enumerate(self.pushes[: world.workers]):
             control.restore_pushes(rank, pushes)
+        for rank, completed in enumerate(self.completed[: world.workers]):
+            control.restore_completed(rank, completed)
 
     def load_module(self, module: nn.Module) -> None:
         """Copies the parameters and the pooled BatchNorm statistics into `module`, for evaluation."""
@@ -108,7 +112,7 @@ class State:
             for name, buffer in module.named_buffers():
                 buffer.copy_(pooled[name])
 
-    def samples(self, order: BatchOrder) -> int:
+    def samples(self, order: Batches) -> int:
         """Samples of the completed tickets."""
         waiting = sum(order.samples_before(ticket + 1) - order.samples_before(ticket) for ticket in self.again)
         return order.samples_before(self.next) - waiting

@@ -135,8 +135,7 @@ class Worker:
         while (ticket := self._take()) != NO_TICKET:
             began = time.perf_counter()
             self.control.set_phase(self.rank, Phase.DATA)
-            seed_batch(self.job.config.seed, ticket)
-            index = self.job.order.indices(ticket)
+            index = self.job.order.begin(ticket, self.rank, self.control.completed(self.rank))
             inputs, targets = to_device(self.split.batch(index, train=True), self.device, self.dtype)
             self.control.set_phase(self.rank, Phase.GRADIENT)
             loss = self.job.data.loss(self.module(inputs), targets)

@@ -25,6 +25,7 @@ METAVARS = {
     "out": "DIR",
     "resume": "RUN",
     "pin": "CORES",
+    "shard": "PARTS",
     "master": "PLACE",
 }
 

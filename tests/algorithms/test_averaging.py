@@ -122,7 +122,7 @@ def test_lookahead_of_one_worker():
 
 
 def test_post_order_exchanges_after_the_last_step_of_a_period():
-    one = team("easgd", workers=1, period=3, alpha=0.25, order="post")
+    one = team("easgd", workers=1, period=3, alpha=0.25, exchange="post")
     curvature, optimum, center = quadratics(1)
     x = center
     for step in range(1, 13):

@@ -153,11 +153,11 @@ def test_quasi_global_momentum_is_its_three_lines():
         torch.testing.assert_close(stacked(one), x, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("order", ["skip", "blocking", "bipartite"])
-def test_random_pairs_keep_the_sum_and_reach_consensus(order: str):
-    topology = "bipartite" if order == "bipartite" else "complete"
+@pytest.mark.parametrize("pairing", ["skip", "blocking", "bipartite"])
+def test_random_pairs_keep_the_sum_and_reach_consensus(pairing: str):
+    topology = "bipartite" if pairing == "bipartite" else "complete"
     one = Team(
-        make("ad-psgd", order=order, topology=topology), Point(torch.zeros(SIZE, dtype=torch.float64)), 4,
+        make("ad-psgd", pairing=pairing, topology=topology), Point(torch.zeros(SIZE, dtype=torch.float64)), 4,
         lambda at, rank: [torch.full((SIZE,), 1e-30, dtype=torch.float64)], 1e-8,
     )  # fmt: skip
     total = scatter(one).sum(0)

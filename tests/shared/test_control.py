@@ -60,6 +60,24 @@ def test_the_ticket_of_a_dead_worker_is_dealt_again_first():
     assert control.take(1) == 3
 
 
+def test_completed_tickets_are_counted_by_rank_and_outlive_a_worker():
+    control = block(2)
+    control.deal(0, 10, [])
+    control.restore_completed(1, 40)
+    for _ in range(3):
+        control.take(0)
+        control.complete(0)
+        control.complete(0)  # nothing is in hand any more
+    control.take(0)
+    control.take(1)
+    control.bury(0)
+    assert (control.completed(0), control.completed(1)) == (3, 40)
+    control.complete(1)
+    assert control.take(1) == 3, "the one that broke off"
+    control.complete(1)
+    assert (control.completed(0), control.completed(1)) == (3, 42)
+
+
 def test_a_worker_without_work_waits_for_what_may_come_back():
     control = block(2)
     control.deal(0, 2, [])

@@ -8,7 +8,7 @@ An average takes the locks of both models chunk by chunk and, by default, leaves
 nobody waits, and a slow worker's model is averaged while it computes. The result is the mean of the replicas.
 
 Source: Lian et al. 2018, Asynchronous Decentralized Parallel Stochastic Gradient Descent (arXiv:1710.06952).
-order = bipartite is the paper's way not to deadlock: only the workers of one side of a bipartite graph begin averages.
+pairing = bipartite is the paper's way not to deadlock: only workers of one side of a bipartite graph begin averages.
 Deviates: averages are of chunks, so different chunks of a model may have met different peers. The default graph is
 complete: random pairs mix faster there than on a ring. Momentum is the worker's own unless average_momentum.
 """
@@ -44,7 +44,7 @@ class ADPSGD(Algorithm):
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "replica": REPLICA, "snapshot": WORKER}
 
     topology: str = topology_option("complete")
-    order: str = option(
+    pairing: str = option(
         "skip",
         "chunks that somebody else is at: left out, or waited for; bipartite: waited for, and only one side begins",
         choices=("skip", "blocking", "bipartite"),
@@ -59,10 +59,10 @@ class ADPSGD(Algorithm):
         return "replica"
 
     def graph(self) -> Topology:
-        return Topology(self.topology, active_side=self.order == "bipartite")
+        return Topology(self.topology, active_side=self.pairing == "bipartite")
 
     def worker(self, w: View) -> Steps:
-        order = "skip" if self.order == "skip" else "blocking"
+        order = "skip" if self.pairing == "skip" else "blocking"
         momentum = HeavyBall(self.momentum) if self.momentum else None
         w.read()
         while True:

@@ -37,8 +37,8 @@ class EAMSGD(EASGD):
     momentum: float = momentum_option(0.99, "momentum factor m of each worker")
 
     def __post_init__(self) -> None:
-        if self.momentum and self.order == "post":
-            raise ValueError("order post exchanges the look-ahead point with momentum: use order paper")
+        if self.momentum and self.exchange == "post":
+            raise ValueError("exchange post moves the look-ahead point with momentum: use exchange paper")
 
     def rule(self) -> Momentum | None:
         return Nesterov(self.momentum) if self.momentum else None

@@ -6,7 +6,7 @@
                 t_i <- t_i + 1
 
 alpha = lr rho is the moving rate, beta = p alpha; the gradient is the one before the exchange. Step and exchange are
-one pass, 20 bytes a parameter. order = post exchanges after the period-th step instead, as later codes do.
+one pass, 20 bytes a parameter. exchange = post exchanges after the period-th step instead, as later codes do.
 
 Source: Zhang, Choromanska and LeCun 2015, Deep learning with Elastic Averaging SGD (arXiv:1412.6651), Algorithm 1;
 alpha = beta / p whatever the period, as in the authors' code.
@@ -49,7 +49,7 @@ class EASGD(Algorithm):
     beta: float = beta_option()
     beta_per: str = beta_per_option()
     period: int = period_option(4)
-    order: str = option("paper", "exchange with the gradient's step, or after it", choices=("paper", "post"))
+    exchange: str = option("paper", "at the gradient's step (paper), or after it", choices=("paper", "post"))
     evaluate: str = evaluate_option()
     average_rate: float = average_rate_option()
 
@@ -64,7 +64,7 @@ class EASGD(Algorithm):
 
     def worker(self, w: View) -> Steps:
         alpha = moving_rate(self.alpha, self.beta, self.beta_per, self.period, w.workers)
-        momentum, post = self.rule(), self.order == "post"
+        momentum, post = self.rule(), self.exchange == "post"
         while True:
             g = yield Gradient(at=w.replica)
             exchanges = (w.steps + post) % self.period == 0

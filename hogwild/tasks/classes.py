@@ -1,0 +1,45 @@
+"""The class of every training sample, for whoever sorts or divides the data by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hogwild.errors import UsageError
+from hogwild.tasks.data import Data, Split
+
+CHUNK = 500
+
+
+def class_numbers(data: Data, wanted_by: str) -> Tensor:
+    """Class of every sample of the training split [n] int64; reads all samples where the targets are not stored apart.
+
+    UsageError, naming `wanted_by`, where a target is anything but one integer.
+    """
+    found = []
+    for targets in _targets(data.train):
+        if not isinstance(targets, Tensor) or targets.dim() != 1 or targets.is_floating_point():
+            raise UsageError(
+                f"{wanted_by} needs samples with one class each; the targets of {data.name} are {_a(targets)}: "
+                "leave it out, or use data with classes"
+            )
+        found.append(targets.long())
+    return torch.cat(found).cpu()
+
+
+def _targets(split: Split) -> Iterator[Any]:
+    stored = split.tensors().get("targets")
+    if stored is not None:
+        yield stored
+        return
+    for start in range(0, len(split), CHUNK):
+        yield split.batch(torch.arange(start, min(start + CHUNK, len(split))), train=False)[1]
+
+
+def _a(targets: object) -> str:
+    if isinstance(targets, Tensor):
+        return f"{str(targets.dtype).removeprefix('torch.')} {list(targets.shape)}"
+    return f"a {type(targets).__name__}"
