@@ -44,10 +44,14 @@ def check_together(config: Config, algorithm: Algorithm) -> None:
         raise UsageError(f"algorithm {config.algorithm} compares the master with a snapshot: use --read snapshot")
     if algorithm.numbers_pushes and config.clock is None and config.workers > 1 and config.access != "locked":
         raise UsageError(f"algorithm {config.algorithm} counts pushes, one at a time: use --access locked, or simulate")
-    if getattr(algorithm, "clip", 0.0) and config.guard != Guard.PUSH.value:
+    if config.clip and config.guard != Guard.PUSH.value:
         raise UsageError(
             f"clip needs the norm of the whole gradient, and guard {config.guard} takes it in parts: use push"
         )
+    if config.norm_alpha is not None and config.norm != "full":
+        raise UsageError("norm_alpha is of Full Normalization: add --norm full, or leave it out")
+    if config.norm_state is not None and config.norm not in (None, "full"):
+        raise UsageError(f"norm_state is of Full Normalization, and --norm is {config.norm}: leave it out")
     if config.edge_every:
         theory(algorithm, "--edge-every")
     given = [limit for limit in LIMITS if getattr(config, limit) is not None]

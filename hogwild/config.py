@@ -21,7 +21,7 @@ from hogwild.coherence import TIMED_CLOCKS as TIMED_CLOCKS
 from hogwild.coherence import check_together
 from hogwild.errors import UsageError
 from hogwild.options import Check, accept, option, unknown
-from hogwild.presets import PRESETS, Preset, default_lr, expected_delay, stable_lr
+from hogwild.presets import PRESETS, Preset, default_lr, expected_delay, norm_defaults, stable_lr
 from hogwild.rules import Access, Guard
 from hogwild.sharding import SHARDS, is_shard
 from hogwild.system import parse_cores
@@ -65,6 +65,7 @@ MILESTONES: Check = (
     (lambda parts: all(0 < part < 1 for part in parts) and list(parts) == sorted(set(parts))),
     "rising fractions of the run between 0 and 1, such as 0.5,0.75",
 )
+PART: Check = ((lambda value: 0 <= value <= 1), "a number, 0 <= number <= 1")
 FRACTION: Check = ((lambda value: 0 <= value < 1), "a fraction of the run, 0 <= fraction < 1")
 
 
@@ -89,13 +90,28 @@ class Config:
     model: str = _model(None, f"model, or {OWN_CODE} (default: the data set's)", fixed=True)
     dtype: str = _model("float32", "type of the master parameters", choices=("float32", "float64"), fixed=True)
 
+    norm: str | None = _model(
+        None, "what takes the place of BatchNorm; mlp and lenet get such layers (default: the model stays as it is)",
+        choices=("batch", "full", "group", "none"), fixed=True,
+    )  # fmt: skip
+    norm_alpha: float | None = _model(None, "weight of a new batch in Full Normalization (default: 0.03)", PART)
+    norm_state: str | None = _model(
+        None, "who has the averages of Full Normalization: all workers, or each its own (default: shared)",
+        choices=("shared", "worker"), fixed=True,
+    )  # fmt: skip
+
     algorithm: str = _algorithm("asgd", "how workers update the model: hogwild list algorithms", fixed=True)
     lr: float = _algorithm(
         None, "learning rate per update, or auto (default: the data set's, less with momentum)", POSITIVE
     )
     weight_decay: float = _algorithm(0.0, "L2 penalty, applied to the current master weights", NOT_NEGATIVE)
     schedule: str = _algorithm("constant", "shape of the learning rate", choices=("constant", "cosine", "step"))
-    warmup: float = _algorithm(0.0, "fraction of the run in which lr rises from lr/workers to lr", FRACTION)
+    clip: float = _algorithm(
+        None, "the largest norm of a gradient; 0: any (default: 0; 1 for clipped and --norm full)", NOT_NEGATIVE
+    )
+    warmup: float = _algorithm(
+        None, "fraction of the run in which lr rises from lr/workers to lr (default: 0; 0.05 for --norm full)", FRACTION
+    )
     milestones: tuple[float, ...] = _algorithm((), "fractions of the run at which schedule step lowers lr", MILESTONES)
     step_factor: float | None = _algorithm(None, "what a milestone multiplies lr by (default: 0.1)", POSITIVE)
     options: Mapping[str, object] = _algorithm((), "the algorithm's own options")
@@ -153,6 +169,9 @@ class Config:
         algorithm = _make_algorithm(self)
         if self.workers is None:
             self._set("workers", min(DEFAULT_WORKERS, algorithm.max_workers or DEFAULT_WORKERS))
+        for name, value in norm_defaults(self.norm, self.guard, algorithm.clip).items():
+            if getattr(self, name) is None:
+                self._set(name, value)
         check_together(self, algorithm)
         self._set("model", _known_model(self))
         if self.schedule == "step" and self.step_factor is None:

@@ -81,7 +81,8 @@ def launch(
     The substrate, the algorithm, the statistics and the checkpoint at the end are those of `fit`; data, number of steps
     and evaluation are the caller's. The learning rate is constant. Options as for `fit`.
     """
-    config = _config(model_fn, "launch:own-loop", algorithm=algorithm, workers=workers, quiet=quiet, **options)
+    values: dict[str, Any] = {"algorithm": algorithm, "workers": workers, "quiet": quiet, "warmup": 0.0, **options}
+    config = _config(model_fn, "launch:own-loop", **values)
     if config.clock is not None:
         raise UsageError("launch runs your own loops in real processes: clock is for hogwild.fit")
     if config.shard != "none" or config.order != "shuffled":

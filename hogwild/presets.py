@@ -21,6 +21,18 @@ class Preset:
 PRESETS = {"digits": Preset(epochs=20.0, batch_size=32, lr=0.1)}
 
 
+FULL_NORM = {"norm_alpha": 0.03, "norm_state": "shared", "clip": 1.0, "warmup": 0.05}
+"""What keeps Full Normalization finite at the learning rates of BatchNorm: a bad batch lingers in its averages."""
+
+
+def norm_defaults(norm: str | None, guard: str, clip: float) -> dict[str, object]:
+    """Defaults that follow from --norm. `clip`: the algorithm's; what takes gradients in parts cannot clip."""
+    defaults: dict[str, object] = {"clip": clip, "warmup": 0.0}
+    if norm == "full":
+        defaults |= FULL_NORM if guard == "push" else {**FULL_NORM, "clip": clip}
+    return defaults | ({"norm_state": "shared"} if norm is None else {})
+
+
 def default_lr(preset: Preset, algorithm: Algorithm) -> float:
     """The data set's lr, at the same effective rate: times (1 - m) / (1 - d)."""
     momentum, dampening = (float(getattr(algorithm, name, 0.0)) for name in ("momentum", "dampening"))

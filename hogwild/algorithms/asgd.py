@@ -2,7 +2,7 @@
 
     worker:   snapshot <- x;   g = grad F(snapshot);   tau = versions since the snapshot
               g <- g / max(1, tau)                        penalty staleness
-              g <- g min(1, c / ||g||)                    clip c
+              g <- g min(1, c / ||g||)                    clip c, an option of the run
               g <- g + lam g g (x - snapshot)             compensation dc; dc-adaptive: lam / sqrt(mean of g g)
               d = g + wd x;   d <- d / G                  penalty gap: G = 1 + |x - snapshot| / C
               v <- m v + (1 - dampening) d                momentum_kind: whose v, and what is done with it
@@ -66,7 +66,7 @@ COMPENSATIONS = ("none", "dc", "dc-adaptive")
 
 @dataclass(frozen=True)
 class ASGD(GapOptions, CompensationOptions, Algorithm):
-    """Asynchronous SGD; penalty, compensation, clipping and kind of momentum compose freely."""
+    """Asynchronous SGD; penalty, compensation and kind of momentum compose freely."""
 
     name: ClassVar[str] = "asgd"
     summary: ClassVar[str] = "asynchronous SGD on the shared master (Hogwild!); its parts compose freely"
@@ -78,7 +78,6 @@ class ASGD(GapOptions, CompensationOptions, Algorithm):
     first_step: str = first_step_option()
     penalty: str = option("none", "what a stale gradient is divided by: its gap, its delay", choices=PENALTIES)
     compensation: str = option("none", "first-order correction of a stale gradient", choices=COMPENSATIONS)
-    clip: float = option(0.0, "c, the largest norm of a gradient; 0: any", check=(lambda c: c >= 0, "a number >= 0"))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -125,7 +124,7 @@ class ASGD(GapOptions, CompensationOptions, Algorithm):
         w.pull(momentum)
         while True:
             g = yield Gradient(at=w.snapshot)
-            w.push(g, lr=lr, scale=scale, clip=self.clip, momentum=momentum, penalty=penalty, compensation=compensation)
+            w.push(g, lr=lr, scale=scale, momentum=momentum, penalty=penalty, compensation=compensation)
 
     @property
     def _kind(self) -> Kind:

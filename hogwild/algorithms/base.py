@@ -72,6 +72,7 @@ class Algorithm(ABC):
     barriers_per_round: ClassVar[int] = 0  # 0: asynchronous
     counts_rounds: ClassVar[bool] = False  # its version counts rounds; else every worker's step
     max_workers: ClassVar[int | None] = None
+    clip: ClassVar[float] = 0.0  # the largest norm of a gradient, unless the run says another; 0: any
     above_eigenvalue: ClassVar[float] = -1.0  # the smallest eigenvalue of its mixing matrix must lie above this
     follows_updates: ClassVar[bool] = False  # an update cancels gradients, or is waited for (UPDATE)
 

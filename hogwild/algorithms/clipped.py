@@ -3,7 +3,7 @@
     worker:   g = grad F(snapshot);   x <- x - lr min(1, c / ||g||) g
 
 Source: arXiv:2606.13287 (ICML 2026) for clipping as a cure for long delays; the clipping itself is Pascanu et al. 2013.
-Deviates: only the abstract of the former was at hand.
+Deviates: only the abstract of the former was at hand. Every algorithm can clip (--clip); this one does so by default.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option, option
+from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option
 from hogwild.rules import HeavyBall
 
 
@@ -22,15 +22,15 @@ class Clipped(Algorithm):
 
     name: ClassVar[str] = "clipped"
     summary: ClassVar[str] = "gradients clipped by their norm"
+    clip: ClassVar[float] = 1.0
     stability_rule: ClassVar[str | None] = "standard"
     buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
 
     momentum: float = momentum_option(0.0, "momentum factor m of the shared buffer")
-    clip: float = option(1.0, "c, the largest norm of a gradient", check=(lambda value: value > 0, "a number > 0"))
 
     def worker(self, w: View) -> Steps:
         momentum = HeavyBall(self.momentum) if self.momentum else None
         w.pull()
         while True:
             g = yield Gradient(at=w.snapshot)
-            w.push(g, clip=self.clip, momentum=momentum)
+            w.push(g, momentum=momentum)

@@ -56,7 +56,6 @@ class View(Protocol):
         *,
         lr: OfDelay[float | None] | None = None,
         scale: OfDelay[float] | None = None,
-        clip: float = 0.0,
         momentum: Momentum | None = None,
         penalty: Gap | None = None,
         compensation: Compensation | None = None,
@@ -66,8 +65,8 @@ class View(Protocol):
         """x <- x - lr * rule(g), in one pass that leaves the next snapshot behind (csrc/push.h).
 
         `lr`: the learning rate as a function of this push's delay, in place of w.lr; where it is None the gradient is
-        dropped, and the snapshot read afresh. `scale`: a factor on g, likewise. `clip`: the largest norm of g, 0 for
-        any. `onto`: the own replica in place of x. `part`: only these elements.
+        dropped, and the snapshot read afresh. `scale`: a factor on g, likewise. `onto`: the own
+        replica in place of x. `part`: only these elements.
         """
 
     def gather(

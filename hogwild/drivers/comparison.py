@@ -10,7 +10,7 @@ import multiprocessing
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ import torch
 from hogwild.config import Config
 from hogwild.drivers.crew import PRELOAD
 from hogwild.drivers.job import make_job
+from hogwild.drivers.model import model_fn
 from hogwild.drivers.simulate import Simulator
 from hogwild.errors import DivergedError
 from hogwild.progress import Console
 from hogwild.run_directory import RunDirectory, to_json, write_atomically
-from hogwild.tasks import build_model, load
+from hogwild.tasks import load
 from hogwild.tasks.data import Data
 
 RESULTS = "results.jsonl"
@@ -89,7 +90,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     directory = RunDirectory.create(config)
     try:
         data = _data(config.data, config.data_dir)
-        job = make_job(config, data, partial(build_model, config.model))
+        job = make_job(config, data, model_fn(config))
         summary = Simulator(job, directory, Console(quiet=True, log=directory.log)).run()
         directory.summary(summary)
     except DivergedError as error:

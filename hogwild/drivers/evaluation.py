@@ -11,9 +11,10 @@ from torch import nn
 
 from hogwild import checkpoint
 from hogwild.drivers.device import to_device
+from hogwild.drivers.model import build, model_fn
 from hogwild.drivers.state import State
 from hogwild.run_directory import RunDirectory
-from hogwild.tasks import build_model, load
+from hogwild.tasks import load
 from hogwild.tasks.data import Data, Split
 
 EVAL_BATCH = 500
@@ -57,8 +58,7 @@ def evaluate_checkpoint(run: RunDirectory, name: str = "last") -> dict[str, obje
     config = run.config()
     data = load(config.data, config.data_dir)
     found = checkpoint.load(run.ckpt, name)
-    torch.manual_seed(config.seed)
-    module = build_model(config.model, data).to(getattr(torch, config.dtype))
+    module = build(config, data, model_fn(config))
     State.from_plain(found.state).load_module(module)
     score = evaluate(module, data, data.test)
     return {"checkpoint": found.name, "samples": found.samples, "updates": found.step, **score.fields()}

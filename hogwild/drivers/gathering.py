@@ -29,6 +29,7 @@ class Gathering(Buffers):
 
     guard: Guard
     weight_decay: float
+    clip: float
     last_refused: int
     last_delay: int
     last_version: int
@@ -103,7 +104,7 @@ class Gathering(Buffers):
             self._sum = Push(x=total, segments=self.world.layout.segments, guard=self.guard)
         if not self.control.gathered:  # here, not after an update: no half-written rest of a killed worker survives
             total.zero_()
-        return self._sum(g, lr=-1.0, pushes=0, lr_max=1.0, scale=scale)
+        return self._sum(g, lr=-1.0, pushes=0, lr_max=1.0, scale=scale, clip=self.clip)
 
     def _apply_sum(self, version: int) -> PushStats:
         momentum, lr = self._step

@@ -14,11 +14,11 @@ from torch import nn
 
 from hogwild.algorithms import REGISTRY, Algorithm
 from hogwild.config import Config
+from hogwild.drivers.model import build
 from hogwild.drivers.sampling import Batches, make_batches
 from hogwild.errors import UsageError
 from hogwild.schedules import Schedule
 from hogwild.shared.arena import Arena, share_tensors
-from hogwild.shared.layout import require_real_values
 from hogwild.tasks.data import Data, Split
 
 IMPORTABLE = "Define them at module level in a file, and call hogwild.fit under if __name__ == '__main__'"
@@ -61,11 +61,7 @@ class Job:
         return job
 
     def build(self) -> nn.Module:
-        """A new model in the dtype of the master: the same for the same seed, in every process."""
-        torch.manual_seed(self.config.seed)
-        module = self.model(self.data)
-        require_real_values(module)
-        return module.to(getattr(torch, self.config.dtype))
+        return build(self.config, self.data, self.model)
 
 
 def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module]) -> Job:

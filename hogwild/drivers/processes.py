@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 
 import torch
 
@@ -20,6 +19,7 @@ from hogwild.drivers.crew import Crew, Event
 from hogwild.drivers.evaluation import Score, evaluate
 from hogwild.drivers.interrupts import Interrupts
 from hogwild.drivers.job import Job, SharedSplit, make_job
+from hogwild.drivers.model import model_fn, remedy, shared_buffers
 from hogwild.drivers.recording import SCHEDULE, merge
 from hogwild.drivers.report import Report
 from hogwild.drivers.state import State
@@ -28,7 +28,7 @@ from hogwild.errors import DivergedError, HogwildError, Interrupted, TooFewWorke
 from hogwild.progress import Console
 from hogwild.run_directory import RunDirectory
 from hogwild.shared.world import World
-from hogwild.tasks import build_model, load
+from hogwild.tasks import load
 
 TICK_S = 0.05
 DRAIN_TICK_S = 0.0005
@@ -41,7 +41,7 @@ def train(config: Config, run: RunDirectory, console: Console) -> dict[str, obje
 
     Raises a HogwildError, with `.summary`, if the run ends badly.
     """
-    job = make_job(config, load(config.data, config.data_dir), partial(build_model, config.model))
+    job = make_job(config, load(config.data, config.data_dir), model_fn(config))
     return Trainer(job, run, console).run()
 
 
@@ -60,6 +60,7 @@ class Trainer:
             dtype=getattr(torch, self.config.dtype),
             device=device.resolve(self.config),
             lines=len(saved.again) if saved else 0,
+            shared_buffers=shared_buffers(self.config, self.module),
         )
         self.control = self.world.control
         if saved:
@@ -179,7 +180,7 @@ class Trainer:
         )
         self.report.fault("nonfinite", line, worker=event.rank)
         if self.config.on_nonfinite == "stop":
-            hint = "try a lower --lr; --on-nonfinite skip leaves such gradients out and goes on"
+            hint = f"{remedy(self.config)}; --on-nonfinite skip leaves such gradients out and goes on"
             self._stop(DivergedError, f"{line}. Stopping, {self.checkpoints.newest()}; {hint}")
 
     def _on_signal(self, name: str) -> None:
@@ -255,7 +256,10 @@ class Trainer:
         state.load_module(self.module)
         finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         if not finite and self.stopped is None:
-            self.stopped = DivergedError, f"the parameters are not finite, {self.checkpoints.newest()}; lower --lr"
+            self.stopped = (
+                DivergedError,
+                f"the parameters are not finite, {self.checkpoints.newest()}; {remedy(self.config)}",
+            )
         diverged = self.stopped is not None and self.stopped[0] is DivergedError
         has_trained = state.version > (self.saved.version if self.saved else 0)
         has_test = len(self.job.data.test) > 0

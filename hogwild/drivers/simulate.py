@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-from functools import partial
 from typing import TextIO
 
 import torch
@@ -18,6 +17,7 @@ from hogwild.drivers.checkpoints import Checkpoints
 from hogwild.drivers.evaluation import Score, evaluate
 from hogwild.drivers.interrupts import Interrupts
 from hogwild.drivers.job import Job, make_job
+from hogwild.drivers.model import model_fn, remedy, shared_buffers
 from hogwild.drivers.report import Report
 from hogwild.drivers.simulator import Push, Simulation
 from hogwild.drivers.state import State
@@ -26,7 +26,7 @@ from hogwild.errors import DivergedError, Interrupted, UsageError
 from hogwild.progress import Console
 from hogwild.run_directory import RunDirectory
 from hogwild.shared.world import World
-from hogwild.tasks import build_model, load
+from hogwild.tasks import load
 
 PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,penalty,lr,loss"
 """Of pushes.csv, a line for every gradient that was answered:
@@ -48,7 +48,7 @@ def simulate(config: Config, run: RunDirectory, console: Console) -> dict[str, o
     """Simulates what `config` names; returns the summary. Raises a HogwildError, with `.summary`, if it ends badly."""
     if config.resume is not None:
         raise UsageError("a simulated run is not resumed: it is repeated, bit for bit, by its configuration")
-    job = make_job(config, load(config.data, config.data_dir), partial(build_model, config.model))
+    job = make_job(config, load(config.data, config.data_dir), model_fn(config))
     return Simulator(job, run, console).run()
 
 
@@ -67,6 +67,7 @@ class Simulator:
             config.workers,
             dtype=getattr(torch, config.dtype),
             device=device.resolve(config),
+            shared_buffers=shared_buffers(config, self.module),
         )
         self.world.control.deal(0, job.total_tickets, [])
         clock = clocks.parse(config.clock, config.workers, config.seed, config.straggler)
@@ -147,7 +148,9 @@ class Simulator:
             "clock": self.job.config.clock,
         }
         if why is not None or not finite:
-            raise DivergedError(f"{why or 'the parameters are not finite'}. Stopping; lower --lr", summary=summary)
+            raise DivergedError(
+                f"{why or 'the parameters are not finite'}. Stopping; {remedy(self.job.config)}", summary=summary
+            )
         if interrupted:
             raise Interrupted(f"interrupted at update {state.version}", summary=summary)
         return summary

@@ -6,6 +6,7 @@ who computes a gradient that it cancels begins again, at the same virtual time. 
 
 A gradient is fixed when it is asked for. With private snapshots nobody can change what it depends on until it is
 answered, so it is computed then, and no gradient waits in memory; with in-place reads it is computed at the request.
+Averages of Full Normalization that all workers share are read and moved when the gradient is computed.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ class Simulation:
                 guard=Guard(config.guard),
                 inplace=self._inplace,
                 weight_decay=config.weight_decay,
+                clip=config.clip,
                 barriers_per_round=job.algorithm.barriers_per_round,
                 seed=config.seed,
             )
@@ -242,7 +244,7 @@ class Simulation:
         for parameter, view in zip(self._parameters, worker.parameters, strict=True):
             parameter.data = view
         if self._has_buffers:
-            self._load_buffers(rank)
+            self.world.recall(self.module, rank)
         index = job.order.begin(worker.ticket, rank, worker.completed)
         worker.samples = len(index)
         batch = job.data.train.batch(index, train=True)
@@ -253,8 +255,3 @@ class Simulation:
         for parameter in self._parameters:
             parameter.grad = None
         return float(loss.detach()), gradients
-
-    def _load_buffers(self, rank: int) -> None:
-        own = self.world.published(self.module, rank)
-        for name, buffer in self.module.named_buffers():
-            buffer.copy_(own[name])

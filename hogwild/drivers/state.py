@@ -1,7 +1,8 @@
 """What a run must remember to go on: the algorithm's buffers, the model's own buffers, and where the tickets stand.
 
 A state is taken while the gate is closed and drained, so it is exactly the model after the completed tickets: a
-gradient in flight has left no trace in it, and its ticket is listed to be dealt again.
+gradient in flight has left no trace in it, and its ticket is listed to be dealt again. The exception are averages of
+Full Normalization that all workers share: they may have seen a batch in flight, and then see it once more.
 """
 
 from __future__ import annotations

@@ -5,9 +5,11 @@ The process driver and the simulator use this same class; they differ in who ans
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hogwild.algorithms.base import SHARED, Gradients, OfDelay, Place, Scope
@@ -36,6 +38,7 @@ class WorkerView(Gathering, Replicas):
         guard: Guard = Guard.PUSH,
         inplace: bool = False,
         weight_decay: float = 0.0,
+        clip: float = 0.0,
         barriers_per_round: int = 0,
         seed: int = 0,
     ) -> None:
@@ -43,6 +46,7 @@ class WorkerView(Gathering, Replicas):
         self.guard = guard
         self.inplace = inplace
         self.weight_decay = weight_decay
+        self.clip = clip
         self.last_refused = 0  # non-finite elements of the last push, if it was refused
         self.last_delay = 0  # of the last gradient, also of one that was dropped or refused
         self.last_version = 0  # of the master when the last push began
@@ -81,7 +85,6 @@ class WorkerView(Gathering, Replicas):
         *,
         lr: OfDelay[float | None] | None = None,
         scale: OfDelay[float] | None = None,
-        clip: float = 0.0,
         momentum: Momentum | None = None,
         penalty: Gap | None = None,
         compensation: Compensation | None = None,
@@ -95,6 +98,7 @@ class WorkerView(Gathering, Replicas):
 
         `is_fresh`: nobody but this worker has moved what the gradient was taken at; its delay is 0.
         """
+        g = clipped(g, self.clip) if part else g
         op = self._push(momentum, penalty, compensation, onto=onto, center=center if alpha else None)
         control, locked = self.control, self.access is Access.LOCKED and (onto == "x" or bool(alpha))
         lr_max = control.raise_lr_max(self.lr) if penalty is not None else self.lr
@@ -115,7 +119,7 @@ class WorkerView(Gathering, Replicas):
                     lr_max=lr_max,
                     first_step=self._is_first_step(version),
                     scale=1.0 if scale is None else scale(delay),
-                    clip=clip,
+                    clip=0.0 if part else self.clip,
                     delay=delay,
                     alpha=alpha,
                     start=part[0] if part else None,
@@ -176,7 +180,7 @@ class WorkerView(Gathering, Replicas):
         self.control.contribute(self.rank, not self.last_refused)
         if self.last_refused:
             return False
-        for view, gradient in zip(self.world.layout.views(self.buffer(name)), g, strict=True):
+        for view, gradient in zip(self.world.layout.views(self.buffer(name)), clipped(g, self.clip), strict=True):
             if gradient is None:
                 view.zero_()
             else:
@@ -260,6 +264,16 @@ class WorkerView(Gathering, Replicas):
         if "snapshot" not in self.scopes:
             return Access.RACING, 0
         return (Access.ATOMIC, 0) if self.x.is_cuda else (Access.STRIPED, self.world.locks(self.rank))
+
+
+def clipped(g: Gradients, clip: float) -> Gradients:
+    """g min(1, clip / ||g||), for what does not go through a push of the whole gradient. Writes nothing to g."""
+    if not clip:
+        return g
+    norms = [float(torch.linalg.vector_norm(gradient, dtype=torch.float64)) for gradient in g if gradient is not None]
+    if not clip < (norm := math.hypot(*norms)) < math.inf:
+        return g
+    return [None if gradient is None else gradient * (clip / norm) for gradient in g]
 
 
 def needed_buffers(momentum: Momentum | None, penalty: Gap | None, compensation: Compensation | None) -> set[str]:

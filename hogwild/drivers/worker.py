@@ -115,6 +115,7 @@ class Worker:
             guard=Guard(config.guard),
             inplace=config.read == "inplace",
             weight_decay=config.weight_decay,
+            clip=config.clip,
             barriers_per_round=job.algorithm.barriers_per_round,
             seed=config.seed,
         )

@@ -46,13 +46,12 @@ def _export(argv: Sequence[str]) -> int:
 
 def _weights(run: RunDirectory, state: dict[str, Any]) -> Weights:
     """The model's state_dict: parameters by name, BatchNorm statistics pooled over the workers."""
-    import torch
-
+    from hogwild.drivers.model import build, model_fn
     from hogwild.drivers.state import State
-    from hogwild.tasks import build_model, load
+    from hogwild.tasks import load
 
     config = run.config()
-    module = build_model(config.model, load(config.data, config.data_dir)).to(getattr(torch, config.dtype))
+    module = build(config, load(config.data, config.data_dir), model_fn(config))
     State.from_plain(state).load_module(module)
     return {name: value.clone() for name, value in module.state_dict().items()}
 

@@ -1,6 +1,9 @@
-"""From BatchNorm to Full Normalization."""
+"""From BatchNorm to Full Normalization, to GroupNorm, or to nothing."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -9,7 +12,8 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from hogwild.nn.full_norm import FullNorm, FullNorm1d, FullNorm2d, FullNorm3d
 
-_KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+MAX_GROUPS, LEAST_CHANNELS = 32, 4
 _NEW_KINDS: tuple[type[FullNorm], ...] = (FullNorm1d, FullNorm2d, FullNorm3d)
 
 
@@ -24,24 +28,51 @@ def convert_full_norm(module: nn.Module, alpha: float = 0.1, alpha_decay: float 
     Deviates: running_var is torch's unbiased estimate, nu has the biased variance from now on.
     Errors:   ValueError for a lazy layer that has not seen a batch.
     """
+    return _replaced(module, partial(_full_norm, alpha=alpha, alpha_decay=alpha_decay))
+
+
+def convert_group_norm(module: nn.Module) -> nn.Module:
+    """Replace every BatchNorm1d, 2d and 3d by GroupNorm (Wu and He 2018, arXiv:1803.08494).
+
+    Groups of 4 channels or more, 32 groups at most. Returns, Mutates, Errors: as convert_full_norm; what the layers
+    knew of the data is forgotten.
+    """
+    return _replaced(module, _group_norm)
+
+
+def remove_batch_norm(module: nn.Module) -> nn.Module:
+    """Replace every BatchNorm1d, 2d and 3d by the identity. Returns, Mutates, Errors: as convert_full_norm."""
+    return _replaced(module, lambda _: nn.Identity())
+
+
+def _replaced(module: nn.Module, new: Callable[[_BatchNorm], nn.Module]) -> nn.Module:
     _check_size(module)
-    if isinstance(module, _KINDS):
-        return _full_norm(module, alpha, alpha_decay)
-    converted: dict[nn.Module, FullNorm] = {}
+    if isinstance(module, BATCH_NORMS):
+        return new(module)
+    converted: dict[nn.Module, nn.Module] = {}
     for parent in list(module.modules()):
         for name, child in parent._modules.items():
             _check_size(child)
-            if isinstance(child, _KINDS):
+            if isinstance(child, BATCH_NORMS):
                 if child not in converted:
-                    converted[child] = _full_norm(child, alpha, alpha_decay)
+                    converted[child] = new(child)
                 setattr(parent, name, converted[child])
     return module
+
+
+def _group_norm(layer: _BatchNorm) -> nn.GroupNorm:
+    most = max(1, min(MAX_GROUPS, layer.num_features // LEAST_CHANNELS))
+    groups = max(count for count in range(1, most + 1) if layer.num_features % count == 0)
+    new = nn.GroupNorm(groups, layer.num_features, layer.eps, layer.affine)
+    if layer.affine:
+        new.weight, new.bias = layer.weight, layer.bias
+    return new.train(layer.training)
 
 
 def _full_norm(layer: _BatchNorm, alpha: float, alpha_decay: float) -> FullNorm:
     mean, var = layer.running_mean, layer.running_var
     like = layer.weight if layer.affine else torch.empty(0) if mean is None else mean
-    kind = next(new for new, old in zip(_NEW_KINDS, _KINDS, strict=True) if isinstance(layer, old))
+    kind = next(new for new, old in zip(_NEW_KINDS, BATCH_NORMS, strict=True) if isinstance(layer, old))
     new = kind(
         layer.num_features,
         layer.eps,

@@ -19,8 +19,9 @@ Source:   Lian and Liu 2019, "Revisit Batch Normalization", arXiv:1810.06177. Th
 Deviates: the estimators dL_B/dmu, dL_B/dnu are derived here and tested against autograd (tests/kernels/test_norm.py).
 Races:    the buffers may lie in memory shared by processes (set buffer.data, or load_state_dict into it). Nothing is
           locked: plain loads and stores, so workers may lose each other's batches and t may fall behind; elements are
-          never torn. With n workers an average forgets about n times as fast as alpha says. Within a batch, backward
-          uses the statistics that its forward used, and nobody's later ones.
+          never torn. With n workers an average forgets about n times as fast as alpha says, by 1 - (1 - a)^n in the
+          time of one worker's batch. Within a batch, backward uses the statistics that its forward used, and nobody's
+          later ones.
 Threads:  one. A worker has one thread; torch's intra-op threads are not used.
 Training: b_mu and b_nu of a bad batch linger for 1 / a batches. With large learning rates clip the gradient's norm and
           warm up.

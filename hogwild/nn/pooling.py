@@ -1,15 +1,17 @@
 """Statistics of normalisation layers, kept privately by each worker, pooled for evaluation.
 
-Running statistics in shared memory would be read, scaled and written by all workers at once: they are moving averages,
-so a lost update is a lost batch and a torn pair (mean, variance) describes no data at all. Each worker therefore keeps
-its own buffers, and an evaluation combines them as if one worker had seen all batches:
+BatchNorm's running statistics in shared memory would be read, scaled and written by all workers at once: they are
+moving averages, so a lost update is a lost batch and a torn pair (mean, variance) describes no data at all. Each worker
+therefore keeps its own buffers, and an evaluation combines them as if one worker had seen all batches:
 
     w_i  = n_i / sum_j n_j                      n_i = num_batches_tracked of worker i
     mean = sum_i w_i mean_i                     E[x]
     var  = sum_i w_i (var_i + mean_i^2) - mean^2                 E[x^2] - E[x]^2
          = sum_i w_i var_i + sum_i w_i (mean_i - mean)^2         the same, and never negative in floating point
 
-Averaging the variances alone would drop the second sum: the spread between the workers' means.
+Averaging the variances alone would drop the second sum: the spread between the workers' means. Full Normalization keeps
+E[x] and E[x^2], which are linear: their means with the same weights w_i; those of its averages of gradients count
+num_gradients_tracked. Its state may also be shared by all workers: then all copies are one, and so is their mean.
 """
 
 from __future__ import annotations
@@ -20,6 +22,12 @@ import torch
 from torch import Tensor, nn
 
 _BATCHES, _MEAN, _VAR = "num_batches_tracked", "running_mean", "running_var"
+_LINEAR = {  # of Full Normalization -> the counter of what it is a mean of
+    "running_mean": _BATCHES,
+    "running_square": _BATCHES,
+    "running_mean_grad": "num_gradients_tracked",
+    "running_square_grad": "num_gradients_tracked",
+}
 
 
 def pooled_buffers(module: nn.Module, per_worker: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -58,19 +66,33 @@ def pooled_buffers(module: nn.Module, per_worker: Sequence[Mapping[str, Tensor]]
         else:
             values = (initial[mean].detach().clone(), initial[var].detach().clone())
         pooled[mean], pooled[var] = (value.to(initial[mean].dtype) for value in values)
+    for layer in _full_norms(initial):
+        for name, counter in _LINEAR.items():
+            own, count = initial[layer + name], stacked[layer + counter].double()
+            mean_of = own if count.sum() == 0 else _mean(stacked[layer + name].double(), count)
+            pooled[layer + name] = mean_of.detach().clone().to(own.dtype)
     return pooled
 
 
 def _pool(mean: Tensor, var: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
     """Equations above; mean, var [workers, features], batches [workers], float64."""
-    weight = (batches / batches.sum())[:, None]
-    pooled_mean = (weight * mean).sum(0)
-    return pooled_mean, (weight * (var + (mean - pooled_mean).square())).sum(0)
+    pooled_mean = _mean(mean, batches)
+    return pooled_mean, _mean(var + (mean - pooled_mean).square(), batches)
+
+
+def _mean(values: Tensor, batches: Tensor) -> Tensor:
+    """sum_i w_i values_i [features]; workers without batches do not count."""
+    return ((batches / batches.sum())[:, None] * values).sum(0)
 
 
 def _layers_with_statistics(names: Mapping[str, Tensor]) -> list[str]:
     prefixes = [name.removesuffix(_BATCHES) for name in names if name.split(".")[-1] == _BATCHES]
     return [prefix for prefix in prefixes if prefix + _MEAN in names and prefix + _VAR in names]
+
+
+def _full_norms(names: Mapping[str, Tensor]) -> list[str]:
+    prefixes = [name.removesuffix("running_square") for name in names if name.split(".")[-1] == "running_square"]
+    return [prefix for prefix in prefixes if all(prefix + name in names for name in (*_LINEAR, *_LINEAR.values()))]
 
 
 def _combine(values: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -46,17 +46,20 @@ class World:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         lines: int = 0,
+        shared_buffers: Collection[str] = (),
     ) -> World:
         """Allocates the world of a model and writes the model's parameters into the master x [n].
 
         `buffers`: the algorithm's; each has the size of x, gap_state a row per parameter tensor. The model's own
-        buffers (BatchNorm statistics) get a copy per worker: `buffer:<name>`.
+        buffers (BatchNorm statistics) get a copy per worker, those named in `shared_buffers` one for all:
+        `buffer:<name>`.
         """
         layout = ParameterLayout.of(module, dtype)
         sizes = {GAP_STATE: (GAP_COLUMNS * len(layout.names), torch.float64), MASS: (2, torch.float64)}
         specs = [BufferSpec(name, scope, *sizes.get(name, (layout.n, dtype))) for name, scope in buffers.items()]
         for name, tensor in module.named_buffers():
-            specs.append(BufferSpec(f"buffer:{name}", Scope.WORKER, tensor.numel(), tensor.dtype))
+            scope = Scope.SHARED if name in shared_buffers else Scope.WORKER
+            specs.append(BufferSpec(f"buffer:{name}", scope, tensor.numel(), tensor.dtype))
         arena = Arena.create(specs, workers, device)
         stripes = min(-(-layout.n // STRIPE), MAX_STRIPES)
         lines = max(workers, lines)
@@ -104,6 +107,7 @@ class World:
 
     def publish(self, module: nn.Module, rank: int) -> None:
         """Writes the module's own buffers to worker `rank`'s copy; called inside an update, so never seen half done.
+        Shared ones that `recall` has bound are there already.
 
         UsageError if the module has made or reshaped a buffer since the world was created: there is no room for it.
         """
@@ -114,14 +118,21 @@ class World:
                     f"the model's buffer {name} has shape {list(tensor.shape)}, which it had not when the run began: "
                     "keep what comes or changes its shape in a plain attribute, not in a buffer"
                 )
-            self.arena.tensor(spec.name, rank).copy_(tensor.detach().reshape(-1))
+            place = self.arena.tensor(spec.name, rank)
+            if place.data_ptr() != tensor.data_ptr():
+                place.copy_(tensor.detach().reshape(-1))
 
     def recall(self, module: nn.Module, rank: int) -> None:
         """Reads worker `rank`'s copy into the module's own buffers: a replaced worker, or a resumed run, goes on with
-        the statistics that were published last.
+        the statistics that were published last. Shared buffers become the shared memory itself, without a copy: what
+        the module writes to them races with the other workers, element by element.
         """
-        for name, value in self.published(module, rank).items():
-            module.get_buffer(name).copy_(value)
+        for name, buffer in module.named_buffers():
+            place = self.arena.tensor(f"buffer:{name}", rank).view(buffer.shape)
+            if self.arena.layout.specs[f"buffer:{name}"].scope is Scope.SHARED:
+                buffer.data = place
+            else:
+                buffer.copy_(place)
 
     def published(self, module: nn.Module, rank: int) -> dict[str, Tensor]:
         """A copy of what worker `rank` published last, in the shapes of the module's buffers."""

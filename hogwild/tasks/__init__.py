@@ -57,14 +57,15 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None, *, download:
     return load_known(source, locate(source, data_dir, fetch=download))
 
 
-def build_model(name: str, data: Data) -> nn.Module:
+def build_model(name: str, data: Data, norm: bool = False) -> nn.Module:
     """A new model `name` for `data`, or the one that "module:function" makes.
 
+    `norm`: with BatchNorm also in a registered model that can do without.
     Initialised from torch's default generator: the same seed gives the same parameters.
     Errors: UsageError (unknown name, a model for another kind of data, own function unusable).
     """
     if ":" not in name:
-        return build_known(name, data)
+        return build_known(name, data, norm)
     function = own.resolve(name, "--model")
     model = own.call_model(function, data, f"--model {name}")
     from torch import nn

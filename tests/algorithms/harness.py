@@ -41,6 +41,7 @@ class Team:
         weight_decay: float = 0.0,
         access: Access = Access.RACING,
         dtype: torch.dtype = torch.float64,
+        clip: float | None = None,
     ) -> None:
         self.world = World.create(module, algorithm.keeps(), workers, dtype=dtype)
         self.algorithm = algorithm
@@ -56,6 +57,7 @@ class Team:
                 algorithm.keeps(),
                 access=access,
                 weight_decay=weight_decay,
+                clip=algorithm.clip if clip is None else clip,
                 barriers_per_round=algorithm.barriers_per_round,
             )
             view.lr = lr

@@ -46,7 +46,7 @@ def torch_options(algorithm: object) -> dict[str, object]:
 def clipping(algorithm: object, gradient: list[torch.Tensor]) -> float:
     """The factor that a limit on the norm of the gradient makes."""
     norm = math.sqrt(sum(float((part**2).sum()) for part in gradient))
-    return min(1.0, (getattr(algorithm, "clip", 0.0) or math.inf) / norm)
+    return min(1.0, (algorithm.clip or math.inf) / norm)
 
 
 class Net(torch.nn.Module):

@@ -147,7 +147,7 @@ def test_dc_asgd_corrects_towards_the_gradient_at_the_master():
 
 
 def test_clipping_bounds_the_step():
-    team = Team(make("clipped", clip=0.5), start(), 1, lambda at, rank: [10 * at[:N]], lr=1.0)
+    team = Team(make("clipped"), start(), 1, lambda at, rank: [10 * at[:N]], lr=1.0, clip=0.5)
     before = team.x[0]
     team.turn(0)
     assert (team.x[0] - before).norm().item() == pytest.approx(0.5, rel=1e-12)

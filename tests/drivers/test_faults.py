@@ -126,7 +126,7 @@ def test_divergence_ends_with_3_and_says_what_to_do(start):
     assert code == 3
     assert summary["exit_reason"] == "diverged"
     assert "not applied" in stderr
-    assert "try a lower --lr" in stderr
+    assert "lower --lr or give --clip" in stderr
 
 
 def test_skipping_nonfinite_gradients_goes_on_and_counts_them(start):

@@ -47,6 +47,8 @@ others = st.fixed_dictionaries(
         "lr": positive,
         "weight_decay": st.floats(0, 1),
         "warmup": st.floats(0, 0.99),
+        "clip": st.floats(0, 1e6),
+        "norm": st.sampled_from(["batch", "full", "group", "none"]),
         "straggler": st.dictionaries(st.integers(0, 3), st.floats(1, 100), max_size=3),
         "seed": st.integers(0, 2**40),
         "name": names,
@@ -85,6 +87,24 @@ def test_default_lr_keeps_the_effective_step_under_momentum():
     assert Config(options={"momentum": 0.9}, lr=0.3).lr == 0.3
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),  # norm_alpha, norm_state, clip, warmup
+    [
+        ({}, (None, "shared", 0.0, 0.0)),
+        ({"norm": "batch"}, (None, None, 0.0, 0.0)),
+        ({"norm": "full"}, (0.03, "shared", 1.0, 0.05)),
+        ({"norm": "full", "clip": 0, "warmup": 0}, (0.03, "shared", 0.0, 0.0)),
+        ({"norm": "full", "guard": "element"}, (0.03, "shared", 0.0, 0.05)),
+        ({"norm": "full", "algorithm": "clipped", "clip": 3}, (0.03, "shared", 3.0, 0.05)),
+        ({"algorithm": "clipped"}, (None, "shared", 1.0, 0.0)),
+    ],
+)
+def test_full_norm_brings_a_clip_and_a_warm_up_unless_they_are_given(given, found):
+    config = Config.from_values(given)
+    assert (config.norm_alpha, config.norm_state, config.clip, config.warmup) == found
+    assert Config.from_values(config.values()) == config
+
+
 def test_serial_algorithm_has_one_worker_and_takes_no_more():
     assert Config(algorithm="sgd").workers == 1
     with pytest.raises(UsageError, match="sgd takes at most 1 worker, not 3: use --workers 1"):
@@ -110,6 +130,11 @@ def test_texts_become_numbers():
         ),
         ({"gap_decay": 0.9}, r"algorithm asgd: gap_decay is an option of penalty gap, this one is none: add penalty"),
         ({"clip": 1, "guard": "element"}, r"clip needs the norm of the whole gradient, and guard element takes it in"),
+        ({"norm": "layer"}, r"norm: 'layer' is not allowed; it must be one of batch, full, group, none"),
+        ({"norm_alpha": 0.1}, r"norm_alpha is of Full Normalization: add --norm full"),
+        ({"norm_alpha": 1.1, "norm": "full"}, r"norm_alpha: 1.1 is not allowed; it must be a number, 0 <= number <= 1"),
+        ({"norm_state": "worker", "norm": "group"}, r"norm_state is of Full Normalization, and --norm is group"),
+        ({"clip": 1, "norm": "full", "guard": "element"}, r"clip needs the norm of the whole gradient"),
         ({"lr": -1}, r"lr: -1 is not allowed; it must be a number > 0"),
         ({"lr": "fast"}, r"lr: 'fast' is not allowed; it must be a finite number"),
         ({"lr": float("nan")}, r"lr: nan is not allowed"),

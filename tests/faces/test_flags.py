@@ -24,10 +24,13 @@ SAMPLES = {
     "order": "single-class",
     "model": "logistic",
     "dtype": "float64",
+    "norm": "group",
+    "norm_state": "worker",
     "algorithm": "shifted",
     "lr": 0.25,
     "weight_decay": 0.5,
     "schedule": "cosine",
+    "clip": 2.0,
     "warmup": 0.25,
     "workers": 3,
     "device": "cpu",
@@ -70,7 +73,7 @@ NEEDED: dict[tuple[str, str], dict[str, object]] = {
     **{("asgd", f"dc_{name}"): {"compensation": "dc-adaptive"} for name in ("lambda", "power", "decay")},
 }
 OTHER = {int: lambda _: 3, float: lambda value: value / 2 or 0.25, str: lambda _: "star"}  # a topology
-COUPLED = {"latency", "bandwidth", "milestones", "step_factor", "straggler", "resume", "ckpt"}
+COUPLED = {"norm_alpha", "latency", "bandwidth", "milestones", "step_factor", "straggler", "resume", "ckpt"}
 
 
 @pytest.mark.parametrize("name", SAMPLES)

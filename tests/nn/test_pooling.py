@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from hogwild.nn import FullNorm1d
 from hogwild.nn.pooling import pooled_buffers
 
 MEAN, VAR, BATCHES = "0.running_mean", "0.running_var", "0.num_batches_tracked"
@@ -126,3 +127,32 @@ def test_missing_or_misshaped_buffer_is_named():
         pooled_buffers(module, [good, {MEAN: good[MEAN]}])
     with pytest.raises(ValueError, match=r"worker 0: 0.running_mean is \[3\], \[4\] in the module"):
         pooled_buffers(module, [good | {MEAN: torch.zeros(3)}])
+
+
+def test_full_norm_pools_by_batches_and_its_gradients_by_theirs():
+    generator = torch.Generator().manual_seed(3)
+    workers = []
+    for batches, gradients in ((4, 3), (0, 0), (9, 5)):
+        layer = FullNorm1d(4)
+        for name, buffer in layer.named_buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(torch.randn(4, generator=generator))
+            else:
+                buffer.fill_(batches if name == "num_batches_tracked" else gradients)
+        workers.append(dict(layer.named_buffers()))
+    pooled = pooled_buffers(FullNorm1d(4), workers)
+    for name, (first, last) in {
+        "running_mean": (4, 9), "running_square": (4, 9), "running_mean_grad": (3, 5), "running_square_grad": (3, 5),
+    }.items():  # fmt: skip
+        want = (first * workers[0][name] + last * workers[2][name]) / (first + last)
+        torch.testing.assert_close(pooled[name], want, rtol=1e-6, atol=1e-7)
+    assert (int(pooled["num_batches_tracked"]), int(pooled["num_gradients_tracked"])) == (9, 5)
+
+
+def test_full_norm_without_batches_keeps_its_initial_values():
+    idle = {name: torch.full_like(value, 7) if value.is_floating_point() else value
+            for name, value in FullNorm1d(4).named_buffers()}  # fmt: skip
+    for per_worker in ([], [idle, idle]):
+        pooled = pooled_buffers(FullNorm1d(4), per_worker)
+        assert pooled["running_square"].tolist() == [1.0] * 4
+        assert pooled["running_mean_grad"].tolist() == [0.0] * 4

@@ -17,15 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model: one line about it, and the kinds of data it takes. Its module has build(data) -> nn.Module."""
+    """A model: one line about it, and the kinds of data it takes. Its module has build(data) -> nn.Module, and if it
+    can do with or without BatchNorm, build(data, norm).
+    """
 
     summary: str
     kinds: tuple[str, ...]
+    norm_is_optional: bool = False
 
 
 ENTRIES = {
-    "mlp": Entry("two-layer perceptron, 256 hidden units, ReLU", ("image", "vector")),
-    "lenet": Entry("conv20-5x5, pool, conv50-5x5, pool, fc500, fc; 0.43 M parameters on 28x28", ("image",)),
+    "mlp": Entry("two-layer perceptron, 256 hidden units, ReLU", ("image", "vector"), True),
+    "lenet": Entry("conv20-5x5, pool, conv50-5x5, pool, fc500, fc; 0.43 M parameters on 28x28", ("image",), True),
     "resnet20": Entry("ResNet-20 for small images, BatchNorm, option-A shortcuts; 0.27 M parameters", ("image",)),
     "logistic": Entry("logistic regression, dense or sparse (convex)", ("sparse", "vector", "image")),
     "charlm": Entry("causal transformer over characters, 3 layers of width 64; 0.16 M parameters", ("text",)),
@@ -43,8 +46,11 @@ def models_for(kind: str) -> list[str]:
     return [name for name, entry in ENTRIES.items() if kind in entry.kinds]
 
 
-def build_known(name: str, data: Data) -> nn.Module:
-    """The registered model `name`, sized for `data`. Raises UsageError where it does not fit."""
+def build_known(name: str, data: Data, norm: bool = False) -> nn.Module:
+    """The registered model `name`, sized for `data`, with BatchNorm also where it is optional if `norm`.
+
+    Raises UsageError where it does not fit.
+    """
     if name not in ENTRIES:
         raise unknown("model", name, ENTRIES, "your own: --model module:function")
     if data.kind not in ENTRIES[name].kinds:
@@ -58,5 +64,6 @@ def build_known(name: str, data: Data) -> nn.Module:
             f"model {name!r} needs the number of classes, which {data.name} does not tell: give its data set a "
             "`classes` list, return hogwild.tasks.Data with classes=..., or use your own --model module:function"
         )
-    model: nn.Module = importlib.import_module(f"{__name__}.{name}").build(data)
+    build = importlib.import_module(f"{__name__}.{name}").build
+    model: nn.Module = build(data, norm) if ENTRIES[name].norm_is_optional else build(data)
     return model

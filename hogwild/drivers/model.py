@@ -1,0 +1,45 @@
+"""The model of a run: the registered one or the caller's own, with the normalisation that the run asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+
+from hogwild.config import Config
+from hogwild.nn.choose import choose_norm, full_norm_buffers
+from hogwild.shared.layout import require_real_values
+from hogwild.tasks import build_model
+from hogwild.tasks.data import Data
+
+ModelFn = Callable[[Data], nn.Module]
+
+
+def model_fn(config: Config) -> ModelFn:
+    """What makes the model that `config` names; it can be sent to a worker."""
+    return partial(build_model, config.model, norm=config.norm not in (None, "none"))
+
+
+def build(config: Config, data: Data, make: ModelFn) -> nn.Module:
+    """A new model in the dtype of the master: the same for the same seed, in every process.
+
+    UsageError if it cannot be trained here, or has nothing that --norm could replace.
+    """
+    torch.manual_seed(config.seed)
+    module = make(data)
+    require_real_values(module)
+    if config.norm is not None:
+        module = choose_norm(module, config.norm, config.norm_alpha or 0.0)
+    return module.to(getattr(torch, config.dtype))
+
+
+def shared_buffers(config: Config, module: nn.Module) -> list[str]:
+    """The names of the module's own buffers of which all workers have one: the averages of Full Normalization."""
+    return full_norm_buffers(module) if config.norm_state == "shared" else []
+
+
+def remedy(config: Config) -> str:
+    """What to do about gradients that are not finite, for messages."""
+    return "lower --lr or --clip" if config.clip else "lower --lr or give --clip"
