@@ -38,6 +38,7 @@ PROCESS_ONLY = ("record", "respawn", "min_workers", "stall_timeout", "pin", "sta
 TIMED_CLOCKS = ("round-robin", "gamma", "random")
 """Clocks that draw how long a gradient takes; the others draw its delay, or replay a schedule."""
 
+AMP = ("none", "bf16")
 AUTO = "auto"
 OWN_CODE = "your own: module:function"
 
@@ -103,6 +104,9 @@ class Config:
     workers: int = _workers(None, "worker processes, one thread each (default: 2, sgd 1)", COUNT)
     device: str = _workers("auto", "where gradients are computed", choices=("auto", "cpu", "cuda"))
     master: str = _workers("auto", "where the shared parameters lie: auto, host or cuda:N", MASTER)
+    amp: str = _workers("none", "bf16: forward pass in bfloat16 under autocast, the master stays float32", choices=AMP)
+    compile: bool = _workers(False, "torch.compile the forward and backward pass in each worker")
+    channels_last: bool = _workers(False, "lay image batches out channels last; for convolutions with --amp bf16")
     access: str = _workers("racing", "how concurrent pushes meet", choices=tuple(a.value for a in Access))
     read: str = _workers("snapshot", "gradient at a private copy or at the master", choices=("snapshot", "inplace"))
     guard: str = _workers("push", "what a non-finite gradient element costs", choices=tuple(g.value for g in Guard))
@@ -262,6 +266,8 @@ def _check_together(config: Config, algorithm: Algorithm) -> None:
         raise UsageError(f"milestones and step_factor are for --schedule step, this one is {config.schedule}")
     if config.master.startswith("cuda") and config.device == "cpu":
         raise UsageError(f"master {config.master} needs a GPU, but device is cpu: use --master host or --device cuda")
+    if config.amp != "none" and config.dtype != "float32":
+        raise UsageError(f"amp {config.amp} is for a float32 master, dtype is {config.dtype}: leave one of the two out")
     if config.ckpt != "last" and config.resume is None:
         raise UsageError(f"ckpt {config.ckpt!r} says where to resume from: add --resume RUN")
 

@@ -43,6 +43,7 @@ class Replicas(Buffers):
 
     @property
     def steps(self) -> int:
+        self.settle()
         return int(self.control.pushes(self.rank))
 
     @property
@@ -59,6 +60,7 @@ class Replicas(Buffers):
 
     def read(self) -> None:
         """snapshot <- replica, which peers may be averaging meanwhile."""
+        self.settle()
         self.control.pulled(self.rank)
         copy(self.buffer("snapshot"), self.replica)
 
@@ -77,6 +79,7 @@ class Replicas(Buffers):
         return list(self.control.participants(self.generation))
 
     def exchanges(self, period: int) -> int:
+        self.settle()
         return sum(int(self.control.pushes(rank)) // period for rank in range(self.workers))
 
     def parts(self, place: Place) -> list[Tensor]:
