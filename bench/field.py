@@ -23,12 +23,13 @@ PUSHES = 99  # before the measured one
 class Field:
     """x, snapshot, v, s [n] float32 in an arena, as in a run, and a gradient in private memory."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, device: torch.device | str = "cpu") -> None:
         self.n = n
-        arena = Arena.create([BufferSpec(name, SHARED, n, torch.float32) for name in ("x", "snapshot", "v", "s")], 1)
-        generator = torch.Generator().manual_seed(0)
+        specs = [BufferSpec(name, SHARED, n, torch.float32) for name in ("x", "snapshot", "v", "s")]
+        arena = Arena.create(specs, 1, device)
+        generator = torch.Generator(device).manual_seed(0)
         self.x, self.snapshot, self.v, self.s = (arena.tensor(name) for name in ("x", "snapshot", "v", "s"))
-        self.g = torch.empty(n).normal_(generator=generator)
+        self.g = torch.empty(n, device=device).normal_(generator=generator)
         self.x.normal_(generator=generator)
         self.v.normal_(generator=generator)
         self.s.copy_(self.v).square_().mul_(1 - Gap().decay ** PUSHES)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hogwild.config import Config
 from hogwild.errors import UsageError
+from hogwild.shared.device_memory import check_allocator
 
 
 def check_device(device: str, master: str = "auto") -> None:
@@ -40,9 +41,14 @@ def resolve(config: Config) -> torch.device:
     if device == "cpu":
         return torch.device("cpu")
     if config.master == "host":
-        raise UsageError("--master host with --device cuda: the master must lie on a GPU; use --master cuda:0")
-    if config.access in ("striped", "locked"):
-        raise UsageError(f"--access {config.access} is for masters on the CPU; on a GPU use racing or atomic")
+        raise UsageError(
+            "--master host with --device cuda: the kernels of a GPU work on its own memory; use --master cuda:0"
+        )
+    if config.access == "striped":
+        raise UsageError("--access striped is for masters on the CPU; on a GPU use racing, atomic or locked")
+    if config.dtype == "float64":
+        raise UsageError("--dtype float64 is for masters on the CPU; on a GPU use float32, or --device cpu")
+    check_allocator()
     return torch.device("cuda:0" if config.master == "auto" else config.master)
 
 

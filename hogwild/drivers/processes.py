@@ -74,7 +74,7 @@ class Trainer:
     @device.one_thread()
     def run(self) -> dict[str, object]:
         """Trains to the end, or to whatever ends it; returns the summary."""
-        split = SharedSplit(self.job.data.train)
+        split = SharedSplit(self.job.data.train, self.world.arena.device)
         with Interrupts(self._on_signal) as interrupts:
             with Crew(self.job, self.world, split, self.directory.workers) as self.crew:
                 self._start()

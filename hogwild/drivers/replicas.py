@@ -11,6 +11,7 @@ from torch import Tensor
 from hogwild import topology
 from hogwild.algorithms.base import SHARED, Place
 from hogwild.drivers.buffers import Buffers
+from hogwild.drivers.device import finish
 from hogwild.drivers.sampling import draw
 from hogwild.kernels import copy, diffuse, weighted_sum
 from hogwild.kernels.exchange import Exchange
@@ -105,6 +106,7 @@ class Replicas(Buffers):
         self.control.lock_model(self.rank)
         try:
             yield
+            finish(self.buffer("x").device)  # before another worker may begin
         finally:
             self.control.unlock_model()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hogwild.algorithms.base import SHARED, Gradients, OfDelay, Place, Scope
+from hogwild.drivers.device import finish
 from hogwild.drivers.gathering import Gathering
 from hogwild.drivers.replicas import Replicas
 from hogwild.kernels import Push, PushStats, copy, count_nonfinite, weighted_sum
@@ -209,6 +210,8 @@ class WorkerView(Gathering, Replicas):
                     self.combine("g", {"g": 1, "replica": self.weight_decay})
                 places = (self.buffer(name) for name in ("replica", "multiplier", "x", "g"))
                 self._exchange.admm(*places, lr=self.lr, rho=rho, workers=self.workers)
+                if locked:
+                    finish(self.x.device)
         finally:
             self.last_delay = self.control.end_push(self.rank, locked, finite, self.last_refused, 0.0, 0.0)
         self.last_lr = self.lr if finite else 0.0

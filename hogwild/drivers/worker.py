@@ -35,6 +35,7 @@ from hogwild.errors import HogwildError
 from hogwild.kernels.control import Phase
 from hogwild.rules import Access, Guard
 from hogwild.shared.arena import Arena
+from hogwild.shared.device_memory import check_identity
 from hogwild.shared.world import World
 
 NO_TICKET = -1
@@ -65,6 +66,7 @@ class Seat:
     arena: Arena | None
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     core: int | None = None
+    gpu: str | None = None  # which one the parent's memory lies on
 
 
 def main(payload: bytes, seat: Seat) -> None:
@@ -119,6 +121,7 @@ class Worker:
         self._waited = 0.0  # at barriers, during the current update
         self._schedule = Schedule(seat.log.parent, seat.rank) if config.record else None
         self.device, self.dtype = seat.world.arena.device, seat.world.layout.dtype
+        check_identity(seat.gpu, self.device)
         self.module = job.build().to(self.device)
         self.world.recall(self.module, self.rank)
         self.view = WorkerView(
@@ -132,9 +135,9 @@ class Worker:
             barriers_per_round=job.algorithm.barriers_per_round,
             seed=config.seed,
         )
-        # A barrier says that what came before it is there; and who waits for updates counts them at once.
-        asynchronous = not (job.algorithm.barriers_per_round or job.algorithm.follows_updates)
-        self.view.defers = self.device.type == "cuda" and asynchronous
+        # A barrier says that what came before it is there, and so does giving back a lock.
+        waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates or config.access == "locked"
+        self.view.defers = self.device.type == "cuda" and not waits
         self.stepper = Stepper(job.algorithm, self.view, self.module, self._wait)
         self.forward = Forward(self.module, config, self.device)
         self._done: Done | None = None
