@@ -33,12 +33,13 @@ def plan(is_dry: bool) -> list[Part]:
         return Part(tool, 60, command, "a dry run" if is_dry else None if found else "no compute-sanitizer here")
 
     tests = ("-m", "gpu", *(("--collect-only", "tests/kernels") if is_dry else ("--maxfail=20", "tests")))
+    runs = ("-k", "learns", "tests/shared/test_cuda_sharing.py", *(["--collect-only"] if is_dry else []))
     return [
         Part(
             "build", 150, (sys.executable, "setup.py", "-q", "build_ext", "--inplace"), "a dry run" if is_dry else None
         ),
         measured("facts", 30),
-        Part("tests", 100, (*PYTEST, *tests)),
+        Part("tests", 100, (*PYTEST, "-k", "not learns", *tests)),
         measured("push", 90),
         measured("calls", 40),
         measured("access", 60),
@@ -46,6 +47,7 @@ def plan(is_dry: bool) -> list[Part]:
         measured("gaps", 40),
         measured("mixes", 40),
         measured("trainer under MPS", 90),
+        Part("trainer tests", 100, (*PYTEST, *runs)),
         sanitized("memcheck"),
         sanitized("racecheck"),
         measured("compiled step", 60),

@@ -61,6 +61,7 @@ class Trainer:
             device=device.resolve(self.config),
             lines=len(saved.again) if saved else 0,
         )
+        self.module.to(self.world.arena.device)  # it is evaluated where the workers compute
         self.control = self.world.control
         if saved:
             saved.write_to(self.world)

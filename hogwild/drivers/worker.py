@@ -168,7 +168,17 @@ class Worker:
         self._join()
         self.module.train()
         self.stepper.begin()
+        if self.job.config.compile and self.job.body is None:
+            self._compile()
         self.seat.events.send(("ready", os.getpid()))
+
+    def _compile(self) -> None:
+        """One gradient that is thrown away, before the run begins: the compiler takes its time at the first."""
+        before = [buffer.clone() for buffer in self.module.buffers()]
+        inputs, targets = to_device(self.split.batch(self.job.order.indices(0), train=True), self.device, self.dtype)
+        self.stepper.gradients(self.job.data.loss(self.forward(inputs), targets))
+        for buffer, value in zip(self.module.buffers(), before, strict=True):
+            buffer.copy_(value)
 
     def leave_run(self) -> None:
         self._close()
