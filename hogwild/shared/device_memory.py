@@ -20,6 +20,7 @@ def device_memory(nbytes: int, device: torch.device, what: str) -> Tensor:
     must live until all others have let go. UsageError if it does not fit, or could not be shared.
     """
     check_allocator()
+    torch.cuda.empty_cache()  # what torch only keeps in case it is wanted again counts as free
     free, total = torch.cuda.mem_get_info(device)
     if nbytes > free:
         raise UsageError(

@@ -25,6 +25,7 @@ def a_gpu(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (facts.free, 80 << 20))
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: facts)
     for name in device_memory.ALLOCATOR_VARIABLES:
