@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=short")
+GPU_TESTS = ("tests/kernels", "tests/nn", "tests/shared")
 SANITIZED = ("tests/kernels/test_cuda.py", "-k", "misaligned or more_segments or only_the_range or clipping")
 
 
@@ -32,7 +33,7 @@ def plan(is_dry: bool) -> list[Part]:
         command = (found or "compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *flags, *PYTEST, *SANITIZED)
         return Part(tool, 60, command, "a dry run" if is_dry else None if found else "no compute-sanitizer here")
 
-    tests = ("-m", "gpu", *(("--collect-only", "tests/kernels") if is_dry else ("--maxfail=20", "tests")))
+    tests = ("-m", "gpu", *GPU_TESTS, *(["--collect-only"] if is_dry else ["--maxfail=20"]))
     runs = ("-k", "learns", "tests/shared/test_cuda_sharing.py", *(["--collect-only"] if is_dry else []))
     return [
         Part(
