@@ -13,11 +13,11 @@ from hogwild.kernels import copy, weighted_sum
 from hogwild.shared.arena import Arena
 from hogwild.shared.layout import BufferSpec
 
-NAMES = ("x", "center", "base", "multiplier", "g", "left", "right", "out", "correction")
+NAMES = ("x", "center", "base", "multiplier", "g", "v", "left", "right", "out", "correction")
 
 
 class Replicas:
-    """Random float32 buffers [n]: a worker's x and g, what it remembers, a center, two neighbours."""
+    """Random float32 buffers [n]: a worker's x, g and v, what it remembers, a center, two neighbours."""
 
     def __init__(self, n: int, device: torch.device | str = "cpu") -> None:
         self.n = n
