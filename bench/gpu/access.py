@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from bench.gpu.scene import Scene
-from bench.pushers import BUFFERS, START_S, Flat
+from bench.processes import START_S, Flat
+from bench.pushers import BUFFERS
 from hogwild.drivers.device import finish
 from hogwild.drivers.view import WorkerView
 from hogwild.rules import Access, Guard
