@@ -25,7 +25,7 @@ WRONG = {
         "d2 --topology file:matrix --workers 4",
         "nor the 4 x 4 matrix of 4 workers; it has 3 lines",
     ),
-    "odd-bipartite": ("ad-psgd --order bipartite --topology ring --workers 3", "is not bipartite: use bipartite"),
+    "odd-bipartite": ("ad-psgd --pairing bipartite --topology ring --workers 3", "is not bipartite: use bipartite"),
     "d2-even-ring": ("d2 --weights uniform --workers 4", "has the eigenvalue -0.333333.*use --weights lazy"),
     "d2-file": ("d2 --topology file:swap --workers 2", "has weights of its own: leave weights"),
     "alpha-above-1": ("easgd --alpha 1.5", "alpha: '1.5' is not allowed; it must be a number, 0 <= number <= 1"),
@@ -39,7 +39,7 @@ WRONG = {
     "drawn-delays-rounds": ("local-sgd --clock const:4", "is for asynchronous algorithms with --read snapshot"),
     "inplace": ("easgd --read inplace", "trains each worker's own replica: leave --read inplace out"),
     "inplace-ad-psgd": ("ad-psgd --read inplace", "trains each worker's own replica: leave --read inplace out"),
-    "eamsgd-post": ("eamsgd --order post", "exchanges the look-ahead point with momentum: use order paper"),
+    "eamsgd-post": ("eamsgd --exchange post", "exchange post moves the look-ahead point with momentum: use exchange paper"),
     "strange-option": ("sgp --topology ring", "algorithm sgp has no option 'topology'"),
     "tree-of-degree-1": ("easgd-tree --degree 1", "degree: '1' is not allowed; it must be an integer >= 2"),
 }

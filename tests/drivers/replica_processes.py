@@ -89,7 +89,8 @@ def work(team: Team, world: World, rank: int, count: int, line: Connection) -> N
             view.generation = generation
             request = steps.send(None)
     control.leave(rank)
-    line.send((applied.tolist(), view.averaged, view.skipped))
+    counts = control.stats(rank)
+    line.send((applied.tolist(), int(counts["averaged"]), int(counts["skipped"])))
 
 
 @contextmanager
