@@ -39,7 +39,7 @@ WRONG = {
     "drawn-delays-rounds": ("local-sgd --clock const:4", "is for asynchronous algorithms with --read snapshot"),
     "inplace": ("easgd --read inplace", "trains each worker's own replica: leave --read inplace out"),
     "inplace-ad-psgd": ("ad-psgd --read inplace", "trains each worker's own replica: leave --read inplace out"),
-    "eamsgd-post": ("eamsgd --exchange post", "exchange post moves the look-ahead point with momentum: use exchange paper"),
+    "eamsgd-post": ("eamsgd --exchange post", "look-ahead point with momentum: use exchange paper"),
     "strange-option": ("sgp --topology ring", "algorithm sgp has no option 'topology'"),
     "tree-of-degree-1": ("easgd-tree --degree 1", "degree: '1' is not allowed; it must be an integer >= 2"),
 }
