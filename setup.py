@@ -1,11 +1,13 @@
 """Builds hogwild._C with ninja: C++ always, CUDA where nvcc is found. Needs no torch and no GPU.
 
 HOGWILD_CUDA=auto|0|1   auto (default) builds the CUDA part if nvcc is under CUDA_HOME or on PATH; 1 insists on it.
+HOGWILD_CUDA_ARCHS="80 90a 90+ptx"   what the CUDA part is made for (this is the default); N+ptx: PTX only.
 HOGWILD_DEBUG=0|1|address|thread   1: -O1 -g and assertions; address, thread: that sanitizer as well (CONTRIBUTING.md).
 """
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -28,7 +30,7 @@ OPTIMIZE = {
     "thread": "-O1 -g -fsanitize=thread",
 }
 X86 = {"avx2": "-mavx2 -mfma", "avx512": "-mfma -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512"}
-CUDA_ARCHS = {"compute_80": "sm_80", "compute_90a": "sm_90a", "compute_90": "compute_90"}  # the last is PTX
+CUDA_ARCHS = "80 90a 90+ptx"
 
 
 def choice(name: str, default: str, allowed: list[str]) -> str:
@@ -52,6 +54,17 @@ def find_compiler() -> str:
     if shutil.which(shlex.split(compiler)[0]) is None:
         sys.exit(f"hogwild needs a C++17 compiler and found no '{compiler}': install g++ or clang++, or set CXX")
     return compiler
+
+
+def cuda_archs() -> dict[str, str]:
+    """Virtual architecture -> code made for it."""
+    found = {}
+    for name in (os.environ.get("HOGWILD_CUDA_ARCHS") or CUDA_ARCHS).split():
+        match = re.fullmatch(r"(\d{2,3}[af]?)(\+ptx)?", name)
+        if match is None:
+            sys.exit(f"HOGWILD_CUDA_ARCHS: {name!r} is none of 80, 90a, 90+ptx, ...")
+        found[f"compute_{match[1]}"] = f"compute_{match[1]}" if match[2] else f"sm_{match[1]}"
+    return found
 
 
 class NinjaBuild(build_ext):
@@ -87,8 +100,8 @@ def write_ninja(
         n.build(objects[-1], rule, str(source), variables={"more": more})
 
     if nvcc is not None:
-        archs = [f"-gencode arch={virtual},code={real}" for virtual, real in CUDA_ARCHS.items()]
-        names = " ".join(CUDA_ARCHS.values())
+        archs = [f"-gencode arch={virtual},code={real}" for virtual, real in cuda_archs().items()]
+        names = " ".join(cuda_archs().values())
         host = f"-ccbin {shlex.quote(compiler)} -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra"
         n.rule(
             "nvcc", f"{nvcc} -std=c++17 -O3 -fmad=false {host} {' '.join(archs)} "

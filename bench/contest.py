@@ -43,7 +43,7 @@ def compete(benchmark: BenchmarkFixture, n: int, contestants: Mapping[str, Conte
 
 def probe(tensor: Tensor) -> reference.Array:
     """Both ends, in float64."""
-    array: reference.Array = cat([tensor[:PROBE], tensor[-PROBE:]]).double().numpy()
+    array: reference.Array = cat([tensor[:PROBE], tensor[-PROBE:]]).double().cpu().numpy()
     return array
 
 

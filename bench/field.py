@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.contest import TOLERANCE, Contestant, deviation, probe
 from hogwild import reference
 from hogwild.algorithms.base import SHARED
-from hogwild.drivers.view import needed_buffers
+from hogwild.drivers.pushes import needed_buffers
 from hogwild.kernels import copy, weighted_sum
 from hogwild.rules import Compensation, Gap, Momentum
 from hogwild.shared.arena import Arena
@@ -29,14 +29,14 @@ BUFFERS = ("x", "snapshot", "v", "s", "ms", "v_sum", "b")
 class Field:
     """The buffers of a push [n] float32 in an arena, as in a run, and a gradient in private memory."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, device: torch.device | str = "cpu") -> None:
         self.n = n
         specs = [BufferSpec(name, SHARED, n, torch.float32) for name in BUFFERS]
-        arena = Arena.create([*specs, BufferSpec(GAP_STATE, SHARED, GAP_COLUMNS, torch.float64)], 1)
-        generator = torch.Generator().manual_seed(0)
+        arena = Arena.create([*specs, BufferSpec(GAP_STATE, SHARED, GAP_COLUMNS, torch.float64)], 1, device)
+        generator = torch.Generator(device).manual_seed(0)
         self.x, self.snapshot, self.v, self.s, self.ms, self.v_sum, self.b = (arena.tensor(name) for name in BUFFERS)
         self.gap_state = arena.tensor(GAP_STATE).view(1, GAP_COLUMNS)
-        self.g = torch.empty(n).normal_(generator=generator)
+        self.g = torch.empty(n, device=device).normal_(generator=generator)
         for buffer in (self.x, self.v, self.v_sum, self.b):
             buffer.normal_(generator=generator)
         self.ms.copy_(self.g).square_()
@@ -44,7 +44,7 @@ class Field:
 
     def reset(self) -> None:
         """A gap of a few steps until the next push; v, s and what is known of norms as after PUSHES pushes."""
-        self.v.normal_(generator=torch.Generator().manual_seed(1))
+        self.v.normal_(generator=torch.Generator(self.v.device).manual_seed(1))
         self.s.copy_(self.v).square_().mul_(1 - Gap().decay ** PUSHES)
         torch.add(self.x, self.v, alpha=3 * LR, out=self.snapshot)
         size_sq = float(self.v.double().square().sum()) if self.n else 0.0

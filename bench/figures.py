@@ -79,6 +79,7 @@ class Figures:
     rules: Sequence[PushRun]  # every fused rule; `variant` names it
     policies: Mapping[tuple[str, str], Mapping[str, Any]]  # (rule, size) -> extra_info
     sweep: Mapping[str, Any] | None
+    pairs: Mapping[str, Any] | None
     trainers: Mapping[str, Mapping[str, Any]]  # model -> extra_info
     simulators: Mapping[str, Mapping[str, Any]]  # model -> extra_info
     norms: Mapping[str, Mapping[str, Sequence[float]]]  # shape, dtype, format -> layer -> seconds
@@ -88,13 +89,15 @@ class Figures:
         content = json.loads(path.read_text())
         pushes: list[PushRun] = []
         rules: list[PushRun] = []
-        policies, sweep, trainers, simulators, norms = {}, None, {}, {}, {}
+        policies, sweep, pairs, trainers, simulators, norms = {}, None, None, {}, {}, {}
         for benchmark in content["benchmarks"]:
             info, marks = benchmark["extra_info"], (benchmark["param"] or "").split("-", 1)
             if "contestants" in info:
                 (rules if "least_bytes" in info else pushes).append(_push_run(benchmark["group"], marks, info))
             elif "points" in info:
                 sweep = info
+            elif "pairs_per_s" in info:
+                pairs = info
             elif "rule" in info:
                 policies[info["rule"], marks[-1]] = info
             elif "simulator" in info:
@@ -104,12 +107,12 @@ class Figures:
             else:
                 trainers[info["model"]] = info
         machine, commit = content["machine_info"], content["commit_info"]
-        return cls(machine, commit, pushes, rules, policies, sweep, trainers, simulators, norms)
+        return cls(machine, commit, pushes, rules, policies, sweep, pairs, trainers, simulators, norms)
 
     @property
     def benchmarks(self) -> int:
         named = (self.pushes, self.rules, self.policies, self.trainers, self.simulators, self.norms)
-        return sum(map(len, named)) + (self.sweep is not None)
+        return sum(map(len, named)) + (self.sweep is not None) + (self.pairs is not None)
 
     def private_gain(self, rule: str, size: str) -> float:
         """What a second process adds where the two share nothing but the memory bus."""

@@ -1,5 +1,5 @@
-// What the push is measured against: the loop that one would write by hand for one rule, and its bare memory traffic.
-// Built at run time by loops.py for the machine at hand. No guard, no statistics, no rule but this one.
+// What push and pair average are measured against: loops that one would write by hand, and bare memory traffic.
+// Built at run time by loops.py for the machine at hand. No guard, no statistics, no rule but one.
 #include <cmath>
 #include <cstdint>
 
@@ -28,6 +28,31 @@ void streams(float* __restrict x, float* __restrict snapshot, float* __restrict 
     snapshot[i] += scaled;
     v[i] += scaled;
     s[i] += scaled;
+  }
+}
+
+// Two replicas become their mean, without a lock: plain loads and stores on both sides.
+void pair_plain(float* __restrict a, float* __restrict b, int64_t n, float weight) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float flux = weight * (b[i] - a[i]);
+    a[i] += flux;
+    b[i] -= flux;
+  }
+}
+
+static void add(float* p, float change) {
+  float seen, after;
+  __atomic_load(p, &seen, __ATOMIC_RELAXED);
+  do after = seen + change;
+  while (!__atomic_compare_exchange(p, &seen, &after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+}
+
+// The same with every addition by compare-and-exchange: none is lost.
+void pair_atomic(float* a, float* b, int64_t n, float weight) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float flux = weight * (b[i] - a[i]);
+    add(a + i, flux);
+    add(b + i, -flux);
   }
 }
 }

@@ -51,6 +51,10 @@ class Loops:
     def streams(self, buffers: tuple[Tensor, ...], n: int) -> Callable[[], object]:
         return self._call(self.library.streams, buffers, n, [])
 
+    def pair(self, name: str, a: Tensor, b: Tensor, weight: float) -> Callable[[], object]:
+        """`name`: pair_plain or pair_atomic."""
+        return self._call(getattr(self.library, name), (a, b), a.numel(), [ctypes.c_float(weight)])
+
     @staticmethod
     def _call(
         function: Callable[..., object], buffers: tuple[Tensor, ...], n: int, scalars: list[ctypes.c_float]

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import random
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
-from types import TracebackType
+from dataclasses import dataclass
 
 import torch
-from torch import nn
 
+from bench.processes import Flat, Processes
 from hogwild.algorithms.base import SHARED, WORKER
-from hogwild.drivers.crew import PRELOAD
 from hogwild.drivers.view import WorkerView
 from hogwild.rules import Access, Gap, Guard, HeavyBall
 from hogwild.shared.world import World
 
-START_S = 60.0  # patience with a process that starts, or ends its turn
-LEAD_S = 0.01  # from the order to the common start
 BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
 MATRIX = 48  # compute: products of two such matrices, which stay in the first cache
 
@@ -58,43 +51,11 @@ class Tally:
     push_s: float
 
 
-class Pushers:
-    """Two processes with a world of `n` parameters, waiting for orders. A context manager: none is left behind."""
+class Pushers(Processes[Tally]):
+    """Two pushing processes with a world of `n` parameters."""
 
     def __init__(self, n: int, processes: int = 2) -> None:
-        self.world = World.create(Flat(n), BUFFERS, processes)
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOAD)
-        self._lines: list[Connection] = []
-        self._processes = []
-        for rank in range(processes):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(self.world, rank, theirs), daemon=True)
-            process.start()
-            theirs.close()
-            self._lines.append(ours)
-            self._processes.append(process)
-
-    def __enter__(self) -> Pushers:
-        for rank in range(len(self._lines)):
-            self._hear(rank)  # ready
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for process in self._processes:
-            process.kill()
-            process.join()
-        for line in self._lines:
-            line.close()
-
-    def run(self, order: Order, processes: int) -> list[Tally]:
-        """The first `processes` of them carry out the order together."""
-        order = replace(order, starts_at=time.perf_counter() + LEAD_S)
-        for rank, line in enumerate(self._lines[:processes]):
-            line.send(replace(order, starts_at=order.starts_at + rank * order.lag_s))
-        return [self._hear(rank) for rank in range(processes)]
+        super().__init__(World.create(Flat(n), BUFFERS, processes), Pusher, processes)
 
     def reset(self) -> None:
         """x <- 0: sums of ones are exact from here."""
@@ -105,37 +66,10 @@ class Pushers:
         added = sum(tally.applied for tally in tallies) * self.world.layout.n
         return 1 - self.world.arena.tensor("x").sum(dtype=torch.float64).item() / added
 
-    def _hear(self, rank: int) -> Tally:
-        if not self._lines[rank].poll(START_S):
-            raise TimeoutError(f"pushing process {rank} did not answer within {START_S:.0f} s")
-        tally: Tally = self._lines[rank].recv()
-        return tally
-
 
 def rate(tallies: Sequence[Tally], window_s: float) -> float:
     """Pushes per second of all processes together."""
     return sum(tally.pushes for tally in tallies) / window_s
-
-
-class Flat(nn.Module):
-    """A model of n parameters that computes nothing."""
-
-    def __init__(self, n: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(n))
-
-
-def serve(world: World, rank: int, line: Connection) -> None:
-    """A pushing process: carries out orders until it is killed. On a core of its own: windows are too short for the
-    scheduler to part two processes that it woke on one.
-    """
-    torch.set_num_threads(1)
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[rank % len(cores)]})
-    pusher = Pusher(world, rank)
-    line.send(None)
-    while True:
-        line.send(pusher.carry_out(line.recv()))
 
 
 class Pusher:

@@ -13,16 +13,16 @@ from hogwild.kernels import copy, weighted_sum
 from hogwild.shared.arena import Arena
 from hogwild.shared.layout import BufferSpec
 
-NAMES = ("x", "center", "base", "multiplier", "g", "left", "right", "out", "correction")
+NAMES = ("x", "center", "base", "multiplier", "g", "v", "left", "right", "out", "correction")
 
 
 class Replicas:
-    """Random float32 buffers [n]: a worker's x and g, what it remembers, a center, two neighbours."""
+    """Random float32 buffers [n]: a worker's x, g and v, what it remembers, a center, two neighbours."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, device: torch.device | str = "cpu") -> None:
         self.n = n
-        arena = Arena.create([BufferSpec(name, SHARED, n, torch.float32) for name in NAMES], 1)
-        generator = torch.Generator().manual_seed(0)
+        arena = Arena.create([BufferSpec(name, SHARED, n, torch.float32) for name in NAMES], 1, device)
+        generator = torch.Generator(device).manual_seed(0)
         self.at = {name: arena.tensor(name) for name in NAMES}
         for tensor in self.at.values():
             tensor.normal_(generator=generator)

@@ -87,6 +87,7 @@ def tables(figures: Figures) -> Iterator[str]:
     for rule, words in RULES.items():
         yield from policy_table(figures, rule, words)
     yield from sweep_table(figures)
+    yield from pairs_table(figures)
     yield from trainer_table(figures)
     yield from simulator_table(figures)
     yield from norm_table(figures)
@@ -177,6 +178,21 @@ def sweep_table(figures: Figures) -> Iterator[str]:
     title = f"Compute between pushes, {figures.sweep['n'] / 2**20:.0f} M parameters, 2 processes, pushes/s"
     yield from section(title, header, rows)
     yield "A lock costs when P > P* = 1 + t_c/t_s. t_c and t_s as one process alone measured them.\n"
+
+
+def pairs_table(figures: Figures) -> Iterator[str]:
+    """Random pairs: rate, what was skipped, and what became of the sum."""
+    if (info := figures.pairs) is None:
+        return
+    per_s, rows = info["pairs_per_s"], []
+    for name, rates in per_s.items():
+        giga = f"{statistics.median(rates) * info['n'] / 1e9:.2f} ({max(rates) * info['n'] / 1e9:.2f})"
+        over = f"{ratio(per_s['chunk locks, skip'], rates):.2f}"
+        rows.append((name, giga, over, f"{max(info['skipped'][name]):.1%}", f"{max(info['drift'][name]):.1e}"))
+    header = ("", "G elements/s (best)", "skip over it", "skipped (worst round)", "error of the sum, rms (worst)")
+    title = f"Pair averages, {info['replicas']} replicas of {info['n'] // 1024} K, 2 processes, random pairs"
+    yield from section(title, header, rows)
+    yield from (f"{name} is left out: {reason}." for name, reason in info["left_out"].items())
 
 
 def trainer_table(figures: Figures) -> Iterator[str]:

@@ -17,6 +17,9 @@ class Scale:
     rule_sizes: Mapping[str, int]
     mix_sizes: Mapping[str, int]
     push_rounds: int
+    pair_size: int
+    pair_window_s: float
+    pair_rounds: int
     policy_sizes: Mapping[str, int]
     policy_windows_s: Mapping[str, float]
     policy_rounds: int
@@ -33,12 +36,12 @@ class Scale:
 
     @property
     def benchmarks(self) -> int:
-        """Three rivalries and every fused rule of a push at each size, four mixes likewise, two rules of the policies,
-        the sweep, the trainers, the simulators, four layers.
+        """Three rivalries and every fused rule of a push at each size, six mixes likewise, two rules of the policies,
+        the sweep, the pairs, the trainers, the simulators, four layers.
         """
-        pushes = 3 * len(self.push_sizes) + len(RULES) * len(self.rule_sizes) + 4 * len(self.mix_sizes)
+        pushes = 3 * len(self.push_sizes) + len(RULES) * len(self.rule_sizes) + 6 * len(self.mix_sizes)
         whole = len(self.train_steps) + len(self.simulator_steps)
-        return pushes + 2 * len(self.policy_sizes) + 1 + whole + 4
+        return pushes + 2 * len(self.policy_sizes) + 1 + 1 + whole + 4
 
 
 FULL = Scale(
@@ -46,6 +49,9 @@ FULL = Scale(
     rule_sizes={"1M": 1 << 20, "32M": 1 << 25},
     mix_sizes={"16K": 1 << 14, "352K": 351_946, "16M": 1 << 24},  # the second: EASGD's net for CIFAR
     push_rounds=9,
+    pair_size=1 << 16,
+    pair_window_s=0.2,
+    pair_rounds=5,
     policy_sizes={"16K": 1 << 14, "16M": 1 << 24},
     policy_windows_s={"16K": 0.1, "16M": 0.3},
     policy_rounds=3,
@@ -65,6 +71,9 @@ SMOKE = Scale(
     rule_sizes={"16K": 1 << 14},
     mix_sizes={"16K": 1 << 14},
     push_rounds=2,
+    pair_size=1 << 14,
+    pair_window_s=0.03,
+    pair_rounds=1,
     policy_sizes={"16K": 1 << 14},
     policy_windows_s={"16K": 0.05},
     policy_rounds=1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -10,12 +12,13 @@ from bench.contest import Contestant, compete
 from bench.replicas import Replicas
 from bench.scale import SCALE
 from hogwild import reference
-from hogwild.kernels import Exchange, diffuse
-from hogwild.rules import Access
+from hogwild.kernels import Exchange, Push, diffuse
+from hogwild.rules import Access, Guard, Nesterov
 
 ALPHA = 0.225  # beta = 0.9 over four workers
 RING = 1 / 3
 LR, RHO, WORKERS = 0.01, 2.5, 4
+STEP_LR, MOMENTUM = 1e-5, 0.9  # small: the same gradient is pushed thousands of times
 
 
 @pytest.fixture(scope="module", params=SCALE.mix_sizes, ids=str)
@@ -58,6 +61,46 @@ def test_elastic(benchmark: BenchmarkFixture, replicas: Replicas) -> None:
         "torch, two lerps": replicas.checked("rival", 16, two_lerps, oracle),
         "torch, 3 operations": replicas.checked("rival", 16, three_operations, oracle),
         "torch, 3 operations, kept temporary": replicas.checked("rival", 16, three_operations_kept, oracle),
+        **replicas.streams(),
+    }
+    compete(benchmark, replicas.n, contestants, SCALE.push_rounds)
+
+
+@pytest.mark.benchmark(group="mix: elastic step")
+@pytest.mark.parametrize("m", [None, MOMENTUM], ids=["plain", "nesterov"])
+def test_elastic_step(benchmark: BenchmarkFixture, replicas: Replicas, m: float | None) -> None:
+    x, center, v, g = (replicas.at[name] for name in ("x", "center", "v", "g"))
+    momentum, bytes = (None, 20) if m is None else (Nesterov(m), 28)
+    kept = torch.empty_like(x)
+
+    def in_torch() -> None:
+        if m is None:
+            torch.sub(x, center, out=kept)
+        else:
+            torch.add(x, v, alpha=STEP_LR * m, out=kept).sub_(center)
+            v.mul_(m).add_(g)
+            x.add_(v, alpha=-STEP_LR * m)
+        center.add_(kept, alpha=ALPHA)
+        x.sub_(kept, alpha=ALPHA).add_(g, alpha=-STEP_LR)
+
+    def oracle(at: dict[str, reference.Array]) -> None:
+        buffers = reference.Buffers(x=at["x"], center=at["center"], v=None if m is None else at["v"])
+        segments = [(0, at["x"].size)]
+        reference.push(
+            buffers, segments, [at["g"]], lr=STEP_LR, pushes=0, lr_max=STEP_LR, alpha=ALPHA, momentum=momentum
+        )
+
+    def push(guard: Guard, stop: int | None = None) -> Callable[[], object]:
+        step = Push(
+            x=x, center=center, v=None if m is None else v, segments=[(0, replicas.n)], momentum=momentum, guard=guard
+        )
+        return lambda: step([g], lr=STEP_LR, pushes=0, lr_max=STEP_LR, alpha=ALPHA, stop=stop)
+
+    contestants = {
+        "push, guard element": replicas.checked("push", bytes, push(Guard.ELEMENT), oracle),
+        "push, guard push": replicas.checked("push", bytes + 4, push(Guard.PUSH), oracle),
+        "push of no element": Contestant("call", 0, push(Guard.ELEMENT, stop=0)),
+        "torch operations, kept temporary": replicas.checked("rival", bytes, in_torch, oracle),
         **replicas.streams(),
     }
     compete(benchmark, replicas.n, contestants, SCALE.push_rounds)

@@ -75,6 +75,8 @@ def check_together(config: Config, algorithm: Algorithm) -> None:
         raise UsageError(f"milestones and step_factor are for --schedule step, this one is {config.schedule}")
     if config.master.startswith("cuda") and config.device == "cpu":
         raise UsageError(f"master {config.master} needs a GPU, but device is cpu: use --master host or --device cuda")
+    if config.amp != "none" and config.dtype != "float32":
+        raise UsageError(f"amp {config.amp} is for a float32 master, dtype is {config.dtype}: leave one of the two out")
     if config.ckpt != "last" and config.resume is None:
         raise UsageError(f"ckpt {config.ckpt!r} says where to resume from: add --resume RUN")
 

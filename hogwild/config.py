@@ -34,6 +34,7 @@ GROUPS = ("data", "model", "algorithm", "workers", "experiments", "run")
 DEFAULT_WORKERS = 2
 ORDERS = ("shuffled", "sorted", "single-class")
 
+AMP = ("none", "bf16")
 AUTO = "auto"
 OWN_CODE = "your own: module:function"
 
@@ -119,6 +120,9 @@ class Config:
     workers: int = _workers(None, "worker processes, one thread each (default: 2, sgd 1)", COUNT)
     device: str = _workers("auto", "where gradients are computed", choices=("auto", "cpu", "cuda"))
     master: str = _workers("auto", "where the shared parameters lie: auto, host or cuda:N", MASTER)
+    amp: str = _workers("none", "bf16: forward pass in bfloat16 under autocast, the master stays float32", choices=AMP)
+    compile: bool = _workers(False, "torch.compile the forward and backward pass in each worker")
+    channels_last: bool = _workers(False, "lay image batches out channels last; for convolutions with --amp bf16")
     access: str = _workers("racing", "how concurrent pushes meet", choices=tuple(a.value for a in Access))
     read: str = _workers("snapshot", "gradient at a private copy or at the master", choices=("snapshot", "inplace"))
     guard: str = _workers("push", "what a non-finite gradient element costs", choices=tuple(g.value for g in Guard))

@@ -28,6 +28,7 @@ def environment() -> dict[str, object]:
         "cores": {"machine": cores.machine, "affinity": cores.affinity, "quota": cores.quota, "usable": cores.usable},
         "memory_bytes": memory.total_bytes,
         "threads": system.thread_variables(),
+        "mps": system.mps_running(),
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": sys.argv,
         "directory": os.getcwd(),

@@ -13,10 +13,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from hogwild.config import Config
+from hogwild.drivers.handle import Handle as Worker
 from hogwild.drivers.job import Job, make_job
 from hogwild.drivers.processes import Trainer
 from hogwild.drivers.simulate import Simulator
-from hogwild.drivers.worker import Handle as Worker
 from hogwild.errors import UsageError
 from hogwild.progress import Console
 from hogwild.run_directory import RunDirectory

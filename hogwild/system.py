@@ -103,6 +103,11 @@ def parse_cores(text: str) -> list[int]:
     return found
 
 
+def mps_running() -> bool:
+    """Whether the daemon that lets kernels of several processes overlap on one GPU (MPS) listens where CUDA looks."""
+    return (Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")) / "control").exists()
+
+
 def oversubscription(workers: int, have: Cores, threads: int = 1) -> str | None:
     """A warning if the workers need more cores than they may use, else None."""
     if workers * threads <= have.usable:

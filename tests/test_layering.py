@@ -99,3 +99,9 @@ def test_what_help_needs_does_not_import_torch(module: str):
 @pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_file_is_longer_than_300_lines(file: Path):
     assert len(file.read_text().splitlines()) <= 300
+
+
+def test_no_two_test_files_have_one_name():
+    """pytest imports them by their names alone."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert {name for name in names if names.count(name) > 1} == set()

@@ -11,7 +11,7 @@ namespace hogwild::cuda {
 constexpr int kThreads = 256;
 constexpr int kBlocksPerMultiprocessor = 4;
 constexpr int kTile = 4096;         // elements
-constexpr int kMaxGradients = 448;  // pointers that fit, with the rest, into 4 KiB of kernel arguments
+constexpr int kMaxGradients = 448;  // pointers that fit, with the rest, into 4 KiB of kernel arguments; more: a table
 constexpr int kMaxInputs = 200;     // of a weighted sum, likewise
 
 // A tile is part `part` of segment `segment`.
@@ -19,8 +19,7 @@ struct Tile {
   int32_t segment, part;
 };
 
-// In device memory; zeroed before each push.
-struct DeviceStats {
+struct Counts {
   double gap_sq, step_sq;
   double share;                  // sum of 1 / G
   double grad_sq;                // sum of squares, by the scan
@@ -28,14 +27,20 @@ struct DeviceStats {
   unsigned long long refusing;   // met by the scan before it; not zero: the push writes nothing
 };
 
-// A segment's part, or that of all, in a gap penalty of whole segments. In device memory; zeroed before each push.
+// In device memory. Zero between two pushes, but for `refused`, which is of the latest one.
+struct DeviceStats : Counts {
+  unsigned finished;  // blocks of the push
+  unsigned refused;
+};
+
+// A segment's part, or that of all, in a gap penalty of whole segments. In device memory; zero between two pushes.
 struct GapRow {
   double measured_sq;                // ||x - snapshot||^2, by the first pass
   double share;                      // 1 / G, made of it
   double gap_sq, size_sq, elements;  // by the push itself
 };
 
-// One launch: tiles [first_tile, last_tile) of segments from first_segment on, clipped to [start, stop).
+// Tiles [first_tile, last_tile), clipped to [start, stop).
 template <class T>
 struct Work {
   Buffers<T> buffers;
@@ -43,17 +48,22 @@ struct Work {
   const Segment* segments;
   const Tile* tiles;
   DeviceStats* stats;
+  Counts* report;  // in host memory, mapped
   GapRow* rows;
   double scale, clip;
   int64_t start, stop;
-  int32_t first_tile, last_tile, first_segment;
+  int32_t first_tile, last_tile;
   bool row_per_segment, measured_in_steps;
 
   __device__ GapRow& row(int segment) const { return rows[row_per_segment ? segment : 0]; }
 };
 
+// One pointer per segment.
 struct Gradients {
-  const void* at[kMaxGradients];  // of first_segment, ...
+  const void* at[kMaxGradients];
+  const void* const* table;  // in device memory, where there are more
+
+  __device__ const void* operator[](int segment) const { return table == nullptr ? at[segment] : table[segment]; }
 };
 
 template <class T>
@@ -97,6 +107,26 @@ __device__ void flush(const Sums<T>& sums, DeviceStats* stats) {
   atomicAdd(&stats->step_sq, step_sq);
   atomicAdd(&stats->share, share);
   if (bad != 0) atomicAdd(&stats->nonfinite, static_cast<unsigned long long>(bad));
+}
+
+// The last block of a push to finish hands the counts to the host and leaves zeros for the next push: no memset, no copy.
+__device__ inline void hand_over(DeviceStats* stats_, Counts* report) {
+  __syncthreads();  // every thread of the block has looked at `refusing`, which is about to become 0
+  if (threadIdx.x != 0) return;
+  __threadfence();  // what this thread added for its block is there before the block counts as finished
+  if (atomicAdd(&stats_->finished, 1u) != gridDim.x - 1) return;
+  __threadfence();
+  volatile DeviceStats* const stats = stats_;  // not from the first-level cache, where this block's first look may lie
+  report->gap_sq = stats->gap_sq;
+  report->step_sq = stats->step_sq;
+  report->share = stats->share;
+  report->grad_sq = stats->grad_sq;
+  report->nonfinite = stats->nonfinite;
+  report->refusing = stats->refusing;
+  stats->refused = stats->refusing != 0;
+  stats->gap_sq = stats->step_sq = stats->share = stats->grad_sq = 0;
+  stats->nonfinite = stats->refusing = 0;
+  stats->finished = 0;
 }
 
 // A tile of `elements` into its row.
@@ -194,13 +224,13 @@ __device__ void for_each_tile(const Work<T>& work, const Visit& visit) {
 template <class Stages, class Access, class T, class G>
 __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
     push_kernel(const __grid_constant__ Work<T> work, const __grid_constant__ Gradients gradients) {
-  if (work.stats->refusing != 0) return;
+  if (work.stats->refusing != 0) return hand_over(work.stats, work.report);
   Hyper<T> h = work.hyper;
   if (work.clip > 0) h.scale = static_cast<T>(clipped(work.scale, work.clip, work.stats->grad_sq));
   Sums<T> sums;
   for_each_tile(work, [&](int segment, int64_t offset, int64_t begin, int n) {
     const Buffers<T> at = slice<T>(work.buffers, begin);
-    const auto* g = static_cast<const G*>(gradients.at[segment - work.first_segment]);
+    const auto* g = static_cast<const G*>(gradients[segment]);
     if (g == nullptr) {
       if constexpr (Stages::measures_gap) idle_tile<typename Stages::Idle, Access>(at, n, h, sums);
     } else if constexpr (Stages::uses_size) {
@@ -215,6 +245,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
     }
   });
   flush(sums, work.stats);
+  hand_over(work.stats, work.report);
 }
 
 // The first pass of a gap penalty of whole segments: ||x - snapshot||^2.
@@ -222,7 +253,7 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     gap_kernel(const __grid_constant__ Work<T> work, const __grid_constant__ Gradients gradients) {
   for_each_tile(work, [&](int segment, int64_t, int64_t begin, int n) {
-    if (gradients.at[segment - work.first_segment] == nullptr) return;
+    if (gradients[segment] == nullptr) return;
     const Buffers<T> at = slice<T>(work.buffers, begin);
     T gap_sq = 0;
     for (int i = threadIdx.x; i < n; i += kThreads) {
@@ -246,7 +277,7 @@ __global__ void __launch_bounds__(kThreads)
     grad_sq += g * g;
   };
   for_each_tile(work, [&](int segment, int64_t offset, int64_t begin, int n) {
-    const auto* all = static_cast<const G*>(gradients.at[segment - work.first_segment]);
+    const auto* all = static_cast<const G*>(gradients[segment]);
     if (all == nullptr) return;
     const G* g = all + (begin - offset);
     constexpr int kCount = kWidth<T>;

@@ -12,10 +12,12 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __global__ void __launch_bounds__(kThreads)
-    settle_kernel(const GapRow* rows, NormGapState* state, int count, NormGapRule rule, const DeviceStats* stats) {
-  if (stats->refusing != 0) return;
-  for (int k = threadIdx.x; k < count; k += kThreads)
-    if (rows[k].elements > 0) settle(state[k], 1 / rows[k].share, rows[k].gap_sq, rows[k].size_sq, rule);
+    settle_kernel(GapRow* rows, NormGapState* state, int count, NormGapRule rule, const DeviceStats* stats) {
+  const bool refused = stats->refused != 0;
+  for (int k = threadIdx.x; k < count; k += kThreads) {
+    if (!refused && rows[k].elements > 0) settle(state[k], 1 / rows[k].share, rows[k].gap_sq, rows[k].size_sq, rule);
+    rows[k] = {};
+  }
 }
 
 }  // namespace

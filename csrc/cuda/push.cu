@@ -1,4 +1,5 @@
 // cuda::Push: the tables a push keeps in device memory, and the choice of its element types. Host.
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -26,9 +27,14 @@ struct Push::State {
   PushPlan plan;
   int device;
   Tables tables{};
-  uintptr_t stream = 0;  // of the latest push
-  int64_t elements = 0;  // that had a gradient then
-  double scale = 1;      // its scale, and whether it was scanned
+  Counts* report = nullptr;             // where the host sees tables.report
+  const void** staged = nullptr;        // the table of gradients on its way, in pinned memory
+  std::vector<const void*> uploaded{};  // what the table of gradients holds
+  cudaEvent_t done = nullptr;           // the latest push
+  cudaEvent_t taken = nullptr;          // the latest upload
+  bool has_run = false;                 // the latest push, over at least one element
+  int64_t elements = 0;                 // that had a gradient then
+  double scale = 1;                     // its scale, and whether it was scanned
   bool scanned = false;
 
   ~State() {  // errors have nowhere to go here, and at interpreter exit the driver may be gone
@@ -36,6 +42,23 @@ struct Push::State {
     cudaFree(const_cast<Tile*>(tables.tiles));
     cudaFree(tables.stats);
     cudaFree(tables.rows);
+    cudaFree(tables.gradients);
+    cudaFreeHost(report);
+    cudaFreeHost(staged);
+    if (done != nullptr) cudaEventDestroy(done);
+    if (taken != nullptr) cudaEventDestroy(taken);
+  }
+
+  // Brings the table of gradients up to date, if there is one and an address has changed.
+  void upload(const PushCall& call) {
+    if (tables.gradients == nullptr || call.grads == uploaded) return;
+    check(cudaEventSynchronize(taken), "cudaEventSynchronize");  // the upload before it has left `staged`
+    uploaded = call.grads;
+    std::copy(uploaded.begin(), uploaded.end(), staged);
+    check(cudaMemcpyAsync(tables.gradients, staged, uploaded.size() * sizeof(void*), cudaMemcpyHostToDevice,
+                          as_stream(call.stream)),
+          "cudaMemcpyAsync");
+    check(cudaEventRecord(taken, as_stream(call.stream)), "cudaEventRecord");
   }
 };
 
@@ -52,6 +75,16 @@ Push::Push(const PushPlan& plan, int device) : state_(new State{plan, device}) {
   tables.segments = to_device(plan.segments);
   tables.tiles = to_device(tiles);
   tables.stats = to_device(std::vector<DeviceStats>(1));
+  check(cudaHostAlloc(&state_->report, sizeof(Counts), cudaHostAllocMapped), "cudaHostAlloc");
+  *state_->report = {};
+  check(cudaHostGetDevicePointer(&tables.report, state_->report, 0), "cudaHostGetDevicePointer");
+  for (cudaEvent_t* event : {&state_->done, &state_->taken})  // who waits for one sleeps: others need the core
+    check(cudaEventCreateWithFlags(event, cudaEventDisableTiming | cudaEventBlockingSync), "cudaEventCreate");
+  if (plan.segments.size() > kMaxGradients) {
+    const size_t bytes = plan.segments.size() * sizeof(void*);
+    check(cudaMalloc(&tables.gradients, bytes), "cudaMalloc");
+    check(cudaHostAlloc(&state_->staged, bytes, cudaHostAllocDefault), "cudaHostAlloc");
+  }
   if (plan.rule.has_norm_gap()) tables.rows = to_device(std::vector<GapRow>(plan.gap_rows()));
   tables.blocks = multiprocessors(device) * kBlocksPerMultiprocessor;
 }
@@ -61,24 +94,21 @@ Push::Push(Push&&) noexcept = default;
 
 void Push::run(const PushCall& call) {
   const DeviceGuard guard(state_->device);
-  state_->stream = call.stream;
   const PushPlan& plan = state_->plan;
   state_->elements = elements_with_gradient(plan, call);
   state_->scale = call.scale;
   state_->scanned = plan.rule.guard == GuardKind::push;
   if (plan.rule.master != Dtype::float32) throw std::invalid_argument("a float64 master is for the CPU");
-  if (call.gradient == Dtype::bfloat16)
-    launch_push<float, bfloat16>(plan, call, state_->tables);
-  else
-    launch_push<float, float>(plan, call, state_->tables);
+  state_->upload(call);
+  const auto launch = call.gradient == Dtype::bfloat16 ? launch_push<float, bfloat16> : launch_push<float, float>;
+  state_->has_run = launch(plan, call, state_->tables);
+  check(cudaEventRecord(state_->done, as_stream(call.stream)), "cudaEventRecord");
 }
 
 PushStats Push::stats() const {
   const DeviceGuard guard(state_->device);
-  const cudaStream_t stream = as_stream(state_->stream);
-  DeviceStats seen{};
-  check(cudaMemcpyAsync(&seen, state_->tables.stats, sizeof seen, cudaMemcpyDeviceToHost, stream), "cudaMemcpyAsync");
-  check(cudaStreamSynchronize(stream), "a push");
+  check(cudaEventSynchronize(state_->done), "a push");
+  const Counts seen = state_->has_run ? *state_->report : Counts{};
   PushStats stats;
   stats.applied = seen.refusing == 0;
   stats.nonfinite = static_cast<int64_t>(seen.refusing + seen.nonfinite);

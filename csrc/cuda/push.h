@@ -14,7 +14,8 @@ namespace hogwild::cuda {
 // "sm_80 ..." as compiled; empty when the build has no CUDA.
 const char* architectures();
 
-// Holds the segment table and the statistics in device memory. run() enqueues and returns; stats() waits.
+// Holds the segment table and the counts in device memory. run() enqueues and returns; stats() waits for the latest push,
+// and for nothing that was enqueued after it.
 class Push {
  public:
   Push(const PushPlan& plan, int device);

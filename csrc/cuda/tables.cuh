@@ -13,6 +13,8 @@ struct Tables {
   const Segment* segments;
   const Tile* tiles;
   DeviceStats* stats;
+  Counts* report;                   // in mapped host memory: the counts of the latest push
+  const void** gradients;           // one pointer per segment; null where they fit into the kernel's arguments
   GapRow* rows;                     // as many as gap_state has; null without a gap penalty of whole segments
   std::vector<int32_t> first_tile;  // [segments + 1]
   int blocks;                       // of a full grid
@@ -23,8 +25,8 @@ struct Tables {
 void make_shares(const PushPlan& plan, const PushCall& call, const Tables& tables);
 void settle_rows(const PushPlan& plan, const PushCall& call, const Tables& tables);
 
-// Defined in launch.cuh, instantiated in push_<type>.cu.
+// Defined in launch.cuh, instantiated in push_<type>.cu. False: there was nothing to do.
 template <class T, class G>
-void launch_push(const PushPlan& plan, const PushCall& call, const Tables& tables);
+bool launch_push(const PushPlan& plan, const PushCall& call, const Tables& tables);
 
 }  // namespace hogwild::cuda

@@ -58,3 +58,6 @@ class Buffers:
         if key not in self._tensors:
             self._tensors[key] = self.world.arena.tensor(*key)
         return self._tensors[key]
+
+    def settle(self) -> None:
+        """Until a push of this worker that is still on its way has been counted; there may be none."""

@@ -22,6 +22,7 @@ from hogwild.drivers import worker
 from hogwild.drivers.job import IMPORTABLE, Job, SharedSplit
 from hogwild.errors import UsageError
 from hogwild.kernels.control import Phase
+from hogwild.shared.device_memory import identity
 from hogwild.shared.world import World
 
 PRELOAD = ["torch", "hogwild.drivers.worker"]
@@ -101,9 +102,8 @@ class Crew:
         """Starts worker `rank`, in place of an earlier one if there was one. OSError or EOFError if that fails."""
         receive, send = self._context.Pipe(duplex=False)
         core = self._cores[rank % len(self._cores)] if self._cores else None
-        seat = worker.Seat(
-            self.world, rank, send, self.logs / f"{rank}.log", self._split.arena, self._split.shapes, core
-        )
+        log, gpu = self.logs / f"{rank}.log", identity(self.world.arena.device)
+        seat = worker.Seat(self.world, rank, send, log, self._split.arena, self._split.shapes, core, gpu)
         process = self._context.Process(target=worker.main, args=(self._payload, seat), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
         with _ctrl_c_blocked():
             process.start()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from hogwild.config import Config
 from hogwild.errors import UsageError
+from hogwild.shared.device_memory import check_allocator
 
 
 def check_device(device: str, master: str = "auto") -> None:
@@ -39,9 +41,14 @@ def resolve(config: Config) -> torch.device:
     if device == "cpu":
         return torch.device("cpu")
     if config.master == "host":
-        raise UsageError("--master host with --device cuda: the master must lie on a GPU; use --master cuda:0")
-    if config.access in ("striped", "locked"):
-        raise UsageError(f"--access {config.access} is for masters on the CPU; on a GPU use racing or atomic")
+        raise UsageError(
+            "--master host with --device cuda: the kernels of a GPU work on its own memory; use --master cuda:0"
+        )
+    if config.access == "striped":
+        raise UsageError("--access striped is for masters on the CPU; on a GPU use racing, atomic or locked")
+    if config.dtype == "float64":
+        raise UsageError("--dtype float64 is for masters on the CPU; on a GPU use float32, or --device cpu")
+    check_allocator()
     return torch.device("cuda:0" if config.master == "auto" else config.master)
 
 
@@ -58,13 +65,48 @@ def one_thread() -> Iterator[None]:
 
 def to_device(batch: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> Any:
     """A batch (tensors in tuples, lists and dicts) on `device`, its float32 tensors as `dtype`; else unchanged."""
-    if isinstance(batch, torch.Tensor):
-        wanted = dtype if batch.dtype is torch.float32 else batch.dtype
-        return batch.to(device, wanted, non_blocking=True)
-    if device.type == "cpu" and dtype is torch.float32:
+
+    def move(tensor: Tensor) -> Tensor:
+        return tensor.to(device, dtype if tensor.dtype is torch.float32 else tensor.dtype, non_blocking=True)
+
+    if device.type == "cpu" and dtype is torch.float32 and not isinstance(batch, Tensor):
         return batch
-    if isinstance(batch, dict):
-        return {key: to_device(value, device, dtype) for key, value in batch.items()}
-    if isinstance(batch, (tuple, list)):
-        return type(batch)(to_device(value, device, dtype) for value in batch)
-    return batch
+    return map_tensors(move, batch)
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], nest: Any) -> Any:
+    """`nest` with `function` of every tensor in its tuples, lists and dicts; else unchanged."""
+    if isinstance(nest, Tensor):
+        return function(nest)
+    if isinstance(nest, dict):
+        return {key: map_tensors(function, value) for key, value in nest.items()}
+    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
+        return type(nest)(*(map_tensors(function, value) for value in nest))
+    if isinstance(nest, (tuple, list)):
+        return type(nest)(map_tensors(function, value) for value in nest)
+    return nest
+
+
+class Reading:
+    """A number that a device computes: on its way to the host from here on, and there when it is asked for.
+
+    Asking waits for what was enqueued before, not for what came after.
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        self._value, self._arrived = value, None
+        if value.is_cuda:
+            self._value = torch.empty_like(value, device="cpu", pin_memory=True).copy_(value, non_blocking=True)
+            self._arrived = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            self._arrived.record()
+
+    def get(self) -> float:
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return float(self._value)
+
+
+def finish(device: torch.device) -> None:
+    """Waits until the device has done what this process gave it; at once on the CPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hogwild.drivers.buffers import Buffers
+from hogwild.drivers.pushes import Pushes
 from hogwild.kernels import Push
-from hogwild.rules import Access, Guard
+from hogwild.rules import Access
 
 if TYPE_CHECKING:
     from hogwild.algorithms.base import Gradients, OfDelay
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hogwild.rules import Momentum
 
 
-class Gathering(Buffers):
+class Gathering(Pushes):
     """`gather` of hogwild.algorithms.base.View, and what the drivers need beside it."""
 
     cancelled = False  # the gradient gathered last came too late: its batch is begun again
@@ -27,7 +27,6 @@ class Gathering(Buffers):
     _sum: Push | None = None
     _step: tuple[Momentum | None, float | None] = (None, None)
 
-    guard: Guard
     weight_decay: float
     clip: float
     last_refused: int
@@ -39,7 +38,6 @@ class Gathering(Buffers):
     if TYPE_CHECKING:
 
         def pull(self, momentum: Momentum | None = None) -> None: ...
-        def _push(self, momentum: Momentum | None, penalty: None) -> Push: ...
         def _is_first_step(self, version: int) -> bool: ...
 
     def gather(
@@ -62,6 +60,7 @@ class Gathering(Buffers):
         Mutates: sum, x, v and the own snapshot, which is fresh afterwards; the counters. A delay is counted for every
         gradient taken; one older than `max_delay` counts as dropped, one that is not finite as refused.
         """
+        self.settle()
         control, locked = self.control, self.access is Access.LOCKED
         version = self.last_version = control.begin_push(self.rank, locked)
         gap_sq = step_sq = 0.0

@@ -5,7 +5,7 @@ algorithm.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,18 +90,29 @@ class _Nothing(Split):
 
 
 class SharedSplit:
-    """A split's tensors in shared memory. `stand_in` travels cheaply; `restore` puts it over the shared tensors."""
+    """A split's tensors in shared memory, once for all workers. `stand_in` travels cheaply; `restore` puts it over the
+    shared tensors.
 
-    def __init__(self, split: Split) -> None:
+    Workers on a GPU share a copy there, and batches are made and augmented there, if it takes at most half of what is
+    free; else it stays in the host's memory.
+    """
+
+    def __init__(self, split: Split, device: torch.device | str = "cpu") -> None:
         tensors = split.tensors()
         self.arena: Arena | None = None
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.stand_in = split
         if tensors:
-            self.arena, self.shapes = share_tensors(tensors)
+            self.arena, self.shapes = share_tensors(tensors, _place(tensors, torch.device(device)))
             self.stand_in = split.with_tensors(
                 {name: torch.zeros(1, dtype=tensor.dtype).expand(tensor.shape) for name, tensor in tensors.items()}
             )
+
+
+def _place(tensors: Mapping[str, torch.Tensor], device: torch.device) -> torch.device:
+    if device.type == "cuda" and 2 * sum(t.nbytes for t in tensors.values()) > torch.cuda.mem_get_info(device)[0]:
+        return torch.device("cpu")
+    return device
 
 
 def restore(split: Split, arena: Arena | None, shapes: dict[str, tuple[int, ...]]) -> Split:

@@ -62,6 +62,7 @@ class Trainer:
             lines=len(saved.again) if saved else 0,
             shared_buffers=shared_buffers(self.config, self.module),
         )
+        self.module.to(self.world.arena.device)  # it is evaluated where the workers compute
         self.control = self.world.control
         if saved:
             saved.write_to(self.world)
@@ -76,7 +77,7 @@ class Trainer:
     @device.one_thread()
     def run(self) -> dict[str, object]:
         """Trains to the end, or to whatever ends it; returns the summary."""
-        split = SharedSplit(self.job.data.train)
+        split = SharedSplit(self.job.data.train, self.world.arena.device)
         with Interrupts(self._on_signal) as interrupts:
             with Crew(self.job, self.world, split, self.directory.workers) as self.crew:
                 self._start()

@@ -11,6 +11,7 @@ from torch import Tensor
 from hogwild import topology
 from hogwild.algorithms.base import SHARED, Place
 from hogwild.drivers.buffers import Buffers
+from hogwild.drivers.device import finish
 from hogwild.drivers.sampling import draw
 from hogwild.kernels import copy, diffuse, weighted_sum
 from hogwild.kernels.exchange import Exchange
@@ -49,6 +50,7 @@ class Replicas(Buffers):
 
     @property
     def steps(self) -> int:
+        self.settle()
         return int(self.control.pushes(self.rank))
 
     @property
@@ -65,6 +67,7 @@ class Replicas(Buffers):
 
     def read(self) -> None:
         """snapshot <- replica, which peers may be averaging meanwhile."""
+        self.settle()
         self.control.pulled(self.rank)
         copy(self.buffer("snapshot"), self.replica)
 
@@ -95,6 +98,7 @@ class Replicas(Buffers):
         return list(self.control.participants(self.generation))
 
     def exchanges(self, period: int) -> int:
+        self.settle()
         return sum(int(self.control.pushes(rank)) // period for rank in range(self.workers))
 
     def parts(self, place: Place) -> list[Tensor]:
@@ -122,6 +126,7 @@ class Replicas(Buffers):
         self.control.lock_model(self.rank)
         try:
             yield
+            finish(self.buffer("x").device)  # before another worker may begin
         finally:
             self.control.unlock_model()
 

@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+from hogwild import system
 from hogwild.drivers.edge import Edge, long_delays
 from hogwild.drivers.evaluation import Score
 from hogwild.drivers.job import Job
@@ -148,6 +149,7 @@ class Report:
             "model": config.model,
             "workers": config.workers,
             "device": str(self.world.arena.device),
+            **({"mps": system.mps_running()} if self.world.arena.device.type == "cuda" else {}),
             "access": config.access,
             "seed": config.seed,
             "updates": stats.version,

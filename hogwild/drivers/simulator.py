@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from hogwild.algorithms.base import Barrier, Gradient, Gradients, Steps, Update
 from hogwild.drivers.clocks import Clock, DelayClock, TimedClock, TraceClock
 from hogwild.drivers.device import to_device
+from hogwild.drivers.forward import Forward
 from hogwild.drivers.job import Job
 from hogwild.drivers.view import WorkerView
 from hogwild.errors import UsageError
@@ -70,6 +71,7 @@ class Simulation:
         self.now = 0.0
         self.computed = 0  # gradients
         self.messages = self.moved_bytes = 0  # between the workers and what they share
+        self.forward = Forward(module, config, world.arena.device)
         self._parameters = trainable(module)
         self._has_buffers = any(True for _ in module.buffers())
         self._inplace = config.read == "inplace"
@@ -249,7 +251,7 @@ class Simulation:
         worker.samples = len(index)
         batch = job.data.train.batch(index, train=True)
         inputs, targets = to_device(batch, self.world.arena.device, self.world.layout.dtype)
-        loss = job.data.loss(self.module(inputs), targets)
+        loss = job.data.loss(self.forward(inputs), targets)
         torch.autograd.backward(loss)
         gradients = [parameter.grad for parameter in self._parameters]
         for parameter in self._parameters:

@@ -61,7 +61,9 @@ class State:
         return cls(
             parameters={name: view.clone() for name, view in zip(layout.names, layout.views(mean), strict=True)},
             buffers=copies,
-            module_buffers=[world.published(module, rank) for rank in ranks],
+            module_buffers=[
+                {name: value.cpu() for name, value in world.published(module, rank).items()} for rank in ranks
+            ],
             next=control.next,
             again=control.outstanding(),
             version=control.version,

@@ -7,26 +7,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from hogwild.algorithms.base import SHARED, Gradients, OfDelay, Place, Scope
+from hogwild.drivers.device import finish
 from hogwild.drivers.gathering import Gathering
 from hogwild.drivers.replicas import Replicas
-from hogwild.errors import UsageError
 from hogwild.kernels import Push, PushStats, copy, count_nonfinite, weighted_sum
-from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2, look_ahead
-from hogwild.shared.world import GAP_COLUMNS, GAP_STATE, World
+from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, look_ahead
+from hogwild.shared.world import World
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A push that has been enqueued and not yet counted. `op`: None if the gradient was dropped."""
+
+    op: Push | None
+    locked: bool
+    is_master: bool  # onto x
+    is_shared: bool  # x is moved
+    momentum: Momentum | None
 
 
 class WorkerView(Gathering, Replicas):
     """See hogwild.algorithms.base.View. `lr` and `generation` are set by the driver before each step.
 
+    With `defers` (masters on a GPU) a push is only enqueued, and counted by `settle`, at the next one if not before.
+
     Mutates shared buffers through the kernels only, under the access policy of the run; delays and gaps are recorded
     in the control block with every push.
     """
+
+    defers = False
 
     def __init__(
         self,
@@ -44,6 +59,7 @@ class WorkerView(Gathering, Replicas):
     ) -> None:
         super().__init__(world, rank, scopes, access, barriers_per_round, seed)
         self.guard = guard
+        self._pushes = {}
         self.inplace = inplace
         self.weight_decay = weight_decay
         self.clip = clip
@@ -52,7 +68,8 @@ class WorkerView(Gathering, Replicas):
         self.last_version = 0  # of the master when the last push began
         self.last_lr = 0.0
         self.last_stats: PushStats | None = None  # None if the last gradient was dropped
-        self._pushes: dict[tuple[Any, ...], Push] = {}
+        self._flight: Flight | None = None
+        self._was_refused = False  # the push that was settled last
 
     @property
     def x(self) -> Tensor:
@@ -67,6 +84,7 @@ class WorkerView(Gathering, Replicas):
 
         The version is read first, so that a delay is never counted too small.
         """
+        self.settle()
         self.control.pulled(self.rank)
         if self.inplace:
             return
@@ -98,6 +116,7 @@ class WorkerView(Gathering, Replicas):
 
         `is_fresh`: nobody but this worker has moved what the gradient was taken at; its delay is 0.
         """
+        self.settle()
         g = clipped(g, self.clip) if part else g
         op = self._push(momentum, penalty, compensation, onto=onto, center=center if alpha else None)
         control, locked = self.control, self.access is Access.LOCKED and (onto == "x" or bool(alpha))
@@ -106,12 +125,11 @@ class WorkerView(Gathering, Replicas):
         if is_fresh:
             control.set_pulled(self.rank, version)
         delay = self.last_delay = version - control.pulled_version(self.rank)
-        applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
         self.last_stats = None
         try:
             rate = self.lr if lr is None else lr(delay)
             if rate is not None:
-                stats = self.last_stats = op(
+                op.enqueue(
                     g,
                     lr=rate,
                     weight_decay=self.weight_decay,
@@ -125,16 +143,49 @@ class WorkerView(Gathering, Replicas):
                     start=part[0] if part else None,
                     stop=part[1] if part else None,
                 )
+        except BaseException:
+            control.end_push(self.rank, locked, False, 0, 0.0, 0.0)
+            raise
+        self.last_lr = rate or 0.0
+        flight = Flight(None if rate is None else op, locked, onto == "x", onto == "x" or bool(alpha), momentum)
+        if self.defers and not self._was_refused and rate is not None:
+            self._flight = flight
+        else:
+            self._land(flight, refresh=True)
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a push has been enqueued and not yet been counted."""
+        return self._flight is not None
+
+    def settle(self) -> None:
+        """Waits for a push that is still on its way and counts it: only now does the version rise.
+
+        One that turns out to have been refused leaves the snapshot stale, and its version with it, for the next
+        gradient is being computed there; the next push is then waited for.
+        """
+        if self._flight is not None:
+            flight, self._flight = self._flight, None
+            self._land(flight, refresh=False)
+
+    def _land(self, flight: Flight, refresh: bool) -> None:
+        """Waits for a push and counts it; one that was refused reads afresh if the snapshot may be written."""
+        applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
+        try:
+            if flight.op is not None:
+                stats = self.last_stats = flight.op.stats()
                 applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
         finally:
-            control.end_push(self.rank, locked, applied, nonfinite, gap_sq, step_sq)
-        self.last_refused, self.last_lr = 0 if applied else nonfinite, rate or 0.0
-        if onto == "x" or alpha:
+            self.control.end_push(self.rank, flight.locked, applied, nonfinite, gap_sq, step_sq)
+        self.last_refused = 0 if applied else nonfinite
+        self._was_refused = self.defers and self.last_refused > 0
+        if flight.is_shared:
             self.traffic.add(self.x, 2 if applied else 1)
-        if not applied and onto == "x":
-            self.pull(momentum)
-        elif not applied and "snapshot" in self.scopes:
-            self.read()
+        if not applied and refresh:
+            if flight.is_master:
+                self.pull(flight.momentum)
+            elif "snapshot" in self.scopes:
+                self.read()
 
     def step(
         self,
@@ -158,7 +209,7 @@ class WorkerView(Gathering, Replicas):
 
     def admm(self, g: Gradients, rho: float) -> None:
         """Counts as a push of the worker, with delay 0; what is not finite is refused as there."""
-        finite = self.deposit("g", g)
+        finite = self.deposit("g", g)  # settles
         locked = self.access is Access.LOCKED
         self.last_version = self.control.begin_push(self.rank, locked)
         self.control.set_pulled(self.rank, self.last_version)
@@ -168,6 +219,8 @@ class WorkerView(Gathering, Replicas):
                     self.combine("g", {"g": 1, "replica": self.weight_decay})
                 places = (self.buffer(name) for name in ("replica", "multiplier", "x", "g"))
                 self._exchange.admm(*places, lr=self.lr, rho=rho, workers=self.workers)
+                if locked:
+                    finish(self.x.device)
         finally:
             self.last_delay = self.control.end_push(self.rank, locked, finite, self.last_refused, 0.0, 0.0)
         self.last_lr = self.lr if finite else 0.0
@@ -175,6 +228,7 @@ class WorkerView(Gathering, Replicas):
 
     def deposit(self, name: str, g: Gradients) -> bool:
         """Own replica of `name` [n] <- g. A gradient that is not finite is withheld from the round, and counted."""
+        self.settle()
         self.last_version = self.control.version
         self.last_refused = count_nonfinite(g)
         self.control.contribute(self.rank, not self.last_refused)
@@ -221,50 +275,6 @@ class WorkerView(Gathering, Replicas):
         own = self.scopes.get("v") is not SHARED
         return (self.control.pushes(self.rank) if own else version) == 0
 
-    def _push(
-        self,
-        momentum: Momentum | None,
-        penalty: Gap | None,
-        compensation: Compensation | None = None,
-        *,
-        onto: str = "x",
-        center: Place | None = None,
-        fresh_snapshot: bool = True,
-    ) -> Push:
-        key = (momentum, penalty, compensation, onto, center, fresh_snapshot)
-        if key not in self._pushes:
-            if self.inplace and (penalty is not None or compensation is not None):
-                raise UsageError("a gap needs a private snapshot: use --read snapshot")
-            used = needed_buffers(momentum, penalty, compensation)
-            if fresh_snapshot and not self.inplace and center is None and "snapshot" in self.scopes:
-                used.add("snapshot")
-            access, locks = self._access(onto, center)
-            self._pushes[key] = Push(
-                x=self.buffer(onto),
-                center=None if center is None else self.buffer(center),
-                **{name: self.buffer(name) for name in used if name != GAP_STATE},
-                gap_state=self.buffer(GAP_STATE).view(-1, GAP_COLUMNS) if GAP_STATE in used else None,
-                segments=self.world.layout.segments,
-                penalty=penalty,
-                momentum=momentum,
-                compensation=compensation,
-                access=access,
-                guard=self.guard,
-                stripes=locks,
-                n_stripes=self.world.stripes if locks else 0,
-            )
-        return self._pushes[key]
-
-    def _access(self, onto: str, center: Place | None) -> tuple[Access, int]:
-        """The policy of a push, and the address of its locks: a replica that peers average is written chunk by chunk
-        under its own, one that nobody else writes under none.
-        """
-        if onto == "x" or center is not None:
-            return self.access, self.world.locks() if self.access is Access.STRIPED else 0
-        if "snapshot" not in self.scopes:
-            return Access.RACING, 0
-        return (Access.ATOMIC, 0) if self.x.is_cuda else (Access.STRIPED, self.world.locks(self.rank))
-
 
 def clipped(g: Gradients, clip: float) -> Gradients:
     """g min(1, clip / ||g||), for what does not go through a push of the whole gradient. Writes nothing to g."""
@@ -274,15 +284,3 @@ def clipped(g: Gradients, clip: float) -> Gradients:
     if not clip < (norm := math.hypot(*norms)) < math.inf:
         return g
     return [None if gradient is None else gradient * (clip / norm) for gradient in g]
-
-
-def needed_buffers(momentum: Momentum | None, penalty: Gap | None, compensation: Compensation | None) -> set[str]:
-    """The buffers that a push with these rules works on, besides x and the snapshot."""
-    names: set[str] = set()
-    if momentum is not None:
-        names |= {"v"} | ({"v_sum"} if isinstance(momentum, Dana) else {"b"} if isinstance(momentum, Smega2) else set())
-    if penalty is not None:
-        names.add("s" if penalty.level == "element" else GAP_STATE)
-    if compensation is not None and compensation.adaptive:
-        names.add("ms")
-    return names

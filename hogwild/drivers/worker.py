@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hogwild.algorithms.base import Barrier, Update
-from hogwild.drivers.device import to_device
+from hogwild.drivers.device import Reading, finish, to_device
+from hogwild.drivers.forward import Forward
+from hogwild.drivers.handle import Handle
 from hogwild.drivers.job import Job, restore
 from hogwild.drivers.recording import Schedule
 from hogwild.drivers.sampling import seed_batch
@@ -33,11 +35,24 @@ from hogwild.errors import HogwildError
 from hogwild.kernels.control import Phase
 from hogwild.rules import Access, Guard
 from hogwild.shared.arena import Arena
+from hogwild.shared.device_memory import check_identity
 from hogwild.shared.world import World
 
 NO_TICKET = -1
 POLL_S = 1.0  # how long one wait in C++ may last before Python looks at signals
 MAX_REPORTS = 20  # of non-finite gradients, per worker: enough to act on
+
+
+@dataclass(frozen=True)
+class Done:
+    """An update whose books are still open: on a GPU it may not even have begun."""
+
+    loss: Reading
+    samples: int
+    ticket: int
+    gradient_s: float
+    update_s: float
+    waiting_s: float
 
 
 @dataclass
@@ -51,6 +66,7 @@ class Seat:
     arena: Arena | None
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     core: int | None = None
+    gpu: str | None = None  # which one the parent's memory lies on
 
 
 def main(payload: bytes, seat: Seat) -> None:
@@ -105,6 +121,7 @@ class Worker:
         self._waited = 0.0  # at barriers, during the current update
         self._schedule = Schedule(seat.log.parent, seat.rank) if config.record else None
         self.device, self.dtype = seat.world.arena.device, seat.world.layout.dtype
+        check_identity(seat.gpu, self.device)
         self.module = job.build().to(self.device)
         self.world.recall(self.module, self.rank)
         self.view = WorkerView(
@@ -119,7 +136,12 @@ class Worker:
             barriers_per_round=job.algorithm.barriers_per_round,
             seed=config.seed,
         )
+        # A barrier says that what came before it is there, and so does giving back a lock.
+        waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates or config.access == "locked"
+        self.view.defers = self.device.type == "cuda" and not waits
         self.stepper = Stepper(job.algorithm, self.view, self.module, self._wait)
+        self.forward = Forward(self.module, config, self.device)
+        self._done: Done | None = None
 
     def run(self) -> None:
         """Until no ticket is left for anyone, or the caller's own loop (hogwild.launch) returns."""
@@ -138,7 +160,7 @@ class Worker:
             index = self.job.order.begin(ticket, self.rank, self.control.completed(self.rank))
             inputs, targets = to_device(self.split.batch(index, train=True), self.device, self.dtype)
             self.control.set_phase(self.rank, Phase.GRADIENT)
-            loss = self.job.data.loss(self.module(inputs), targets)
+            loss = self.job.data.loss(self.forward(inputs), targets)
             self.step(loss, len(index), ticket, began)
 
     def enter_run(self) -> None:
@@ -146,9 +168,21 @@ class Worker:
         self._join()
         self.module.train()
         self.stepper.begin()
+        if self.job.config.compile and self.job.body is None:
+            self._compile()
         self.seat.events.send(("ready", os.getpid()))
 
+    def _compile(self) -> None:
+        """One gradient that is thrown away, before the run begins: the compiler takes its time at the first."""
+        before = [buffer.clone() for buffer in self.module.buffers()]
+        index = self.job.order.begin(0, self.rank, 0)
+        inputs, targets = to_device(self.split.batch(index, train=True), self.device, self.dtype)
+        self.stepper.gradients(self.job.data.loss(self.forward(inputs), targets))
+        for buffer, value in zip(self.module.buffers(), before, strict=True):
+            buffer.copy_(value)
+
     def leave_run(self) -> None:
+        self._close()
         self.control.leave(self.rank)
         self.control.set_phase(self.rank, Phase.DONE)
         self.seat.events.send(("done", time.monotonic()))
@@ -157,9 +191,10 @@ class Worker:
         """Backward, wait at the gate, update. `began`: perf_counter() when work on this batch started."""
         value = loss.detach()
         g = self.stepper.gradients(loss)
-        computed = time.perf_counter()
         if self.slowdown > 1.0:
-            time.sleep((self.slowdown - 1.0) * (computed - began))
+            finish(self.device)
+            time.sleep((self.slowdown - 1.0) * (time.perf_counter() - began))
+        self._close()
         self.control.set_phase(self.rank, Phase.PAUSED)
         waited = time.perf_counter()
         while not self.control.enter(self.rank, POLL_S):
@@ -170,22 +205,38 @@ class Worker:
         self._waited = 0.0
         self.stepper.advance(g)
         self.world.publish(self.module, self.rank)
-        number = float(value)
+        spent_s = time.perf_counter() - entered - self._waited
+        self._done = Done(Reading(value), samples, ticket, waited - began, spent_s, entered - waited + self._waited)
+        if self.view.in_flight:
+            self.control.complete(self.rank)  # this worker takes its next ticket before the push has landed
+        else:
+            self._close(completes=True)
+
+    def _close(self, completes: bool = False) -> None:
+        """Waits until the last update is in the model, leaves it and does its books; nothing if that has been done.
+
+        A worker is inside its update until then, so whoever copies the model copies all of it.
+        """
+        if (done := self._done) is None:
+            return
+        self._done = None
+        self.view.settle()
+        loss = done.loss.get()
         if not self.view.cancelled:  # then the ticket stays in hand
-            self.control.record_loss(self.rank, number, samples)
+            self.control.record_loss(self.rank, loss, done.samples)
             if self._schedule is not None:
-                self._schedule.write(self.view.last_version, self.view.last_place, ticket, self.view.last_delay)
-            self.control.complete(self.rank)
+                self._schedule.write(self.view.last_version, self.view.last_place, done.ticket, self.view.last_delay)
+            if completes:
+                self.control.complete(self.rank)
         self.control.exit(self.rank)
-        updated = time.perf_counter()
-        waiting = entered - waited + self._waited
-        self.control.spend(self.rank, waited - began, updated - entered - self._waited, waiting)
-        if self.view.last_refused or not math.isfinite(number):
-            self._report(number, ticket)
+        self.control.spend(self.rank, done.gradient_s, done.update_s, done.waiting_s)
+        if self.view.last_refused or not math.isfinite(loss):
+            self._report(loss, done.ticket)
 
     def _take(self) -> int:
         """The next ticket. When all are dealt, stays until none can come back from a worker that dies."""
         while (ticket := self.control.take(self.rank)) == NO_TICKET:
+            self._close()
             self.control.set_phase(self.rank, Phase.PAUSED)
             self.control.leave(self.rank)  # a synchronous round must not wait for a worker without work
             while not self.control.wait_for_work(self.rank, POLL_S):
@@ -209,6 +260,7 @@ class Worker:
         self.control.set_phase(self.rank, Phase.UPDATE)
 
     def _meet(self) -> None:
+        finish(self.device)
         generation = self.control.arrive(self.rank)
         while not self.control.wait_barrier(self.rank, generation, POLL_S):
             pass
@@ -233,47 +285,3 @@ class Worker:
                 "lr": self.view.lr,
             }
             self.seat.events.send(("nonfinite", facts))
-
-
-class Handle:
-    """What hogwild.launch gives to the caller's function in each worker process.
-
-    `model` has the parameters at which the algorithm wants the next gradient; `step` takes the loss computed with it.
-    """
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._steps = 0
-        self._began = time.perf_counter()
-
-    @property
-    def model(self) -> nn.Module:
-        return self._worker.module
-
-    @property
-    def rank(self) -> int:
-        return self._worker.rank
-
-    @property
-    def workers(self) -> int:
-        return self._worker.world.workers
-
-    @property
-    def version(self) -> int:
-        """Updates that all workers together have applied so far."""
-        return self._worker.control.version
-
-    @property
-    def stopping(self) -> bool:
-        """The run is asked to end (Ctrl-C): return soon."""
-        return self._worker.control.stopping
-
-    def step(self, loss: Tensor, samples: int = 1) -> None:
-        """Backward of a scalar loss, then one update of the shared model by the run's algorithm.
-
-        Mutates the shared buffers, and `model`, whose parameters are fresh afterwards. Waits while the parent copies
-        the model, and at the barriers of a synchronous algorithm. A gradient that is not finite is not applied.
-        """
-        self._worker.step(loss, samples, self._steps, self._began)
-        self._steps += 1
-        self._began = time.perf_counter()

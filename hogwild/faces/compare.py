@@ -53,6 +53,8 @@ def main(argv: Sequence[str]) -> int:
     for name in [*algorithms, *rule]:
         if name not in REGISTRY:
             raise unknown("algorithm", name, REGISTRY)
+    if lacking := [(a, o) for o in varied for a in algorithms if o not in {*FIELDS, *REGISTRY[a].options()}]:
+        raise UsageError(f"algorithm {lacking[0][0]} has no option {lacking[0][1]!r}, which is varied: leave one out")
     from hogwild.drivers import comparison
     from hogwild.drivers.clocks import parse as parse_clock
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hogwild import system
@@ -63,17 +62,12 @@ def _gpus() -> dict[str, Any]:
         "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "devices": [_gpu_facts(cuda.get_device_properties(gpu)) for gpu in gpus],
         "peer_access": [[one == two or cuda.can_device_access_peer(one, two) for two in gpus] for one in gpus],
-        "mps_running": _is_mps_running(),
+        "mps_running": system.mps_running(),
     }
 
 
 def _gpu_facts(device: Any) -> dict[str, Any]:
     return {"name": device.name, "bytes": device.total_memory, "capability": f"{device.major}.{device.minor}"}
-
-
-def _is_mps_running() -> bool:
-    pipe = os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")
-    return (Path(pipe) / "control").exists()
 
 
 def _first_line(*command: str) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from hogwild.shared.device_memory import device_memory
 from hogwild.shared.layout import ArenaLayout, BufferSpec
 from hogwild.shared.memory import SharedMemory
 
@@ -31,7 +32,7 @@ class Arena:
         layout = ArenaLayout.of(specs, workers)
         if torch.device(device).type == "cpu":
             return cls(layout, SharedMemory(layout.nbytes, layout.describe()))
-        return cls(layout, torch.zeros(layout.nbytes, dtype=torch.uint8, device=device))
+        return cls(layout, device_memory(layout.nbytes, torch.device(device), layout.describe()))
 
     @property
     def device(self) -> torch.device:
@@ -51,12 +52,14 @@ class Arena:
         return name in self.layout.specs
 
 
-def share_tensors(tensors: Mapping[str, Tensor]) -> tuple[Arena, dict[str, tuple[int, ...]]]:
-    """Copies read-only tensors (a data set) into an arena of their own; returns it with their shapes."""
+def share_tensors(
+    tensors: Mapping[str, Tensor], device: torch.device | str = "cpu"
+) -> tuple[Arena, dict[str, tuple[int, ...]]]:
+    """Copies read-only tensors (a data set) into an arena of their own on `device`; returns it with their shapes."""
     from hogwild.algorithms.base import Scope
 
     specs = [BufferSpec(name, Scope.SHARED, tensor.numel(), tensor.dtype) for name, tensor in tensors.items()]
-    arena = Arena.create(specs, workers=1)
+    arena = Arena.create(specs, workers=1, device=device)
     for name, tensor in tensors.items():
         arena.tensor(name).copy_(tensor.reshape(-1))
     return arena, {name: tuple(tensor.shape) for name, tensor in tensors.items()}

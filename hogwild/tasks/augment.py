@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hogwild.tasks.data import send
+
 CROP_PADDING = 4
 
 
@@ -17,8 +19,8 @@ def crop_and_flip(images: Tensor) -> Tensor:
     Randomness: torch's default generator, three draws of [batch].
     """
     batch, _, height, width = images.shape
-    top, left = torch.randint(2 * CROP_PADDING + 1, (2, batch)).to(images.device)
-    mirrored = torch.rand(batch).lt(0.5).to(images.device)
+    top, left = send(torch.randint(2 * CROP_PADDING + 1, (2, batch)), images.device)
+    mirrored = send(torch.rand(batch).lt(0.5), images.device)
     padded = F.pad(images, (CROP_PADDING,) * 4)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # [batch, c, 9, 9, h, w], a view
     cut = windows[torch.arange(batch, device=images.device), :, top, left]

@@ -28,9 +28,11 @@ def test_a_quick_run_is_reported_but_never_recorded(tmp_path: Path) -> None:
     for title in (
         "Push: gap + shifted momentum",
         "Mix: elastic exchange",
+        "Mix: elastic step",
         "Fused rules",
         "Access policies",
         "Compute between pushes",
+        "Pair averages",
         "Trainer",
         "Simulator",
         "Full Normalization",

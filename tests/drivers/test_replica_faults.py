@@ -20,7 +20,7 @@ ALGORITHMS = {
 }
 
 
-@pytest.mark.parametrize(("kills", "epochs"), [(3, 120), pytest.param(30, 2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kills", "epochs"), [(3, 60), pytest.param(30, 2000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("algorithm", list(ALGORITHMS))
 def test_random_kills_and_every_sample_is_seen(start, algorithm: str, kills: int, epochs: int):
     rng = random.Random(11)

@@ -59,9 +59,9 @@ def test_gpus_and_which_reach_each_other(monkeypatch, capsys):
 
 def test_mps(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
-    assert not doctor._is_mps_running()
+    assert not system.mps_running()
     Path(tmp_path, "control").touch()
-    assert doctor._is_mps_running()
+    assert system.mps_running()
 
 
 def test_advice(monkeypatch):

@@ -156,6 +156,11 @@ def test_non_finite_gradients(guard, access):
     got, want = gpu.push(gpu.grads, **call), cpu.push(cpu.grads, **call)
     same_statistics(got, want, 1e-4)
     same_buffers(gpu, cpu)
+    for case in (gpu, cpu):
+        case.new_gradients()
+    got, want = gpu.push(gpu.grads, **call), cpu.push(cpu.grads, **call)
+    same_statistics(got, want, 1e-4)  # nothing is left of what was refused
+    same_buffers(gpu, cpu)
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 40), (33, 4001), (4099, 60_000)])
@@ -175,11 +180,42 @@ def test_missing_misaligned_and_strided_gradients():
     same_buffers(gpu, cpu)
 
 
-def test_more_segments_than_one_launch_takes():
-    gpu, cpu = pair(sizes=(33,) * 1000, momentum=HeavyBall(0.9))
-    for case in (gpu, cpu):
-        case.push(case.grads, lr=0.1, pushes=3, lr_max=0.1)
+@pytest.mark.parametrize("guard", list(Guard))
+def test_more_segments_than_the_arguments_of_a_kernel_hold(guard):
+    gpu, cpu = pair(sizes=(33,) * 1000, momentum=HeavyBall(0.9), guard=guard)
+    kept = []
+    for turn in range(4):  # new addresses three times, while the table before may still be on its way
+        for case in (gpu, cpu):
+            if turn != 2:
+                kept.append(case.grads)
+                case.new_gradients()
+            case.push.enqueue(case.grads, lr=0.1, pushes=3, lr_max=0.1)
+    same_statistics(gpu.push.stats(), cpu.push.stats(), 1e-4)
     same_buffers(gpu, cpu)
+
+
+@pytest.mark.parametrize("penalty", [None, Gap(level="layer"), Gap(level="global", lagged=True)])
+def test_the_counts_are_those_of_the_latest_push(penalty):
+    gpu, cpu = pair(sizes=(*SIZES, 100_003), penalty=penalty, momentum=HeavyBall(0.9))
+    for pushes in range(5):
+        for case in (gpu, cpu):
+            case.new_gradients()
+            case.push.enqueue(case.grads, lr=0.1, pushes=pushes, lr_max=0.1)
+    same_statistics(gpu.push.stats(), cpu.push.stats(), 1e-4)
+    empty = {"lr": 0.1, "pushes": 5, "lr_max": 0.1, "start": 0, "stop": 0}
+    if penalty is None:
+        assert gpu.push(gpu.grads, **empty).step_sq == 0
+
+
+def test_counts_are_there_before_what_was_enqueued_later():
+    gpu, cpu = pair(sizes=(4099,), momentum=HeavyBall(0.9))
+    later = torch.cuda.Event()
+    gpu.push.enqueue(gpu.grads, lr=0.1, pushes=0, lr_max=0.1)
+    torch.cuda._sleep(2_000_000_000)  # about a second
+    later.record()
+    got = gpu.push.stats()
+    assert not later.query()
+    same_statistics(got, cpu.push(cpu.grads, lr=0.1, pushes=0, lr_max=0.1), 1e-4)
 
 
 def test_atomic_pushes_of_two_streams_lose_nothing():

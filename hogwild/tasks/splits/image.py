@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from hogwild.tasks.data import send
 from hogwild.tasks.splits.storage import StoredSplit, take
 
 
@@ -52,7 +53,7 @@ class ImageSplit(StoredSplit):
 
     @staticmethod
     def _on(inputs: Tensor, factor: float | Tensor) -> float | Tensor:
-        return factor.to(inputs.device) if isinstance(factor, Tensor) else factor
+        return send(factor, inputs.device) if isinstance(factor, Tensor) else factor
 
 
 def _factor(values: Sequence[float]) -> float | Tensor:

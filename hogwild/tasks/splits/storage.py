@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from hogwild.tasks.data import Split
+from hogwild.tasks.data import Split, send
 
 Self = TypeVar("Self", bound="StoredSplit")
 
@@ -37,4 +37,4 @@ class StoredSplit(Split):
 
 def take(storage: Tensor, index: Tensor) -> Tensor:
     """Rows `index` of `storage`, on the device of the storage."""
-    return storage.index_select(0, index.to(storage.device))
+    return storage.index_select(0, send(index, storage.device))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hogwild.tasks.data import send
 from hogwild.tasks.splits.storage import StoredSplit
 
 
@@ -31,5 +32,5 @@ class TextSplit(StoredSplit):
         if train:
             start = (start + torch.randint(self.block, start.shape)).clamp_(max=len(self.symbols) - self.block - 1)
         positions = start[:, None] + torch.arange(self.block + 1)
-        windows = self.symbols[positions.to(self.symbols.device)].long()
+        windows = self.symbols[send(positions, self.symbols.device)].long()
         return windows[:, :-1], windows[:, 1:]

@@ -1,0 +1,111 @@
+"""M3: launches, copies and waits of a step, and the time it takes the host, at 161 tensors."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from bench.field import MOMENTUM
+from bench.gpu.model import Model, scaled
+from bench.gpu.scene import Scene
+from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.drivers.view import WorkerView
+from hogwild.rules import Gap, Guard, HeavyBall
+from hogwild.shared.world import World
+
+N = 1 << 20
+STEPS, ROUNDS, DRY_STEPS = 20, 9, 2
+BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
+WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cuStreamSynchronize")
+LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx")
+
+
+def run(scene: Scene) -> None:
+    model = Model(scaled(N if not scene.is_dry else 4099), scene.device)
+    gap, momentum = Gap(), HeavyBall(MOMENTUM)
+    steps: dict[str, Callable[[], object]] = {
+        "push, gap, guard element": model.push(Guard.ELEMENT, gap, momentum),
+        "push, gap, guard push": model.push(Guard.PUSH, gap, momentum),
+        "push, gap global": model.push(Guard.ELEMENT, Gap(level="global"), momentum),
+        "push, gap global lagged": model.push(Guard.ELEMENT, Gap(level="global", lagged=True), momentum),
+        "a worker's push, settled at the next": worker_push(model, defers=True),
+        "a worker's push, settled at once": worker_push(model, defers=False),
+        "torch SGD, fused": model.sgd(fused=True),
+        "torch SGD, foreach": model.sgd(foreach=True),
+        "foreach chain": model.foreach_gap(),
+    }
+    for name, step in steps.items():
+        step()
+        step()
+        scene.record("calls", name, n=model.n, tensors=len(model.sizes), host_s=host_seconds(scene, step))
+    for name, step in steps.items():
+        scene.record("launches", name, tensors=len(model.sizes), **count(scene, step))
+
+
+class Net(nn.Module):
+    """Parameters of given sizes that compute nothing."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList(nn.Parameter(torch.randn(n)) for n in sizes)
+
+
+def worker_push(model: Model, defers: bool) -> Callable[[], object]:
+    """The whole of what a worker does with a gradient: books in the control block, push, snapshot."""
+    net = Net(model.sizes)
+    world = World.create(net, BUFFERS, 1, device=model.x.device)
+    view = WorkerView(world, 0, BUFFERS, guard=Guard.PUSH)
+    view.lr, view.defers = 1e-4, defers
+    view.pull()
+    return lambda: view.push(model.grads, penalty=Gap(), momentum=HeavyBall(MOMENTUM))
+
+
+def host_seconds(scene: Scene, step: Callable[[], object]) -> list[float]:
+    """Of one step, from a row of them that the device is not waited for."""
+    steps = DRY_STEPS if scene.is_dry else STEPS
+    times = []
+    for _ in range(2 if scene.is_dry else ROUNDS):
+        scene.synchronize()
+        began = time.perf_counter()
+        for _ in range(steps):
+            step()
+        times.append((time.perf_counter() - began) / steps)
+    scene.synchronize()
+    return times
+
+
+def count(scene: Scene, step: Callable[[], object]) -> dict[str, float]:
+    """Per step: kernels, copies and fills on the device; launches and waits of the host, of whichever kind."""
+    steps = DRY_STEPS if scene.is_dry else STEPS
+    activities = [ProfilerActivity.CPU] + ([] if scene.is_dry else [ProfilerActivity.CUDA])
+    scene.synchronize()
+    with profile(activities=activities) as profiler:
+        for _ in range(steps):
+            step()
+        scene.synchronize()  # one wait that is not the step's
+    names: Counter[str] = Counter()
+    device: Counter[str] = Counter()
+    device_us = []
+    for event in profiler.events() or []:
+        if "CUDA" in str(event.device_type):
+            kind = "copies" if "Memcpy" in event.name else "fills" if "Memset" in event.name else "kernels"
+            device[kind] += 1
+            device_us.append(event.time_range.elapsed_us())
+        else:
+            names[event.name] += 1
+    return {
+        "kernels": device["kernels"] / steps,
+        "copies": device["copies"] / steps,
+        "fills": device["fills"] / steps,
+        "launch_calls": sum(names[name] for name in LAUNCHES) / steps,
+        "waits": max(0, sum(names[name] for name in WAITS) - 1) / steps,
+        "device_s": sum(device_us) / 1e6 / steps,
+        "longest_kernel_s": max(device_us, default=0.0) / 1e6,
+        "median_event_s": statistics.median(device_us) / 1e6 if device_us else 0.0,
+    }

@@ -1,0 +1,30 @@
+"""The eager gap-aware step under torch.compile: the best that torch makes of it without a kernel of one's own."""
+
+from __future__ import annotations
+
+import torch
+
+from bench import eager
+from bench.contest import Contestant
+from bench.eager import Constants
+from bench.field import LR, MOMENTUM, PUSHES, Field
+from bench.gpu.push import flat
+from bench.gpu.scene import Scene
+from bench.gpu.timing import compete
+from hogwild.rules import Gap
+
+SIZES = (1 << 20, 1 << 24)
+
+
+def run(scene: Scene) -> None:
+    for n in scene.sizes(*SIZES):
+        field = Field(n, scene.device)
+        constants = Constants(LR, MOMENTUM, Gap(), PUSHES + 1)
+        step = eager.plain(*field.buffers, constants)
+        compiled = torch.compile(step, backend="aot_eager" if scene.is_dry else "inductor")
+        others = flat(n, scene.device)
+        contestants = {
+            "torch.compile": Contestant("rival", 36, compiled),
+            **{name: others[name] for name in ("gap", "torch copy_")},
+        }
+        compete(scene, "compiled step", n, contestants)

@@ -1,0 +1,55 @@
+"""The parts of the script in their order, what each runs, and how long it may take."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=short")
+GPU_TESTS = ("tests/kernels", "tests/nn", "tests/shared")
+SANITIZED = ("tests/kernels/test_cuda.py", "-k", "misaligned or more_segments or only_the_range or clipping")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A command with a time-out. `left_out`: why it is not run here."""
+
+    name: str
+    budget_s: float
+    command: tuple[str, ...]
+    left_out: str | None = None
+
+
+def plan(is_dry: bool) -> list[Part]:
+    """Every part; the most important ones first, for the time of all is limited."""
+
+    def measured(name: str, budget_s: float) -> Part:
+        device = "cpu" if is_dry else "cuda"
+        return Part(name, budget_s, (sys.executable, "-m", "bench.gpu.part", name, "ROWS", device))
+
+    def sanitized(tool: str, *flags: str) -> Part:
+        found = shutil.which("compute-sanitizer")
+        command = (found or "compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *flags, *PYTEST, *SANITIZED)
+        return Part(tool, 60, command, "a dry run" if is_dry else None if found else "no compute-sanitizer here")
+
+    tests = ("-m", "gpu", *GPU_TESTS, *(["--collect-only"] if is_dry else ["--maxfail=20"]))
+    runs = ("-k", "learns", "tests/shared/test_cuda_sharing.py", *(["--collect-only"] if is_dry else []))
+    return [
+        Part(
+            "build", 150, (sys.executable, "setup.py", "-q", "build_ext", "--inplace"), "a dry run" if is_dry else None
+        ),
+        measured("facts", 30),
+        Part("tests", 100, (*PYTEST, "-k", "not learns", *tests)),
+        measured("push", 90),
+        measured("calls", 40),
+        measured("access", 60),
+        measured("trainer", 150),
+        measured("gaps", 40),
+        measured("mixes", 40),
+        measured("trainer under MPS", 90),
+        Part("trainer tests", 100, (*PYTEST, *runs)),
+        sanitized("memcheck"),
+        sanitized("racecheck"),
+        measured("compiled step", 60),
+    ]

@@ -1,0 +1,104 @@
+"""M1: the push against a copy, torch's fused SGD, eager and foreach chains; flat and as 161 tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from bench import eager
+from bench.contest import TOLERANCE, Contestant
+from bench.eager import Constants
+from bench.field import LR, MOMENTUM, PUSHES, Field
+from bench.gpu.model import Model, scaled
+from bench.gpu.scene import Scene
+from bench.gpu.timing import compete
+from hogwild.kernels import Push
+from hogwild.rules import Access, Gap, Guard, HeavyBall
+
+SIZES = (1 << 16, 1 << 20, 1 << 22, 1 << 24, 1 << 26, 1 << 28)
+LISTS = (1 << 16, 1 << 20, 1 << 22, 25_557_032)
+
+
+def run(scene: Scene) -> None:
+    for n in scene.sizes(*SIZES):
+        compete(scene, "push", n, flat(n, scene.device))
+        _forget(scene)
+    for n in scene.sizes(*LISTS):
+        model = Model(scaled(n), scene.device)
+        compete(scene, "push of 161 tensors", model.n, listed(model), tensors=len(model.sizes))
+        _forget(scene)
+
+
+def flat(n: int, device: torch.device) -> dict[str, Contestant]:
+    """All contestants on flat buffers, each checked against the reference before it is timed."""
+    field, gap, momentum = Field(n, device), Gap(), HeavyBall(MOMENTUM)
+    x, snapshot, v, s, g = field.buffers
+    half = g.bfloat16()
+    constants = Constants(LR, MOMENTUM, gap, PUSHES + 1)
+
+    def gap_push(access: Access, guard: Guard) -> Callable[[], object]:
+        push = Push(
+            x=x, snapshot=snapshot, v=v, s=s, segments=[(0, n)], penalty=gap, momentum=momentum, access=access,
+            guard=guard,
+        )  # fmt: skip
+        return lambda: push.enqueue([g], lr=LR, pushes=PUSHES, lr_max=LR)
+
+    def sgd_push(guard: Guard) -> Callable[[], object]:
+        push = Push(x=x, v=v, segments=[(0, n)], momentum=momentum, guard=guard)
+        return lambda: push.enqueue([g], lr=LR, pushes=PUSHES, lr_max=LR)
+
+    def checked(kind: str, bytes: int, call: Callable[[], object]) -> Contestant:
+        return field.checked(kind, bytes, call, gap=gap, momentum=momentum)
+
+    def checked_sgd(kind: str, bytes: int, call: Callable[[], object]) -> Contestant:
+        return field.checked(kind, bytes, call, gap=None, momentum=momentum)
+
+    halved = Push(
+        x=x, snapshot=snapshot, v=v, s=s, segments=[(0, n)], penalty=gap, momentum=momentum, guard=Guard.ELEMENT
+    )
+    contestants = {
+        "gap": checked("push", 36, gap_push(Access.RACING, Guard.ELEMENT)),
+        "gap, atomic": checked("push", 36, gap_push(Access.ATOMIC, Guard.ELEMENT)),
+        "gap, guard push": checked("push", 40, gap_push(Access.RACING, Guard.PUSH)),
+        "gap, bfloat16 gradient": Contestant(
+            "push", 34, lambda: halved.enqueue([half], lr=LR, pushes=PUSHES, lr_max=LR)
+        ),
+        "heavy ball": checked_sgd("push", 20, sgd_push(Guard.ELEMENT)),
+        "torch SGD, fused": checked_sgd("rival", 20, torch_sgd(field, fused=True)),
+        "torch SGD, foreach": checked_sgd("rival", 20, torch_sgd(field, foreach=True)),
+        "eager torch": checked("rival", 36, eager.plain(x, snapshot, v, s, g, constants)),
+        "eager torch, two kept temporaries": checked("rival", 36, eager.sparing(x, snapshot, v, s, g, constants)),
+    }
+    streams = {name: stream for name, stream in field.streams().items() if stream.bytes == 8}
+    return {**contestants, **streams}
+
+
+def torch_sgd(field: Field, **form: bool) -> Callable[[], object]:
+    parameter = torch.nn.Parameter(field.x)
+    parameter.grad = field.g
+    optimizer = torch.optim.SGD([parameter], lr=LR, momentum=MOMENTUM, **form)
+    optimizer.state[parameter]["momentum_buffer"] = field.v
+    return optimizer.step
+
+
+def listed(model: Model) -> dict[str, Contestant]:
+    """The same of many tensors."""
+    error = model.check_foreach()
+    assert error < TOLERANCE, f"push and foreach chain differ by {error:.1e}"
+    gap, momentum = Gap(), HeavyBall(MOMENTUM)
+    other = torch.empty_like(model.x)
+    return {
+        "gap": Contestant("push", 36, model.push(Guard.ELEMENT, gap, momentum), error),
+        "gap, guard push": Contestant("push", 40, model.push(Guard.PUSH, gap, momentum), error),
+        "heavy ball": Contestant("push", 20, model.push(Guard.ELEMENT, None, momentum)),
+        "torch SGD, fused": Contestant("rival", 20, model.sgd(fused=True)),
+        "torch SGD, foreach": Contestant("rival", 20, model.sgd(foreach=True)),
+        "foreach chain": Contestant("rival", 36, model.foreach_gap()),
+        "torch copy_": Contestant("stream", 8, lambda: other.copy_(model.x)),
+    }
+
+
+def _forget(scene: Scene) -> None:
+    if not scene.is_dry:
+        torch.cuda.empty_cache()

@@ -1,0 +1,38 @@
+"""Where a part of the script runs, and where its rows go."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+@dataclass
+class Scene:
+    """`device`: cuda, or in a dry run the CPU with tiny sizes. Every row is on disk as soon as it is recorded."""
+
+    device: torch.device
+    file: Path
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_dry(self) -> bool:
+        return self.device.type == "cpu"
+
+    def sizes(self, *numels: int) -> list[int]:
+        """What is measured; of a dry run one size that is no multiple of anything."""
+        return [4099] if self.is_dry else list(numels)
+
+    def record(self, group: str, name: str, **facts: Any) -> None:
+        self.rows.append({"group": group, "name": name, **facts})
+        whole = self.file.with_suffix(".part")
+        whole.write_text(json.dumps(self.rows))
+        os.replace(whole, self.file)
+
+    def synchronize(self) -> None:
+        if not self.is_dry:
+            torch.cuda.synchronize(self.device)

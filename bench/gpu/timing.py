@@ -1,0 +1,94 @@
+"""Time on the device and time on the host, of contestants that take turns.
+
+A turn is a row of calls between two events. A short sleep on the device goes before them, so that the host is ahead and
+the device never waits for it: device time is then that of the kernels and the gaps between them, host time that of
+putting them on the stream. Nothing is synchronised in between.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from bench.contest import Contestant
+from bench.gpu.scene import Scene
+
+ROUNDS = 7
+TURN_S = 0.002  # of work on the device
+MOST_CALLS = 50
+SLEEP_CYCLES = 8_000_000  # some 4 ms
+SLEEP_S = 0.004
+COLD_CALLS = 8
+FLUSH_BYTES = 1 << 28  # several times any second-level cache
+GIGA = 1e9
+
+
+def turn(scene: Scene, call: Callable[[], object], calls: int) -> tuple[float, float]:
+    """(seconds on the device, seconds on the host) of one call, from `calls` in a row."""
+    if scene.is_dry:
+        began = time.perf_counter()
+        for _ in range(calls):
+            call()
+        per_call = (time.perf_counter() - began) / calls
+        return per_call, per_call
+    start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize(scene.device)
+    torch.cuda._sleep(SLEEP_CYCLES)
+    start.record()
+    began = time.perf_counter()
+    for _ in range(calls):
+        call()
+    host_s = (time.perf_counter() - began) / calls
+    stop.record()
+    stop.synchronize()
+    return start.elapsed_time(stop) / 1e3 / calls, host_s
+
+
+def cold(scene: Scene, call: Callable[[], object]) -> float | None:
+    """Median seconds on the device of a call whose data have left the caches; None in a dry run."""
+    if scene.is_dry:
+        return None
+    flush = torch.empty(FLUSH_BYTES, dtype=torch.uint8, device=scene.device)
+    events = [[torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in range(COLD_CALLS)]
+    for start, stop in events:
+        flush.zero_()
+        start.record()
+        call()
+        stop.record()
+    torch.cuda.synchronize(scene.device)
+    return statistics.median(start.elapsed_time(stop) / 1e3 for start, stop in events)
+
+
+def compete(
+    scene: Scene, group: str, n: int, contestants: Mapping[str, Contestant], rounds: int = ROUNDS, **facts: Any
+) -> None:
+    """Records a row per contestant: A B C ... A B C ..., after a round that does not count.
+
+    `gbps` counts each stream once per read and once per write; `of_copy` compares with the copies of the same rounds.
+    """
+    rounds = 2 if scene.is_dry else rounds
+    calls = {}
+    for name, contestant in contestants.items():
+        turn(scene, contestant.call, 1)
+        device_s, _ = turn(scene, contestant.call, 3)
+        calls[name] = min(MOST_CALLS, max(3, round(TURN_S / device_s)))
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, contestant in contestants.items():
+            times[name].append(turn(scene, contestant.call, calls[name]))
+    seconds = {name: [device_s for device_s, _ in pairs] for name, pairs in times.items()}
+    rates = {name: c.bytes * n / statistics.median(seconds[name]) / GIGA for name, c in contestants.items()}
+    best_copy = max((rates[name] for name, c in contestants.items() if c.kind == "stream"), default=None)
+    for name, contestant in contestants.items():
+        host_s = statistics.median(host for _, host in times[name])
+        scene.record(
+            group, name, n=n, kind=contestant.kind, bytes=contestant.bytes, calls=calls[name], seconds=seconds[name],
+            host_s=host_s, cold_s=cold(scene, contestant.call) if n <= 1 << 22 else None, gbps=rates[name],
+            of_copy=rates[name] / best_copy if best_copy else None, error=contestant.error,
+            is_starved=host_s * calls[name] > SLEEP_S + sum(seconds[name]) / rounds * calls[name],
+            **facts,
+        )  # fmt: skip

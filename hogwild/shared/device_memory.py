@@ -1,0 +1,66 @@
+"""Memory of a GPU that several processes use: by CUDA IPC, from a process that outlives them all."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import Tensor
+
+from hogwild.errors import UsageError
+from hogwild.shared.memory import MIB
+
+ALLOCATOR_VARIABLES = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
+
+
+def device_memory(nbytes: int, device: torch.device, what: str) -> Tensor:
+    """`nbytes` of zeroed memory on a GPU, [nbytes] uint8, fit to be sent to other processes, filled when this returns.
+
+    Sent by multiprocessing (spawn or forkserver), the tensor arrives over the same memory. The process that made it
+    must live until all others have let go. UsageError if it does not fit, or could not be shared.
+    """
+    check_allocator()
+    torch.cuda.empty_cache()  # what torch only keeps in case it is wanted again counts as free
+    free, total = torch.cuda.mem_get_info(device)
+    if nbytes > free:
+        raise UsageError(
+            f"needs {_mib(nbytes)} on {device} ({what}), {_mib(free)} of {_mib(total)} are free: use a smaller model, "
+            "fewer workers, or another GPU (--master cuda:N)"
+        )
+    memory = torch.zeros(nbytes, dtype=torch.uint8, device=device)
+    torch.cuda.synchronize(device)
+    return memory
+
+
+def check_allocator() -> None:
+    """UsageError if torch's allocator is set to expandable segments, whose memory other processes often cannot map."""
+    for name in ALLOCATOR_VARIABLES:
+        settings = os.environ.get(name, "").replace(" ", "").lower()
+        if "expandable_segments:true" in settings:
+            raise UsageError(
+                f"{name}={os.environ[name]}: memory in expandable segments cannot be relied on to be shared between "
+                "processes (in containers it fails); take expandable_segments out of it"
+            )
+
+
+def identity(device: torch.device) -> str | None:
+    """Which piece of hardware a GPU is, however it is numbered here; None on the CPU, and where torch cannot say."""
+    if device.type != "cuda":
+        return None
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    return None if uuid is None else str(uuid)
+
+
+def check_identity(expected: str | None, device: torch.device) -> None:
+    """UsageError if `device` is other hardware here than in the process whose memory this one uses."""
+    found = identity(device)
+    if None not in (expected, found) and found != expected:
+        raise UsageError(
+            f"{device} is GPU {found} here and GPU {expected} in the parent: the workers see other GPUs, or in another "
+            f"order (CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')!r}); set it before Python "
+            "starts, and nowhere else"
+        )
+
+
+def _mib(nbytes: int) -> str:
+    return f"{nbytes / MIB:,.0f} MiB"

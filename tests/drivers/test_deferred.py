@@ -1,0 +1,124 @@
+"""Pushes that are counted one step late, as on a GPU: the same model, the same books. Played on the CPU."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from hogwild.algorithms import REGISTRY
+from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.config import Config
+from hogwild.drivers import worker as workers
+from hogwild.drivers.job import make_job
+from hogwild.drivers.view import WorkerView
+from hogwild.rules import Gap, HeavyBall
+from hogwild.shared.world import World
+from hogwild.tasks.data import Data
+from hogwild.tasks.splits import TensorSplit
+
+BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
+
+
+def net(_: Data | None = None) -> nn.Module:
+    return nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.Tanh(), nn.Linear(7, 3))
+
+
+def data() -> Data:
+    generator = torch.Generator().manual_seed(3)
+    inputs, targets = torch.randn(96, 5, generator=generator), torch.randint(3, (96,), generator=generator)
+    return Data("points", TensorSplit(inputs, targets), TensorSplit(inputs, targets), (5,), 3, "vector")
+
+
+def train(algorithm: str, folder: Path, defers: bool, **options: object) -> tuple[World, list[object]]:
+    """A run of one worker in this process; its world, and what it told the parent."""
+    torch.manual_seed(0)
+    config = Config(
+        data="digits", algorithm=algorithm, workers=1, batch_size=8, epochs=2, lr=0.1, options=options, record=True
+    )
+    job = make_job(config, data(), net)
+    world = World.create(job.build(), job.algorithm.keeps(), 1)
+    world.control.deal(0, job.total_tickets, [])
+    heard, told = multiprocessing.Pipe(duplex=False)
+    worker = workers.Worker(job, workers.Seat(world, 0, told, folder / "0.log", None))
+    worker.view.defers = defers
+    worker.run()
+    worker._schedule._file.close()
+    events = []
+    while heard.poll():
+        events.append(heard.recv()[0])
+    return world, events
+
+
+@pytest.mark.parametrize("algorithm", sorted(name for name, cls in REGISTRY.items() if not cls.barriers_per_round))
+def test_the_model_is_the_same_to_the_bit(algorithm: str, tmp_path: Path) -> None:
+    (tmp_path / "now").mkdir()
+    (tmp_path / "late").mkdir()
+    now, told_now = train(algorithm, tmp_path / "now", defers=False)
+    late, told_late = train(algorithm, tmp_path / "late", defers=True)
+    for name, scope in REGISTRY[algorithm]().keeps().items():
+        got, want = (world.arena.tensor(name, None if scope is SHARED else 0) for world in (late, now))
+        assert torch.equal(got, want), name
+    assert told_late == told_now == ["ready", "done"]
+    stats, expected = late.control.stats(0), now.control.stats(0)
+    for name in expected.keys() - {"gradient_s", "update_s", "waiting_s", "beats"}:
+        assert stats[name] == expected[name], name
+    assert late.control.version == now.control.version > 0
+    assert late.control.drained()
+    assert not late.control.outstanding()
+    lines = [(tmp_path / which / "0.schedule").read_text() for which in ("now", "late")]
+    assert lines[0] == lines[1] != ""
+
+
+def view_of(n: int) -> WorkerView:
+    module = nn.Linear(n, 1, bias=False)
+    view = WorkerView(World.create(module, BUFFERS, 1), 0, BUFFERS)
+    view.lr, view.defers = 0.1, True
+    view.pull()
+    return view
+
+
+def test_the_version_rises_when_the_push_is_settled() -> None:
+    view = view_of(17)
+    view.push([torch.randn(1, 17)], momentum=HeavyBall(0.9), penalty=Gap())
+    assert (view.control.version, view.in_flight) == (0, True)
+    view.settle()
+    assert (view.control.version, view.in_flight) == (1, False)
+    view.push([torch.randn(1, 17)], momentum=HeavyBall(0.9), penalty=Gap())
+    view.push([torch.randn(1, 17)], momentum=HeavyBall(0.9), penalty=Gap())
+    assert view.control.version == 2
+    assert view.steps == 3  # asking counts it
+
+
+def test_a_refused_push_is_noticed_at_the_next_which_is_waited_for() -> None:
+    view = view_of(17)
+    before = view.x.clone()
+    view.push([torch.full((1, 17), float("nan"))])
+    assert view.last_refused == 0  # not known yet
+    view.x.add_(1)  # others go on
+    view.push([torch.full((1, 17), float("inf"))])  # of a gradient at the old snapshot
+    assert not view.in_flight
+    assert view.last_refused == 17
+    assert view.control.version == 0
+    assert torch.equal(view.x, before + 1)
+    assert torch.equal(view.snapshot, view.x)  # read afresh
+    view.push([torch.ones(1, 17)])
+    assert not view.in_flight  # waited for as well, and applied
+    view.push([torch.ones(1, 17)])
+    assert view.in_flight
+    view.settle()
+    assert view.control.version == 2
+    assert view.control.stats(0)["refused"] == 2
+
+
+def test_a_failing_push_leaves_nothing_in_flight() -> None:
+    view = view_of(17)
+    with pytest.raises(ValueError, match="gradient 0 has 3 elements"):
+        view.push([torch.ones(3)])
+    assert not view.in_flight
+    view.push([torch.ones(1, 17)])
+    view.settle()
+    assert view.control.version == 1

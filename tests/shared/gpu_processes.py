@@ -1,0 +1,47 @@
+"""Processes of the tests of CUDA sharing: importable by a spawned interpreter."""
+
+from __future__ import annotations
+
+from multiprocessing.connection import Connection
+
+import torch
+
+from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.drivers.view import WorkerView
+from hogwild.rules import Access, Guard
+from hogwild.shared.world import World
+
+BUFFERS = {"x": SHARED, "snapshot": WORKER}
+
+
+def add_for_ever(world: World, rank: int, line: Connection) -> None:
+    """x <- x + 1, again and again, without waiting, until it is killed; says when it has begun."""
+    view = WorkerView(world, rank, BUFFERS, access=Access.ATOMIC, guard=Guard.ELEMENT)
+    view.lr, view.defers = 1.0, True
+    g = [torch.full((world.layout.parameters,), -1.0, device=world.arena.device)]
+    view.push(g)
+    view.settle()
+    line.send("began")
+    while True:
+        view.push(g)
+
+
+def add(world: World, rank: int, times: int, line: Connection) -> None:
+    """x <- x + 1, so many times, and until that is done."""
+    view = WorkerView(world, rank, BUFFERS, access=Access.ATOMIC, guard=Guard.ELEMENT)
+    view.lr, view.defers = 1.0, True
+    g = [torch.full((world.layout.parameters,), -1.0, device=world.arena.device)]
+    for _ in range(times):
+        view.push(g)
+    view.settle()
+    torch.cuda.synchronize()
+    line.send(times)
+
+
+def attach_and_let_go(line: Connection) -> None:
+    """Maps what it is sent, looks at its first element, and lets go of it; until it is sent None."""
+    while (memory := line.recv()) is not None:
+        first = int(memory[0])
+        del memory
+        torch.cuda.ipc_collect()
+        line.send(first)
