@@ -46,6 +46,8 @@ def compute(figures: Sequence[Figure], scale: str, seed: int, folder: Path, jobs
             _, rows = output.read_csv(folder / f"{figure.name}.csv", figure)
             if not output.draw(folder / f"{figure.name}.png", figure, rows):
                 print(f"no {figure.name}.png: it needs matplotlib: pip install 'hogwild[plot]'", file=sys.stderr)
+            if figure.report is not None:
+                (folder / f"{figure.name}.md").write_text(figure.report(rows))
             print(" | ".join(output.summary(figure, rows)), flush=True)
         output.write_table(folder, [find(name) for name in REGISTRY])
     except OSError as error:

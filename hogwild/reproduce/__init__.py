@@ -23,9 +23,10 @@ REGISTRY = {
     "fig13": "hogwild.reproduce.lr_scan",
     "admm": "hogwild.reproduce.averaging",
     "periods": "hogwild.reproduce.averaging",
+    "full-norm": "hogwild.reproduce.full_norm",
 }
-"""Name -> the module that has it in FIGURES. fig1 ... fig13 are those of Giladi et al. 2020, At Stability's Edge; the
-others are of Zhang et al. 2015, Deep learning with Elastic Averaging SGD.
+"""Name -> the module that has it in FIGURES. fig1 ... fig13 are those of Giladi et al. 2020, At Stability's Edge; admm
+and periods of Zhang et al. 2015, Deep learning with Elastic Averaging SGD; full-norm of Lian and Liu 2019.
 """
 
 

@@ -43,6 +43,7 @@ class Figure:
     compute: Callable[[Study], list[Row]]
     verdict: Callable[[Sequence[Row]], Verdict]
     plot: Callable[[Any, Sequence[Row]], None]
+    report: Callable[[Sequence[Row]], str] | None = None  # Markdown, where a line is not enough
 
 
 def line(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
