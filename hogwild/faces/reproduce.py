@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
     figures = [find(name) for name in names]
     if options.figures == ["list"]:
         for figure in figures:
-            print(f"{figure.name:8} {figure.source}: {figure.claim}")
+            print(f"{figure.name:10} {figure.source}: {figure.claim}")
         return 0
     for name in ("seed", "jobs"):
         if getattr(options, name) < (least := 0 if name == "seed" else 1):
