@@ -84,7 +84,7 @@ class Config:
     data: str = _data("digits", f"data set, or {OWN_CODE}", fixed=True)
     data_dir: str | None = _data(None, "directory of the data files (default: $HOGWILD_DATA, then the cache)")
     batch_size: int = _data(None, "samples per gradient (default: the data set's)", COUNT, fixed=True)
-    shard: str = _data("none", "what each worker draws its batches from, instead of all data", SHARD, fixed=True)
+    shard: str = _data("none", f"what part each worker draws its batches from: {SHARDS}", SHARD, fixed=True)
     order: str = _data("shuffled", "of the samples in a pass over the data, or over a worker's part", choices=ORDERS,
                        fixed=True)  # fmt: skip
 
