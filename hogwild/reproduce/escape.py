@@ -33,7 +33,7 @@ STEP = {"smoke": 2.0, "tiny": 1.12, "paper": 1.08}
 POWERS = {"smoke": (-1, 1), "tiny": (-5, 2), "paper": (-8, 6)}
 HORIZON = {"smoke": 10, "tiny": 120, "paper": 350}  # updates / (delay + 1)
 POINTS = 40
-COLUMNS = ("delay", "lr", "lr_sync", "curvature", "epoch", "loss", "error", "left")
+COLUMNS = ("data", "delay", "lr", "lr_sync", "curvature", "epoch", "loss", "error", "left")
 
 
 def compute(study: Study) -> list[Row]:
@@ -41,7 +41,7 @@ def compute(study: Study) -> list[Row]:
     from hogwild.reproduce.minimum import describe, leave
     from hogwild.theory.closed_forms import constant_delay
 
-    size = SIZES[study.scale] | {"seed": study.seed}
+    size = SIZES[study.scale] | {"data": study.data, "seed": study.seed}
     (minimum,) = study.run(describe, [size | {"lr": SYNC_LR}])
     low, high = POWERS[study.scale]
     cases = [
@@ -53,9 +53,9 @@ def compute(study: Study) -> list[Row]:
     ]
     per_epoch = size["samples"] / size["batch_size"]
     return [
-        {"delay": case["delay"], "lr": case["lr"], "lr_sync": SYNC_LR, "curvature": minimum["curvature"],
-         "epoch": point["update"] / per_epoch, "loss": point["loss"], "error": point["test_error"],
-         "left": int(point["left"])}
+        {"data": study.data, "delay": case["delay"], "lr": case["lr"], "lr_sync": SYNC_LR,
+         "curvature": minimum["curvature"], "epoch": point["update"] / per_epoch, "loss": point["loss"],
+         "error": point["test_error"], "left": int(point["left"])}
         for case, course in zip(cases, study.run(leave, cases), strict=True)
         for point in course
     ]  # fmt: skip
@@ -121,6 +121,7 @@ def plot_edge(axes: Any, rows: Sequence[Row]) -> None:
         left = [(row["lr"], row["epoch"]) for row in group if row["left"]]
         inset.plot(*zip(*sorted(left), strict=True), ".-", label=f"{delay}") if left else None
     inset.set(xscale="log", yscale="log", xlabel="lr", ylabel="epochs to leave")
+    inset.minorticks_off()
 
 
 def _next(rows: Sequence[Row], delay: int) -> float:

@@ -41,7 +41,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "standard, sqrt": {"algorithm": "asgd", "momentum": 0.9, "lr": SYNC_LR / math.sqrt(DELAY)},
     "shifted, Gaussian": {**SHIFTED, "clock": f"normal:{DELAY}:7.3"},
 }
-COLUMNS = ("run", "lr", "seed", "epoch", "loss", "error")
+COLUMNS = ("data", "run", "lr", "seed", "epoch", "loss", "error")
 LOST = 0.5  # validation error of a run that did not converge
 SIMILAR = 0.01
 
@@ -61,10 +61,11 @@ def _train(study: Study, names: Sequence[str]) -> list[Row]:
 
     seeds = range(study.seed, study.seed + SEEDS[study.scale])
     cases = [(name, seed) for name in names for seed in seeds]
-    values = [{**SIZES[study.scale], **DECAY, "workers": WORKERS, **RUNS[name], "seed": seed} for name, seed in cases]
+    size = {**SIZES[study.scale], **DECAY, "data": study.data, "workers": WORKERS}
+    values = [{**size, **RUNS[name], "seed": seed} for name, seed in cases]
     return [
-        {"run": name, "lr": RUNS[name]["lr"], "seed": seed, "epoch": point["epoch"], "loss": point["loss"],
-         "error": point["test_error"]}
+        {"data": study.data, "run": name, "lr": RUNS[name]["lr"], "seed": seed, "epoch": point["epoch"],
+         "loss": point["loss"], "error": point["test_error"]}
         for (name, seed), course in zip(cases, study.run(train, values), strict=True)
         for point in course
     ]  # fmt: skip

@@ -6,8 +6,10 @@ and at delay 32 the best lr was 0.01 and more than 0.05 did not converge.
 Ours: Fashion-MNIST (digits where it is missing) with one net for all three figures: at tiny scale a perceptron on
 4,000 samples. Delay d is d + 1 workers in turn. The baseline of 1 and 13 is 32 synchronous workers of the same batch;
 that of 3 is delay 0 at the same batch, as in the theory. It has a scan of its own, so lr_sync is measured and not
-assumed. Shifted and standard momentum (0.9, averaged gradients: the same effective rate) are scanned beside plain SGD
-in figure 1. Steady state is the mean over the last quarter of the run.
+assumed; in 3 it is a plateau from 0.02 to 0.32, so the paper's vertical lines (eq. 8) are not drawn. Shifted and
+standard momentum (0.9, averaged gradients: the same effective rate) are scanned beside plain SGD in figure 1. Steady
+state is the mean over the last quarter of the run; at tiny scale the runs of figure 3 at delay 16 and 32 are too
+short for one, their error still falls.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ BATCHES = {"smoke": 4, "tiny": 64, "paper": 128}  # of figure 3, where delay mus
 EPOCHS = {"smoke": 2, "tiny": 30, "paper": 100}
 DELAYS = {"smoke": (2, 4), "tiny": (4, 8, 16, 32), "paper": (4, 8, 16, 32, 64)}
 SEEDS = {"smoke": 1, "tiny": 2, "paper": 3}
-COLUMNS = ("rule", "delay", "lr", "seed", "epoch", "loss", "error")
+COLUMNS = ("data", "rule", "delay", "lr", "seed", "epoch", "loss", "error")
 GAP = 0.02  # validation error that counts as a generalisation gap
 
 
@@ -70,12 +72,19 @@ def _train(study: Study, cases: Sequence[tuple[str, int, float, int]], size: dic
     from hogwild.reproduce.training import train
 
     values = [
-        {**size, **RULES[rule], "workers": WORKERS if rule == "sync" else delay + 1, "lr": lr, "seed": seed}
+        {
+            **size,
+            **RULES[rule],
+            "data": study.data,
+            "workers": WORKERS if rule == "sync" else delay + 1,
+            "lr": lr,
+            "seed": seed,
+        }
         for rule, delay, lr, seed in cases
     ]
     return [
-        {"rule": rule, "delay": delay, "lr": lr, "seed": seed, "epoch": point["epoch"], "loss": point["loss"],
-         "error": point["test_error"]}
+        {"data": study.data, "rule": rule, "delay": delay, "lr": lr, "seed": seed, "epoch": point["epoch"],
+         "loss": point["loss"], "error": point["test_error"]}
         for (rule, delay, lr, seed), course in zip(cases, study.run(train, values), strict=True)
         for point in course
     ]  # fmt: skip
@@ -141,12 +150,16 @@ def _epochs(rows: Sequence[Row]) -> list[float]:
 def verdict_delays(rows: Sequence[Row]) -> Verdict:
     """Figure 3: the best lr falls like 1 / delay, and with it the error is that of S-SGD."""
     by_delay = groups(rows, "delay")
-    lr_sync, error_sync = best(steady(by_delay.pop(0)))
+    _, error_sync = best(steady(by_delay.pop(0)))
     found = {delay: best(steady(group)) for delay, group in by_delay.items()}
     slope, _, _ = line([(math.log(delay), math.log(lr)) for delay, (lr, _) in found.items()])
     listing = ", ".join(f"{lr:g} at delay {delay} ({_in_percent(error)})" for delay, (lr, error) in found.items())
-    text = f"best lr {listing}: it falls like delay^{slope:.2f}; S-SGD {_in_percent(error_sync)} at lr {lr_sync:g}"
-    return Verdict(text, -1.35 < slope < -0.65 and all(error < error_sync + GAP for _, error in found.values()))
+    worse = [f"{delay}" for delay, (_, error) in found.items() if error >= error_sync + GAP]
+    text = (
+        f"best lr {listing}: it falls like delay^{slope:.2f}; S-SGD {_in_percent(error_sync)}, which is more than "
+        f"{GAP:.0%} better at {'delay ' + ', '.join(worse) if worse else 'no delay'}"
+    )
+    return Verdict(text, -1.35 < slope < -0.65 and not worse)
 
 
 def plot_delay(axes: Any, rows: Sequence[Row]) -> None:
@@ -168,26 +181,23 @@ def plot_epochs(axes: Any, rows: Sequence[Row]) -> None:
 
 
 def plot_delays(axes: Any, rows: Sequence[Row]) -> None:
-    """Error over lr, a line per delay; dotted: lr_sync / delay."""
+    """Error over lr, a line per delay."""
     by_delay = groups(rows, "delay")
-    lr_sync = _baseline(axes, by_delay.pop(0))
+    _baseline(axes, by_delay[0])
     for delay, group in by_delay.items():
-        color = _curve(axes, steady(group), f"delay {delay}")
-        axes.axvline(lr_sync / delay, linestyle=":", color=color)
+        _curve(axes, steady(group), f"delay {delay}")
     _finish(axes)
 
 
-def _baseline(axes: Any, rows: Sequence[Row]) -> float:
+def _baseline(axes: Any, rows: Sequence[Row]) -> None:
     lr, error = best(steady(rows))
     axes.axhline(error, linestyle="--", color="black", label=f"S-SGD, lr {lr:g}")
-    return lr
 
 
-def _curve(axes: Any, errors: dict[float, list[float]], label: str) -> Any:
+def _curve(axes: Any, errors: dict[float, list[float]], label: str) -> None:
     points = [(lr, runs) for lr, runs in sorted(errors.items()) if all(map(math.isfinite, runs))]
     spread = [stdev(runs) if len(runs) > 1 else 0.0 for _, runs in points]
-    drawn = axes.errorbar([lr for lr, _ in points], [mean(runs) for _, runs in points], spread, marker="o", label=label)
-    return drawn[0].get_color()
+    axes.errorbar([lr for lr, _ in points], [mean(runs) for _, runs in points], spread, marker="o", label=label)
 
 
 def _finish(axes: Any) -> None:
@@ -209,7 +219,7 @@ FIGURES = (
     Figure(
         name="fig3",
         source=f"{PAPER} 3",
-        claim="The best validation error lies near the stability threshold: the best lr falls like 1 / delay",
+        claim="The best lr lies near the stability threshold, so it falls like 1 / delay, and has the error of S-SGD",
         columns=COLUMNS,
         compute=compute_delays,
         verdict=verdict_delays,

@@ -18,22 +18,24 @@ GROWTH, LEAST = 10.0, 0.1  # left: mean loss above GROWTH times the loss at the 
 
 
 @lru_cache(maxsize=1)
-def find(samples: int, tests: int, model: str, batch_size: int, epochs: float, lr: float, seed: int) -> nn.Module:
+def find(
+    data: str, samples: int, tests: int, model: str, batch_size: int, epochs: float, lr: float, seed: int
+) -> nn.Module:
     """The model after plain SGD without delay, momentum, decay or schedule."""
     values = {"model": model, "algorithm": "sgd", "batch_size": batch_size, "epochs": epochs, "lr": lr, "seed": seed}
-    job = job_of(images(samples, tests), values)
+    job = job_of(images(data, samples, tests), values)
     simulation = begin(job)
     while simulation.advance() is not None:
         pass
     return read(simulation, job.build())
 
 
-def describe(*, samples: int, tests: int, **found: Any) -> dict[str, float]:
+def describe(*, data: str, samples: int, tests: int, **found: Any) -> dict[str, float]:
     """loss and error at the minimum, and curvature: the largest eigenvalue of the Hessian of the mean training loss."""
-    data = images(samples, tests)
-    module = find(samples, tests, **found)
-    inputs, targets = data.train.batch(torch.arange(len(data.train)), train=False)
-    loss = data.loss(module(inputs), targets)
+    part = images(data, samples, tests)
+    module = find(data, samples, tests, **found)
+    inputs, targets = part.train.batch(torch.arange(len(part.train)), train=False)
+    loss = part.loss(module(inputs), targets)
     parameters = list(module.parameters())
     slopes = torch.autograd.grad(loss, parameters, create_graph=True)
     generator = torch.Generator().manual_seed(0)
@@ -46,27 +48,27 @@ def describe(*, samples: int, tests: int, **found: Any) -> dict[str, float]:
         image = torch.autograd.grad(product, parameters, retain_graph=True)
         curvature = sum(float((h * v).sum()) for h, v in zip(image, direction, strict=True))
         direction = [h.detach() for h in image]
-    return {"loss": float(loss.detach()), "error": error(module, data, data.test), "curvature": curvature}
+    return {"loss": float(loss.detach()), "error": error(module, part, part.test), "curvature": curvature}
 
 
 def leave(
-    *, samples: int, tests: int, model: str, batch_size: int, epochs: float, sync_lr: float, seed: int, delay: int,
-    lr: float, updates: int, points: int,
+    *, data: str, samples: int, tests: int, model: str, batch_size: int, epochs: float, sync_lr: float, seed: int,
+    delay: int, lr: float, updates: int, points: int,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Plain asynchronous SGD from the minimum, every gradient `delay` updates old; all snapshots start there.
 
     One dict per evaluation, `points` of them in `updates`: update, loss (mean since the last one), test_error, left.
     Ends with the first that has left the minimum.
     """
-    data = images(samples, tests)
-    start = find(samples, tests, model, batch_size, epochs, sync_lr, seed)
+    part = images(data, samples, tests)
+    start = find(data, samples, tests, model, batch_size, epochs, sync_lr, seed)
     job = job_of(
-        data,
+        part,
         {"model": model, "algorithm": "asgd", "clock": f"const:{delay}", "batch_size": batch_size, "updates": updates,
          "lr": lr, "seed": seed + 1},
     )  # fmt: skip
     simulation, module = begin(job, start), job.build()
-    base = mean_loss(data, start)
+    base = mean_loss(part, start)
     course: list[dict[str, Any]] = []
     span, losses = max(updates // points, job.order.tickets_per_epoch), list[float]()
     while (push := simulation.advance()) is not None:
@@ -77,7 +79,7 @@ def leave(
         losses.clear()
         point = {"update": simulation.computed, "loss": loss, "left": not loss <= max(GROWTH * base, LEAST)}
         finite = math.isfinite(loss)
-        course.append(point | {"test_error": error(read(simulation, module), data, data.test) if finite else None})
+        course.append(point | {"test_error": error(read(simulation, module), part, part.test) if finite else None})
         if point["left"]:
             break
     return course

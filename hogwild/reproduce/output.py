@@ -54,7 +54,8 @@ def write_table(folder: Path, figures: Iterable[Figure]) -> None:
     for figure in figures:
         if (path := folder / f"{figure.name}.csv").exists():
             scale, rows = read_csv(path, figure)
-            cells = [f"[{figure.name}]({figure.name}.csv), {figure.source}, {scale}", *summary(figure, rows)]
+            where = ", ".join([figure.source, scale, *([rows[0]["data"]] if "data" in figure.columns else [])])
+            cells = [f"[{figure.name}]({figure.name}.csv), {where}", *summary(figure, rows)]
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
     names = [figure.name for figure in figures if (folder / f"{figure.name}.png").exists()]
     pictures = [f"\n![{name}]({name}.png)" for name in names]

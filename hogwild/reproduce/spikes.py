@@ -26,7 +26,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "paper": {"samples": 60_000, "tests": 10_000, "model": "lenet", "batch_size": 128, "epochs": 200, "workers": 32},
 }
 LRS = {"smoke": (0.02,), "tiny": (0.01, 0.02, 0.03), "paper": (0.005, 0.01, 0.02)}
-COLUMNS = ("rule", "lr", "epoch", "loss", "train_error", "test_error")
+COLUMNS = ("data", "rule", "lr", "epoch", "loss", "train_error", "test_error")
 SPIKE = 0.05
 
 
@@ -35,10 +35,10 @@ def compute(study: Study) -> list[Row]:
     from hogwild.reproduce.training import train
 
     cases = [(rule, lr) for lr in LRS[study.scale] for rule in NAMES]
-    size = SIZES[study.scale] | {"on_train": True, "seed": study.seed}
+    size = SIZES[study.scale] | {"data": study.data, "on_train": True, "seed": study.seed}
     courses = study.run(train, [size | RULES[rule] | {"lr": lr} for rule, lr in cases])
     return [
-        {"rule": rule, "lr": lr, **point}
+        {"data": study.data, "rule": rule, "lr": lr, **point}
         for (rule, lr), course in zip(cases, courses, strict=True)
         for point in course
     ]  # fmt: skip

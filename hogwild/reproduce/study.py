@@ -7,10 +7,13 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hogwild.run_directory import to_json, write_atomically
+from hogwild.tasks.catalog import find
+from hogwild.tasks.locate import candidates, is_complete
 
 RESULTS = "results.jsonl"
 Case = Mapping[str, Any]
@@ -38,6 +41,12 @@ class Study:
             lines.pop()
             write_atomically(path, "".join(lines))
         self._known = {entry["key"]: entry["result"] for entry in map(json.loads, lines)}
+
+    @cached_property
+    def data(self) -> str:
+        """Fashion-MNIST where it is on this machine, else digits; nothing is downloaded."""
+        source = find("fashion_mnist")
+        return source.name if any(is_complete(source, folder) for folder in candidates(source)) else "digits"
 
     def run(self, work: Callable[..., Any], cases: Iterable[Case]) -> list[Any]:
         """work(**case) of every case, in their order. `work` is a module-level function; all is plain enough for JSON.

@@ -16,7 +16,6 @@ from hogwild.drivers.evaluation import evaluate
 from hogwild.drivers.job import Job, make_job
 from hogwild.drivers.simulator import Simulation
 from hogwild.drivers.state import State
-from hogwild.errors import DataError
 from hogwild.shared.world import World
 from hogwild.tasks import build_model, load
 from hogwild.tasks.data import Data, Split
@@ -38,12 +37,9 @@ class Part(Split):
 
 
 @lru_cache(maxsize=1)
-def images(train: int, test: int) -> Data:
-    """Fashion-MNIST where it is on this machine, else digits: the first samples of both splits. Nothing is fetched."""
-    try:
-        data = load("fashion_mnist", download=False)
-    except DataError:
-        data = load("digits")
+def images(name: str, train: int, test: int) -> Data:
+    """The first samples of both splits of the data set `name`."""
+    data = load(name, download=False)
     return Data(**{**vars(data), "train": Part(data.train, train), "test": Part(data.test, test)})
 
 
@@ -71,15 +67,15 @@ def read(simulation: Simulation, module: nn.Module) -> nn.Module:
 
 
 def train(
-    *, samples: int, tests: int, every: float = 1.0, on_train: bool = False, **values: Any
+    *, data: str, samples: int, tests: int, every: float = 1.0, on_train: bool = False, **values: Any
 ) -> list[dict[str, Any]]:
     """One dict per evaluation, `every` epochs: epoch, loss (mean over the batches since), test_error, train_error.
 
     Ends early, with a last dict without test error, when the run has diverged: a loss that is not finite, or LOST
     times that of guessing.
     """
-    data = images(samples, tests)
-    job = job_of(data, values)
+    part = images(data, samples, tests)
+    job = job_of(part, values)
     simulation, module = begin(job), job.build()
     span = max(round(every * job.order.tickets_per_epoch), 1)
     course: list[dict[str, Any]] = []
@@ -91,11 +87,11 @@ def train(
         point: dict[str, Any] = {"epoch": simulation.computed / job.order.tickets_per_epoch}
         loss = sum(losses) / len(losses)
         losses.clear()
-        if not loss < LOST * math.log(data.classes):
+        if not loss < LOST * math.log(part.classes):
             return [*course, {**point, "loss": None, "test_error": None, "train_error": None}]
         read(simulation, module)
-        point |= {"loss": loss, "test_error": error(module, data, data.test), "train_error": None}
-        course.append(point | ({"train_error": error(module, data, data.train)} if on_train else {}))
+        point |= {"loss": loss, "test_error": error(module, part, part.test), "train_error": None}
+        course.append(point | ({"train_error": error(module, part, part.train)} if on_train else {}))
     return course
 
 

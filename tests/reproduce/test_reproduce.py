@@ -40,7 +40,8 @@ def test_a_figure_leaves_csv_png_and_one_line(folder, name, capsys):
     assert header == ["scale", *figure.columns]
     assert len(rows) >= 2
     assert {row[0] for row in rows} == {SMOKE}
-    assert f"| [{name}]({name}.csv), {figure.source}, {SMOKE} | " in (folder / output.TABLE).read_text()
+    where = ", ".join([figure.source, SMOKE, *([rows[0][1]] if "data" in figure.columns else [])])
+    assert f"| [{name}]({name}.csv), {where} | {claim} | {measured} | {holds} |" in (folder / output.TABLE).read_text()
 
 
 @pytest.mark.parametrize("name", reproduce.REGISTRY)
