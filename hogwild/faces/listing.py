@@ -38,7 +38,9 @@ def _lines(kind: str) -> Iterator[str]:
     if kind == "algorithms":
         yield from _algorithms()
     else:
-        yield from (f"{name:16} {text}" for name, text in _named(kind).items())
+        named = _named(kind)
+        width = max(map(len, named))
+        yield from (f"{name:{width}} {text}" for name, text in named.items())
 
 
 def _named(kind: str) -> dict[str, str]:

@@ -7,11 +7,12 @@ import contextlib
 import difflib
 import io
 import os
+import select
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from hogwild.errors import HogwildError, Interrupted, UsageError
 
@@ -47,7 +48,14 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
     _open_streams()
     try:
         with _sigterm_as_ctrl_c():
-            return command(sys.argv[1:] if argv is None else argv)
+            code = command(sys.argv[1:] if argv is None else argv)
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:
+        if not _has_lost_its_reader(sys.stdout):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
+        return 128 + signal.SIGPIPE
     except Interrupted as error:
         print(f"hogwild: {_one_line(error)}", file=sys.stderr)
         return error.exit_code
@@ -73,6 +81,13 @@ def _open_streams() -> None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _has_lost_its_reader(stream: TextIO) -> bool:
+    """Whether `stream` is a pipe that nobody reads any more, as in `hogwild list | head`."""
+    poll = select.poll()
+    poll.register(stream, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 @contextlib.contextmanager

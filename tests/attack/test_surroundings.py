@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from attacks import ENVIRONMENT, TIMEOUT_S, arguments, run
@@ -32,6 +35,16 @@ def test_a_run_does_not_end_because_nobody_listens(tmp_path: Path, streams: str)
     code, _ = shell(tmp_path, "", "--json", suffix=streams)
     assert code == 0
     assert is_done(tmp_path)
+
+
+def test_a_list_whose_reader_has_left_ends_like_any_filter():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "hogwild.cli", "list"]
+    done = subprocess.run(command, env=ENVIRONMENT, stdout=writer, stderr=PIPE, text=True, timeout=TIMEOUT_S)
+    os.close(writer)
+    assert done.returncode == 128 + signal.SIGPIPE
+    assert done.stderr == ""
 
 
 def test_too_few_file_descriptors(tmp_path: Path):
