@@ -35,6 +35,7 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     },
     "reproduce": {
         "drivers", "tasks", "shared", "config", "theory", "delays", "run_directory", "errors", "options", "faces",
+        "progress",
     },
     "library": {"drivers", "config", "checkpoint", "progress", "run_directory", "tasks", "errors"},
 }  # fmt: skip

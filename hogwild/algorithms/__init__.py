@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from hogwild.algorithms.asgd import ASGD
 from hogwild.algorithms.base import Algorithm
-from hogwild.algorithms.clipped import Clipped
-from hogwild.algorithms.dana_ga import DANAGA
-from hogwild.algorithms.dana_sa import DANASA
-from hogwild.algorithms.dana_slim import DANASlim
-from hogwild.algorithms.dana_zero import DANAZero
-from hogwild.algorithms.dc_asgd import DCASGD
 from hogwild.algorithms.decentralized.ad_psgd import ADPSGD
-from hogwild.algorithms.decentralized.asysg_con import AsySGConsistent
-from hogwild.algorithms.decentralized.asysg_incon import AsySGInconsistent
 from hogwild.algorithms.decentralized.d2 import D2
 from hogwild.algorithms.decentralized.d_psgd import DPSGD
 from hogwild.algorithms.decentralized.gradient_tracking import GradientTracking
 from hogwild.algorithms.decentralized.qg_dsgdm import QuasiGlobalMomentum
 from hogwild.algorithms.decentralized.sgp import StochasticGradientPush
-from hogwild.algorithms.delay_adaptive import DelayAdaptive
 from hogwild.algorithms.elastic.admm import ADMM
 from hogwild.algorithms.elastic.async_diloco import AsyncDiLoCo
 from hogwild.algorithms.elastic.averaged_downpour import AveragedDownpour, MovingAverageDownpour
@@ -31,20 +21,30 @@ from hogwild.algorithms.elastic.local_sgd import LocalSGD
 from hogwild.algorithms.elastic.lookahead import Lookahead
 from hogwild.algorithms.elastic.mdownpour import MomentumDownpour
 from hogwild.algorithms.elastic.slowmo import DiLoCo, SlowMo
-from hogwild.algorithms.gap_aware import GapAware
-from hogwild.algorithms.k_async import KAsync
-from hogwild.algorithms.k_batch_async import KBatchAsync
-from hogwild.algorithms.k_batch_sync import KBatchSync
-from hogwild.algorithms.k_sync import KSync
-from hogwild.algorithms.nag_asgd import NAGASGD
-from hogwild.algorithms.ormo import OrderedMomentum
-from hogwild.algorithms.ringmaster import Ringmaster
+from hogwild.algorithms.gathered.asysg_con import AsySGConsistent
+from hogwild.algorithms.gathered.k_async import KAsync
+from hogwild.algorithms.gathered.k_batch_async import KBatchAsync
+from hogwild.algorithms.gathered.k_batch_sync import KBatchSync
+from hogwild.algorithms.gathered.k_sync import KSync
+from hogwild.algorithms.gathered.softsync import Softsync
 from hogwild.algorithms.sgd import SGD
-from hogwild.algorithms.shifted import ShiftedMomentum
-from hogwild.algorithms.smega2 import SMEGA2
-from hogwild.algorithms.softsync import Softsync
 from hogwild.algorithms.ssgd import SSGD
-from hogwild.algorithms.staleness_aware import StalenessAware
+from hogwild.algorithms.stale.asgd import ASGD
+from hogwild.algorithms.stale.asysg_incon import AsySGInconsistent
+from hogwild.algorithms.stale.clipped import Clipped
+from hogwild.algorithms.stale.dana_ga import DANAGA
+from hogwild.algorithms.stale.dana_sa import DANASA
+from hogwild.algorithms.stale.dana_slim import DANASlim
+from hogwild.algorithms.stale.dana_zero import DANAZero
+from hogwild.algorithms.stale.dc_asgd import DCASGD
+from hogwild.algorithms.stale.delay_adaptive import DelayAdaptive
+from hogwild.algorithms.stale.gap_aware import GapAware
+from hogwild.algorithms.stale.nag_asgd import NAGASGD
+from hogwild.algorithms.stale.ormo import OrderedMomentum
+from hogwild.algorithms.stale.ringmaster import Ringmaster
+from hogwild.algorithms.stale.shifted import ShiftedMomentum
+from hogwild.algorithms.stale.smega2 import SMEGA2
+from hogwild.algorithms.stale.staleness_aware import StalenessAware
 
 REGISTRY: dict[str, type[Algorithm]] = {
     algorithm.name: algorithm

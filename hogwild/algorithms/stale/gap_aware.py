@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option
-from hogwild.algorithms.corrections import GapOptions
+from hogwild.algorithms.stale.corrections import GapOptions
 from hogwild.rules import HeavyBall
 
 

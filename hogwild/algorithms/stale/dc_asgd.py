@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option, option
-from hogwild.algorithms.corrections import CompensationOptions
+from hogwild.algorithms.stale.corrections import CompensationOptions
 from hogwild.rules import HeavyBall
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hogwild.algorithms.base import UPDATE, Gradient, Steps, View
-from hogwild.algorithms.gathering import KGradients
+from hogwild.algorithms.gathered.gathering import KGradients
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from hogwild.algorithms.base import (
     momentum_option,
     option,
 )
-from hogwild.algorithms.corrections import CompensationOptions, GapOptions
+from hogwild.algorithms.stale.corrections import CompensationOptions, GapOptions
 from hogwild.rules import Dana, HeavyBall, Momentum, Nesterov, OrMo, Smega2
 
 

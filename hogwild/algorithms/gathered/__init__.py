@@ -1,0 +1,1 @@
+"""One model for all workers, and steps on the sum of several gradients."""
