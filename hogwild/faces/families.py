@@ -49,19 +49,19 @@ def figure(options: argparse.Namespace) -> Callable[[Any], None]:
 def _easgd(options: argparse.Namespace) -> Facts:
     from hogwild.theory import elastic
 
-    p, period, momentum, order = options.workers, options.period, options.momentum, options.order
+    p, period, momentum, exchange = options.workers, options.period, options.momentum, options.exchange
     table = []
     for k in (options.curvature * options.lr,) if options.lr else STEPS:
         alpha = _alpha(options)
-        edge = elastic.critical_alpha(p, k, period, momentum, order)
+        edge = elastic.critical_alpha(p, k, period, momentum, exchange)
         row = {"curvature_x_lr": k, "critical_alpha": edge, "critical_beta": p * edge}
-        if not momentum and (k <= 1 or (order == "paper" and period == 1)):
-            row["alpha_for_any_workers"] = elastic.safe_alpha(k, period, order)
+        if not momentum and (k <= 1 or (exchange == "paper" and period == 1)):
+            row["alpha_for_any_workers"] = elastic.safe_alpha(k, period, exchange)
         if not momentum and period == 1:
             row["alpha_if_all_read_at_once"] = elastic.concurrent_alpha(p, k)
-        radius = elastic.radius(p, k, alpha, period, momentum, order)
+        radius = elastic.radius(p, k, alpha, period, momentum, exchange)
         table.append({**row, "radius": radius, "verdict": _verdict(radius < 1)})
-    given = {"period": period, "order": order, "momentum": momentum, "alpha": alpha, "beta": p * alpha}
+    given = {"period": period, "exchange": exchange, "momentum": momentum, "alpha": alpha, "beta": p * alpha}
     return {**given, "table": table, "note": f"radius: per {p} x {period} steps and {p} exchanges, workers in turn"}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from hogwild import delays
 from hogwild.errors import UsageError
 from hogwild.faces import shell
-from hogwild.theory import ORDERS, RULES
+from hogwild.theory import EXCHANGES, RULES
 from hogwild.topology import SPECS, WEIGHTS
 
 MOMENTUM = 0.9
@@ -40,7 +40,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "curvature": 1.0,
         "lr": None,
         "momentum": 0.0,
-        "order": "paper",
+        "exchange": "paper",
     },
     "admm": {"workers": 3, "rho": None, "curvature": 1.0, "lr": None, "plot": None},
     "downpour": {"workers": 4, "period": None, "curvature": 1.0, "lr": None, "plot": None},
@@ -110,7 +110,7 @@ def _parser() -> shell.Parser:
     add("--alpha", type=float, metavar="X", help="moving rate of one exchange (default: beta / P)")
     add("--beta", type=float, metavar="X", help="moving rate of all workers (default: 0.9)")
     add("--rho", type=float, metavar="X", help="elastic penalty: alpha = lr rho; of admm (default: a table)")
-    add("--order", choices=ORDERS, help="exchange at the gradient's x, or post: after that step (default: paper)")
+    add("--exchange", choices=EXCHANGES, help="exchange at the gradient's x, or post: after that step (default: paper)")
     add("--topology", metavar="NAME", help=f"{SPECS} (default: all that have one matrix)")
     add("--weights", choices=WEIGHTS[:3], help="of that topology (default: uniform)")
     add("--self-weight", type=float, metavar="X", help="smallest weight that a worker gives itself")

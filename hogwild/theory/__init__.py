@@ -5,5 +5,5 @@
 
 RULES = ("none", "standard", "shifted", "nesterov", "dana")
 
-ORDERS = ("paper", "post")
+EXCHANGES = ("paper", "post")
 """Of gradient and exchange in elastic averaging: hogwild/theory/elastic.py."""

@@ -1,4 +1,4 @@
-"""Round-robin EASGD and EAMSGD near a minimum, for any number of workers, period and order: one polynomial.
+"""Round-robin EASGD and EAMSGD near a minimum, for any number of workers, period and exchange: one polynomial.
 
 p workers in turn; each takes `period` local steps and one exchange per turn. Along one eigen-direction (curvature h,
 k = curvature x lr) a worker is y = (x, v), a local step is y <- L y and the exchange with the center c is symmetric:
@@ -22,7 +22,7 @@ critical alpha exactly. For m = 0, q = (1 - k)^period and s = S_11 an odd p has 
 thus necessary for odd p only.
 
 Source: algorithms 1 and 2 of Zhang, Choromanska and LeCun 2015 (arXiv:1412.6651); its condition for period 1.
-Derived here: the polynomial, every period above 1, the order `post`, momentum, and that even p allow a larger alpha.
+Derived here: the polynomial, every period above 1, the exchange `post`, momentum, and that even p allow a larger alpha.
 """
 
 from __future__ import annotations
@@ -30,44 +30,46 @@ from __future__ import annotations
 import numpy as np
 from numpy.polynomial import polynomial
 
-from hogwild.theory import ORDERS
+from hogwild.theory import EXCHANGES
 from hogwild.theory.crossing import first_crossing
 from hogwild.theory.loop import Polynomial
 
 
-def critical_alpha(workers: int, k: float, period: int = 1, momentum: float = 0.0, order: str = "paper") -> float:
+def critical_alpha(workers: int, k: float, period: int = 1, momentum: float = 0.0, exchange: str = "paper") -> float:
     """The alpha > 0 up to which round-robin EASGD is stable; inf if every alpha is.
 
     Source and derivation: module docstring. Raises ValueError for values out of range.
     """
-    return first_crossing(*_halves(workers, k, period, momentum, order))
+    return first_crossing(*_halves(workers, k, period, momentum, exchange))
 
 
-def radius(workers: int, k: float, alpha: float, period: int = 1, momentum: float = 0.0, order: str = "paper") -> float:
+def radius(
+    workers: int, k: float, alpha: float, period: int = 1, momentum: float = 0.0, exchange: str = "paper"
+) -> float:
     """The factor by which the slowest mode changes per cycle: `period` steps and one exchange of every worker.
 
     Source and errors as for `critical_alpha`.
     """
-    memory, feedback = _halves(workers, k, period, momentum, order)
+    memory, feedback = _halves(workers, k, period, momentum, exchange)
     opened = polynomial.polymul([1.0, -1.0], memory)
     closed = np.trim_zeros(np.asarray(polynomial.polyadd(opened, alpha * feedback)), "b")
     return float(np.abs(np.roots(closed)).max(initial=0.0)) ** workers
 
 
-def safe_alpha(k: float, period: int = 1, order: str = "paper") -> float:
+def safe_alpha(k: float, period: int = 1, exchange: str = "paper") -> float:
     """Without momentum, the alpha that is stable for every number of workers: critical_alpha for odd ones.
 
-    2 (1 + q) / (1 + q + 2 s) with q = (1 - k)^period, s = (1 - k)^(period - 1) in the order paper and q in post.
+    2 (1 + q) / (1 + q + 2 s) with q = (1 - k)^period, s = (1 - k)^(period - 1) for exchange paper and q for post.
 
     Source:  (4 - 2 k) / (4 - k) at period 1, Zhang et al. 2015; derived here for the rest.
-    Raises:  ValueError unless 0 < k <= 1 (k < 2 for the order paper at period 1): beyond, s may be negative.
+    Raises:  ValueError unless 0 < k <= 1 (k < 2 for exchange paper at period 1): beyond, s may be negative.
     """
-    _check(1, k, period, 0.0, order)
-    is_first = order == "paper" and period == 1
+    _check(1, k, period, 0.0, exchange)
+    is_first = exchange == "paper" and period == 1
     if not (k <= 1 or is_first):
         raise ValueError(f"curvature x lr is {k:g}: known for every number of workers up to 1 only")
     q = (1 - k) ** period
-    return 2 * (1 + q) / (1 + q + 2 * (1 - k) ** (period - 1 if order == "paper" else period))
+    return 2 * (1 + q) / (1 + q + 2 * (1 - k) ** (period - 1 if exchange == "paper" else period))
 
 
 def concurrent_alpha(workers: int, k: float) -> float:
@@ -79,11 +81,11 @@ def concurrent_alpha(workers: int, k: float) -> float:
     return (4 - 2 * k) / (2 * (workers + 1) - workers * k)
 
 
-def _halves(workers: int, k: float, period: int, momentum: float, order: str) -> tuple[Polynomial, Polynomial]:
+def _halves(workers: int, k: float, period: int, momentum: float, exchange: str) -> tuple[Polynomial, Polynomial]:
     """chi and the bracket of P in ascending powers of u = 1/z, as first_crossing takes them."""
-    _check(workers, k, period, momentum, order)
+    _check(workers, k, period, momentum, exchange)
     local = np.array([[1 - k, momentum * (1 - k)], [-k, momentum * (1 - k)]])
-    s = np.linalg.matrix_power(local, period - 1 if order == "paper" else period)
+    s = np.linalg.matrix_power(local, period - 1 if exchange == "paper" else period)
     t = np.linalg.matrix_power(local, period)
     memory, pulled = np.zeros(2 * workers + 1), np.zeros(2 * workers + 1)
     memory[[0, workers, 2 * workers]] = 1.0, -np.trace(t), (momentum * (1 - k)) ** period
@@ -92,9 +94,9 @@ def _halves(workers: int, k: float, period: int, momentum: float, order: str) ->
     return memory, np.asarray(feedback)
 
 
-def _check(workers: int, k: float, period: int, momentum: float, order: str) -> None:
-    if order not in ORDERS:
-        raise ValueError(f"order {order!r} is none of {', '.join(ORDERS)}")
+def _check(workers: int, k: float, period: int, momentum: float, exchange: str) -> None:
+    if exchange not in EXCHANGES:
+        raise ValueError(f"exchange {exchange!r} is none of {', '.join(EXCHANGES)}")
     if workers < 1 or period < 1:
         raise ValueError(f"{workers} workers with period {period}: both must be at least 1")
     if not 0.0 <= momentum < 1.0:

@@ -12,20 +12,20 @@ Body = Callable[[Vector, Vector, Vector, int, int], None]
 """(x [p], v [p], center [1], worker, its clock): one pass of a worker's loop, in place."""
 
 
-def easgd(k: float, alpha: float, period: int, momentum: float = 0.0, order: str = "paper") -> Body:
-    def exchange(x: Vector, center: Vector, i: int) -> None:
+def easgd(k: float, alpha: float, period: int, momentum: float = 0.0, exchange: str = "paper") -> Body:
+    def meet(x: Vector, center: Vector, i: int) -> None:
         d = alpha * (x[i] - center[0])
         x[i] -= d
         center[0] += d
 
     def body(x: Vector, v: Vector, center: Vector, i: int, clock: int) -> None:
         seen = x[i]
-        if order == "paper" and clock % period == 0:
-            exchange(x, center, i)
+        if exchange == "paper" and clock % period == 0:
+            meet(x, center, i)
         v[i] = momentum * v[i] - k * (seen + momentum * v[i])
         x[i] += v[i]
-        if order == "post" and (clock + 1) % period == 0:
-            exchange(x, center, i)
+        if exchange == "post" and (clock + 1) % period == 0:
+            meet(x, center, i)
 
     return body
 

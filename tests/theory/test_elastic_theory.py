@@ -42,9 +42,9 @@ def test_table_of_radii():
 
 
 def test_table_of_alpha_that_is_safe_for_all_workers():
-    for period, order, *texts in rows(SAFE_ALPHA):
+    for period, exchange, *texts in rows(SAFE_ALPHA):
         for k, text in zip((0.1, 0.5), texts, strict=True):
-            assert agrees(elastic.safe_alpha(k, int(period), order), text)
+            assert agrees(elastic.safe_alpha(k, int(period), exchange), text)
 
 
 def test_table_of_radii_over_the_period():
@@ -72,13 +72,13 @@ def test_table_of_concurrent_reads():
         assert agrees(int(workers) * elastic.concurrent_alpha(int(workers), 0.1), text)
 
 
-@pytest.mark.parametrize("order", elastic.ORDERS)
+@pytest.mark.parametrize("exchange", elastic.EXCHANGES)
 @pytest.mark.parametrize("period", [1, 2, 5])
 @pytest.mark.parametrize("workers", range(1, 10))
-def test_just_outside_the_bound_only_odd_numbers_of_workers_are_unstable(workers, period, order):
-    bound = elastic.safe_alpha(0.3, period, order)
+def test_just_outside_the_bound_only_odd_numbers_of_workers_are_unstable(workers, period, exchange):
+    bound = elastic.safe_alpha(0.3, period, exchange)
     inside, outside = (
-        cycle_radius(easgd(0.3, bound * f, period, order=order), workers, period) for f in (0.999, 1.001)
+        cycle_radius(easgd(0.3, bound * f, period, exchange=exchange), workers, period) for f in (0.999, 1.001)
     )
     assert inside < 1
     assert (outside > 1) == (workers % 2 == 1)
@@ -87,10 +87,10 @@ def test_just_outside_the_bound_only_odd_numbers_of_workers_are_unstable(workers
 @pytest.mark.parametrize("momentum", [0.0, 0.8])
 @pytest.mark.parametrize("workers", [1, 2, 3, 4, 8])
 def test_the_critical_alpha_is_where_the_program_turns_unstable(workers, momentum):
-    for order in elastic.ORDERS:
-        alpha = elastic.critical_alpha(workers, 0.2, 3, momentum, order)
+    for exchange in elastic.EXCHANGES:
+        alpha = elastic.critical_alpha(workers, 0.2, 3, momentum, exchange)
         inside, outside = (
-            cycle_radius(easgd(0.2, alpha * f, 3, momentum, order), workers, 3) for f in (0.9999, 1.0001)
+            cycle_radius(easgd(0.2, alpha * f, 3, momentum, exchange), workers, 3) for f in (0.9999, 1.0001)
         )
         assert inside < 1 < outside
 
@@ -102,11 +102,11 @@ def test_the_critical_alpha_is_where_the_program_turns_unstable(workers, momentu
     k=st.floats(0.01, 0.3),  # above, eigenvalues near 0 are ill-conditioned
     alpha=st.floats(0.01, 1.5),
     momentum=st.sampled_from([0.0, 0.5, 0.9]),
-    order=st.sampled_from(elastic.ORDERS),
+    exchange=st.sampled_from(elastic.EXCHANGES),
 )
-def test_the_radius_is_the_program_s(workers, period, k, alpha, momentum, order):
-    found = elastic.radius(workers, k, alpha, period, momentum, order)
-    assert found == pytest.approx(cycle_radius(easgd(k, alpha, period, momentum, order), workers, period), rel=1e-6)
+def test_the_radius_is_the_program_s(workers, period, k, alpha, momentum, exchange):
+    found = elastic.radius(workers, k, alpha, period, momentum, exchange)
+    assert found == pytest.approx(cycle_radius(easgd(k, alpha, period, momentum, exchange), workers, period), rel=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
@@ -164,7 +164,7 @@ def test_the_calm_trajectory():
         ((2, 0.0), "curvature x lr is 0; a worker alone is stable from 0 to 2"),
         ((2, 1.5, 1, 0.9), "stable from 0 to 1.35714"),
         ((2, 0.1, 1, 1.0), "momentum 1 is not in"),
-        ((2, 0.1, 1, 0.0, "pre"), "order 'pre' is none of paper, post"),
+        ((2, 0.1, 1, 0.0, "pre"), "exchange 'pre' is none of paper, post"),
     ],
 )
 def test_refusals(arguments, message):

@@ -48,12 +48,12 @@ def test_downpour_in_words(ask):
 
 
 def test_easgd(facts):
-    found = facts("easgd -p 3 --period 4 --lr 0.02 --curvature 5 --order post --beta 0.6")
+    found = facts("easgd -p 3 --period 4 --lr 0.02 --curvature 5 --exchange post --beta 0.6")
     (row,) = found["table"]
     assert (found["alpha"], found["beta"]) == (pytest.approx(0.2), pytest.approx(0.6))
-    assert row["critical_alpha"] == elastic.critical_alpha(3, 0.1, 4, order="post")
+    assert row["critical_alpha"] == elastic.critical_alpha(3, 0.1, 4, exchange="post")
     assert row["alpha_for_any_workers"] == elastic.safe_alpha(0.1, 4, "post")
-    assert row["radius"] == pytest.approx(elastic.radius(3, 0.1, 0.2, 4, order="post"))
+    assert row["radius"] == pytest.approx(elastic.radius(3, 0.1, 0.2, 4, exchange="post"))
     assert row["verdict"] == "stable"
     assert "alpha_if_all_read_at_once" not in row
 
