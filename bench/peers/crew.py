@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from bench.peers.contestant import Contestant, model
@@ -148,6 +149,7 @@ def serve(rank: int, processes: int, hidden: int, worlds: dict[str, World], meet
     generator = torch.Generator().manual_seed(1 + rank)
     zeros = [torch.zeros_like(parameter) for parameter in model(hidden).parameters()]
     g = [torch.empty_like(zero).normal_(generator=generator) for zero in zeros]
+    dist.barrier()  # whose rounds begin before all have joined goes on without the others
     for contestant in contestants.values():
         for _ in range(SETTLE):
             contestant.step(zeros, 0.0)

@@ -1,7 +1,7 @@
 """Full Normalization against BatchNorm, GroupNorm and no normalisation, on batches built well and badly.
 
-The paper's (Lian and Liu 2019, arXiv:1810.06177): where every batch holds one class, Full Normalization trains as on
-shuffled batches, and BatchNorm fails; LeNet and ResNet-18 on MNIST and CIFAR-10.
+The paper's: LeNet and ResNet-18 on MNIST and CIFAR-10 (Lian and Liu 2019, arXiv:1810.06177); where every batch holds
+one class, Full Normalization trains as on shuffled batches, and BatchNorm fails.
 Ours: digits (128 training samples a class) and Fashion-MNIST (256, shrunk to 14x14), the model mlp, whose one norm has
 256 channels; orders and batch sizes as below; the same initial weights, batches, lr, cosine schedule and clip for all
 norms. One worker in the simulator; then two and four lock-free processes on digits, each with classes of its own.

@@ -41,7 +41,7 @@ def test_ctrl_c_of_a_terminal_while_the_fork_server_starts(tmp_path: Path):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_during_the_last_evaluation(tmp_path: Path, number: signal.Signals):
     """The training is not lost."""
     flags = ("--data", "own_code:slow_to_evaluate", "--model", "own_code:net", "--epochs", 2, "--eval-every", 0)

@@ -20,8 +20,12 @@ ALGORITHMS = {
 }
 
 
-@pytest.mark.parametrize(("kills", "epochs"), [(3, 60), pytest.param(30, 2000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+LONG = [pytest.param(name, 30, 2000, marks=pytest.mark.slow) for name in ALGORITHMS]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kills", "epochs"), [(name, 3, 60) for name in ("ad-psgd", "easgd", "d-psgd")] + LONG
+)
 def test_random_kills_and_every_sample_is_seen(start, algorithm: str, kills: int, epochs: int):
     rng = random.Random(11)
     run = start(

@@ -71,7 +71,7 @@ def test_drawn_delays_are_for_gradients_at_the_master(tmp_path: Path):
         simulate(tmp_path, algorithm="easgd", clock="uniform:1:8")
 
 
-@pytest.mark.parametrize("algorithm", ["eamsgd", "ad-psgd"])
+@pytest.mark.parametrize("algorithm", ["eamsgd", pytest.param("ad-psgd", marks=pytest.mark.slow)])
 def test_one_worker_resumes_bit_for_bit(tmp_path: Path, algorithm: str):
     flags = ("--data", "digits", "--algorithm", algorithm, "--workers", 1, "--seed", 3)
     whole = Run(tmp_path, *flags, "--epochs", 4, name="whole").end()
