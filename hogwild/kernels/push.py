@@ -50,7 +50,7 @@ class Push:
               the mean of ||u||^2, its number of samples, ||x - snapshot||^2 and G of the latest push.
               segments: (offset, numel) in elements of each gradient's place in [n]; offsets on 128-byte boundaries.
               stripes, n_stripes: address and number of the control block's mutexes, for Access.STRIPED.
-              cooperative: CUDA: a Gap of level layer or global that is not lagged is one cooperative launch, where x and
+              cooperative: CUDA: a Gap of level layer or global, not lagged, is one cooperative launch where x and
               snapshot fit into four fifths of the second-level cache (`is_cooperative`); False: never.
     Mutates:  all of its buffers inside the segments; never the padding between them, never a gradient.
     Races:    as `access` says. RACING: concurrent pushes may lose an update of an element, a float is never torn; v_sum
