@@ -17,16 +17,8 @@ LIMITS = ("epochs", "samples", "updates")
 """How long to train: at most one of them is set."""
 
 PROCESS_ONLY = (
-    "record",
-    "respawn",
-    "min_workers",
-    "stall_timeout",
-    "pin",
-    "start_method",
-    "ckpt_every",
-    "resume",
-    "cuda_graph",
-)
+    "record", "respawn", "min_workers", "stall_timeout", "pin", "start_method", "ckpt_every", "resume", "cuda_graph",
+)  # fmt: skip
 """Options that a simulated run (--clock) has no use for."""
 
 TIMED_CLOCKS = ("round-robin", "gamma", "random")

@@ -182,7 +182,7 @@ class Worker:
         self.seat.events.send(("ready", os.getpid()))
 
     def _rehearse(self) -> None:
-        """A full batch's gradient, thrown away before the run begins: compilers take their time, graphs are captured."""
+        """A full batch's gradient, thrown away before the run begins: compilers take time, graphs are captured."""
         before = [buffer.clone() for buffer in self.module.buffers()]
         index = self.job.order.begin(0, self.rank, 0)
         index = index[torch.arange(self.job.config.batch_size) % len(index)]  # filled up
