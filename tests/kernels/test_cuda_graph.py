@@ -167,6 +167,7 @@ def test_a_graph_of_backward_and_push():
         return [g.flatten() for g in torch.autograd.grad((inputs @ weight.t()).square().mean(), weight)]
 
     stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         gradient()
     torch.cuda.synchronize()
@@ -187,8 +188,10 @@ def test_what_belongs_inside_a_capture_and_what_does_not():
     with pytest.raises(RuntimeError, match="no graph is being captured on this stream"):
         case.push.capture(case.grads)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph), pytest.raises(RuntimeError, match="a graph would freeze the scalars of this push"):
-        case.push.enqueue(case.grads, **call)
+    with torch.cuda.graph(graph):
+        case.grads[0].mul_(2)  # a graph without nodes is warned of
+        with pytest.raises(RuntimeError, match="a graph would freeze the scalars of this push"):
+            case.push.enqueue(case.grads, **call)
     assert case.push(case.grads, **call).applied
 
 
