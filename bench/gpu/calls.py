@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -51,17 +51,21 @@ def run(scene: Scene) -> None:
         "torch SGD, fused": model.sgd(fused=True),
         "torch SGD, foreach": model.sgd(foreach=True),
         "foreach chain": model.foreach_gap(),
-        **gradients(scene),
     }
     if not scene.is_dry:
         for words, rule in {"gap": gap, "gap global": Gap(level="global")}.items():
             steps[f"push, {words}, guard push, replayed"] = model.replayed_push(Guard.PUSH, rule, momentum)
+    measure(scene, steps, n=model.n, tensors=len(model.sizes))
+    measure(scene, gradients(scene))
+
+
+def measure(scene: Scene, steps: Mapping[str, Callable[[], object]], **facts: int) -> None:
     for name, step in steps.items():
         step()
         step()
-        scene.record("calls", name, n=model.n, tensors=len(model.sizes), host_s=host_seconds(scene, step))
+        scene.record("calls", name, **facts, host_s=host_seconds(scene, step))
     for name, step in steps.items():
-        scene.record("launches", name, tensors=len(model.sizes), **count(scene, step))
+        scene.record("launches", name, **facts, **count(scene, step))
 
 
 class Net(nn.Module):
