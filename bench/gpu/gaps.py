@@ -1,4 +1,4 @@
-"""M2: what a gap of whole segments costs beside that of elements: in two passes, in one cooperative launch, lagged."""
+"""M2: what a gap of whole segments costs beside that of elements: two-pass, in one cooperative launch, lagged."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def forms(model: Model) -> dict[str, tuple[int, Push]]:
     found = {"element": (36, push(model, Gap()))}
     for level in LEVELS:
         gap = Gap(level=level)
-        found[f"{level}, two passes"] = 36, push(model, gap, cooperative=False)
+        found[f"{level}, two-pass"] = 36, push(model, gap, cooperative=False)
         if (one := push(model, gap)).is_cooperative:
             found[f"{level}, cooperative"] = 28, one
         found[f"{level}, lagged"] = 28, push(model, Gap(level=level, lagged=True))

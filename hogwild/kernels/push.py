@@ -61,8 +61,8 @@ class Push:
               promise as x; as x has no other writer then, the locks of STRIPED are the center's. A replica that others
               average (kernels.pair_average) is pushed to under its own.
     Bytes:    per float32 parameter with gap and momentum, 36 under Guard.ELEMENT; Guard.PUSH reads the gradients once
-              more beforehand, 40. A Gap of level layer or global: 36 and 40, lagged or cooperative 28 and 32. With a center: 20,
-              with momentum 28.
+              more beforehand, 40. A Gap of level layer or global: 36 and 40, lagged or cooperative 28 and 32. With a
+              center: 20, with momentum 28.
     Raises:   ValueError for buffers, segments or rules that do not fit each other. A Gap and a Compensation exclude
               each other, and neither goes with Smega2 or OrMo.
     Deviates: from Gap-Aware as published in skipping elements whose s is still 0 (as well as the first push). The layer

@@ -30,7 +30,7 @@ RULES = [
 ]
 FORMS = [  # of a gap of whole segments, as options of Gap and of Case
     pytest.param({}, {}, id="cooperative"),
-    pytest.param({}, {"cooperative": False}, id="two passes"),
+    pytest.param({}, {"cooperative": False}, id="two-pass"),
     pytest.param({"lagged": True}, {}, id="lagged"),
 ]
 
