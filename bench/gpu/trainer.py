@@ -21,9 +21,8 @@ MPS = "nvidia-cuda-mps-control"
 VARIANTS: dict[str, tuple[str, ...]] = {
     "--amp bf16": ("--amp", "bf16"),
     "--amp bf16 --channels-last": ("--amp", "bf16", "--channels-last"),
-    "--compile": ("--compile",),
     "--cuda-graph": ("--cuda-graph",),
-    "--cuda-graph --amp bf16": ("--cuda-graph", "--amp", "bf16"),
+    "--compile": ("--compile",),
     "--access atomic": ("--access", "atomic"),
 }
 

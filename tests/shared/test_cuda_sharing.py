@@ -139,7 +139,6 @@ def test_a_worker_that_does_not_wait_makes_the_model_of_one_that_does() -> None:
         (4, ""),
         (2, "--access locked"),
         (2, "--amp bf16 --channels-last"),
-        (2, "--cuda-graph"),
         (2, "--cuda-graph --amp bf16"),
     ],
 )
