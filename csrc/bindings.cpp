@@ -88,7 +88,8 @@ void bind_types(py::module_& m) {
       .def_readwrite("ms_decay", &Rule::ms_decay)
       .def_readwrite("ms_eps", &Rule::ms_eps)
       .def_readwrite("power_one", &Rule::power_one)
-      .def_readwrite("elastic", &Rule::elastic);
+      .def_readwrite("elastic", &Rule::elastic)
+      .def_readwrite("cooperative", &Rule::cooperative);
 
   py::class_<PushStats>(m, "PushStats")
       .def_readonly("applied", &PushStats::applied)
@@ -145,6 +146,24 @@ void bind_push(py::module_& m) {
     return cuda::Push(make_plan(rule, at, segments, {}), device);
   }));
   bind_calls(on_cuda);
+  on_cuda
+      .def("capture",
+           [](cuda::Push& push, const std::vector<Address>& grads, const char* gradient, Address stream) {
+             PushCall call;
+             call.grads = pointers(grads);
+             call.gradient = dtype_named(gradient);
+             call.stream = stream;
+             push.capture(call);
+           })
+      .def("prepare",
+           [](cuda::Push& push, double lr, double weight_decay, int64_t pushes, double lr_max, bool first_step,
+              double scale, double clip, int64_t delay, double ahead_v, double ahead_b, double alpha, Address stream) {
+             const PushCall call{{},   Dtype::float32, lr,      weight_decay, lr_max, pushes, first_step, scale,
+                                 clip, delay,          ahead_v, ahead_b,      alpha,  0,      0,          stream};
+             push.prepare(call);
+           })
+      .def("replayed", &cuda::Push::replayed)
+      .def_property_readonly("is_cooperative", &cuda::Push::is_cooperative);
 }
 
 void bind_mix(py::module_& m) {

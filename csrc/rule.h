@@ -36,7 +36,8 @@ struct Rule {
   Unit unit = Unit::v;
   double lam = 0, ms_decay = 0, ms_eps = 0;
   bool power_one = false;
-  bool elastic = false;  // exchanges with the center
+  bool elastic = false;     // exchanges with the center
+  bool cooperative = true;  // CUDA: a gap of whole segments in one launch, where the model is small enough
 
   // One G per segment or for all, from gap_state.
   bool has_norm_gap() const { return penalty == PenaltyKind::layer_gap || penalty == PenaltyKind::global_gap; }

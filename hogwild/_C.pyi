@@ -38,6 +38,7 @@ class Rule:
     ms_eps: float
     power_one: bool
     elastic: bool
+    cooperative: bool
     def __init__(self) -> None: ...
 
 class PushStats:
@@ -127,6 +128,26 @@ class CudaPush:
         /,
     ) -> None: ...
     def stats(self) -> PushStats: ...
+    def capture(self, grads: Sequence[int], gradient: str, stream: int, /) -> None: ...
+    def prepare(
+        self,
+        lr: float,
+        weight_decay: float,
+        pushes: int,
+        lr_max: float,
+        first_step: bool,
+        scale: float,
+        clip: float,
+        delay: int,
+        ahead_v: float,
+        ahead_b: float,
+        alpha: float,
+        stream: int,
+        /,
+    ) -> None: ...
+    def replayed(self, stream: int, /) -> None: ...
+    @property
+    def is_cooperative(self) -> bool: ...
 
 def weighted_sum(
     dtype: str,

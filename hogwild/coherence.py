@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 LIMITS = ("epochs", "samples", "updates")
 """How long to train: at most one of them is set."""
 
-PROCESS_ONLY = ("record", "respawn", "min_workers", "stall_timeout", "pin", "start_method", "ckpt_every", "resume")
+PROCESS_ONLY = (
+    "record", "respawn", "min_workers", "stall_timeout", "pin", "start_method", "ckpt_every", "resume", "cuda_graph",
+)  # fmt: skip
 """Options that a simulated run (--clock) has no use for."""
 
 TIMED_CLOCKS = ("round-robin", "gamma", "random")
@@ -75,6 +77,10 @@ def check_together(config: Config, algorithm: Algorithm) -> None:
         raise UsageError(f"milestones and step_factor are for --schedule step, this one is {config.schedule}")
     if config.master.startswith("cuda") and config.device == "cpu":
         raise UsageError(f"master {config.master} needs a GPU, but device is cpu: use --master host or --device cuda")
+    if config.cuda_graph and config.device == "cpu":
+        raise UsageError("cuda_graph needs a GPU, but device is cpu: leave it out, or use --device cuda")
+    if config.cuda_graph and config.compile:
+        raise UsageError("compile and cuda_graph are both given, and have not been tried together: leave one out")
     if config.amp != "none" and config.dtype != "float32":
         raise UsageError(f"amp {config.amp} is for a float32 master, dtype is {config.dtype}: leave one of the two out")
     if config.ckpt != "last" and config.resume is None:

@@ -122,6 +122,7 @@ class Config:
     master: str = _workers("auto", "where the shared parameters lie: auto, host or cuda:N", MASTER)
     amp: str = _workers("none", "bf16: forward pass in bfloat16 under autocast, the master stays float32", choices=AMP)
     compile: bool = _workers(False, "torch.compile the forward and backward pass in each worker")
+    cuda_graph: bool = _workers(False, "replay each worker's forward and backward pass as one CUDA graph")
     channels_last: bool = _workers(False, "lay image batches out channels last; for convolutions with --amp bf16")
     access: str = _workers("racing", "how concurrent pushes meet", choices=tuple(a.value for a in Access))
     read: str = _workers("snapshot", "gradient at a private copy or at the master", choices=("snapshot", "inplace"))

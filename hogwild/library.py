@@ -89,6 +89,8 @@ def launch(
         raise UsageError("launch leaves the batches to your own loops: shard and order are for hogwild.fit")
     if config.edge_every:
         raise UsageError("launch has no data to take a curvature of: edge_every is for hogwild.fit")
+    if config.cuda_graph:
+        raise UsageError("launch leaves the forward pass to your own loops: cuda_graph is for hogwild.fit")
     if config.schedule != "constant" or config.warmup:
         raise UsageError("launch has no end that a schedule could run towards: schedule and warmup are for hogwild.fit")
     data = Data("own loop", _Endless(workers * config.batch_size), _Endless(0), (), 0, "vector")

@@ -1,51 +1,71 @@
-"""M3: launches, copies and waits of a step, and the time it takes the host, at 161 tensors."""
+"""M3: launches, copies and waits of a step, and the time it takes the host, at 161 tensors; with a graph too."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
 from bench.field import MOMENTUM
+from bench.gpu import gaps
 from bench.gpu.model import Model, scaled
 from bench.gpu.scene import Scene
 from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.drivers.graph import GraphedGradient
 from hogwild.drivers.view import WorkerView
 from hogwild.rules import Gap, Guard, HeavyBall
 from hogwild.shared.world import World
+from hogwild.tasks import Data, TensorSplit, build_model
 
 N = 1 << 20
+BATCH = 128
 STEPS, ROUNDS, DRY_STEPS = 20, 9, 2
 BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cuStreamSynchronize")
-LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx")
+LAUNCHES = (
+    "cudaLaunchKernel",
+    "cudaLaunchKernelExC",
+    "cuLaunchKernel",
+    "cuLaunchKernelEx",
+    "cudaLaunchCooperativeKernel",
+    "cudaGraphLaunch",
+)
 
 
 def run(scene: Scene) -> None:
     model = Model(scaled(N if not scene.is_dry else 4099), scene.device)
     gap, momentum = Gap(), HeavyBall(MOMENTUM)
+    pushes = {name: push for name, (_, push) in gaps.forms(model).items() if name.startswith("global")}
     steps: dict[str, Callable[[], object]] = {
         "push, gap, guard element": model.push(Guard.ELEMENT, gap, momentum),
         "push, gap, guard push": model.push(Guard.PUSH, gap, momentum),
-        "push, gap global": model.push(Guard.ELEMENT, Gap(level="global"), momentum),
-        "push, gap global lagged": model.push(Guard.ELEMENT, Gap(level="global", lagged=True), momentum),
+        **{f"push, gap {name}": gaps.enqueued(model, push) for name, push in pushes.items()},
         "a worker's push, settled at the next": worker_push(model, defers=True),
         "a worker's push, settled at once": worker_push(model, defers=False),
         "torch SGD, fused": model.sgd(fused=True),
         "torch SGD, foreach": model.sgd(foreach=True),
         "foreach chain": model.foreach_gap(),
     }
+    if not scene.is_dry:
+        for words, rule in {"gap": gap, "gap global": Gap(level="global")}.items():
+            steps[f"push, {words}, guard push, replayed"] = model.replayed_push(Guard.PUSH, rule, momentum)
+    measure(scene, steps, n=model.n, tensors=len(model.sizes))
+    measure(scene, gradients(scene))
+
+
+def measure(scene: Scene, steps: Mapping[str, Callable[[], object]], **facts: int) -> None:
     for name, step in steps.items():
         step()
         step()
-        scene.record("calls", name, n=model.n, tensors=len(model.sizes), host_s=host_seconds(scene, step))
+        scene.record("calls", name, **facts, host_s=host_seconds(scene, step))
     for name, step in steps.items():
-        scene.record("launches", name, tensors=len(model.sizes), **count(scene, step))
+        scene.record("launches", name, **facts, **count(scene, step))
 
 
 class Net(nn.Module):
@@ -64,6 +84,27 @@ def worker_push(model: Model, defers: bool) -> Callable[[], object]:
     view.lr, view.defers = 1e-4, defers
     view.pull()
     return lambda: view.push(model.grads, penalty=Gap(), momentum=HeavyBall(MOMENTUM))
+
+
+def gradients(scene: Scene) -> dict[str, Callable[[], object]]:
+    """Forward and backward pass of resnet20, eager and, on a GPU, out of a graph."""
+    size, pixels = (4, 8) if scene.is_dry else (BATCH, 32)
+    inputs = torch.randn(size, 3, pixels, pixels, device=scene.device)
+    targets = torch.randint(10, (size,), device=scene.device)
+    split = TensorSplit(inputs, targets)
+    module = build_model("resnet20", Data("images", split, split, (3, pixels, pixels), 10, "image")).to(scene.device)
+    parameters = list(module.parameters())
+
+    def evaluate(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        loss = functional.cross_entropy(module(inputs), targets)
+        return loss.detach(), torch.autograd.grad(loss, parameters)
+
+    steps: dict[str, Callable[[], object]] = {"gradient of resnet20, eager": lambda: evaluate(inputs, targets)}
+    if not scene.is_dry:
+        graph = GraphedGradient(evaluate, module, lambda: 0)
+        graph.prepare(inputs, targets)
+        steps["gradient of resnet20, replayed"] = lambda: graph(inputs, targets)
+    return steps
 
 
 def host_seconds(scene: Scene, step: Callable[[], object]) -> list[float]:

@@ -61,7 +61,26 @@ class Model:
         self, guard: Guard, gap: Gap | None = None, momentum: Momentum | None = None, snapshot: bool = False
     ) -> Callable[[], object]:
         """Our push of `grads`, put on the stream."""
-        push = Push(
+        push = self.make_push(guard, gap, momentum, snapshot)
+        return lambda: push.enqueue(self.grads, lr=LR, pushes=PUSHES, lr_max=LR)
+
+    def replayed_push(self, guard: Guard, gap: Gap | None, momentum: Momentum | None) -> Callable[[], object]:
+        """The same out of a CUDA graph."""
+        push, graph = self.make_push(guard, gap, momentum), torch.cuda.CUDAGraph()
+        push.enqueue(self.grads, lr=LR, pushes=PUSHES, lr_max=LR)
+        with torch.cuda.graph(graph):
+            push.capture(self.grads)
+        return lambda: push.replay(graph, lr=LR, pushes=PUSHES, lr_max=LR)
+
+    def make_push(
+        self,
+        guard: Guard,
+        gap: Gap | None = None,
+        momentum: Momentum | None = None,
+        snapshot: bool = False,
+        cooperative: bool = True,
+    ) -> Push:
+        return Push(
             x=self.x,
             snapshot=self.snapshot if snapshot or gap else None,
             v=self.v if momentum else None,
@@ -71,8 +90,8 @@ class Model:
             penalty=gap,
             momentum=momentum,
             guard=guard,
+            cooperative=cooperative,
         )
-        return lambda: push.enqueue(self.grads, lr=LR, pushes=PUSHES, lr_max=LR)
 
     def _gap_state(self) -> Tensor:
         state = torch.ones(len(self.sizes), 4, dtype=torch.float64, device=self.x.device)

@@ -7,8 +7,13 @@ import sys
 from dataclasses import dataclass
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=short")
-GPU_TESTS = ("tests/kernels", "tests/nn", "tests/shared")
-SANITIZED = ("tests/kernels/test_cuda.py", "-k", "misaligned or more_segments or only_the_range or clipping")
+GPU_TESTS = ("tests/kernels", "tests/nn", "tests/shared", "tests/drivers/test_cuda_worker.py")
+SANITIZED = (
+    "tests/kernels/test_cuda.py",
+    "tests/kernels/test_cuda_graph.py",
+    "-k",
+    "misaligned or more_segments or only_the_range or clipping or one_cooperative",
+)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,10 @@ Push::~Push() = default;
 Push::Push(Push&&) noexcept = default;
 void Push::run(const PushCall&) { absent(); }
 PushStats Push::stats() const { absent(); }
+void Push::capture(const PushCall&) { absent(); }
+void Push::prepare(const PushCall&) { absent(); }
+void Push::replayed(uintptr_t) { absent(); }
+bool Push::is_cooperative() const { absent(); }
 
 void weighted_sum(Dtype, void*, const std::vector<const void*>&, const std::vector<double>&, int64_t, int64_t, int,
                   uintptr_t) {

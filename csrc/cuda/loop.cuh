@@ -40,22 +40,40 @@ struct GapRow {
   double gap_sq, size_sq, elements;  // by the push itself
 };
 
+// What changes from one push to the next.
+template <class T>
+struct Scalars {
+  Hyper<T> hyper;
+  double scale, clip;
+  NormGapRule gap;
+};
+
 // Tiles [first_tile, last_tile), clipped to [start, stop).
 template <class T>
 struct Work {
   Buffers<T> buffers;
-  Hyper<T> hyper;
+  Scalars<T> scalars;
+  const Scalars<T>* latest;  // in device memory: those of launches that a graph replays
   const Segment* segments;
   const Tile* tiles;
   DeviceStats* stats;
   Counts* report;  // in host memory, mapped
   GapRow* rows;
-  double scale, clip;
+  NormGapState* gap_state;
+  int32_t gap_rows;
   int64_t start, stop;
   int32_t first_tile, last_tile;
-  bool row_per_segment, measured_in_steps;
+  bool row_per_segment, measured_in_steps, lagged;
 
   __device__ GapRow& row(int segment) const { return rows[row_per_segment ? segment : 0]; }
+
+  template <bool kCaptured>
+  __device__ const Scalars<T>& now() const {
+    if constexpr (kCaptured)
+      return *latest;
+    else
+      return scalars;
+  }
 };
 
 // One pointer per segment.
@@ -219,78 +237,6 @@ __device__ void for_each_tile(const Work<T>& work, const Visit& visit) {
     const int64_t begin = max(from, work.start), end = min(to, work.stop);
     if (begin < end) visit(tile.segment, segment.offset, begin, static_cast<int>(end - begin));
   }
-}
-
-template <class Stages, class Access, class T, class G>
-__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
-    push_kernel(const __grid_constant__ Work<T> work, const __grid_constant__ Gradients gradients) {
-  if (work.stats->refusing != 0) return hand_over(work.stats, work.report);
-  Hyper<T> h = work.hyper;
-  if (work.clip > 0) h.scale = static_cast<T>(clipped(work.scale, work.clip, work.stats->grad_sq));
-  Sums<T> sums;
-  for_each_tile(work, [&](int segment, int64_t offset, int64_t begin, int n) {
-    const Buffers<T> at = slice<T>(work.buffers, begin);
-    const auto* g = static_cast<const G*>(gradients[segment]);
-    if (g == nullptr) {
-      if constexpr (Stages::measures_gap) idle_tile<typename Stages::Idle, Access>(at, n, h, sums);
-    } else if constexpr (Stages::uses_size) {
-      GapRow& row = work.row(segment);
-      h.gap_share = static_cast<T>(row.share);
-      Sums<T> tile;
-      push_tile<Stages, Access>(at, g + (begin - offset), n, h, tile);
-      flush_row(tile, row, n, work.measured_in_steps);
-      sums.add(tile);
-    } else {
-      push_tile<Stages, Access>(at, g + (begin - offset), n, h, sums);
-    }
-  });
-  flush(sums, work.stats);
-  hand_over(work.stats, work.report);
-}
-
-// The first pass of a gap penalty of whole segments: ||x - snapshot||^2.
-template <class T>
-__global__ void __launch_bounds__(kThreads)
-    gap_kernel(const __grid_constant__ Work<T> work, const __grid_constant__ Gradients gradients) {
-  for_each_tile(work, [&](int segment, int64_t, int64_t begin, int n) {
-    if (gradients[segment] == nullptr) return;
-    const Buffers<T> at = slice<T>(work.buffers, begin);
-    T gap_sq = 0;
-    for (int i = threadIdx.x; i < n; i += kThreads) {
-      const T gap = at.x[i] - at.snapshot[i];
-      gap_sq += gap * gap;
-    }
-    const double sum = block_sum(gap_sq);
-    if (threadIdx.x == 0) atomicAdd(&work.row(segment).measured_sq, sum);
-  });
-}
-
-// Counts what is not finite in the gradients, before a push that one such element refuses, and sums their squares.
-template <class T, class G>
-__global__ void __launch_bounds__(kThreads)
-    scan_kernel(const __grid_constant__ Work<T> work, const __grid_constant__ Gradients gradients) {
-  int nonfinite = 0;
-  T grad_sq = 0;
-  const auto visit = [&](G element) {
-    const T g = widen<T>(element);
-    nonfinite += !hw_isfinite(g);
-    grad_sq += g * g;
-  };
-  for_each_tile(work, [&](int segment, int64_t offset, int64_t begin, int n) {
-    const auto* all = static_cast<const G*>(gradients[segment]);
-    if (all == nullptr) return;
-    const G* g = all + (begin - offset);
-    constexpr int kCount = kWidth<T>;
-    const int tail = aligned<G>(g, kCount) ? n / kCount * kCount : 0;
-    for (int i = threadIdx.x * kCount; i < tail; i += kThreads * kCount) {
-      const Pack<G, kCount> pack = load<G, kCount>(g + i);
-      for (const G element : pack.at) visit(element);
-    }
-    for (int i = tail + threadIdx.x; i < n; i += kThreads) visit(g[i]);
-  });
-  if (nonfinite != 0) atomicAdd(&work.stats->refusing, static_cast<unsigned long long>(nonfinite));
-  const double sum = block_sum(grad_sq);
-  if (threadIdx.x == 0) atomicAdd(&work.stats->grad_sq, sum);
 }
 
 }  // namespace hogwild::cuda

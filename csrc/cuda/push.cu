@@ -19,28 +19,44 @@ E* to_device(const std::vector<E>& values) {
   return memory;
 }
 
+// A gap of whole segments in one launch: the second pass finds x and snapshot in the second-level cache, in four fifths of
+// it, and all blocks are resident, for the launch bounds promise kBlocksPerMultiprocessor of them.
+bool cooperates(const PushPlan& plan, int device) {
+  if (!plan.rule.cooperative || !plan.rule.has_norm_gap() || plan.rule.gap_lagged) return false;
+  int64_t elements = 0;
+  for (const Segment& segment : plan.segments) elements += segment.numel;
+  const int64_t bytes = 2 * elements * static_cast<int64_t>(sizeof(float));
+  return attribute(cudaDevAttrCooperativeLaunch, device) != 0 &&
+         5 * bytes <= 4LL * attribute(cudaDevAttrL2CacheSize, device);
+}
+
 }  // namespace
 
 const char* architectures() { return HOGWILD_CUDA_ARCHS; }
+
+// How much of the model a push covers.
+struct Coverage {
+  bool has_run;      // at least one element
+  int64_t elements;  // that have a gradient
+};
 
 struct Push::State {
   PushPlan plan;
   int device;
   Tables tables{};
   Counts* report = nullptr;             // where the host sees tables.report
-  const void** staged = nullptr;        // the table of gradients on its way, in pinned memory
+  const void** staged = nullptr;        // the table of gradients on its way, in pinned memory; behind it, a graph's
   std::vector<const void*> uploaded{};  // what the table of gradients holds
   cudaEvent_t done = nullptr;           // the latest push
   cudaEvent_t taken = nullptr;          // the latest upload
-  bool has_run = false;                 // the latest push, over at least one element
-  int64_t elements = 0;                 // that had a gradient then
-  double scale = 1;                     // its scale, and whether it was scanned
-  bool scanned = false;
+  Coverage latest{}, captured{};        // of the latest push, and of the one in the graph
+  double scale = 1;                     // of the latest push
 
   ~State() {  // errors have nowhere to go here, and at interpreter exit the driver may be gone
     cudaFree(const_cast<Segment*>(tables.segments));
     cudaFree(const_cast<Tile*>(tables.tiles));
     cudaFree(tables.stats);
+    cudaFree(tables.scalars);
     cudaFree(tables.rows);
     cudaFree(tables.gradients);
     cudaFreeHost(report);
@@ -60,6 +76,23 @@ struct Push::State {
           "cudaMemcpyAsync");
     check(cudaEventRecord(taken, as_stream(call.stream)), "cudaEventRecord");
   }
+
+  // The same as a part of the graph: from memory that stays as it is.
+  void capture_upload(const PushCall& call) {
+    if (tables.gradients == nullptr) return;
+    std::copy(call.grads.begin(), call.grads.end(), staged + call.grads.size());
+    check(cudaMemcpyAsync(tables.gradients, staged + call.grads.size(), call.grads.size() * sizeof(void*),
+                          cudaMemcpyHostToDevice, as_stream(call.stream)),
+          "cudaMemcpyAsync");
+  }
+
+  template <bool kCaptured>
+  Coverage launch(const PushCall& call) {
+    if (plan.rule.master != Dtype::float32) throw std::invalid_argument("a float64 master is for the CPU");
+    const auto launch = call.gradient == Dtype::bfloat16 ? launch_push<kCaptured, float, bfloat16>
+                                                         : launch_push<kCaptured, float, float>;
+    return {launch(plan, call, tables), elements_with_gradient(plan, call)};
+  }
 };
 
 Push::Push(const PushPlan& plan, int device) : state_(new State{plan, device}) {
@@ -75,6 +108,7 @@ Push::Push(const PushPlan& plan, int device) : state_(new State{plan, device}) {
   tables.segments = to_device(plan.segments);
   tables.tiles = to_device(tiles);
   tables.stats = to_device(std::vector<DeviceStats>(1));
+  tables.scalars = to_device(std::vector<Scalars<float>>(1));
   check(cudaHostAlloc(&state_->report, sizeof(Counts), cudaHostAllocMapped), "cudaHostAlloc");
   *state_->report = {};
   check(cudaHostGetDevicePointer(&tables.report, state_->report, 0), "cudaHostGetDevicePointer");
@@ -83,10 +117,11 @@ Push::Push(const PushPlan& plan, int device) : state_(new State{plan, device}) {
   if (plan.segments.size() > kMaxGradients) {
     const size_t bytes = plan.segments.size() * sizeof(void*);
     check(cudaMalloc(&tables.gradients, bytes), "cudaMalloc");
-    check(cudaHostAlloc(&state_->staged, bytes, cudaHostAllocDefault), "cudaHostAlloc");
+    check(cudaHostAlloc(&state_->staged, 2 * bytes, cudaHostAllocDefault), "cudaHostAlloc");
   }
   if (plan.rule.has_norm_gap()) tables.rows = to_device(std::vector<GapRow>(plan.gap_rows()));
   tables.blocks = multiprocessors(device) * kBlocksPerMultiprocessor;
+  tables.cooperates = cooperates(plan, device);
 }
 
 Push::~Push() = default;
@@ -94,28 +129,49 @@ Push::Push(Push&&) noexcept = default;
 
 void Push::run(const PushCall& call) {
   const DeviceGuard guard(state_->device);
-  const PushPlan& plan = state_->plan;
-  state_->elements = elements_with_gradient(plan, call);
-  state_->scale = call.scale;
-  state_->scanned = plan.rule.guard == GuardKind::push;
-  if (plan.rule.master != Dtype::float32) throw std::invalid_argument("a float64 master is for the CPU");
+  if (is_capturing(as_stream(call.stream)))
+    throw std::logic_error("a graph would freeze the scalars of this push: use Push.capture inside it");
   state_->upload(call);
-  const auto launch = call.gradient == Dtype::bfloat16 ? launch_push<float, bfloat16> : launch_push<float, float>;
-  state_->has_run = launch(plan, call, state_->tables);
+  state_->latest = state_->launch<false>(call);
+  state_->scale = call.scale;
   check(cudaEventRecord(state_->done, as_stream(call.stream)), "cudaEventRecord");
 }
+
+void Push::capture(const PushCall& call) {
+  const DeviceGuard guard(state_->device);
+  if (!is_capturing(as_stream(call.stream)))
+    throw std::logic_error("no graph is being captured on this stream: call Push.capture inside torch.cuda.graph");
+  state_->capture_upload(call);
+  state_->captured = state_->launch<true>(call);
+}
+
+void Push::prepare(const PushCall& call) {
+  const DeviceGuard guard(state_->device);
+  launch_scalars(make_scalars<float>(state_->plan.rule, call), state_->tables.scalars, as_stream(call.stream));
+  state_->scale = call.scale;
+  state_->uploaded.clear();  // the replay brings a table of its own
+}
+
+void Push::replayed(uintptr_t stream) {
+  const DeviceGuard guard(state_->device);
+  state_->latest = state_->captured;
+  check(cudaEventRecord(state_->done, as_stream(stream)), "cudaEventRecord");
+}
+
+bool Push::is_cooperative() const { return state_->tables.cooperates; }
 
 PushStats Push::stats() const {
   const DeviceGuard guard(state_->device);
   check(cudaEventSynchronize(state_->done), "a push");
-  const Counts seen = state_->has_run ? *state_->report : Counts{};
+  const Counts seen = state_->latest.has_run ? *state_->report : Counts{};
   PushStats stats;
   stats.applied = seen.refusing == 0;
   stats.nonfinite = static_cast<int64_t>(seen.refusing + seen.nonfinite);
   stats.gap_sq = seen.gap_sq;
   stats.step_sq = seen.step_sq;
-  if (state_->scanned) stats.grad_norm = std::fabs(state_->scale) * std::sqrt(seen.grad_sq);
-  if (stats.applied && state_->elements > 0) stats.penalty = static_cast<double>(state_->elements) / seen.share;
+  if (state_->plan.rule.guard == GuardKind::push) stats.grad_norm = std::fabs(state_->scale) * std::sqrt(seen.grad_sq);
+  const auto elements = static_cast<double>(state_->latest.elements);
+  if (stats.applied && elements > 0) stats.penalty = elements / seen.share;
   return stats;
 }
 

@@ -25,6 +25,16 @@ class Push {
   void run(const PushCall& call);
   PushStats stats() const;
 
+  // For a graph: capture() adds the launches of a push of these gradients to the graph that is being captured; without
+  // allocating or waiting. Before every replay prepare() enqueues the scalars of that push, after it replayed() says that
+  // stats() is to wait for it. A graph that was captured earlier must not be replayed any more.
+  void capture(const PushCall& call);
+  void prepare(const PushCall& call);
+  void replayed(uintptr_t stream);
+
+  // Whether a gap penalty of whole segments is one launch.
+  bool is_cooperative() const;
+
  private:
   struct State;
   std::unique_ptr<State> state_;

@@ -1,5 +1,6 @@
 // The launches of a float32 master and bfloat16 gradients.
 #include "launch.cuh"
 
-template bool hogwild::cuda::launch_push<float, hogwild::bfloat16>(const hogwild::PushPlan&, const hogwild::PushCall&,
-                                                                   const hogwild::cuda::Tables&);
+template bool hogwild::cuda::launch_push<false, float, hogwild::bfloat16>(const hogwild::PushPlan&,
+                                                                          const hogwild::PushCall&,
+                                                                          const hogwild::cuda::Tables&);

@@ -1,5 +1,5 @@
 // The launches of a float32 master and float32 gradients.
 #include "launch.cuh"
 
-template bool hogwild::cuda::launch_push<float, float>(const hogwild::PushPlan&, const hogwild::PushCall&,
-                                                       const hogwild::cuda::Tables&);
+template bool hogwild::cuda::launch_push<false, float, float>(const hogwild::PushPlan&, const hogwild::PushCall&,
+                                                              const hogwild::cuda::Tables&);

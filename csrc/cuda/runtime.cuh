@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 namespace hogwild::cuda {
 
@@ -16,7 +17,22 @@ inline void check(cudaError_t error, const char* what) {
 // Checks a launch. Errors of the kernel itself show at the next synchronisation.
 inline void check_launch(const char* kernel) { check(cudaGetLastError(), kernel); }
 
+// A launch whose grid may wait for itself. The arguments are of the kernel's own types.
+template <class... Parameters>
+void launch_cooperatively(void (*kernel)(Parameters...), int blocks, int threads, cudaStream_t stream,
+                          std::remove_const_t<Parameters>... arguments) {
+  void* pointers[] = {&arguments...};
+  check(cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(kernel), blocks, threads, pointers, 0, stream),
+        "a cooperative launch");
+}
+
 inline cudaStream_t as_stream(uintptr_t stream) { return reinterpret_cast<cudaStream_t>(stream); }
+
+inline bool is_capturing(cudaStream_t stream) {
+  cudaStreamCaptureStatus status;
+  check(cudaStreamIsCapturing(stream, &status), "cudaStreamIsCapturing");
+  return status != cudaStreamCaptureStatusNone;
+}
 
 // Makes a device current for a scope.
 class DeviceGuard {
@@ -33,10 +49,12 @@ class DeviceGuard {
   int before_ = 0;
 };
 
-inline int multiprocessors(int device) {
-  int count = 0;
-  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "cudaDeviceGetAttribute");
-  return count;
+inline int attribute(cudaDeviceAttr which, int device) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, which, device), "cudaDeviceGetAttribute");
+  return value;
 }
+
+inline int multiprocessors(int device) { return attribute(cudaDevAttrMultiProcessorCount, device); }
 
 }  // namespace hogwild::cuda

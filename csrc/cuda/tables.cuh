@@ -5,6 +5,7 @@
 
 #include "../rule.h"
 #include "loop.cuh"
+#include "runtime.cuh"
 
 namespace hogwild::cuda {
 
@@ -14,19 +15,28 @@ struct Tables {
   const Tile* tiles;
   DeviceStats* stats;
   Counts* report;                   // in mapped host memory: the counts of the latest push
+  Scalars<float>* scalars;          // of a push that a graph replays
   const void** gradients;           // one pointer per segment; null where they fit into the kernel's arguments
   GapRow* rows;                     // as many as gap_state has; null without a gap penalty of whole segments
   std::vector<int32_t> first_tile;  // [segments + 1]
-  int blocks;                       // of a full grid
+  int blocks;                       // of a full grid, all of them resident at once
+  bool cooperates;                  // a gap of whole segments in one launch
 };
 
-// Before and after the push of a gap penalty of whole segments: shares from what was measured, and gap_state brought up
-// to date. Defined in norm_gap.cu.
-void make_shares(const PushPlan& plan, const PushCall& call, const Tables& tables);
-void settle_rows(const PushPlan& plan, const PushCall& call, const Tables& tables);
+template <class T>
+Scalars<T> make_scalars(const Rule& rule, const PushCall& call) {
+  return {fold(rule, call).as<T>(), call.scale, call.clip, fold_norm_gap(rule, call)};
+}
 
-// Defined in launch.cuh, instantiated in push_<type>.cu. False: there was nothing to do.
-template <class T, class G>
+// Before and after the push of a gap penalty of whole segments, where they are launches of their own; and the scalars of
+// the next replay into device memory, by way of a kernel's arguments: nothing to wait for. Defined in between.cu.
+void launch_shares(const Work<float>& work, bool captured, cudaStream_t stream);
+void launch_settling(const Work<float>& work, bool captured, cudaStream_t stream);
+void launch_scalars(const Scalars<float>& scalars, Scalars<float>* place, cudaStream_t stream);
+
+// False: there was nothing to do. kCaptured: for a graph, whose replays take the scalars that lie in device memory then.
+// Defined in launch.cuh.
+template <bool kCaptured, class T, class G>
 bool launch_push(const PushPlan& plan, const PushCall& call, const Tables& tables);
 
 }  // namespace hogwild::cuda

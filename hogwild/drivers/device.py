@@ -39,6 +39,8 @@ def resolve(config: Config) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
+        if config.cuda_graph:
+            raise UsageError("--cuda-graph needs a GPU, and --device auto found none: leave it out")
         return torch.device("cpu")
     if config.master == "host":
         raise UsageError(
@@ -94,8 +96,11 @@ class Reading:
     """
 
     def __init__(self, value: Tensor) -> None:
-        self._value, self._arrived = value, None
-        if value.is_cuda:
+        self._value: Tensor | float
+        self._arrived = None
+        if not value.is_cuda:
+            self._value = float(value)
+        else:
             self._value = torch.empty_like(value, device="cpu", pin_memory=True).copy_(value, non_blocking=True)
             self._arrived = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
             self._arrived.record()

@@ -37,10 +37,11 @@ class Pushes(Buffers):
             if fresh_snapshot and not self.inplace and center is None and "snapshot" in self.scopes:
                 used.add("snapshot")
             access, locks = self._access(onto, center)
+            buffers: dict[str, Any] = {name: self.buffer(name) for name in used if name != GAP_STATE}
             self._pushes[key] = Push(
                 x=self.buffer(onto),
                 center=None if center is None else self.buffer(center),
-                **{name: self.buffer(name) for name in used if name != GAP_STATE},
+                **buffers,
                 gap_state=self.buffer(GAP_STATE).view(-1, GAP_COLUMNS) if GAP_STATE in used else None,
                 segments=self.world.layout.segments,
                 penalty=penalty,

@@ -161,8 +161,10 @@ def make_batches(config: Config, data: Data) -> Batches:
 
 
 def seed_batch(seed: int, ticket: int) -> None:
-    """Sets torch's default generator to the state that belongs to a batch (augmentation, dropout)."""
+    """Sets torch's default generator to the state that belongs to a batch (augmentation, dropout); a GPU's too."""
     torch.default_generator.manual_seed(mixed(seed, ticket))
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(mixed(seed, ticket))
 
 
 def draw(seed: int, rank: int, step: int, count: int) -> int:

@@ -27,7 +27,7 @@ class Stepper:
         self.module = module
         self.wait = wait
         self._parameters = trainable(module)
-        self._bound = 0
+        self.bound = 0  # the address of the buffer that the parameters are
 
     def begin(self) -> None:
         """Starts the algorithm's text afresh, up to its first request for a gradient."""
@@ -50,6 +50,6 @@ class Stepper:
         while not isinstance(request, Gradient):
             self.wait(request)
             request = self._steps.send(None)
-        if request.at.data_ptr() != self._bound:
+        if request.at.data_ptr() != self.bound:
             self.view.world.layout.bind(self.module, request.at)
-            self._bound = request.at.data_ptr()
+            self.bound = request.at.data_ptr()

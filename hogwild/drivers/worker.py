@@ -22,9 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hogwild.algorithms.base import Barrier, Update
+from hogwild.algorithms.base import Barrier, Gradients, Update
 from hogwild.drivers.device import Reading, finish, to_device
 from hogwild.drivers.forward import Forward
+from hogwild.drivers.graph import Evaluate, GraphedGradient
 from hogwild.drivers.handle import Handle
 from hogwild.drivers.job import Job, restore
 from hogwild.drivers.recording import Schedule
@@ -141,6 +142,9 @@ class Worker:
         self.view.defers = self.device.type == "cuda" and not waits
         self.stepper = Stepper(job.algorithm, self.view, self.module, self._wait)
         self.forward = Forward(self.module, config, self.device)
+        self.graph: GraphedGradient | None = None
+        if config.cuda_graph:
+            self.graph = GraphedGradient(self._evaluate, self.module, lambda: self.stepper.bound)
         self._done: Done | None = None
 
     def run(self) -> None:
@@ -154,30 +158,36 @@ class Worker:
         self.leave_run()
 
     def _train(self) -> None:
+        evaluate: Evaluate = self.graph or self._evaluate
         while (ticket := self._take()) != NO_TICKET:
             began = time.perf_counter()
             self.control.set_phase(self.rank, Phase.DATA)
             index = self.job.order.begin(ticket, self.rank, self.control.completed(self.rank))
             inputs, targets = to_device(self.split.batch(index, train=True), self.device, self.dtype)
             self.control.set_phase(self.rank, Phase.GRADIENT)
-            loss = self.job.data.loss(self.forward(inputs), targets)
-            self.step(loss, len(index), ticket, began)
+            self._update(*evaluate(inputs, targets), len(index), ticket, began)
+
+    def _evaluate(self, inputs: Any, targets: Any) -> tuple[Tensor, Gradients]:
+        """Loss and gradients at the parameters where the algorithm wants them."""
+        loss = self.job.data.loss(self.forward(inputs), targets)
+        return loss.detach(), self.stepper.gradients(loss)
 
     def enter_run(self) -> None:
         """Joins the others (synchronous algorithms: at the end of a round) and reads the model for the first time."""
         self._join()
         self.module.train()
         self.stepper.begin()
-        if self.job.config.compile and self.job.body is None:
-            self._compile()
+        if self.job.body is None and (self.job.config.compile or self.graph is not None):
+            self._rehearse()
         self.seat.events.send(("ready", os.getpid()))
 
-    def _compile(self) -> None:
-        """One gradient that is thrown away, before the run begins: the compiler takes its time at the first."""
+    def _rehearse(self) -> None:
+        """A full batch's gradient, thrown away before the run begins: compilers take time, graphs are captured."""
         before = [buffer.clone() for buffer in self.module.buffers()]
         index = self.job.order.begin(0, self.rank, 0)
-        inputs, targets = to_device(self.split.batch(index, train=True), self.device, self.dtype)
-        self.stepper.gradients(self.job.data.loss(self.forward(inputs), targets))
+        index = index[torch.arange(self.job.config.batch_size) % len(index)]  # filled up
+        batch = to_device(self.split.batch(index, train=True), self.device, self.dtype)
+        (self._evaluate if self.graph is None else self.graph.prepare)(*batch)
         for buffer, value in zip(self.module.buffers(), before, strict=True):
             buffer.copy_(value)
 
@@ -189,8 +199,9 @@ class Worker:
 
     def step(self, loss: Tensor, samples: int, ticket: int, began: float) -> None:
         """Backward, wait at the gate, update. `began`: perf_counter() when work on this batch started."""
-        value = loss.detach()
-        g = self.stepper.gradients(loss)
+        self._update(loss.detach(), self.stepper.gradients(loss), samples, ticket, began)
+
+    def _update(self, loss: Tensor, g: Gradients, samples: int, ticket: int, began: float) -> None:
         if self.slowdown > 1.0:
             finish(self.device)
             time.sleep((self.slowdown - 1.0) * (time.perf_counter() - began))
@@ -206,7 +217,7 @@ class Worker:
         self.stepper.advance(g)
         self.world.publish(self.module, self.rank)
         spent_s = time.perf_counter() - entered - self._waited
-        self._done = Done(Reading(value), samples, ticket, waited - began, spent_s, entered - waited + self._waited)
+        self._done = Done(Reading(loss), samples, ticket, waited - began, spent_s, entered - waited + self._waited)
         if self.view.in_flight:
             self.control.complete(self.rank)  # this worker takes its next ticket before the push has landed
         else:

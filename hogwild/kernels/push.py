@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,7 +15,15 @@ from hogwild.kernels.gradients import GradientTable
 from hogwild.kernels.rule import Rule
 from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2, look_ahead
 
-__all__ = ["Push", "PushStats"]
+__all__ = ["Graph", "Push", "PushStats"]
+
+Scalars = tuple[float, float, int, float, bool, float, float, int, float, float, float]
+
+
+class Graph(Protocol):
+    """A captured torch.cuda.CUDAGraph."""
+
+    def replay(self) -> None: ...
 
 
 class Push:
@@ -41,6 +50,8 @@ class Push:
               the mean of ||u||^2, its number of samples, ||x - snapshot||^2 and G of the latest push.
               segments: (offset, numel) in elements of each gradient's place in [n]; offsets on 128-byte boundaries.
               stripes, n_stripes: address and number of the control block's mutexes, for Access.STRIPED.
+              cooperative: CUDA: a Gap of level layer or global, not lagged, is one cooperative launch where x and
+              snapshot fit into four fifths of the second-level cache (`is_cooperative`); False: never.
     Mutates:  all of its buffers inside the segments; never the padding between them, never a gradient.
     Races:    as `access` says. RACING: concurrent pushes may lose an update of an element, a float is never torn; v_sum
               may then differ from the sum of all v for ever. ATOMIC: no update of x, v, v_sum or b is lost (CUDA: on x
@@ -50,8 +61,8 @@ class Push:
               promise as x; as x has no other writer then, the locks of STRIPED are the center's. A replica that others
               average (kernels.pair_average) is pushed to under its own.
     Bytes:    per float32 parameter with gap and momentum, 36 under Guard.ELEMENT; Guard.PUSH reads the gradients once
-              more beforehand, 40. A Gap of level layer or global: 36 and 40, lagged 28 and 32. With a center: 20,
-              with momentum 28.
+              more beforehand, 40. A Gap of level layer or global: 36 and 40, lagged or cooperative 28 and 32. With a
+              center: 20, with momentum 28.
     Raises:   ValueError for buffers, segments or rules that do not fit each other. A Gap and a Compensation exclude
               each other, and neither goes with Smega2 or OrMo.
     Deviates: from Gap-Aware as published in skipping elements whose s is still 0 (as well as the first push). The layer
@@ -80,8 +91,11 @@ class Push:
         guard: Guard = Guard.PUSH,
         stripes: int = 0,
         n_stripes: int = 0,
+        cooperative: bool = True,
     ) -> None:
-        self._buffers = _checked_buffers(x=x, snapshot=snapshot, v=v, s=s, ms=ms, v_sum=v_sum, b=b, center=center)
+        self._buffers = tensors.checked_buffers(
+            x=x, snapshot=snapshot, v=v, s=s, ms=ms, v_sum=v_sum, b=b, center=center
+        )
         self._gap_state = gap_state
         self._rule = Rule(penalty, momentum, compensation, access, guard, elastic=center is not None)
         self._rule.check(self._buffers, gap_state, len(segments))
@@ -100,10 +114,13 @@ class Push:
         places_in_memory = (x, snapshot, v, s, ms, v_sum, b, center, gap_state)
         addresses = tuple(0 if t is None else t.data_ptr() for t in places_in_memory)
         rule = self._rule.native(x.dtype)
+        rule.cooperative = cooperative
         places = [(int(offset), int(numel)) for offset, numel in segments]
         self._native: _C.CpuPush | _C.CudaPush
+        self._on_gpu: _C.CudaPush | None = None
+        self._held: Sequence[Tensor | None] | None = None  # by the graph
         if x.is_cuda:
-            self._native = _C.CudaPush(rule, addresses, places, self._device)
+            self._native = self._on_gpu = _C.CudaPush(rule, addresses, places, self._device)
         else:
             locks = (stripes, n_stripes) if access is Access.STRIPED else (0, 0)
             self._native = _C.CpuPush(rule, addresses, places, locks)
@@ -169,6 +186,58 @@ class Push:
         """Statistics of the latest push of this object. On CUDA this waits for it."""
         return self._native.stats()
 
+    @property
+    def is_cooperative(self) -> bool:
+        """Whether a Gap of level layer or global is one launch here: norms, push and bookkeeping."""
+        return self._on_gpu is not None and self._on_gpu.is_cooperative
+
+    def capture(self, grads: Sequence[Tensor | None]) -> None:
+        """Inside torch.cuda.graph: adds a push of these gradients to the graph, for `replay` to run.
+
+        The graph holds the addresses of the gradients, which this object keeps alive, and of the buffers; what else a
+        call takes it reads from device memory. Nothing is allocated or waited for. Between replays this object can be
+        called as before; a graph that it was captured into earlier must not be replayed any more.
+
+        Raises: ValueError on the CPU, for Smega2, whose every N-th push is another kernel, and as a call does.
+                RuntimeError if no graph is being captured.
+        """
+        if self._on_gpu is None:
+            raise ValueError("x is on the CPU, and a CUDA graph holds pushes on a GPU: call the push instead")
+        if isinstance(self._rule.momentum, Smega2):
+            raise ValueError("every N-th push of Smega2 is another kernel, which no graph can choose: call the push")
+        copies, addresses, dtype = self._gradients.read(grads)
+        self._on_gpu.capture(addresses, dtype, tensors.current_stream(self._device))
+        self._held = [*grads, *copies]
+
+    def replay(
+        self,
+        graph: Graph,
+        *,
+        lr: float,
+        weight_decay: float = 0.0,
+        pushes: int,
+        lr_max: float,
+        first_step: bool = False,
+        scale: float = 1.0,
+        clip: float = 0.0,
+        delay: int = 0,
+        alpha: float = 0.0,
+    ) -> None:
+        """Replays a graph that holds this push, with these scalars: `stats` reports, and waits for the whole graph.
+
+        The scalars travel in the arguments of a small kernel in front of the graph, so the host waits for nothing,
+        however many replays are on their way. All of them on one stream.
+
+        Raises: ValueError if nothing was captured, and as a call does.
+        """
+        if self._on_gpu is None or self._held is None:
+            raise ValueError("this push is in no graph: call capture(grads) inside torch.cuda.graph first")
+        scalars = self._scalars(lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, alpha)
+        stream = tensors.current_stream(self._device)
+        self._on_gpu.prepare(*scalars, stream)
+        graph.replay()
+        self._on_gpu.replayed(stream)
+
     def _run(
         self,
         grads: Sequence[Tensor | None],
@@ -186,8 +255,27 @@ class Push:
     ) -> None:
         copies, addresses, dtype = self._gradients.read(grads)
         begin, end = tensors.check_range(start, stop, self._n)
-        if clip or self._needs_whole:
-            self._check_whole(clip, begin, end)
+        if (clip or self._needs_whole) and (begin, end) != (0, self._n):
+            raise ValueError("clip and a Gap of level layer or global concern whole segments: leave out start and stop")
+        scalars = self._scalars(lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, alpha)
+        self._native.run(addresses, dtype, *scalars, begin, end, tensors.current_stream(self._device))
+        del copies  # they had to live until the kernel had them
+
+    def _scalars(
+        self,
+        lr: float,
+        weight_decay: float,
+        pushes: int,
+        lr_max: float,
+        first_step: bool,
+        scale: float,
+        clip: float,
+        delay: int,
+        alpha: float,
+    ) -> Scalars:
+        """What a push brings along, as the native one takes it."""
+        if clip:
+            self._check_clip(clip)
         if alpha and not self._rule.elastic:
             raise ValueError(f"alpha is {alpha}, but this push has no center to exchange with: give it one")
         ahead_v = ahead_b = 0.0
@@ -196,30 +284,12 @@ class Push:
             ahead_v, ahead_b = weights.get("v_sum", weights.get("v", 0.0)), weights.get("b", 0.0)
         if self._takes_current_lr:
             lr_max = lr
-        stream = tensors.current_stream(self._device)
-        self._native.run(
-            addresses, dtype, lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, ahead_v, ahead_b,
-            alpha, begin, end, stream,
-        )  # fmt: skip
-        del copies  # they had to live until the kernel had them
+        return lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, ahead_v, ahead_b, alpha
 
-    def _check_whole(self, clip: float, begin: int, end: int) -> None:
+    def _check_clip(self, clip: float) -> None:
         if clip < 0:
             raise ValueError(f"clip is {clip}: expected a norm > 0, or 0 for none")
-        if clip and self._rule.guard is Guard.ELEMENT:
+        if self._rule.guard is Guard.ELEMENT:
             raise ValueError(
                 "clip needs the gradient's norm before the push: use Guard.PUSH, which reads it beforehand"
             )
-        if (begin, end) != (0, self._n):
-            raise ValueError("clip and a Gap of level layer or global concern whole segments: leave out start and stop")
-
-
-def _checked_buffers(*, x: Tensor, **others: Tensor | None) -> dict[str, Tensor]:
-    tensors.check_flat("x", x)
-    buffers = {"x": x}
-    for name, tensor in others.items():
-        if tensor is not None:
-            tensors.check_flat(name, tensor, like=x)
-            buffers[name] = tensor
-    tensors.check_disjoint(buffers)
-    return buffers

@@ -54,6 +54,18 @@ def check_alike(buffers: dict[str, Tensor]) -> None:
         check_flat(name, buffer, None if buffer is like else like, first)
 
 
+def checked_buffers(*, x: Tensor, **others: Tensor | None) -> dict[str, Tensor]:
+    """The buffers that are there: all like x, none over another."""
+    check_flat("x", x)
+    buffers = {"x": x}
+    for name, tensor in others.items():
+        if tensor is not None:
+            check_flat(name, tensor, like=x)
+            buffers[name] = tensor
+    check_disjoint(buffers)
+    return buffers
+
+
 def check_disjoint(buffers: dict[str, Tensor]) -> None:
     """No two buffers may share memory: the loops take their iterations for independent."""
     ends = sorted([(start := t.data_ptr(), start + t.nbytes, name) for name, t in buffers.items()])

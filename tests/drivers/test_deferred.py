@@ -2,55 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 
 import pytest
 import torch
+from one_worker import train
 from torch import nn
 
 from hogwild.algorithms import REGISTRY
 from hogwild.algorithms.base import SHARED, WORKER
-from hogwild.config import Config
-from hogwild.drivers import worker as workers
-from hogwild.drivers.job import make_job
 from hogwild.drivers.view import WorkerView
 from hogwild.rules import Gap, HeavyBall
 from hogwild.shared.world import World
-from hogwild.tasks.data import Data
-from hogwild.tasks.splits import TensorSplit
 
 BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
-
-
-def net(_: Data | None = None) -> nn.Module:
-    return nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.Tanh(), nn.Linear(7, 3))
-
-
-def data() -> Data:
-    generator = torch.Generator().manual_seed(3)
-    inputs, targets = torch.randn(96, 5, generator=generator), torch.randint(3, (96,), generator=generator)
-    return Data("points", TensorSplit(inputs, targets), TensorSplit(inputs, targets), (5,), 3, "vector")
-
-
-def train(algorithm: str, folder: Path, defers: bool, **options: object) -> tuple[World, list[object]]:
-    """A run of one worker in this process; its world, and what it told the parent."""
-    torch.manual_seed(0)
-    config = Config(
-        data="digits", algorithm=algorithm, workers=1, batch_size=8, epochs=2, lr=0.1, options=options, record=True
-    )
-    job = make_job(config, data(), net)
-    world = World.create(job.build(), job.algorithm.keeps(), 1)
-    world.control.deal(0, job.total_tickets, [])
-    heard, told = multiprocessing.Pipe(duplex=False)
-    worker = workers.Worker(job, workers.Seat(world, 0, told, folder / "0.log", None))
-    worker.view.defers = defers
-    worker.run()
-    worker._schedule._file.close()
-    events = []
-    while heard.poll():
-        events.append(heard.recv()[0])
-    return world, events
 
 
 @pytest.mark.parametrize("algorithm", sorted(name for name, cls in REGISTRY.items() if not cls.barriers_per_round))

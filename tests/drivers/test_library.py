@@ -126,3 +126,9 @@ def test_a_program_of_ones_own(tmp_path: Path):
         [sys.executable, str(program)], cwd=tmp_path, capture_output=True, text=True, timeout=90, check=True
     )
     assert float(done.stdout) > 0.9
+
+
+def test_launch_has_no_passes_that_a_graph_could_hold(tmp_path: Path):
+    with pytest.raises(UsageError, match="launch leaves the forward pass to your own loops: cuda_graph is for"):
+        hogwild.launch(own_loop, model, workers=1, cuda_graph=True, out=str(tmp_path))
+    assert not list(tmp_path.iterdir())

@@ -37,6 +37,7 @@ SAMPLES = {
     "master": "host",
     "amp": "bf16",
     "compile": True,
+    "cuda_graph": True,
     "channels_last": True,
     "access": "atomic",
     "read": "inplace",

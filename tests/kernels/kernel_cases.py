@@ -42,6 +42,7 @@ class Case:
     guard: Guard = Guard.PUSH
     seed: int = 0
     device: str = "cpu"
+    cooperative: bool = True
     gap_state: Tensor | None = None
     stripes: tuple[int, int] = (0, 0)
     buffers: dict[str, Tensor] = field(default_factory=dict)
@@ -89,6 +90,7 @@ class Case:
             guard=self.guard,
             stripes=self.stripes[0],
             n_stripes=self.stripes[1],
+            cooperative=self.cooperative,
         )
 
     def _random(self, numel: int) -> Tensor:

@@ -133,7 +133,14 @@ def test_a_worker_that_does_not_wait_makes_the_model_of_one_that_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("workers", "flags"), [(1, ""), (4, ""), (2, "--access locked"), (2, "--amp bf16 --channels-last")]
+    ("workers", "flags"),
+    [
+        (1, ""),
+        (4, ""),
+        (2, "--access locked"),
+        (2, "--amp bf16 --channels-last"),
+        (2, "--cuda-graph --amp bf16"),
+    ],
 )
 def test_the_trainer_learns(workers: int, flags: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hogwild.train", "--data", "digits", "--device", "cuda", "--epochs", "10"]

@@ -1,0 +1,137 @@
+// The passes of a push over its tiles, and the kernels that they are launched as: each by itself, or all of them in one.
+#pragma once
+
+#include <cooperative_groups.h>
+
+#include "loop.cuh"
+
+namespace hogwild::cuda {
+
+// Counts what is not finite in the gradients, before a push that one such element refuses, and sums their squares.
+template <class T, class G>
+__device__ void scan_pass(const Work<T>& work, const Gradients& gradients) {
+  int nonfinite = 0;
+  T grad_sq = 0;
+  const auto visit = [&](G element) {
+    const T g = widen<T>(element);
+    nonfinite += !hw_isfinite(g);
+    grad_sq += g * g;
+  };
+  for_each_tile(work, [&](int segment, int64_t offset, int64_t begin, int n) {
+    const auto* all = static_cast<const G*>(gradients[segment]);
+    if (all == nullptr) return;
+    const G* g = all + (begin - offset);
+    constexpr int kCount = kWidth<T>;
+    const int tail = aligned<G>(g, kCount) ? n / kCount * kCount : 0;
+    for (int i = threadIdx.x * kCount; i < tail; i += kThreads * kCount) {
+      const Pack<G, kCount> pack = load<G, kCount>(g + i);
+      for (const G element : pack.at) visit(element);
+    }
+    for (int i = tail + threadIdx.x; i < n; i += kThreads) visit(g[i]);
+  });
+  if (nonfinite != 0) atomicAdd(&work.stats->refusing, static_cast<unsigned long long>(nonfinite));
+  const double sum = block_sum(grad_sq);
+  if (threadIdx.x == 0) atomicAdd(&work.stats->grad_sq, sum);
+}
+
+// The first pass of a gap penalty of whole segments: ||x - snapshot||^2.
+template <class T>
+__device__ void gap_pass(const Work<T>& work, const Gradients& gradients) {
+  for_each_tile(work, [&](int segment, int64_t, int64_t begin, int n) {
+    if (gradients[segment] == nullptr) return;
+    const Buffers<T> at = slice<T>(work.buffers, begin);
+    T gap_sq = 0;
+    for (int i = threadIdx.x; i < n; i += kThreads) {
+      const T gap = at.x[i] - at.snapshot[i];
+      gap_sq += gap * gap;
+    }
+    const double sum = block_sum(gap_sq);
+    if (threadIdx.x == 0) atomicAdd(&work.row(segment).measured_sq, sum);
+  });
+}
+
+// Between two passes, by one block: every row's 1 / G, from the gap just measured or that of the push before.
+template <bool kCaptured, class T>
+__device__ void share_rows(const Work<T>& work) {
+  const NormGapRule rule = work.template now<kCaptured>().gap;
+  for (int k = threadIdx.x; k < work.gap_rows; k += kThreads) {
+    const double gap_sq = work.lagged ? work.gap_state[k].gap_sq : work.rows[k].measured_sq;
+    work.rows[k].share = 1 / norm_gap(work.gap_state[k], gap_sq, rule);
+  }
+}
+
+// The push itself.
+template <class Stages, class Access, bool kCaptured, class T, class G>
+__device__ void push_pass(const Work<T>& work, const Gradients& gradients) {
+  if (work.stats->refusing != 0) return hand_over(work.stats, work.report);
+  const Scalars<T>& now = work.template now<kCaptured>();
+  Hyper<T> h = now.hyper;
+  if (now.clip > 0) h.scale = static_cast<T>(clipped(now.scale, now.clip, work.stats->grad_sq));
+  Sums<T> sums;
+  for_each_tile(work, [&](int segment, int64_t offset, int64_t begin, int n) {
+    const Buffers<T> at = slice<T>(work.buffers, begin);
+    const auto* g = static_cast<const G*>(gradients[segment]);
+    if (g == nullptr) {
+      if constexpr (Stages::measures_gap) idle_tile<typename Stages::Idle, Access>(at, n, h, sums);
+    } else if constexpr (Stages::uses_size) {
+      GapRow& row = work.row(segment);
+      h.gap_share = static_cast<T>(row.share);
+      Sums<T> tile;
+      push_tile<Stages, Access>(at, g + (begin - offset), n, h, tile);
+      flush_row(tile, row, n, work.measured_in_steps);
+      sums.add(tile);
+    } else {
+      push_tile<Stages, Access>(at, g + (begin - offset), n, h, sums);
+    }
+  });
+  flush(sums, work.stats);
+  hand_over(work.stats, work.report);
+}
+
+// After the push, by one block: gap_state brought up to date, the rows zero again.
+template <bool kCaptured, class T>
+__device__ void settle_rows(const Work<T>& work) {
+  const NormGapRule rule = work.template now<kCaptured>().gap;
+  const bool refused = work.stats->refused != 0;
+  for (int k = threadIdx.x; k < work.gap_rows; k += kThreads) {
+    const GapRow row = work.rows[k];
+    if (!refused && row.elements > 0) settle(work.gap_state[k], 1 / row.share, row.gap_sq, row.size_sq, rule);
+    work.rows[k] = {};
+  }
+}
+
+template <class T, class G>
+__global__ void __launch_bounds__(kThreads)
+    scan_kernel(const __grid_constant__ Work<T> work, const __grid_constant__ Gradients gradients) {
+  scan_pass<T, G>(work, gradients);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    gap_kernel(const __grid_constant__ Work<T> work, const __grid_constant__ Gradients gradients) {
+  gap_pass(work, gradients);
+}
+
+template <class Stages, class Access, bool kCaptured, class T, class G>
+__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
+    push_kernel(const __grid_constant__ Work<T> work, const __grid_constant__ Gradients gradients) {
+  push_pass<Stages, Access, kCaptured, T, G>(work, gradients);
+}
+
+// A push with a gap penalty of whole segments, scan, norms and bookkeeping in one cooperative launch: the grid waits for
+// itself between the passes, so all of its blocks must be resident.
+template <class Stages, class Access, bool kCaptured, class T, class G>
+__global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
+    cooperative_kernel(const __grid_constant__ Work<T> work, const __grid_constant__ Gradients gradients, bool scans) {
+  const auto grid = cooperative_groups::this_grid();
+  if (scans) scan_pass<T, G>(work, gradients);
+  gap_pass(work, gradients);
+  grid.sync();
+  if (blockIdx.x == 0) share_rows<kCaptured>(work);
+  grid.sync();
+  push_pass<Stages, Access, kCaptured, T, G>(work, gradients);
+  grid.sync();
+  if (blockIdx.x == 0) settle_rows<kCaptured>(work);
+}
+
+}  // namespace hogwild::cuda
