@@ -28,10 +28,7 @@ class Gpu:
 
 def gpus(driver: str = DRIVER) -> list[Gpu]:
     """Every visible GPU. RuntimeError, in one line, where there is no driver."""
-    return [
-        Gpu(**{name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()})
-        for facts in _C.gpus(driver)
-    ]
+    return [Gpu(tuple(facts.pop("reaches")), tuple(facts.pop("atomics")), **facts) for facts in _C.gpus(driver)]
 
 
 def tensor_at(address: int, nbytes: int, device: torch.device, owner: object) -> Tensor:
@@ -39,4 +36,4 @@ def tensor_at(address: int, nbytes: int, device: torch.device, owner: object) ->
 
     The device must be able to work on the memory. `owner` lives as long as the tensor and its views.
     """
-    return from_dlpack(_C.as_dlpack(address, nbytes, device.index if device.type == "cuda" else -1, owner))  # type: ignore[no-untyped-call]
+    return from_dlpack(_C.as_dlpack(address, nbytes, device.index if device.type == "cuda" else -1, owner))
