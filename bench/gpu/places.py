@@ -1,4 +1,4 @@
-"""The same push and pull with the master in other places: plain memory of the GPU, shards mapped as one range, the host.
+"""The same push and pull with the master in other places: plain memory of the GPU, mapped shards, the host.
 
 All shards lie on the one GPU: what mapping costs, not what a link does.
 """

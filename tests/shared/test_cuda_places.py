@@ -19,7 +19,7 @@ from torch import nn
 from hogwild.algorithms.base import SHARED, WORKER
 from hogwild.drivers.view import WorkerView
 from hogwild.kernels import build_info
-from hogwild.kernels.placed import granularity, gpus, tensor_at
+from hogwild.kernels.placed import gpus, granularity, tensor_at
 from hogwild.rules import Access, Gap, HeavyBall
 from hogwild.shared.placed_memory import PlacedMemory
 from hogwild.shared.placement import Placement
@@ -188,4 +188,4 @@ def test_a_master_elsewhere_learns_as_well(flags: str, tmp_path: Path) -> None:
         accuracy[place] = summary["test_accuracy"]
     assert summary["master"] in ("host", "sharded over cuda:0, cuda:1")
     assert accuracy[flags] > 0.9
-    assert accuracy[flags] > accuracy["--master cuda:0"] - 0.02
+    assert accuracy[flags] > accuracy["--master cuda:0"] - 0.03
