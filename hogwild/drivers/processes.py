@@ -78,7 +78,10 @@ class Trainer:
     @device.one_thread()
     def run(self) -> dict[str, object]:
         """Trains to the end, or to whatever ends it; returns the summary."""
-        split = SharedSplit(self.job.data.train, *map(self.world.arena.device_of, range(self.config.workers)))
+        places = [self.world.arena.device_of(rank) for rank in range(self.config.workers)]
+        split = SharedSplit(self.job.data.train, *places)
+        for where in set(places):
+            device.finish(where)  # what the workers find is there
         with Interrupts(self._on_signal) as interrupts:
             with Crew(self.job, self.world, split, self.directory.workers) as self.crew:
                 self._start()

@@ -17,6 +17,7 @@ PORTABLE_MAPPED = 3  # cudaHostRegisterPortable | cudaHostRegisterMapped
 def use(gpu: int) -> None:
     """What this process enqueues without saying where goes to that GPU."""
     torch.cuda.set_device(gpu)
+    torch.cuda.synchronize(gpu)  # older runtimes make the context only now, and mapping may need one
 
 
 def room(gpu: int) -> tuple[int, int]:
@@ -43,8 +44,8 @@ class Pinned:
         self._is_pinned = error == 0
         if error:
             raise UsageError(
-                f"cannot pin {memory.nbytes / MIB:,.0f} MiB of host memory for the GPUs (CUDA error {error}): raise "
-                "the limit on locked memory (ulimit -l, the container's memory), or use a master on a GPU"
+                f"cannot pin {memory.nbytes / MIB:,.0f} MiB of host memory for the GPUs (CUDA error {error}): free some, "
+                "raise the memory limit of the container, or use a master on a GPU"
             )
 
     def __del__(self) -> None:

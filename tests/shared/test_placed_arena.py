@@ -224,7 +224,7 @@ def test_host_memory_is_pinned_as_long_as_it_is_used(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.cuda, "cudart", lambda: cudart)
     memory = SharedMemory(4096, "x")
     pinned = runtime.Pinned(memory)
-    with pytest.raises(UsageError, match=r"cannot pin 0 MiB .*CUDA error 712.*ulimit -l") as error:
+    with pytest.raises(UsageError, match=r"cannot pin 0 MiB .*CUDA error 712.*memory limit of the container") as error:
         runtime.Pinned(memory)
     assert "\n" not in str(error.value)
     del error
