@@ -44,8 +44,8 @@ class Pinned:
         self._is_pinned = error == 0
         if error:
             raise UsageError(
-                f"cannot pin {memory.nbytes / MIB:,.0f} MiB of host memory for the GPUs (CUDA error {error}): free some, "
-                "raise the memory limit of the container, or use a master on a GPU"
+                f"cannot pin {memory.nbytes / MIB:,.0f} MiB of host memory for the GPUs (CUDA error {error}): free "
+                "some, raise the memory limit of the container, or use a master on a GPU"
             )
 
     def __del__(self) -> None:

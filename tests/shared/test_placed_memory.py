@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import struct
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from fake_gpus import GRAIN, build, write_and_read
 
+from hogwild import _C
 from hogwild.errors import UsageError
 from hogwild.kernels import placed
 from hogwild.kernels.placed import tensor_at
-from hogwild.shared.placed_memory import PlacedMemory
+from hogwild.shared.placed_memory import PlacedMemory, _receive
 
 ANSWER_S = 60.0
 CPU = torch.device("cpu")
@@ -134,6 +139,36 @@ def test_what_cannot_be_is_said_in_one_line(
     assert "\n" not in str(error.value)
     assert mapped() == []
     assert open_files() == files
+
+
+def test_what_cannot_be_mapped_is_said_by_who_needs_it(driver: str) -> None:
+    memory = PlacedMemory([(0, GRAIN)], "x 5", driver)
+    closed = os.dup(memory._descriptors[0])
+    os.close(closed)
+    sent = SimpleNamespace(detach=lambda: closed)
+    there = _receive([sent], memory.parts, memory.what, driver)
+    with pytest.raises(UsageError, match=r"cannot map x 5: .*cuMemImportFromShareableHandle: invalid argument"):
+        there.allow(0)
+    there._descriptors.clear()  # it never had it
+
+
+def test_the_device_of_a_tensor_is_the_one_that_was_asked_for() -> None:
+    """In the capsule, that is: this torch may know no GPU. DLPack: data, device type (2: CUDA), device, dimensions."""
+
+    class Owner:
+        pass
+
+    owner = Owner()
+    alive, block = weakref.ref(owner), ctypes.create_string_buffer(64)
+    capsule = _C.as_dlpack(ctypes.addressof(block), 64, 3, owner)
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    fields = struct.unpack("QiiiBBH", ctypes.string_at(pointer(capsule, b"dltensor"), 24))
+    assert fields == (ctypes.addressof(block), 2, 3, 1, 1, 8, 1)  # [64] of unsigned 8-bit integers, one each
+    del owner
+    assert alive() is not None
+    del capsule
+    assert alive() is None
 
 
 def test_no_driver() -> None:
