@@ -92,7 +92,7 @@ def write_ninja(
         depfile="$out.d",
     )  # fmt: skip
     sanitize = " ".join(flag for flag in OPTIMIZE[debug].split() if "sanitize" in flag)
-    n.rule("link", f"{compiler} -shared {sanitize} $in -o $out -pthread")
+    n.rule("link", f"{compiler} -shared {sanitize} $in -o $out -pthread -ldl")
     objects = []
 
     def compiled(source: Path, rule: str = "cxx", name: str = "", more: str = "") -> None:
@@ -108,7 +108,7 @@ def write_ninja(
             f"-DHOGWILD_CUDA_ARCHS='\"{names}\"' -MD -MF $out.d -c $in -o $out", deps="gcc", depfile="$out.d",
         )  # fmt: skip
         link = f"-Xcompiler {','.join(sanitize.split())}" if sanitize else ""
-        n.rule("link-cuda", f"{nvcc} -shared -cudart static {link} $in -o $out -lpthread")
+        n.rule("link-cuda", f"{nvcc} -shared -cudart static {link} $in -o $out -lpthread -ldl")
     for source in sorted((CSRC / "cuda").glob("*.cu")) if nvcc else [CSRC / "cuda/absent.cpp"]:
         compiled(source, "nvcc" if nvcc else "cxx")
     for isa, more in {"baseline": "", **(X86 if platform.machine() in ("x86_64", "AMD64") else {})}.items():

@@ -19,6 +19,7 @@ namespace hogwild {
 void bind_control(py::module_& m);   // control_bindings.cpp
 void bind_exchange(py::module_& m);  // exchange_bindings.cpp
 void bind_norm(py::module_& m);      // norm_bindings.cpp
+void bind_placed(py::module_& m);    // placed_bindings.cpp
 
 namespace {
 
@@ -236,6 +237,7 @@ PYBIND11_MODULE(_C, m) {
   hogwild::bind_exchange(m);
   hogwild::bind_pair(m);
   hogwild::bind_norm(m);
+  hogwild::bind_placed(m);
   hogwild::bind_build(m);
   hogwild::bind_control(m);
 }

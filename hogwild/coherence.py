@@ -18,6 +18,7 @@ LIMITS = ("epochs", "samples", "updates")
 
 PROCESS_ONLY = (
     "record", "respawn", "min_workers", "stall_timeout", "pin", "start_method", "ckpt_every", "resume", "cuda_graph",
+    "gpus",
 )  # fmt: skip
 """Options that a simulated run (--clock) has no use for."""
 
@@ -75,12 +76,14 @@ def check_together(config: Config, algorithm: Algorithm) -> None:
         raise UsageError("schedule step needs milestones, fractions of the run: --milestones 0.5,0.75")
     if config.schedule != "step" and (config.milestones or config.step_factor is not None):
         raise UsageError(f"milestones and step_factor are for --schedule step, this one is {config.schedule}")
-    if config.master.startswith("cuda") and config.device == "cpu":
+    if config.device == "cpu" and config.master not in ("auto", "host"):
         raise UsageError(f"master {config.master} needs a GPU, but device is cpu: use --master host or --device cuda")
     if config.cuda_graph and config.device == "cpu":
         raise UsageError("cuda_graph needs a GPU, but device is cpu: leave it out, or use --device cuda")
     if config.cuda_graph and config.compile:
         raise UsageError("compile and cuda_graph are both given, and have not been tried together: leave one out")
+    if config.device == "cpu" and config.gpus != 1:
+        raise UsageError(f"gpus {config.gpus} needs GPUs, but device is cpu: leave one of the two out")
     if config.amp != "none" and config.dtype != "float32":
         raise UsageError(f"amp {config.amp} is for a float32 master, dtype is {config.dtype}: leave one of the two out")
     if config.ckpt != "last" and config.resume is None:

@@ -54,7 +54,9 @@ POSITIVE: Check = ((lambda value: value > 0), "a number > 0")
 COUNT = _at_least(1, "an integer >= 1")
 NOT_NEGATIVE = _at_least(0, "a number >= 0")
 SEED: Check = ((lambda value: 0 <= value < 1 << 63), "an integer, 0 <= seed < 2^63")
-MASTER: Check = ((lambda text: re.fullmatch(r"auto|host|cuda:\d+", text) is not None), "auto, host or cuda:N")
+MASTER: Check = (
+    (lambda text: re.fullmatch(r"auto|host|sharded|cuda:\d+", text) is not None), "auto, host, sharded or cuda:N"
+)  # fmt: skip
 SHARD: Check = (is_shard, SHARDS)
 CORES: Check = (_is_cores, "none, auto or cores such as 0,2,4-7")
 NAME: Check = ((lambda text: "/" not in text and not text.startswith(".")), "a directory name without '/'")
@@ -119,7 +121,10 @@ class Config:
 
     workers: int = _workers(None, "worker processes, one thread each (default: 2, sgd 1)", COUNT)
     device: str = _workers("auto", "where gradients are computed", choices=("auto", "cpu", "cuda"))
-    master: str = _workers("auto", "where the shared parameters lie: auto, host or cuda:N", MASTER)
+    gpus: int = _workers(1, "how many GPUs the workers are spread over, in turn; 0: all", NOT_NEGATIVE)
+    master: str = _workers(
+        "auto", "where the shared parameters lie: host, cuda:N, sharded over the GPUs of the workers, or auto", MASTER
+    )
     amp: str = _workers("none", "bf16: forward pass in bfloat16 under autocast, the master stays float32", choices=AMP)
     compile: bool = _workers(False, "torch.compile the forward and backward pass in each worker")
     cuda_graph: bool = _workers(False, "replay each worker's forward and backward pass as one CUDA graph")

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from hogwild.config import Config
+from hogwild.config import FIELDS, Config
 from hogwild.drivers.handle import Handle as Worker
 from hogwild.drivers.job import Job, make_job
 from hogwild.drivers.processes import Trainer
@@ -89,8 +89,9 @@ def launch(
         raise UsageError("launch leaves the batches to your own loops: shard and order are for hogwild.fit")
     if config.edge_every:
         raise UsageError("launch has no data to take a curvature of: edge_every is for hogwild.fit")
-    if config.cuda_graph:
-        raise UsageError("launch leaves the forward pass to your own loops: cuda_graph is for hogwild.fit")
+    for name in ("amp", "compile", "cuda_graph", "channels_last"):
+        if getattr(config, name) != FIELDS[name].default:
+            raise UsageError(f"launch leaves the forward pass to your own loops: {name} is for hogwild.fit")
     if config.schedule != "constant" or config.warmup:
         raise UsageError("launch has no end that a schedule could run towards: schedule and warmup are for hogwild.fit")
     data = Data("own loop", _Endless(workers * config.batch_size), _Endless(0), (), 0, "vector")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from bench.gpu import access, calls, compiled, facts, gaps, mixes, push, trainer
+from bench.gpu import access, calls, compiled, facts, gaps, mixes, places, push, trainer
 from bench.gpu.scene import Scene
 
 PARTS: dict[str, Callable[[Scene], None]] = {
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[Scene], None]] = {
     "access": access.run,
     "gaps": gaps.run,
     "mixes": mixes.run,
+    "places": places.run,
     "trainer": trainer.run,
     "trainer under MPS": trainer.run_mps,
     "compiled step": compiled.run,

@@ -39,7 +39,7 @@ def plan(is_dry: bool) -> list[Part]:
         return Part(tool, 60, command, "a dry run" if is_dry else None if found else "no compute-sanitizer here")
 
     tests = ("-m", "gpu", *GPU_TESTS, *(["--collect-only"] if is_dry else ["--maxfail=20"]))
-    runs = ("-k", "learns", "tests/shared/test_cuda_sharing.py", *(["--collect-only"] if is_dry else []))
+    runs = ("-m", "gpu", "-k", "learns", "tests/shared", *(["--collect-only"] if is_dry else []))
     return [
         Part(
             "build", 150, (sys.executable, "setup.py", "-q", "build_ext", "--inplace"), "a dry run" if is_dry else None
@@ -52,6 +52,7 @@ def plan(is_dry: bool) -> list[Part]:
         measured("trainer", 150),
         measured("gaps", 40),
         measured("mixes", 40),
+        measured("places", 30),
         measured("trainer under MPS", 90),
         Part("trainer tests", 100, (*PYTEST, *runs)),
         sanitized("memcheck"),

@@ -102,8 +102,9 @@ class Crew:
         """Starts worker `rank`, in place of an earlier one if there was one. OSError or EOFError if that fails."""
         receive, send = self._context.Pipe(duplex=False)
         core = self._cores[rank % len(self._cores)] if self._cores else None
-        log, gpu = self.logs / f"{rank}.log", identity(self.world.arena.device)
-        seat = worker.Seat(self.world, rank, send, log, self._split.arena, self._split.shapes, core, gpu)
+        log, device = self.logs / f"{rank}.log", self.world.arena.device_of(rank)
+        data, shapes = self._split.arena(device), self._split.shapes
+        seat = worker.Seat(self.world, rank, send, log, data, shapes, core, identity(device))
         process = self._context.Process(target=worker.main, args=(self._payload, seat), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
         with _ctrl_c_blocked():
             process.start()

@@ -15,10 +15,16 @@ from hogwild.errors import UsageError
 from hogwild.shared.device_memory import check_allocator
 
 
-def check_device(device: str, master: str = "auto") -> None:
-    """UsageError if `device` is cuda, or `master` lies on a GPU, and this torch or this machine has none."""
-    asked = "--device cuda" if device == "cuda" else f"--master {master}" if master.startswith("cuda") else None
-    if asked is None:
+def check_device(config: Config) -> None:
+    """UsageError if the run is to use a GPU, or so many, and this torch or this machine has not."""
+    master, gpus = config.master, config.gpus
+    if config.device == "cuda":
+        asked = "--device cuda"
+    elif master not in ("auto", "host"):
+        asked = f"--master {master}"
+    elif gpus != 1:
+        asked = f"--gpus {gpus}"
+    else:
         return
     if torch.version.cuda is None:
         reason = f"this torch ({torch.__version__}) was built without CUDA"
@@ -27,14 +33,18 @@ def check_device(device: str, master: str = "auto") -> None:
     elif master.startswith("cuda") and int(master.removeprefix("cuda:")) >= torch.cuda.device_count():
         reason = f"there are only {torch.cuda.device_count()} GPUs"
         asked = f"--master {master}"
+    elif gpus > torch.cuda.device_count():
+        asked, reason = f"--gpus {gpus}", f"there are only {torch.cuda.device_count()} GPUs"
     else:
         return
     raise UsageError(f"{asked}: {reason}. Use --device cpu, or install a CUDA build of torch.")
 
 
 def resolve(config: Config) -> torch.device:
-    """The device of the master and of the workers. UsageError for a placement that does not exist."""
-    check_device(config.device, config.master)
+    """The device of the master and of the workers; of the first one, where there are several (see place). UsageError
+    for one that does not exist.
+    """
+    check_device(config)
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -42,16 +52,14 @@ def resolve(config: Config) -> torch.device:
         if config.cuda_graph:
             raise UsageError("--cuda-graph needs a GPU, and --device auto found none: leave it out")
         return torch.device("cpu")
-    if config.master == "host":
-        raise UsageError(
-            "--master host with --device cuda: the kernels of a GPU work on its own memory; use --master cuda:0"
-        )
+    if config.clock is not None and config.master in ("host", "sharded"):
+        raise UsageError(f"--master {config.master} is for worker processes, and --clock simulates them: leave it out")
     if config.access == "striped":
         raise UsageError("--access striped is for masters on the CPU; on a GPU use racing, atomic or locked")
     if config.dtype == "float64":
         raise UsageError("--dtype float64 is for masters on the CPU; on a GPU use float32, or --device cpu")
     check_allocator()
-    return torch.device("cuda:0" if config.master == "auto" else config.master)
+    return torch.device(config.master if config.master.startswith("cuda") else "cuda:0")
 
 
 @contextlib.contextmanager

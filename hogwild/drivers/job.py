@@ -94,19 +94,26 @@ class SharedSplit:
     shared tensors.
 
     Workers on a GPU share a copy there, and batches are made and augmented there, if it takes at most half of what is
-    free; else it stays in the host's memory.
+    free; else it stays in the host's memory. `devices`: where there are workers.
     """
 
-    def __init__(self, split: Split, device: torch.device | str = "cpu") -> None:
+    def __init__(self, split: Split, *devices: torch.device) -> None:
         tensors = split.tensors()
-        self.arena: Arena | None = None
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.stand_in = split
+        self._places = {device: _place(tensors, device) for device in devices}
+        self._arenas: dict[torch.device, Arena] = {}
+        for place in self._places.values() if tensors else ():
+            if place not in self._arenas:
+                self._arenas[place], self.shapes = share_tensors(tensors, place)
         if tensors:
-            self.arena, self.shapes = share_tensors(tensors, _place(tensors, torch.device(device)))
             self.stand_in = split.with_tensors(
                 {name: torch.zeros(1, dtype=tensor.dtype).expand(tensor.shape) for name, tensor in tensors.items()}
             )
+
+    def arena(self, device: torch.device) -> Arena | None:
+        """What a worker on one of the devices reads; None where the split has no tensors."""
+        return self._arenas.get(self._places[device])
 
 
 def _place(tensors: Mapping[str, torch.Tensor], device: torch.device) -> torch.device:

@@ -20,6 +20,7 @@ from hogwild.drivers.evaluation import Score, evaluate
 from hogwild.drivers.interrupts import Interrupts
 from hogwild.drivers.job import Job, SharedSplit, make_job
 from hogwild.drivers.model import model_fn, remedy, shared_buffers
+from hogwild.drivers.placement import place
 from hogwild.drivers.recording import SCHEDULE, merge
 from hogwild.drivers.report import Report
 from hogwild.drivers.state import State
@@ -58,7 +59,7 @@ class Trainer:
             job.algorithm.keeps(),
             self.config.workers,
             dtype=getattr(torch, self.config.dtype),
-            device=device.resolve(self.config),
+            device=place(self.config, job.algorithm, console),
             lines=len(saved.again) if saved else 0,
             shared_buffers=shared_buffers(self.config, self.module),
         )
@@ -77,7 +78,10 @@ class Trainer:
     @device.one_thread()
     def run(self) -> dict[str, object]:
         """Trains to the end, or to whatever ends it; returns the summary."""
-        split = SharedSplit(self.job.data.train, self.world.arena.device)
+        places = [self.world.arena.device_of(rank) for rank in range(self.config.workers)]
+        split = SharedSplit(self.job.data.train, *places)
+        for where in set(places):
+            device.finish(where)  # what the workers find is there
         with Interrupts(self._on_signal) as interrupts:
             with Crew(self.job, self.world, split, self.directory.workers) as self.crew:
                 self._start()

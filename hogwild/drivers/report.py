@@ -148,7 +148,7 @@ class Report:
             "data": config.data,
             "model": config.model,
             "workers": config.workers,
-            "device": str(self.world.arena.device),
+            **self.world.arena.facts,
             **({"mps": system.mps_running()} if self.world.arena.device.type == "cuda" else {}),
             "access": config.access,
             "seed": config.seed,

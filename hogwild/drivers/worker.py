@@ -67,7 +67,7 @@ class Seat:
     arena: Arena | None
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     core: int | None = None
-    gpu: str | None = None  # which one the parent's memory lies on
+    gpu: str | None = None  # which one it computes on, as the parent sees it
 
 
 def main(payload: bytes, seat: Seat) -> None:
@@ -121,8 +121,8 @@ class Worker:
         self._reports = 0
         self._waited = 0.0  # at barriers, during the current update
         self._schedule = Schedule(seat.log.parent, seat.rank) if config.record else None
-        self.device, self.dtype = seat.world.arena.device, seat.world.layout.dtype
-        check_identity(seat.gpu, self.device)
+        check_identity(seat.gpu, seat.world.arena.device_of(seat.rank))
+        self.device, self.dtype = seat.world.arena.enter(seat.rank), seat.world.layout.dtype
         self.module = job.build().to(self.device)
         self.world.recall(self.module, self.rank)
         self.view = WorkerView(

@@ -62,8 +62,19 @@ def _gpus() -> dict[str, Any]:
         "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "devices": [_gpu_facts(cuda.get_device_properties(gpu)) for gpu in gpus],
         "peer_access": [[one == two or cuda.can_device_access_peer(one, two) for two in gpus] for one in gpus],
+        "driver": _driver_facts(),
         "mps_running": system.mps_running(),
     }
+
+
+def _driver_facts() -> list[dict[str, Any]] | None:
+    """Of each GPU, whose memory it reaches and adds in natively; None where the driver cannot be asked."""
+    try:
+        from hogwild.kernels import gpus
+
+        return [dataclasses.asdict(gpu) for gpu in gpus()]
+    except (ImportError, RuntimeError):
+        return None
 
 
 def _gpu_facts(device: Any) -> dict[str, Any]:
@@ -103,7 +114,7 @@ def _report(facts: dict[str, Any]) -> str:
         ("/dev/shm", f"{_space(facts['shared_memory'])} (not used: the shared memory of a run has no file)"),
         ("threads", f"1 per worker, {threads['torch']} in torch here; {_pairs(threads['variables'])}"),
         ("CUDA", f"torch {gpus['torch_cuda'] or 'without CUDA'}, MPS running: {_words(gpus['mps_running'])}"),
-        *((f"GPU {n}", _gpu(device, gpus["peer_access"][n])) for n, device in enumerate(gpus["devices"])),
+        *((f"GPU {n}", _gpu(n, gpus)) for n in range(len(gpus["devices"]))),
         *(("advice", line) for line in facts["advice"]),
     ]
     return "\n".join(f"{name:10} {text}".rstrip(" ;") for name, text in rows)
@@ -118,9 +129,18 @@ def _space(space: dict[str, int] | None) -> str:
     return "missing" if space is None else f"{_gb(space['free_bytes'])} of {_gb(space['total_bytes'])} free"
 
 
-def _gpu(device: dict[str, Any], reaches: list[bool]) -> str:
-    peers = " ".join(str(peer) for peer, is_reached in enumerate(reaches) if is_reached)
-    return f"{device['name']}, {_gb(device['bytes'])}, capability {device['capability']}, reaches {peers}"
+def _gpu(n: int, gpus: dict[str, Any]) -> str:
+    def peers(those: Sequence[bool]) -> str:
+        return " ".join(str(peer) for peer, is_one in enumerate(those) if is_one)
+
+    device, driver = gpus["devices"][n], gpus["driver"]
+    text = f"{device['name']}, {_gb(device['bytes'])}, capability {device['capability']}"
+    text += f", reaches {peers(gpus['peer_access'][n])}"
+    if driver is None:
+        return text
+    host = " and the host" if driver[n]["host_atomics"] else ""
+    places = "places" if driver[n]["placing"] else "cannot place"
+    return f"{text}, native atomics in {peers(driver[n]['atomics'])}{host}, {places} memory for several processes"
 
 
 def _pairs(values: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ def train(config: Config) -> int:
     """Train as `config` says; returns 0. A HogwildError passes through after summary.json was written."""
     from hogwild.drivers.device import check_device
 
-    check_device(config.device, config.master)
+    check_device(config)
     drive = _driver(config)
     run = RunDirectory.create(config) if config.resume is None else RunDirectory.resume(config)
     with Console(quiet=config.quiet, json=config.json, log=run.log) as console:

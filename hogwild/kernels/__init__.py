@@ -18,5 +18,6 @@ from hogwild.kernels.norm import norm_backward as norm_backward
 from hogwild.kernels.norm import norm_forward as norm_forward
 from hogwild.kernels.pair import PairStats as PairStats
 from hogwild.kernels.pair import pair_average as pair_average
+from hogwild.kernels.placed import gpus as gpus
 from hogwild.kernels.push import Push as Push
 from hogwild.kernels.push import PushStats as PushStats

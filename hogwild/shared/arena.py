@@ -1,7 +1,7 @@
 """An arena: named, 128-byte aligned buffers in one piece of memory that all workers see.
 
-On the CPU the memory is a memfd; on a GPU it is one CUDA allocation that travels by CUDA IPC. The interface is the
-same.
+On the CPU the memory is a memfd; on a GPU it is one CUDA allocation that travels by CUDA IPC. On several GPUs, and for
+GPUs with a master on the host, it is a PlacedArena. The interface is the same.
 """
 
 from __future__ import annotations
@@ -37,6 +37,21 @@ class Arena:
     @property
     def device(self) -> torch.device:
         return self._bytes.device
+
+    def enter(self, rank: int | None) -> torch.device:  # noqa: ARG002
+        """Worker `rank` begins to use the arena in this process; the device on which it computes."""
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        return self.device
+
+    def device_of(self, rank: int) -> torch.device:  # noqa: ARG002
+        """Where worker `rank` computes."""
+        return self.device
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Where workers compute and the master lies, for the summary of a run."""
+        return {"device": str(self.device)}
 
     @property
     def _bytes(self) -> Tensor:

@@ -14,6 +14,8 @@ from hogwild.kernels.control import LOCK_BYTES, STRIPE, Control
 from hogwild.shared.arena import Arena
 from hogwild.shared.layout import BufferSpec, ParameterLayout
 from hogwild.shared.memory import SharedMemory
+from hogwild.shared.placed_arena import PlacedArena
+from hogwild.shared.placement import Placement
 
 MAX_STRIPES = 4096
 MODELS = ("replica", "base", "average", "node", "z")  # buffers that hold a model: they begin as copies of x
@@ -44,7 +46,7 @@ class World:
         workers: int,
         *,
         dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
+        device: torch.device | str | Placement = "cpu",
         lines: int = 0,
         shared_buffers: Collection[str] = (),
     ) -> World:
@@ -60,7 +62,8 @@ class World:
         for name, tensor in module.named_buffers():
             scope = Scope.SHARED if name in shared_buffers else Scope.WORKER
             specs.append(BufferSpec(f"buffer:{name}", scope, tensor.numel(), tensor.dtype))
-        arena = Arena.create(specs, workers, device)
+        place = PlacedArena.place if isinstance(device, Placement) else Arena.create
+        arena: Arena = place(specs, workers, device)  # type: ignore[arg-type]
         stripes = min(-(-layout.n // STRIPE), MAX_STRIPES)
         lines = max(workers, lines)
         locks = _lock_count(arena, stripes, workers)

@@ -34,7 +34,7 @@ def test_without_a_gpu_it_says_so_in_one_line() -> None:
     assert run.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["facts", "push", "calls", "gaps", "mixes", "trainer under MPS"])
+@pytest.mark.parametrize("name", ["facts", "push", "calls", "gaps", "mixes", "places", "trainer under MPS"])
 def test_a_part_runs_on_the_cpu(name: str, tmp_path: Path) -> None:
     file = tmp_path / "rows.json"
     parts.main([name, str(file), "cpu"])

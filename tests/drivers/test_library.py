@@ -129,6 +129,7 @@ def test_a_program_of_ones_own(tmp_path: Path):
 
 
 def test_launch_has_no_passes_that_a_graph_could_hold(tmp_path: Path):
-    with pytest.raises(UsageError, match="launch leaves the forward pass to your own loops: cuda_graph is for"):
-        hogwild.launch(own_loop, model, workers=1, cuda_graph=True, out=str(tmp_path))
+    for name, value in {"cuda_graph": True, "compile": True, "channels_last": True, "amp": "bf16"}.items():
+        with pytest.raises(UsageError, match=f"launch leaves the forward pass to your own loops: {name} is for"):
+            hogwild.launch(own_loop, model, workers=1, out=str(tmp_path), **{name: value})
     assert not list(tmp_path.iterdir())

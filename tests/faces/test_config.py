@@ -145,7 +145,7 @@ def test_texts_become_numbers():
         ({"momentum": 1.5}, r"momentum: 1.5 is not allowed; it must be a number, 0 <= number < 1"),
         ({"name": 12}, r"name: 12 is not allowed; it must be a text"),
         ({"name": "a/b"}, r"name: 'a/b' is not allowed; it must be a directory name"),
-        ({"master": "cuda:x"}, r"master: 'cuda:x' is not allowed; it must be auto, host or cuda:N"),
+        ({"master": "cuda:x"}, r"master: 'cuda:x' is not allowed; it must be auto, host, sharded or cuda:N"),
         ({"pin": "0-"}, r"pin: '0-' is not allowed"),
         ({"pin": "1,a"}, r"pin: '1,a' is not allowed"),
         ({"straggler": "3:4"}, r"straggler: there is no worker 3; they are 0 to 1"),

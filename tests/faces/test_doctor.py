@@ -10,6 +10,7 @@ import torch
 
 from hogwild import cli, system
 from hogwild.faces import doctor
+from hogwild.kernels.placed import Gpu
 
 
 @pytest.fixture
@@ -55,6 +56,14 @@ def test_gpus_and_which_reach_each_other(monkeypatch, capsys):
     assert doctor.examine()["gpus"]["peer_access"] == [[True, True, False], [True, True, False], [False, False, True]]
     assert cli.main(["doctor"]) == 0
     assert "GPU 0      GPU X, 80.0 GB, capability 9.0, reaches 0 1\n" in capsys.readouterr().out
+    some = Gpu((True, True, False), (True, False, False), host_atomics=False, host_pointer=True, placing=True)
+    all_of_them = Gpu((True,) * 3, (True,) * 3, host_atomics=True, host_pointer=True, placing=False)
+    sys.modules["hogwild.kernels"].gpus = lambda: [some, all_of_them, some]
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "reaches 0 1, native atomics in 0, places memory for several processes\n" in out
+    assert "reaches 0 1, native atomics in 0 1 2 and the host, cannot place memory for several processes\n" in out
+    assert doctor.examine()["gpus"]["driver"][0]["atomics"] == (True, False, False)
 
 
 def test_mps(monkeypatch, tmp_path):

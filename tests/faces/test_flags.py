@@ -34,6 +34,7 @@ SAMPLES = {
     "warmup": 0.25,
     "workers": 3,
     "device": "cpu",
+    "gpus": 4,
     "master": "host",
     "amp": "bf16",
     "compile": True,

@@ -1,0 +1,54 @@
+"""What placed memory asks of the CUDA runtime in its process, by way of torch."""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+from torch import Tensor
+
+from hogwild.errors import UsageError
+from hogwild.kernels.placed import tensor_at
+from hogwild.shared.memory import MIB, SharedMemory
+
+PORTABLE_MAPPED = 3  # cudaHostRegisterPortable | cudaHostRegisterMapped
+
+
+def use(gpu: int) -> None:
+    """What this process enqueues without saying where goes to that GPU."""
+    torch.cuda.set_device(gpu)
+    torch.cuda.synchronize(gpu)  # older runtimes make the context only now, and mapping may need one
+
+
+def room(gpu: int) -> tuple[int, int]:
+    """(free bytes, all bytes)"""
+    return torch.cuda.mem_get_info(gpu)
+
+
+def wait(gpu: int) -> None:
+    """Until the GPU has done what this process gave it."""
+    torch.cuda.synchronize(gpu)
+
+
+def view(address: int, nbytes: int, gpu: int, owner: object) -> Tensor:
+    """[nbytes] uint8, a tensor of `gpu`, wherever the memory lies."""
+    return tensor_at(address, nbytes, torch.device("cuda", gpu), owner)
+
+
+class Pinned:
+    """Host memory that every GPU sees at the host's addresses, as long as this lives. UsageError if it is refused."""
+
+    def __init__(self, memory: SharedMemory) -> None:
+        self.memory = memory
+        error = int(torch.cuda.cudart().cudaHostRegister(memory.address, memory.nbytes, PORTABLE_MAPPED))  # type: ignore[no-untyped-call]
+        self._is_pinned = error == 0
+        if error:
+            raise UsageError(
+                f"cannot pin {memory.nbytes / MIB:,.0f} MiB of host memory for the GPUs (CUDA error {error}): free "
+                "some, raise the memory limit of the container, or use a master on a GPU"
+            )
+
+    def __del__(self) -> None:
+        if getattr(self, "_is_pinned", False):
+            with contextlib.suppress(Exception):  # at interpreter exit the runtime may be gone
+                torch.cuda.cudart().cudaHostUnregister(self.memory.address)  # type: ignore[no-untyped-call]
