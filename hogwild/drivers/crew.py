@@ -20,6 +20,7 @@ import psutil
 from hogwild import system
 from hogwild.drivers import worker
 from hogwild.drivers.job import IMPORTABLE, Job, SharedSplit
+from hogwild.drivers.seat import Seat
 from hogwild.errors import UsageError
 from hogwild.kernels.control import Phase
 from hogwild.shared.device_memory import identity
@@ -30,7 +31,8 @@ LOG_TAIL_LINES = 5
 ABANDONED = 255  # exit code that multiprocessing reports when it was the fork server that died
 MEMORY_S = 1.0
 STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
-WAITING = (Phase.BARRIER, Phase.PAUSED, Phase.DONE)
+WAITING = (Phase.BARRIER, Phase.PAUSED)
+WAITING_S = 5.0  # in which who waits gives a sign of life (worker.POLL_S) even on a busy machine
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Crew:
         core = self._cores[rank % len(self._cores)] if self._cores else None
         log, device = self.logs / f"{rank}.log", self.world.arena.device_of(rank)
         data, shapes = self._split.arena(device), self._split.shapes
-        seat = worker.Seat(self.world, rank, send, log, data, shapes, core, identity(device))
+        seat = Seat(self.world, rank, send, log, data, shapes, core, identity(device))
         process = self._context.Process(target=worker.main, args=(self._payload, seat), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
         with _ctrl_c_blocked():
             process.start()
@@ -164,8 +166,8 @@ class Crew:
         return f"; last words: {' | '.join(lines)}" if lines else ""
 
     def stalled(self, timeout_s: float) -> list[str]:
-        """Workers that made no progress for `timeout_s`, each named once per stall; who waits for others has not
-        stalled.
+        """Workers that made no progress for `timeout_s`, each named once per stall; who waits for others and gives
+        signs of life has not stalled.
         """
         named = []
         now = time.monotonic()
@@ -173,9 +175,10 @@ class Crew:
             if member.is_done or not member.process.is_alive():
                 continue
             stats = self.world.control.stats(member.rank)
-            if stats["beats"] != member.beats or stats["phase"] in WAITING:
+            patience_s = max(timeout_s, WAITING_S) if stats["phase"] in WAITING else timeout_s
+            if stats["beats"] != member.beats or stats["phase"] is Phase.DONE:
                 member.beats, member.beat_at, member.is_named = stats["beats"], now, False
-            elif now - member.beat_at > timeout_s and not member.is_named:
+            elif now - member.beat_at > patience_s and not member.is_named:
                 member.is_named = True
                 named.append(
                     f"worker {member.rank} has made no progress for {now - member.beat_at:.0f} s (last: "

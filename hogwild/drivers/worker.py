@@ -6,17 +6,13 @@ second.
 
 from __future__ import annotations
 
-import fcntl
 import math
-import multiprocessing
 import os
-import signal
 import sys
 import time
 import traceback
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -30,14 +26,13 @@ from hogwild.drivers.handle import Handle
 from hogwild.drivers.job import Job, restore
 from hogwild.drivers.recording import Schedule
 from hogwild.drivers.sampling import seed_batch
+from hogwild.drivers.seat import Seat
 from hogwild.drivers.stepper import Stepper
 from hogwild.drivers.view import WorkerView
 from hogwild.errors import HogwildError
 from hogwild.kernels.control import Phase
 from hogwild.rules import Access, Guard
-from hogwild.shared.arena import Arena
 from hogwild.shared.device_memory import check_identity
-from hogwild.shared.world import World
 
 NO_TICKET = -1
 POLL_S = 1.0  # how long one wait in C++ may last before Python looks at signals
@@ -56,23 +51,9 @@ class Done:
     waiting_s: float
 
 
-@dataclass
-class Seat:
-    """A worker's place in the run: the memory it maps, its rank, the pipe to the parent, its log, its core."""
-
-    world: World
-    rank: int
-    events: Connection
-    log: Path
-    arena: Arena | None
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    core: int | None = None
-    gpu: str | None = None  # which one it computes on, as the parent sees it
-
-
 def main(payload: bytes, seat: Seat) -> None:
     """Entry point of a worker process. `payload` is Job.dumps()."""
-    _settle(seat)
+    seat.take()
     try:
         Worker(Job.loads(payload), seat).run()
     except HogwildError as error:
@@ -82,28 +63,6 @@ def main(payload: bytes, seat: Seat) -> None:
         traceback.print_exc()
         seat.events.send(("error", type(error).__name__, f"{type(error).__name__}: {error}"))
         sys.exit(1)
-
-
-def _settle(seat: Seat) -> None:
-    """One thread, own log, never outlives the parent, leaves Ctrl-C to the parent."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "a worker is started by multiprocessing"
-    # The parent's end of this pipe closes when it dies, however it dies; the kernel then kills this process. Not the
-    # death signal of prctl: the fork server is the one whose death that would report, and it lives as long as a worker
-    # does.
-    fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(parent.sentinel, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
-    if not parent.is_alive():
-        os._exit(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    log = os.open(seat.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
-    torch.set_num_threads(1)
-    if seat.core is not None:
-        os.sched_setaffinity(0, {seat.core})
 
 
 class Worker:
@@ -206,10 +165,8 @@ class Worker:
             finish(self.device)
             time.sleep((self.slowdown - 1.0) * (time.perf_counter() - began))
         self._close()
-        self.control.set_phase(self.rank, Phase.PAUSED)
         waited = time.perf_counter()
-        while not self.control.enter(self.rank, POLL_S):
-            pass
+        self._until(Phase.PAUSED, self.control.enter)
         self.control.set_phase(self.rank, Phase.UPDATE)
         self.view.lr = self.job.schedule.lr(ticket)
         entered = time.perf_counter()
@@ -251,6 +208,7 @@ class Worker:
             self.control.set_phase(self.rank, Phase.PAUSED)
             self.control.leave(self.rank)  # a synchronous round must not wait for a worker without work
             while not self.control.wait_for_work(self.rank, POLL_S):
+                self.control.set_phase(self.rank, Phase.PAUSED)
                 if self.control.stopping or not self.control.outstanding():
                     return NO_TICKET
             self._join()
@@ -258,13 +216,17 @@ class Worker:
                 self.stepper.begin()  # the model went on without this worker
         return ticket
 
+    def _until(self, phase: Phase, arrived: Callable[..., bool], *arguments: int) -> None:
+        """Waits for others. A phase set again is a sign of life: who is stopped while it waits is told apart."""
+        self.control.set_phase(self.rank, phase)
+        while not arrived(self.rank, *arguments, POLL_S):
+            self.control.set_phase(self.rank, phase)
+
     def _join(self) -> None:
-        while not self.control.join(self.rank, self.job.algorithm.barriers_per_round, POLL_S):
-            pass
+        self._until(Phase.PAUSED, self.control.join, self.job.algorithm.barriers_per_round)
         self.view.generation = self.control.arrived(self.rank)  # the round that the others are in
 
     def _wait(self, request: Barrier | Update) -> None:
-        self.control.set_phase(self.rank, Phase.BARRIER)
         began = time.perf_counter()
         self._meet() if isinstance(request, Barrier) else self._await_update()
         self._waited += time.perf_counter() - began
@@ -273,16 +235,15 @@ class Worker:
     def _meet(self) -> None:
         finish(self.device)
         generation = self.control.arrive(self.rank)
-        while not self.control.wait_barrier(self.rank, generation, POLL_S):
-            pass
+        self._until(Phase.BARRIER, self.control.wait_barrier, generation)
         self.view.generation = generation
 
     def _await_update(self) -> None:
         while self.control.awaits_update(self.rank) and not self.control.stopping:
             self.control.exit(self.rank)  # who brings the update may stand at the closed gate
+            self.control.set_phase(self.rank, Phase.BARRIER)
             self.control.wait_update(self.rank, POLL_S)
-            while not self.control.enter(self.rank, POLL_S):
-                pass
+            self._until(Phase.BARRIER, self.control.enter)
             self.view.gather_rest()
 
     def _report(self, loss: float, ticket: int) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 from hogwild.config import Config
 from hogwild.drivers import worker as workers
 from hogwild.drivers.job import make_job
+from hogwild.drivers.seat import Seat
 from hogwild.shared.world import World
 from hogwild.tasks.data import Data
 from hogwild.tasks.splits import TensorSplit
@@ -55,7 +56,7 @@ def train(
     world = World.create(job.build(), job.algorithm.keeps(), 1, device=device)
     world.control.deal(0, job.total_tickets, [])
     heard, told = multiprocessing.Pipe(duplex=False)
-    worker = workers.Worker(job, workers.Seat(world, 0, told, folder / "0.log", None))
+    worker = workers.Worker(job, Seat(world, 0, told, folder / "0.log", None))
     worker.view.defers = defers
     worker.run()
     worker._schedule._file.close()

@@ -121,6 +121,19 @@ def test_a_stopped_worker_is_named_and_does_not_stop_the_others(start):
     assert one["share"] > zero["share"]
 
 
+def test_who_waits_for_a_stopped_worker_has_not_stalled(start):
+    run = start("--algorithm", "ssgd", "--workers", 2, "--epochs", 200, "--eval-every", 0, "--stall-timeout", 1)
+    pids = run.wait_for_workers(2)
+    os.kill(pids[0], signal.SIGSTOP)  # wherever it is: a worker that is stopped in a barrier is named too
+    while not run.lines("fault"):
+        assert run.process.poll() is None
+        time.sleep(0.02)
+    os.kill(pids[0], signal.SIGCONT)
+    code, _, _ = run.end()
+    assert code == 0
+    assert all("worker 0 has made no progress" in line["message"] for line in run.lines("fault"))
+
+
 def test_divergence_ends_with_3_and_says_what_to_do(start):
     code, summary, stderr = start("--lr", 1e30, "--ckpt-every", 0).end()
     assert code == 3
