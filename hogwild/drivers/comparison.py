@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from hogwild.config import Config
-from hogwild.drivers.crew import PRELOAD
+from hogwild.drivers.fork_server import PRELOAD
 from hogwild.drivers.job import make_job
 from hogwild.drivers.model import model_fn
 from hogwild.drivers.simulate import Simulator

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -19,6 +19,7 @@ import psutil
 
 from hogwild import system
 from hogwild.drivers import worker
+from hogwild.drivers.fork_server import PRELOAD, ctrl_c_blocked
 from hogwild.drivers.job import IMPORTABLE, Job, SharedSplit
 from hogwild.drivers.seat import Seat
 from hogwild.errors import UsageError
@@ -26,7 +27,6 @@ from hogwild.kernels.control import Phase
 from hogwild.shared.device_memory import identity
 from hogwild.shared.world import World
 
-PRELOAD = ["torch", "hogwild.drivers.worker"]
 LOG_TAIL_LINES = 5
 ABANDONED = 255  # exit code that multiprocessing reports when it was the fork server that died
 MEMORY_S = 1.0
@@ -108,7 +108,7 @@ class Crew:
         data, shapes = self._split.arena(device), self._split.shapes
         seat = Seat(self.world, rank, send, log, data, shapes, core, identity(device))
         process = self._context.Process(target=worker.main, args=(self._payload, seat), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
-        with _ctrl_c_blocked():
+        with ctrl_c_blocked():
             process.start()
         send.close()
         self.members[rank] = Member(rank, process, receive)
@@ -212,16 +212,3 @@ def _cores(pin: str) -> list[int]:
     if absent := sorted(set(asked) - set(usable)):
         raise UsageError(f"--pin {pin}: core {absent[0]} is not one of those this process may use: {usable}")
     return asked
-
-
-@contextlib.contextmanager
-def _ctrl_c_blocked() -> Iterator[None]:
-    """A terminal sends Ctrl-C to all processes of a command. What is started here inherits the blocked signal, so that
-    the parent alone hears it: the fork server would die of it while it imports torch.
-    """
-    resource_tracker.ensure_running()  # multiprocessing would start it in passing, and unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -7,6 +7,7 @@ from typing import Any
 
 from hogwild import system
 from hogwild.config import Config
+from hogwild.drivers import fork_server
 from hogwild.environment import extension
 from hogwild.progress import Console, thousands
 from hogwild.run_directory import DONE, RunDirectory, to_json
@@ -18,6 +19,8 @@ FACTS = ("algorithm", "data", "model", "workers", "device", "access", "seed")
 
 def train(config: Config) -> int:
     """Train as `config` says; returns 0. A HogwildError passes through after summary.json was written."""
+    if config.clock is None and config.start_method == "forkserver":
+        fork_server.start()
     from hogwild.drivers.device import check_device
 
     check_device(config)
