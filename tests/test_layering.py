@@ -106,3 +106,9 @@ def test_no_two_test_files_have_one_name():
     """pytest imports them by their names alone."""
     names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
     assert {name for name in names if names.count(name) > 1} == set()
+
+
+def test_no_test_imports_a_conftest():
+    """There are several; which one is meant would depend on what else is run."""
+    files = Path(__file__).parent.rglob("*.py")
+    assert [path.name for path in files if "\nfrom conftest import" in path.read_text()] == []

@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from conftest import gone
+from command_runs import gone
 
 SAMPLES = 1437  # of the digits training split
 LONG = ("--epochs", 4000, "--eval-every", 0, "--ckpt-every", 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import gone
+from command_runs import gone
 
 from hogwild.algorithms import REGISTRY
 from hogwild.config import Config

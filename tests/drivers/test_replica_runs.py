@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
+from command_runs import Run
 from test_simulator import simulate
 
 from hogwild.errors import UsageError

@@ -11,11 +11,6 @@ from torch import nn
 from hogwild.nn import FullNorm1d, FullNorm2d
 
 
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(0)
-
-
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize(("kind", "batch_norm", "shape"), KINDS)
 def test_alpha_1_is_batch_norm(kind, batch_norm, shape, dtype):

@@ -13,11 +13,6 @@ from torch import nn
 from hogwild.nn import FullNorm1d, FullNorm2d, FullNorm3d, convert_full_norm
 
 
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(0)
-
-
 def test_channels_last_goes_in_and_comes_out():
     fn = FullNorm2d(8, alpha=0.5)
     other = copy.deepcopy(fn)

@@ -1,0 +1,81 @@
+"""Runs of the real command in processes of their own, with a time-out: what is tested is what a user starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+TIMEOUT_S = 90.0
+
+
+class Run:
+    """One `python -m hogwild.train` in the background, and its run directory."""
+
+    def __init__(self, out: Path, *flags: object, name: str = "run") -> None:
+        self.path = out / name
+        command = [sys.executable, "-W", "error", "-m", "hogwild.train", "--out", out, "--quiet", "--json"]
+        if "--resume" not in flags:
+            command += ["--name", name]
+        self.process = subprocess.Popen(
+            [str(part) for part in [*command, *flags]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+
+    def end(self) -> tuple[int, dict[str, Any], str]:
+        """(exit code, summary, stderr) once it has ended."""
+        try:
+            out, err = self.process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        return self.process.returncode, json.loads(out) if out.strip() else {}, err
+
+    def lines(self, kind: str) -> list[dict[str, Any]]:
+        """The metrics lines of a kind so far."""
+        try:
+            text = (self.path / "metrics.jsonl").read_text()
+        except OSError:
+            return []
+        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        return [line for line in lines if line["kind"] == kind]
+
+    def pids(self) -> dict[int, int]:
+        """The newest process of each worker."""
+        return {line["worker"]: line["pid"] for line in self.lines("worker") if line["event"] == "started"}
+
+    def wait_for_workers(self, count: int = 1) -> dict[int, int]:
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(self.pids()) < count:
+            assert time.monotonic() < deadline, "the workers do not start"
+            assert self.process.poll() is None, self.process.communicate()
+            time.sleep(0.01)
+        return self.pids()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def gone(pids: list[int], within_s: float = 10.0) -> bool:
+    deadline = time.monotonic() + within_s
+    while any(map(is_running, pids)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
