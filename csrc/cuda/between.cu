@@ -22,18 +22,15 @@ __global__ void scalars_kernel(const __grid_constant__ Scalars<float> scalars, S
 }  // namespace
 
 void launch_shares(const Work<float>& work, bool captured, cudaStream_t stream) {
-  (captured ? share_kernel<true> : share_kernel<false>)<<<1, kThreads, 0, stream>>>(work);
-  check_launch("share_kernel");
+  Launch{"share_kernel", 1, kThreads, stream}(captured ? share_kernel<true> : share_kernel<false>, work);
 }
 
 void launch_settling(const Work<float>& work, bool captured, cudaStream_t stream) {
-  (captured ? settle_kernel<true> : settle_kernel<false>)<<<1, kThreads, 0, stream>>>(work);
-  check_launch("settle_kernel");
+  Launch{"settle_kernel", 1, kThreads, stream}(captured ? settle_kernel<true> : settle_kernel<false>, work);
 }
 
 void launch_scalars(const Scalars<float>& scalars, Scalars<float>* place, cudaStream_t stream) {
-  scalars_kernel<<<1, 1, 0, stream>>>(scalars, place);
-  check_launch("scalars_kernel");
+  Launch{"scalars_kernel", 1, 1, stream}(scalars_kernel, scalars, place);
 }
 
 }  // namespace hogwild::cuda

@@ -85,12 +85,11 @@ void exchange(const ExchangeCall& call, int device, uintptr_t stream) {
   const DeviceGuard guard(device);
   with_master(call.dtype, [&](auto t) {
     using T = typename decltype(t)::type;
-    const int blocks = grid((call.stop - call.start) / kWidth<T>, device);
+    const unsigned blocks = grid((call.stop - call.start) / kWidth<T>, device);
     with_exchange(call.kind, call.access, [&](auto exchange, auto access) {
-      exchange_kernel<typename decltype(exchange)::type, typename decltype(access)::type, T>
-          <<<blocks, kThreads, 0, as_stream(stream)>>>(slice<T>(call.buffers, 0), call.rates.as<T>(), call.start,
-                                                       call.stop);
-      check_launch("exchange_kernel");
+      const Launch launch{"exchange_kernel", blocks, kThreads, as_stream(stream)};
+      launch(exchange_kernel<typename decltype(exchange)::type, typename decltype(access)::type, T>,
+             slice<T>(call.buffers, 0), call.rates.as<T>(), call.start, call.stop);
     });
   });
 }
@@ -108,10 +107,10 @@ void diffuse(const DiffusionCall& call, int device, uintptr_t stream) {
       neighbours.weights[j] = static_cast<T>(call.weights[j]);
     }
     neighbours.count = static_cast<int>(call.count);
-    diffuse_kernel<T><<<grid((call.stop - call.start) / kWidth<T>, device), kThreads, 0, as_stream(stream)>>>(
-        static_cast<T*>(call.out), static_cast<const T*>(call.own), static_cast<T*>(call.correction), neighbours,
-        call.start, call.stop);
-    check_launch("diffuse_kernel");
+    const Launch launch{"diffuse_kernel", grid((call.stop - call.start) / kWidth<T>, device), kThreads,
+                        as_stream(stream)};
+    launch(diffuse_kernel<T>, static_cast<T*>(call.out), static_cast<const T*>(call.own),
+           static_cast<T*>(call.correction), neighbours, call.start, call.stop);
   });
 }
 

@@ -39,8 +39,9 @@ Work<T> make_work(const PushPlan& plan, const PushCall& call, const Tables& tabl
 template <bool kCaptured, class T, class G>
 bool launch_push(const PushPlan& plan, const PushCall& call, const Tables& tables) {
   const Work<T> work = make_work<T>(plan, call, tables);
-  const int tiles = work.last_tile - work.first_tile, blocks = std::min(tiles, tables.blocks);
+  const int tiles = work.last_tile - work.first_tile;
   if (tiles == 0) return false;
+  const auto blocks = static_cast<unsigned>(std::min(tiles, tables.blocks));
   Gradients gradients{};
   gradients.table = tables.gradients;
   if (tables.gradients == nullptr) std::copy(call.grads.begin(), call.grads.end(), gradients.at);
@@ -48,13 +49,11 @@ bool launch_push(const PushPlan& plan, const PushCall& call, const Tables& table
   const bool has_norm_gap = plan.rule.has_norm_gap(), scans = plan.rule.guard == GuardKind::push;
 
   if (scans && !tables.cooperates) {
-    scan_kernel<T, G><<<blocks, kThreads, 0, stream>>>(work, gradients);
-    check_launch("scan_kernel");
+    Launch{"scan_kernel", blocks, kThreads, stream}(scan_kernel<T, G>, work, gradients);
   }
   if (has_norm_gap && !tables.cooperates) {
     if (!plan.rule.gap_lagged) {
-      gap_kernel<T><<<blocks, kThreads, 0, stream>>>(work, gradients);
-      check_launch("gap_kernel");
+      Launch{"gap_kernel", blocks, kThreads, stream}(gap_kernel<T>, work, gradients);
     }
     launch_shares(work, kCaptured, stream);
   }
@@ -63,13 +62,13 @@ bool launch_push(const PushPlan& plan, const PushCall& call, const Tables& table
     using Access = typename decltype(access)::type;
     if constexpr (Stages::uses_size) {
       if (tables.cooperates) {
-        const auto kernel = cooperative_kernel<Stages, Access, kCaptured, T, G>;
-        launch_cooperatively(kernel, blocks, kThreads, stream, work, gradients, scans);
+        const Launch launch{"cooperative_kernel", blocks, kThreads, stream, true};
+        launch(cooperative_kernel<Stages, Access, kCaptured, T, G>, work, gradients, scans);
         return;
       }
     }
-    push_kernel<Stages, Access, kCaptured, T, G><<<blocks, kThreads, 0, stream>>>(work, gradients);
-    check_launch("push_kernel");
+    const Launch launch{"push_kernel", blocks, kThreads, stream};
+    launch(push_kernel<Stages, Access, kCaptured, T, G>, work, gradients);
   };
   const bool has_snapshot = plan.buffers.snapshot != nullptr;
   with_stages<FiniteOnly>(plan.rule, has_snapshot, flushes(plan.rule, call), [&](auto stages) {

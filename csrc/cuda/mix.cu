@@ -53,9 +53,8 @@ void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs
       table.weights[j] = static_cast<T>(weights[j]);
     }
     table.count = static_cast<int>(inputs.size());
-    sum_kernel<T><<<grid((stop - start) / kWidth<T>, device), kThreads, 0, as_stream(stream)>>>(static_cast<T*>(out),
-                                                                                                table, start, stop);
-    check_launch("sum_kernel");
+    const Launch launch{"sum_kernel", grid((stop - start) / kWidth<T>, device), kThreads, as_stream(stream)};
+    launch(sum_kernel<T>, static_cast<T*>(out), table, start, stop);
   });
 }
 
@@ -76,9 +75,8 @@ int64_t count_nonfinite(Dtype dtype, const void* g, int64_t n, int device, uintp
   const Dtype master = dtype == Dtype::float64 ? Dtype::float64 : Dtype::float32;
   with_gradient(master, dtype, [&](auto t, auto type) {
     using G = typename decltype(type)::type;
-    count_kernel<typename decltype(t)::type>
-        <<<grid(n, device), kThreads, 0, stream>>>(static_cast<const G*>(g), n, counter);
-    check_launch("count_kernel");
+    const Launch launch{"count_kernel", grid(n, device), kThreads, stream};
+    launch(count_kernel<typename decltype(t)::type, G>, static_cast<const G*>(g), n, counter);
   });
   check(cudaMemcpyAsync(&count, counter, sizeof count, cudaMemcpyDeviceToHost, stream), "cudaMemcpyAsync");
   check(cudaFreeAsync(counter, stream), "cudaFreeAsync");

@@ -144,11 +144,11 @@ const dim3 kBlock(kColumns, kRows);
 template <class Sums, class T, class X, class Channels, class Call>
 void finish_channels(const X* x, const X* g, const Channels& at, const Grid& grid, const Work& work, const Call& call) {
   const cudaStream_t stream = as_stream(call.stream);
-  sums_kernel<Sums, T, X><<<grid.blocks(), kBlock, 0, stream>>>(x, g, at.saved.mu, grid, work.partial(), call.count);
-  check_launch("sums_kernel");
+  const Launch sum{"sums_kernel", grid.blocks(), kBlock, stream};
+  sum(sums_kernel<Sums, T, X>, x, g, at.saved.mu, grid, work.partial(), call.count);
   const auto blocks = static_cast<unsigned>((grid.channels + kNormThreads - 1) / kNormThreads);
-  finish_kernel<<<blocks, kNormThreads, 0, stream>>>(at, work.partial(), grid, call.forgetting, call.count);
-  check_launch("finish_kernel");
+  const Launch finish{"finish_kernel", blocks, kNormThreads, stream};
+  finish(finish_kernel<Channels>, at, work.partial(), grid, call.forgetting, call.count);
 }
 
 template <class T, class X>
@@ -168,8 +168,8 @@ void forward(const NormForward& call) {
                               call.shape.per_channel()};
   const auto* x = static_cast<const X*>(call.x);
   finish_channels<BatchSums, T>(x, x, at, grid, work, call);
-  forward_kernel<T><<<grid.blocks(), kBlock, 0, as_stream(call.stream)>>>(x, static_cast<X*>(call.y), at, grid);
-  check_launch("forward_kernel");
+  const Launch launch{"forward_kernel", grid.blocks(), kBlock, as_stream(call.stream)};
+  launch(forward_kernel<T, X>, x, static_cast<X*>(call.y), at, grid);
 }
 
 template <class T, class X>
@@ -191,8 +191,8 @@ void backward(const NormBackward& call) {
   const auto *g = static_cast<const X*>(call.g), *x = static_cast<const X*>(call.x);
   finish_channels<GradientSums, T>(x, g, at, grid, work, call);
   if (call.dx == nullptr) return;
-  backward_kernel<T><<<grid.blocks(), kBlock, 0, as_stream(call.stream)>>>(g, x, static_cast<X*>(call.dx), at, grid);
-  check_launch("backward_kernel");
+  const Launch launch{"backward_kernel", grid.blocks(), kBlock, as_stream(call.stream)};
+  launch(backward_kernel<T, X>, g, x, static_cast<X*>(call.dx), at, grid);
 }
 
 }  // namespace

@@ -14,17 +14,28 @@ inline void check(cudaError_t error, const char* what) {
   if (error != cudaSuccess) throw std::runtime_error(std::string("CUDA: ") + what + ": " + cudaGetErrorString(error));
 }
 
-// Checks a launch. Errors of the kernel itself show at the next synchronisation.
-inline void check_launch(const char* kernel) { check(cudaGetLastError(), kernel); }
+// A grid on a stream. Cooperative: it may wait for itself, so all of its blocks must be resident at once.
+struct Launch {
+  const char* name;  // for errors
+  dim3 blocks, threads;
+  cudaStream_t stream;
+  bool is_cooperative = false;
 
-// A launch whose grid may wait for itself. The arguments are of the kernel's own types.
-template <class... Parameters>
-void launch_cooperatively(void (*kernel)(Parameters...), int blocks, int threads, cudaStream_t stream,
-                          std::remove_const_t<Parameters>... arguments) {
-  void* pointers[] = {&arguments...};
-  check(cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(kernel), blocks, threads, pointers, 0, stream),
-        "a cooperative launch");
-}
+  // Errors of the kernel itself show at the next synchronisation.
+  template <class... Parameters, class... Arguments>
+  void operator()(void (*kernel)(Parameters...), const Arguments&... arguments) const {
+    cudaLaunchAttribute cooperative{};
+    cooperative.id = cudaLaunchAttributeCooperative;
+    cooperative.val.cooperative = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = blocks;
+    config.blockDim = threads;
+    config.stream = stream;
+    config.attrs = &cooperative;
+    config.numAttrs = is_cooperative ? 1 : 0;
+    check(cudaLaunchKernelEx(&config, kernel, arguments...), name);
+  }
+};
 
 inline cudaStream_t as_stream(uintptr_t stream) { return reinterpret_cast<cudaStream_t>(stream); }
 

@@ -24,9 +24,9 @@ __device__ void for_each_pack(int64_t start, int64_t stop, const Visit& visit) {
 }
 
 // Blocks for n visits.
-inline int grid(int64_t n, int device) {
+inline unsigned grid(int64_t n, int device) {
   const int64_t full = static_cast<int64_t>(multiprocessors(device)) * kBlocksPerMultiprocessor;
-  return static_cast<int>(std::max<int64_t>(1, std::min(full, n / kThreads)));
+  return static_cast<unsigned>(std::max<int64_t>(1, std::min(full, n / kThreads)));
 }
 
 }  // namespace hogwild::cuda

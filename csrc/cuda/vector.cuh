@@ -1,6 +1,7 @@
 // 16 bytes at a time: packs of elements, and their loads, stores and additions to global memory. Device only.
 #pragma once
 
+#include "../access.h"
 #include "../numeric.h"
 
 namespace hogwild::cuda {
@@ -41,6 +42,7 @@ __device__ __forceinline__ bool aligned(const void* p, int count) {
 }
 
 // *p += delta, in the memory system and without an answer, at system scope: other processes may write p too.
+#ifdef __CUDACC__
 __device__ __forceinline__ void red_add(float* p, const Pack<float, 4>& delta) {
   const size_t address = __cvta_generic_to_global(p);
 #if __CUDA_ARCH__ >= 900
@@ -63,5 +65,11 @@ __device__ __forceinline__ void red_add(float* p, const Pack<float, 1>& delta) {
   const size_t address = __cvta_generic_to_global(p);
   asm volatile("red.relaxed.sys.global.add.f32 [%0], %1;" ::"l"(address), "f"(delta.at[0]) : "memory");
 }
+#else  // the emulated device of the tests
+template <class T, int kCount>
+void red_add(T* p, const Pack<T, kCount>& delta) {
+  for (int k = 0; k < kCount; ++k) Atomic::add(p + k, Atomic::load(p + k), delta.at[k]);
+}
+#endif
 
 }  // namespace hogwild::cuda
