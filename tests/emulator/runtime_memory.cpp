@@ -1,0 +1,82 @@
+// Memory as the CUDA runtime gives it out.
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "memory.h"
+
+using namespace emulator;
+
+namespace {
+
+std::mutex mutex;
+std::map<std::uintptr_t, std::size_t>& pinned = *new std::map<std::uintptr_t, std::size_t>;  // bytes, by address
+
+std::uintptr_t address_of(const void* memory) { return reinterpret_cast<std::uintptr_t>(memory); }
+
+}  // namespace
+
+bool emulator::is_pinned(const void* address) {
+  const std::lock_guard lock(mutex);
+  const auto after = pinned.upper_bound(address_of(address));
+  if (after == pinned.begin()) return false;
+  const auto& [start, bytes] = *std::prev(after);
+  return address_of(address) - start < bytes;
+}
+
+extern "C" {
+
+int emulator_is_pinned(const void* address) { return is_pinned(address); }
+
+cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+  int device = 0;
+  cudaGetDevice(&device);
+  *memory = bytes == 0 ? nullptr : allocate(bytes, device);
+  return bytes == 0 || *memory != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+cudaError_t cudaFree(void* memory) {
+  cudaDeviceSynchronize();  // as the real one does
+  release(memory);
+  return cudaSuccess;
+}
+
+cudaError_t cudaHostRegister(void* memory, std::size_t bytes, unsigned) {
+  if (memory == nullptr || bytes == 0 || device_of(memory) >= 0 || is_pinned(memory)) return cudaErrorInvalidValue;
+  const std::lock_guard lock(mutex);
+  pinned[address_of(memory)] = bytes;
+  return cudaSuccess;
+}
+cudaError_t cudaHostUnregister(void* memory) {
+  cudaDeviceSynchronize();
+  const std::lock_guard lock(mutex);
+  return pinned.erase(address_of(memory)) == 1 ? cudaSuccess : cudaErrorInvalidValue;
+}
+cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned flags) {
+  *memory = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+  if (*memory == nullptr) return cudaErrorMemoryAllocation;
+  std::memset(*memory, 0xFF, bytes);
+  return cudaHostRegister(*memory, bytes, flags);
+}
+cudaError_t cudaFreeHost(void* memory) {
+  if (memory == nullptr) return cudaSuccess;
+  const cudaError_t error = cudaHostUnregister(memory);
+  if (error == cudaSuccess) std::free(memory);
+  return error;
+}
+cudaError_t cudaHostGetDevicePointer(void** pointer, void* memory, unsigned) {
+  *pointer = memory;
+  return is_pinned(memory) ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaMemGetInfo(std::size_t* unused, std::size_t* total) {
+  int device = 0;
+  cudaGetDevice(&device);
+  *total = total_bytes();
+  *unused = free_bytes(device);
+  return cudaSuccess;
+}
+}
