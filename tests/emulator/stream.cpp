@@ -1,5 +1,6 @@
 // Streams, events and graphs. A stream is as lazy as it may be: what is put on it runs when somebody waits for it, on the
 // thread that waits. Whoever relies on the device having done something without having waited is found out.
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <set>
@@ -174,19 +175,7 @@ cudaError_t cudaDeviceSynchronize() {
   return cudaSuccess;
 }
 
-cudaError_t emulator_malloc(void** p, std::size_t bytes) {
-  const Lock lock(mutex);
-  if (is_capturing()) return cudaErrorStreamCaptureUnsupported;
-  *p = allocate(bytes, device);
-  return *p == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
-}
-cudaError_t cudaFree(void* p) {
-  if (p == nullptr) return cudaSuccess;
-  emulator_settle();  // as the real one does
-  release(p);
-  return cudaSuccess;
-}
-cudaError_t emulator_malloc_async(void** p, std::size_t bytes, cudaStream_t) {
+cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t) {
   *p = allocate(bytes, device);  // in a graph: the same memory in every replay
   return *p == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }

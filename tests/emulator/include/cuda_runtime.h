@@ -130,11 +130,15 @@ cudaError_t cudaSetDevice(int);
 cudaError_t cudaDeviceGetAttribute(int*, cudaDeviceAttr, int device);
 cudaError_t cudaDeviceSynchronize();
 
+cudaError_t cudaMalloc(void**, std::size_t);
 cudaError_t cudaFree(void*);
+cudaError_t cudaHostAlloc(void**, std::size_t, unsigned flags);
+cudaError_t cudaHostGetDevicePointer(void** on_device, void* on_host, unsigned);
 cudaError_t cudaFreeHost(void*);
 cudaError_t cudaHostRegister(void*, std::size_t, unsigned flags);
 cudaError_t cudaHostUnregister(void*);
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total);
+cudaError_t cudaMallocAsync(void**, std::size_t, cudaStream_t);
 cudaError_t cudaFreeAsync(void*, cudaStream_t);
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t, cudaMemcpyKind);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t, cudaMemcpyKind, cudaStream_t);
@@ -158,27 +162,22 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t);
 cudaError_t cudaGraphDestroy(cudaGraph_t);
 }
 
-// By address of any kind of pointer, as the runtime's own C++ interface has it.
-extern "C" cudaError_t emulator_malloc(void**, std::size_t);
-extern "C" cudaError_t emulator_malloc_async(void**, std::size_t, cudaStream_t);
-extern "C" cudaError_t emulator_host_alloc(void**, std::size_t);
-
+// For any kind of pointer, as the runtime's own C++ interface has it.
 template <class T>
-cudaError_t cudaMalloc(T** p, std::size_t bytes) {
-  return emulator_malloc(reinterpret_cast<void**>(p), bytes);
+cudaError_t cudaMalloc(T** memory, std::size_t bytes) {
+  return cudaMalloc(reinterpret_cast<void**>(memory), bytes);
 }
 template <class T>
-cudaError_t cudaMallocAsync(T** p, std::size_t bytes, cudaStream_t stream) {
-  return emulator_malloc_async(reinterpret_cast<void**>(p), bytes, stream);
+cudaError_t cudaMallocAsync(T** memory, std::size_t bytes, cudaStream_t stream) {
+  return cudaMallocAsync(reinterpret_cast<void**>(memory), bytes, stream);
 }
 template <class T>
-cudaError_t cudaHostAlloc(T** p, std::size_t bytes, unsigned) {
-  return emulator_host_alloc(reinterpret_cast<void**>(p), bytes);
+cudaError_t cudaHostAlloc(T** memory, std::size_t bytes, unsigned flags) {
+  return cudaHostAlloc(reinterpret_cast<void**>(memory), bytes, flags);
 }
 template <class T>
-cudaError_t cudaHostGetDevicePointer(T** on_device, void* on_host, unsigned) {
-  *on_device = static_cast<T*>(on_host);
-  return cudaSuccess;
+cudaError_t cudaHostGetDevicePointer(T** on_device, void* on_host, unsigned flags) {
+  return cudaHostGetDevicePointer(reinterpret_cast<void**>(on_device), on_host, flags);
 }
 
 namespace emulator {
