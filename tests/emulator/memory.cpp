@@ -18,6 +18,7 @@
 #include <vector>
 
 extern "C" {
+int emulator_is_idle();  // of stream.cpp
 void* __libc_memalign(std::size_t alignment, std::size_t bytes);
 void __libc_free(void* memory);
 }
@@ -66,7 +67,7 @@ class Room {
 
 struct Device {
   explicit Device(int number) : start(kBase + number * kRange), own(start), others(start + kHalf) {
-    auto* at = reinterpret_cast<void*>(start);
+    void* const at = reinterpret_cast<void*>(start);
     descriptor = memfd_create("emulated-gpu", MFD_CLOEXEC);
     is_there =
         descriptor >= 0 && ftruncate(descriptor, kHalf) == 0 &&
@@ -83,23 +84,13 @@ struct Device {
   std::map<std::uintptr_t, std::size_t> allocated, imported;  // bytes, by address
 };
 
-struct Mark {
-  std::uintptr_t start;
-  std::size_t bytes;
-  int device;
-  bool operator==(const Mark& other) const {
-    return start == other.start && bytes == other.bytes && device == other.device;
-  }
-};
-
 struct State {
   std::mutex mutex;
-  Device* devices[kMostDevices] = {};
-  std::vector<Mark> marks;
-  std::atomic<long> charged[kMostDevices] = {};
+  Device* devices[kMostDevices + 1] = {};
+  std::vector<void*> let_go;
+  std::atomic<long> charged[kMostDevices + 1] = {};
 };
 
-std::atomic<int> marked{0};
 thread_local std::vector<int>* inside = nullptr;
 
 // Never destroyed: memory is freed until the very end of a process.
@@ -109,12 +100,12 @@ State& state() {
 }
 
 std::uintptr_t number(const void* address) { return reinterpret_cast<std::uintptr_t>(address); }
-bool is_in_ranges(std::uintptr_t at) { return at - kBase < kMostDevices * kRange; }
+bool is_in_ranges(std::uintptr_t at) { return at - kBase < (kMostDevices + 1) * kRange; }
 std::size_t whole(std::size_t bytes) { return (bytes + 2 * kGuard + kPage - 1) / kPage * kPage; }
 
 // With the mutex held.
 Device* device_at(int device) {
-  if (device < 0 || device >= kMostDevices || is_forked) return nullptr;
+  if (device < 0 || device > kPinned || is_forked) return nullptr;
   Device*& found = state().devices[device];
   if (found == nullptr) found = new Device(device);
   return found->is_there ? found : nullptr;
@@ -129,6 +120,23 @@ bool is_fence(std::uintptr_t from, std::uintptr_t to) {
   return std::all_of(bytes, bytes + (to - from), [](unsigned char byte) { return byte == kFence; });
 }
 
+// As torch's allocator of device memory does it, in the order of the streams: memory is used again only when the work that
+// was enqueued before it was let go has been done.
+void release_what_was_let_go() {
+  std::vector<void*> ready;
+  {
+    const std::lock_guard lock(state().mutex);
+    ready.swap(state().let_go);
+  }
+  if (ready.empty()) return;
+  if (emulator_is_idle()) {
+    for (void* memory : ready) release(memory);
+  } else {
+    const std::lock_guard lock(state().mutex);
+    state().let_go.insert(state().let_go.end(), ready.begin(), ready.end());
+  }
+}
+
 }  // namespace
 
 std::size_t total_bytes() {
@@ -137,6 +145,7 @@ std::size_t total_bytes() {
 }
 
 void* allocate(std::size_t bytes, int number) {
+  release_what_was_let_go();
   const std::lock_guard lock(state().mutex);
   Device* device = device_at(number);
   const std::size_t pages = whole(bytes);
@@ -159,7 +168,7 @@ void release(void* memory) {
   if (memory == nullptr || is_forked) return;
   const std::lock_guard lock(state().mutex);
   const std::uintptr_t start = number(memory), block = start - kGuard;
-  const int number = is_in_ranges(start) ? device_of(memory) : -1;
+  const int number = range_of(memory);
   Device* device = device_at(number);
   if (device == nullptr || device->allocated.count(start) == 0) fail("freed, but not allocated", memory, 0, number);
   const std::size_t bytes = device->allocated[start], pages = whole(bytes);
@@ -172,19 +181,15 @@ void release(void* memory) {
 }
 
 std::size_t free_bytes(int number) {
+  release_what_was_let_go();
   const std::lock_guard lock(state().mutex);
   const Device* device = device_at(number);
   return device == nullptr ? 0 : total_bytes() - std::min(total_bytes(), taken(*device));
 }
 
-int device_of(const void* address) {
+int range_of(const void* address) {
   const std::uintptr_t at = number(address);
-  if (is_in_ranges(at)) return static_cast<int>((at - kBase) / kRange);
-  if (marked == 0) return -1;
-  const std::lock_guard lock(state().mutex);
-  for (const Mark& mark : state().marks)
-    if (at - mark.start < mark.bytes) return mark.device;
-  return -1;
+  return is_in_ranges(at) ? static_cast<int>((at - kBase) / kRange) : -1;
 }
 
 bool is_inside() { return inside != nullptr && !inside->empty(); }
@@ -201,27 +206,12 @@ void emulator_enter(int device) {
 }
 void emulator_leave() { inside->pop_back(); }
 
-int emulator_device_of(const void* address) { return device_of(address); }
-
-void emulator_mark(const void* start, std::size_t bytes, int device) {
-  const std::lock_guard lock(state().mutex);
-  state().marks.push_back({number(start), bytes, device});
-  ++marked;
-}
-void emulator_unmark(const void* start, std::size_t bytes, int device) {
-  const std::lock_guard lock(state().mutex);
-  auto& marks = state().marks;
-  const auto found = std::find(marks.begin(), marks.end(), Mark{number(start), bytes, device});
-  if (found == marks.end()) return;
-  marks.erase(found);
-  --marked;
-}
 void emulator_charge(int device, long bytes) { state().charged[device] += bytes; }
 
 int emulator_export(const void* memory, int* descriptor, std::size_t* offset, std::size_t* bytes) {
   const std::lock_guard lock(state().mutex);
   const std::uintptr_t at = number(memory);
-  Device* device = is_in_ranges(at) ? device_at(static_cast<int>((at - kBase) / kRange)) : nullptr;
+  Device* device = device_at(range_of(memory));
   if (device == nullptr) return 1;
   const auto after = device->allocated.upper_bound(at);
   if (after == device->allocated.begin()) return 1;
@@ -253,7 +243,7 @@ void* emulator_import(int process, int descriptor, std::size_t offset, std::size
 void emulator_forget(void* imported) {
   const std::lock_guard lock(state().mutex);
   const std::uintptr_t block = number(imported) / kPage * kPage;
-  Device* device = device_at(static_cast<int>((block - kBase) / kRange));
+  Device* device = device_at(range_of(imported));
   if (device == nullptr || device->imported.count(block) == 0) return;
   const std::size_t pages = device->imported[block];
   mmap(reinterpret_cast<void*>(block), pages, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
@@ -266,5 +256,12 @@ int posix_memalign(void** memory, std::size_t alignment, std::size_t bytes) {
   *memory = is_inside() && inside->back() >= 0 ? allocate(bytes, inside->back()) : __libc_memalign(alignment, bytes);
   return *memory == nullptr ? ENOMEM : 0;
 }
-void free(void* memory) { is_in_ranges(number(memory)) ? release(memory) : __libc_free(memory); }
+void free(void* memory) {
+  if (!is_in_ranges(number(memory))) return __libc_free(memory);
+  {
+    const std::lock_guard lock(state().mutex);
+    state().let_go.push_back(memory);
+  }
+  release_what_was_let_go();
+}
 }

@@ -6,7 +6,7 @@
 
 namespace emulator {
 
-constexpr int kMostDevices = 8;
+constexpr int kMostDevices = 8, kPinned = kMostDevices;  // kPinned: in place of a device, pinned host memory
 
 // Aligned to 512 bytes, filled with 0xFF (a NaN), with guard zones around it; null if none is left, and in a process
 // that was forked from one with device memory.
@@ -15,7 +15,8 @@ void* allocate(std::size_t bytes, int device);
 void release(void* memory);
 std::size_t total_bytes();  // of each device: EMULATED_GPU_MIB, or 4096 MiB
 std::size_t free_bytes(int device);
-int device_of(const void* address);   // -1: host memory
+int range_of(const void* address);    // whose addresses they are: a device's, kPinned, or -1
+int device_of(const void* address);   // likewise, with what was adopted; -1: host memory
 bool is_pinned(const void* address);  // host memory of cudaHostAlloc or cudaHostRegister
 bool is_inside();                     // this thread is between emulator_enter and emulator_leave
 
@@ -25,16 +26,16 @@ bool is_inside();                     // this thread is between emulator_enter a
 extern "C" {
 
 // Between the two (they nest) what this thread asks posix_memalign for, as torch does for its tensors, is memory of the
-// device; -1: of the host.
+// device; -1: of the host. free() gives it back when the device has nothing left to do.
 void emulator_enter(int device);
 void emulator_leave();
 
 int emulator_device_of(const void* address);
 int emulator_is_pinned(const void* address);
 
-// Memory elsewhere that counts as a device's, such as what a driver has mapped. Marks of the same memory add up.
-void emulator_mark(const void* start, std::size_t bytes, int device);
-void emulator_unmark(const void* start, std::size_t bytes, int device);
+// A DLManagedTensor of a device, which lies elsewhere, such as where a driver has mapped it: says from here on that it is
+// of the CPU, and as long as it lives its memory counts as the device's.
+void emulator_adopt(void* managed);
 // A driver of the same device has taken so many bytes of it; negative: has given them back.
 void emulator_charge(int device, long bytes);
 

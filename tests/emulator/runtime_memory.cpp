@@ -21,6 +21,7 @@ std::uintptr_t address_of(const void* memory) { return reinterpret_cast<std::uin
 }  // namespace
 
 bool emulator::is_pinned(const void* address) {
+  if (range_of(address) == kPinned) return true;
   const std::lock_guard lock(mutex);
   const auto after = pinned.upper_bound(address_of(address));
   if (after == pinned.begin()) return false;
@@ -39,9 +40,9 @@ cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
   return bytes == 0 || *memory != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 cudaError_t cudaFree(void* memory) {
-  cudaDeviceSynchronize();  // as the real one does
-  release(memory);
-  return cudaSuccess;
+  const cudaError_t error = cudaDeviceSynchronize();  // as the real one does
+  if (error == cudaSuccess) release(memory);
+  return error;
 }
 
 cudaError_t cudaHostRegister(void* memory, std::size_t bytes, unsigned) {
@@ -51,22 +52,16 @@ cudaError_t cudaHostRegister(void* memory, std::size_t bytes, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaHostUnregister(void* memory) {
-  cudaDeviceSynchronize();
+  const cudaError_t error = cudaDeviceSynchronize();
+  if (error != cudaSuccess) return error;
   const std::lock_guard lock(mutex);
   return pinned.erase(address_of(memory)) == 1 ? cudaSuccess : cudaErrorInvalidValue;
 }
-cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned flags) {
-  *memory = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
-  if (*memory == nullptr) return cudaErrorMemoryAllocation;
-  std::memset(*memory, 0xFF, bytes);
-  return cudaHostRegister(*memory, bytes, flags);
+cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned) {
+  *memory = allocate(bytes, kPinned);
+  return *memory == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
-cudaError_t cudaFreeHost(void* memory) {
-  if (memory == nullptr) return cudaSuccess;
-  const cudaError_t error = cudaHostUnregister(memory);
-  if (error == cudaSuccess) std::free(memory);
-  return error;
-}
+cudaError_t cudaFreeHost(void* memory) { return cudaFree(memory); }
 cudaError_t cudaHostGetDevicePointer(void** pointer, void* memory, unsigned) {
   *pointer = memory;
   return is_pinned(memory) ? cudaSuccess : cudaErrorInvalidValue;

@@ -14,6 +14,9 @@
 
 #include "../../csrc/driver.h"
 
+// There where this stands for the driver of an emulated GPU (tests/emulator): its memory is counted together.
+extern "C" __attribute__((weak)) void emulator_charge(int device, long bytes);
+
 namespace {
 
 using namespace hogwild::driver;
@@ -61,10 +64,14 @@ bool is_reserved(Address address, std::size_t bytes) {
     if (address >= start && address + bytes <= start + size) return true;
   return false;
 }
+void charge(int device, long bytes) {
+  used[device] += bytes;
+  if (emulator_charge != nullptr) emulator_charge(device, bytes);
+}
 void close_block(Handle handle) {
   const Block& block = blocks.at(handle);
   close(block.fd);
-  if (block.is_own) used[block.device] -= block.bytes;
+  if (block.is_own) charge(block.device, -static_cast<long>(block.bytes));
   blocks.erase(handle);
 }
 
@@ -121,7 +128,7 @@ int cuMemCreate(Handle* handle, std::size_t bytes, const Properties* properties,
   if (used[device] + bytes > device_room()) return kOutOfMemory;
   const int fd = memfd_create("fake-gpu", MFD_CLOEXEC);
   if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) return kOutOfMemory;
-  used[device] += bytes;
+  charge(device, static_cast<long>(bytes));
   // The device is kept where every process that has the descriptor can read it: in the times of the file.
   const timespec times[2] = {{device, 0}, {device, 0}};
   futimens(fd, times);
