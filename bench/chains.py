@@ -138,12 +138,28 @@ def global_gap(f: Field) -> Chain:
     def push() -> None:
         torch.sub(f.x, f.snapshot, out=distance)
         gap_norm = _norm(distance)
-        mean_sq, samples = float(state[0]), float(state[1])
-        penalty = 1 + gap_norm / (LR * math.sqrt(mean_sq / (1 - rule.decay ** (samples + 1))))
+        mean_sq, weight = float(state[0]), rule.decay * float(state[1]) + 1 - rule.decay
+        penalty = 1 + gap_norm / (LR * math.sqrt(mean_sq / weight))
         f.v.mul_(M).add_(f.g, alpha=1 / penalty)
         f.x.add_(f.v, alpha=-LR)
         f.snapshot.copy_(f.x)
-        state[0], state[1] = rule.decay * mean_sq + (1 - rule.decay) * _norm(f.v) ** 2, samples + 1
+        state[0], state[1] = rule.decay * mean_sq + (1 - rule.decay) * _norm(f.v) ** 2, weight
+
+    return push
+
+
+def sized_gap(f: Field) -> Chain:
+    """A G for every element over one C."""
+    big, rule, state = torch.empty_like(f.x), Gap(size="global"), f.gap_state[0]
+
+    def push() -> None:
+        mean_sq, weight = float(state[0]), rule.decay * float(state[1]) + 1 - rule.decay
+        c = LR * (math.sqrt(mean_sq / weight) + rule.eps)
+        torch.sub(f.x, f.snapshot, out=big).abs_().div_(c).add_(1)
+        f.v.mul_(M).addcdiv_(f.g, big)
+        f.x.add_(f.v, alpha=-LR)
+        f.snapshot.copy_(f.x)
+        state[0], state[1] = rule.decay * mean_sq + (1 - rule.decay) * _norm(f.v) ** 2 / f.n, weight
 
     return push
 

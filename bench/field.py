@@ -49,7 +49,7 @@ class Field:
         torch.add(self.x, self.v, alpha=3 * LR, out=self.snapshot)
         size_sq = float(self.v.double().square().sum()) if self.n else 0.0
         mean_sq = size_sq * (1 - Gap().decay ** PUSHES)
-        self.gap_state.copy_(torch.tensor([[mean_sq, PUSHES, 4 * LR**2 * size_sq, 1.0]]))
+        self.gap_state.copy_(torch.tensor([[mean_sq, 1 - Gap().decay ** PUSHES, 4 * LR**2 * size_sq]]))
 
     @property
     def buffers(self) -> tuple[Tensor, ...]:
@@ -76,9 +76,11 @@ class Field:
         if snapshot or gap or compensation:
             used.add("snapshot")
         expected = reference.Buffers(**{name: probe(getattr(self, name)) for name in used})
-        if gap is not None and gap.level != "element":
+        if gap is not None and gap.rows:
+            if gap.level == "element":
+                self.gap_state[0, 0] /= self.n  # a C of elements
             expected.gap_state = self.gap_state.clone().numpy()
-            if not gap.lagged:
+            if gap.level != "element" and not gap.lagged:
                 expected.gap_state[0, 2] = float((self.x.double() - self.snapshot).square().sum())
                 gap = replace(gap, lagged=True)
         call()

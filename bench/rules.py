@@ -39,6 +39,7 @@ RULES = {
     "momentum": Fused(4, 3, 24, chains.momentum, BALL),
     "staleness-aware": Fused(4, 3, 24, chains.staleness_aware, BALL, divides_lr=True),
     "gap element": Fused(5, 4, 36, chains.gap, BALL, Gap()),
+    "gap element, one C": Fused(4, 3, 28, chains.sized_gap, BALL, Gap(size="global")),
     "gap global": Fused(6, 3, 32, chains.global_gap, BALL, Gap(level="global")),
     "gap global lagged": Fused(4, 3, 24, None, BALL, Gap(level="global", lagged=True)),
     "dana-zero": Fused(5, 4, 32, chains.dana_zero, DANA),

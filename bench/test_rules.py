@@ -29,7 +29,7 @@ def field(request: pytest.FixtureRequest) -> Field:
 def test_every_fused_rule(benchmark: BenchmarkFixture, field: Field, loops: Loops | str, name: str) -> None:
     rule, lr = RULES[name], LR / DELAY if RULES[name].divides_lr else LR
     used = {"snapshot", *needed_buffers(rule.momentum, rule.penalty, rule.compensation)}
-    has_norms = rule.penalty is not None and rule.penalty.level != "element"
+    has_norms = rule.penalty is not None and rule.penalty.rows is not None
 
     def checked(kind: str, bytes: int, call: Callable[[], object]) -> Contestant:
         return field.checked(

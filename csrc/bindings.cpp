@@ -43,7 +43,7 @@ PushPlan make_plan(const Rule& rule, const Addresses& at, const Segments& segmen
   plan.rule = rule;
   plan.buffers = {pointer(at[0]), pointer(at[1]), pointer(at[2]), pointer(at[3]),
                   pointer(at[4]), pointer(at[5]), pointer(at[6]), pointer(at[7])};
-  plan.gap_state = static_cast<NormGapState*>(pointer(at[8]));
+  plan.gap_state = static_cast<GapState*>(pointer(at[8]));
   for (const auto& [offset, numel] : segments) plan.segments.push_back({offset, numel});
   plan.stripes = static_cast<RobustMutex*>(pointer(locks.first));
   plan.n_stripes = locks.second;
@@ -85,6 +85,7 @@ void bind_types(py::module_& m) {
       .def_readwrite("gap_decay", &Rule::gap_decay)
       .def_readwrite("gap_eps", &Rule::gap_eps)
       .def_readwrite("penalize_decay", &Rule::penalize_decay)
+      .def_readwrite("gap_per_segment", &Rule::gap_per_segment)
       .def_readwrite("gap_lagged", &Rule::gap_lagged)
       .def_readwrite("lam", &Rule::lam)
       .def_readwrite("ms_decay", &Rule::ms_decay)

@@ -53,7 +53,7 @@ struct Hyper {
   T gap_rest = 0;       // 1 - Gamma
   T gap_scale = 0;      // C = gap_scale sqrt(s) + gap_floor; 0 on a push that is not penalised at all
   T gap_floor = 0;      // then beyond any gap
-  T gap_share = 1;      // 1 / G where all elements of a segment have the same
+  T gap_row = 1;        // 1 / G, or C, where all elements of a segment have the same
   bool unit_g = false;  // the running size is that of g, not that of v
 
   T momentum = 0;  // of the old v
@@ -68,10 +68,9 @@ struct Hyper {
 
   template <class U>
   HW_HD Hyper<U> as() const {
-    return {U(lr),        U(weight_decay), U(free_decay), U(scale),     U(lam),      U(ms_decay),
-            U(ms_rest),   U(ms_eps),       power_one,     U(gap_decay), U(gap_rest), U(gap_scale),
-            U(gap_floor), U(gap_share),    unit_g,        U(momentum),  U(damp),     U(drain),
-            U(direct),    U(ahead_v),      U(ahead_b),    U(alpha)};
+    return {U(lr),     U(weight_decay), U(free_decay), U(scale),     U(lam),       U(ms_decay), U(ms_rest), U(ms_eps),
+            power_one, U(gap_decay),    U(gap_rest),   U(gap_scale), U(gap_floor), U(gap_row),  unit_g,     U(momentum),
+            U(damp),   U(drain),        U(direct),     U(ahead_v),   U(ahead_b),   U(alpha)};
   }
 };
 

@@ -43,12 +43,13 @@ auto with_correction(const Rule& rule, const F& f) {
     return f(Type<NoCompensation>{}, Type<GapPenalty>{});
   if (rule.penalty == PenaltyKind::gap) return f(Type<NoCompensation>{}, Type<GapPenaltyWithChoices>{});
   if (rule.penalty == PenaltyKind::gap_of_steps) return f(Type<NoCompensation>{}, Type<GapPenaltyOfSteps>{});
-  if (rule.has_norm_gap()) return f(Type<NoCompensation>{}, Type<NormGapPenalty>{});
+  if (rule.penalty == PenaltyKind::norm_gap) return f(Type<NoCompensation>{}, Type<NormGapPenalty>{});
+  if (rule.penalty == PenaltyKind::sized_gap) return f(Type<NoCompensation>{}, Type<SizedGapPenalty>{});
   return f(Type<NoCompensation>{}, Type<NoPenalty>{});
 }
 
 // f(Type<Push<...>>{}) for the stages of a rule under a guard. Corrections need a snapshot, and go with every momentum
-// but SMEGA2 and OrMo: 7 x 4, 3 for those two, 3 without a snapshot and 3 with a center, 37 in all.
+// but SMEGA2 and OrMo: 8 x 4, 3 for those two, 3 without a snapshot and 3 with a center, 41 in all.
 template <class Guard, class F>
 auto with_stages(const Rule& rule, bool has_snapshot, bool flush, const F& f) {
   using None = NoCompensation;

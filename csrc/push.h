@@ -22,7 +22,7 @@ struct Observed {
   T drawn = 0;      // what went from x to the center besides
   T nonfinite = 0;  // 1 if the gradient was NaN or infinite, else 0
   T share = 1;      // 1 / G
-  T size = 0;       // v, after, or g: what the gap of whole segments is measured in
+  T size = 0;       // v, after, or g: what gaps are measured in where C is of whole segments
 };
 
 // An element of a parameter without gradient: a fresh snapshot. Returns x - snapshot, before.
@@ -55,6 +55,7 @@ struct ExchangeOnly {
 
 template <class Guard, class Compensation, class Penalty, class Momentum, class LookAhead, class Exchange = NoExchange>
 struct Push {
+  using PenaltyStage = Penalty;
   using Idle = std::conditional_t<Exchange::uses_center, ExchangeOnly<Exchange>, Refresh<LookAhead>>;
   static constexpr bool may_be_nonfinite = Guard::may_refuse;
   static constexpr bool uses_snapshot = LookAhead::uses_snapshot;
@@ -65,7 +66,8 @@ struct Push {
   static constexpr bool uses_b = Momentum::uses_b;
   static constexpr bool uses_s = Penalty::uses_s;
   static constexpr bool uses_ms = Compensation::uses_ms;
-  static constexpr bool uses_size = Penalty::uses_size;
+  static constexpr bool uses_rows = Penalty::uses_rows;
+  static constexpr bool penalises_elements = Penalty::per_element;
   static constexpr bool own_v = Momentum::own_v;  // v is the worker's own: no other writer is to be met there
 
   // Reads and writes element i of the buffers in `at`. A gradient that the guard holds back changes nothing but the
@@ -99,15 +101,15 @@ struct Push {
     }
     const T g = Compensation::apply(scaled, gap, ms, h);
 
-    T u = scaled, s = 0, s_before = 0, share = h.gap_share;
+    T u = scaled, s = 0, s_before = 0, share = h.gap_row;
     if constexpr (uses_v) u = now.v;
     if constexpr (uses_v && Penalty::chooses_u) u = hw_select(h.unit_g, scaled, now.v);
     if constexpr (uses_s) {
       s = s_before = at.s[i];
       if constexpr (!Penalty::averages_step)
         s = at.s[i] = hw_select(applied, Penalty::average(s_before, u, h), s_before);
-      share = Penalty::share(gap, s, h);
     }
+    if constexpr (penalises_elements) share = Penalty::share(gap, s, h);
     const T d = Penalty::apply(g, decay, free, share);
 
     const T wanted = Momentum::template advance<VAccess>(at, i, now, d, applied, h);
@@ -123,8 +125,8 @@ struct Push {
 
     if constexpr (Penalty::averages_step) at.s[i] = hw_select(applied, Penalty::average(s_before, step, h), s_before);
     T size = 0;
-    if constexpr (uses_size && uses_v) size = hw_select(h.unit_g, hw_select(applied, scaled, T(0)), now.v);
-    if constexpr (uses_size && !uses_v) size = hw_select(applied, scaled, T(0));
+    if constexpr (uses_rows && uses_v) size = hw_select(h.unit_g, hw_select(applied, scaled, T(0)), now.v);
+    if constexpr (uses_rows && !uses_v) size = hw_select(applied, scaled, T(0));
     const Observed<T> seen{gap, step, drawn, hw_select(finite, T(0), T(1)), share, size};
 
     if constexpr (uses_snapshot) at.snapshot[i] = LookAhead::apply(after, now, h);

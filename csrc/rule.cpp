@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "exchange.h"
+#include "stages/penalty.h"
 
 namespace hogwild {
 namespace {
@@ -33,7 +34,7 @@ void fold_gap(const Rule& rule, const PushCall& call, Hyper<double>& h) {
   h.gap_decay = rule.gap_decay;
   h.gap_rest = 1.0 - rule.gap_decay;
   h.gap_scale = skip ? 0.0 : reference / std::sqrt(1.0 - power(rule.gap_decay, samples));
-  h.gap_floor = skip ? 1e38 : reference * rule.gap_eps;  // still a float; added to any sane gap it stays itself
+  h.gap_floor = skip ? kBeyondAnyGap : reference * rule.gap_eps;
 }
 
 void fold_ormo(const Rule& rule, const PushCall& call, Hyper<double>& h) {
@@ -63,8 +64,8 @@ PenaltyKind penalty_named(std::string_view name) {
   return named<PenaltyKind>(name, {{"none", PenaltyKind::none},
                                    {"gap", PenaltyKind::gap},
                                    {"gap_of_steps", PenaltyKind::gap_of_steps},
-                                   {"layer_gap", PenaltyKind::layer_gap},
-                                   {"global_gap", PenaltyKind::global_gap}});
+                                   {"norm_gap", PenaltyKind::norm_gap},
+                                   {"sized_gap", PenaltyKind::sized_gap}});
 }
 
 Unit unit_named(std::string_view name) {
@@ -125,9 +126,9 @@ Hyper<double> fold(const Rule& rule, const PushCall& call) {
   return h;
 }
 
-NormGapRule fold_norm_gap(const Rule& rule, const PushCall& call) {
+GapStateRule fold_gap_state(const Rule& rule, const PushCall& call) {
   const bool of_v = rule.unit == Unit::v && rule.momentum_kind != MomentumKind::none;
-  return {rule.gap_decay, rule.unit == Unit::step ? 1.0 : call.lr_max, of_v ? 1.0 : 0.0};
+  return {rule.gap_decay, rule.unit == Unit::step ? 1.0 : call.lr_max, rule.gap_eps, of_v};
 }
 
 bool flushes(const Rule& rule, const PushCall& call) { return (call.pushes + 1) % rule.workers == 0; }

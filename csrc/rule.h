@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "buffers.h"
+#include "stages/gap_state.h"
 #include "stages/guard.h"
-#include "stages/norm_gap.h"
 
 namespace hogwild {
 
@@ -15,7 +15,7 @@ struct RobustMutex;
 
 enum class Dtype { float32, bfloat16, float64 };
 enum class CompensationKind { none, constant, adaptive };
-enum class PenaltyKind { none, gap, gap_of_steps, layer_gap, global_gap };
+enum class PenaltyKind { none, gap, gap_of_steps, norm_gap, sized_gap };
 enum class Unit { v, g, step };
 enum class MomentumKind { none, heavy_ball, nesterov, dana, smega2, ormo };
 enum class AccessKind { racing, atomic, striped };
@@ -32,15 +32,19 @@ struct Rule {
   bool torch_first_step = false;
   int64_t workers = 1;
   double gap_decay = 0, gap_eps = 0;
-  bool penalize_decay = false, gap_lagged = false;
+  bool penalize_decay = false;
+  bool gap_per_segment = false;  // a row of gap_state for each, or one for all
+  bool gap_lagged = false;       // a norm gap is that of the push before
   Unit unit = Unit::v;
   double lam = 0, ms_decay = 0, ms_eps = 0;
   bool power_one = false;
   bool elastic = false;     // exchanges with the center
   bool cooperative = true;  // CUDA: a gap of whole segments in one launch, where the model is small enough
 
-  // One G per segment or for all, from gap_state.
-  bool has_norm_gap() const { return penalty == PenaltyKind::layer_gap || penalty == PenaltyKind::global_gap; }
+  // G or C per segment or for all, from gap_state.
+  bool has_rows() const { return penalty == PenaltyKind::norm_gap || penalty == PenaltyKind::sized_gap; }
+  // Norms that must be there before the push begins.
+  bool has_first_pass() const { return penalty == PenaltyKind::norm_gap && !gap_lagged; }
 };
 
 // What stays the same from one push to the next. Segments ascend and do not overlap.
@@ -48,12 +52,12 @@ struct PushPlan {
   Rule rule;
   Buffers<void> buffers;
   std::vector<Segment> segments;
-  NormGapState* gap_state = nullptr;  // a row per segment (layer), or one row (global)
+  GapState* gap_state = nullptr;
   RobustMutex* stripes = nullptr;
   int64_t n_stripes = 0;
 
-  size_t gap_rows() const { return rule.penalty == PenaltyKind::layer_gap ? segments.size() : 1; }
-  size_t gap_row(size_t segment) const { return rule.penalty == PenaltyKind::layer_gap ? segment : 0; }
+  size_t gap_rows() const { return rule.gap_per_segment ? segments.size() : 1; }
+  size_t gap_row(size_t segment) const { return rule.gap_per_segment ? segment : 0; }
 };
 
 // What changes. `grads` holds one pointer per segment, null where a parameter has no gradient. Only elements of the
@@ -83,7 +87,7 @@ GuardKind guard_named(std::string_view name);
 
 // The scalars of a push, folded once for all its elements.
 Hyper<double> fold(const Rule& rule, const PushCall& call);
-NormGapRule fold_norm_gap(const Rule& rule, const PushCall& call);
+GapStateRule fold_gap_state(const Rule& rule, const PushCall& call);
 
 // Whether this push is the one of N that updates SMEGA2's v.
 bool flushes(const Rule& rule, const PushCall& call);

@@ -13,7 +13,7 @@ def use_isa(name: str) -> None: ...
 class Rule:
     """csrc/rule.h. The choices by their names, which can be set and not read; ValueError for any other:
 
-    master float32|float64, compensation none|constant|adaptive, penalty none|gap|gap_of_steps|layer_gap|global_gap,
+    master float32|float64, compensation none|constant|adaptive, penalty none|gap|gap_of_steps|norm_gap|sized_gap,
     unit v|g|step, momentum_kind none|heavy_ball|nesterov|dana|smega2|ormo, access racing|atomic|striped|locked,
     guard push|element.
     """
@@ -32,6 +32,7 @@ class Rule:
     gap_decay: float
     gap_eps: float
     penalize_decay: bool
+    gap_per_segment: bool
     gap_lagged: bool
     lam: float
     ms_decay: float

@@ -110,7 +110,10 @@ class Gap:
     reference:  r, for the units v and g: "lr_max", the largest learning rate so far, or "lr", the current one.
     level:      "element": one G and one s an element (buffer s, SHARED). "layer", "global": one G a segment, or one
                 for all, G = 1 + ||x - snapshot|| / C, C = r sqrt(mean ||u||^2 / (1 - Gamma^t)), from a first pass over
-                x and snapshot; no s, but the buffer gap_state [segments, 4], float64.
+                x and snapshot; no s, but the buffer gap_state [segments, 3], float64.
+    size:       the level of C; None: that of G. "layer", "global" under level "element", ours and not the paper's: one
+                C a segment, or one for all, C = r (sqrt(mean ||u||^2 / n / (1 - Gamma^t)) + eps) with n the elements
+                that u is of; no s, but gap_state, and no first pass.
     lagged:     layer and global, ours and not the paper's: no first pass, G is made of the gap that the previous push
                 saw. With a gap_state of its own (WORKER) that is this worker's previous push.
     """
@@ -121,7 +124,14 @@ class Gap:
     unit: str = "v"
     reference: str = "lr_max"
     level: str = "element"
+    size: str | None = None
     lagged: bool = False
+
+    @property
+    def rows(self) -> str | None:
+        """What a row of gap_state is of, "layer" or "global"; None: G and C are element-wise, from s."""
+        level = self.size or self.level
+        return None if level == "element" else level
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ def forms(model: Model) -> dict[str, tuple[int, Push]]:
     """
     found = {"element": (36, push(model, Gap()))}
     for level in LEVELS:
+        found[f"element, C of {level}"] = 28, push(model, Gap(size=level))
         gap = Gap(level=level)
         found[f"{level}, two-pass"] = 36, push(model, gap, cooperative=False)
         if (one := push(model, gap)).is_cooperative:

@@ -84,8 +84,8 @@ class Model:
             x=self.x,
             snapshot=self.snapshot if snapshot or gap else None,
             v=self.v if momentum else None,
-            s=self.s if gap and gap.level == "element" else None,
-            gap_state=self._gap_state() if gap and gap.level != "element" else None,
+            s=self.s if gap and gap.rows is None else None,
+            gap_state=self._gap_state() if gap and gap.rows else None,
             segments=self.segments,
             penalty=gap,
             momentum=momentum,
@@ -94,8 +94,8 @@ class Model:
         )
 
     def _gap_state(self) -> Tensor:
-        state = torch.ones(len(self.sizes), 4, dtype=torch.float64, device=self.x.device)
-        state[:, 1] = PUSHES
+        state = torch.ones(len(self.sizes), 3, dtype=torch.float64, device=self.x.device)
+        state[:, 1] = 1 - Gap().decay ** PUSHES
         return state
 
     def sgd(self, **form: bool) -> Callable[[], object]:

@@ -23,7 +23,7 @@ void push_range(const Buffers<void>& buffers, int64_t begin, const void* g, int6
   totals.gap_sq += sums.gap_sq;
   totals.step_sq += sums.step_sq;
   totals.nonfinite += static_cast<int64_t>(sums.nonfinite);
-  totals.share += Stages::uses_s ? sums.share : h.gap_share * static_cast<double>(n);
+  totals.share += Stages::penalises_elements ? sums.share : h.gap_row * static_cast<double>(n);
   totals.size_sq += sums.size_sq;
   totals.elements += n;
 }

@@ -25,7 +25,7 @@ constexpr int64_t kStripe = 4096;
 struct Totals {
   double gap_sq = 0, step_sq = 0;
   double share = 0;    // sum of 1 / G
-  double size_sq = 0;  // sum of squared sizes (NormGapPenalty)
+  double size_sq = 0;  // sum of squared sizes, for gap_state
   int64_t elements = 0, nonfinite = 0;
 };
 

@@ -45,8 +45,8 @@ Sums<T> push_loop(const Buffers<T> at, const G* g, int64_t n, const Hyper<T> h) 
     if constexpr (Stages::measures_gap) gap_sq = add_square(gap_sq, seen.gap);
     step_sq = add_square(step_sq, seen.step);
     if constexpr (Stages::may_be_nonfinite) nonfinite += seen.nonfinite;
-    if constexpr (Stages::uses_s) share += seen.share;
-    if constexpr (Stages::uses_size) size_sq = add_square(size_sq, seen.size);
+    if constexpr (Stages::penalises_elements) share += seen.share;
+    if constexpr (Stages::uses_rows) size_sq = add_square(size_sq, seen.size);
   }
   return {gap_sq, step_sq, nonfinite, share, size_sq};
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <optional>
 
+#include "../stages/penalty.h"
 #include "kernels.h"
 #include "stripe_lock.h"
 
@@ -42,36 +43,40 @@ void for_each_piece(const PushPlan& plan, const PushCall& call, const Visit& vis
   }
 }
 
-// The gap of whole segments: one G per row of gap_state before the push, the rows brought up to date after it.
-class NormGap {
+// Gap penalties of whole segments: a scalar per row of gap_state before the push, the rows brought up to date after it.
+class GapRows {
  public:
-  NormGap(const PushPlan& plan, const PushCall& call)
-      : plan_(plan), rule_(fold_norm_gap(plan.rule, call)), penalty_(plan.gap_rows()) {
-    std::vector<double> gap_sq(penalty_.size());
+  GapRows(const PushPlan& plan, const PushCall& call)
+      : plan_(plan), rule_(fold_gap_state(plan.rule, call)), scalars_(plan.gap_rows()) {
+    std::vector<double> gap_sq(scalars_.size());
     for (size_t row = 0; row < gap_sq.size(); ++row) gap_sq[row] = plan.gap_state[row].gap_sq;
-    if (!plan.rule.gap_lagged) {
+    if (plan.rule.has_first_pass()) {
       std::fill(gap_sq.begin(), gap_sq.end(), 0.0);
       for_each_piece(plan, call, [&](size_t k, const void* g, int64_t begin, int64_t n) {
         if (g != nullptr) gap_sq[plan.gap_row(k)] += kernels().gap_sq(plan.rule.master, plan.buffers, begin, n);
       });
     }
-    for (size_t row = 0; row < gap_sq.size(); ++row) penalty_[row] = norm_gap(plan.gap_state[row], gap_sq[row], rule_);
+    const auto scalar = is_sized() ? SizedGapPenalty::row : NormGapPenalty::row;
+    for (size_t row = 0; row < gap_sq.size(); ++row) scalars_[row] = scalar(plan.gap_state[row], gap_sq[row], rule_);
   }
 
-  double share(size_t segment) const { return 1 / penalty_[plan_.gap_row(segment)]; }
+  double scalar(size_t segment) const { return scalars_[plan_.gap_row(segment)]; }
 
   void settle(const std::vector<Totals>& rows) {
-    for (size_t row = 0; row < penalty_.size(); ++row)
-      if (rows[row].elements > 0) {
-        const double size_sq = plan_.rule.unit == Unit::step ? rows[row].step_sq : rows[row].size_sq;
-        hogwild::settle(plan_.gap_state[row], penalty_[row], rows[row].gap_sq, size_sq, rule_);
+    for (size_t row = 0; row < scalars_.size(); ++row)
+      if (const Totals& seen = rows[row]; seen.elements > 0) {
+        const double size_sq = plan_.rule.unit == Unit::step ? seen.step_sq : seen.size_sq;
+        const double share = is_sized() ? static_cast<double>(seen.elements) : 1;
+        rule_.settle(plan_.gap_state[row], seen.gap_sq, size_sq / share);
       }
   }
 
  private:
+  bool is_sized() const { return plan_.rule.penalty == PenaltyKind::sized_gap; }
+
   const PushPlan& plan_;
-  const NormGapRule rule_;
-  std::vector<double> penalty_;
+  const GapStateRule rule_;
+  std::vector<double> scalars_;
 };
 
 PushStats report(const std::vector<Totals>& rows, PushStats stats) {
@@ -106,8 +111,8 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
     if (!stats.applied) return stats;
     hyper.scale = clipped(call.scale, call.clip, scan.grad_sq);
   }
-  std::optional<NormGap> norm_gap;
-  if (rule.has_norm_gap()) norm_gap.emplace(plan, call);
+  std::optional<GapRows> gap_rows;
+  if (rule.has_rows()) gap_rows.emplace(plan, call);
   const bool has_snapshot = plan.buffers.snapshot != nullptr;
   Kernels::Push* const push_range = loops.push(rule, call.gradient, has_snapshot, flushes(rule, call));
   Kernels::Push* const idle_range = has_snapshot || rule.elastic ? loops.idle(rule) : nullptr;
@@ -116,13 +121,13 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
   for_each_piece(plan, call, [&](size_t k, const void* g, int64_t begin, int64_t n) {
     if (g == nullptr && idle_range == nullptr) return;
     stats.recovered += lock.enter(begin);
-    if (norm_gap) hyper.gap_share = norm_gap->share(k);
+    if (gap_rows) hyper.gap_row = gap_rows->scalar(k);
     if (g != nullptr)
       push_range(plan.buffers, begin, g, n, hyper, rows[plan.gap_row(k)]);
     else
       idle_range(plan.buffers, begin, g, n, hyper, rows.back());
   });
-  if (norm_gap) norm_gap->settle(rows);
+  if (gap_rows) gap_rows->settle(rows);
   return report(rows, stats);
 }
 

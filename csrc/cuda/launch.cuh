@@ -31,9 +31,9 @@ Work<T> make_work(const PushPlan& plan, const PushCall& call, const Tables& tabl
           call.stop,
           tables.first_tile[first],
           tables.first_tile[last],
-          plan.rule.penalty == PenaltyKind::layer_gap,
+          plan.rule.gap_per_segment,
           plan.rule.unit == Unit::step,
-          plan.rule.gap_lagged};
+          plan.rule.has_first_pass()};
 }
 
 template <bool kCaptured, class T, class G>
@@ -46,21 +46,18 @@ bool launch_push(const PushPlan& plan, const PushCall& call, const Tables& table
   gradients.table = tables.gradients;
   if (tables.gradients == nullptr) std::copy(call.grads.begin(), call.grads.end(), gradients.at);
   const cudaStream_t stream = as_stream(call.stream);
-  const bool has_norm_gap = plan.rule.has_norm_gap(), scans = plan.rule.guard == GuardKind::push;
+  const bool scans = plan.rule.guard == GuardKind::push;
 
   if (scans && !tables.cooperates) {
     Launch{"scan_kernel", blocks, kThreads, stream}(scan_kernel<T, G>, work, gradients);
   }
-  if (has_norm_gap && !tables.cooperates) {
-    if (!plan.rule.gap_lagged) {
-      Launch{"gap_kernel", blocks, kThreads, stream}(gap_kernel<T>, work, gradients);
-    }
-    launch_shares(work, kCaptured, stream);
+  if (plan.rule.has_first_pass() && !tables.cooperates) {
+    Launch{"gap_kernel", blocks, kThreads, stream}(gap_kernel<T>, work, gradients);
   }
   const auto push = [&](auto stages, auto access) {
     using Stages = typename decltype(stages)::type;
     using Access = typename decltype(access)::type;
-    if constexpr (Stages::uses_size) {
+    if constexpr (Stages::uses_rows && !Stages::penalises_elements) {
       if (tables.cooperates) {
         const Launch launch{"cooperative_kernel", blocks, kThreads, stream, true};
         launch(cooperative_kernel<Stages, Access, kCaptured, T, G>, work, gradients, scans);
@@ -74,7 +71,6 @@ bool launch_push(const PushPlan& plan, const PushCall& call, const Tables& table
   with_stages<FiniteOnly>(plan.rule, has_snapshot, flushes(plan.rule, call), [&](auto stages) {
     plan.rule.access == AccessKind::atomic ? push(stages, Type<Atomic>{}) : push(stages, Type<Racing>{});
   });
-  if (has_norm_gap && !tables.cooperates) launch_settling(work, kCaptured, stream);
   return true;
 }
 

@@ -3,7 +3,6 @@
 
 #include "../mix.h"
 #include "../push.h"
-#include "../stages/norm_gap.h"
 #include "vector.cuh"
 
 namespace hogwild::cuda {
@@ -27,16 +26,14 @@ struct Counts {
   unsigned long long refusing;   // met by the scan before it; not zero: the push writes nothing
 };
 
-// In device memory. Zero between two pushes, but for `refused`, which is of the latest one.
+// In device memory; zero between two pushes.
 struct DeviceStats : Counts {
   unsigned finished;  // blocks of the push
-  unsigned refused;
 };
 
-// A segment's part, or that of all, in a gap penalty of whole segments. In device memory; zero between two pushes.
+// What a push adds to a row of gap_state. In device memory; zero between two pushes.
 struct GapRow {
   double measured_sq;                // ||x - snapshot||^2, by the first pass
-  double share;                      // 1 / G, made of it
   double gap_sq, size_sq, elements;  // by the push itself
 };
 
@@ -45,7 +42,7 @@ template <class T>
 struct Scalars {
   Hyper<T> hyper;
   double scale, clip;
-  NormGapRule gap;
+  GapStateRule gap;
 };
 
 // Tiles [first_tile, last_tile), clipped to [start, stop).
@@ -59,13 +56,13 @@ struct Work {
   DeviceStats* stats;
   Counts* report;  // in host memory, mapped
   GapRow* rows;
-  NormGapState* gap_state;
+  GapState* gap_state;
   int32_t gap_rows;
   int64_t start, stop;
   int32_t first_tile, last_tile;
-  bool row_per_segment, measured_in_steps, lagged;
+  bool row_per_segment, measured_in_steps, has_first_pass;
 
-  __device__ GapRow& row(int segment) const { return rows[row_per_segment ? segment : 0]; }
+  __device__ int row(int segment) const { return row_per_segment ? segment : 0; }
 
   template <bool kCaptured>
   __device__ const Scalars<T>& now() const {
@@ -127,13 +124,22 @@ __device__ void flush(const Sums<T>& sums, DeviceStats* stats) {
   if (bad != 0) atomicAdd(&stats->nonfinite, static_cast<unsigned long long>(bad));
 }
 
-// The last block of a push to finish hands the counts to the host and leaves zeros for the next push: no memset, no copy.
+// Whether this block is the last one of the push to get here; all of its threads are told.
+__device__ inline bool is_last_block(DeviceStats* stats) {
+  __shared__ bool is_last;
+  __syncthreads();  // every thread of the block has looked at `refusing`, which may be about to become 0
+  if (threadIdx.x == 0) {
+    __threadfence();  // what this thread added for its block is there before the block counts as finished
+    is_last = atomicAdd(&stats->finished, 1u) == gridDim.x - 1;
+    __threadfence();
+  }
+  __syncthreads();
+  return is_last;
+}
+
+// By the last block: hands the counts to the host and leaves zeros for the next push: no memset, no copy.
 __device__ inline void hand_over(DeviceStats* stats_, Counts* report) {
-  __syncthreads();  // every thread of the block has looked at `refusing`, which is about to become 0
   if (threadIdx.x != 0) return;
-  __threadfence();  // what this thread added for its block is there before the block counts as finished
-  if (atomicAdd(&stats_->finished, 1u) != gridDim.x - 1) return;
-  __threadfence();
   volatile DeviceStats* const stats = stats_;  // not from the first-level cache, where this block's first look may lie
   report->gap_sq = stats->gap_sq;
   report->step_sq = stats->step_sq;
@@ -141,10 +147,21 @@ __device__ inline void hand_over(DeviceStats* stats_, Counts* report) {
   report->grad_sq = stats->grad_sq;
   report->nonfinite = stats->nonfinite;
   report->refusing = stats->refusing;
-  stats->refused = stats->refusing != 0;
   stats->gap_sq = stats->step_sq = stats->share = stats->grad_sq = 0;
   stats->nonfinite = stats->refusing = 0;
   stats->finished = 0;
+}
+
+// By the last block: gap_state brought up to date, the rows zero again.
+template <bool kPerElement, class T>
+__device__ void settle_rows(const Work<T>& work, const GapStateRule& rule, bool refused) {
+  for (int k = threadIdx.x; k < work.gap_rows; k += kThreads) {
+    volatile GapRow& row = work.rows[k];
+    const double elements = row.elements;
+    if (!refused && elements > 0)
+      rule.settle(work.gap_state[k], row.gap_sq, kPerElement ? row.size_sq / elements : row.size_sq);
+    row.measured_sq = row.gap_sq = row.size_sq = row.elements = 0;
+  }
 }
 
 // A tile of `elements` into its row.

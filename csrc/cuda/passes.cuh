@@ -46,58 +46,42 @@ __device__ void gap_pass(const Work<T>& work, const Gradients& gradients) {
       gap_sq += gap * gap;
     }
     const double sum = block_sum(gap_sq);
-    if (threadIdx.x == 0) atomicAdd(&work.row(segment).measured_sq, sum);
+    if (threadIdx.x == 0) atomicAdd(&work.rows[work.row(segment)].measured_sq, sum);
   });
 }
 
-// Between two passes, by one block: every row's 1 / G, from the gap just measured or that of the push before.
-template <bool kCaptured, class T>
-__device__ void share_rows(const Work<T>& work) {
-  const NormGapRule rule = work.template now<kCaptured>().gap;
-  for (int k = threadIdx.x; k < work.gap_rows; k += kThreads) {
-    const double gap_sq = work.lagged ? work.gap_state[k].gap_sq : work.rows[k].measured_sq;
-    work.rows[k].share = 1 / norm_gap(work.gap_state[k], gap_sq, rule);
-  }
-}
-
-// The push itself.
+// The push itself, and by the block that finishes last what follows from its sums.
 template <class Stages, class Access, bool kCaptured, class T, class G>
 __device__ void push_pass(const Work<T>& work, const Gradients& gradients) {
-  if (work.stats->refusing != 0) return hand_over(work.stats, work.report);
+  using Penalty = typename Stages::PenaltyStage;
   const Scalars<T>& now = work.template now<kCaptured>();
-  Hyper<T> h = now.hyper;
-  if (now.clip > 0) h.scale = static_cast<T>(clipped(now.scale, now.clip, work.stats->grad_sq));
-  Sums<T> sums;
-  for_each_tile(work, [&](int segment, int64_t offset, int64_t begin, int n) {
-    const Buffers<T> at = slice<T>(work.buffers, begin);
-    const auto* g = static_cast<const G*>(gradients[segment]);
-    if (g == nullptr) {
-      if constexpr (Stages::measures_gap) idle_tile<typename Stages::Idle, Access>(at, n, h, sums);
-    } else if constexpr (Stages::uses_size) {
-      GapRow& row = work.row(segment);
-      h.gap_share = static_cast<T>(row.share);
-      Sums<T> tile;
-      push_tile<Stages, Access>(at, g + (begin - offset), n, h, tile);
-      flush_row(tile, row, n, work.measured_in_steps);
-      sums.add(tile);
-    } else {
-      push_tile<Stages, Access>(at, g + (begin - offset), n, h, sums);
-    }
-  });
-  flush(sums, work.stats);
-  hand_over(work.stats, work.report);
-}
-
-// After the push, by one block: gap_state brought up to date, the rows zero again.
-template <bool kCaptured, class T>
-__device__ void settle_rows(const Work<T>& work) {
-  const NormGapRule rule = work.template now<kCaptured>().gap;
-  const bool refused = work.stats->refused != 0;
-  for (int k = threadIdx.x; k < work.gap_rows; k += kThreads) {
-    const GapRow row = work.rows[k];
-    if (!refused && row.elements > 0) settle(work.gap_state[k], 1 / row.share, row.gap_sq, row.size_sq, rule);
-    work.rows[k] = {};
+  const bool refused = work.stats->refusing != 0;
+  if (!refused) {
+    Hyper<T> h = now.hyper;
+    if (now.clip > 0) h.scale = static_cast<T>(clipped(now.scale, now.clip, work.stats->grad_sq));
+    Sums<T> sums;
+    for_each_tile(work, [&](int segment, int64_t offset, int64_t begin, int n) {
+      const Buffers<T> at = slice<T>(work.buffers, begin);
+      const auto* g = static_cast<const G*>(gradients[segment]);
+      if (g == nullptr) {
+        if constexpr (Stages::measures_gap) idle_tile<typename Stages::Idle, Access>(at, n, h, sums);
+      } else if constexpr (Stages::uses_rows) {
+        const GapState& state = work.gap_state[work.row(segment)];
+        GapRow& row = work.rows[work.row(segment)];
+        h.gap_row = static_cast<T>(Penalty::row(state, work.has_first_pass ? row.measured_sq : state.gap_sq, now.gap));
+        Sums<T> tile;
+        push_tile<Stages, Access>(at, g + (begin - offset), n, h, tile);
+        flush_row(tile, row, n, work.measured_in_steps);
+        sums.add(tile);
+      } else {
+        push_tile<Stages, Access>(at, g + (begin - offset), n, h, sums);
+      }
+    });
+    flush(sums, work.stats);
   }
+  if (!is_last_block(work.stats)) return;
+  hand_over(work.stats, work.report);
+  if constexpr (Stages::uses_rows) settle_rows<Penalty::per_element>(work, now.gap, refused);
 }
 
 template <class T, class G>
@@ -118,20 +102,15 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
   push_pass<Stages, Access, kCaptured, T, G>(work, gradients);
 }
 
-// A push with a gap penalty of whole segments, scan, norms and bookkeeping in one cooperative launch: the grid waits for
-// itself between the passes, so all of its blocks must be resident.
+// Scan, norms and push in one cooperative launch: the grid waits for itself in between, so all of its blocks must be
+// resident.
 template <class Stages, class Access, bool kCaptured, class T, class G>
 __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
     cooperative_kernel(const __grid_constant__ Work<T> work, const __grid_constant__ Gradients gradients, bool scans) {
-  const auto grid = cooperative_groups::this_grid();
   if (scans) scan_pass<T, G>(work, gradients);
   gap_pass(work, gradients);
-  grid.sync();
-  if (blockIdx.x == 0) share_rows<kCaptured>(work);
-  grid.sync();
+  cooperative_groups::this_grid().sync();
   push_pass<Stages, Access, kCaptured, T, G>(work, gradients);
-  grid.sync();
-  if (blockIdx.x == 0) settle_rows<kCaptured>(work);
 }
 
 }  // namespace hogwild::cuda

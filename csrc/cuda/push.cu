@@ -19,10 +19,15 @@ E* to_device(const std::vector<E>& values) {
   return memory;
 }
 
+// The scalars of the next replay into device memory, by way of a kernel's arguments: nothing to wait for.
+__global__ void scalars_kernel(const __grid_constant__ Scalars<float> scalars, Scalars<float>* place) {
+  *place = scalars;
+}
+
 // A gap of whole segments in one launch: the second pass finds x and snapshot in the second-level cache, in four fifths of
 // it, and all blocks are resident, for the launch bounds promise kBlocksPerMultiprocessor of them.
 bool cooperates(const PushPlan& plan, int device) {
-  if (!plan.rule.cooperative || !plan.rule.has_norm_gap() || plan.rule.gap_lagged) return false;
+  if (!plan.rule.cooperative || !plan.rule.has_first_pass()) return false;
   int64_t elements = 0;
   for (const Segment& segment : plan.segments) elements += segment.numel;
   const int64_t bytes = 2 * elements * static_cast<int64_t>(sizeof(float));
@@ -119,7 +124,7 @@ Push::Push(const PushPlan& plan, int device) : state_(new State{plan, device}) {
     check(cudaMalloc(&tables.gradients, bytes), "cudaMalloc");
     check(cudaHostAlloc(&state_->staged, 2 * bytes, cudaHostAllocDefault), "cudaHostAlloc");
   }
-  if (plan.rule.has_norm_gap()) tables.rows = to_device(std::vector<GapRow>(plan.gap_rows()));
+  if (plan.rule.has_rows()) tables.rows = to_device(std::vector<GapRow>(plan.gap_rows()));
   tables.blocks = multiprocessors(device) * kBlocksPerMultiprocessor;
   tables.cooperates = cooperates(plan, device);
 }
@@ -147,7 +152,8 @@ void Push::capture(const PushCall& call) {
 
 void Push::prepare(const PushCall& call) {
   const DeviceGuard guard(state_->device);
-  launch_scalars(make_scalars<float>(state_->plan.rule, call), state_->tables.scalars, as_stream(call.stream));
+  const Launch launch{"scalars_kernel", 1, 1, as_stream(call.stream)};
+  launch(scalars_kernel, make_scalars<float>(state_->plan.rule, call), state_->tables.scalars);
   state_->scale = call.scale;
   state_->uploaded.clear();  // the replay brings a table of its own
 }

@@ -25,14 +25,8 @@ struct Tables {
 
 template <class T>
 Scalars<T> make_scalars(const Rule& rule, const PushCall& call) {
-  return {fold(rule, call).as<T>(), call.scale, call.clip, fold_norm_gap(rule, call)};
+  return {fold(rule, call).as<T>(), call.scale, call.clip, fold_gap_state(rule, call)};
 }
-
-// Before and after the push of a gap penalty of whole segments, where they are launches of their own; and the scalars of
-// the next replay into device memory, by way of a kernel's arguments: nothing to wait for. Defined in between.cu.
-void launch_shares(const Work<float>& work, bool captured, cudaStream_t stream);
-void launch_settling(const Work<float>& work, bool captured, cudaStream_t stream);
-void launch_scalars(const Scalars<float>& scalars, Scalars<float>* place, cudaStream_t stream);
 
 // False: there was nothing to do. kCaptured: for a graph, whose replays take the scalars that lie in device memory then.
 // Defined in launch.cuh.

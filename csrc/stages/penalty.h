@@ -2,12 +2,14 @@
 #pragma once
 
 #include "../buffers.h"
+#include "gap_state.h"
 
 namespace hogwild {
 
 // d = g + wd x;   decay = wd x, free = 0
 struct NoPenalty {
-  static constexpr bool uses_s = false, uses_size = false, averages_step = false, chooses_u = false;
+  static constexpr bool uses_s = false, uses_rows = false, averages_step = false, chooses_u = false;
+  static constexpr bool per_element = false;
 
   template <class T>
   HW_HD static T apply(T g, T decay, T /*free*/, T /*share*/) {
@@ -17,7 +19,8 @@ struct NoPenalty {
 
 // d = (g + decay) / G + free:  decay = wd x, or free = wd x when the weight decay is not penalised.   share = 1 / G
 struct Penalised {
-  static constexpr bool uses_size = false, averages_step = false, chooses_u = true;
+  static constexpr bool uses_s = false, uses_rows = false, averages_step = false, chooses_u = true;
+  static constexpr bool per_element = true;  // G
 
   template <class T>
   HW_HD static T apply(T g, T decay, T free, T share) {
@@ -65,9 +68,36 @@ struct GapPenaltyOfSteps : GapPenalty {
   using Penalised::apply;
 };
 
-// One G for a whole segment, or for all: norm_gap.h makes it before the push.
+// Beyond any sane gap, and still a float; added to one it stays itself.
+constexpr double kBeyondAnyGap = 1e38;
+
+// One G for a whole segment, or for all: the layer form of Gap-Aware, which its paper has in words only.
+//   G = 1 + ||x - snapshot|| / C,   C = lr_max sqrt(mean ||u||^2 / (1 - Gamma^t))
 struct NormGapPenalty : Penalised {
-  static constexpr bool uses_s = false, uses_size = true;
+  static constexpr bool uses_rows = true, per_element = false;
+
+  // 1 / G, made before the push.
+  HW_HD static double row(const GapState& state, double gap_sq, const GapStateRule& rule) {
+    if (rule.is_idle(state)) return 1;
+    const double c = rule.reference * rule.size(state);
+    return c / (c + ::sqrt(gap_sq));
+  }
+};
+
+// A G for every element, but one C for a whole segment, or for all: no s, and no first pass. Ours.
+//   G = 1 + |x - snapshot| / C,   C = lr_max (sqrt(mean ||u||^2 / n / (1 - Gamma^t)) + eps)
+struct SizedGapPenalty : Penalised {
+  static constexpr bool uses_rows = true;
+
+  // C, made before the push.
+  HW_HD static double row(const GapState& state, double /*gap_sq*/, const GapStateRule& rule) {
+    return rule.is_idle(state) ? kBeyondAnyGap : rule.reference * (rule.size(state) + rule.eps);
+  }
+
+  template <class T>
+  HW_HD static T share(T gap, T /*s*/, const Hyper<T>& h) {
+    return h.gap_row / (h.gap_row + hw_abs(gap));
+  }
 };
 
 }  // namespace hogwild

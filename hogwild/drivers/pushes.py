@@ -71,7 +71,7 @@ def needed_buffers(momentum: Momentum | None, penalty: Gap | None, compensation:
     if momentum is not None:
         names |= {"v"} | ({"v_sum"} if isinstance(momentum, Dana) else {"b"} if isinstance(momentum, Smega2) else set())
     if penalty is not None:
-        names.add("s" if penalty.level == "element" else GAP_STATE)
+        names.add(GAP_STATE if penalty.rows else "s")
     if compensation is not None and compensation.adaptive:
         names.add("ms")
     return names

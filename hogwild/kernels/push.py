@@ -46,8 +46,9 @@ class Push:
               elastic exchange (Zhang et al. 2015, arXiv:1412.6651, Alg. 1; under Nesterov Alg. 2, where x holds the
               look-ahead point and the worker is at x + lr m v). With momentum None, HeavyBall or Nesterov, and no other
               stage. An element without gradient is exchanged all the same, one that is held back is not.
-              gap_state: [segments, 4] float64 (layer) or [1, 4] (global), zero at first; a larger one is fine. A row is
-              the mean of ||u||^2, its number of samples, ||x - snapshot||^2 and G of the latest push.
+              gap_state: [segments, 3] float64 (layer) or [1, 3] (global), zero at first; a larger one is fine. A row is
+              the running mean of ||u||^2 (where G is element-wise: of what one element has of it), the weight of the
+              samples in it, 1 - Gamma^t, and ||x - snapshot||^2 of the latest push.
               segments: (offset, numel) in elements of each gradient's place in [n]; offsets on 128-byte boundaries.
               stripes, n_stripes: address and number of the control block's mutexes, for Access.STRIPED.
               cooperative: CUDA: a Gap of level layer or global, not lagged, is one cooperative launch where x and
@@ -61,8 +62,8 @@ class Push:
               promise as x; as x has no other writer then, the locks of STRIPED are the center's. A replica that others
               average (kernels.pair_average) is pushed to under its own.
     Bytes:    per float32 parameter with gap and momentum, 36 under Guard.ELEMENT; Guard.PUSH reads the gradients once
-              more beforehand, 40. A Gap of level layer or global: 36 and 40, lagged or cooperative 28 and 32. With a
-              center: 20, with momentum 28.
+              more beforehand, 40. A Gap of level layer or global: 36 and 40, lagged or cooperative 28 and 32, as one
+              whose size is layer or global. With a center: 20, with momentum 28.
     Raises:   ValueError for buffers, segments or rules that do not fit each other. A Gap and a Compensation exclude
               each other, and neither goes with Smega2 or OrMo.
     Deviates: from Gap-Aware as published in skipping elements whose s is still 0 (as well as the first push). The layer
@@ -100,7 +101,7 @@ class Push:
         self._rule = Rule(penalty, momentum, compensation, access, guard, elastic=center is not None)
         self._rule.check(self._buffers, gap_state, len(segments))
         self._looks_ahead = isinstance(momentum, Dana | Smega2)
-        self._needs_whole = self._rule.has_norm_gap
+        self._needs_whole = self._rule.has_rows
         self._takes_current_lr = penalty is not None and penalty.reference == "lr"
         tensors.check_segments(segments, x.numel(), x.element_size())
         if x.is_cuda and x.dtype is torch.float64:
@@ -154,7 +155,7 @@ class Push:
                  start, stop: touch only elements [start, stop) of the flat buffers.
         Returns: PushStats; `applied` is False where Guard.PUSH met a non-finite element and wrote nothing.
         Raises:  ValueError if a gradient does not fit its segment; if clip comes with Guard.ELEMENT, which does not
-                 look at the gradient beforehand, clip or a layer or global Gap with a part of the buffers, or alpha
+                 look at the gradient beforehand, clip or a Gap with gap_state with a part of the buffers, or alpha
                  without a center.
                  RuntimeError if a CUDA launch failed.
         Deviates: the norm is summed in the master's type; float32 gradients with elements beyond 1e19 count as
@@ -256,7 +257,7 @@ class Push:
         copies = self._gradients.read(grads)
         begin, end = tensors.check_range(start, stop, self._n)
         if (clip or self._needs_whole) and (begin, end) != (0, self._n):
-            raise ValueError("clip and a Gap of level layer or global concern whole segments: leave out start and stop")
+            raise ValueError("clip and a Gap with gap_state concern whole segments: leave out start and stop")
         scalars = self._scalars(lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, alpha)
         self._native.run(self._gradients.native, *scalars, begin, end, tensors.current_stream(self._device))
         del copies  # they had to live until the kernel had them

@@ -12,7 +12,7 @@ from hogwild.kernels import tensors
 from hogwild.rules import Access, Compensation, Dana, Gap, Guard, HeavyBall, Momentum, Nesterov, OrMo, Smega2
 
 KINDS = {HeavyBall: "heavy_ball", Nesterov: "nesterov", Dana: "dana", Smega2: "smega2", OrMo: "ormo"}
-STATE_COLUMNS = 4  # of gap_state: csrc/stages/norm_gap.h
+STATE_COLUMNS = 3  # of gap_state: csrc/stages/gap_state.h
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class Rule:
     elastic: bool = False
 
     @property
-    def has_norm_gap(self) -> bool:
-        return self.penalty is not None and self.penalty.level != "element"
+    def has_rows(self) -> bool:
+        """Whether G or C is of whole segments, from gap_state."""
+        return self.penalty is not None and self.penalty.rows is not None
 
     @property
     def flushes(self) -> bool:
@@ -49,7 +50,7 @@ class Rule:
             needed.add("v")
         if self.penalty is not None or self.compensation is not None or isinstance(self.momentum, Dana | Smega2 | OrMo):
             needed.add("snapshot")
-        if self.penalty is not None and not self.has_norm_gap:
+        if self.penalty is not None and not self.has_rows:
             needed.add("s")
         if self.compensation is not None and self.compensation.adaptive:
             needed.add("ms")
@@ -73,6 +74,10 @@ class Rule:
             _check_choice("Gap.unit", gap.unit, ("v", "g", "step"))
             _check_choice("Gap.reference", gap.reference, ("lr_max", "lr"))
             _check_choice("Gap.level", gap.level, ("element", "layer", "global"))
+            if gap.size is not None:
+                _check_choice("Gap.size", gap.size, ("element", "layer", "global"))
+                if gap.level not in ("element", gap.size):
+                    raise ValueError(f"Gap.size is {gap.size!r} under level {gap.level!r}: there C is of that level")
             if gap.lagged and gap.level == "element":
                 raise ValueError("Gap.lagged is for the levels layer and global: the element level needs no first pass")
         if compensation is not None:
@@ -97,11 +102,11 @@ class Rule:
             raise ValueError("with a center x is the worker's own replica: leave out the snapshot")
 
     def _check_state(self, state: Tensor | None, x: Tensor, segments: int) -> None:
-        if (state is not None) != self.has_norm_gap:
-            raise ValueError("gap_state belongs to a Gap of level layer or global: give both or neither")
+        if (state is not None) != self.has_rows:
+            raise ValueError("gap_state belongs to a Gap of level or size layer or global: give both or neither")
         if state is None or self.penalty is None:
             return
-        rows = segments if self.penalty.level == "layer" else 1
+        rows = segments if self.penalty.rows == "layer" else 1
         if state.dtype is not torch.float64 or not state.is_contiguous() or state.device != x.device:
             raise ValueError(
                 f"gap_state is {state.dtype} on {state.device}: contiguous float64 on {x.device} is needed"
@@ -125,7 +130,8 @@ class Rule:
             rule.workers = self.momentum.workers
         if (gap := self.penalty) is not None:
             element = "gap_of_steps" if gap.unit == "step" else "gap"
-            rule.penalty = element if gap.level == "element" else f"{gap.level}_gap"
+            rule.penalty = "norm_gap" if gap.level != "element" else "sized_gap" if gap.rows else element
+            rule.gap_per_segment = gap.rows == "layer"
             rule.unit = gap.unit
             rule.gap_decay, rule.gap_eps = gap.decay, gap.eps
             rule.penalize_decay, rule.gap_lagged = gap.penalize_weight_decay, gap.lagged

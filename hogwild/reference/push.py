@@ -15,7 +15,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass
 class Buffers:
-    """Flat float64 buffers [n], changed in place; None where the rule needs none. gap_state: [rows, 4]."""
+    """Flat float64 buffers [n], changed in place; None where the rule needs none. gap_state: [rows, 3]."""
 
     x: Array
     snapshot: Array | None = None
@@ -49,6 +49,17 @@ class Call:
     first_step: bool
     delay: int
     alpha: float
+
+
+@dataclass
+class Row:
+    """What a push sees of a row of gap_state: C and ||gap|| before it, sums of squares over the row."""
+
+    c: float = 0.0
+    norm: float = 0.0
+    gap_sq: float = 0.0
+    size_sq: float = 0.0
+    elements: int = 0
 
 
 def clip_factor(scale: float, clip: float, norm: float) -> float:
@@ -90,13 +101,18 @@ def gap_penalty(gap: Array, s: Array, rule: Gap, call: Call) -> Array:
     return np.where(s == 0, 1.0, 1 + np.abs(gap) / c)
 
 
-def norm_gap_penalty(row: Array, gap_sq: float, rule: Gap, call: Call, *, has_momentum: bool) -> float:
-    """G = 1 + ||gap|| / C,  C = r sqrt(mean ||u||^2 / (1 - Gamma^t)); the mean of v counts its first value, zero"""
+def row_size(row: Array, rule: Gap, call: Call, *, has_momentum: bool) -> float:
+    """C of a row of gap_state: r sqrt(mean ||u||^2 / (1 - Gamma^t)), + r eps under an element-wise G; 0: nothing moved
+
+    The mean of v counts its first value, zero.
+    """
     reference = 1.0 if rule.unit == "step" else call.lr if rule.reference == "lr" else call.lr_max
-    mean_sq, samples = row[0], row[1] + (rule.unit == "v" and has_momentum)
+    mean_sq, weight = row[0], row[1]
     if mean_sq <= 0 or reference <= 0:
-        return 1.0
-    return float(1 + np.sqrt(gap_sq) / (reference * np.sqrt(mean_sq / (1 - rule.decay**samples))))
+        return 0.0
+    if rule.unit == "v" and has_momentum:
+        weight = rule.decay * weight + 1 - rule.decay
+    return float(reference * (np.sqrt(mean_sq / weight) + (rule.eps if rule.level == "element" else 0.0)))
 
 
 def next_velocity(v: Array, d: Array, rule: HeavyBall | Nesterov | Dana, *, first_step: bool) -> Array:
@@ -196,7 +212,7 @@ def push(
         begin, end = max(offset, start), min(offset + numel, stop)
         if begin < end:
             g = np.zeros(numel) if g is None and flushes else g
-            row = row if penalty is not None and penalty.level == "layer" else 0
+            row = row if penalty is not None and penalty.rows == "layer" else 0
             pieces.append((row, slice(begin, end), None if g is None else g.reshape(-1)[begin - offset : end - offset]))
     present = [g for _, _, g in pieces if g is not None]
     nonfinite = sum(int(np.sum(~np.isfinite(g))) for g in present)
@@ -207,19 +223,19 @@ def push(
             return PushStats(False, nonfinite, 0.0, 0.0, grad_norm)
         scale = clip_factor(scale, clip, grad_norm)
 
-    rows: dict[int, list[float]] = {}  # of gap_state: G, and sums of squares of gap and size
-    if penalty is not None and penalty.level != "element":
+    rows: dict[int, Row] = {}  # of gap_state
+    if penalty is not None and penalty.rows:
         assert buffers.gap_state is not None
         assert buffers.snapshot is not None
         for row, place, g in pieces:
             if g is not None:
-                sums = rows.setdefault(row, [1.0, 0.0, 0.0])
-                sums[1] += float(np.sum((buffers.x[place] - buffers.snapshot[place]) ** 2))
-        for row, sums in rows.items():
+                seen = rows.setdefault(row, Row())
+                seen.gap_sq += float(np.sum((buffers.x[place] - buffers.snapshot[place]) ** 2))
+                seen.elements += g.size
+        for row, seen in rows.items():
             state = buffers.gap_state[row]
-            sums[0] = norm_gap_penalty(
-                state, state[2] if penalty.lagged else sums[1], penalty, call, has_momentum=momentum is not None
-            )
+            seen.c = row_size(state, penalty, call, has_momentum=momentum is not None)
+            seen.norm = float(np.sqrt(state[2] if penalty.lagged else seen.gap_sq))
 
     gap_sq = step_sq = shares = 0.0
     for row, place, g in pieces:
@@ -244,7 +260,7 @@ def push(
             share: Array | float = 1.0
             if penalty is None:
                 d = d + decay
-            elif penalty.level == "element":
+            elif not penalty.rows:
                 assert buffers.s is not None
                 if penalty.unit != "step":
                     s = buffers.s[place]
@@ -252,28 +268,31 @@ def push(
                 big = gap_penalty(gap, buffers.s[place], penalty, call)
                 d, share = penalised(d, decay, big, penalty), 1 / big
             else:
-                d, share = penalised(d, decay, rows[row][0], penalty), 1 / rows[row][0]
+                distances = np.abs(gap) if penalty.level == "element" else np.full_like(gap, rows[row].norm)
+                big = 1 + distances / rows[row].c if rows[row].c else np.ones_like(gap)
+                d, share = penalised(d, decay, big, penalty), 1 / big
             shares += float(np.sum(np.broadcast_to(share, x.shape)))
             wanted = lr * d if momentum is None else momentum_step(buffers, place, d, good, momentum, call)
             step = np.where(moving, wanted, 0.0)
             x -= step
             step_sq += float(np.sum(step**2))
-            if penalty is not None and penalty.level == "element" and penalty.unit == "step":
+            if penalty is not None and not penalty.rows and penalty.unit == "step":
                 assert buffers.s is not None
                 s = buffers.s[place]
                 buffers.s[place] = np.where(good, running_square(s, step, penalty.decay), s)
             if rows and penalty is not None:
                 size = step if penalty.unit == "step" else g if u is g or buffers.v is None else buffers.v[place]
-                rows[row][2] += float(np.sum(size**2))
+                rows[row].size_sq += float(np.sum(size**2))
         exchange(buffers, place, gap, good, call)
         if buffers.snapshot is not None:
             buffers.snapshot[place] = ahead(buffers, place, momentum, call)
 
-    for row, (big_row, gap_row, size_row) in rows.items():
+    for row, seen in rows.items():
         assert buffers.gap_state is not None
         assert penalty is not None
-        state = buffers.gap_state[row]
-        mean_sq = penalty.decay * state[0] + (1 - penalty.decay) * size_row
-        buffers.gap_state[row] = mean_sq, state[1] + 1, gap_row, big_row
+        state, decay_of_mean = buffers.gap_state[row], penalty.decay
+        size_sq = seen.size_sq / seen.elements if penalty.level == "element" else seen.size_sq
+        means = decay_of_mean * state[:2] + (1 - decay_of_mean) * np.array([size_sq, 1.0])
+        buffers.gap_state[row] = *means, seen.gap_sq
     elements = sum(g.size for g in present)
     return PushStats(True, nonfinite, gap_sq, step_sq, grad_norm, elements / shares if elements else 1.0)

@@ -21,7 +21,7 @@ MAX_STRIPES = 4096
 MODELS = ("replica", "base", "average", "node", "z")  # buffers that hold a model: they begin as copies of x
 MASS = "mass"  # of push-sum: a worker's own, and that in its mailbox
 REPLICA = "replica"  # the buffer that other workers average with: it has locks of its own
-GAP_STATE, GAP_COLUMNS = "gap_state", 4  # running norms of the gap penalty, float64 [parameter tensors, 4]
+GAP_STATE, GAP_COLUMNS = "gap_state", 3  # running norms of the gap penalty, float64 [parameter tensors, 3]
 
 
 @dataclass

@@ -99,6 +99,7 @@ UNNAMED: list[dict[str, Any]] = [
     {"penalty": "gap", "momentum_kind": "nesterov", "momentum": 0.8, "gap_level": "layer"},
     {"penalty": "gap", "momentum_kind": "dana-slim", "momentum": 0.8, "gap_unit": "g", "penalize_wd": False},
     {"penalty": "gap", "momentum_kind": "shifted", "momentum": 0.9, "gap_level": "global", "gap_lagged": True},
+    {"penalty": "gap", "momentum": 0.9, "gap_size": "layer"},
     {"penalty": "staleness", "momentum_kind": "shifted", "momentum": 0.9, "dampening": 0.5, "clip": 0.3},
     {"penalty": "staleness-lr", "momentum_kind": "shifted", "momentum": 0.9, "compensation": "dc"},
     {"compensation": "dc", "momentum_kind": "dana", "momentum": 0.9, "dc_lambda": 0.3, "clip": 1.0},
@@ -139,7 +140,7 @@ def test_a_composition_without_a_name_is_the_push_of_the_reference(options: dict
     def fresh(name: str) -> np.ndarray:
         if name in ("x", "snapshot"):
             return start.copy()
-        return np.zeros((len(SHAPES), 4)) if name == "gap_state" else np.zeros(layout.n)
+        return np.zeros((len(SHAPES), 3)) if name == "gap_state" else np.zeros(layout.n)
 
     kept = {name: [fresh(name)] * workers if scope is SHARED else [fresh(name) for _ in range(workers)]
             for name, scope in scopes.items()}  # fmt: skip
@@ -189,6 +190,7 @@ def test_a_composition_without_a_name_is_the_push_of_the_reference(options: dict
         ({"gap_level": "layer"}, "gap_level is an option of penalty gap, this one is none"),
         ({"penalty": "staleness", "penalize_wd": False}, "penalize_wd is an option of penalty gap, this one is stal"),
         ({"penalty": "gap", "gap_lagged": True}, "the element-wise form needs no second pass"),
+        ({"penalty": "gap", "gap_level": "layer", "gap_size": "global"}, "leave out one of the two"),
         ({"dc_lambda": 1.0}, "dc_lambda is an option of compensation dc: add it or leave dc_lambda out"),
         ({"compensation": "dc", "dc_decay": 0.5}, "dc_decay is an option of compensation dc-adaptive"),
         ({"penalty": "gap", "compensation": "dc"}, "penalty gap shrinks the error that compensation dc corrects"),

@@ -73,7 +73,7 @@ NEEDED: dict[tuple[str, str], dict[str, object]] = {
     ("asgd", "momentum_kind"): {"momentum": 0.5},
     ("asgd", "dampening"): {"momentum": 0.5},
     ("asgd", "first_step"): {"momentum": 0.5, "dampening": 0.5},
-    **{("asgd", f"gap_{name}"): {"penalty": "gap"} for name in ("level", "unit", "reference", "decay")},
+    **{("asgd", f"gap_{name}"): {"penalty": "gap"} for name in ("level", "size", "unit", "reference", "decay")},
     ("asgd", "penalize_wd"): {"penalty": "gap"},
     **{("asgd", f"dc_{name}"): {"compensation": "dc-adaptive"} for name in ("lambda", "power", "decay")},
 }

@@ -58,7 +58,7 @@ class Case:
             names.append("snapshot")
         if self.momentum:
             names.append("v")
-        if self.penalty and self.penalty.level == "element":
+        if self.penalty and not self.penalty.rows:
             names.append("s")
         if self.compensation and self.compensation.adaptive:
             names.append("ms")
@@ -73,9 +73,9 @@ class Case:
                 flat[offset : offset + numel] = value.square() if name in ("s", "ms") else value
             self.buffers[name] = flat.to(self.device)
         self.numpy = reference.Buffers(**{k: b.cpu().double().numpy().copy() for k, b in self.buffers.items()})
-        if self.penalty and self.penalty.level != "element":
-            state = torch.rand(len(self.sizes), 4, generator=self.generator, dtype=torch.float64) + 0.5
-            state[:, 1] = 3  # samples
+        if self.penalty and self.penalty.rows:
+            state = torch.rand(len(self.sizes), 3, generator=self.generator, dtype=torch.float64) + 0.5
+            state[:, 1] = 1 - self.penalty.decay**3  # of three samples
             self.gap_state = state.to(self.device)
             self.numpy.gap_state = state.numpy().copy()
         self.new_gradients()

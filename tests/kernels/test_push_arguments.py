@@ -47,10 +47,14 @@ BUFFERS = [
     ({"x": flat(), "penalty": Gap(reference="min")}, "Gap.reference is 'min'"),
     ({"x": flat(), "penalty": Gap(level="row")}, "Gap.level is 'row'"),
     ({"x": flat(), "penalty": Gap(lagged=True)}, "layer and global"),
+    ({"x": flat(), "penalty": Gap(lagged=True, size="layer")}, "layer and global"),
+    ({"x": flat(), "penalty": Gap(size="row")}, "Gap.size is 'row'"),
+    ({"x": flat(), "penalty": Gap(level="layer", size="global")}, "there C is of that level"),
+    ({"x": flat(), "snapshot": flat(), "penalty": Gap(size="layer")}, "gap_state"),
     ({"x": flat(), "snapshot": flat(), "penalty": Gap(level="layer")}, "gap_state"),
-    ({"x": flat(), "gap_state": torch.zeros(2, 4, dtype=torch.float64)}, "gap_state belongs to"),
-    ({**NORM_GAP, "gap_state": torch.zeros(2, 4)}, "contiguous float64"),
-    ({**NORM_GAP, "gap_state": torch.zeros(1, 4, dtype=torch.float64)}, r"at least \[2, 4\]"),
+    ({"x": flat(), "gap_state": torch.zeros(2, 3, dtype=torch.float64)}, "gap_state belongs to"),
+    ({**NORM_GAP, "gap_state": torch.zeros(2, 3)}, "contiguous float64"),
+    ({**NORM_GAP, "gap_state": torch.zeros(1, 3, dtype=torch.float64)}, r"at least \[2, 3\]"),
     ({"x": flat(), "center": flat(N + 32)}, "center has 160 elements"),
     ({"x": flat(), "center": flat(), "snapshot": flat()}, "leave out the snapshot"),
     ({"x": flat(), "center": flat(), "snapshot": flat(), "penalty": Gap()}, "leave out Gap"),
@@ -116,7 +120,7 @@ CALLS = [
     ({"alpha": 0.1}, {}, "alpha is 0.1, but this push has no center"),
     ({"clip": 1.0}, {"guard": Guard.ELEMENT}, "use Guard.PUSH"),
     ({"clip": 1.0, "start": 32}, {}, "leave out start and stop"),
-    ({"stop": 32}, {**NORM_GAP, "gap_state": torch.zeros(2, 4, dtype=torch.float64)}, "leave out start and stop"),
+    ({"stop": 32}, {**NORM_GAP, "gap_state": torch.zeros(2, 3, dtype=torch.float64)}, "leave out start and stop"),
 ]
 
 

@@ -40,9 +40,18 @@ norm_gaps = st.builds(
     level=st.sampled_from(["layer", "global"]),
     lagged=st.booleans(),
 )
+sized_gaps = st.builds(
+    Gap,
+    st.floats(0.5, 0.999),
+    st.floats(1e-10, 1e-4),
+    st.booleans(),
+    st.sampled_from(["v", "g", "step"]),
+    st.sampled_from(["lr_max", "lr"]),
+    size=st.sampled_from(["layer", "global"]),
+)
 stages = st.one_of(
     st.tuples(correctable, st.none(), compensations),
-    st.tuples(correctable, gaps | norm_gaps, st.none()),
+    st.tuples(correctable, gaps | norm_gaps | sized_gaps, st.none()),
     st.tuples(correctable | flushing, st.none(), st.none()),
 )
 sizes = st.lists(st.sampled_from((*SIZES, 33)), min_size=1, max_size=4).map(tuple)
@@ -96,6 +105,8 @@ CORRECTIONS = [
     (Gap(unit="step", penalize_weight_decay=False), None),
     (Gap(level="layer"), None),
     (Gap(level="global", unit="step", lagged=True), None),
+    (Gap(size="layer"), None),
+    (Gap(size="global", unit="step"), None),
 ]
 RULES = [(m, *c) for m in MOMENTA for c in CORRECTIONS]
 RULES += [(m, None, None) for m in (Dana(0.9), Smega2(0.9, 2), Smega2(0.9, 3, advanced=False), OrMo(0.9, 2))]

@@ -14,10 +14,13 @@ from hogwild.rules import Compensation, Gap
 
 @dataclass(frozen=True)
 class GapOptions:
-    """What the gap penalty is made of. ValueError for a lagged form of what needs no second pass."""
+    """What the gap penalty is made of. ValueError for what does not go together."""
 
     gap_level: str = option(
         "element", "one G an element, a parameter tensor, or for all", choices=("element", "layer", "global")
+    )
+    gap_size: str = option(
+        "level", "what C is of: the same as gap_level, a parameter tensor, all", choices=("level", "layer", "global")
     )
     gap_lagged: bool = option(False, "layer, global: norms of the worker's previous push, in one pass")
     gap_unit: str = option(
@@ -30,6 +33,8 @@ class GapOptions:
     def __post_init__(self) -> None:
         if self.gap_lagged and self.gap_level == "element":
             raise ValueError("gap_lagged is for gap_level layer or global: the element-wise form needs no second pass")
+        if self.gap_size != "level" and self.gap_level not in ("element", self.gap_size):
+            raise ValueError(f"gap_size = {self.gap_size} goes with gap_level = element: leave out one of the two")
 
     def gap(self) -> Gap:
         return Gap(
@@ -38,12 +43,13 @@ class GapOptions:
             unit=self.gap_unit,
             reference=self.gap_reference,
             level=self.gap_level,
+            size=None if self.gap_size == "level" else self.gap_size,
             lagged=self.gap_lagged,
         )
 
     def gap_buffers(self) -> dict[str, Scope]:
         """The running size of what moves x: of every element, or of the norms."""
-        if self.gap_level == "element":
+        if self.gap().rows is None:
             return {"s": SHARED}
         return {"gap_state": WORKER if self.gap_lagged else SHARED}
 

@@ -10,6 +10,9 @@ gap_level = layer, global: one G for each parameter tensor, or one for all: ||x 
 of the running mean of ||v||^2. Exact, in two passes: first the norms, then the push. gap_lagged = true takes the norms
 that this worker's previous push saw, in one pass; that form is ours.
 
+gap_size = layer, global under gap_level = element: the gap of each element over one C for its tensor, or for all, made
+of the mean of v^2 over the elements. It needs no s, 28 bytes a parameter instead of 36. Ours as well.
+
 Source: Barkai et al. 2020, Gap-Aware Mitigation of Gradient Staleness (arXiv:1909.10802). The exact element-wise form
 with S, bias correction, the largest lr seen and the penalised weight decay is that of the group's later code (FTPipe,
 sgd_gap_aware.py); the first push is not penalised, nor is an element whose s is still zero.
