@@ -1,4 +1,4 @@
-"""In every Python process of an emulated run: emulated GPUs for torch, as it is imported, and an extension for hogwild."""
+"""In every Python process of an emulated run: emulated GPUs for torch, as it is imported; an extension for hogwild."""
 
 from __future__ import annotations
 

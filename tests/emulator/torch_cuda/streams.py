@@ -14,6 +14,7 @@ import torch
 from torch_cuda import library
 
 NON_BLOCKING = 1
+CYCLES_OF_ONE = 100_000_000
 
 
 class Stream:
@@ -116,10 +117,16 @@ def is_capturing() -> bool:
     return status.value != 0
 
 
+def sleep(cycles: int) -> None:
+    """Operations that do nothing, of which every query of an event ends one."""
+    for _ in range(1 + cycles // CYCLES_OF_ONE):
+        library.call("emulator_sleep", current_stream().cuda_stream)
+
+
 def install() -> None:
     cuda = torch.cuda
     cuda.Stream, cuda.Event, cuda.stream = Stream, Event, stream
     cuda.default_stream, cuda.current_stream = default_stream, current_stream
     cuda.is_current_stream_capturing = is_capturing
-    cuda._sleep = lambda cycles: library.ask("emulator_sleep", current_stream().cuda_stream)
+    cuda._sleep = sleep
     torch._C._cuda_getCurrentRawStream = raw_stream
