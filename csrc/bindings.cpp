@@ -9,6 +9,7 @@
 #include "cpu/pair.h"
 #include "cpu/push.h"
 #include "cuda/push.h"
+#include "gradients.h"
 #include "robust_mutex.h"
 #include "rule.h"
 
@@ -110,29 +111,27 @@ void bind_types(py::module_& m) {
 template <class Class>
 void bind_calls(Class& c) {
   using Push = typename Class::type;
-  c.def("run", [](Push& push, const std::vector<Address>& grads, const char* gradient, double lr, double weight_decay,
-                  int64_t pushes, double lr_max, bool first_step, double scale, double clip, int64_t delay,
-                  double ahead_v, double ahead_b, double alpha, int64_t start, int64_t stop, Address stream) {
-    const PushCall call{pointers(grads),
-                        dtype_named(gradient),
-                        lr,
-                        weight_decay,
-                        lr_max,
-                        pushes,
-                        first_step,
-                        scale,
-                        clip,
-                        delay,
-                        ahead_v,
-                        ahead_b,
-                        alpha,
-                        start,
-                        stop,
-                        stream};
+  c.def("run", [](Push& push, const GradientTable& grads, double lr, double weight_decay, int64_t pushes, double lr_max,
+                  bool first_step, double scale, double clip, int64_t delay, double ahead_v, double ahead_b,
+                  double alpha, int64_t start, int64_t stop, Address stream) {
+    const PushCall call{
+        grads.addresses(), grads.dtype(), lr,    weight_decay, lr_max, pushes, first_step, scale, clip, delay,
+        ahead_v,           ahead_b,       alpha, start,        stop,   stream};
     const py::gil_scoped_release release;
     push.run(call);
   });
   c.def("stats", &Push::stats, py::call_guard<py::gil_scoped_release>());
+}
+
+void bind_gradients(py::module_& m) {
+  py::class_<GradientTable>(m, "GradientTable")
+      .def(py::init([](const py::type& tensor, std::vector<int64_t> numels, const char* master, int device) {
+        return GradientTable(tensor, std::move(numels), dtype_named(master), device);
+      }))
+      .def("read", &GradientTable::read)
+      .def("set", [](GradientTable& table, const std::vector<Address>& addresses, const char* dtype) {
+        table.set(addresses, dtype_named(dtype));
+      });
 }
 
 void bind_push(py::module_& m) {
@@ -149,10 +148,10 @@ void bind_push(py::module_& m) {
   bind_calls(on_cuda);
   on_cuda
       .def("capture",
-           [](cuda::Push& push, const std::vector<Address>& grads, const char* gradient, Address stream) {
+           [](cuda::Push& push, const GradientTable& grads, Address stream) {
              PushCall call;
-             call.grads = pointers(grads);
-             call.gradient = dtype_named(gradient);
+             call.grads = grads.addresses();
+             call.gradient = grads.dtype();
              call.stream = stream;
              push.capture(call);
            })
@@ -232,6 +231,7 @@ void bind_build(py::module_& m) {
 PYBIND11_MODULE(_C, m) {
   hogwild::cpu::kernels();  // a wrong HOGWILD_ISA is an error now, not at the first push
   hogwild::bind_types(m);
+  hogwild::bind_gradients(m);
   hogwild::bind_push(m);
   hogwild::bind_mix(m);
   hogwild::bind_exchange(m);

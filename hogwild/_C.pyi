@@ -65,6 +65,14 @@ class PushStats:
     def recovered(self) -> int:
         """Stripe locks whose last holder had died."""
 
+class GradientTable:
+    """One gradient per segment: csrc/gradients.h. `tensor` is torch.Tensor, `device` -1 the CPU."""
+
+    def __init__(self, tensor: type, numels: Sequence[int], master: str, device: int, /) -> None: ...
+    def read(self, grads: Sequence[object], /) -> bool:
+        """False: something among them needs a closer look, or torch has no such interface."""
+    def set(self, addresses: Sequence[int], dtype: str, /) -> None: ...
+
 class CpuPush:
     """`addresses` are those of x, snapshot, v, s, ms, v_sum, b, center, gap_state.
 
@@ -81,8 +89,7 @@ class CpuPush:
     ) -> None: ...
     def run(
         self,
-        grads: Sequence[int],
-        gradient: str,
+        grads: GradientTable,
         lr: float,
         weight_decay: float,
         pushes: int,
@@ -109,8 +116,7 @@ class CudaPush:
     ) -> None: ...
     def run(
         self,
-        grads: Sequence[int],
-        gradient: str,
+        grads: GradientTable,
         lr: float,
         weight_decay: float,
         pushes: int,
@@ -128,7 +134,7 @@ class CudaPush:
         /,
     ) -> None: ...
     def stats(self) -> PushStats: ...
-    def capture(self, grads: Sequence[int], gradient: str, stream: int, /) -> None: ...
+    def capture(self, grads: GradientTable, stream: int, /) -> None: ...
     def prepare(
         self,
         lr: float,

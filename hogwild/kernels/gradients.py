@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from hogwild import _C
 from hogwild.kernels import tensors
 
 
@@ -25,17 +26,26 @@ class GradientTable:
         dtypes = (torch.float64,) if x.dtype is torch.float64 else (torch.float32, torch.bfloat16)
         self._names = {dtype: tensors.GRADIENT_DTYPES[dtype] for dtype in dtypes}
         self._default = tensors.MASTER_DTYPES[x.dtype]
+        self.native = _C.GradientTable(Tensor, self._numels, self._default, self._device_index)
 
-    def read(self, grads: Sequence[Tensor | None]) -> tuple[list[Tensor], list[int], str]:
-        """Copies that must outlive the launch, an address per segment (0 for None), and the element type's name.
+    def read(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor]:
+        """Brings `native` up to date, an address per segment (0 for None). Returns copies that must outlive the launch.
 
         Raises: ValueError naming the gradient that does not fit.
         """
+        needs_zeros = self._missing_is_zero and any(g is None for g in grads)
+        if not needs_zeros and self.native.read(grads):
+            return ()
+        return self._look_closer(grads)
+
+    def _look_closer(self, grads: Sequence[Tensor | None]) -> list[Tensor]:
         try:
-            return self._read(self._with_zeros(grads) if self._missing_is_zero else grads)
+            copies, addresses, dtype = self._read(self._with_zeros(grads) if self._missing_is_zero else grads)
         except Exception:  # a mismatch below; and sparse tensors refuse data_ptr(), what is no tensor refuses anything
             self._explain(grads)
             raise
+        self.native.set(addresses, dtype)
+        return copies
 
     def _read(self, grads: Sequence[Tensor | None]) -> tuple[list[Tensor], list[int], str]:
         device, dtype, name = self._device_index, None, self._default

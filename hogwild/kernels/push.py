@@ -205,8 +205,8 @@ class Push:
             raise ValueError("x is on the CPU, and a CUDA graph holds pushes on a GPU: call the push instead")
         if isinstance(self._rule.momentum, Smega2):
             raise ValueError("every N-th push of Smega2 is another kernel, which no graph can choose: call the push")
-        copies, addresses, dtype = self._gradients.read(grads)
-        self._on_gpu.capture(addresses, dtype, tensors.current_stream(self._device))
+        copies = self._gradients.read(grads)
+        self._on_gpu.capture(self._gradients.native, tensors.current_stream(self._device))
         self._held = [*grads, *copies]
 
     def replay(
@@ -253,12 +253,12 @@ class Push:
         start: int | None,
         stop: int | None,
     ) -> None:
-        copies, addresses, dtype = self._gradients.read(grads)
+        copies = self._gradients.read(grads)
         begin, end = tensors.check_range(start, stop, self._n)
         if (clip or self._needs_whole) and (begin, end) != (0, self._n):
             raise ValueError("clip and a Gap of level layer or global concern whole segments: leave out start and stop")
         scalars = self._scalars(lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, alpha)
-        self._native.run(addresses, dtype, *scalars, begin, end, tensors.current_stream(self._device))
+        self._native.run(self._gradients.native, *scalars, begin, end, tensors.current_stream(self._device))
         del copies  # they had to live until the kernel had them
 
     def _scalars(

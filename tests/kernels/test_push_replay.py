@@ -6,6 +6,7 @@ import pytest
 import torch
 from kernel_cases import Case
 
+from hogwild._C import GradientTable
 from hogwild.kernels import Push
 from hogwild.rules import Compensation, Dana, Gap, HeavyBall, OrMo, Smega2
 
@@ -32,8 +33,8 @@ class Device:
     def __init__(self, push: Push) -> None:
         self.push, self.said = push, []
 
-    def capture(self, addresses: list[int], dtype: str, stream: int) -> None:
-        self.gradients, self.stream = (addresses, dtype), stream
+    def capture(self, gradients: GradientTable, stream: int) -> None:
+        self.gradients, self.stream = gradients, stream
         self.said.append("capture")
 
     def prepare(self, *arguments: float) -> None:
@@ -42,7 +43,7 @@ class Device:
 
     def replay(self) -> None:
         self.said.append("replay")
-        self.push._native.run(*self.gradients, *self.scalars, 0, self.push._n, self.stream)
+        self.push._native.run(self.gradients, *self.scalars, 0, self.push._n, self.stream)
 
     def replayed(self, _stream: int) -> None:
         self.said.append("replayed")

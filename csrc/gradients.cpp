@@ -1,0 +1,94 @@
+#include "gradients.h"
+
+#include <utility>
+
+namespace py = pybind11;
+
+namespace hogwild {
+namespace {
+
+// The head of DLPack's DLPackExchangeAPI, whose layout every version 1.x keeps.
+struct ExchangeFunctions {
+  std::uint32_t major, minor;
+  const void* older;
+  void *allocate, *to_managed, *from_managed;
+  int (*describe)(void* object, DLTensor* out);
+};
+
+constexpr std::uint8_t kDLFloat = 2, kDLBfloat = 4;
+
+bool is_contiguous(const DLTensor& tensor) {
+  if (tensor.strides == nullptr) return true;
+  std::int64_t expected = 1;
+  for (int d = tensor.ndim - 1; d >= 0; --d) {
+    if (tensor.shape[d] != 1 && tensor.strides[d] != expected) return false;
+    expected *= tensor.shape[d];
+  }
+  return true;
+}
+
+}  // namespace
+
+GradientTable::GradientTable(const py::type& tensor, std::vector<int64_t> numels, Dtype master, int device)
+    : tensor_(tensor),
+      numels_(std::move(numels)),
+      master_(master),
+      device_(device),
+      addresses_(numels_.size()),
+      dtype_(master) {
+  const py::object offered = py::getattr(tensor, "__dlpack_c_exchange_api__", py::none());
+  if (!PyCapsule_IsValid(offered.ptr(), "dlpack_exchange_api")) return;
+  const auto* functions =
+      static_cast<const ExchangeFunctions*>(PyCapsule_GetPointer(offered.ptr(), "dlpack_exchange_api"));
+  if (functions->major == 1) describe_ = functions->describe;
+}
+
+bool GradientTable::read_one(PyObject* grad, size_t k, bool& is_first) {
+  if (Py_TYPE(grad) != reinterpret_cast<PyTypeObject*>(tensor_.ptr())) return false;
+  DLTensor tensor;
+  if (describe_(grad, &tensor) != 0) {
+    PyErr_Clear();  // the closer look says it better
+    return false;
+  }
+  Dtype dtype = master_;
+  if (tensor.code == kDLBfloat && tensor.bits == 16 && master_ == Dtype::float32)
+    dtype = Dtype::bfloat16;
+  else if (tensor.code != kDLFloat || tensor.bits != (master_ == Dtype::float64 ? 64 : 32))
+    return false;
+  if (tensor.lanes != 1 || (!is_first && dtype != dtype_)) return false;
+  const bool is_here =
+      device_ < 0 ? tensor.device_type == kDLCpu : tensor.device_type == kDLCuda && tensor.device_id == device_;
+  std::int64_t numel = 1;
+  for (int d = 0; d < tensor.ndim; ++d) numel *= tensor.shape[d];
+  const char* address = static_cast<const char*>(tensor.data) + tensor.byte_offset;
+  if (!is_here || numel != numels_[k] || !is_contiguous(tensor) || (address == nullptr && numel != 0)) return false;
+  addresses_[k] = address;
+  dtype_ = dtype;
+  is_first = false;
+  return true;
+}
+
+bool GradientTable::read(const py::sequence& grads) {
+  const py::object fast =
+      py::reinterpret_steal<py::object>(PySequence_Fast(grads.ptr(), "gradients: expected a sequence"));
+  if (!fast) throw py::error_already_set();
+  const auto count = static_cast<size_t>(PySequence_Fast_GET_SIZE(fast.ptr()));
+  if (describe_ == nullptr || count != numels_.size()) return false;
+  bool is_first = true;
+  dtype_ = master_;
+  for (size_t k = 0; k < count; ++k) {
+    PyObject* grad = PySequence_Fast_GET_ITEM(fast.ptr(), static_cast<Py_ssize_t>(k));
+    if (grad == Py_None)
+      addresses_[k] = nullptr;
+    else if (!read_one(grad, k, is_first))
+      return false;
+  }
+  return true;
+}
+
+void GradientTable::set(const std::vector<uintptr_t>& addresses, Dtype dtype) {
+  for (size_t k = 0; k < addresses_.size(); ++k) addresses_[k] = reinterpret_cast<const void*>(addresses.at(k));
+  dtype_ = dtype;
+}
+
+}  // namespace hogwild
