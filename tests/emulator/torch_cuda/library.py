@@ -15,7 +15,7 @@ HOST, PINNED, ELSEWHERE = -1, 8, -2  # beside the numbers of devices; ELSEWHERE:
 
 _library = ctypes.CDLL(os.environ["HOGWILD_EMULATOR"])
 _library.cudaGetErrorString.restype = ctypes.c_char_p
-_library.emulator_import.restype = ctypes.c_void_p
+_library.emulator_import.restype = _library.emulator_exchange.restype = ctypes.c_void_p
 _device_of = _library.emulator_device_of
 _device_of.argtypes = [ctypes.c_void_p]
 _enter, _leave = _library.emulator_enter, _library.emulator_leave

@@ -17,6 +17,9 @@ from torch_cuda import library
 
 _pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer_of.restype, _pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+_capsule = ctypes.pythonapi.PyCapsule_New
+_capsule.restype, _capsule.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+EXCHANGE = b"dlpack_exchange_api"
 _from_dlpack, _reducers = torch.utils.dlpack.from_dlpack, dict(ForkingPickler._extra_reducers)
 
 
@@ -63,5 +66,8 @@ def _forget(address: int) -> None:
 
 def install() -> None:
     torch.utils.dlpack.from_dlpack = torch.from_dlpack = from_dlpack
+    if (offered := getattr(Tensor, "__dlpack_c_exchange_api__", None)) is not None:  # since torch 2.10
+        functions = library.ask("emulator_exchange", _pointer_of(offered, EXCHANGE))
+        Tensor.__dlpack_c_exchange_api__ = _capsule(functions, EXCHANGE, None)
     for kind in (Tensor, torch.nn.Parameter):
         ForkingPickler.register(kind, reduce)
