@@ -26,17 +26,8 @@ def pinned(n: int) -> Tensor:
 
 def test_results_are_where_their_operands_are() -> None:
     x, y = torch.randn(5, 7, device="cuda"), torch.ones(7).cuda()
-    for made in (
-        x + y,
-        x[1:3, ::2],
-        x.t(),
-        2 - x,
-        x.sum(),
-        x @ y,
-        x.new_zeros(3),
-        torch.zeros_like(x),
-        x.to(torch.int64),
-    ):
+    views, results = (x[1:3, ::2], x.t(), x[0]), (x + y, 2 - x, x.sum(), x @ y, x.new_zeros(3), torch.zeros_like(x))
+    for made in (*views, *results, x.to(torch.int64)):
         assert made.device == GPU
         assert made.is_cuda
         assert not made.is_cpu
@@ -57,8 +48,9 @@ def test_parameters_and_gradients() -> None:
     module = nn.Sequential(nn.Linear(7, 5), nn.BatchNorm1d(5), nn.Dropout(0.0), nn.ReLU(), nn.Linear(5, 3))
     inputs, losses = torch.randn(11, 7), []
     for device in ("cpu", "cuda"):
-        module.to(device).zero_grad()
-        here = inputs.to(device).requires_grad_()
+        module.zero_grad()
+        module.to(device)
+        here = inputs.clone().to(device).requires_grad_()
         loss = nn.functional.cross_entropy(module(here), torch.arange(11, device=device) % 3)
         loss.backward()
         grads = [here.grad, *(p.grad for p in module.parameters())]
