@@ -36,6 +36,8 @@ int emulator_is_pinned(const void* address);
 // A DLManagedTensor of a device, which lies elsewhere, such as where a driver has mapped it: says from here on that it is
 // of the CPU, and as long as it lives its memory counts as the device's.
 void emulator_adopt(void* managed);
+// torch's table of DLPack's C functions (version 1.x), with the devices as they are.
+const void* emulator_exchange(const void* functions);
 // A driver of the same device has taken so many bytes of it; negative: has given them back.
 void emulator_charge(int device, long bytes);
 

@@ -1,4 +1,5 @@
-// Memory that counts as a device's though it lies elsewhere.
+// DLPack between torch, which believes that everything is on the CPU, and who knows of devices: memory that lies elsewhere
+// and counts as a device's, and the device that a tensor is said to be on.
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -24,6 +25,14 @@ struct DLManagedTensor {
   void* context;
   void (*deleter)(DLManagedTensor*);
 };
+// The head of DLPackExchangeAPI, version 1.x.
+struct ExchangeFunctions {
+  std::uint32_t major, minor;
+  const void* older;
+  void *allocate, *to_managed, *from_managed;
+  int (*describe)(void* object, DLTensor* out);
+  void* current_stream;
+};
 constexpr int kDLCpu = 1, kDLCuda = 2;
 
 struct Adopted {
@@ -47,6 +56,18 @@ void drop(DLManagedTensor* managed) {
   *managed = entry->given;
   delete entry;
   if (managed->deleter != nullptr) managed->deleter(managed);
+}
+
+ExchangeFunctions of_torch, emulated;
+
+int describe(void* object, DLTensor* out) {
+  const int error = of_torch.describe(object, out);
+  const int device = error == 0 ? device_of(static_cast<const char*>(out->data) + out->byte_offset) : -1;
+  if (device >= 0) {
+    out->device_type = kDLCuda;
+    out->device_id = device;
+  }
+  return error;
 }
 
 }  // namespace
@@ -86,5 +107,11 @@ void emulator_adopt(void* given) {
   tensor.device_id = 0;
   managed->context = entry;
   managed->deleter = drop;
+}
+
+const void* emulator_exchange(const void* functions) {
+  of_torch = emulated = *static_cast<const ExchangeFunctions*>(functions);
+  emulated.describe = describe;
+  return &emulated;
 }
 }
