@@ -14,11 +14,11 @@ ANY_DIRECTION = 4
 sync_debug_mode = "default"
 
 
-def check_waiting(is_seen: bool = True) -> None:
+def check_waiting() -> None:
     """RuntimeError where the host may not wait for the device."""
     if streams.is_capturing():
         raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
-    if is_seen and sync_debug_mode == "error":
+    if sync_debug_mode == "error":
         raise RuntimeError("called a synchronizing CUDA operation")
 
 

@@ -5,6 +5,7 @@ else to know what it returns, and undone at the end.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any
 
@@ -129,8 +130,8 @@ class graph(TorchDispatchMode):
         library.call("cudaStreamBeginCapture", self._stream.cuda_stream, GLOBAL)
 
     def _end(self) -> None:
-        captured = library.ctypes.c_void_p()
-        library.call("cudaStreamEndCapture", self._stream.cuda_stream, library.ctypes.byref(captured))
+        captured = ctypes.c_void_p()
+        library.call("cudaStreamEndCapture", self._stream.cuda_stream, ctypes.byref(captured))
         self._steps.append(Instance(captured.value or 0))
 
 

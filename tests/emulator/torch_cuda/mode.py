@@ -31,6 +31,8 @@ TELLING = words(
     tolist"""
 )
 WAITING = TELLING | words("masked_select nonzero unique")
+# Copy numbers of the host's; or no tensor, where it is on the right device already.
+READING, ALIASING = words("as_tensor asarray tensor"), words("as_tensor asarray")
 # May have arguments on several devices.
 MIXING = words("__deepcopy__ __reduce_ex__ __setitem__ backward grad index_put_ set_ type_as")
 
@@ -46,24 +48,24 @@ class Emulation(TorchFunctionMode):
 
 
 def run(function: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
-    tensors = list(tensors_in((args, kwargs)))
+    tensors, wanted = list(tensors_in((args, kwargs))), kwargs.get("device")
     places = {library.place(tensor) for tensor in tensors}
-    if ELSEWHERE in places or library.resolve(kwargs.get("device") or "cpu") == ELSEWHERE:
+    home = max(places, default=HOST)
+    where = home if wanted is None else library.resolve(wanted)
+    if ELSEWHERE in (*places, where):
         return function(*args, **kwargs)
-    where = home = max(places, default=HOST)
-    if kwargs.get("device") is not None:
-        where = library.resolve(kwargs["device"])
+    if wanted is not None:
         kwargs = kwargs | {"device": "cpu"}
     if kwargs.get("pin_memory"):
         where, kwargs = PINNED, kwargs | {"pin_memory": False}
-    if name in ("as_tensor", "asarray") and tensors and where != home:
+    if name in ALIASING and tensors and where != home:
         return run(function, name, (copies.move(args[0], where), *args[1:]), kwargs)
     generators.check(kwargs.get("generator"), where)
     if where < 0 and home < 0:
         return function(*args, **kwargs)
     check_places(name, args, tensors)
-    if name in WAITING or (name in ("tensor", "as_tensor") and where >= 0 and not tensors):
-        copies.check_waiting(is_seen=name in WAITING)
+    if name in WAITING or (name in READING and 0 <= where < PINNED and not tensors):
+        copies.check_waiting()
     library.settle()
     with library.inside(HOST if name in TELLING else where), generators.drawing(name, where):
         return tagged(function(*args, **kwargs), (), where)
@@ -71,9 +73,7 @@ def run(function: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
 
 def check_places(name: str, args: Any, tensors: list[Tensor]) -> None:
     """RuntimeError where torch has one: tensors on several devices, apart from numbers in the host's memory."""
-    if name == "__getitem__":
-        tensors = tensors if library.place(args[0]) < 0 else []
-    if name in MIXING:
+    if name in MIXING or (name == "__getitem__" and library.place(args[0]) >= 0):
         return
     places = {place for t in tensors if (place := library.place(t)) >= 0 or t.dim()}
     if len(places) > 1:
