@@ -5,6 +5,10 @@
 
 namespace emulator {
 
+// What a program has asked of the runtime, so often.
+enum class Deed { launch, wait, copy, allocation, kinds };
+void count(Deed);
+
 void run_grid(dim3 grid_dim, dim3 block_dim, bool is_cooperative, const std::function<void()>& device_thread);
 
 }  // namespace emulator

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 
+#include "grid.h"
 #include "memory.h"
 
 using namespace emulator;
@@ -34,6 +35,7 @@ extern "C" {
 int emulator_is_pinned(const void* address) { return is_pinned(address); }
 
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+  count(Deed::allocation);
   int device = 0;
   cudaGetDevice(&device);
   *memory = bytes == 0 ? nullptr : allocate(bytes, device);
@@ -58,6 +60,7 @@ cudaError_t cudaHostUnregister(void* memory) {
   return pinned.erase(address_of(memory)) == 1 ? cudaSuccess : cudaErrorInvalidValue;
 }
 cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned) {
+  count(Deed::allocation);
   *memory = allocate(bytes, kPinned);
   return *memory == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }

@@ -33,6 +33,7 @@ namespace {
 
 constexpr int kMultiprocessors = 2, kBlocksPerMultiprocessor = 4, kCacheBytes = 1 << 20;
 
+std::atomic<long> counted[static_cast<int>(Deed::kinds)];
 std::recursive_mutex mutex;
 std::set<Stream*> streams;
 thread_local int device = 0;
@@ -82,6 +83,8 @@ int device_count() {
 
 }  // namespace
 
+void count(Deed deed) { ++counted[static_cast<int>(deed)]; }
+
 cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> device_thread) {
   const dim3 blocks = config.gridDim, threads = config.blockDim;
   const std::uint64_t per_block = std::uint64_t{threads.x} * threads.y * threads.z;
@@ -90,6 +93,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> devic
   const bool is_cooperative = config.numAttrs > 0 && config.attrs[0].val.cooperative != 0;
   if (is_cooperative && blocks.x * blocks.y * blocks.z > kMultiprocessors * kBlocksPerMultiprocessor)
     return cudaErrorCooperativeLaunchTooLarge;
+  count(Deed::launch);
   enqueue(config.stream, [=] { run_grid(blocks, threads, is_cooperative, device_thread); });
   return cudaSuccess;
 }
@@ -151,6 +155,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int of) {
   return cudaErrorInvalidValue;
 }
 
+long emulator_count(int deed) { return counted[deed]; }
 int emulator_settle() {
   const Lock lock(mutex);
   const std::set<Stream*> all = streams;
@@ -169,6 +174,7 @@ int emulator_sleep(cudaStream_t stream) {
 }
 
 cudaError_t cudaDeviceSynchronize() {
+  count(Deed::wait);
   const Lock lock(mutex);
   if (is_capturing()) return cudaErrorStreamCaptureUnsupported;
   emulator_settle();
@@ -176,6 +182,7 @@ cudaError_t cudaDeviceSynchronize() {
 }
 
 cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t) {
+  count(Deed::allocation);
   *p = allocate(bytes, device);  // in a graph: the same memory in every replay
   return *p == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
@@ -186,6 +193,7 @@ cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
 }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+  count(Deed::copy);
   const Lock lock(mutex);
   const auto is_pageable = [](const void* p) { return device_of(p) < 0 && !is_pinned(p); };
   const bool captures = at(stream).graph != nullptr;
@@ -206,6 +214,7 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   return cudaStreamSynchronize(nullptr);
 }
 cudaError_t cudaMemsetAsync(void* p, int value, std::size_t bytes, cudaStream_t stream) {
+  count(Deed::copy);
   enqueue(stream, [=] { std::memset(p, value, bytes); });
   return cudaSuccess;
 }
@@ -223,6 +232,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream_) {
+  count(Deed::wait);
   const Lock lock(mutex);
   Stream& stream = at(stream_);
   if (stream.graph != nullptr) return cudaErrorStreamCaptureUnsupported;
@@ -269,6 +279,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream_) {
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  count(Deed::wait);
   const Lock lock(mutex);
   if (event->stream != nullptr) drain(*event->stream, event->after);
   return cudaSuccess;
