@@ -1,8 +1,8 @@
 """python -m bench.gpu [--dry-run] [--out FOLDER] [--minutes 8] [--parts push,calls]: build, test, measure on one GPU.
 
 Every part is a process of its own with a time-out; what the parts before it found is on disk by then. In FOLDER:
-results.json, report.md, roofline.png, log.txt. A dry run plays every part on the CPU with tiny sizes; it measures
-nothing.
+results.json, report.md, roofline.png, log.txt. A dry run plays every part with tiny sizes, on the CPU where there is no
+GPU; it measures nothing.
 Exit code 0: every part ran to its end; 1: one did not; 2: there is no GPU.
 """
 
@@ -31,19 +31,19 @@ TAIL = 1500  # characters of a part's output that are kept with its result
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--dry-run", action="store_true", help="play every part on the CPU")
+    parser.add_argument("--dry-run", action="store_true", help="play every part with tiny sizes")
     parser.add_argument("--out", type=Path, default=Path("gpu-results"), help="folder of the results")
     parser.add_argument("--minutes", type=float, default=7.8, help="for everything together")
     parser.add_argument("--parts", help="some of them, separated by commas")
     options = parser.parse_args(arguments)
-    parts = plan(options.dry_run)
+    capability = find_gpu()
+    parts = plan("cpu" if isinstance(capability, str) else "cuda", options.dry_run)
     if options.parts:
         wanted = options.parts.split(",")
         if strange := set(wanted) - {part.name for part in parts}:
             parser.error(f"no part {', '.join(sorted(strange))}; there are {', '.join(part.name for part in parts)}")
         parts = [part for part in parts if part.name in wanted]
-    capability = None if options.dry_run else find_gpu()
-    if isinstance(capability, str):
+    if isinstance(capability, str) and not options.dry_run:
         print(f"bench.gpu: {capability}", file=sys.stderr)
         return 2
     options.out.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     deadline = time.monotonic() + 60 * options.minutes - RESERVE_S
     results: dict[str, Any] = {}
     for part in parts:
-        results[part.name] = carry_out(part, deadline, options.out / "log.txt", environment(capability))
+        results[part.name] = carry_out(
+            part, deadline, options.out / "log.txt", environment(None if options.dry_run else capability)
+        )
         print(f"{part.name:18} {results[part.name]['status']}, {results[part.name]['seconds']:.1f} s", flush=True)
         (options.out / "results.json").write_text(json.dumps(results, indent=1))
     write(results, options.out, options.dry_run)

@@ -52,7 +52,7 @@ def run(scene: Scene) -> None:
         "torch SGD, foreach": model.sgd(foreach=True),
         "foreach chain": model.foreach_gap(),
     }
-    if not scene.is_dry:
+    if scene.on_gpu:
         for words, rule in {"gap": gap, "gap global": Gap(level="global")}.items():
             steps[f"push, {words}, guard push, replayed"] = model.replayed_push(Guard.PUSH, rule, momentum)
     measure(scene, steps, n=model.n, tensors=len(model.sizes))
@@ -100,7 +100,7 @@ def gradients(scene: Scene) -> dict[str, Callable[[], object]]:
         return loss.detach(), torch.autograd.grad(loss, parameters)
 
     steps: dict[str, Callable[[], object]] = {"gradient of resnet20, eager": lambda: evaluate(inputs, targets)}
-    if not scene.is_dry:
+    if scene.on_gpu:
         graph = GraphedGradient(evaluate, module, lambda: 0)
         graph.prepare(inputs, targets)
         steps["gradient of resnet20, replayed"] = lambda: graph(inputs, targets)
@@ -124,7 +124,7 @@ def host_seconds(scene: Scene, step: Callable[[], object]) -> list[float]:
 def count(scene: Scene, step: Callable[[], object]) -> dict[str, float]:
     """Per step: kernels, copies and fills on the device; launches and waits of the host, of whichever kind."""
     steps = DRY_STEPS if scene.is_dry else STEPS
-    activities = [ProfilerActivity.CPU] + ([] if scene.is_dry else [ProfilerActivity.CUDA])
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if scene.on_gpu else [])
     scene.synchronize()
     with profile(activities=activities) as profiler:
         for _ in range(steps):

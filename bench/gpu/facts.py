@@ -26,7 +26,7 @@ def run(scene: Scene) -> None:
 
 def device(scene: Scene) -> dict[str, Any]:
     facts: dict[str, Any] = {"torch": torch.__version__, "torch_cuda": torch.version.cuda, "mps": system.mps_running()}
-    if scene.is_dry:
+    if not scene.on_gpu:
         return {**facts, "gpu": "none"}
     properties = torch.cuda.get_device_properties(scene.device)
     return {

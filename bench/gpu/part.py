@@ -1,4 +1,4 @@
-"""python -m bench.gpu.part NAME FILE DEVICE: one part of the script in a process of its own; rows go to FILE."""
+"""python -m bench.gpu.part NAME FILE DEVICE [dry]: one part of the script in a process of its own; rows go to FILE."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ PARTS: dict[str, Callable[[Scene], None]] = {
 
 
 def main(arguments: Sequence[str]) -> None:
-    name, file, device = arguments
+    name, file, device, *dry = arguments
     torch.set_num_threads(1)
-    PARTS[name](Scene(torch.device("cuda:0" if device == "cuda" else device), Path(file)))
+    PARTS[name](Scene(torch.device("cuda:0" if device == "cuda" else device), Path(file), bool(dry)))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ SHARDS, LR = 4, 1e-4
 
 def run(scene: Scene) -> None:
     places: dict[str, torch.device | Placement] = {"plain": scene.device}
-    if not scene.is_dry:
+    if scene.on_gpu:
         gpu = (scene.device.index,)
         places |= {f"{SHARDS} shards": Placement(gpu, gpu * SHARDS), "host": Placement(gpu, ())}
     for n in scene.sizes(*SIZES):

@@ -26,12 +26,12 @@ class Part:
     left_out: str | None = None
 
 
-def plan(is_dry: bool) -> list[Part]:
+def plan(device: str, is_dry: bool) -> list[Part]:
     """Every part; the most important ones first, for the time of all is limited."""
 
     def measured(name: str, budget_s: float) -> Part:
-        device = "cpu" if is_dry else "cuda"
-        return Part(name, budget_s, (sys.executable, "-m", "bench.gpu.part", name, "ROWS", device))
+        dry = ("dry",) if is_dry else ()
+        return Part(name, budget_s, (sys.executable, "-m", "bench.gpu.part", name, "ROWS", device, *dry))
 
     def sanitized(tool: str, *flags: str) -> Part:
         found = shutil.which("compute-sanitizer")

@@ -54,6 +54,21 @@ def flat(n: int, device: torch.device) -> dict[str, Contestant]:
     def checked_sgd(kind: str, bytes: int, call: Callable[[], object]) -> Contestant:
         return field.checked(kind, bytes, call, gap=None, momentum=momentum)
 
+    sized = Gap(size="global")
+    sized_push = Push(
+        x=x,
+        snapshot=snapshot,
+        v=v,
+        gap_state=field.gap_state,
+        segments=[(0, n)],
+        penalty=sized,
+        momentum=momentum,
+        guard=Guard.ELEMENT,
+    )
+
+    def enqueue_sized() -> object:
+        return sized_push.enqueue([g], lr=LR, pushes=PUSHES, lr_max=LR)
+
     halved = Push(
         x=x, snapshot=snapshot, v=v, s=s, segments=[(0, n)], penalty=gap, momentum=momentum, guard=Guard.ELEMENT
     )
@@ -61,6 +76,7 @@ def flat(n: int, device: torch.device) -> dict[str, Contestant]:
         "gap": checked("push", 36, gap_push(Access.RACING, Guard.ELEMENT)),
         "gap, atomic": checked("push", 36, gap_push(Access.ATOMIC, Guard.ELEMENT)),
         "gap, guard push": checked("push", 40, gap_push(Access.RACING, Guard.PUSH)),
+        "gap, one C": field.checked("push", 28, enqueue_sized, gap=sized, momentum=momentum),
         "gap, bfloat16 gradient": Contestant(
             "push", 34, lambda: halved.enqueue([half], lr=LR, pushes=PUSHES, lr_max=LR)
         ),
@@ -100,5 +116,5 @@ def listed(model: Model) -> dict[str, Contestant]:
 
 
 def _forget(scene: Scene) -> None:
-    if not scene.is_dry:
+    if scene.on_gpu:
         torch.cuda.empty_cache()

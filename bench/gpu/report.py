@@ -24,7 +24,7 @@ def write(results: Mapping[str, Any], folder: Path, is_dry: bool = False) -> Non
 
 
 def lines(results: Mapping[str, Any], rows: list[Row], is_dry: bool) -> Iterator[str]:
-    yield "# A dry run on the CPU: no figure below is a measurement\n" if is_dry else "# GPU benchmarks\n"
+    yield "# A dry run: no figure below is a measurement\n" if is_dry else "# GPU benchmarks\n"
     yield from _facts(rows)
     yield "\n| must be shown | wanted | measured | |\n| --- | ---: | ---: | --- |"
     for target in targets([] if is_dry else rows):

@@ -13,15 +13,16 @@ import torch
 
 @dataclass
 class Scene:
-    """`device`: cuda, or in a dry run the CPU with tiny sizes. Every row is on disk as soon as it is recorded."""
+    """`device`: a GPU, or the CPU. A dry run is one of tiny sizes. Every row is on disk as soon as it is recorded."""
 
     device: torch.device
     file: Path
+    is_dry: bool = False
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def is_dry(self) -> bool:
-        return self.device.type == "cpu"
+    def on_gpu(self) -> bool:
+        return self.device.type == "cuda"
 
     def sizes(self, *numels: int) -> list[int]:
         """What is measured; of a dry run one size that is no multiple of anything."""
@@ -34,5 +35,5 @@ class Scene:
         os.replace(whole, self.file)
 
     def synchronize(self) -> None:
-        if not self.is_dry:
+        if self.on_gpu:
             torch.cuda.synchronize(self.device)

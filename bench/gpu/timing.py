@@ -29,7 +29,7 @@ GIGA = 1e9
 
 def turn(scene: Scene, call: Callable[[], object], calls: int) -> tuple[float, float]:
     """(seconds on the device, seconds on the host) of one call, from `calls` in a row."""
-    if scene.is_dry:
+    if not scene.on_gpu:
         began = time.perf_counter()
         for _ in range(calls):
             call()
@@ -50,7 +50,7 @@ def turn(scene: Scene, call: Callable[[], object], calls: int) -> tuple[float, f
 
 def cold(scene: Scene, call: Callable[[], object]) -> float | None:
     """Median seconds on the device of a call whose data have left the caches; None in a dry run."""
-    if scene.is_dry:
+    if scene.is_dry or not scene.on_gpu:
         return None
     flush = torch.empty(FLUSH_BYTES, dtype=torch.uint8, device=scene.device)
     events = [[torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in range(COLD_CALLS)]

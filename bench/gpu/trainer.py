@@ -32,7 +32,8 @@ def run(scene: Scene) -> None:
     for workers in WORKERS[:2] if scene.is_dry else WORKERS:
         train(scene, "trainer", f"{workers} workers", ["--workers", str(workers)])
     for name, flags in VARIANTS.items():
-        if not (scene.is_dry and name.startswith(("--compile", "--cuda-graph"))):  # too slow there; needs a GPU
+        is_too_slow, needs_gpu = scene.is_dry and name == "--compile", name == "--cuda-graph"
+        if not is_too_slow and (scene.on_gpu or not needs_gpu):
             train(scene, "trainer", f"2 workers {name}", ["--workers", "2", *flags])
 
 

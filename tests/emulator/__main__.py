@@ -1,4 +1,4 @@
-"""Runs a command of Python on an emulated GPU: python tests/emulator -m pytest -m "gpu and not hardware".
+"""Runs a command of Python on emulated GPUs, EMULATED_GPUS of them (1): python tests/emulator -m pytest tests -m gpu
 
 Builds what it needs under build/emulated: the runtime of the emulated device, a driver, and hogwild._C with its kernels
 compiled for it. They are built again when a source has changed.
@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> None:
         "HOGWILD_EMULATED_EXTENSION": str(extension()),
         "HOGWILD_EMULATOR": str(runtime),
         "LD_PRELOAD": str(runtime),
+        "FAKE_GPUS": os.environ.get("EMULATED_GPUS", "1"),
         "LD_LIBRARY_PATH": str(driver.parent),
         "PYTHONPATH": str(HERE / "site"),
     }
