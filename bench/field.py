@@ -79,7 +79,7 @@ class Field:
         if gap is not None and gap.rows:
             if gap.level == "element":
                 self.gap_state[0, 0] /= self.n  # a C of elements
-            expected.gap_state = self.gap_state.clone().numpy()
+            expected.gap_state = self.gap_state.cpu().clone().numpy()
             if gap.level != "element" and not gap.lagged:
                 expected.gap_state[0, 2] = float((self.x.double() - self.snapshot).square().sum())
                 gap = replace(gap, lagged=True)

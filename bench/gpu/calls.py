@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import ProfilerActivity, profile, supported_activities
 
 from bench.field import MOMENTUM
 from bench.gpu import gaps
@@ -124,7 +124,7 @@ def host_seconds(scene: Scene, step: Callable[[], object]) -> list[float]:
 def count(scene: Scene, step: Callable[[], object]) -> dict[str, float]:
     """Per step: kernels, copies and fills on the device; launches and waits of the host, of whichever kind."""
     steps = DRY_STEPS if scene.is_dry else STEPS
-    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if scene.on_gpu else [])
+    activities = {ProfilerActivity.CPU, ProfilerActivity.CUDA} & supported_activities()
     scene.synchronize()
     with profile(activities=activities) as profiler:
         for _ in range(steps):
