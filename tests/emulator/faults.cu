@@ -15,15 +15,15 @@ void check(cudaError_t error) {
 }
 
 template <class... Parameters, class... Arguments>
-void launch(bool is_cooperative, unsigned blocks, unsigned threads, void (*kernel)(Parameters...), Arguments... arguments) {
+void launch(bool is_cooperative, unsigned blocks, unsigned threads, void (*kernel)(Parameters...),
+            Arguments... arguments) {
   cudaLaunchAttribute cooperative{cudaLaunchAttributeCooperative, {1}};
   cudaLaunchConfig_t config{blocks, threads, 0, nullptr, &cooperative, is_cooperative ? 1u : 0u};
   check(cudaLaunchKernelEx(&config, kernel, arguments...));
 }
 
 __global__ void barriers(bool faulty) {
-  if (faulty && threadIdx.x < 32)
-    __shfl_down_sync(~0u, 1.0, 1);
+  if (faulty && threadIdx.x < 32) __shfl_down_sync(~0u, 1.0, 1);
   if (!faulty || threadIdx.x >= 1) __syncthreads();
   if (faulty && threadIdx.x == 0) __shfl_down_sync(~0u, 1.0, 1);
 }

@@ -1,6 +1,8 @@
 // Runs a grid on the CPU. A block is an operating-system thread, its device threads are fibers on it that run until they
 // wait; which of them goes first is drawn, and blocks truly run side by side. What would hang a GPU ends the process with
 // a line that says why.
+#include "grid.h"
+
 #include <setjmp.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -15,8 +17,6 @@
 #include <random>
 #include <thread>
 #include <vector>
-
-#include "grid.h"
 
 __thread uint3 threadIdx, blockIdx, blockDim, gridDim;
 
@@ -124,7 +124,8 @@ class Crew {
         ++grid_barrier_.generation;
       }
       const int ended = pass();
-      if (ended < 0) give_up("threads of a block wait for each other at different barriers, or for a lane that has ended");
+      if (ended < 0)
+        give_up("threads of a block wait for each other at different barriers, or for a lane that has ended");
       live -= ended;
     }
     if (grid != nullptr) grid->leave();

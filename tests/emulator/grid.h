@@ -5,6 +5,9 @@
 
 namespace emulator {
 
+// Few, so that grids are larger than the device.
+constexpr int kMultiprocessors = 2, kBlocksPerMultiprocessor = 4;
+
 // What a program has asked of the runtime, so often.
 enum class Deed { launch, wait, copy, allocation, kinds };
 void count(Deed);

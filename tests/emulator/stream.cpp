@@ -1,6 +1,5 @@
 // Streams, events and graphs. A stream is as lazy as it may be: what is put on it runs when somebody waits for it, on the
 // thread that waits. Whoever relies on the device having done something without having waited is found out.
-#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <set>
@@ -31,12 +30,9 @@ struct Event {
 
 namespace {
 
-constexpr int kMultiprocessors = 2, kBlocksPerMultiprocessor = 4, kCacheBytes = 1 << 20;
-
 std::atomic<long> counted[static_cast<int>(Deed::kinds)];
 std::recursive_mutex mutex;
 std::set<Stream*> streams;
-thread_local int device = 0;
 
 using Lock = std::lock_guard<std::recursive_mutex>;
 
@@ -76,11 +72,6 @@ void enqueue(Stream* stream_, Operation operation) {
   if (is_inside()) drain(stream, stream.enqueued);
 }
 
-int device_count() {
-  const char* text = std::getenv("EMULATED_GPUS");
-  return text == nullptr ? 1 : std::atoi(text);
-}
-
 }  // namespace
 
 void count(Deed deed) { ++counted[static_cast<int>(deed)]; }
@@ -103,57 +94,6 @@ cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> devic
 using namespace emulator;
 
 extern "C" {
-
-const char* cudaGetErrorString(cudaError_t error) {
-  switch (error) {
-    case cudaSuccess:
-      return "no error";
-    case cudaErrorInvalidValue:
-      return "invalid argument";
-    case cudaErrorMemoryAllocation:
-      return "out of memory";
-    case cudaErrorInvalidConfiguration:
-      return "invalid configuration argument";
-    case cudaErrorInvalidDevice:
-      return "invalid device ordinal";
-    case cudaErrorNotReady:
-      return "device not ready";
-    case cudaErrorCooperativeLaunchTooLarge:
-      return "too many blocks in cooperative launch";
-    case cudaErrorStreamCaptureUnsupported:
-      return "operation not permitted when stream is capturing";
-  }
-  return "unknown error";
-}
-
-cudaError_t cudaGetDeviceCount(int* count) {
-  *count = device_count();
-  return cudaSuccess;
-}
-cudaError_t cudaGetDevice(int* current) {
-  *current = device;
-  return cudaSuccess;
-}
-cudaError_t cudaSetDevice(int wanted) {
-  if (wanted < 0 || wanted >= device_count()) return cudaErrorInvalidDevice;
-  device = wanted;
-  return cudaSuccess;
-}
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int of) {
-  if (of < 0 || of >= device_count()) return cudaErrorInvalidDevice;
-  switch (which) {
-    case cudaDevAttrMultiProcessorCount:
-      *value = kMultiprocessors;
-      return cudaSuccess;
-    case cudaDevAttrL2CacheSize:
-      *value = kCacheBytes;
-      return cudaSuccess;
-    case cudaDevAttrCooperativeLaunch:
-      *value = 1;
-      return cudaSuccess;
-  }
-  return cudaErrorInvalidValue;
-}
 
 long emulator_count(int deed) { return counted[deed]; }
 int emulator_settle() {
@@ -183,6 +123,8 @@ cudaError_t cudaDeviceSynchronize() {
 
 cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t) {
   count(Deed::allocation);
+  int device = 0;
+  cudaGetDevice(&device);
   *p = allocate(bytes, device);  // in a graph: the same memory in every replay
   return *p == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
@@ -200,7 +142,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   if (captures && (is_pageable(to) || is_pageable(from))) return cudaErrorStreamCaptureUnsupported;
   if (is_pageable(from)) {  // is read before the call returns
     const auto* first = static_cast<const char*>(from);
-    enqueue(stream, [to, read = std::vector<char>(first, first + bytes)] { std::memcpy(to, read.data(), read.size()); });
+    enqueue(stream,
+            [to, read = std::vector<char>(first, first + bytes)] { std::memcpy(to, read.data(), read.size()); });
   } else {
     enqueue(stream, [=] { std::memcpy(to, from, bytes); });
     if (is_pageable(to)) drain(at(stream), at(stream).enqueued);

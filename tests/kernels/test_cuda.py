@@ -36,7 +36,7 @@ NORM_GAPS = [
     for level in ("layer", "global")
     for unit in ("v", "g", "step")
     for lagged in (False, True)
-]
+] + [Gap(0.9, size=level, unit=unit) for level in ("layer", "global") for unit in ("v", "g", "step")]
 
 
 def pair(**options: object) -> tuple[Case, Case]:

@@ -28,10 +28,11 @@ RULES = [
     {"momentum": OrMo(0.9, 2)},
     {"momentum": HeavyBall(0.9), "has_center": True},
 ]
-FORMS = [  # of a gap of whole segments, as options of Gap and of Case
-    pytest.param({}, {}, id="cooperative"),
-    pytest.param({}, {"cooperative": False}, id="two-pass"),
-    pytest.param({"lagged": True}, {}, id="lagged"),
+FORMS = [  # of a gap of whole segments: where the level goes, options of Gap and of Case
+    pytest.param("level", {}, {}, id="cooperative"),
+    pytest.param("level", {}, {"cooperative": False}, id="two-pass"),
+    pytest.param("level", {"lagged": True}, {}, id="lagged"),
+    pytest.param("size", {}, {}, id="one C"),
 ]
 
 
@@ -76,10 +77,10 @@ def test_a_replay_takes_the_scalars_of_its_time(rule, gradient, access):
 
 @pytest.mark.parametrize("guard", list(Guard))
 @pytest.mark.parametrize("level", ["layer", "global"])
-@pytest.mark.parametrize(("options", "form"), FORMS)
-def test_gaps_of_whole_segments_in_a_graph(options, form, level, guard):
+@pytest.mark.parametrize(("of", "options", "form"), FORMS)
+def test_gaps_of_whole_segments_in_a_graph(of, options, form, level, guard):
     """Their norms are summed in any order, so the last bits differ."""
-    penalty = Gap(0.9, level=level, **options)
+    penalty = Gap(0.9, **{of: level}, **options)
     graphed, called = twins(sizes=(*SIZES, 100_003), penalty=penalty, momentum=HeavyBall(0.9), guard=guard, **form)
     graph = captured(graphed)
     for call in CALLS:
@@ -217,7 +218,7 @@ def test_one_cooperative_launch_does_what_the_passes_do(level, guard):
         torch.testing.assert_close(one.buffers[name], buffer, rtol=1e-5, atol=1e-6)
 
 
-def test_a_large_model_and_a_lagged_gap_take_several_launches():
+def test_a_large_model_and_a_lagged_gap_are_not_cooperative():
     lines = torch.cuda.get_device_properties(0).L2_cache_size // 8 // 32
     large = Case(sizes=(32 * lines,), dtype=torch.float32, device="cuda", penalty=Gap(level="global"))
     lagged = Case(dtype=torch.float32, device="cuda", penalty=Gap(level="global", lagged=True))

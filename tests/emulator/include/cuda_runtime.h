@@ -37,8 +37,8 @@ struct alignas(16) double2 {
 
 namespace emulator {
 
-void sync_block();                                            // until all threads of the block that have not ended are here
-void sync_grid();                                             // likewise of the grid, which was launched cooperatively
+void sync_block();  // until all threads of the block that have not ended are here
+void sync_grid();   // likewise of the grid, which was launched cooperatively
 std::uint64_t shuffle(std::uint64_t value, unsigned offset);  // what the lane `offset` above gives
 
 }  // namespace emulator
@@ -61,7 +61,8 @@ template <class T>
 T atomicAdd(T* p, T value) {
   T before;
   __atomic_load(p, &before, __ATOMIC_RELAXED);
-  for (T after = before + value; !__atomic_compare_exchange(p, &before, &after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+  for (T after = before + value;
+       !__atomic_compare_exchange(p, &before, &after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
        after = before + value) {
   }
   return before;
@@ -91,11 +92,21 @@ enum cudaError_t {
   cudaErrorCooperativeLaunchTooLarge = 720,
   cudaErrorStreamCaptureUnsupported = 900,
 };
-enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16, cudaDevAttrL2CacheSize = 38, cudaDevAttrCooperativeLaunch = 95 };
-enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3, cudaMemcpyDefault = 4 };
+enum cudaDeviceAttr {
+  cudaDevAttrMultiProcessorCount = 16,
+  cudaDevAttrL2CacheSize = 38,
+  cudaDevAttrCooperativeLaunch = 95
+};
+enum cudaMemcpyKind {
+  cudaMemcpyHostToDevice = 1,
+  cudaMemcpyDeviceToHost = 2,
+  cudaMemcpyDeviceToDevice = 3,
+  cudaMemcpyDefault = 4
+};
 enum cudaStreamCaptureStatus { cudaStreamCaptureStatusNone = 0, cudaStreamCaptureStatusActive = 1 };
 enum cudaLaunchAttributeID { cudaLaunchAttributeCooperative = 2 };
-constexpr unsigned cudaHostAllocDefault = 0, cudaHostAllocMapped = 2, cudaEventBlockingSync = 1, cudaEventDisableTiming = 2;
+constexpr unsigned cudaHostAllocDefault = 0, cudaHostAllocMapped = 2, cudaEventBlockingSync = 1,
+                   cudaEventDisableTiming = 2;
 
 namespace emulator {
 struct Stream;
@@ -187,8 +198,10 @@ cudaError_t launch(const cudaLaunchConfig_t&, std::function<void()> device_threa
 }  // namespace emulator
 
 template <class... Parameters, class... Arguments>
-cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments&&... arguments) {
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments&&... arguments) {
   static_assert((sizeof(Parameters) + ... + 0) <= 4096, "more arguments than a kernel of older devices takes");
-  return emulator::launch(*config, [kernel, copies = std::tuple<std::remove_const_t<Parameters>...>(
-                                                std::forward<Arguments>(arguments)...)] { std::apply(kernel, copies); });
+  return emulator::launch(*config,
+                          [kernel, copies = std::tuple<std::remove_const_t<Parameters>...>(
+                                       std::forward<Arguments>(arguments)...)] { std::apply(kernel, copies); });
 }
