@@ -1,6 +1,6 @@
 // Runs a grid on the CPU. A block is an operating-system thread, its device threads are fibers on it that run until they
-// wait; which of them goes first is drawn, and blocks truly run side by side. What would hang a GPU ends the process with
-// a line that says why.
+// wait. Which of them goes first is drawn, one warp of each block is as late as it can be, and blocks truly run side by
+// side. What would hang a GPU ends the process with a line that says why.
 #include "grid.h"
 
 #include <setjmp.h>
@@ -117,13 +117,15 @@ class Crew {
       Warp& warp = warps_[static_cast<std::size_t>(i / kWarp)];
       warp.barrier.expected = ++warp.size;
     }
+    late_ = static_cast<int>(random_() % warps_.size());
     for (int live = threads; live > 0;) {
       if (grid != nullptr && grid_barrier_.arrived == live) {
         grid->wait();
         grid_barrier_.arrived = 0;
         ++grid_barrier_.generation;
       }
-      const int ended = pass();
+      int ended = pass(false);
+      if (ended < 0) ended = pass(true);
       if (ended < 0)
         give_up("threads of a block wait for each other at different barriers, or for a lane that has ended");
       live -= ended;
@@ -163,13 +165,14 @@ class Crew {
   }
 
  private:
-  // Every fiber that need not wait, once. Returns how many ended; -1: none could go on.
-  int pass() {
+  // Every fiber that need not wait, once, the late ones only if asked for. Returns how many ended; -1: none could go on.
+  int pass(bool with_the_late) {
     int ended = 0;
     bool moved = false;
     const auto first = static_cast<int>(random_() % static_cast<unsigned>(threads_));
     for (int i = 0; i < threads_; ++i) {
       Fiber& fiber = *fibers_[static_cast<std::size_t>((first + i) % threads_)];
+      if (fiber.index / kWarp == late_ && !with_the_late) continue;
       if (fiber.is_done || (fiber.waits_for != nullptr && fiber.waits_for->generation == fiber.generation)) continue;
       fiber.waits_for = nullptr;
       moved = true;
@@ -228,7 +231,7 @@ class Crew {
   const std::function<void()>* body_ = nullptr;
   GridBarrier* grid_ = nullptr;
   Fiber* running_ = nullptr;
-  int threads_ = 0;
+  int threads_ = 0, late_ = 0;  // late: a warp that goes on only when no other can
   jmp_buf scheduler_;
   std::minstd_rand random_{static_cast<unsigned>(std::random_device{}())};
 };
