@@ -152,14 +152,13 @@ __device__ inline void hand_over(DeviceStats* stats_, Counts* report) {
   stats->finished = 0;
 }
 
-// By the last block: gap_state brought up to date, the rows zero again.
+// By the last block: gap_state brought up to date, the rows zero again. A push that was refused has counted no elements.
 template <bool kPerElement, class T>
-__device__ void settle_rows(const Work<T>& work, const GapStateRule& rule, bool refused) {
+__device__ void settle_rows(const Work<T>& work, const GapStateRule& rule) {
   for (int k = threadIdx.x; k < work.gap_rows; k += kThreads) {
     volatile GapRow& row = work.rows[k];
     const double elements = row.elements;
-    if (!refused && elements > 0)
-      rule.settle(work.gap_state[k], row.gap_sq, kPerElement ? row.size_sq / elements : row.size_sq);
+    if (elements > 0) rule.settle(work.gap_state[k], row.gap_sq, kPerElement ? row.size_sq / elements : row.size_sq);
     row.measured_sq = row.gap_sq = row.size_sq = row.elements = 0;
   }
 }

@@ -55,8 +55,7 @@ template <class Stages, class Access, bool kCaptured, class T, class G>
 __device__ void push_pass(const Work<T>& work, const Gradients& gradients) {
   using Penalty = typename Stages::PenaltyStage;
   const Scalars<T>& now = work.template now<kCaptured>();
-  const bool refused = work.stats->refusing != 0;
-  if (!refused) {
+  if (work.stats->refusing == 0) {
     Hyper<T> h = now.hyper;
     if (now.clip > 0) h.scale = static_cast<T>(clipped(now.scale, now.clip, work.stats->grad_sq));
     Sums<T> sums;
@@ -81,7 +80,7 @@ __device__ void push_pass(const Work<T>& work, const Gradients& gradients) {
   }
   if (!is_last_block(work.stats)) return;
   hand_over(work.stats, work.report);
-  if constexpr (Stages::uses_rows) settle_rows<Penalty::per_element>(work, now.gap, refused);
+  if constexpr (Stages::uses_rows) settle_rows<Penalty::per_element>(work, now.gap);
 }
 
 template <class T, class G>
