@@ -163,15 +163,41 @@ __device__ void settle_rows(const Work<T>& work, const GapStateRule& rule) {
   }
 }
 
-// A tile of `elements` into its row.
+// What a block has seen of one row, until it comes to another one: tiles of a row in sequence go to memory together.
 template <class T>
-__device__ void flush_row(const Sums<T>& sums, GapRow& row, int elements, bool measured_in_steps) {
-  const double gap_sq = block_sum(sums.gap_sq);
-  const double size_sq = block_sum(measured_in_steps ? sums.step_sq : sums.size_sq);
-  if (threadIdx.x != 0) return;
-  atomicAdd(&row.gap_sq, gap_sq);
-  atomicAdd(&row.size_sq, size_sq);
-  atomicAdd(&row.elements, static_cast<double>(elements));
+struct RowSums {
+  int row = -1;
+  int64_t elements = 0;
+  Sums<T> sums;
+
+  __device__ void begin(int next, const Work<T>& work, Sums<T>& all) {
+    if (next == row) return;
+    flush(work, all);
+    row = next;
+  }
+
+  __device__ void flush(const Work<T>& work, Sums<T>& all) {
+    const double gap_sq = block_sum(sums.gap_sq);
+    const double size_sq = block_sum(work.measured_in_steps ? sums.step_sq : sums.size_sq);
+    if (threadIdx.x == 0 && row >= 0) {
+      atomicAdd(&work.rows[row].gap_sq, gap_sq);
+      atomicAdd(&work.rows[row].size_sq, size_sq);
+      atomicAdd(&work.rows[row].elements, static_cast<double>(elements));
+    }
+    all.add(sums);
+    sums = {};
+    elements = 0;
+  }
+};
+
+// visit(std::integral_constant<int, k>, i): k elements from i on, for all of a tile's [0, n), by this thread and its
+// neighbours. As packs if everything there is aligned.
+template <class T, class Visit>
+__device__ void for_each_in_tile(int n, bool packed, const Visit& visit) {
+  constexpr int kCount = kWidth<T>;
+  const int tail = packed ? n / kCount * kCount : 0;
+  for (int i = threadIdx.x * kCount; i < tail; i += kThreads * kCount) visit(std::integral_constant<int, kCount>{}, i);
+  for (int i = tail + threadIdx.x; i < n; i += kThreads) visit(std::integral_constant<int, 1>{}, i);
 }
 
 // kWidth elements from i on, by way of registers. Under Atomic, x and the center are added to in memory (a snapshot is
@@ -225,12 +251,13 @@ __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyp
 // Elements [0, n) of one tile.
 template <class Stages, class Access, class T, class G>
 __device__ void push_tile(const Buffers<T>& at, const G* g, int n, const Hyper<T>& h, Sums<T>& sums) {
-  constexpr int kCount = kWidth<T>;
-  const bool packed = aligned<T>(at.x, kCount) && aligned<G>(g, kCount);
-  const int tail = packed ? n / kCount * kCount : 0;
-  for (int i = threadIdx.x * kCount; i < tail; i += kThreads * kCount) push_pack<Stages, Access>(at, g, i, h, sums);
-  for (int i = tail + threadIdx.x; i < n; i += kThreads)
-    sums.add(Stages::template element<Access, Access>(at, i, widen<T>(g[i]), h));
+  const bool packed = aligned<T>(at.x, kWidth<T>) && aligned<G>(g, kWidth<T>);
+  for_each_in_tile<T>(n, packed, [&](auto count, int i) {
+    if constexpr (decltype(count)::value == 1)
+      sums.add(Stages::template element<Access, Access>(at, i, widen<T>(g[i]), h));
+    else
+      push_pack<Stages, Access>(at, g, i, h, sums);
+  });
 }
 
 // A tile without a gradient.

@@ -21,13 +21,10 @@ __device__ void scan_pass(const Work<T>& work, const Gradients& gradients) {
     const auto* all = static_cast<const G*>(gradients[segment]);
     if (all == nullptr) return;
     const G* g = all + (begin - offset);
-    constexpr int kCount = kWidth<T>;
-    const int tail = aligned<G>(g, kCount) ? n / kCount * kCount : 0;
-    for (int i = threadIdx.x * kCount; i < tail; i += kThreads * kCount) {
-      const Pack<G, kCount> pack = load<G, kCount>(g + i);
+    for_each_in_tile<T>(n, aligned<G>(g, kWidth<T>), [&](auto count, int i) {
+      const auto pack = load<G, decltype(count)::value>(g + i);
       for (const G element : pack.at) visit(element);
-    }
-    for (int i = tail + threadIdx.x; i < n; i += kThreads) visit(g[i]);
+    });
   });
   if (nonfinite != 0) atomicAdd(&work.stats->refusing, static_cast<unsigned long long>(nonfinite));
   const double sum = block_sum(grad_sq);
@@ -37,17 +34,27 @@ __device__ void scan_pass(const Work<T>& work, const Gradients& gradients) {
 // The first pass of a gap penalty of whole segments: ||x - snapshot||^2.
 template <class T>
 __device__ void gap_pass(const Work<T>& work, const Gradients& gradients) {
+  int row = -1;
+  T gap_sq = 0;
+  const auto flush = [&] {
+    const double sum = block_sum(gap_sq);
+    if (threadIdx.x == 0 && row >= 0) atomicAdd(&work.rows[row].measured_sq, sum);
+    gap_sq = 0;
+  };
   for_each_tile(work, [&](int segment, int64_t, int64_t begin, int n) {
     if (gradients[segment] == nullptr) return;
-    const Buffers<T> at = slice<T>(work.buffers, begin);
-    T gap_sq = 0;
-    for (int i = threadIdx.x; i < n; i += kThreads) {
-      const T gap = at.x[i] - at.snapshot[i];
-      gap_sq += gap * gap;
+    if (work.row(segment) != row) {
+      flush();
+      row = work.row(segment);
     }
-    const double sum = block_sum(gap_sq);
-    if (threadIdx.x == 0) atomicAdd(&work.rows[work.row(segment)].measured_sq, sum);
+    const Buffers<T> at = slice<T>(work.buffers, begin);
+    for_each_in_tile<T>(n, aligned<T>(at.x, kWidth<T>), [&](auto count, int i) {
+      constexpr int kCount = decltype(count)::value;
+      const Pack<T, kCount> x = load<T, kCount>(at.x + i), snapshot = load<T, kCount>(at.snapshot + i);
+      for (int k = 0; k < kCount; ++k) gap_sq += (x.at[k] - snapshot.at[k]) * (x.at[k] - snapshot.at[k]);
+    });
   });
+  flush();
 }
 
 // The push itself, and by the block that finishes last what follows from its sums.
@@ -59,23 +66,25 @@ __device__ void push_pass(const Work<T>& work, const Gradients& gradients) {
     Hyper<T> h = now.hyper;
     if (now.clip > 0) h.scale = static_cast<T>(clipped(now.scale, now.clip, work.stats->grad_sq));
     Sums<T> sums;
+    RowSums<T> of_row;
     for_each_tile(work, [&](int segment, int64_t offset, int64_t begin, int n) {
       const Buffers<T> at = slice<T>(work.buffers, begin);
       const auto* g = static_cast<const G*>(gradients[segment]);
       if (g == nullptr) {
         if constexpr (Stages::measures_gap) idle_tile<typename Stages::Idle, Access>(at, n, h, sums);
       } else if constexpr (Stages::uses_rows) {
-        const GapState& state = work.gap_state[work.row(segment)];
-        GapRow& row = work.rows[work.row(segment)];
-        h.gap_row = static_cast<T>(Penalty::row(state, work.has_first_pass ? row.measured_sq : state.gap_sq, now.gap));
-        Sums<T> tile;
-        push_tile<Stages, Access>(at, g + (begin - offset), n, h, tile);
-        flush_row(tile, row, n, work.measured_in_steps);
-        sums.add(tile);
+        const int row = work.row(segment);
+        of_row.begin(row, work, sums);
+        of_row.elements += n;
+        const GapState& state = work.gap_state[row];
+        const double gap_sq = work.has_first_pass ? work.rows[row].measured_sq : state.gap_sq;
+        h.gap_row = static_cast<T>(Penalty::row(state, gap_sq, now.gap));
+        push_tile<Stages, Access>(at, g + (begin - offset), n, h, of_row.sums);
       } else {
         push_tile<Stages, Access>(at, g + (begin - offset), n, h, sums);
       }
     });
+    if constexpr (Stages::uses_rows) of_row.flush(work, sums);
     flush(sums, work.stats);
   }
   if (!is_last_block(work.stats)) return;
