@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=short")
-GPU_TESTS = ("tests/kernels", "tests/nn", "tests/shared", "tests/drivers/test_cuda_worker.py")
+GPU_TESTS = ("tests/kernels", "tests/nn", "tests/drivers/test_cuda_worker.py")
 SANITIZED = (
     "tests/kernels/test_cuda.py",
     "tests/kernels/test_cuda_graph.py",
@@ -38,23 +38,26 @@ def plan(device: str, is_dry: bool) -> list[Part]:
         command = (found or "compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *flags, *PYTEST, *SANITIZED)
         return Part(tool, 60, command, "a dry run" if is_dry else None if found else "no compute-sanitizer here")
 
-    tests = ("-m", "gpu", *GPU_TESTS, *(["--collect-only"] if is_dry else ["--maxfail=20"]))
-    runs = ("-m", "gpu", "-k", "learns", "tests/shared", *(["--collect-only"] if is_dry else []))
+    how = ["--collect-only"] if is_dry else ["--maxfail=20"]
+    tests = ("-m", "gpu", *GPU_TESTS, *how)
+    processes = ("-m", "gpu", "-k", "not learns", "tests/shared", *how)
+    runs = ("-m", "gpu", "-k", "learns", "tests/shared", *how)
     return [
         Part(
             "build", 150, (sys.executable, "setup.py", "-q", "build_ext", "--inplace"), "a dry run" if is_dry else None
         ),
         measured("facts", 30),
-        Part("tests", 100, (*PYTEST, "-k", "not learns", *tests)),
+        Part("tests", 100, (*PYTEST, *tests)),
         measured("push", 90),
         measured("calls", 40),
         measured("access", 60),
         measured("trainer", 150),
+        Part("tests of processes", 100, (*PYTEST, *processes)),
         measured("gaps", 40),
         measured("mixes", 40),
         measured("places", 30),
         measured("trainer under MPS", 90),
-        Part("trainer tests", 100, (*PYTEST, *runs)),
+        Part("tests of runs", 100, (*PYTEST, *runs)),
         sanitized("memcheck"),
         sanitized("racecheck"),
         measured("compiled step", 60),

@@ -26,7 +26,7 @@ def test_facts(capsys):
     assert cli.main(["doctor", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["extension"]["isa_in_use"] == "avx2"
-    assert facts["packages"]["torch"] == torch.__version__
+    assert facts["packages"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
     assert facts["cores"]["usable"] == system.cores().usable
     assert facts["memory"]["total_bytes"] > facts["memory"]["available_bytes"] > 0
     assert facts["shared_memory"]["free_bytes"] > 0

@@ -1,12 +1,15 @@
-"""Processes of the tests of CUDA sharing: importable by a spawned interpreter."""
+"""Processes of the tests of CUDA sharing, and how they are started."""
 
 from __future__ import annotations
 
+import multiprocessing
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 import torch
 
 from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.drivers import fork_server
 from hogwild.drivers.view import WorkerView
 from hogwild.kernels import placed
 from hogwild.kernels.placed import tensor_at
@@ -15,6 +18,17 @@ from hogwild.shared.placed_memory import PlacedMemory
 from hogwild.shared.world import World
 
 BUFFERS = {"x": SHARED, "snapshot": WORKER}
+
+
+def started(target: object, *args: object) -> tuple[BaseProcess, Connection]:
+    """A process as the product starts its workers: torch is there, a GPU has not been touched; and the line to it."""
+    fork_server.start()
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=target, args=(*args, theirs), daemon=True)  # type: ignore[arg-type]
+    process.start()
+    theirs.close()
+    return process, ours
 
 
 def add_for_ever(world: World, rank: int, line: Connection) -> None:

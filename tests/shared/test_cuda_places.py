@@ -6,14 +6,13 @@ Several shards lie on the one GPU, as they would on several: the same calls, the
 from __future__ import annotations
 
 import json
-import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from gpu_processes import BUFFERS, add, add_for_ever, map_and_let_go
+from gpu_processes import BUFFERS, add, add_for_ever, map_and_let_go, started
 from torch import nn
 
 from hogwild.algorithms.base import SHARED, WORKER
@@ -40,15 +39,6 @@ def world(workers: int, placement: Placement) -> World:
     module = nn.Linear(N, 1, bias=False)
     nn.init.zeros_(module.weight)
     return World.create(module, BUFFERS, workers, device=placement)
-
-
-def started(target: object, *args: object) -> tuple[multiprocessing.Process, multiprocessing.connection.Connection]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(*args, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    return process, ours
 
 
 def push_together(shared: World, times: int) -> None:

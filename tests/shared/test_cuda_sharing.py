@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from gpu_processes import BUFFERS, add, add_for_ever, attach_and_let_go
+from gpu_processes import BUFFERS, add, add_for_ever, attach_and_let_go, started
 from torch import nn
 
 from hogwild.algorithms.base import SHARED, WORKER
@@ -32,15 +31,6 @@ def world(workers: int) -> World:
     module = nn.Linear(N, 1, bias=False)
     nn.init.zeros_(module.weight)
     return World.create(module, BUFFERS, workers, device="cuda")
-
-
-def started(target: object, *args: object) -> tuple[multiprocessing.Process, multiprocessing.connection.Connection]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(*args, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    return process, ours
 
 
 def test_atomic_pushes_of_four_processes_lose_nothing() -> None:
