@@ -74,12 +74,18 @@ def cudart() -> SimpleNamespace:
     return SimpleNamespace(**{name: lambda *args, name=name: library.ask(name, *args) for name in names})
 
 
+def as_it_is(function: Any = None, **_: Any) -> Any:
+    """torch.compile: what it makes of a function would not be seen by the emulation."""
+    return as_it_is if function is None else function
+
+
 def init() -> None:
     library.use(library.current_device())
 
 
 def install() -> None:
     torch.version.cuda = "13.0 (emulated)"
+    torch.compile = as_it_is
     torch.autocast = torch.amp.autocast = torch.amp.autocast_mode.autocast = Autocast
     functions = {
         "is_available": lambda: library.device_count() > 0,
