@@ -70,20 +70,32 @@ struct Push {
   static constexpr bool penalises_elements = Penalty::per_element;
   static constexpr bool own_v = Momentum::own_v;  // v is the worker's own: no other writer is to be met there
 
-  // Reads and writes element i of the buffers in `at`. A gradient that the guard holds back changes nothing but the
-  // snapshot (under a momentum that flushes it counts as zero). XAccess says how x and the center meet other writers,
-  // VAccess how the momentum buffers do; s is a statistic and always races, ms is the worker's own.
+  // The momentum buffers as they are now.
+  template <class VAccess, class T>
+  HW_HD static Motion<T> motion(const Buffers<T>& at, int64_t i) {
+    Motion<T> now;
+    if constexpr (uses_v) now.v = std::conditional_t<own_v, Racing, VAccess>::load(at.v + i);
+    if constexpr (uses_v_sum) now.v_sum = VAccess::load(at.v_sum + i);
+    if constexpr (uses_b) now.b = VAccess::load(at.b + i);
+    return now;
+  }
+
   template <class XAccess, class VAccess, class T>
   HW_HD static Observed<T> element(const Buffers<T>& at, int64_t i, T raw, const Hyper<T>& h) {
+    return element<XAccess, VAccess>(at, i, raw, h, motion<VAccess>(at, i));
+  }
+
+  // Reads and writes element i of the buffers in `at`, whose momentum was `now` a moment ago. A gradient that the guard
+  // holds back changes nothing but the snapshot (under a momentum that flushes it counts as zero). XAccess says how x and
+  // the center meet other writers, VAccess how the momentum buffers do; s is a statistic and always races, ms is the
+  // worker's own.
+  template <class XAccess, class VAccess, class T>
+  HW_HD static Observed<T> element(const Buffers<T>& at, int64_t i, T raw, const Hyper<T>& h, Motion<T> now) {
     const bool finite = Guard::applies(raw);
     const bool applied = finite || Momentum::flushes;
     const T x = XAccess::load(at.x + i);
     T gap = 0;
     if constexpr (uses_snapshot) gap = x - at.snapshot[i];
-    Motion<T> now;
-    if constexpr (uses_v) now.v = std::conditional_t<own_v, Racing, VAccess>::load(at.v + i);
-    if constexpr (uses_v_sum) now.v_sum = VAccess::load(at.v_sum + i);
-    if constexpr (uses_b) now.b = VAccess::load(at.b + i);
     T center = 0;
     if constexpr (uses_center) {
       center = XAccess::load(at.center + i);

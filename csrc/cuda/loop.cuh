@@ -201,34 +201,39 @@ __device__ void for_each_in_tile(int n, bool packed, const Visit& visit) {
 }
 
 // kWidth elements from i on, by way of registers. Under Atomic, x and the center are added to in memory (a snapshot is
-// then made of the value read minus the own step), and shared momentum buffers go through compare-and-exchange where they lie.
+// then made of the value read minus the own step), and shared momentum buffers go through compare-and-exchange where they
+// lie, which begins with the value read.
 template <class Stages, class Access, class T, class G>
 __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyper<T>& h, Sums<T>& sums) {
   constexpr int kCount = kWidth<T>;
   constexpr bool kAtomic = std::is_same_v<Access, Atomic>;
-  constexpr bool kLoadsV = Stages::uses_v && (!kAtomic || Stages::own_v);
-  constexpr bool kLoadsSum = Stages::uses_v_sum && !kAtomic, kLoadsB = Stages::uses_b && !kAtomic;
+  constexpr bool kStoresV = Stages::uses_v && (!kAtomic || Stages::own_v);
+  constexpr bool kStoresSum = Stages::uses_v_sum && !kAtomic, kStoresB = Stages::uses_b && !kAtomic;
   const Pack<G, kCount> gradient = load_once<G, kCount>(g + i);
   Pack<T, kCount> x = load<T, kCount>(at.x + i), snapshot, v, s, ms, v_sum, b, center, delta, drawn;
   if constexpr (Stages::uses_snapshot) snapshot = load<T, kCount>(at.snapshot + i);
   if constexpr (Stages::uses_center) center = load<T, kCount>(at.center + i);
-  if constexpr (kLoadsV) v = load<T, kCount>(at.v + i);
-  if constexpr (kLoadsSum) v_sum = load<T, kCount>(at.v_sum + i);
-  if constexpr (kLoadsB) b = load<T, kCount>(at.b + i);
+  if constexpr (Stages::uses_v) v = load<T, kCount>(at.v + i);
+  if constexpr (Stages::uses_v_sum) v_sum = load<T, kCount>(at.v_sum + i);
+  if constexpr (Stages::uses_b) b = load<T, kCount>(at.b + i);
   if constexpr (Stages::uses_s) s = load<T, kCount>(at.s + i);
   if constexpr (Stages::uses_ms) ms = load<T, kCount>(at.ms + i);
 
   const Buffers<T> here{x.at,
                         snapshot.at,
-                        kLoadsV ? v.at : at.v + i,
+                        kStoresV ? v.at : at.v + i,
                         s.at,
                         ms.at,
-                        kLoadsSum ? v_sum.at : at.v_sum + i,
-                        kLoadsB ? b.at : at.b + i,
+                        kStoresSum ? v_sum.at : at.v_sum + i,
+                        kStoresB ? b.at : at.b + i,
                         center.at};
 #pragma unroll
   for (int k = 0; k < kCount; ++k) {
-    const auto seen = Stages::template element<Racing, Access>(here, k, widen<T>(gradient.at[k]), h);
+    Motion<T> now;
+    if constexpr (Stages::uses_v) now.v = v.at[k];
+    if constexpr (Stages::uses_v_sum) now.v_sum = v_sum.at[k];
+    if constexpr (Stages::uses_b) now.b = b.at[k];
+    const auto seen = Stages::template element<Racing, Access>(here, k, widen<T>(gradient.at[k]), h, now);
     delta.at[k] = -seen.step - seen.drawn;
     drawn.at[k] = seen.drawn;
     sums.add(seen);
@@ -241,9 +246,9 @@ __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyp
   if constexpr (Stages::uses_center && kAtomic) red_add(at.center + i, drawn);
   if constexpr (Stages::uses_center && !kAtomic) store(at.center + i, center);
   if constexpr (Stages::uses_snapshot) store(at.snapshot + i, snapshot);
-  if constexpr (kLoadsV) store(at.v + i, v);
-  if constexpr (kLoadsSum) store(at.v_sum + i, v_sum);
-  if constexpr (kLoadsB) store(at.b + i, b);
+  if constexpr (kStoresV) store(at.v + i, v);
+  if constexpr (kStoresSum) store(at.v_sum + i, v_sum);
+  if constexpr (kStoresB) store(at.b + i, b);
   if constexpr (Stages::uses_s) store(at.s + i, s);
   if constexpr (Stages::uses_ms) store(at.ms + i, ms);
 }
