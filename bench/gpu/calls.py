@@ -126,7 +126,7 @@ def count(scene: Scene, step: Callable[[], object]) -> dict[str, float]:
     steps = DRY_STEPS if scene.is_dry else STEPS
     activities = {ProfilerActivity.CPU, ProfilerActivity.CUDA} & supported_activities()
     scene.synchronize()
-    with profile(activities=activities) as profiler:
+    with profile(activities=activities, acc_events=True) as profiler:
         for _ in range(steps):
             step()
         scene.synchronize()  # one wait that is not the step's
