@@ -122,7 +122,8 @@ def test_a_stopped_worker_is_named_and_does_not_stop_the_others(start):
 
 
 def test_who_waits_for_a_stopped_worker_has_not_stalled(start):
-    run = start("--algorithm", "ssgd", "--workers", 2, "--epochs", 100_000, "--eval-every", 0, "--stall-timeout", 1)
+    endless = ("--epochs", 100_000, "--eval-every", 0, "--ckpt-every", 0)  # a checkpoint would give the stopped one up
+    run = start("--algorithm", "ssgd", "--workers", 2, "--stall-timeout", 1, *endless)
     pids = run.wait_for_workers(2)
     os.kill(pids[0], signal.SIGSTOP)  # wherever it is: a worker that is stopped in a barrier is named too
     while not run.lines("fault"):
