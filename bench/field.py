@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.contest import TOLERANCE, Contestant, deviation, probe
 from hogwild import reference
 from hogwild.algorithms.base import SHARED
-from hogwild.drivers.pushes import needed_buffers
+from hogwild.drivers.view.pushes import needed_buffers
 from hogwild.kernels import copy, weighted_sum
 from hogwild.rules import Compensation, Gap, Momentum
 from hogwild.shared.arena import Arena

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from hogwild import system
-from hogwild.environment import package_version
 from hogwild.kernels import build_info
+from hogwild.runs.environment import package_version
 
 
 def describe() -> dict[str, Any]:

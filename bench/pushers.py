@@ -12,7 +12,7 @@ import torch
 
 from bench.processes import Flat, Processes
 from hogwild.algorithms.base import SHARED, WORKER
-from hogwild.drivers.view import WorkerView
+from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Access, Gap, Guard, HeavyBall
 from hogwild.shared.world import World
 

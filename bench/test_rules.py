@@ -14,7 +14,7 @@ from bench.rules import RULES
 from bench.scale import SCALE
 from bench.targets import CHAIN, PUSH
 from bench.test_push import pushing
-from hogwild.drivers.pushes import needed_buffers
+from hogwild.drivers.view.pushes import needed_buffers
 from hogwild.kernels import Push
 from hogwild.rules import Guard
 

@@ -16,7 +16,7 @@ from torch import nn
 from bench.scale import SCALE
 from bench.test_trainer import BATCH_SIZE, LR, MOMENTUM, TEST_SAMPLES, first
 from bench.timing import interleave
-from hogwild.drivers.sampling import BatchOrder
+from hogwild.drivers.job.batches import BatchOrder
 from hogwild.library import fit
 from hogwild.tasks import Data, ImageSplit, build_model, load
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from hogwild.cli import main
+from hogwild.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,13 +13,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from hogwild.config import FIELDS, Config
-from hogwild.drivers.handle import Handle as Worker
-from hogwild.drivers.job import Job, make_job
-from hogwild.drivers.processes import Trainer
-from hogwild.drivers.simulate import Simulator
+from hogwild.drivers.job.job import Job, make_job
+from hogwild.drivers.processes.handle import Handle as Worker
+from hogwild.drivers.processes.trainer import Trainer
+from hogwild.drivers.simulated.simulator import Simulator
 from hogwild.errors import UsageError
-from hogwild.progress import Console
-from hogwild.run_directory import RunDirectory
+from hogwild.runs.console import Console
+from hogwild.runs.directory import RunDirectory
 from hogwild.tasks.data import Data, Split
 from hogwild.tasks.pairs import to_data
 

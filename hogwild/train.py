@@ -10,8 +10,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from hogwild.cli import flags, shell
 from hogwild.config import Config
-from hogwild.faces import flags, shell
 from hogwild.system import THREAD_VARIABLES
 
 
@@ -28,7 +28,7 @@ def start(config: Config) -> int:
     """Run `config` with one thread per process: set before torch is imported."""
     for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"
-    from hogwild.faces.train import train
+    from hogwild.cli.run import train
 
     return train(config)
 

@@ -15,7 +15,6 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "rules": set(),
     "options": {"errors"},
     "system": set(),
-    "sharding": {"errors"},
     "algorithms": {"rules"},
     "reference": {"rules"},
     "kernels": {"_C", "rules", "errors"},
@@ -25,30 +24,24 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
     "topology": {"errors", "options", "rules", "theory"},
     "tasks": {"errors", "options"},
     "shared": {"kernels", "algorithms", "errors", "system"},
-    "coherence": {"errors", "rules", "algorithms", "presets", "topology", "config"},
-    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "presets", "coherence", "sharding"},
-    "presets": {"algorithms", "errors", "theory"},
-    "schedules": {"config"},
+    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "theory", "topology"},
+    "runs": {"config", "errors", "kernels", "system"},
     "drivers": {
-        "algorithms", "rules", "kernels", "shared", "tasks", "nn", "config", "schedules", "checkpoint", "compatibility",
-        "run_directory", "progress", "errors", "system", "delays", "topology", "presets", "theory", "sharding",
+        "algorithms", "rules", "kernels", "shared", "tasks", "nn", "config", "runs", "errors", "system", "delays",
+        "topology", "theory",
     },
-    "reproduce": {
-        "drivers", "tasks", "shared", "config", "theory", "delays", "run_directory", "errors", "options", "faces",
-        "progress",
-    },
-    "library": {"drivers", "config", "checkpoint", "progress", "run_directory", "tasks", "errors"},
+    "reproduce": {"drivers", "tasks", "shared", "config", "theory", "delays", "runs", "errors", "options", "cli"},
+    "library": {"drivers", "config", "runs", "tasks", "errors"},
 }  # fmt: skip
 NO_TORCH = [
     "hogwild",
     "hogwild.config",
     "hogwild.algorithms",
     "hogwild.tasks",
-    "hogwild.schedules",
     "hogwild.theory",
     "hogwild.topology",
-    "hogwild.faces.flags",
-    "hogwild.faces.reproduce",
+    "hogwild.cli.flags",
+    "hogwild.cli.reproduce",
 ]
 
 

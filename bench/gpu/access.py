@@ -14,8 +14,8 @@ import torch
 from bench.gpu.scene import Scene
 from bench.processes import START_S, Flat
 from bench.pushers import BUFFERS
-from hogwild.drivers.device import finish
-from hogwild.drivers.view import WorkerView
+from hogwild.drivers.job.device import finish
+from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Access, Guard
 from hogwild.shared.world import World
 

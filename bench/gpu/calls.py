@@ -17,8 +17,8 @@ from bench.gpu import gaps
 from bench.gpu.model import Model, scaled
 from bench.gpu.scene import Scene
 from hogwild.algorithms.base import SHARED, WORKER
-from hogwild.drivers.graph import GraphedGradient
-from hogwild.drivers.view import WorkerView
+from hogwild.drivers.processes.graph import GraphedGradient
+from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Gap, Guard, HeavyBall
 from hogwild.shared.world import World
 from hogwild.tasks import Data, TensorSplit, build_model

@@ -13,7 +13,7 @@ from bench.peers.crew import Crew
 from bench.peers.ours import CONTROL
 from bench.peers.rivals import CONTROLS as THEIRS
 from bench.peers.rivals import DECENT
-from hogwild.environment import package_version
+from hogwild.runs.environment import package_version
 
 CONTROLS = (CONTROL, *THEIRS)
 TOLERANCE = 1e-4

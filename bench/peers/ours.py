@@ -10,8 +10,8 @@ from torch import Tensor, cat, nn
 from bench.peers.contestant import Contestant
 from hogwild.algorithms import REGISTRY
 from hogwild.algorithms.base import Algorithm, Barrier, Update
-from hogwild.drivers.stepper import Stepper
-from hogwild.drivers.view import WorkerView
+from hogwild.drivers.processes.stepper import Stepper
+from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.shared.world import World
 
 NEVER = 1 << 40

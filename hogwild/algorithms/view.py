@@ -92,7 +92,7 @@ class View(Protocol):
     def push_mean(self, name: str, *, momentum: Momentum | None = None) -> None:
         """x <- x - lr * rule(mean_j name_j), each worker of the round its own share of the elements."""
 
-    # ---- own replicas (hogwild/drivers/replicas.py) ---------------------------------------------------------------
+    # ---- own replicas (hogwild/drivers/view/replicas.py) ----
 
     def adopt(self) -> None:
         """replica, base <- x."""

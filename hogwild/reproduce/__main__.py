@@ -2,6 +2,6 @@
 
 import sys
 
-from hogwild.faces import reproduce, shell
+from hogwild.cli import reproduce, shell
 
 sys.exit(shell.run(reproduce.main))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hogwild.drivers.evaluation import evaluate
+from hogwild.drivers.instruments.evaluation import evaluate
 from hogwild.reproduce.training import begin, error, images, job_of, read
 from hogwild.tasks.data import Data
 

@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hogwild.config import Config
-from hogwild.drivers import clocks
-from hogwild.drivers.evaluation import evaluate
-from hogwild.drivers.job import Job, make_job
-from hogwild.drivers.model import model_fn, shared_buffers
-from hogwild.drivers.processes import Trainer
-from hogwild.drivers.simulator import Simulation
-from hogwild.drivers.state import State
+from hogwild.drivers.checkpoints.state import State
+from hogwild.drivers.instruments.evaluation import evaluate
+from hogwild.drivers.job.job import Job, make_job
+from hogwild.drivers.job.model import model_fn, shared_buffers
+from hogwild.drivers.processes.trainer import Trainer
+from hogwild.drivers.simulated import clocks
+from hogwild.drivers.simulated.simulation import Simulation
 from hogwild.errors import DataError, DivergedError
-from hogwild.progress import Console
-from hogwild.run_directory import RunDirectory
+from hogwild.runs.console import Console
+from hogwild.runs.directory import RunDirectory
 from hogwild.shared.world import World
 from hogwild.tasks import TensorSplit, load
 from hogwild.tasks.data import Data, Split

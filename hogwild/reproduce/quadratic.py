@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.config import Config
-from hogwild.drivers.job import make_job
-from hogwild.drivers.simulator import Simulation
+from hogwild.drivers.job.job import make_job
+from hogwild.drivers.simulated.simulation import Simulation
 from hogwild.reproduce.training import begin
 from hogwild.tasks.data import Data, Split
 

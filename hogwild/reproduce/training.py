@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.config import Config
-from hogwild.drivers import clocks
-from hogwild.drivers.evaluation import evaluate
-from hogwild.drivers.job import Job, make_job
-from hogwild.drivers.simulator import Simulation
-from hogwild.drivers.state import State
+from hogwild.drivers.checkpoints.state import State
+from hogwild.drivers.instruments.evaluation import evaluate
+from hogwild.drivers.job.job import Job, make_job
+from hogwild.drivers.simulated import clocks
+from hogwild.drivers.simulated.simulation import Simulation
 from hogwild.shared.world import World
 from hogwild.tasks import build_model, load
 from hogwild.tasks.data import Data, Split

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hogwild.algorithms import REGISTRY, Algorithm
 from hogwild.algorithms.base import Barrier, Gradient, Scope, Update
-from hogwild.drivers.view import WorkerView
+from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Access
 from hogwild.shared.world import World
 

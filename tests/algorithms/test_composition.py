@@ -15,12 +15,12 @@ from harness import Team, make
 from hogwild import reference
 from hogwild.algorithms.base import SHARED
 from hogwild.config import Config
-from hogwild.drivers.job import make_job
-from hogwild.drivers.processes import Trainer
-from hogwild.drivers.simulate import Simulator
+from hogwild.drivers.job.job import make_job
+from hogwild.drivers.processes.trainer import Trainer
+from hogwild.drivers.simulated.simulator import Simulator
 from hogwild.errors import UsageError
-from hogwild.progress import Console
-from hogwild.run_directory import RunDirectory
+from hogwild.runs.console import Console
+from hogwild.runs.directory import RunDirectory
 from hogwild.shared.layout import ParameterLayout
 from hogwild.tasks import build_model, load
 

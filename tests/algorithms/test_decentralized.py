@@ -8,7 +8,7 @@ import pytest
 import torch
 from harness import Point, Team, make
 
-from hogwild.drivers.sampling import draw
+from hogwild.drivers.job.batches import draw
 from hogwild.errors import UsageError
 from hogwild.rules import Topology
 from hogwild.topology import check

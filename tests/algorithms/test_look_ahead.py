@@ -10,7 +10,7 @@ import torch
 from harness import Point, Team, make
 
 from hogwild.algorithms import REGISTRY
-from hogwild.drivers.view import WorkerView
+from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Access, Dana
 from hogwild.shared.world import World
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from hogwild.config import Config
-from hogwild.drivers.job import make_job
-from hogwild.drivers.report import Report
-from hogwild.drivers.statistics import Statistics
-from hogwild.progress import Console
-from hogwild.run_directory import RunDirectory
+from hogwild.drivers.instruments.report import Report
+from hogwild.drivers.instruments.statistics import Statistics
+from hogwild.drivers.job.job import make_job
+from hogwild.runs.console import Console
+from hogwild.runs.directory import RunDirectory
 from hogwild.shared.world import World
 from hogwild.tasks import build_model, load
 

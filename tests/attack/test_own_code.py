@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import hogwild
-from hogwild import checkpoint
 from hogwild.algorithms.base import SHARED
+from hogwild.drivers.checkpoints import store as checkpoint
 from hogwild.errors import TooFewWorkersError, UsageError
 from hogwild.shared.world import World
 

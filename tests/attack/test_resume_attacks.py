@@ -11,7 +11,8 @@ import own_code
 import pytest
 import torch
 
-from hogwild import checkpoint, train
+from hogwild import train
+from hogwild.drivers.checkpoints import store as checkpoint
 from hogwild.system import THREAD_VARIABLES
 
 PATH = Path("runs", "run")

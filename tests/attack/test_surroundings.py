@@ -40,7 +40,7 @@ def test_a_run_does_not_end_because_nobody_listens(tmp_path: Path, streams: str)
 def test_a_list_whose_reader_has_left_ends_like_any_filter():
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "hogwild.cli", "list"]
+    command = [sys.executable, "-m", "hogwild.cli.main", "list"]
     done = subprocess.run(command, env=ENVIRONMENT, stdout=writer, stderr=PIPE, text=True, timeout=TIMEOUT_S)
     os.close(writer)
     assert done.returncode == 128 + signal.SIGPIPE

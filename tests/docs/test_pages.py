@@ -13,7 +13,7 @@ import pytest
 
 from hogwild.algorithms import REGISTRY
 from hogwild.algorithms.stale import shifted
-from hogwild.faces import listing, pages
+from hogwild.cli import listing, pages
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

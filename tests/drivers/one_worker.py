@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from hogwild.config import Config
-from hogwild.drivers import worker as workers
-from hogwild.drivers.job import make_job
-from hogwild.drivers.seat import Seat
+from hogwild.drivers.job.job import make_job
+from hogwild.drivers.processes import worker as workers
+from hogwild.drivers.processes.context import Seat
 from hogwild.shared.world import World
 from hogwild.tasks.data import Data
 from hogwild.tasks.splits import TensorSplit

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hogwild.algorithms import REGISTRY
-from hogwild.drivers.view import WorkerView
+from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Access
 from hogwild.shared.world import World
 

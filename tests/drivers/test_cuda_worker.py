@@ -10,7 +10,7 @@ from one_worker import net, train
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import SHARED
-from hogwild.drivers.graph import GraphedGradient, capture
+from hogwild.drivers.processes.graph import GraphedGradient, capture
 from hogwild.errors import UsageError
 from hogwild.kernels import build_info
 from hogwild.nn import FullNorm1d

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hogwild.drivers.curvature import largest_curvature
+from hogwild.drivers.instruments.curvature import largest_curvature
 
 SPECTRA = {
     "positive": [7.5, 5.0, 2.0, 1.0, 0.5, 0.25, 0.01],

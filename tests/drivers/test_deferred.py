@@ -11,7 +11,7 @@ from torch import nn
 
 from hogwild.algorithms import REGISTRY
 from hogwild.algorithms.base import SHARED, WORKER
-from hogwild.drivers.view import WorkerView
+from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Gap, HeavyBall
 from hogwild.shared.world import World
 

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 import hogwild
 from hogwild.config import Config
-from hogwild.drivers.edge import SAMPLES
-from hogwild.drivers.job import make_job
-from hogwild.drivers.processes import Trainer
-from hogwild.drivers.simulate import Simulator
-from hogwild.drivers.statistics import Statistics
+from hogwild.drivers.instruments.edge import SAMPLES
+from hogwild.drivers.instruments.statistics import Statistics
+from hogwild.drivers.job.job import make_job
+from hogwild.drivers.processes.trainer import Trainer
+from hogwild.drivers.simulated.simulator import Simulator
 from hogwild.errors import UsageError
-from hogwild.progress import Console
-from hogwild.run_directory import RunDirectory
+from hogwild.runs.console import Console
+from hogwild.runs.directory import RunDirectory
 from hogwild.tasks import build_model, load
 from hogwild.tasks.data import Data
 from hogwild.theory import stability

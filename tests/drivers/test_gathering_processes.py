@@ -13,11 +13,11 @@ from command_runs import gone
 
 from hogwild.algorithms import REGISTRY
 from hogwild.config import Config
-from hogwild.drivers.processes import train
-from hogwild.drivers.state import State
-from hogwild.drivers.view import WorkerView
-from hogwild.progress import Console
-from hogwild.run_directory import RunDirectory
+from hogwild.drivers.checkpoints.state import State
+from hogwild.drivers.processes.trainer import train
+from hogwild.drivers.view.worker_view import WorkerView
+from hogwild.runs.console import Console
+from hogwild.runs.directory import RunDirectory
 from hogwild.shared.world import World
 
 SAMPLES = 1437  # of the digits training split

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from hogwild.algorithms import REGISTRY
 from hogwild.algorithms.base import SHARED
 from hogwild.config import Config
-from hogwild.drivers import device
-from hogwild.drivers import worker as workers
-from hogwild.drivers.graph import GraphedGradient
+from hogwild.drivers.job import device
+from hogwild.drivers.processes import worker as workers
+from hogwild.drivers.processes.graph import GraphedGradient
 from hogwild.errors import UsageError
 
 FULL = 20  # of 22 batches: 96 samples in batches of 9, twice

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.label_split import UNIFORM, run
+from experiments.label_split import UNIFORM, run
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -14,7 +14,7 @@ import torch
 from replica_processes import WAIT_S, Flat, Team, context, hear, held, running
 
 from hogwild.algorithms.base import REPLICA, SHARED
-from hogwild.drivers.view import WorkerView
+from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Topology
 from hogwild.shared.world import World
 

@@ -9,17 +9,17 @@ import pytest
 import torch
 from label_split import OwnClasses, accuracy, net
 
+from hogwild.cli import export
 from hogwild.config import Config
-from hogwild.drivers.evaluation import evaluate, evaluate_checkpoint
-from hogwild.drivers.job import make_job
-from hogwild.drivers.model import model_fn
-from hogwild.drivers.processes import Trainer
-from hogwild.drivers.simulate import Simulator
+from hogwild.drivers.instruments.evaluation import evaluate, evaluate_checkpoint
+from hogwild.drivers.job.job import make_job
+from hogwild.drivers.job.model import model_fn
+from hogwild.drivers.processes.trainer import Trainer
+from hogwild.drivers.simulated.simulator import Simulator
 from hogwild.errors import DivergedError, UsageError
-from hogwild.faces import export
 from hogwild.nn import FullNorm1d
-from hogwild.progress import Console
-from hogwild.run_directory import RunDirectory
+from hogwild.runs.console import Console
+from hogwild.runs.directory import RunDirectory
 from hogwild.tasks import load
 
 LAYER = "2"  # of the mlp: Flatten, Linear, norm, ReLU, Linear

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hogwild.config import Config
-from hogwild.drivers.passes import Passes
-from hogwild.drivers.sampling import BatchOrder, ShardedOrder
+from hogwild.drivers.job.batches import BatchOrder, ShardedOrder
+from hogwild.drivers.job.passes import Passes
 
 ORDERS = ("shuffled", "sorted", "single-class")
 cases = given(

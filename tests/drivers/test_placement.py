@@ -9,9 +9,9 @@ import torch
 
 from hogwild.algorithms import REGISTRY
 from hogwild.config import Config
-from hogwild.drivers import device, job, placement
-from hogwild.drivers.job import SharedSplit
-from hogwild.drivers.placement import place
+from hogwild.drivers.job import device, job, placement
+from hogwild.drivers.job.job import SharedSplit
+from hogwild.drivers.job.placement import place
 from hogwild.errors import UsageError
 from hogwild.kernels.placed import Gpu
 from hogwild.shared.placement import Placement

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hogwild.config import Config
-from hogwild.drivers.sampling import BatchOrder, seed_batch
+from hogwild.drivers.job.batches import BatchOrder, seed_batch
 
 
 @settings(max_examples=50, deadline=None)

@@ -14,12 +14,12 @@ import torch
 from test_equality import noisy, train
 from test_simulator import net, simulate
 
+from hogwild.cli.flags import parse
 from hogwild.config import Config
-from hogwild.drivers.job import make_job
-from hogwild.drivers.sampling import ShardedOrder
+from hogwild.drivers.job.batches import ShardedOrder
+from hogwild.drivers.job.job import make_job
 from hogwild.errors import UsageError
-from hogwild.faces.flags import parse
-from hogwild.run_directory import RunDirectory
+from hogwild.runs.directory import RunDirectory
 from hogwild.tasks import load
 from hogwild.tasks.data import Data, Split
 from hogwild.tasks.pairs import to_data

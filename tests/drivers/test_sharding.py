@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hogwild.errors import UsageError
-from hogwild.sharding import is_shard, parts
 from hogwild.tasks import load
 from hogwild.tasks.classes import class_numbers
+from hogwild.tasks.sharding import is_shard, parts
 
 KINDS = ("iid", "contiguous", "label", "dirichlet:5")
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from hogwild import cli
+from hogwild.cli.main import main as cli
 from hogwild.config import Config
 from hogwild.delays import parse
-from hogwild.drivers.job import make_job
-from hogwild.drivers.simulate import Simulator
+from hogwild.drivers.job.job import make_job
+from hogwild.drivers.simulated.simulator import Simulator
 from hogwild.errors import UsageError
-from hogwild.progress import Console
-from hogwild.run_directory import RunDirectory
+from hogwild.runs.console import Console
+from hogwild.runs.directory import RunDirectory
 from hogwild.tasks import load
 from hogwild.tasks.data import Data
 

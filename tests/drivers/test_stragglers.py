@@ -7,7 +7,7 @@ import time
 import pytest
 from replica_processes import Team, running
 
-from bench.stragglers import virtual_time
+from experiments.stragglers import virtual_time
 
 BATCHES = 1600
 

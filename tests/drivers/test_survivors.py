@@ -7,7 +7,7 @@ import torch
 from replica_processes import Flat
 
 from hogwild.algorithms import REGISTRY
-from hogwild.drivers.state import State
+from hogwild.drivers.checkpoints.state import State
 from hogwild.shared.world import World
 
 N = 37

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 if "HOGWILD_EMULATOR" not in os.environ:
-    pytest.skip("python tests/emulator runs it", allow_module_level=True)
+    pytest.skip("python tools/cuda_emulator runs it", allow_module_level=True)
 
 from kernel_cases import Case
 from torch_cuda.library import ask

@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 
 from hogwild import reproduce
+from hogwild.cli import reproduce as face
 from hogwild.errors import UsageError
-from hogwild.faces import reproduce as face
 from hogwild.reproduce import escape, large_batch, lr_scan, output, random_delay, spikes, thresholds
 from hogwild.reproduce.figure import SMOKE, line
 from hogwild.reproduce.study import RESULTS, Study
@@ -255,7 +255,7 @@ def test_list_names_every_figure(capsys):
 
 
 def test_the_command_is_there_in_both_ways():
-    for command in (["hogwild.cli", "reproduce"], ["hogwild.reproduce"]):
+    for command in (["hogwild.cli.main", "reproduce"], ["hogwild.reproduce"]):
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", *command, "figx"], capture_output=True, text=True, timeout=60
         )

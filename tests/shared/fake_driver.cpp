@@ -14,7 +14,7 @@
 
 #include "../../csrc/driver.h"
 
-// There where this stands for the driver of an emulated GPU (tests/emulator): its memory is counted together.
+// There where this stands for the driver of an emulated GPU (tools/cuda_emulator): its memory is counted together.
 extern "C" __attribute__((weak)) void emulator_charge(int device, long bytes);
 
 namespace {

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hogwild.algorithms.base import SHARED, WORKER
-from hogwild.drivers.view import WorkerView
+from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.kernels.placed import tensor_at
 from hogwild.rules import Access, Guard
 from hogwild.shared import runtime

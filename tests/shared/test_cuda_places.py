@@ -16,7 +16,7 @@ from gpu_processes import BUFFERS, add, add_for_ever, map_and_let_go, started
 from torch import nn
 
 from hogwild.algorithms.base import SHARED, WORKER
-from hogwild.drivers.view import WorkerView
+from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.kernels import build_info
 from hogwild.kernels.placed import gpus, granularity, tensor_at
 from hogwild.rules import Access, Gap, HeavyBall

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from hogwild.config import Config
-from hogwild.drivers import device
-from hogwild.drivers.job import SharedSplit, restore
+from hogwild.drivers.job import device
+from hogwild.drivers.job.job import SharedSplit, restore
 from hogwild.errors import UsageError
 from hogwild.shared import device_memory
 from hogwild.tasks.data import send

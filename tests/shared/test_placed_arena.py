@@ -14,7 +14,7 @@ from fake_gpus import BUFFERS, GRAIN, add, build
 from torch import nn
 
 from hogwild.algorithms.base import REPLICA, SHARED, WORKER
-from hogwild.drivers.state import State
+from hogwild.drivers.checkpoints.state import State
 from hogwild.errors import UsageError
 from hogwild.shared import runtime
 from hogwild.shared.layout import BufferSpec

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import hogwild
-from hogwild.drivers import processes
+from hogwild.drivers.processes import trainer as processes
 from hogwild.shared.placement import Placement
 
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 import hogwild
 from hogwild.config import Config
-from hogwild.drivers import clocks
-from hogwild.drivers.job import make_job
-from hogwild.drivers.simulator import Simulation
+from hogwild.drivers.job.job import make_job
+from hogwild.drivers.simulated import clocks
+from hogwild.drivers.simulated.simulation import Simulation
 from hogwild.shared.world import World
 from hogwild.tasks import Data, TensorSplit
 

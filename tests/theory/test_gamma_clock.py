@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from quadratic import simulate
 
-from hogwild.drivers import clocks
+from hogwild.drivers.simulated import clocks
 
 HOMOGENEOUS, HETEROGENEOUS = "gamma:cv=0.1", "gamma:cv=0.1,het=0.6"
 DELAYS = {8: (4, 10, 13), 16: (10, 20, 25), 32: (23, 40, 49), 64: (48, 80, 96)}

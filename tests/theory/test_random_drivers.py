@@ -13,7 +13,7 @@ import torch
 from quadratic import simulate
 from recurrences import history_operator, workers_operator
 
-from hogwild.drivers.clocks import DelayClock, TraceClock
+from hogwild.drivers.simulated.clocks import DelayClock, TraceClock
 from hogwild.theory import stability
 
 ALGORITHMS = {

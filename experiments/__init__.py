@@ -1,0 +1,1 @@
+"""Experiments of several runs each, with one command: python -m experiments.NAME."""

@@ -1,0 +1,29 @@
+"""`hogwild eval RUN`: the test score of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hogwild.cli import shell
+from hogwild.runs.directory import RunDirectory, to_json
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return shell.run(_evaluate, argv)
+
+
+def _evaluate(argv: Sequence[str]) -> int:
+    parser = shell.Parser("hogwild eval", "Evaluate a checkpoint of a run on its test data.")
+    parser.add_argument("run", metavar="RUN", help="run directory")
+    parser.add_argument("--ckpt", default="last", metavar="NAME", help="last, best or a name (default: last)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    options = parser.parse(argv)
+    run = RunDirectory.open(options.run)
+    from hogwild.drivers.instruments.evaluation import evaluate_checkpoint
+
+    result = evaluate_checkpoint(run, options.ckpt)
+    if options.json:
+        print(to_json(result))
+    else:
+        print("\n".join(f"{name:16} {value}" for name, value in result.items()))
+    return 0

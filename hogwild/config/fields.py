@@ -1,0 +1,281 @@
+"""What a run is: one frozen dataclass, always valid and complete, and its YAML form.
+
+Each field states its type, default, help and check; the command line is made from it (hogwild/cli/flags.py). A value
+that is left out is filled in at construction, so that config.yaml says everything and gives an equal Config when read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hogwild.config.checks import LIMITS as LIMITS
+from hogwild.config.checks import TIMED_CLOCKS as TIMED_CLOCKS
+from hogwild.config.checks import check_together
+from hogwild.config.presets import PRESETS, Preset, default_lr, expected_delay, norm_defaults, stable_lr
+from hogwild.errors import UsageError
+from hogwild.options import Check, accept, option, unknown
+from hogwild.rules import Access, Guard
+from hogwild.system import parse_cores
+from hogwild.tasks.sharding import SHARDS, is_shard
+
+if TYPE_CHECKING:
+    from hogwild.algorithms import Algorithm
+
+GROUPS = ("data", "model", "algorithm", "workers", "experiments", "run")
+
+DEFAULT_WORKERS = 2
+ORDERS = ("shuffled", "sorted", "single-class")
+
+AMP = ("none", "bf16")
+AUTO = "auto"
+OWN_CODE = "your own: module:function"
+
+
+def _at_least(low: float, words: str) -> Check:
+    return (lambda value: value >= low), words
+
+
+def _is_cores(text: str) -> bool:
+    try:
+        return text in ("none", "auto") or bool(parse_cores(text))
+    except ValueError:
+        return False
+
+
+POSITIVE: Check = ((lambda value: value > 0), "a number > 0")
+COUNT = _at_least(1, "an integer >= 1")
+NOT_NEGATIVE = _at_least(0, "a number >= 0")
+SEED: Check = ((lambda value: 0 <= value < 1 << 63), "an integer, 0 <= seed < 2^63")
+MASTER: Check = (
+    (lambda text: re.fullmatch(r"auto|host|sharded|cuda:\d+", text) is not None), "auto, host, sharded or cuda:N"
+)  # fmt: skip
+SHARD: Check = (is_shard, SHARDS)
+CORES: Check = (_is_cores, "none, auto or cores such as 0,2,4-7")
+NAME: Check = ((lambda text: "/" not in text and not text.startswith(".")), "a directory name without '/'")
+FACTORS: Check = (
+    (lambda factors: all(worker >= 0 and factor >= 1 for worker, factor in factors.items())),
+    "WORKER:FACTOR with a factor >= 1, such as 0:4",
+)
+MILESTONES: Check = (
+    (lambda parts: all(0 < part < 1 for part in parts) and list(parts) == sorted(set(parts))),
+    "rising fractions of the run between 0 and 1, such as 0.5,0.75",
+)
+PART: Check = ((lambda value: 0 <= value <= 1), "a number, 0 <= number <= 1")
+FRACTION: Check = ((lambda value: 0 <= value < 1), "a fraction of the run, 0 <= fraction < 1")
+
+
+_data, _model, _algorithm, _workers, _experiments, _run = (partial(option, group) for group in GROUPS)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run, complete. Raises UsageError, in one line, for whatever does not fit.
+
+    `options` holds the algorithm's own options (momentum, ...), only those that were given; in YAML and on the command
+    line they are flat. `REGISTRY[config.algorithm](**config.options)` is the algorithm.
+    """
+
+    data: str = _data("digits", f"data set, or {OWN_CODE}", fixed=True)
+    data_dir: str | None = _data(None, "directory of the data files (default: $HOGWILD_DATA, then the cache)")
+    batch_size: int = _data(None, "samples per gradient (default: the data set's)", COUNT, fixed=True)
+    shard: str = _data("none", f"what part each worker draws its batches from: {SHARDS}", SHARD, fixed=True)
+    order: str = _data("shuffled", "of the samples in a pass over the data, or over a worker's part", choices=ORDERS,
+                       fixed=True)  # fmt: skip
+
+    model: str = _model(None, f"model, or {OWN_CODE} (default: the data set's)", fixed=True)
+    dtype: str = _model("float32", "type of the master parameters", choices=("float32", "float64"), fixed=True)
+
+    norm: str | None = _model(
+        None, "what takes the place of BatchNorm; mlp and lenet get such layers (default: the model stays as it is)",
+        choices=("batch", "full", "group", "none"), fixed=True,
+    )  # fmt: skip
+    norm_alpha: float | None = _model(None, "weight of a new batch in Full Normalization (default: 0.03)", PART)
+    norm_state: str | None = _model(
+        None, "who has the averages of Full Normalization: all workers, or each its own (default: shared)",
+        choices=("shared", "worker"), fixed=True,
+    )  # fmt: skip
+
+    algorithm: str = _algorithm("asgd", "how workers update the model: hogwild list algorithms", fixed=True)
+    lr: float = _algorithm(
+        None, "learning rate per update, or auto (default: the data set's, less with momentum)", POSITIVE
+    )
+    weight_decay: float = _algorithm(0.0, "L2 penalty, applied to the current master weights", NOT_NEGATIVE)
+    schedule: str = _algorithm("constant", "shape of the learning rate", choices=("constant", "cosine", "step"))
+    clip: float = _algorithm(
+        None, "the largest norm of a gradient; 0: any (default: 0; 1 for clipped and --norm full)", NOT_NEGATIVE
+    )
+    warmup: float = _algorithm(
+        None, "fraction of the run in which lr rises from lr/workers to lr (default: 0; 0.05 for --norm full)", FRACTION
+    )
+    milestones: tuple[float, ...] = _algorithm((), "fractions of the run at which schedule step lowers lr", MILESTONES)
+    step_factor: float | None = _algorithm(None, "what a milestone multiplies lr by (default: 0.1)", POSITIVE)
+    options: Mapping[str, object] = _algorithm((), "the algorithm's own options")
+
+    workers: int = _workers(None, "worker processes, one thread each (default: 2, sgd 1)", COUNT)
+    device: str = _workers("auto", "where gradients are computed", choices=("auto", "cpu", "cuda"))
+    gpus: int = _workers(1, "how many GPUs the workers are spread over, in turn; 0: all", NOT_NEGATIVE)
+    master: str = _workers(
+        "auto", "where the shared parameters lie: host, cuda:N, sharded over the GPUs of the workers, or auto", MASTER
+    )
+    amp: str = _workers("none", "bf16: forward pass in bfloat16 under autocast, the master stays float32", choices=AMP)
+    compile: bool = _workers(False, "torch.compile the forward and backward pass in each worker")
+    cuda_graph: bool = _workers(False, "replay each worker's forward and backward pass as one CUDA graph")
+    channels_last: bool = _workers(False, "lay image batches out channels last; for convolutions with --amp bf16")
+    access: str = _workers("racing", "how concurrent pushes meet", choices=tuple(a.value for a in Access))
+    read: str = _workers("snapshot", "gradient at a private copy or at the master", choices=("snapshot", "inplace"))
+    guard: str = _workers("push", "what a non-finite gradient element costs", choices=tuple(g.value for g in Guard))
+    on_nonfinite: str = _workers("stop", "after a non-finite gradient", choices=("stop", "skip"))
+    min_workers: int = _workers(1, "stop when fewer are left", COUNT)
+    respawn: int = _workers(0, "how many lost workers may be replaced", NOT_NEGATIVE)
+    stall_timeout: float = _workers(60.0, "seconds without progress before a worker is named", POSITIVE)
+    pin: str = _workers("none", "bind workers to cores: none, auto or a list such as 0,2,4-7", CORES)
+    start_method: str = _workers("forkserver", "how worker processes are started", choices=("forkserver", "spawn"))
+
+    straggler: Mapping[int, float] = _experiments((), "slow workers down; 0:4 = worker 0 four times slower", FACTORS)
+    record: bool = _experiments(False, "write schedule.jsonl, who pushed when, to be replayed with --clock trace:FILE")
+    clock: str | None = _experiments(
+        None, "simulate under a virtual clock: round-robin, gamma:cv=0.1,het=0.6, ...", fixed=True
+    )
+    latency: float = _experiments(0.0, "virtual time per message between a worker and what it shares", NOT_NEGATIVE)
+    bandwidth: float = _experiments(
+        0.0, "bytes per unit of virtual time that a worker can send and read; 0: no limit", NOT_NEGATIVE
+    )
+    edge_every: int = _experiments(
+        0, "updates between measurements of curvature x lr / threshold, up to 60 gradients of 250 samples; 0: none",
+        NOT_NEGATIVE,
+    )  # fmt: skip
+    seed: int = _experiments(0, "of the initial model and the data order", SEED, fixed=True)
+
+    epochs: float | None = _run(None, "passes over the data, all workers together (default: the data set's)", POSITIVE)
+    samples: int | None = _run(None, "how long to train, instead of epochs", COUNT)
+    updates: int | None = _run(None, "how long to train, instead of epochs", COUNT)
+    eval_every: float = _run(1.0, "epochs between evaluations; 0: only at the end", NOT_NEGATIVE)
+    ckpt_every: float = _run(1.0, "epochs between checkpoints; 0: only at the end", NOT_NEGATIVE)
+    keep: int = _run(3, "checkpoints kept", COUNT)
+    out: str = _run("runs", "directory of the run directories", fixed=True)
+    name: str | None = _run(None, "run directory below --out (default: time_data_algorithm)", NAME, fixed=True)
+    overwrite: bool = _run(False, "replace an existing run of that name", fixed=True)
+    resume: str | None = _run(None, "run directory to continue; other flags override its configuration")
+    ckpt: str = _run("last", "checkpoint to resume from: last, best or a name", NAME)
+    json: bool = _run(False, "print the summary as one JSON object on stdout")
+    quiet: bool = _run(False, "no progress bar, warnings only")
+
+    def __post_init__(self) -> None:
+        wants_stable_lr = str(self.lr) == AUTO
+        if wants_stable_lr:
+            self._set("lr", None)
+        for field in dataclasses.fields(self):
+            self._set(field.name, accept(field, getattr(self, field.name)))
+            if getattr(self, field.name) is None and field.default is not None:
+                raise UsageError(f"{field.name}: a value is missing")
+        algorithm = _make_algorithm(self)
+        if self.workers is None:
+            self._set("workers", min(DEFAULT_WORKERS, algorithm.max_workers or DEFAULT_WORKERS))
+        for name, value in norm_defaults(self.norm, self.guard, algorithm.clip).items():
+            if getattr(self, name) is None:
+                self._set(name, value)
+        check_together(self, algorithm)
+        self._set("model", _known_model(self))
+        if self.schedule == "step" and self.step_factor is None:
+            self._set("step_factor", 0.1)
+        preset = PRESETS.get(self.data, Preset())
+        if not any(getattr(self, limit) for limit in LIMITS):
+            self._set("epochs", preset.epochs)
+        if self.batch_size is None:
+            self._set("batch_size", preset.batch_size)
+        if self.lr is None:
+            delay = expected_delay(algorithm, self.workers)
+            lr = stable_lr(preset, algorithm, delay) if wants_stable_lr else default_lr(preset, algorithm)
+            self._set("lr", lr)
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, object]) -> Config:
+        """From flat values: fields of Config and options of the algorithm side by side."""
+        fields = {name: value for name, value in values.items() if name in FIELDS}
+        rest = {name: value for name, value in values.items() if name not in FIELDS}
+        return cls(**fields, options=rest)  # type: ignore[arg-type]
+
+    def values(self) -> dict[str, object]:
+        """The flat values, plain enough for YAML and JSON. `Config.from_values` gives an equal Config back."""
+        flat: dict[str, object] = {}
+        for name in FIELDS:
+            value = getattr(self, name)
+            flat[name] = list(value) if isinstance(value, tuple) else value
+            if name == "algorithm":
+                flat |= self.options
+        return flat
+
+    def yaml(self) -> str:
+        return yaml.safe_dump(self.values(), sort_keys=False, default_flow_style=None, allow_unicode=True)
+
+
+FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Config) if f.name != "options"}
+
+
+def read_yaml(path: Path) -> dict[str, object]:
+    """The flat values in a YAML file. UsageError if there is no file or it is not a mapping."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise UsageError(f"{path} must hold one mapping, 'option: value' per line")
+    return values
+
+
+def override(lower: Mapping[str, object], upper: Mapping[str, object]) -> dict[str, object]:
+    """`upper` on top of `lower`. A limit (epochs, samples, updates) in `upper` replaces whichever limit `lower` has."""
+    if any(upper.get(limit) is not None for limit in LIMITS):
+        lower = {name: value for name, value in lower.items() if name not in LIMITS}
+    return {**lower, **upper}
+
+
+def _make_algorithm(config: Config) -> Algorithm:
+    """The algorithm with the given options, which are replaced by their converted values."""
+    from hogwild.algorithms import REGISTRY
+
+    if config.algorithm not in REGISTRY:
+        raise unknown("algorithm", config.algorithm, REGISTRY)
+    cls = REGISTRY[config.algorithm]
+    known = cls.options()
+    for name in config.options:
+        if name in known:
+            continue
+        owners = [other for other, that in REGISTRY.items() if name in that.options()]
+        if owners:
+            has = ", ".join(known) or "none"
+            raise UsageError(
+                f"algorithm {config.algorithm} has no option {name!r}; it has: {has}. Known to: {', '.join(owners)}"
+            )
+        raise unknown("option", name, [*FIELDS, *known])
+    config._set("options", {name: accept(known[name], value) for name, value in config.options.items()})
+    try:
+        return cls(**config.options)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"algorithm {config.algorithm}: {error}") from None
+
+
+def _known_model(config: Config) -> str:
+    from hogwild.tasks import DATASETS, MODELS, default_model
+
+    if config.data not in DATASETS and ":" not in config.data:
+        raise unknown("data set", config.data, DATASETS, "your own: --data module:function")
+    model = default_model(config.data) if config.model is None else config.model
+    if model not in MODELS and ":" not in model:
+        raise unknown("model", model, MODELS, "your own: --model module:function")
+    return model

@@ -1,0 +1,64 @@
+"""A run's checkpoints: writing them with the facts that a resumed run must agree with, and taking one up again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from hogwild.drivers.checkpoints import store as checkpoint
+from hogwild.drivers.checkpoints.compatibility import require_compatible
+from hogwild.drivers.checkpoints.state import State
+from hogwild.drivers.instruments.evaluation import Score
+from hogwild.drivers.job.job import Job
+from hogwild.runs.console import Console
+from hogwild.runs.directory import RunDirectory
+
+
+class Checkpoints:
+    """Loads the checkpoint that a run resumes from, and saves new ones."""
+
+    def __init__(self, job: Job, module: nn.Module, run: RunDirectory) -> None:
+        self.job, self.run = job, run
+        config = job.config
+        self.facts: dict[str, Any] = {
+            "model": {name: list(parameter.shape) for name, parameter in module.named_parameters()},
+            "algorithm": config.algorithm,
+            "dtype": config.dtype,
+            "data": config.data,
+            "workers": config.workers,
+            "lr": config.lr,
+        }
+        self._best: float | None = None
+
+    def resume(self, console: Console) -> State | None:
+        """The state to go on from, if the run resumes; says what changed. CheckpointError if it does not fit."""
+        config = self.job.config
+        if config.resume is None:
+            return None
+        if config.ckpt == "last" and not checkpoint.names(self.run.ckpt):
+            console.warn(f"{self.run.path} ended before its first checkpoint: starting from the beginning")
+            return None
+        found = checkpoint.load(self.run.ckpt, config.ckpt)
+        for line in require_compatible(self.facts, found.meta):
+            console.info(f"resuming: {line}")
+        self._best = checkpoint.meta(self.run.ckpt, "best").get("score")
+        console.info(f"resuming from {found.name}: {found.samples:,} samples, update {found.step}")
+        return State.from_plain(found.state)
+
+    def save(self, state: State, score: Score | None) -> None:
+        """Writes a checkpoint; with the best score so far it also becomes `best`."""
+        value = None if score is None else score.value
+        sign = 1.0 if self.job.data.maximize else -1.0
+        is_best = value is not None and (self._best is None or sign * value > sign * self._best)
+        self._best = value if is_best else self._best
+        samples = state.samples(self.job.order)
+        meta = {**self.facts, "samples": samples, "updates": state.version, "score": value}
+        keep = self.job.config.keep
+        checkpoint.save(self.run.ckpt, state.version, state.plain(), meta, keep=keep, best=is_best)
+        self.run.metrics("checkpoint", samples=samples, updates=state.version)
+
+    def newest(self) -> str:
+        """For messages: `last checkpoint: step-00000400`."""
+        names = checkpoint.names(self.run.ckpt)
+        return f"last checkpoint: {names[-1]}" if names else "no checkpoint yet"

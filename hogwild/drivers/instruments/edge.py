@@ -1,0 +1,153 @@
+"""The live edge ratio: how near a run is to the learning rate at which its delays make it leave a minimum.
+
+    ratio = curvature x lr / threshold(rule, delays since the last measurement, momentum, dampening)
+
+Above 1 the linear theory (hogwild.theory) says that the run is leaving where it is. The curvature is the largest
+eigenvalue of the Hessian of the loss on one batch, the same 250 training samples each time, at a consistent copy of the
+master in eval mode: no dropout, no augmentation, BatchNorm with its pooled statistics. The delays count as independent
+of each other; the last of 256 bins stands for all longer ones. A penalty by the gap, and clipping, are left out: they
+only shorten steps. Ours, not the paper's.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from hogwild import delays
+from hogwild.config.presets import PRESETS, Preset, expected_delay, stable_lr, theory
+from hogwild.drivers.instruments.curvature import Curvature, largest_curvature
+from hogwild.drivers.instruments.statistics import Statistics
+from hogwild.drivers.job.device import to_device
+from hogwild.drivers.job.job import Job
+from hogwild.runs.console import Console
+from hogwild.runs.directory import RunDirectory
+from hogwild.shared.layout import trainable
+from hogwild.theory import stability
+
+SAMPLES = 250
+GROWTH = 2.0  # of the ratio since the last warning, before there is another
+MANY = 2.0  # times the expected delay is too much for --lr auto
+
+
+class Edge:
+    """The measurements of one run: lines of kind edge, warnings, the summary's `edge`."""
+
+    def __init__(self, job: Job, run: RunDirectory, console: Console, version: int) -> None:
+        self.job, self.run, self.console = job, run, console
+        self.every = job.config.edge_every
+        self.ratio: float | None = None  # the last one
+        self._line: dict[str, float] = {}
+        self._largest = -math.inf
+        self._measurements = 0
+        self._spent_s = 0.0
+        self._version = version  # of the last measurement
+        self._delays: tuple[int, ...] = ()  # counted until then
+        self._vector: list[Tensor] | None = None
+        self._warned = 1.0 / GROWTH  # the ratio of the last warning
+
+    def is_due(self, version: int) -> bool:
+        """Every `edge_every` updates; never if that is 0."""
+        return self.every > 0 and version // self.every > self._version // self.every
+
+    def measure(self, module: nn.Module, stats: Statistics, lr: float, pulse: Callable[[], object]) -> None:
+        """Measures at the parameters of `module`, which is a copy; `pulse` is called between gradients."""
+        began = time.monotonic()
+        law = self._recent(stats.delays)
+        self._version = stats.version
+        if law is None:
+            return
+        try:
+            found = self._curvature(module, pulse)
+        except RuntimeError as error:  # an operation without a second derivative; the model's own code runs here
+            self.every = 0
+            self.console.warn(f"no edge ratio: the loss cannot be differentiated twice ({_first_line(error)})")
+            return
+        threshold = stability.edge(*self._theory(law))
+        self.ratio = found.value * lr / threshold
+        self._line = {"curvature": found.value, "lr": lr, "threshold": threshold, "ratio": self.ratio}
+        self._largest = max(self._largest, self.ratio)
+        self._measurements += 1
+        facts = {"delay_mean": delays.mean(law), "products": found.products, "converged": found.converged}
+        self.run.metrics("edge", updates=stats.version, **self._line, **facts)
+        if self.ratio > 1.0 and self.ratio >= GROWTH * self._warned:
+            self._warned = self.ratio
+            self.console.warn(self._warning(law))
+        self._spent_s += time.monotonic() - began
+
+    def summary(self, wall_s: float) -> dict[str, Any]:
+        """{edge: last line, largest ratio, number of measurements, share of the time that they took}; {} if off."""
+        if not self.job.config.edge_every:
+            return {}
+        spent = {"measurements": self._measurements, "spent_s": self._spent_s, "share": self._spent_s / wall_s}
+        return {"edge": {**self._line, "largest": self._largest if self._measurements else None, **spent}}
+
+    def _theory(self, law: delays.Law) -> tuple[str, delays.Law, float, float]:
+        rule, momentum, dampening = theory(self.job.algorithm, "--edge-every")
+        return rule, law, momentum, dampening
+
+    def _recent(self, counts: tuple[int, ...]) -> delays.Law | None:
+        """The law of the delays since the last measurement; None if nothing was pushed."""
+        before = self._delays or (0,) * len(counts)
+        self._delays = counts
+        recent = {delay: now - then for delay, (now, then) in enumerate(zip(counts, before, strict=True))}
+        return delays.normalise(recent) if any(recent.values()) else None
+
+    def _curvature(self, module: nn.Module, pulse: Callable[[], object]) -> Curvature:
+        data, was_training, place = self.job.data, module.training, next(module.parameters())
+        generator = torch.Generator().manual_seed(self.job.config.seed)
+        index = torch.randperm(len(data.train), generator=generator)[:SAMPLES]
+        inputs, targets = to_device(data.train.batch(index, train=False), place.device, place.dtype)
+        module.eval()
+        try:
+            with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+                loss = data.loss(module(inputs), targets)
+            found = largest_curvature(
+                loss, trainable(module), start=self._vector, seed=self.job.config.seed, pulse=pulse
+            )
+        finally:
+            module.train(was_training)
+        self._vector = found.vector if math.isfinite(found.value) else None
+        return found
+
+    def _warning(self, law: delays.Law) -> str:
+        line, lr = self._line, self.job.config.lr
+        rule, _, momentum, dampening = self._theory(law)
+        known = f"rule {rule}, momentum {momentum:g}, mean delay {delays.mean(law):.3g}"
+        text = (
+            f"edge ratio {line['ratio']:.3g} at update {self._version}: curvature {line['curvature']:.4g} x lr "
+            f"{line['lr']:.4g} is above {line['threshold']:.4g}, the largest that is stable here ({known}). "
+            f"Lower --lr below {lr / line['ratio']:.3g}"
+        )
+        if rule in ("standard", "nesterov"):
+            shifted = stability.edge("shifted", law, momentum, dampening) / line["threshold"]
+            if shifted > 1.0:
+                text += (
+                    f", or use --algorithm shifted (asgd --momentum-kind shifted): it bears {shifted:.2g} times as much"
+                )
+        return text
+
+
+def long_delays(job: Job, delay_mean: float) -> str | None:
+    """The warning that --lr auto, if the run's lr is from it, took the delays for much shorter than they are."""
+    config, algorithm = job.config, job.algorithm
+    expected, preset = expected_delay(algorithm, config.workers), PRESETS.get(config.data, Preset())
+    if delay_mean <= MANY * max(expected, 1) or algorithm.stability_rule is None:
+        return None
+    if config.lr != stable_lr(preset, algorithm, expected):
+        return None
+    lr = stable_lr(preset, algorithm, math.ceil(delay_mean))
+    return (
+        f"the mean delay is {delay_mean:.3g}, and lr {config.lr:g} is what --lr auto takes for {expected}, that of "
+        f"--workers {config.workers}: lower --lr to {lr:g}"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,64 @@
+"""Evaluation: always of a consistent copy of the model, with BatchNorm statistics pooled over the workers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from hogwild.drivers.checkpoints import store as checkpoint
+from hogwild.drivers.checkpoints.state import State
+from hogwild.drivers.job.device import to_device
+from hogwild.drivers.job.model import build, model_fn
+from hogwild.runs.directory import RunDirectory
+from hogwild.tasks import load
+from hogwild.tasks.data import Data, Split
+
+EVAL_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Score:
+    """The result on a split: mean loss per sample, and the data set's own metric."""
+
+    loss: float
+    metric: str
+    value: float
+
+    def fields(self, prefix: str = "test") -> dict[str, float]:
+        return {f"{prefix}_loss": self.loss, f"{prefix}_{self.metric}": self.value}
+
+
+@torch.no_grad()
+def evaluate(module: nn.Module, data: Data, split: Split, pulse: Callable[[], object] = lambda: None) -> Score:
+    """Loss and metric of `module` on a split.
+
+    `pulse` is called between batches, so that the caller can go on watching.
+    """
+    was_training, place = module.training, next(module.parameters())
+    module.eval()
+    loss_sum, score_sum, count, samples = 0.0, 0.0, 0, 0
+    for start in range(0, len(split), EVAL_BATCH):
+        index = torch.arange(start, min(start + EVAL_BATCH, len(split)))
+        inputs, targets = to_device(split.batch(index, train=False), place.device, place.dtype)
+        output = module(inputs)
+        loss_sum += float(data.loss(output, targets)) * len(index)
+        part, parts = data.score(output, targets)
+        score_sum, count, samples = score_sum + part, count + parts, samples + len(index)
+        pulse()
+    module.train(was_training)
+    return Score(loss_sum / samples if samples else math.nan, data.metric, score_sum / count if count else math.nan)
+
+
+def evaluate_checkpoint(run: RunDirectory, name: str = "last") -> dict[str, object]:
+    """Loads the run's data, model and checkpoint; returns {checkpoint, samples, updates, test_loss, test_<metric>}."""
+    config = run.config()
+    data = load(config.data, config.data_dir)
+    found = checkpoint.load(run.ckpt, name)
+    module = build(config, data, model_fn(config))
+    State.from_plain(found.state).load_module(module)
+    score = evaluate(module, data, data.test)
+    return {"checkpoint": found.name, "samples": found.samples, "updates": found.step, **score.fields()}

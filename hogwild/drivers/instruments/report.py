@@ -1,0 +1,181 @@
+"""The books of a run: the progress bar, the metrics lines, the summary. Reads counters; decides nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from hogwild import system
+from hogwild.drivers.checkpoints.state import State
+from hogwild.drivers.instruments.edge import Edge, long_delays
+from hogwild.drivers.instruments.evaluation import Score
+from hogwild.drivers.instruments.statistics import Statistics
+from hogwild.drivers.job.job import Job
+from hogwild.runs.console import Console, Status
+from hogwild.runs.directory import DONE, RunDirectory
+from hogwild.shared.world import World
+
+TRAIN_LINE_S = 1.0
+
+
+class Report:
+    """The books of one run, of processes or simulated. Times in lines are those of the run's clock."""
+
+    def __init__(self, job: Job, world: World, run: RunDirectory, console: Console) -> None:
+        self.job, self.world, self.run, self.console = job, world, run, console
+        self.edge = Edge(job, run, console, world.control.version)
+        self.score: Score | None = None
+        self.faults = 0
+        self.began = self.ended = time.monotonic()
+        self._line: tuple[float, Statistics] | None = None
+        self._epochs: list[tuple[int, Statistics]] = []  # (completed tickets, counters) at epoch boundaries
+
+    @property
+    def completed(self) -> int:
+        """Tickets whose gradient is in the model."""
+        return self.world.control.next - len(self.world.control.outstanding())
+
+    @property
+    def samples(self) -> int:
+        """Samples whose gradient is in the model; with a caller's own loop, those that it counted."""
+        if self.job.body is not None:
+            return Statistics.of(self.world).samples
+        return self.job.order.samples_before(self.completed)
+
+    @property
+    def lr(self) -> float:
+        """Of the next ticket, or of the last one."""
+        return self.job.schedule.lr(max(0, min(self.world.control.next, self.job.total_tickets - 1)))
+
+    def started(self, rank: int, pid: int) -> None:
+        """A worker process is up and has joined the run."""
+        self.run.metrics("worker", event="started", worker=rank, pid=pid)
+
+    def begin(self) -> None:
+        """The workers set off now."""
+        self.began = self.ended = time.monotonic()
+        self._line = (self.run.elapsed_s(), Statistics.of(self.world))
+
+    def finished(self, at: float) -> None:
+        """A worker said that it did its last update at that time (time.monotonic)."""
+        self.ended = max(self.ended, at)
+
+    def tick(self, alive: int) -> None:
+        """One turn of the trainer's loop: moves the bar, and writes a metrics line every second."""
+        stats = Statistics.of(self.world)
+        self.mark_epoch(stats)
+        if self._line is None:
+            return
+        self.show(alive, stats)
+        if self.run.elapsed_s() - self._line[0] >= TRAIN_LINE_S:
+            self.train_line(stats)
+
+    def mark_epoch(self, stats: Statistics) -> None:
+        """Keeps the counters at epoch boundaries, for the training loss of the last epoch."""
+        completed, per_epoch = self.completed, self.job.order.tickets_per_epoch
+        if completed // per_epoch > (self._epochs[-1][0] // per_epoch if self._epochs else 0):
+            if not self._epochs and (line := long_delays(self.job, stats.delay_mean)) is not None:
+                self.console.warn(line)
+            self._epochs.append((completed, stats))
+            while len(self._epochs) > 1 and self._epochs[1][0] <= completed - per_epoch:
+                self._epochs.pop(0)  # no question goes that far back
+
+    def show(self, alive: int, stats: Statistics) -> None:
+        """Moves the bar."""
+        earlier = self._line[1] if self._line else None
+        completed = self.completed
+        self.console.update(
+            Status(
+                samples=self.job.order.samples_before(completed),
+                total_samples=self.job.order.samples_before(self.job.total_tickets),
+                epoch=completed / self.job.order.tickets_per_epoch,
+                loss=stats.mean_loss_since(earlier),
+                score=self.score.value if self.score else None,
+                metric=self.job.data.metric,
+                samples_per_s=stats.samples / max(time.monotonic() - self.began, 1e-9),
+                delay_mean=stats.delay_mean,
+                delay_p95=stats.delay_quantile(0.95),
+                lr=self.lr,
+                edge=self.edge.ratio,
+                workers_alive=alive,
+            )
+        )
+
+    def train_line(self, stats: Statistics) -> None:
+        """A line of kind train about everything since the last one."""
+        now = self.run.elapsed_s()
+        since, earlier = self._line or (now, None)
+        samples = stats.samples - (earlier.samples if earlier else 0)
+        self.run.metrics(
+            "train",
+            samples=self.samples,
+            updates=stats.version,
+            train_loss=stats.mean_loss_since(earlier),
+            samples_per_s=samples / (now - since) if now > since else None,
+            delay=stats.delay_summary(),
+            gap_rms=stats.gap_rms,
+            step_rms=stats.step_rms,
+            refused=stats.refused,
+            dropped=stats.dropped,
+            lr=self.lr,
+        )
+        self._line = (now, stats)
+
+    def evaluated(self, state: State, score: Score) -> None:
+        self.score = score
+        samples = state.samples(self.job.order)
+        self.run.metrics(
+            "eval", samples=samples, epoch=samples / self.job.order.samples, updates=state.version, **score.fields()
+        )
+
+    def fault(self, reason: str, line: str, **facts: Any) -> None:
+        """A line of kind fault, and a warning on the console."""
+        self.faults += 1
+        self.run.metrics("fault", reason=reason, message=line, **facts)
+        self.console.warn(line)
+
+    def summary(self, score: Score | None) -> dict[str, Any]:
+        """The keys of summary.json; also writes each worker's closing line."""
+        stats = Statistics.of(self.world)
+        if self._line is not None:
+            self.train_line(stats)
+        for rank in range(self.world.workers):
+            self.run.metrics("worker", event="ended", **stats.worker_line(rank))
+        config, wall_s = self.job.config, max(self.ended - self.began, 1e-9)
+        return {
+            "algorithm": config.algorithm,
+            "data": config.data,
+            "model": config.model,
+            "workers": config.workers,
+            **self.world.arena.facts,
+            **({"mps": system.mps_running()} if self.world.arena.device.type == "cuda" else {}),
+            "access": config.access,
+            "seed": config.seed,
+            "updates": stats.version,
+            "samples": self.samples,
+            "wall_s": wall_s,
+            "samples_per_s": stats.samples / wall_s,
+            "train_loss": self._last_epoch_loss(stats),
+            **(score.fields() if score else {}),
+            "delay": stats.delay_summary(),
+            "delay_histogram": stats.delay_histogram(),
+            "gap_rms": stats.gap_rms,
+            "step_rms": stats.step_rms,
+            "refused": stats.refused,
+            "dropped": stats.dropped,
+            **({"chunks_averaged": stats.averaged, "chunks_skipped": stats.skipped} if stats.averaged else {}),
+            "faults": self.faults,
+            **self.edge.summary(max(time.monotonic() - self.began, 1e-9)),
+            "parameters": self.world.layout.parameters,
+            "exit_reason": DONE,
+        }
+
+    def _last_epoch_loss(self, stats: Statistics) -> float:
+        """Mean loss of about the last epoch's gradients: since the newest epoch boundary that lies a whole epoch
+        back.
+        """
+        wanted = self.completed - self.job.order.tickets_per_epoch
+        passed = [earlier for completed, earlier in self._epochs if completed <= wanted]
+        loss = stats.mean_loss_since(passed[-1] if passed else None)
+        return loss if math.isfinite(loss) else stats.mean_loss_since(None)

@@ -1,0 +1,174 @@
+"""Which batch a ticket stands for. Tickets number the gradients of a run: 0, 1, 2, ... over all epochs and workers; the
+learning rate, the end of the run and the count of samples go by them.
+
+Without --shard the ticket also names the batch: an epoch is one pass over the data by all workers together, and the
+same seed gives the same batches in the same order of tickets, however many workers there are and whoever takes which.
+
+With --shard a ticket is only the right to the next batch of the worker's own part: its batches 0, 1, ... are the same
+whatever the others do. The number of a batch is the count of tickets that this worker has completed. Pushes will not
+do: a gradient that is refused or dropped uses its batch up too, and what an algorithm calls a push is its own affair.
+The count lies in shared memory, where a replaced worker finds it, and in checkpoints; a ticket that breaks off leaves
+it as it is. A lost worker's tickets go to others, who take batches of their own parts: the part of a worker that is not
+replaced is out of the run. Batches of parts are always full, so that an epoch, len(train) samples by all together, is a
+number of tickets that no interleaving changes.
+
+Everything random about a batch (augmentation, dropout) belongs to its ticket, or to the worker and its number.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from hogwild.drivers.job.passes import Passes
+from hogwild.shared.seeds import MASK, mixed
+from hogwild.tasks.classes import class_numbers
+from hogwild.tasks.sharding import needs_classes, parts
+
+if TYPE_CHECKING:
+    from hogwild.config import Config
+    from hogwild.tasks.data import Data
+
+
+class Batches(ABC):
+    """The batches of a run, by ticket."""
+
+    samples: int  # in the training set: what one epoch passes over
+
+    @property
+    @abstractmethod
+    def tickets_per_epoch(self) -> float:
+        """A whole number where an epoch is one pass over the data."""
+
+    @abstractmethod
+    def begin(self, ticket: int, rank: int, completed: int) -> Tensor:
+        """Sample numbers [b] int64 of the batch for a ticket that worker `rank` takes after it has completed that many.
+
+        Mutates torch's default generator: sets it to the state that belongs to this batch.
+        """
+
+    @abstractmethod
+    def samples_before(self, ticket: int) -> int:
+        """How many samples the tickets below `ticket` hold."""
+
+    @abstractmethod
+    def tickets_for(self, samples: int) -> int:
+        """The fewest tickets that hold so many samples."""
+
+    def total_tickets(self, config: Config, updates_take: int) -> int:
+        """Tickets of a run limited by epochs, samples or updates (one update takes `updates_take` tickets)."""
+        if config.updates is not None:
+            return config.updates * updates_take
+        if config.samples is not None:
+            return self.tickets_for(config.samples)
+        assert config.epochs is not None, "a Config always has one limit"
+        return max(1, round(config.epochs * self.tickets_per_epoch))
+
+
+@dataclass
+class BatchOrder(Batches):
+    """Batches of the whole set without replacement; the last one of an epoch (of a class) may be smaller."""
+
+    samples: int
+    batch_size: int
+    seed: int
+    order: str = "shuffled"
+    classes: Tensor | None = None  # of every sample [samples], unless shuffled
+
+    def __post_init__(self) -> None:
+        self._passes = Passes(torch.arange(self.samples), self.batch_size, self.seed, self.order, self.classes)
+
+    @property
+    def tickets_per_epoch(self) -> int:
+        return len(self._passes)
+
+    def indices(self, ticket: int) -> Tensor:
+        """Sample numbers of the batch [b], int64."""
+        return self._passes.batch(ticket)
+
+    def begin(self, ticket: int, rank: int, completed: int) -> Tensor:  # noqa: ARG002
+        seed_batch(self.seed, ticket)
+        return self.indices(ticket)
+
+    def samples_before(self, ticket: int) -> int:
+        return self._passes.samples_before(ticket)
+
+    def tickets_for(self, samples: int) -> int:
+        epochs, rest = divmod(samples, self.samples)
+        whole, before = epochs * len(self._passes), epochs * self.samples
+        return whole + bisect_left(
+            range(len(self._passes)), rest, key=lambda b: self.samples_before(whole + b) - before
+        )
+
+
+@dataclass
+class ShardedOrder(Batches):
+    """Batches of each worker's own part, all of `batch_size`: pass after pass over the part, see Passes."""
+
+    parts: list[Tensor]  # sample numbers of each worker [m_i]
+    batch_size: int
+    seed: int
+    order: str = "shuffled"
+    classes: Tensor | None = None  # of every sample of the whole set [samples], unless shuffled
+
+    def __post_init__(self) -> None:
+        self.samples = sum(map(len, self.parts))
+        self._passes = [
+            Passes(
+                part,
+                self.batch_size,
+                mixed(self.seed, rank),
+                self.order,
+                None if self.classes is None else self.classes[part],
+                full=True,
+            )
+            for rank, part in enumerate(self.parts)
+        ]
+
+    @property
+    def tickets_per_epoch(self) -> float:
+        return self.samples / self.batch_size
+
+    def begin(self, ticket: int, rank: int, completed: int) -> Tensor:  # noqa: ARG002
+        seed_batch(mixed(self.seed, rank), completed)
+        return self._passes[rank].batch(completed)
+
+    def samples_before(self, ticket: int) -> int:
+        return ticket * self.batch_size
+
+    def tickets_for(self, samples: int) -> int:
+        return -(-samples // self.batch_size)
+
+
+def make_batches(config: Config, data: Data) -> Batches:
+    """The batches that `config` asks for. UsageError if the data have no classes to go by, or a part is empty."""
+    samples, classes = len(data.train), None
+    if needs_classes(config.shard):
+        classes = class_numbers(data, f"--shard {config.shard}")
+    elif config.order != "shuffled":
+        classes = class_numbers(data, f"--order {config.order}")
+    sorted_by = None if config.order == "shuffled" else classes
+    if config.shard == "none":
+        return BatchOrder(samples, config.batch_size, config.seed, config.order, sorted_by)
+    numbers = None if classes is None else classes.numpy()
+    shares = parts(config.shard, samples, config.workers, config.seed, numbers)
+    return ShardedOrder(list(map(torch.from_numpy, shares)), config.batch_size, config.seed, config.order, sorted_by)
+
+
+def seed_batch(seed: int, ticket: int) -> None:
+    """Sets torch's default generator to the state that belongs to a batch (augmentation, dropout); a GPU's too."""
+    torch.default_generator.manual_seed(mixed(seed, ticket))
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(mixed(seed, ticket))
+
+
+def draw(seed: int, rank: int, step: int, count: int) -> int:
+    """A worker's own random choice among `count`, the same for the same seed, rank and step of the worker."""
+    number = mixed(mixed(seed, rank), step)
+    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & MASK
+    return ((number ^ number >> 27) * 0x94D049BB133111EB & MASK) % count

@@ -1,0 +1,52 @@
+"""The forward pass as a run wants it: under autocast, compiled, with channels last; else the module as it is."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hogwild.config import Config
+from hogwild.drivers.job.device import map_tensors
+
+BACKEND = "inductor"
+
+
+class Forward:
+    """A call of `module` for a batch: inputs -> output, differentiable with respect to the module's parameters.
+
+    `amp` bf16: matrix products and convolutions in bfloat16 (torch.autocast); parameters, gradients and what comes out
+    stay as they are. `compile`: torch.compile, in this process and with one thread. The parameters may be bound to
+    other memory at any time, of the same shapes. `channels_last`: 4-dimensional inputs are laid out [n, h, w, c]; the
+    parameters keep their layout in the flat buffer.
+    """
+
+    def __init__(self, module: nn.Module, config: Config, device: torch.device, backend: str = BACKEND) -> None:
+        self._device = device
+        self._dtype = torch.bfloat16 if config.amp == "bf16" else None
+        self._channels_last = config.channels_last
+        self._call = _compiled(module, backend) if config.compile else module
+
+    def __call__(self, inputs: Any) -> Any:
+        if self._channels_last:
+            inputs = map_tensors(_channels_last, inputs)
+        if self._dtype is None:
+            return self._call(inputs)
+        with torch.autocast(self._device.type, self._dtype):
+            output = self._call(inputs)
+        return map_tensors(_full_precision, output)
+
+
+def _compiled(module: nn.Module, backend: str) -> Any:
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # read when the compiler is imported, by the first call
+    return torch.compile(module, backend=backend)
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+
+
+def _full_precision(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype is torch.bfloat16 else tensor

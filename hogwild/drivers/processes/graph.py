@@ -1,0 +1,110 @@
+"""A worker's forward and backward pass as one CUDA graph, captured once and replayed for every batch of its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hogwild.algorithms.base import Gradients
+from hogwild.drivers.job.device import map_tensors
+from hogwild.errors import UsageError
+
+WARM_UPS = 3  # libraries choose their algorithms and get their workspaces before the capture
+
+Work = Callable[[], tuple[Tensor, Gradients]]
+Evaluate = Callable[[Any, Any], tuple[Tensor, Gradients]]
+Capture = Callable[[Work], tuple[Callable[[], None], tuple[Tensor, Gradients]]]
+
+
+def capture(work: Work) -> tuple[Callable[[], None], tuple[Tensor, Gradients]]:
+    """Runs `work` a few times, then captures it: how to replay it, and the memory its results are in after that.
+
+    Random numbers are those of an eager run: a replay takes the seed and the offset of torch's generator at that time.
+
+    Raises: UsageError, in one line, for work that no graph can hold.
+    """
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UPS):
+            work()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.graph(graph):
+            results = work()
+    except RuntimeError as error:
+        first = error.__context__ or error  # ending a capture that has failed fails too
+        reason = str(first).strip().partition("\n")[0]
+        raise UsageError(
+            f"the model or its loss cannot be captured in a CUDA graph, perhaps it asks for a value ({reason}): leave "
+            "--cuda-graph out"
+        ) from error
+    return graph.replay, results
+
+
+class GraphedGradient:
+    """`evaluate`, inputs and targets -> detached loss [] and gradients, by way of a graph.
+
+    A batch is copied to where the captured one lay. What is returned lies in the graph's memory: the next call writes
+    there again, in the order of the stream. A batch of another make (the last of an epoch may be smaller) is evaluated
+    without the graph, and so is any if the parameters are in other memory than then, which `place` tells.
+    """
+
+    def __init__(
+        self, evaluate: Evaluate, module: nn.Module, place: Callable[[], int], capture: Capture = capture
+    ) -> None:
+        self._evaluate = evaluate
+        self._module = module
+        self._place = place
+        self._capture = capture
+        self._make: Any = None
+
+    def prepare(self, inputs: Any, targets: Any) -> None:
+        """Captures the graph, with a batch like those that are to come. Whatever `evaluate` mutates, it mutates now.
+
+        Raises: UsageError if no graph can hold it, or if the module's buffers do not stay where they are.
+        """
+        batch, places = (inputs, targets), self._places()
+        self._batch = map_tensors(torch.clone, batch)
+        self._replay, self._results = self._capture(lambda: self._evaluate(*self._batch))
+        self._make = self._make_of(batch)
+        if self._places() != places:
+            raise UsageError(
+                "the model makes its buffers anew, where a CUDA graph would not find them: write to them in place, or "
+                "leave --cuda-graph out"
+            )
+
+    def __call__(self, inputs: Any, targets: Any) -> tuple[Tensor, Gradients]:
+        batch = (inputs, targets)
+        if self._make_of(batch) != self._make:
+            return self._evaluate(inputs, targets)
+        for place, tensor in zip(_tensors(self._batch), _tensors(batch), strict=True):
+            place.copy_(tensor)
+        self._replay()
+        return self._results
+
+    def _make_of(self, batch: Any) -> tuple[Any, int]:
+        """What a graph depends on besides the elements of the batch."""
+        return map_tensors(_shape, batch), self._place()
+
+    def _places(self) -> list[int]:
+        return [buffer.data_ptr() for buffer in self._module.buffers()]
+
+
+def _tensors(nest: Any) -> list[Tensor]:
+    found: list[Tensor] = []
+
+    def see(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    map_tensors(see, nest)
+    return found
+
+
+def _shape(tensor: Tensor) -> Any:
+    return tensor.shape, tensor.dtype, tensor.stride()

@@ -1,0 +1,55 @@
+"""What a caller's own loop (hogwild.launch) holds of its worker."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from hogwild.drivers.processes.worker import Worker
+
+
+class Handle:
+    """What hogwild.launch gives to the caller's function in each worker process.
+
+    `model` has the parameters at which the algorithm wants the next gradient; `step` takes the loss computed with it.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._steps = 0
+        self._began = time.perf_counter()
+
+    @property
+    def model(self) -> nn.Module:
+        return self._worker.module
+
+    @property
+    def rank(self) -> int:
+        return self._worker.rank
+
+    @property
+    def workers(self) -> int:
+        return self._worker.world.workers
+
+    @property
+    def version(self) -> int:
+        """Updates that all workers together have applied so far."""
+        return self._worker.control.version
+
+    @property
+    def stopping(self) -> bool:
+        """The run is asked to end (Ctrl-C): return soon."""
+        return self._worker.control.stopping
+
+    def step(self, loss: Tensor, samples: int = 1) -> None:
+        """Backward of a scalar loss, then one update of the shared model by the run's algorithm.
+
+        Mutates the shared buffers, and `model`, whose parameters are fresh afterwards. Waits while the parent copies
+        the model, and at the barriers of a synchronous algorithm. A gradient that is not finite is not applied.
+        """
+        self._worker.step(loss, samples, self._steps, self._began)
+        self._steps += 1
+        self._began = time.perf_counter()

@@ -1,0 +1,214 @@
+"""The worker processes: starting them, hearing from them, noticing that one is gone or stands still."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from hogwild import system
+from hogwild.drivers.job.job import IMPORTABLE, Job, SharedSplit
+from hogwild.drivers.processes import worker
+from hogwild.drivers.processes.context import Seat
+from hogwild.drivers.processes.fork_server import PRELOAD, ctrl_c_blocked
+from hogwild.errors import UsageError
+from hogwild.kernels.control import Phase
+from hogwild.shared.device_memory import identity
+from hogwild.shared.world import World
+
+LOG_TAIL_LINES = 5
+ABANDONED = 255  # exit code that multiprocessing reports when it was the fork server that died
+MEMORY_S = 1.0
+STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+WAITING = (Phase.BARRIER, Phase.PAUSED)
+WAITING_S = 5.0  # in which who waits gives a sign of life (worker.POLL_S) even on a busy machine
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to worker `rank`: ready, done, nonfinite, error, or died (process over, not done)."""
+
+    kind: str
+    rank: int
+    detail: Any = None
+
+
+@dataclass
+class Member:
+    """One worker process as the parent sees it."""
+
+    rank: int
+    process: BaseProcess
+    events: Connection
+    is_done: bool = False
+    error: tuple[str, str] | None = None
+    rss_bytes: int = 0
+    beats: int = -1
+    beat_at: float = field(default_factory=time.monotonic)
+    is_named: bool = False
+
+
+class Crew:
+    """Starts and watches the workers of one job. A context manager: on leaving it no worker process is left."""
+
+    def __init__(self, job: Job, world: World, split: SharedSplit, logs: Path) -> None:
+        self.world = world
+        self.logs = logs
+        self.members: dict[int, Member] = {}
+        self._split = split
+        self._measured_at = 0.0
+        self._cores = _cores(job.config.pin)
+        self._context = multiprocessing.get_context(job.config.start_method)
+        if job.config.start_method == "forkserver":
+            self._context.set_forkserver_preload(PRELOAD)
+        self._payload = job.dumps(split.stand_in)
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for member in self.members.values():
+            if member.process.is_alive():
+                member.process.kill()
+        for member in self.members.values():
+            member.process.join()
+            member.events.close()
+
+    @property
+    def alive(self) -> list[int]:
+        """Workers whose end has not been heard of yet."""
+        return [member.rank for member in self.members.values() if not member.events.closed]
+
+    @property
+    def left(self) -> int:
+        """How many have finished their part or still work on it."""
+        return sum(member.is_done or not member.events.closed for member in self.members.values())
+
+    @property
+    def working(self) -> list[int]:
+        """Workers that have not finished their part."""
+        return [rank for rank in self.alive if not self.members[rank].is_done]
+
+    def start(self, rank: int) -> None:
+        """Starts worker `rank`, in place of an earlier one if there was one. OSError or EOFError if that fails."""
+        receive, send = self._context.Pipe(duplex=False)
+        core = self._cores[rank % len(self._cores)] if self._cores else None
+        log, device = self.logs / f"{rank}.log", self.world.arena.device_of(rank)
+        data, shapes = self._split.arena(device), self._split.shapes
+        seat = Seat(self.world, rank, send, log, data, shapes, core, identity(device))
+        process = self._context.Process(target=worker.main, args=(self._payload, seat), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
+        with ctrl_c_blocked():
+            process.start()
+        send.close()
+        self.members[rank] = Member(rank, process, receive)
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        """What happened, waiting at most `timeout_s` for the first thing to happen."""
+        members = list(self.members.values())
+        sources = [m.events for m in members if not m.events.closed]
+        sentinels = [m.process.sentinel for m in members if not m.events.closed]
+        if not sources:
+            return []
+        connection.wait([*sources, *sentinels], timeout_s)
+        return [event for member in members if not member.events.closed for event in self._hear(member)]
+
+    def _hear(self, member: Member) -> Iterator[Event]:
+        gone = not member.process.is_alive()  # before reading: what it sent before it ended is then complete
+        if gone and member.process.exitcode == ABANDONED and member.process.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member.process.pid, signal.SIGKILL)  # it may go on, and its place will be given away
+        with contextlib.suppress(EOFError, OSError):
+            while member.events.poll():
+                kind, *detail = member.events.recv()
+                member.is_done |= kind == "done"
+                if kind == "error":
+                    member.error = (detail[0], detail[1])
+                yield Event(kind, member.rank, detail[0] if len(detail) == 1 else tuple(detail))
+        if gone:
+            member.process.join()
+            member.events.close()
+            if not member.is_done:
+                yield Event("died", member.rank, self._obituary(member))
+
+    def _obituary(self, member: Member) -> str:
+        """`worker 2 (pid 4711) died: SIGKILL, probably out of memory (RSS was 14.1 GB)`."""
+        code = member.process.exitcode or 0
+        if member.error is not None:
+            cause = member.error[1]
+        elif code == -signal.SIGKILL:
+            size = f" (RSS was {member.rss_bytes / 1e9:.1f} GB)" if member.rss_bytes else ""
+            cause = f"SIGKILL, killed or out of memory{size}"
+        elif code < 0:
+            cause = signal.Signals(-code).name
+        elif not (self.logs / f"{member.rank}.log").exists():
+            cause = f"exit code {code}, while it imported the main script. {IMPORTABLE}"
+        else:
+            cause = f"exit code {code}"
+        tail = "" if member.error is not None else self._log_tail(member.rank)
+        return f"worker {member.rank} (pid {member.process.pid}) died: {cause}{tail}"
+
+    def _log_tail(self, rank: int) -> str:
+        try:
+            lines = (self.logs / f"{rank}.log").read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+        except OSError:
+            return ""
+        return f"; last words: {' | '.join(lines)}" if lines else ""
+
+    def stalled(self, timeout_s: float) -> list[str]:
+        """Workers that made no progress for `timeout_s`, each named once per stall; who waits for others and gives
+        signs of life has not stalled.
+        """
+        named = []
+        now = time.monotonic()
+        for member in self.members.values():
+            if member.is_done or not member.process.is_alive():
+                continue
+            stats = self.world.control.stats(member.rank)
+            patience_s = max(timeout_s, WAITING_S) if stats["phase"] in WAITING else timeout_s
+            if stats["beats"] != member.beats or stats["phase"] is Phase.DONE:
+                member.beats, member.beat_at, member.is_named = stats["beats"], now, False
+            elif now - member.beat_at > patience_s and not member.is_named:
+                member.is_named = True
+                named.append(
+                    f"worker {member.rank} has made no progress for {now - member.beat_at:.0f} s (last: "
+                    f"{stats['phase'].name.lower()}); to look inside: py-spy dump --pid {member.process.pid}"
+                )
+        return named
+
+    def give_up_stopped(self) -> None:
+        """Kills whoever was named as stalled and is stopped (SIGSTOP, a debugger): its batch is then dealt again."""
+        for member in self.members.values():
+            if member.is_named and member.process.is_alive():
+                with contextlib.suppress(psutil.Error):
+                    if psutil.Process(member.process.pid).status() in STOPPED:
+                        member.process.kill()
+
+    def measure_memory(self) -> None:
+        """Notes each worker's resident memory now and then, to be told if it dies."""
+        if time.monotonic() - self._measured_at < MEMORY_S:
+            return
+        self._measured_at = time.monotonic()
+        for member in self.members.values():
+            with contextlib.suppress(psutil.Error):
+                member.rss_bytes = psutil.Process(member.process.pid).memory_info().rss
+
+
+def _cores(pin: str) -> list[int]:
+    if pin == "none":
+        return []
+    usable = sorted(os.sched_getaffinity(0))
+    asked = usable if pin == "auto" else system.parse_cores(pin)
+    if absent := sorted(set(asked) - set(usable)):
+        raise UsageError(f"--pin {pin}: core {absent[0]} is not one of those this process may use: {usable}")
+    return asked

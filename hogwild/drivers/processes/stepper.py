@@ -1,0 +1,55 @@
+"""One worker's model and its column of the algorithm, advanced one gradient at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from hogwild.algorithms.base import Algorithm, Barrier, Gradient, Gradients, Update
+from hogwild.drivers.view.worker_view import WorkerView
+from hogwild.shared.layout import trainable
+
+
+class Stepper:
+    """Runs an algorithm's generator on a module whose parameters ARE the buffer that the algorithm names.
+
+    `wait` is called with every request for something else than a gradient, and returns when it is fulfilled. A
+    generator can be begun again at any time: what matters lies in its buffers.
+    """
+
+    def __init__(
+        self, algorithm: Algorithm, view: WorkerView, module: nn.Module, wait: Callable[[Barrier | Update], None]
+    ) -> None:
+        self.algorithm = algorithm
+        self.view = view
+        self.module = module
+        self.wait = wait
+        self._parameters = trainable(module)
+        self.bound = 0  # the address of the buffer that the parameters are
+
+    def begin(self) -> None:
+        """Starts the algorithm's text afresh, up to its first request for a gradient."""
+        self._steps = self.algorithm.worker(self.view)
+        self._serve(next(self._steps))
+
+    def gradients(self, loss: Tensor) -> Gradients:
+        """Backward of a scalar loss. The gradients as autograd leaves them: not copied, not accumulated."""
+        torch.autograd.backward(loss)
+        gradients = [parameter.grad for parameter in self._parameters]
+        for parameter in self._parameters:
+            parameter.grad = None
+        return gradients
+
+    def advance(self, g: Gradients) -> None:
+        """Answers the request with `g`: the update happens, waits are kept, up to the next request."""
+        self._serve(self._steps.send(g))
+
+    def _serve(self, request: Gradient | Barrier | Update) -> None:
+        while not isinstance(request, Gradient):
+            self.wait(request)
+            request = self._steps.send(None)
+        if request.at.data_ptr() != self.bound:
+            self.view.world.layout.bind(self.module, request.at)
+            self.bound = request.at.data_ptr()

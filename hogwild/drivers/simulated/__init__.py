@@ -1,0 +1,1 @@
+"""The simulator: the same algorithm texts in one process, under a virtual clock."""

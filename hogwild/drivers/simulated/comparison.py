@@ -1,0 +1,112 @@
+"""Many simulated runs at once: algorithms x workers x clocks x values of options x seeds.
+
+Each cell of the grid is a run; what is finished is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hogwild.config import Config
+from hogwild.drivers.job.job import make_job
+from hogwild.drivers.job.model import model_fn
+from hogwild.drivers.processes.fork_server import PRELOAD
+from hogwild.drivers.simulated.simulator import Simulator
+from hogwild.errors import DivergedError
+from hogwild.runs.console import Console
+from hogwild.runs.directory import RunDirectory, to_json, write_atomically
+from hogwild.tasks import load
+from hogwild.tasks.data import Data
+
+RESULTS = "results.jsonl"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a comparison. `values` are the flat values of its Config; `variant` names those that set it apart from
+    other cells, as `option=value`.
+    """
+
+    algorithm: str
+    workers: int
+    clock: str
+    seed: int
+    values: tuple[tuple[str, Any], ...]
+    variant: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return self.algorithm, self.workers, self.clock, self.seed, *self.variant
+
+    @property
+    def config(self) -> Config:
+        own = {"algorithm": self.algorithm, "workers": self.workers, "clock": self.clock, "seed": self.seed}
+        name = "-".join(map(str, self.key)).replace(":", "_").replace("/", "_")
+        return Config.from_values({**dict(self.values), **own, "name": name, "overwrite": True, "quiet": True})
+
+
+def run(cells: Iterable[Cell], folder: Path, jobs: int) -> Iterator[dict[str, Any]]:
+    """Runs the cells that `folder` has no result of, in `jobs` processes; yields each row as it is done.
+
+    A row is appended to results.jsonl when its run has ended, so an interrupted comparison goes on where it stopped.
+    """
+    rows = read(folder)
+    write_atomically(folder / RESULTS, "".join(to_json(row) + "\n" for row in rows))  # without a half-written line
+    done = {tuple(row["key"]) for row in rows}
+    todo = [cell for cell in cells if cell.key not in done]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool, (folder / RESULTS).open("a") as file:
+        futures = [pool.submit(run_cell, cell) for cell in todo]
+        for future in as_completed(futures):
+            row = future.result()
+            file.write(to_json(row) + "\n")
+            file.flush()
+            yield row
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The rows that are there; a half-written last one is left out."""
+    try:
+        lines = (folder / RESULTS).read_text().splitlines(keepends=True)
+    except OSError:
+        return []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def run_cell(cell: Cell) -> dict[str, Any]:
+    """One simulated run, and what it came to. A diverged run is a result too; it has no score."""
+    torch.set_num_threads(1)
+    config = cell.config
+    directory = RunDirectory.create(config)
+    try:
+        data = _data(config.data, config.data_dir)
+        job = make_job(config, data, model_fn(config))
+        summary = Simulator(job, directory, Console(quiet=True, log=directory.log)).run()
+        directory.summary(summary)
+    except DivergedError as error:
+        summary = {**error.summary, "exit_reason": "diverged"}
+        directory.summary(summary)
+    finally:
+        directory.close()
+    return {"key": list(cell.key), "lr": config.lr, "maximize": data.maximize, **_figures(summary)}
+
+
+def _figures(summary: Mapping[str, Any]) -> dict[str, Any]:
+    scores = {name: value for name, value in summary.items() if name.startswith("test_")}
+    names = ("exit_reason", "train_loss", "gap_rms", "delay", "updates", "samples", "virtual_s", "wall_s")
+    return {**scores, **{name: summary.get(name) for name in names}}
+
+
+@lru_cache(maxsize=1)
+def _data(name: str, folder: str | None) -> Data:
+    return load(name, folder)

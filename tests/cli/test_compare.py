@@ -1,0 +1,139 @@
+"""hogwild compare: every cell once, finished cells kept, tables that say what was run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from hogwild.cli import compare
+from hogwild.cli.comparison_report import Report
+from hogwild.errors import UsageError
+
+GRID = ["--algorithms", "asgd,shifted", "--workers-list", "1,4", "--seeds", "2", "--epochs", "1", "--jobs", "1"]
+
+
+def rows(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+
+
+def test_every_cell_is_run_once_and_finished_ones_are_kept(tmp_path, capsys):
+    argv = [*GRID, "--directory", str(tmp_path)]
+    assert compare.main(argv) == 0
+    first = (tmp_path / "results.jsonl").read_text()
+    assert len(rows(tmp_path)) == 8
+    assert len({json.dumps(row["key"]) for row in rows(tmp_path)}) == 8
+    assert all(0.3 < row["test_accuracy"] <= 1 for row in rows(tmp_path))
+
+    lines = first.splitlines(keepends=True)
+    (tmp_path / "results.jsonl").write_text("".join(lines[:5]) + lines[5][:20])  # killed while writing the sixth
+    assert compare.main(argv) == 0
+    assert sorted(json.dumps(row["key"]) for row in compare_rows(tmp_path)) == sorted(
+        json.dumps(json.loads(line)["key"]) for line in lines
+    )
+    table = (tmp_path / "table.md").read_text()
+    assert "| algorithm | N = 1 | N = 4 |" in table
+    assert "±" in table
+    assert len((tmp_path / "table.csv").read_text().splitlines()) == 9
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert "shifted" in capsys.readouterr().out
+
+
+def compare_rows(folder: Path) -> list[dict[str, object]]:
+    from hogwild.drivers.simulated.comparison import read
+
+    return read(folder)
+
+
+def test_lr_over_delay_divides_by_the_mean_delay(tmp_path):
+    compare.main([*GRID, "--lr-over-delay", "shifted", "--directory", str(tmp_path)])
+    lr = {(row["key"][0], row["key"][1]): row["lr"] for row in rows(tmp_path)}
+    assert lr["shifted", 4] == pytest.approx(lr["shifted", 1] / 3)
+    assert lr["asgd", 4] == lr["asgd", 1]
+
+
+def test_an_algorithms_own_options_go_to_those_that_have_them(tmp_path, capsys):
+    grid = ["--algorithms", "ssgd,d2", "--workers-list", "5", "--seeds", "1", "--updates", "20", "--jobs", "1"]
+    compare.main(
+        [*grid, "--shard", "label", "--topology", "ring", "--weights", "uniform", "--directory", str(tmp_path)]
+    )
+    assert {row["key"][0] for row in rows(tmp_path)} == {"ssgd", "d2"}
+    runs = {path.name.split("-")[0]: (path / "config.yaml").read_text() for path in (tmp_path / "runs").iterdir()}
+    assert "topology: ring" in runs["d2"]
+    assert "topology" not in runs["ssgd"]
+    assert all("shard: label" in text for text in runs.values())
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--algorithms", "asdg"], "unknown algorithm 'asdg'.*Did you mean 'asgd'"),
+        (["--algorithms", "ssgd,easgd", "--topology", "ring"], "none of ssgd, easgd has the option --topology"),
+        (["--workers-list", "1,x"], "numbers such as 1,4,16"),
+        (["--workers-list", "0"], "at least 1"),
+        (["--algorithm", "asgd"], "--algorithm is part of the grid"),
+        (["--clocks", "gama"], "gama"),
+        (["--vary", "period"], "such as lr=0.1,0.01: not 'period'"),
+        (["--vary", "seed=0,1"], "--seed is part of the grid"),
+        (["--tune", "lr=0.1,0.01", "--lr", "0.1"], "--lr has the values of --vary or --tune"),
+        (["--vary", "lr=0.1", "--tune", "lr=0.01"], "--lr has the values of --vary or --tune"),
+        (["--algorithms", "asgd", "--vary", "period=1,4"], "algorithm asgd has no option 'period'"),
+        (["--vary", "lr=0.1,fast"], "lr: 'fast' is not allowed"),
+    ],
+)
+def test_mistakes_end_before_any_run(tmp_path, argv, message):
+    with pytest.raises(UsageError, match=message):
+        compare.main([*argv, "--directory", str(tmp_path)])
+    assert not (tmp_path / "results.jsonl").exists()
+
+
+def test_options_are_varied_and_tuned_each_value_a_run_of_its_own(tmp_path, capsys):
+    argv = ["--algorithms", "easgd,downpour", "--workers-list", "2", "--vary", "period=1,32", "--tune", "lr=0.1,0.003"]
+    argv += ["--seeds", "1", "--epochs", "1", "--jobs", "1", "--directory", str(tmp_path)]
+    assert compare.main(argv) == 0
+    kept = rows(tmp_path)
+    assert {tuple(row["key"][4:]) for row in kept} == {
+        (f"period={p}", f"lr={lr}") for p in ("1", "32") for lr in ("0.1", "0.003")
+    }
+    assert all(f"lr={row['lr']:g}" == row["key"][5] for row in kept)
+    scores = {(row["key"][0], *row["key"][4:]): row["test_accuracy"] for row in kept}
+    assert len(set(scores.values())) > 4, "the values of the options make a difference"
+    best = max(scores["easgd", "period=32", f"lr={lr}"] for lr in ("0.1", "0.003"))
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    assert lines[2] == "| algorithm | period = 1 | period = 32 |"
+    assert next(line for line in lines if line.startswith("| easgd")).split("|")[3].startswith(f" {best:.4f} (lr 0.")
+    capsys.readouterr()
+    assert compare.main(argv) == 0
+    assert "gap" not in capsys.readouterr().out.splitlines()[0], "nothing is run again"
+
+
+def run(score: float | None, lr: str, seed: int, *, maximize: bool = True) -> dict[str, object]:
+    figures = {"gap_rms": 0.5, "delay": {"mean": 1.0}, "exit_reason": "done", "maximize": maximize, "test_loss": 9.0}
+    metric = {} if score is None else {"test_figure": score}
+    return {"key": ["asgd", 4, "gamma", seed, "period=8", f"lr={lr}"], "lr": float(lr), **figures, **metric}
+
+
+@pytest.mark.parametrize(
+    ("candidates", "maximize", "wanted"),
+    [
+        ({"1": [0.5, 0.6], "0.1": [0.7, 0.6]}, True, "0.6500 ± 0.0707 (lr 0.1)"),
+        ({"1": [0.5, 0.6], "0.1": [0.7, 0.6]}, False, "0.5500 ± 0.0707 (lr 1)"),
+        ({"1": [0.9, None], "0.1": [0.2, 0.3]}, True, "0.2500 ± 0.0707 (lr 0.1)"),  # steady beats better but diverging
+        ({"1": [0.9, None], "0.1": [None, None]}, True, "0.9000 (lr 1) (1 diverged)"),
+    ],
+)
+def test_the_best_value_is_shown_and_all_are_in_the_csv(tmp_path, candidates, maximize, wanted):
+    all_runs = [
+        run(s, lr, seed, maximize=maximize) for lr, scores in candidates.items() for seed, s in enumerate(scores)
+    ]
+    report = Report(all_runs, vary="period", tune="lr")
+    assert f"| asgd | {wanted} |" in report.markdown()
+    report.write_csv(tmp_path / "table.csv")
+    with (tmp_path / "table.csv").open() as file:
+        found = list(csv.DictReader(file))
+    assert [(row["period"], row["lr"], row["seed"]) for row in found] == [
+        ("8", str(float(lr)), str(seed)) for lr in candidates for seed in (0, 1)
+    ]
