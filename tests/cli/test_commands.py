@@ -11,7 +11,7 @@ import torch
 import hogwild.tasks
 from hogwild.algorithms import REGISTRY
 from hogwild.cli import listing
-from hogwild.cli.main import main as cli
+from hogwild.cli import main as cli
 from hogwild.config import Config
 from hogwild.config.schedules import SCHEDULES
 from hogwild.drivers.checkpoints import store as checkpoint

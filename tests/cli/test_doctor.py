@@ -10,7 +10,7 @@ import torch
 
 from hogwild import system
 from hogwild.cli import doctor
-from hogwild.cli.main import main as cli
+from hogwild.cli import main as cli
 from hogwild.kernels.placed import Gpu
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from hogwild.cli.main import main as cli
+from hogwild.cli import main as cli
 from hogwild.config import Config
 from hogwild.delays import parse
 from hogwild.drivers.job.job import make_job

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hogwild.cli.main import main as cli
+from hogwild.cli import main as cli
 from hogwild.theory import admm, downpour, elastic
 from hogwild.theory import mixing as theory
 from hogwild.topology import mixing
