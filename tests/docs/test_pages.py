@@ -82,6 +82,7 @@ def test_the_first_page_names_every_algorithm():
     families = text[text.index("| family |") : text.index("## Your own model")]
     names = set(re.findall(r"[\w-]+", families))
     assert set(REGISTRY) <= names
+    assert f" {len(REGISTRY)} algorithms " in text
 
 
 def test_pages_of_names_alone_are_refused(capsys: pytest.CaptureFixture[str]):
