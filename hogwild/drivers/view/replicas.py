@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from torch import Tensor
 
 from hogwild import topology
-from hogwild.algorithms.base import SHARED, Place
+from hogwild.algorithms.base import Place
 from hogwild.drivers.job.batches import draw
 from hogwild.drivers.job.device import finish
 from hogwild.drivers.view.buffers import Buffers
@@ -58,11 +58,9 @@ class Replicas(Buffers):
         return max(self.generation - 1, 0) // max(self.barriers_per_round, 1)
 
     def adopt(self) -> None:
-        """replica, base <- x. Races with exchanges, element by element."""
+        """replica <- x. Races with exchanges, element by element."""
         with self._center():
             copy(self.replica, self.buffer("x"))
-        if "base" in self.scopes:
-            copy(self.buffer("base"), self.replica)
         self.traffic.add(self.replica, 1)
 
     def read(self) -> None:
@@ -159,10 +157,6 @@ class Replicas(Buffers):
         self.control.count_exchange(self.rank, *done)
         self.traffic.add(self.replica, 2)
 
-    def debias(self) -> None:
-        """z <- replica / own mass."""
-        self.combine("z", {"replica": 1 / self.mass})
-
     @property
     def mass(self) -> float:
         return float(self.buffer("mass")[OWN])
@@ -201,7 +195,7 @@ class Replicas(Buffers):
 
     def _is_remote(self, place: Place) -> bool:
         if isinstance(place, str):
-            return self.scopes[place] is SHARED
+            return self.is_shared(place)
         return place[1] != self.rank
 
     @functools.cached_property
