@@ -10,13 +10,13 @@ from torch import Tensor
 
 from bench.contest import TOLERANCE, Contestant, deviation, probe
 from hogwild import reference
-from hogwild.algorithms.base import SHARED
+from hogwild.algorithms.stale.corrections import GAP_COLUMNS
+from hogwild.buffers import Scope
 from hogwild.drivers.view.pushes import needed_buffers
 from hogwild.kernels import copy, weighted_sum
 from hogwild.rules import Compensation, Gap, Momentum
 from hogwild.shared.arena import Arena
 from hogwild.shared.layout import BufferSpec
-from hogwild.shared.world import GAP_COLUMNS, GAP_STATE
 
 LR = 1e-4
 MOMENTUM = 0.9
@@ -31,11 +31,11 @@ class Field:
 
     def __init__(self, n: int, device: torch.device | str = "cpu") -> None:
         self.n = n
-        specs = [BufferSpec(name, SHARED, n, torch.float32) for name in BUFFERS]
-        arena = Arena.create([*specs, BufferSpec(GAP_STATE, SHARED, GAP_COLUMNS, torch.float64)], 1, device)
+        specs = [BufferSpec(name, Scope.SHARED, n, torch.float32) for name in BUFFERS]
+        arena = Arena.create([*specs, BufferSpec("gap_state", Scope.SHARED, GAP_COLUMNS, torch.float64)], 1, device)
         generator = torch.Generator(device).manual_seed(0)
         self.x, self.snapshot, self.v, self.s, self.ms, self.v_sum, self.b = (arena.tensor(name) for name in BUFFERS)
-        self.gap_state = arena.tensor(GAP_STATE).view(1, GAP_COLUMNS)
+        self.gap_state = arena.tensor("gap_state").view(1, GAP_COLUMNS)
         self.g = torch.empty(n, device=device).normal_(generator=generator)
         for buffer in (self.x, self.v, self.v_sum, self.b):
             buffer.normal_(generator=generator)
@@ -72,7 +72,7 @@ class Field:
         Norms are those of the whole buffers, so the reference is told the distance that the ends cannot show.
         """
         self.reset()
-        used = {"x", *needed_buffers(momentum, gap, compensation)} - {GAP_STATE}
+        used = {"x", *needed_buffers(momentum, gap, compensation)} - {"gap_state"}
         if snapshot or gap or compensation:
             used.add("snapshot")
         expected = reference.Buffers(**{name: probe(getattr(self, name)) for name in used})

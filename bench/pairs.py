@@ -13,7 +13,7 @@ import torch
 
 from bench.loops import Loops
 from bench.processes import Flat, Processes
-from hogwild.algorithms.base import REPLICA, SHARED
+from hogwild.buffers import SHARED, Buffer, Scope
 from hogwild.kernels import pair_average
 from hogwild.kernels.control import STRIPE
 from hogwild.shared.world import World
@@ -47,7 +47,7 @@ class Averagers(Processes[Tally]):
     """Two processes that average `REPLICAS` replicas of n parameters; without a compiler not in the `COMPILED` ways."""
 
     def __init__(self, n: int, compiled: bool) -> None:
-        world = World.create(Flat(n), {"x": SHARED, "replica": REPLICA}, REPLICAS)
+        world = World.create(Flat(n), {"x": SHARED, "replica": Buffer(Scope.REPLICA, locks=True)}, REPLICAS)
         super().__init__(world, partial(Averager, compiled=compiled), processes=2)
         self.ways = [*LOCKED, *(COMPILED if compiled else ()), TORCH]
 

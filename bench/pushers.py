@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import torch
 
 from bench.processes import Flat, Processes
-from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT, WORKER
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Access, Gap, Guard, HeavyBall
 from hogwild.shared.world import World
 
-BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
+BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
 MATRIX = 48  # compute: products of two such matrices, which stay in the first cache
 
 

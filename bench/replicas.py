@@ -8,7 +8,7 @@ import torch
 
 from bench.contest import TOLERANCE, Contestant, deviation, probe
 from hogwild import reference
-from hogwild.algorithms.base import SHARED
+from hogwild.buffers import Scope
 from hogwild.kernels import copy, weighted_sum
 from hogwild.shared.arena import Arena
 from hogwild.shared.layout import BufferSpec
@@ -21,7 +21,7 @@ class Replicas:
 
     def __init__(self, n: int, device: torch.device | str = "cpu") -> None:
         self.n = n
-        arena = Arena.create([BufferSpec(name, SHARED, n, torch.float32) for name in NAMES], 1, device)
+        arena = Arena.create([BufferSpec(name, Scope.SHARED, n, torch.float32) for name in NAMES], 1, device)
         generator = torch.Generator(device).manual_seed(0)
         self.at = {name: arena.tensor(name) for name in NAMES}
         for tensor in self.at.values():

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from hogwild.buffers import has_replicas
 from hogwild.config import Config
 from hogwild.drivers.instruments.evaluation import evaluate
 from hogwild.drivers.job.job import make_job
@@ -97,7 +98,7 @@ def run(algorithm: str, lr: float, options: dict[str, Any], shard: str, seed: in
 def _replicas(simulator: Simulator) -> Iterator[float]:
     """The test accuracy of every replica."""
     job, world = simulator.job, simulator.world
-    if "replica" not in job.algorithm.keeps():
+    if not has_replicas(job.algorithm.keeps()):
         return
     module = job.build()
     for rank in range(world.workers):

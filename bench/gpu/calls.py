@@ -16,7 +16,7 @@ from bench.field import MOMENTUM
 from bench.gpu import gaps
 from bench.gpu.model import Model, scaled
 from bench.gpu.scene import Scene
-from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT, WORKER
 from hogwild.drivers.processes.graph import GraphedGradient
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Gap, Guard, HeavyBall
@@ -26,7 +26,7 @@ from hogwild.tasks import Data, TensorSplit, build_model
 N = 1 << 20
 BATCH = 128
 STEPS, ROUNDS, DRY_STEPS = 20, 9, 2
-BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
+BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cuStreamSynchronize")
 LAUNCHES = (
     "cudaLaunchKernel",

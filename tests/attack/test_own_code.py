@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import hogwild
-from hogwild.algorithms.base import SHARED
+from hogwild.buffers import SHARED
 from hogwild.drivers.checkpoints import store as checkpoint
 from hogwild.errors import TooFewWorkersError, UsageError
 from hogwild.shared.world import World

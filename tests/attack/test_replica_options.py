@@ -12,6 +12,7 @@ from attacks import run
 
 import hogwild
 from hogwild.algorithms import REGISTRY
+from hogwild.buffers import has_replicas
 
 WRONG = {
     "hypercube-of-3": ("d-psgd --topology hypercube --workers 3", "needs 2.k workers, not 3: use --workers 2 or 4"),
@@ -60,7 +61,7 @@ def test_a_wrong_option_is_refused_in_one_line(tmp_path: Path, case: str):
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("algorithm", [name for name, kind in REGISTRY.items() if "replica" in kind().keeps()])
+@pytest.mark.parametrize("algorithm", [name for name, kind in REGISTRY.items() if has_replicas(kind().keeps())])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_any_number_of_workers_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str, workers: int):
     """Also one, which has nobody to average with."""

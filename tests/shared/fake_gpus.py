@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.kernels.placed import tensor_at
 from hogwild.rules import Access, Guard
@@ -24,7 +24,7 @@ from hogwild.shared.world import World
 
 KIB = 1 << 10
 GRAIN = 64 * KIB
-BUFFERS = {"x": SHARED, "snapshot": WORKER}
+BUFFERS = {"x": SHARED, "snapshot": SNAPSHOT}
 
 
 def build(folder: Path) -> str:

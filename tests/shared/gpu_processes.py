@@ -8,7 +8,7 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
-from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT
 from hogwild.drivers.processes import fork_server
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.kernels import placed
@@ -17,7 +17,7 @@ from hogwild.rules import Access, Guard
 from hogwild.shared.placed_memory import PlacedMemory
 from hogwild.shared.world import World
 
-BUFFERS = {"x": SHARED, "snapshot": WORKER}
+BUFFERS = {"x": SHARED, "snapshot": SNAPSHOT}
 
 
 def started(target: object, *args: object) -> tuple[BaseProcess, Connection]:

@@ -15,7 +15,7 @@ import torch
 from gpu_processes import BUFFERS, add, add_for_ever, map_and_let_go, started
 from torch import nn
 
-from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT, WORKER
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.kernels import build_info
 from hogwild.kernels.placed import gpus, granularity, tensor_at
@@ -104,7 +104,7 @@ def test_torch_works_on_it_as_on_its_own_memory(placement: Placement) -> None:
 @pytest.mark.parametrize("placement", [SHARDED, HOST], ids=["shards", "host"])
 @pytest.mark.parametrize("access", [Access.RACING, Access.LOCKED])
 def test_a_worker_alone_makes_the_model_of_the_cpu(placement: Placement, access: Access) -> None:
-    scopes = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
+    scopes = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(1200, 1300), nn.Linear(1300, 5))
     views = []

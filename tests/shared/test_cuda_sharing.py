@@ -12,7 +12,7 @@ import torch
 from gpu_processes import BUFFERS, add, add_for_ever, attach_and_let_go, started
 from torch import nn
 
-from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT, WORKER
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.kernels import build_info
 from hogwild.rules import Gap, HeavyBall
@@ -94,7 +94,7 @@ def test_attaching_a_thousand_times_leaks_nothing() -> None:
 
 def test_a_worker_that_does_not_wait_makes_the_model_of_one_that_does() -> None:
     """Bit for bit, and without a word from torch about waiting for the device."""
-    scopes = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
+    scopes = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(65, 33), nn.Linear(33, 5))
     views = []

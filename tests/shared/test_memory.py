@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hogwild import system
-from hogwild.algorithms.base import Scope
+from hogwild.buffers import Scope
 from hogwild.errors import UsageError
 from hogwild.shared.arena import Arena, share_tensors
 from hogwild.shared.layout import ArenaLayout, BufferSpec, ParameterLayout

@@ -13,7 +13,7 @@ import torch
 from fake_gpus import BUFFERS, GRAIN, add, build
 from torch import nn
 
-from hogwild.algorithms.base import REPLICA, SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT, WORKER, Scope
 from hogwild.drivers.checkpoints.state import State
 from hogwild.errors import UsageError
 from hogwild.shared import runtime
@@ -26,10 +26,10 @@ from hogwild.shared.world import World
 ANSWER_S = 60.0
 N = 50_003  # 200 KB: a bit more than three grains
 SPECS = [
-    BufferSpec("x", SHARED, N, torch.float32),
-    BufferSpec("mean", SHARED, 7, torch.float32),
-    BufferSpec("v", WORKER, N, torch.float32),
-    BufferSpec("box", REPLICA, 5, torch.float64),
+    BufferSpec("x", Scope.SHARED, N, torch.float32),
+    BufferSpec("mean", Scope.SHARED, 7, torch.float32),
+    BufferSpec("v", Scope.WORKER, N, torch.float32),
+    BufferSpec("box", Scope.REPLICA, 5, torch.float64),
 ]
 
 
@@ -81,7 +81,7 @@ def test_where_buffers_lie(shards: tuple[int, ...]) -> None:
 
 
 def test_a_small_model_is_not_split() -> None:
-    layout = PlacedLayout.of([BufferSpec("x", SHARED, 9, torch.float32)], 1, Placement((0, 1), (0, 1)), GRAIN)
+    layout = PlacedLayout.of([BufferSpec("x", Scope.SHARED, 9, torch.float32)], 1, Placement((0, 1), (0, 1)), GRAIN)
     assert layout.parts == [(0, GRAIN)]
 
 
@@ -172,7 +172,7 @@ def test_atomic_pushes_of_several_processes_lose_nothing_and_a_killed_one_takes_
 @pytest.mark.parametrize("shards", [(0, 1), ()])
 def test_a_state_goes_to_another_placement_and_back(shards: tuple[int, ...], driver: str) -> None:
     torch.manual_seed(1)
-    scopes = {"x": SHARED, "v": WORKER, "snapshot": WORKER}
+    scopes = {"x": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
     algorithm = SimpleNamespace(keeps=lambda: scopes, result=lambda: "x")
     module = nn.Sequential(nn.Linear(33, 5), nn.BatchNorm1d(5))
     there = World.create(module, scopes, 2, device=Placement((0, 1), shards, driver))
@@ -198,7 +198,10 @@ def test_a_state_goes_to_another_placement_and_back(shards: tuple[int, ...], dri
 @pytest.mark.usefixtures("_fake")
 def test_too_much_is_refused_with_the_numbers_of_the_gpu(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "room", lambda gpu: ((80 << 20) if gpu == 0 else (2 << 20), 80 << 20))
-    specs = [BufferSpec("x", SHARED, 4 << 20, torch.float32), BufferSpec("v", WORKER, 2 << 20, torch.float32)]
+    specs = [
+        BufferSpec("x", Scope.SHARED, 4 << 20, torch.float32),
+        BufferSpec("v", Scope.WORKER, 2 << 20, torch.float32),
+    ]
     with pytest.raises(
         UsageError, match=r"needs 16 MiB on GPU 1 \(x 16 \+ v 16 for 2 workers, over all GPUs\), 2 of 80"
     ):

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from hogwild.algorithms.base import REPLICA, SHARED
+from hogwild.buffers import SHARED, Buffer, Scope
 from hogwild.drivers.processes.fork_server import PRELOAD
 from hogwild.kernels import PairStats, Push, pair_average
 from hogwild.kernels.control import LOCK_BYTES, STRIPE
@@ -40,7 +40,7 @@ class Flat(nn.Module):
 
 def make_world(replicas: int, n: int) -> World:
     """Replicas drawn from N(0, 1)."""
-    world = World.create(Flat(n), {"x": SHARED, "replica": REPLICA}, replicas)
+    world = World.create(Flat(n), {"x": SHARED, "replica": Buffer(Scope.REPLICA, locks=True)}, replicas)
     for rank in range(replicas):
         world.arena.tensor("replica", rank).normal_(generator=torch.Generator().manual_seed(rank))
     return world
@@ -166,9 +166,9 @@ def test_every_replica_has_locks_of_its_own() -> None:
     addresses = [world.locks(), *(world.locks(rank) for rank in range(3))]
     assert [b - a for a, b in itertools.pairwise(addresses)] == [LOCK_BYTES * 5] * 3
     assert addresses[0] == world.control.stripe_locks
-    with pytest.raises(IndexError, match="replica 3 of 3 workers"):
+    with pytest.raises(IndexError, match="worker 3 of 3"):
         world.locks(3)
     alone = World.create(Flat(8), {"x": SHARED}, 2)
     assert alone.locks() == alone.control.stripe_locks
-    with pytest.raises(IndexError, match="is there a buffer 'replica'"):
+    with pytest.raises(IndexError, match="a buffer with locks=True"):
         alone.locks(0)
