@@ -146,16 +146,18 @@ class Replicas(Buffers):
         return ends[self.draw(len(ends))] if ends else -1
 
     def average_with(self, peer: int, order: str, name: str = "replica") -> None:
-        places = [(self.world.locks(rank), rank) for rank in sorted((self.rank, peer))]
+        if not self.declared[name].locks:
+            raise ValueError(f"buffer {name!r} is declared without locks: workers average with Buffer(..., locks=True)")
+        own, places = self.buffer(name), [(self.world.locks(rank), rank) for rank in sorted((self.rank, peer))]
         done = pair_average(
             self.buffer((name, places[0][1])),
             self.buffer((name, places[1][1])),
-            **({} if self.replica.is_cuda else {"locks_a": places[0][0], "locks_b": places[1][0]}),
-            n_locks=0 if self.replica.is_cuda else self.world.stripes,
+            **({} if own.is_cuda else {"locks_a": places[0][0], "locks_b": places[1][0]}),
+            n_locks=0 if own.is_cuda else self.world.stripes,
             order=order,
         )
         self.control.count_exchange(self.rank, *done)
-        self.traffic.add(self.replica, 2)
+        self.traffic.add(own, 2)
 
     @property
     def mass(self) -> float:
