@@ -197,7 +197,7 @@ def test_what_is_wrong_with_own_models(mine, name, message):
 
 def test_known_model_needs_the_number_of_classes(mine):
     with pytest.raises(
-        UsageError, match="needs the number of classes, which own_task:pair_without_classes does not tell"
+        UsageError, match="needs the number of classes, which own_task:pair_without_classes does not have"
     ):
         tasks.build_model("mlp", tasks.load(mine + "pair_without_classes"))
 
