@@ -18,7 +18,7 @@ WRONG = {
     "no-such-file": ("d-psgd --topology file:nowhere --workers 4", "cannot read topology file nowhere: No such file"),
     "not-connected": (
         "d-psgd --topology file:split --workers 4",
-        "is not connected: nothing joins worker 2",
+        "is not connected: no links join worker 2",
     ),
     "not-text": ("ad-psgd --topology file:bytes --workers 4", "cannot read topology file bytes: not a text file"),
     "file-of-others": (
