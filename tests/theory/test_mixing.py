@@ -102,7 +102,7 @@ def test_random_pairs_by_enumeration():
 
 
 def test_no_pairs():
-    with pytest.raises(ValueError, match="1 workers without an edge never meet"):
+    with pytest.raises(ValueError, match="1 workers without an edge never average"):
         random_pairs(1, [])
 
 

@@ -125,7 +125,7 @@ def test_negative_moving_rate():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="does not settle"):
+    with pytest.raises(ValueError, match="does not converge"):
         sync.stationary(4, 0.1, 0.5)
     with pytest.raises(ValueError, match="must be > 0"):
         sync.center_variance(3, 4, 0.1, 0.0)
