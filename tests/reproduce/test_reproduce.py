@@ -52,8 +52,8 @@ def test_a_figure_says_what_it_is(name):
     assert "|" not in figure.claim
     assert figure.source.startswith("Giladi et al. 2020, figure ") == name.startswith("fig")
     module = sys.modules[reproduce.REGISTRY[name]]
-    assert "The paper's:" in module.__doc__
-    assert "Ours:" in module.__doc__
+    assert "The paper: " in module.__doc__
+    assert "Here: " in module.__doc__
 
 
 def test_finished_work_is_not_done_again(tmp_path):
@@ -214,7 +214,7 @@ def test_values_without_a_number_survive_the_csv(tmp_path):
     rows = [{"a": 3, "b": None, "c": "shifted, Gaussian"}, {"a": 0.25, "b": 1e-9, "c": "x"}]
     output.write_csv(tmp_path / "x.csv", figure, rows, "tiny")
     assert output.read_csv(tmp_path / "x.csv", figure) == ("tiny", rows)
-    with pytest.raises(UsageError, match="has not the columns of fig4"):
+    with pytest.raises(UsageError, match="lacks the columns of fig4"):
         output.read_csv(tmp_path / "x.csv", thresholds.FIGURES[0])
 
 
