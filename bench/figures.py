@@ -1,4 +1,4 @@
-"""What a JSON file of the benchmarks says: medians, bounds, ratios. The report and the plots read it through this."""
+"""Medians, bounds and ratios from a JSON file of the benchmarks, for the report and the plots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GIGA = 1e9
 
 
 def ratio(a: Sequence[float], b: Sequence[float]) -> float:
-    """Median over the rounds of a / b: what both did in the same round is compared."""
+    """Median over the rounds of a / b, with a and b from the same round."""
     return statistics.median(x / y for x, y in zip(a, b, strict=True))
 
 
@@ -35,13 +35,13 @@ class PushRun:
     """All contestants at one size, of a push or of a mix."""
 
     group: str
-    variant: str  # of the rule: plain, heavy-ball, or nothing
+    variant: str  # variant of the rule: plain, heavy-ball, or empty
     size: str
     n: int
     lines: Mapping[str, Line]
-    left_out: Mapping[str, str]  # contestant -> why
-    bytes: int = 0  # per parameter, of the first contestant
-    least_bytes: int = 0  # what the rule needs at the least, where that was counted
+    left_out: Mapping[str, str]  # contestant -> reason
+    bytes: int = 0  # bytes per parameter of the first contestant
+    least_bytes: int = 0  # smallest number of bytes that the rule needs, if it was counted
 
     @property
     def bound(self) -> Line:
@@ -50,7 +50,7 @@ class PushRun:
 
     @property
     def ours(self) -> Line:
-        """What the rivals are compared with: the first of our kernels."""
+        """The first of our kernels, with which the rivals are compared."""
         return next(line for line in self.lines.values() if line.kind == "push")
 
     def times(self, slow: str, fast: str) -> float | None:
@@ -60,7 +60,7 @@ class PushRun:
         return ratio(self.lines[slow].seconds, self.lines[fast].seconds)
 
     def net_times(self, slow: str, fast: str, slow_call: str, fast_call: str) -> float | None:
-        """The same without the cost of a call that touches no element."""
+        """The same ratio, without the cost of a call that touches no element."""
         if not {slow, fast, slow_call, fast_call} <= self.lines.keys():
             return None
         slow_s, fast_s, slow_call_s, fast_call_s = (
@@ -115,7 +115,7 @@ class Figures:
         return sum(map(len, named)) + (self.sweep is not None) + (self.pairs is not None)
 
     def private_gain(self, rule: str, size: str) -> float:
-        """What a second process adds where the two share nothing but the memory bus."""
+        """The gain by a second process if the two share only the memory bus."""
         per_s = self.policies[rule, size]["pushes_per_s"]
         return ratio(per_s["private memory x 2"], per_s["private memory x 1"])
 

@@ -1,4 +1,4 @@
-"""What must be shown on a GPU, beside what was."""
+"""The targets for a GPU, beside the measurements."""
 
 from __future__ import annotations
 
