@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 FIXED = {
     "ring": "i and i +- 1",
     "exponential": "i and i +- 2^k",
-    "exponential-directed": "i hears i - 2^k",
+    "exponential-directed": "i takes from i - 2^k",
     "hypercube": "numbers that differ in one bit; 2^k workers",
     "complete": "everyone with everyone",
     "star": "everyone with worker 0",

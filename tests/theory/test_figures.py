@@ -1,4 +1,4 @@
-"""The two figures: their numbers, their verdicts, and that a verdict can fail."""
+"""The two figures: their numbers and their verdicts. A verdict can fail."""
 
 from __future__ import annotations
 

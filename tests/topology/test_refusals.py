@@ -1,4 +1,4 @@
-"""What a topology refuses, in one line; topologies from files; the mixing that is safe for D²."""
+"""Refusals of a topology, in one line; topologies from files; the mixing on which D² is stable."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_two_workers_in_a_file(tmp_path):
     assert mixing(f"file:{path}", 2).self_weight(0) == 0.7
 
 
-def test_matrices_that_are_none():
+def test_bad_matrices_are_refused():
     with pytest.raises(UsageError, match="the matrix is 2 x 3; it must be square"):
         Mixing("odd", (np.ones((2, 3)) / 3,))
     with pytest.raises(UsageError, match="round 1: the matrix is 2 x 2"):
@@ -117,7 +117,7 @@ def test_d2_gets_the_lazy_form_where_its_spectrum_reaches_a_third(name, n):
     assert d2_contraction(safe.rounds[0]) < 1
 
 
-def test_d2_keeps_what_is_safe_and_refuses_what_it_is_not_defined_on():
+def test_d2_keeps_a_safe_mixing_and_refuses_one_on_which_it_is_not_defined():
     for given in (mixing("ring", 5), mixing("ring", 8, self_weight=0.4), mixing("complete", 6), mixing("star", 9)):
         lowest, safe = d2_safe(given)
         assert safe is given
