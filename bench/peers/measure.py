@@ -9,8 +9,8 @@ from typing import Any
 
 from bench import machine
 from bench.peers.contestant import model
-from bench.peers.pool import WorkerPool
 from bench.peers.ours import CONTROL
+from bench.peers.pool import WorkerPool
 from bench.peers.rivals import CONTROLS as THEIRS
 from bench.peers.rivals import DECENT
 from hogwild.runs.environment import package_version

@@ -1,4 +1,4 @@
-"""The contestants of bench.peers average as they must, and the check of that can fail."""
+"""The contestants of bench.peers average correctly, and the check of that can fail."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_every_contestant_keeps_the_sum_of_all_steps(pool):
     assert {name: pool.check(name) < 1e-5 for name in names} == dict.fromkeys(names, True)
 
 
-def test_who_does_not_average_is_found_out(pool):
+def test_a_contestant_that_does_not_average_fails_the_check(pool):
     with pytest.raises(AssertionError, match="step alone, hogwild: the replicas stay apart"):
         pool.check(ours.CONTROL)
 
