@@ -131,7 +131,7 @@ def _parser() -> Any:
                       help="values of which table and plot show the best: lr=0.1,0.03,0.01")  # fmt: skip
     grid.add_argument("--seeds", type=int, default=3, metavar="N", help="0, 1, ..., N-1")
     grid.add_argument("--lr-over-delay", type=_names, default=[], dest="delay_rule", metavar="NAME,NAME",
-                      help="algorithms whose lr is divided by the mean delay N - 1")  # fmt: skip
+                      help="algorithms with lr divided by the mean delay N - 1")  # fmt: skip
     grid.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), metavar="N", help="runs at a time")
     grid.add_argument("--directory", type=Path, default=Path("runs/compare"), metavar="DIR", help="results go here")
     return parser

@@ -110,7 +110,7 @@ def test_a_model_that_only_the_workers_cannot_import_is_explained():
         return own_code.net()
 
     local.__qualname__ = (
-        "absent"  # pickle looks it up by this name, which exists in this process but not in the workers
+        "absent"  # pickle looks up this name, which exists here but not in the workers
     )
     own_code.absent = local  # type: ignore[attr-defined]
     local.__module__ = "own_code"

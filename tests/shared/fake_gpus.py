@@ -45,7 +45,7 @@ class Pinned:
 
 
 def view(address: int, nbytes: int, gpu: int, owner: object) -> Tensor:
-    """A tensor over memory of the process, which represents memory of a fake GPU; its attribute `gpu` names the GPU."""
+    """A CPU tensor over memory of a fake GPU, which is memory of the process. `seen` records the number of the GPU."""
     tensor = tensor_at(address, nbytes, torch.device("cpu"), owner)
     seen.append((gpu, tensor.data_ptr(), nbytes))
     return tensor

@@ -20,7 +20,7 @@ ALGORITHMS = {
 }  # fmt: skip
 SHARES = (0.99, 1.01)  # fractions of the threshold, one coordinate each
 LR = 0.05
-SETTLED, PUSHES = 500, 2000
+TRANSIENT, PUSHES = 500, 2000
 IN_PROCESSES = [("standard", 1), *((rule, 3) for rule in ALGORITHMS), ("shifted", 8), ("dana", 8), ("none", 16)]
 
 
@@ -28,11 +28,11 @@ def curvatures(rule: str, delay: int, momentum: float) -> list[float]:
     return [share * threshold(rule, delay, momentum) / LR for share in SHARES]
 
 
-def growth(x: torch.Tensor, delay: int, settled: int = SETTLED) -> list[float]:
+def growth(x: torch.Tensor, delay: int, transient: int = TRANSIENT) -> list[float]:
     """log of the change of |x| per push, from peaks in two windows longer than an oscillation."""
     window = 16 * (2 * delay + 1)
-    early, late = (part.abs().max(dim=0).values for part in (x[settled : settled + window], x[-window:]))
-    return ((late / early).log() / (len(x) - settled - window)).tolist()
+    early, late = (part.abs().max(dim=0).values for part in (x[transient : transient + window], x[-window:]))
+    return ((late / early).log() / (len(x) - transient - window)).tolist()
 
 
 def check(x: torch.Tensor, rule: str, delay: int, momentum: float) -> None:
