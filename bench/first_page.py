@@ -1,7 +1,7 @@
 """`python -m bench.first_page` draws the picture of README.md, docs/first-page.svg, from recorded results.
 
 Left, docs/results/stragglers.csv: the time that one slow worker costs. Right, comparison-fashion-mnist.csv: the
-accuracy with growing delay, for plain SGD and for remedies. Both are simulated clusters, described in docs/results/*.md.
+accuracy with growing delay, for plain SGD and for remedies. docs/results/*.md describe both simulated clusters.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def compact(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _compact(value: Any) -> Any:
-    """Lists of numbers in one mapping are the common rounds of its contestants, and so are the `seconds` of its mappings.
+    """Lists of numbers in one mapping are common rounds of its contestants, and so are the `seconds` of its mappings.
 
     The latter have many contestants, so only the ratios of the first one to the others, and back, are recorded.
     """

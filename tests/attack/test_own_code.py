@@ -109,9 +109,7 @@ def test_a_model_that_only_the_workers_cannot_import_is_explained():
     def local() -> torch.nn.Module:
         return own_code.net()
 
-    local.__qualname__ = (
-        "absent"  # pickle looks up this name, which exists here but not in the workers
-    )
+    local.__qualname__ = "absent"  # pickle looks up this name, which exists here but not in the workers
     own_code.absent = local  # type: ignore[attr-defined]
     local.__module__ = "own_code"
     with pytest.raises(UsageError, match=r"Can't get attribute 'absent'.*Define them at module level"):
