@@ -31,7 +31,7 @@ class Line:
 
 @dataclass(frozen=True)
 class PushRun:
-    """All contestants at one size, of a push or of a mix."""
+    """All contestants of a push or of a mix at one size."""
 
     group: str
     variant: str  # variant of the rule: plain, heavy-ball, or empty
@@ -53,7 +53,7 @@ class PushRun:
         return next(line for line in self.lines.values() if line.kind == "push")
 
     def times(self, slow: str, fast: str) -> float | None:
-        """How many times longer `slow` takes than `fast`; None if one is missing."""
+        """The time of `slow` divided by that of `fast`; None if one is missing."""
         if slow not in self.lines or fast not in self.lines:
             return None
         return over({name: line.seconds for name, line in self.lines.items()}, slow, fast)
@@ -85,7 +85,7 @@ class Figures:
 
     @classmethod
     def of(cls, compact: Mapping[str, Any]) -> Figures:
-        """Of what bench.samples.compact made of pytest-benchmark's file."""
+        """The benchmarks in a file of pytest-benchmark that bench.samples.compact has compacted."""
         content = parse(compact)
         pushes: list[PushRun] = []
         rules: list[PushRun] = []

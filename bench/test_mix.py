@@ -1,4 +1,4 @@
-"""Exchanges and a diffusion on one thread: against the memory, and against torch operations that do the same."""
+"""Exchanges and a diffusion on one thread, compared with memory traffic and with equivalent torch operations."""
 
 from __future__ import annotations
 

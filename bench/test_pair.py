@@ -1,4 +1,4 @@
-"""Pair averages by two processes at once: chunk locks against no locks and against compare-and-exchange."""
+"""Pair averages by two processes at once: chunk locks, compared with no locks and with compare-and-exchange."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--dry-run", action="store_true", help="play every part with tiny sizes")
     parser.add_argument("--out", type=Path, default=Path("gpu-results"), help="folder of the results")
-    parser.add_argument("--minutes", type=float, default=7.8, help="for everything together")
+    parser.add_argument("--minutes", type=float, default=7.8, help="time limit of all parts together")
     parser.add_argument("--parts", help="some of them, separated by commas")
     options = parser.parse_args(arguments)
     capability = find_gpu()

@@ -13,7 +13,7 @@ WANTED = 5.0  # times faster than the fastest rival
 
 
 def markdown(compact: Mapping[str, Any]) -> str:
-    """Of what bench.samples.compact made of a measurement."""
+    """The tables of a measurement that bench.samples.compact has compacted."""
     return "\n".join(_lines(parse(compact))) + "\n"
 
 

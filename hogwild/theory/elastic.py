@@ -67,7 +67,7 @@ def safe_alpha(k: float, period: int = 1, exchange: str = "paper") -> float:
     _check(1, k, period, 0.0, exchange)
     is_first = exchange == "paper" and period == 1
     if not (k <= 1 or is_first):
-        raise ValueError(f"curvature x lr is {k:g}: the bound for every number of workers is known up to 1 only")
+        raise ValueError(f"curvature x lr is {k:g}: the bound for all numbers of workers is known up to 1 only")
     q = (1 - k) ** period
     return 2 * (1 + q) / (1 + q + 2 * (1 - k) ** (period - 1 if exchange == "paper" else period))
 

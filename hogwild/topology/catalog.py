@@ -18,7 +18,7 @@ D2_MARGIN = 0.01  # a ring may have exactly -1/3, and rounding then decides on w
 
 
 def build(name: str, n: int, weights: str, self_weight: float | None) -> Mixing:
-    """What hogwild.topology.mixing promises."""
+    """The checked Mixing of hogwild.topology.mixing, with the same errors."""
     if n < 1:
         raise UsageError(f"topology {name} for {n} workers: at least 1 is needed")
     if weights not in WEIGHTS:
