@@ -6,10 +6,11 @@ k = curvature x lr) a worker is y = (x, v), a local step is y <- L y and the exc
     L = [[1 - k, m (1 - k)], [-k, m (1 - k)]]          v <- m v - k (x + m v);   x <- x + v
     d = alpha (x - c);   x <- x - d;   c <- c + d
 
-Over one turn T = L^period. The exchange uses the difference x - c
+Over one turn y changes by T = L^period, and the move -d of the exchange by S. The step next to the exchange takes its
+gradient
 
-    paper   before the last step, at the x of its gradient (EASGD algorithm 1)         S = L^(period - 1)
-    post    after the last step                                                        S = L^period = T
+    paper   at the x before the exchange moves it (EASGD algorithm 1)                  S = L^(period - 1)
+    post    first; the exchange then moves the x after that step                       S = L^period = T
 
 In an eigenmode one cycle multiplies every variable by Z, every worker's turn multiplies c by the same z, and Z = z^p.
 Eliminating y leaves a polynomial of z that is linear in alpha, with chi(Z) = det(Z - T):
