@@ -1,4 +1,4 @@
-"""The buffers of a mix in an arena, as in a run, and what runs on them, checked against hogwild.reference first."""
+"""The buffers of a mix in an arena, as in a run, and contestants on them, checked against hogwild.reference first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = ("x", "center", "base", "multiplier", "g", "v", "left", "right", "out", 
 
 
 class Replicas:
-    """Random float32 buffers [n]: a worker's x, g and v, what it remembers, a center, two neighbours."""
+    """Random float32 buffers [n]: a worker's x, g, v and stored model, a center, two neighbours."""
 
     def __init__(self, n: int, device: torch.device | str = "cpu") -> None:
         self.n = n
@@ -30,7 +30,7 @@ class Replicas:
     def checked(
         self, kind: str, bytes: int, call: Callable[[], object], oracle: Callable[[dict[str, reference.Array]], None]
     ) -> Contestant:
-        """`call` as a contestant, once it has done what the oracle does at both ends of the buffers."""
+        """`call` as a contestant, after a check that it equals the oracle at both ends of the buffers."""
         wanted = {name: probe(tensor) for name, tensor in self.at.items()}
         call()
         oracle(wanted)
@@ -39,7 +39,7 @@ class Replicas:
         return Contestant(kind, bytes, call, error)
 
     def streams(self) -> dict[str, Contestant]:
-        """Copies and sums over the same memory; bench/README.md says what they count."""
+        """Copies and sums over the same memory; bench/README.md defines their counts."""
         x, center, left, right = (self.at[name] for name in ("x", "center", "left", "right"))
         return {
             "torch copy_": Contestant("stream", 8, lambda: right.copy_(left)),

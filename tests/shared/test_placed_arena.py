@@ -1,4 +1,4 @@
-"""A master over several GPUs, or on the host, and what each worker has on its own: on a driver without a GPU."""
+"""A master over several GPUs, or on the host, and each worker's own buffers, on a driver without a GPU."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_where_buffers_lie(shards: tuple[int, ...]) -> None:
     ends.sort()
     assert all(end <= start for (_, end), (start, _) in itertools.pairwise(ends))
     names = {name for name, _ in layout.offsets}
-    assert names == ({"x", "mean", "v", "box"} if shards else {"v"})  # on the host: what others read as well
+    assert names == ({"x", "mean", "v", "box"} if shards else {"v"})  # buffers that others read stay on the host
     if len(shards) > 1:
         assert layout.offsets["x", 0] % GRAIN == 0
         own = [gpu for gpu, _ in layout.parts[: len(shards)]]
@@ -95,7 +95,7 @@ def test_buffers_are_zero_apart_and_seen_from_the_gpu_of_the_worker(shards: tupl
         assert not arena.tensor(name, rank).any(), name
     for value, (name, rank) in enumerate(names, 1):
         arena.tensor(name, rank).fill_(value)
-    again = copy.copy(arena)  # as another process has it
+    again = copy.copy(arena)  # as in another process
     assert again.enter(1) == torch.device("cuda:1")
     assert fake_gpus.in_use == [0, 1]
     fake_gpus.seen.clear()
@@ -121,7 +121,7 @@ def test_without_peer_access_each_gpu_keeps_to_its_own(driver: str, monkeypatch:
         0,
         1,
         0,
-    ]  # the parent: v from where it lies, the host's from GPU 0
+    ]  # the parent reads v from its own GPU, and host memory from GPU 0
     worker = copy.copy(arena)
     worker.enter(1)
     assert (worker.tensor("v", 1) == 2).all()
@@ -140,21 +140,21 @@ def test_atomic_pushes_of_several_processes_lose_nothing_and_a_killed_one_takes_
     world, times = World.create(flat(), BUFFERS, 2, device=Placement(gpus, shards, driver)), 20
     x = world.arena.tensor("x")[:N]
     context = multiprocessing.get_context("spawn")
-    crew = []
+    members = []
     try:
         for rank in range(2):
             ours, theirs = context.Pipe()
             process = context.Process(target=add, args=(world, rank, times, theirs), daemon=True)
             process.start()
             theirs.close()
-            crew.append((process, ours))
-        for rank, (_, line) in enumerate(crew):
+            members.append((process, ours))
+        for rank, (_, line) in enumerate(members):
             assert line.poll(ANSWER_S)
             gpu = gpus[rank % len(gpus)]
             assert line.recv() == (f"cuda:{gpu}", [gpu], {gpu})
         assert (x == 2 * times).all()
         assert world.control.version == 2 * times
-        process, line = crew[0]
+        process, line = members[0]
         line.send("go on")
         assert line.poll(ANSWER_S)
         process.kill()
@@ -162,7 +162,7 @@ def test_atomic_pushes_of_several_processes_lose_nothing_and_a_killed_one_takes_
         assert (x >= 2 * times).all()
         assert torch.equal(x, x.round())
     finally:
-        for process, line in crew:
+        for process, line in members:
             process.kill()
             process.join()
             line.close()
