@@ -72,7 +72,7 @@ def _crossover(figures: Figures) -> Figure | None:
     axes.plot(fine, [min(1.0, y) for y in free], "--", color="tab:red", label="model, one lock: at most 1 / t_s")
     for name, color in (("racing", "tab:blue"), ("striped", "tab:orange"), ("locked", "tab:red"), ("one", "tab:gray")):
         label = "one process" if name == "one" else f"{name}, 2 processes"
-        axes.plot(ratios, [statistics.median(p[name]) * step_s for p in points], "o", color=color, label=label)
+        axes.plot(ratios, [p[name].median * step_s for p in points], "o", color=color, label=label)
     axes.axvline(PROCESSES - 1, color="black", linewidth=0.8)
     axes.annotate("P* = 1 + t_c / t_s = 2", (PROCESSES - 1, 0.05), textcoords="offset points", xytext=(4, 0))
     axes.set(

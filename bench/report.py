@@ -6,13 +6,13 @@ Nothing is recorded of a quick run, nor of one that others disturbed.
 from __future__ import annotations
 
 import argparse
-import shutil
-import statistics
+import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bench.figures import Figures, PushRun, ratio
+from bench import samples
+from bench.figures import Figures, PushRun, over
 from bench.plots import draw
 from bench.scale import FULL, SMOKE
 from bench.targets import CHAIN, PUSH, targets
@@ -24,10 +24,11 @@ RULES = {"add": "plain SGD (20 B/parameter)", "gap": "gap + shifted momentum (36
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("json", type=Path, help="what pytest --benchmark-json wrote")
+    parser.add_argument("json", type=Path, help="what pytest --benchmark-json wrote, or what was recorded of it")
     parser.add_argument("name", nargs="?", help="of the files in bench/results (default: date and cores)")
     options = parser.parse_args(arguments)
-    figures = Figures.read(options.json)
+    compact = samples.compact(json.loads(options.json.read_text()))
+    figures = Figures.of(compact)
     machine = figures.machine
     name = options.name or f"{machine['date'][:10]}-cpu-{machine['cores']}-cores"
     text = "\n".join(tables(figures)) + "\n"
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     RESULTS.mkdir(exist_ok=True)
     pictures = draw(figures, RESULTS / name)
-    shutil.copyfile(options.json, RESULTS / f"{name}.json")
+    (RESULTS / f"{name}.json").write_text(samples.text(compact) + "\n")
     links = "".join(f"\n![{picture.stem}]({picture.name})\n" for picture in pictures)
     (RESULTS / f"{name}.md").write_text(text + links)
     print(f"recorded: {RESULTS.name}/{name}.md, .json and {len(pictures)} plots", file=sys.stderr)
@@ -108,7 +109,7 @@ def push_table(run: PushRun) -> Iterator[str]:
     listing = ", ".join(f"{line.name} {line.gbps:.1f}" for line in streams)
     yield f"Byte bound: {run.bound.gbps:.1f} GB/s, the best of {listing}."
     calls = [line for line in run.lines.values() if line.kind == "call"]
-    listing = ", ".join(f"{line.name} {statistics.median(line.seconds) * 1e6:.1f} us" for line in calls)
+    listing = ", ".join(f"{line.name} {line.seconds.median * 1e6:.1f} us" for line in calls)
     yield f"A call that touches nothing: {listing}."
     yield from (f"{name} is left out: {reason}." for name, reason in run.left_out.items())
 
@@ -140,13 +141,12 @@ def policy_table(figures: Figures, rule: str, words: str) -> Iterator[str]:
         per_s, rows = info["pushes_per_s"], []
         for name, rates in sorted(per_s.items(), key=lambda item: item[0].split(" x ")):
             access, processes = name.split(" x ")
-            rate = statistics.median(rates)
-            alone = per_s["private memory x 1" if access == "private memory" else "racing x 1"]
-            worst = max(info["lost"][name]) if name in info["lost"] else None
+            alone = "private memory x 1" if access == "private memory" else "racing x 1"
+            worst = info["lost"][name].max if name in info["lost"] else None
             lost = "not counted" if worst is None else f"{worst:.1e}" if worst else "0"
-            relative = (f"{ratio(rates, alone):.2f}", f"{ratio(rates, per_s[f'locked x {processes}']):.2f}")
-            millions = f"{rate * info['n'] / 1e6:,.0f}"
-            rows.append((access, processes, f"{rate:,.1f} ({max(rates):,.1f})", millions, *relative, lost))
+            relative = (f"{over(per_s, name, alone):.2f}", f"{over(per_s, name, f'locked x {processes}'):.2f}")
+            millions = f"{rates.median * info['n'] / 1e6:,.0f}"
+            rows.append((access, processes, f"{rates.median:,.1f} ({rates.max:,.1f})", millions, *relative, lost))
         header = (
             "access", "processes", "pushes/s (best)", "M parameters/s", "over one process", "over one lock",
             "updates lost (worst round)",
@@ -163,8 +163,8 @@ def sweep_table(figures: Figures) -> Iterator[str]:
     for point in figures.sweep["points"]:
         compute_s, step_s = point["compute_s"], point["step_s"]
         free, locked = 2 / (compute_s + step_s), min(2 / (compute_s + step_s), 1 / step_s)
-        measured = [f"{statistics.median(point[name]):,.0f}" for name in ("one", "racing", "striped", "locked")]
-        gain = ratio(point["racing"], point["locked"])
+        measured = [f"{point[name].median:,.0f}" for name in ("one", "racing", "striped", "locked")]
+        gain = point["racing"].over["locked"]
         rows.append(
             (
                 f"{compute_s / step_s:.2f}", f"{1 + compute_s / step_s:.2f}", *measured, f"{free:,.0f}",
@@ -186,9 +186,9 @@ def pairs_table(figures: Figures) -> Iterator[str]:
         return
     per_s, rows = info["pairs_per_s"], []
     for name, rates in per_s.items():
-        giga = f"{statistics.median(rates) * info['n'] / 1e9:.2f} ({max(rates) * info['n'] / 1e9:.2f})"
-        over = f"{ratio(per_s['chunk locks, skip'], rates):.2f}"
-        rows.append((name, giga, over, f"{max(info['skipped'][name]):.1%}", f"{max(info['drift'][name]):.1e}"))
+        giga = f"{rates.median * info['n'] / 1e9:.2f} ({rates.max * info['n'] / 1e9:.2f})"
+        gain = f"{over(per_s, 'chunk locks, skip', name):.2f}"
+        rows.append((name, giga, gain, f"{info['skipped'][name].max:.1%}", f"{info['drift'][name].max:.1e}"))
     header = ("", "G elements/s (best)", "skip over it", "skipped (worst round)", "error of the sum, rms (worst)")
     title = f"Pair averages, {info['replicas']} replicas of {info['n'] // 1024} K, 2 processes, random pairs"
     yield from section(title, header, rows)
@@ -200,11 +200,11 @@ def trainer_table(figures: Figures) -> Iterator[str]:
     for model, info in figures.trainers.items():
         per_s = info["samples_per_s"]
         for name, rates in per_s.items():
-            reached = f"{min(info['accuracy'][name]):.2f}"
+            reached = f"{info['accuracy'][name].min:.2f}"
             rows.append(
                 (
-                    f"{model}, {info['data']}", name, f"{statistics.median(rates):,.0f} ({max(rates):,.0f})",
-                    f"{ratio(rates, per_s['plain loop, 2']):.2f}", f"{ratio(rates, per_s['hogwild, 1']):.2f}", reached,
+                    f"{model}, {info['data']}", name, f"{rates.median:,.0f} ({rates.max:,.0f})",
+                    f"{over(per_s, name, 'plain loop, 2'):.2f}", f"{over(per_s, name, 'hogwild, 1'):.2f}", reached,
                 )
             )  # fmt: skip
     header = ("", "processes", "samples/s (best)", "over the plain loop", "over one worker", "accuracy reached")
@@ -216,9 +216,9 @@ def simulator_table(figures: Figures) -> Iterator[str]:
     for model, info in figures.simulators.items():
         per_s = info["updates_per_s"]
         for name, rates in per_s.items():
-            slower = ratio(per_s["plain loop"], rates) - 1
+            slower = over(per_s, "plain loop", name) - 1
             what = f"{model} ({info['parameters']:,} parameters), {info['data']}"
-            rows.append((what, name, f"{statistics.median(rates):,.1f} ({max(rates):,.1f})", f"{slower:+.1%}"))
+            rows.append((what, name, f"{rates.median:,.1f} ({rates.max:,.1f})", f"{slower:+.1%}"))
     header = ("", "workers", "updates/s (best)", "time over the plain loop's")
     yield from section("Simulator, batch 64, momentum 0.9, gamma clock", header, rows)
 
@@ -227,8 +227,8 @@ def norm_table(figures: Figures) -> Iterator[str]:
     rows = []
     for case, layers in figures.norms.items():
         for name, seconds in layers.items():
-            ms = f"{statistics.median(seconds) * 1e3:.2f} ({min(seconds) * 1e3:.2f})"
-            rows.append((case, name, ms, f"{ratio(seconds, layers['BatchNorm2d']):.2f}"))
+            ms = f"{seconds.median * 1e3:.2f} ({seconds.min * 1e3:.2f})"
+            rows.append((case, name, ms, f"{over(layers, name, 'BatchNorm2d'):.2f}"))
     header = ("", "layer", "ms, forward and backward", "time over BatchNorm2d's")
     yield from section("Full Normalization", header, rows)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.peers.ours import CONTROL, OURS
 from bench.peers.rivals import CONTROLS, DECENT
+from bench.samples import parse
 
 WANTED = 5.0  # times faster than the fastest rival
 
 
-def markdown(found: Mapping[str, Any]) -> str:
-    return "\n".join(_lines(found)) + "\n"
+def markdown(compact: Mapping[str, Any]) -> str:
+    """Of what bench.samples.compact made of a measurement."""
+    return "\n".join(_lines(parse(compact))) + "\n"
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -36,13 +37,13 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _times(run: Mapping[str, Any]) -> Iterator[str]:
-    rounds = len(next(iter(run["seconds"].values())))
+    rounds = next(iter(run["seconds"].values())).rounds
     yield f"Milliseconds per step, {rounds} rounds."
     yield ""
     yield "| contestant | median | best |"
     yield "|---|---|---|"
     for name, seconds in run["seconds"].items():
-        yield f"| {name} | {1e3 * statistics.median(seconds):.2f} | {1e3 * min(seconds):.2f} |"
+        yield f"| {name} | {1e3 * seconds.median:.2f} | {1e3 * seconds.min:.2f} |"
 
 
 def _ratios(run: Mapping[str, Any]) -> Iterator[str]:
@@ -55,9 +56,5 @@ def _ratios(run: Mapping[str, Any]) -> Iterator[str]:
     yield "|---" * (len(rivals) + 2) + "|"
     for name in OURS:
         if name != CONTROL:
-            cells = [f"{_times_faster(seconds[rival], seconds[name]):.1f}" for rival in (*rivals, CONTROLS[-1])]
+            cells = [f"{seconds[rival].over[name]:.1f}" for rival in (*rivals, CONTROLS[-1])]
             yield f"| {name} | {' | '.join(cells)} |"
-
-
-def _times_faster(rival: Sequence[float], ours: Sequence[float]) -> float:
-    return statistics.median(theirs / own for theirs, own in zip(rival, ours, strict=True))

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch.distributed.optim")
 
 from bench.peers import measure, ours
-from bench.peers.__main__ import main
+from bench.peers.__main__ import RESULTS, main
 from bench.peers.crew import Crew
 from bench.peers.tables import markdown
 
@@ -37,7 +37,12 @@ def test_the_command_records_every_contestant_in_every_round(tmp_path, capsys):
     found = json.loads((tmp_path / "small.json").read_text())
     assert found["parameters"] == 784 * 6 + 6 + 6 * 3 + 3 + 3 * 10 + 10
     (contest,) = found["runs"]
-    assert all(len(seconds) == 3 and min(seconds) > 0 for seconds in contest["seconds"].values())
+    assert all(seconds["rounds"] == 3 and seconds["min"] > 0 for seconds in contest["seconds"].values())
     printed = capsys.readouterr().out
     assert (tmp_path / "small.md").read_text() == markdown(found) == printed.removesuffix("\n")
     assert all(f"| {name} | " in printed for name in contest["seconds"])
+
+
+def test_the_recorded_tables_are_those_of_their_record():
+    record = RESULTS / "peers-2-cores.json"
+    assert markdown(json.loads(record.read_text())) == record.with_suffix(".md").read_text()
