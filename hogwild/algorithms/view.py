@@ -110,8 +110,8 @@ class View(Protocol):
         """x <- x - lr * rule(g), in one pass that leaves the next snapshot behind (csrc/push.h).
 
         `lr`: the learning rate as a function of this push's delay, in place of w.lr; where it is None the gradient is
-        dropped, and the snapshot read afresh. `scale`: a factor on g, likewise. `onto`: the own replica in place of x.
-        `part`: only these elements.
+        dropped, and the snapshot read afresh. `scale`: a factor on g, likewise. `onto`: the own
+        replica, or another model of the worker's own, in place of x. `part`: only these elements.
         """
 
     # ---- several gradients, one update ----
@@ -157,10 +157,10 @@ class View(Protocol):
         """
 
     def adopt(self) -> None:
-        """replica, base <- x."""
+        """replica <- x."""
 
     def deliver(self) -> None:
-        """x <- x + (replica - base);  replica, base <- x."""
+        """x <- x + (replica - base);  replica, base <- x. Uses the own buffer `base`."""
 
     def elastic(self, alpha: float, near: Place = "replica", center: Place = "x") -> None:
         """d = alpha (near - center);  near <- near - d;  center <- center + d.
@@ -184,8 +184,8 @@ class View(Protocol):
         """The other end of a random edge at this worker; -1 if it has none to draw."""
 
     def average_with(self, peer: int, order: str, name: str = "replica") -> None:
-        """Own `name`, the peer's `name` <- their mean, chunk by chunk under the locks of both. A chunk that another
-        worker has locked is left out (order "skip") or waited for ("blocking").
+        """Own `name`, the peer's `name` <- their mean, chunk by chunk under the locks of both (a buffer declared with
+        `locks`). A chunk that another worker has locked is left out (order "skip") or waited for ("blocking").
         """
 
     @property
@@ -195,7 +195,8 @@ class View(Protocol):
 
 class Mailbox(Protocol):
     """Push-sum without rounds: a worker sends half of its replica and of its mass, the receiver adds both to its own.
-    Uses the buffers `replica`, `box` and `mass`. Call `collect` and `send` within `exclusive`.
+    Uses the buffers `replica`, `box` and `mass` (two float64: the own mass, that in the mailbox). Call `collect` and
+    `send` within `exclusive`.
     """
 
     @property

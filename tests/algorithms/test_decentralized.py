@@ -41,7 +41,7 @@ def scatter(one: Team) -> torch.Tensor:
     rows = torch.randn(len(one.views), SIZE, generator=generator, dtype=torch.float64)
     for view, row in zip(one.views, rows, strict=True):
         view.replica[:SIZE] = row
-        if "snapshot" in view.buffers:
+        if view.buffers.has_snapshot:
             view.pull(of="replica")
     return rows
 

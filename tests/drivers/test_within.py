@@ -17,7 +17,8 @@ import torch
 from one_worker import data
 from torch import Tensor, nn
 
-from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View
+from hogwild.algorithms.base import Algorithm, Gradient, Steps, View
+from hogwild.buffers import SHARED, SNAPSHOT, Buffer
 from hogwild.config import Config
 from hogwild.drivers.job.job import Job, SharedSplit, make_job
 from hogwild.drivers.processes import computation
@@ -39,7 +40,7 @@ class Impatient(Algorithm):
 
     name: ClassVar[str] = "impatient"
     summary: ClassVar[str] = "restarts slow gradients"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "snapshot": SNAPSHOT}
 
     within: float | None = WITHIN
     seen: list[tuple[int, float, int, bool]] = field(default_factory=list)  # rank, now, version, given up

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hogwild.algorithms.base import SHARED, Place, Scope
+from hogwild.algorithms.base import Place
+from hogwild.buffers import Buffer, Rows, Scope
 from hogwild.rules import Access
 from hogwild.shared.world import World
 
@@ -32,28 +33,40 @@ class Traffic:
 
 
 class Buffers:
-    """The buffers [n] that worker `rank` may use, and how it may write the shared ones (`access`)."""
+    """The buffers that worker `rank` may use, and how it may write the shared ones (`access`)."""
 
-    def __init__(self, world: World, rank: int, scopes: Mapping[str, Scope], access: Access) -> None:
+    def __init__(self, world: World, rank: int, declared: Mapping[str, Buffer], access: Access) -> None:
         self.world = world
         self.control = world.control
         self.rank = rank
         self.workers = world.workers
-        self.scopes = scopes
+        self.declared = declared
         self.access = access
         self.traffic = Traffic()
         self._tensors: dict[tuple[str, int], Tensor] = {}
 
     def __getitem__(self, place: Place) -> Tensor:
-        """The shared buffer of that name, or this worker's own; (name, rank): that worker's."""
+        """The shared buffer of that name, or this worker's own; (name, rank): that worker's. One with a row per
+        parameter tensor is [tensors, columns].
+        """
         key = (place, self.rank) if isinstance(place, str) else place
         if key not in self._tensors:
-            self._tensors[key] = self.world.arena.tensor(*key)
+            tensor, size = self.world.arena.tensor(*key), self.world.buffers[key[0]].size
+            self._tensors[key] = tensor.view(-1, size.columns) if isinstance(size, Rows) else tensor
         return self._tensors[key]
 
     def __contains__(self, name: str) -> bool:
         """Whether the algorithm keeps a buffer of that name."""
-        return name in self.scopes
+        return name in self.declared
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether gradients are taken at a snapshot, which pulls and pushes write."""
+        return "snapshot" in self.declared
+
+    def is_shared(self, name: str) -> bool:
+        """Whether there is one buffer of that name for all workers."""
+        return self.declared[name].scope is Scope.SHARED
 
     def parts(self, place: Place) -> list[Tensor]:
         """A buffer as one view per parameter, in the shape of a gradient."""
@@ -62,5 +75,5 @@ class Buffers:
     def is_remote(self, place: Place) -> bool:
         """Whether a worker on another machine would have to send or fetch the buffer."""
         if isinstance(place, str):
-            return self.scopes[place] is SHARED
+            return self.is_shared(place)
         return place[1] != self.rank

@@ -48,12 +48,10 @@ class Exchanges:
             self._control.unlock_model()
 
     def adopt(self) -> None:
-        """replica, base <- x. Races with exchanges, element by element."""
+        """replica <- x. Races with exchanges, element by element."""
         replica = self._buffers["replica"]
         with self._center():
             copy(replica, self._buffers["x"])
-        if "base" in self._buffers:
-            copy(self._buffers["base"], replica)
         self._buffers.traffic.add(replica, 1)
 
     def elastic(self, alpha: float, near: Place = "replica", center: Place = "x") -> None:

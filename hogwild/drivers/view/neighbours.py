@@ -60,15 +60,18 @@ class Neighbours:
         return ends[self._draws.draw(len(ends))] if ends else -1
 
     def average_with(self, peer: int, order: str, name: str = "replica") -> None:
-        buffers, world, replica = self._buffers, self._buffers.world, self._buffers["replica"]
+        buffers, world = self._buffers, self._buffers.world
+        if not buffers.declared[name].locks:
+            raise ValueError(f"buffer {name!r} is declared without locks: workers average with Buffer(..., locks=True)")
+        own = buffers[name]
         first, second = sorted((self._rank, peer))  # every worker takes the locks of a pair in this order
-        locks = {} if replica.is_cuda else {"locks_a": world.locks(first), "locks_b": world.locks(second)}
+        locks = {} if own.is_cuda else {"locks_a": world.locks(first), "locks_b": world.locks(second)}
         done = pair_average(
             buffers[name, first],
             buffers[name, second],
             **locks,
-            n_locks=0 if replica.is_cuda else world.stripes,
+            n_locks=0 if own.is_cuda else world.stripes,
             order=order,
         )
         self._control.count_exchange(self._rank, *done)
-        buffers.traffic.add(replica, 2)
+        buffers.traffic.add(own, 2)

@@ -41,8 +41,8 @@ class PendingPush:
     delay: int
     lr: float
     locked: bool
-    onto_x: bool
-    moves_x: bool
+    onto: str
+    is_shared: bool  # it moves a buffer that other workers use
     momentum: Momentum | None
 
 

@@ -9,7 +9,6 @@ from hogwild.drivers.view.buffers import Buffers
 from hogwild.errors import UsageError
 from hogwild.kernels import Push
 from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2
-from hogwild.shared.world import GAP_COLUMNS, GAP_STATE
 
 
 class PushCache:
@@ -64,15 +63,14 @@ class PushCache:
             raise UsageError("a gap needs a private snapshot: use --read snapshot")
         buffers, world = self._buffers, self._buffers.world
         used = needed_buffers(momentum, penalty, compensation)
-        if fresh_snapshot and not self.inplace and center is None and "snapshot" in buffers:
+        if fresh_snapshot and not self.inplace and center is None and buffers.has_snapshot:
             used.add("snapshot")
         access, locks = self._access(onto, center)
-        named: dict[str, Any] = {name: buffers[name] for name in used if name != GAP_STATE}
+        named: dict[str, Any] = {name: buffers[name] for name in used}
         return Push(
             x=buffers[onto],
             center=None if center is None else buffers[center],
             **named,
-            gap_state=buffers[GAP_STATE].view(-1, GAP_COLUMNS) if GAP_STATE in used else None,
             segments=world.layout.segments,
             penalty=penalty,
             momentum=momentum,
@@ -86,13 +84,13 @@ class PushCache:
     def _access(self, onto: str, center: Place | None) -> tuple[Access, int]:
         """The access policy of a push, and the address of its locks.
 
-        Peers may average a replica with theirs if gradients are taken at a snapshot of it: it is then written chunk by
-        chunk under its own locks. Any other replica has one writer, which needs none.
+        A buffer declared with locks, which peers average with theirs, is written chunk by chunk under the worker's own
+        locks. Any other buffer of the worker's has one writer, which needs none.
         """
         buffers = self._buffers
-        if onto == "x" or center is not None:
+        if buffers.is_shared(onto) or center is not None:
             return buffers.access, buffers.world.locks() if buffers.access is Access.STRIPED else 0
-        if "snapshot" not in buffers:
+        if not buffers.declared[onto].locks:
             return Access.RACING, 0
         if buffers["x"].is_cuda:
             return Access.ATOMIC, 0
@@ -105,7 +103,7 @@ def needed_buffers(momentum: Momentum | None, penalty: Gap | None, compensation:
     if momentum is not None:
         names |= {"v"} | ({"v_sum"} if isinstance(momentum, Dana) else {"b"} if isinstance(momentum, Smega2) else set())
     if penalty is not None:
-        names.add(GAP_STATE if penalty.rows else "s")
+        names.add("gap_state" if penalty.rows else "s")
     if compensation is not None and compensation.adaptive:
         names.add("ms")
     return names

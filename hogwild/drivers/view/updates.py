@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hogwild.algorithms.base import SHARED, Gradients, OfDelay, Place
+from hogwild.algorithms.base import Gradients, OfDelay, Place
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.clipping import clipped
 from hogwild.drivers.view.outcome import CurrentUpdate, Outcome, PendingPush
@@ -64,7 +64,7 @@ class Updates:
 
     def is_first_step(self, version: int) -> bool:
         """Whether nothing has been pushed into v yet."""
-        own = self._buffers.scopes.get("v") is not SHARED
+        own = "v" not in self._buffers or not self._buffers.is_shared("v")
         return (self._control.pushes(self._rank) if own else version) == 0
 
     def pull(self, momentum: Momentum | None = None, *, of: str = "x") -> None:
@@ -110,9 +110,8 @@ class Updates:
         g = clipped(g, self.clip) if part else g
         kernel = self._pushes.get(momentum, penalty, compensation, onto=onto, center=center if alpha else None)
         control, rank, w_lr = self._control, self._rank, self._current.lr
-        onto_x = onto == "x"
-        moves_x = onto_x or bool(alpha)
-        locked = self._buffers.access is Access.LOCKED and moves_x
+        is_shared = self._buffers.is_shared(onto) or bool(alpha)
+        locked = is_shared and self._buffers.access is Access.LOCKED
         lr_max = control.raise_lr_max(w_lr) if penalty is not None else w_lr
         version = control.begin_push(rank, locked)
         if is_fresh:
@@ -139,7 +138,7 @@ class Updates:
             control.end_push(rank, locked, False, 0, 0.0, 0.0)
             raise
         used = None if rate is None else kernel
-        pending = PendingPush(used, version, delay, rate or 0.0, locked, onto_x, moves_x, momentum)
+        pending = PendingPush(used, version, delay, rate or 0.0, locked, onto, is_shared, momentum)
         if self.defers and rate is not None and not self._current.outcome.refused:
             self._pending = pending
         else:
@@ -188,10 +187,10 @@ class Updates:
             self._control.end_push(self._rank, push.locked, applied, nonfinite, gap_sq, step_sq)
         refused = 0 if applied else nonfinite
         self._current.outcome = Outcome(push.version, push.delay, 0, push.lr, refused, False, applied, stats)
-        if push.moves_x:
+        if push.is_shared:
             self._buffers.traffic.add(self._buffers["x"], 2 if applied else 1)
         if not applied and refresh:
-            if push.onto_x:
+            if push.onto == "x":
                 self.pull(push.momentum)
-            elif "snapshot" in self._buffers:
-                self.pull(of="replica")
+            elif self._buffers.has_snapshot:
+                self.pull(of=push.onto)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from hogwild.algorithms.base import Scope
+from hogwild.buffers import Buffer
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.draws import Draws
@@ -38,7 +38,7 @@ class WorkerView:
         self,
         world: World,
         rank: int,
-        scopes: Mapping[str, Scope],
+        declared: Mapping[str, Buffer],
         *,
         access: Access = Access.RACING,
         guard: Guard = Guard.PUSH,
@@ -58,7 +58,7 @@ class WorkerView:
         self.workers = world.workers
         self._clock = clock
         self._current = CurrentUpdate()
-        self.buffers = Buffers(world, rank, scopes, access)
+        self.buffers = Buffers(world, rank, declared, access)
         pushes = PushCache(self.buffers, guard, inplace)
         own_share = 1 / world.workers if barriers_per_round else 0.0
         self.updates = Updates(
