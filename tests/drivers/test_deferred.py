@@ -56,6 +56,8 @@ def test_the_version_rises_when_the_push_is_finished() -> None:
     view.push([torch.randn(1, 17)], momentum=HeavyBall(0.9), penalty=Gap())
     assert view.control.version == 2
     assert view.steps == 3  # asking counts it
+    view.push([torch.randn(1, 17)], momentum=HeavyBall(0.9), penalty=Gap())
+    assert (view.version, view.pending) == (4, False)  # likewise
 
 
 def test_a_refused_push_is_noticed_at_the_next_which_is_waited_for() -> None:
