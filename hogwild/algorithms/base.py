@@ -36,12 +36,26 @@ if TYPE_CHECKING:
 class Gradient:
     """Request: the gradient of one batch at the parameters `at` [n].
 
-    The answer is a list of tensors, one a parameter. With `cancel` a new version of the master makes it worthless: a
-    driver that can breaks it off there, and begins the worker's text again with the same batch.
+    The answer is a list of tensors, one a parameter; or None if the computation took longer than `within` seconds
+    (virtual in the simulator, wall time in processes) and was given up. The worker keeps the ticket of that batch: the
+    next Gradient request begins the same batch again. MindFlayer SGD (Maranjyan et al. 2024, arXiv:2410.04285) restarts
+    so; where the time of a batch does not vary, a `within` below it is never met.
+
+    The simulator gives up at that very moment, and needs a clock of durations. A process cannot be interrupted within
+    a forward or backward pass: it compares times between the two, which saves the backward pass, and after both. Time
+    is counted from when the batch is drawn; on a GPU each comparison waits for the device.
+
+    With `cancel` a new version of the master makes the gradient worthless: a driver that can breaks it off there, and
+    begins the worker's text again with the same batch.
     """
 
     at: Tensor
     cancel: bool = False
+    within: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.within is not None and not self.within > 0:
+            raise ValueError(f"within is {self.within}: expected seconds > 0, or None to wait for every gradient")
 
 
 @dataclass(frozen=True)

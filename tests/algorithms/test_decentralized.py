@@ -41,8 +41,8 @@ def scatter(one: Team) -> torch.Tensor:
     rows = torch.randn(len(one.views), SIZE, generator=generator, dtype=torch.float64)
     for view, row in zip(one.views, rows, strict=True):
         view.replica[:SIZE] = row
-        if view.has_snapshot:
-            view.read()
+        if view.buffers.has_snapshot:
+            view.pull(of="replica")
     return rows
 
 

@@ -57,7 +57,7 @@ def train(
     world.control.deal(0, job.total_tickets, [])
     heard, told = multiprocessing.Pipe(duplex=False)
     worker = workers.Worker(job, Seat(world, 0, told, folder / "0.log", None))
-    worker.view.defers = defers
+    worker.view.updates.defers = defers
     worker.run()
     worker._schedule._file.close()
     events = []

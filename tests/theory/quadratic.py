@@ -103,7 +103,7 @@ def simulate(
         view = simulation.workers[push.rank].view
         xs.append(x.clone())
         snapshots.append(world.layout.views(view.snapshot)[0].clone())
-        delays.append(view.last_delay)
+        delays.append(view.outcome.delay)
         times.append(push.time)
     behind = [world.control.version - world.control.pulled_version(rank) for rank in range(workers)]
     return Trace(torch.stack(xs), torch.stack(snapshots), delays, times, behind)

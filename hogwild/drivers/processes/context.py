@@ -6,6 +6,7 @@ import fcntl
 import multiprocessing
 import os
 import signal
+import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,6 +29,7 @@ class Seat:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     core: int | None = None
     gpu: str | None = None  # which one it computes on, as the parent sees it
+    began: float = field(default_factory=time.monotonic)  # when the run started; all processes read the same clock
 
     def take(self) -> None:
         """One thread, own log, never outlives the parent, leaves Ctrl-C to the parent."""

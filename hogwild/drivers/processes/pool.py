@@ -68,6 +68,7 @@ class Crew:
         self.members: dict[int, Member] = {}
         self._split = split
         self._measured_at = 0.0
+        self._began = time.monotonic()
         self._cores = _cores(job.config.pin)
         self._context = multiprocessing.get_context(job.config.start_method)
         if job.config.start_method == "forkserver":
@@ -106,7 +107,7 @@ class Crew:
         core = self._cores[rank % len(self._cores)] if self._cores else None
         log, device = self.logs / f"{rank}.log", self.world.arena.device_of(rank)
         data, shapes = self._split.arena(device), self._split.shapes
-        seat = Seat(self.world, rank, send, log, data, shapes, core, identity(device))
+        seat = Seat(self.world, rank, send, log, data, shapes, core, identity(device), self._began)
         process = self._context.Process(target=worker.main, args=(self._payload, seat), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
         with ctrl_c_blocked():
             process.start()

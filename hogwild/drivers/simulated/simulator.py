@@ -30,7 +30,7 @@ from hogwild.shared.world import World
 from hogwild.tasks import load
 
 PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,penalty,lr,loss"
-"""Of pushes.csv, a line for every gradient that was answered:
+"""Of pushes.csv, a line for every gradient that was computed:
 
     push, time, worker, ticket    its number from 1, virtual time, who pushed, which batch
     delay                         versions between the snapshot and the push
@@ -86,6 +86,8 @@ class Simulator:
         with Interrupts(self._on_signal) as interrupts, (self.directory.path / "pushes.csv").open("w") as log:
             log.write(f"{PUSH_COLUMNS}\n")
             while why is None and not interrupts.received and (push := self.simulation.advance()) is not None:
+                if push.given_up:
+                    continue
                 self._log(log, push)
                 why = self._why_stop(push)
                 done = self.simulation.computed
@@ -100,18 +102,18 @@ class Simulator:
         return self._finish(time.monotonic() - began, why, interrupts.received > 0)
 
     def _log(self, log: TextIO, push: Push) -> None:
-        view = self.simulation.workers[push.rank].view
-        stats, parameters = view.last_stats, self.world.layout.parameters
+        outcome = self.simulation.workers[push.rank].view.outcome
+        stats, parameters = outcome.stats, self.world.layout.parameters
         gap = math.sqrt(stats.gap_sq / parameters) if stats else 0.0
         step = math.sqrt(stats.step_sq / parameters) if stats else 0.0
         penalty = stats.penalty if stats else 1.0
         log.write(
-            f"{self.simulation.computed},{push.time:.9g},{push.rank},{push.ticket},{view.last_delay},{gap:.9g},"
-            f"{step:.9g},{penalty:.9g},{view.last_lr:.9g},{push.loss:.9g}\n"
+            f"{self.simulation.computed},{push.time:.9g},{push.rank},{push.ticket},{outcome.delay},{gap:.9g},"
+            f"{step:.9g},{penalty:.9g},{outcome.lr:.9g},{push.loss:.9g}\n"
         )
 
     def _why_stop(self, push: Push) -> str | None:
-        refused = self.simulation.workers[push.rank].view.last_refused
+        refused = self.simulation.workers[push.rank].view.outcome.refused
         if not refused and math.isfinite(push.loss):
             return None
         line = (
