@@ -11,9 +11,8 @@ from torch import Tensor
 from bench.contest import TOLERANCE, Contestant, deviation, probe
 from hogwild import reference
 from hogwild.algorithms.base import SHARED
-from hogwild.drivers.pushes import needed_buffers
 from hogwild.kernels import copy, weighted_sum
-from hogwild.rules import Compensation, Gap, Momentum
+from hogwild.rules import Compensation, Gap, Momentum, buffers_of
 from hogwild.shared.arena import Arena
 from hogwild.shared.layout import BufferSpec
 from hogwild.shared.world import GAP_COLUMNS, GAP_STATE
@@ -72,23 +71,23 @@ class Field:
         Norms are those of the whole buffers, so the reference is told the distance that the ends cannot show.
         """
         self.reset()
-        used = {"x", *needed_buffers(momentum, gap, compensation)} - {GAP_STATE}
+        used = {"x", *buffers_of(momentum, gap, compensation)} - {GAP_STATE}
         if snapshot or gap or compensation:
             used.add("snapshot")
-        expected = reference.Buffers(**{name: probe(getattr(self, name)) for name in used})
+        expected = {name: probe(getattr(self, name)) for name in used}
         if gap is not None and gap.rows:
             if gap.level == "element":
                 self.gap_state[0, 0] /= self.n  # a C of elements
-            expected.gap_state = self.gap_state.cpu().clone().numpy()
+            expected["gap_state"] = self.gap_state.cpu().clone().numpy()
             if gap.level != "element" and not gap.lagged:
-                expected.gap_state[0, 2] = float((self.x.double() - self.snapshot).square().sum())
+                expected["gap_state"][0, 2] = float((self.x.double() - self.snapshot).square().sum())
                 gap = replace(gap, lagged=True)
         call()
         reference.push(
-            expected, [(0, expected.x.size)], [probe(self.g)], lr=lr, pushes=PUSHES, lr_max=LR, delay=DELAY,
+            expected, [(0, expected["x"].size)], [probe(self.g)], lr=lr, pushes=PUSHES, lr_max=LR, delay=DELAY,
             penalty=gap, momentum=momentum, compensation=compensation,
         )  # fmt: skip
-        error = max(deviation(getattr(self, name), getattr(expected, name)) for name in used)
+        error = max(deviation(getattr(self, name), expected[name]) for name in used)
         assert error < TOLERANCE, f"{call} deviates from the reference by {error:.1e}"
         return Contestant(kind, bytes, call, error)
 

@@ -8,7 +8,7 @@ from hogwild.algorithms.base import Place
 from hogwild.drivers.buffers import Buffers
 from hogwild.errors import UsageError
 from hogwild.kernels import Push
-from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2
+from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, buffers_of
 from hogwild.shared.world import GAP_COLUMNS, GAP_STATE
 
 
@@ -33,7 +33,7 @@ class Pushes(Buffers):
         if key not in self._pushes:
             if self.inplace and (penalty is not None or compensation is not None):
                 raise UsageError("a gap needs a private snapshot: use --read snapshot")
-            used = needed_buffers(momentum, penalty, compensation)
+            used = set(buffers_of(momentum, penalty, compensation))
             if fresh_snapshot and not self.inplace and center is None and "snapshot" in self.scopes:
                 used.add("snapshot")
             access, locks = self._access(onto, center)
@@ -63,15 +63,3 @@ class Pushes(Buffers):
         if "snapshot" not in self.scopes:
             return Access.RACING, 0
         return (Access.ATOMIC, 0) if self.buffer("x").is_cuda else (Access.STRIPED, self.world.locks(self.rank))
-
-
-def needed_buffers(momentum: Momentum | None, penalty: Gap | None, compensation: Compensation | None) -> set[str]:
-    """The buffers that a push with these rules works on, besides x and the snapshot."""
-    names: set[str] = set()
-    if momentum is not None:
-        names |= {"v"} | ({"v_sum"} if isinstance(momentum, Dana) else {"b"} if isinstance(momentum, Smega2) else set())
-    if penalty is not None:
-        names.add(GAP_STATE if penalty.rows else "s")
-    if compensation is not None and compensation.adaptive:
-        names.add("ms")
-    return names

@@ -10,9 +10,24 @@ from torch import Tensor
 
 from hogwild import reference
 from hogwild.kernels import Push, PushStats
-from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, OrMo, Smega2
+from hogwild.rules import (
+    Access,
+    Compensation,
+    Dana,
+    Gap,
+    Guard,
+    HeavyBall,
+    Momentum,
+    Nesterov,
+    OrMo,
+    Smega2,
+    buffers_of,
+    needs_snapshot,
+)
 
 SIZES = (1, 15, 16, 17, 4099)
+MOMENTA = [None, HeavyBall(0.9, dampening=0.1), Nesterov(0.9), Dana(0.9)]  # go with corrections
+FLUSHING = [Smega2(0.9, 2), Smega2(0.9, 3, advanced=False), OrMo(0.9, 2)]  # go with none
 PADDING = 777.0  # between segments; must survive
 
 
@@ -51,33 +66,26 @@ class Case:
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.seed)
         self.segments, n = place(self.sizes, self.dtype.itemsize)
-        names = ["x", "center"] if self.has_center else ["x"]
+        stages = self.momentum, self.penalty, self.compensation
+        names = ["x", *buffers_of(*stages)]
         if self.has_center:
-            self.has_snapshot = False
-        if self.has_snapshot or self.penalty or self.compensation or isinstance(self.momentum, Dana | Smega2 | OrMo):
+            names.append("center")
+        elif self.has_snapshot or needs_snapshot(*stages):
             names.append("snapshot")
-        if self.momentum:
-            names.append("v")
-        if self.penalty and not self.penalty.rows:
-            names.append("s")
-        if self.compensation and self.compensation.adaptive:
-            names.append("ms")
-        if isinstance(self.momentum, Dana):
-            names.append("v_sum")
-        if isinstance(self.momentum, Smega2):
-            names.append("b")
         for name in names:
+            if name == "gap_state":
+                continue
             flat = torch.full((n,), PADDING, dtype=self.dtype)
             for offset, numel in self.segments:
                 value = self._random(numel)
                 flat[offset : offset + numel] = value.square() if name in ("s", "ms") else value
             self.buffers[name] = flat.to(self.device)
-        self.numpy = reference.Buffers(**{k: b.cpu().double().numpy().copy() for k, b in self.buffers.items()})
+        self.numpy = {name: buffer.cpu().double().numpy().copy() for name, buffer in self.buffers.items()}
         if self.penalty and self.penalty.rows:
             state = torch.rand(len(self.sizes), 3, generator=self.generator, dtype=torch.float64) + 0.5
             state[:, 1] = 1 - self.penalty.decay**3  # of three samples
             self.gap_state = state.to(self.device)
-            self.numpy.gap_state = state.numpy().copy()
+            self.numpy["gap_state"] = state.numpy().copy()
         self.new_gradients()
         self.push = Push(
             **self.buffers,
@@ -119,10 +127,10 @@ class Case:
         """Largest difference of each buffer from the oracle's, relative to 1 + the oracle's value."""
         result = {}
         for name, buffer in self.buffers.items():
-            want = getattr(self.numpy, name)
+            want = self.numpy[name]
             result[name] = float(np.max(np.abs(buffer.cpu().double().numpy() - want) / (1 + np.abs(want))))
         if self.gap_state is not None:
-            want = self.numpy.gap_state
+            want = self.numpy["gap_state"]
             result["gap_state"] = float(np.max(np.abs(self.gap_state.cpu().numpy() - want) / (1 + np.abs(want))))
         return result
 
