@@ -12,12 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypedDict
 
-from hogwild.momenta import Dana as Dana
-from hogwild.momenta import HeavyBall as HeavyBall
+from hogwild.momenta import *  # noqa: F403  every stage is a rule
 from hogwild.momenta import Momentum as Momentum
-from hogwild.momenta import Nesterov as Nesterov
-from hogwild.momenta import OrMo as OrMo
-from hogwild.momenta import Smega2 as Smega2
 from hogwild.momenta import look_ahead as look_ahead
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import get_args
 
 import numpy as np
 import torch
@@ -10,25 +11,19 @@ from torch import Tensor
 
 from hogwild import reference
 from hogwild.kernels import Push, PushStats
-from hogwild.rules import (
-    Access,
-    Compensation,
-    Dana,
-    Gap,
-    Guard,
-    HeavyBall,
-    Momentum,
-    Nesterov,
-    OrMo,
-    Smega2,
-    buffers_of,
-    needs_snapshot,
-)
+from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, Smega2, buffers_of, needs_snapshot
 
 SIZES = (1, 15, 16, 17, 4099)
-MOMENTA = [None, HeavyBall(0.9, dampening=0.1), Nesterov(0.9), Dana(0.9)]  # go with corrections
-FLUSHING = [Smega2(0.9, 2), Smega2(0.9, 3, advanced=False), OrMo(0.9, 2)]  # go with none
 PADDING = 777.0  # between segments; must survive
+SIGNED = ("x", "snapshot", "center", "v", "v_sum", "b")  # buffers; a mean of squares is not
+
+CONSTANTS = {"momentum": 0.9, "dampening": 0.1, "workers": 2}  # of the stages below; others as they are by default
+STAGES = [
+    stage(**{field.name: CONSTANTS[field.name] for field in fields(stage) if field.name in CONSTANTS})
+    for stage in get_args(Momentum)
+]
+MOMENTA = [None, *(stage for stage in STAGES if not stage.flushes)]  # go with corrections
+FLUSHING = [*(stage for stage in STAGES if stage.flushes), Smega2(0.9, 3, advanced=False)]  # go with none
 
 
 def place(sizes: tuple[int, ...], element_bytes: int) -> tuple[list[tuple[int, int]], int]:
@@ -78,7 +73,7 @@ class Case:
             flat = torch.full((n,), PADDING, dtype=self.dtype)
             for offset, numel in self.segments:
                 value = self._random(numel)
-                flat[offset : offset + numel] = value.square() if name in ("s", "ms") else value
+                flat[offset : offset + numel] = value if name in SIGNED else value.square()
             self.buffers[name] = flat.to(self.device)
         self.numpy = {name: buffer.cpu().double().numpy().copy() for name, buffer in self.buffers.items()}
         if self.penalty and self.penalty.rows:
