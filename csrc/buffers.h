@@ -1,6 +1,5 @@
 // The nouns of a push: where it works, with which constants, and what it reports. Plain data, host and device.
-// Buffers and scalars are listed here and nowhere else; whoever walks them expands the list, so that each is reached by
-// its name and two of one type cannot be exchanged.
+// Their members are those of lists.h.
 #pragma once
 
 #include <cstddef>
@@ -8,23 +7,9 @@
 #include <limits>
 
 #include "hd.h"
+#include "lists.h"
 
 namespace hogwild {
-
-// The buffers of the momentum stages.
-#define HOGWILD_MOTION(BUFFER)                             \
-  BUFFER(v)     /* momentum, shared or the worker's own */ \
-  BUFFER(v_sum) /* sum of all workers' v (DANA), shared */ \
-  BUFFER(b)     /* sum of gradients since v was last updated (SMEGA2), shared */
-
-// All flat buffers of a push.
-#define HOGWILD_BUFFERS(BUFFER)                                                                         \
-  BUFFER(x)        /* master weights, shared */                                                         \
-  BUFFER(snapshot) /* the weights this worker computes its gradient at, its own */                      \
-  BUFFER(center)   /* the variable that all replicas are tied to, shared; x is then the worker's own */ \
-  HOGWILD_MOTION(BUFFER)                                                                                \
-  BUFFER(s)  /* running mean of squared directions or steps (gap penalty), shared */                    \
-  BUFFER(ms) /* running mean of squared gradients (adaptive compensation), the worker's own */
 
 // Sets of buffers, a bit each: buffer::v | buffer::b. A stage states in one what it uses.
 namespace buffer {
@@ -91,31 +76,7 @@ HW_HD Motion<U> converted(const Motion<T>& values) {
   return result;
 }
 
-// The scalars of one push in the arithmetic type T, folded on the host (rule.h) so that the loop divides by none of them:
-// SCALAR(type, name, value where no stage sets it).
-#define HOGWILD_HYPER(SCALAR)                                                                               \
-  SCALAR(T, lr, 0)                                                                                          \
-  SCALAR(T, weight_decay, 0)                                                                                \
-  SCALAR(T, free_decay, 0)       /* weight decay that is not penalised */                                   \
-  SCALAR(T, scale, 1)            /* of the gradient, clipping included */                                   \
-  SCALAR(T, lam, 0)              /* of the compensation */                                                  \
-  SCALAR(T, ms_decay, 0)         /* of its running mean */                                                  \
-  SCALAR(T, ms_rest, 0)          /* 1 - ms_decay */                                                         \
-  SCALAR(T, ms_eps, 0)           /* beside the running mean */                                              \
-  SCALAR(bool, power_one, false) /* |g| in place of g^2 */                                                  \
-  SCALAR(T, gap_decay, 0)        /* Gamma */                                                                \
-  SCALAR(T, gap_rest, 0)         /* 1 - Gamma */                                                            \
-  SCALAR(T, gap_scale, 0)        /* C = gap_scale sqrt(s) + gap_floor; 0 on a push that is not penalised */ \
-  SCALAR(T, gap_floor, 0)        /* then beyond any gap */                                                  \
-  SCALAR(T, gap_row, 1)          /* 1 / G, or C, where all elements of a segment have the same */           \
-  SCALAR(bool, unit_g, false)    /* the running size is that of g, not that of v */                         \
-  SCALAR(T, momentum, 0)         /* of the old v */                                                         \
-  SCALAR(T, damp, 0)             /* of what is added to it */                                               \
-  SCALAR(T, drain, 0)            /* OrMo: how much of the old u leaves with this push */                    \
-  SCALAR(T, direct, 0)           /* OrMo: how much of d is applied at once */                               \
-  SCALAR(Motion<T>, ahead, {})   /* snapshot <- x - sum of these times the buffers */                       \
-  SCALAR(T, alpha, 0)            /* of the elastic exchange */
-
+// The scalars of one push in the arithmetic type T.
 template <class T>
 struct Hyper {
 #define HOGWILD_FIELD(type, name, value) type name = value;

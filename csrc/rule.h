@@ -24,31 +24,6 @@ enum class MomentumKind { HOGWILD_MOMENTA(HOGWILD_NAME) };
 enum class AccessKind { racing, atomic, striped };
 enum class GuardKind { push, element };
 
-// The choices and constants of a rule by the names that Python sets them by: CONSTANT(type, name, value if not set).
-#define HOGWILD_RULE(CONSTANT)                                                                              \
-  CONSTANT(Dtype, master, Dtype::float32)                                                                   \
-  CONSTANT(AccessKind, access, AccessKind::racing)                                                          \
-  CONSTANT(GuardKind, guard, GuardKind::push)                                                               \
-  CONSTANT(bool, elastic, false)    /* exchanges with the center */                                         \
-  CONSTANT(bool, cooperative, true) /* CUDA: a gap of whole segments in one launch if the model is small */ \
-  CONSTANT(MomentumKind, momentum_kind, MomentumKind::none)                                                 \
-  CONSTANT(double, momentum, 0)                                                                             \
-  CONSTANT(double, dampening, 0)                                                                            \
-  CONSTANT(bool, torch_first_step, false)                                                                   \
-  CONSTANT(int64_t, workers, 1)                                                                             \
-  CONSTANT(PenaltyKind, penalty, PenaltyKind::none)                                                         \
-  CONSTANT(Unit, unit, Unit::v)                                                                             \
-  CONSTANT(double, gap_decay, 0)                                                                            \
-  CONSTANT(double, gap_eps, 0)                                                                              \
-  CONSTANT(bool, penalize_decay, false)                                                                     \
-  CONSTANT(bool, gap_per_segment, false) /* a row of gap_state for each, or one for all */                  \
-  CONSTANT(bool, gap_lagged, false)      /* a norm gap is that of the push before */                        \
-  CONSTANT(CompensationKind, compensation, CompensationKind::none)                                          \
-  CONSTANT(double, lam, 0)                                                                                  \
-  CONSTANT(double, ms_decay, 0)                                                                             \
-  CONSTANT(double, ms_eps, 0)                                                                               \
-  CONSTANT(bool, power_one, false)
-
 struct Rule {
 #define HOGWILD_FIELD(type, name, value) type name = value;
   HOGWILD_RULE(HOGWILD_FIELD)
@@ -72,22 +47,6 @@ struct PushPlan {
   size_t gap_rows() const { return rule.gap_per_segment ? segments.size() : 1; }
   size_t gap_row(size_t segment) const { return rule.gap_per_segment ? segment : 0; }
 };
-
-// The scalars of a push by their names in Python (hogwild.rules.Scalars): REQUIRED(type, name) or SCALAR(type, name,
-// value if not given).
-#define HOGWILD_CALL(REQUIRED, SCALAR)                                                              \
-  REQUIRED(double, lr)                                                                              \
-  REQUIRED(int64_t, pushes) /* before this one */                                                   \
-  REQUIRED(double, lr_max)                                                                          \
-  SCALAR(double, weight_decay, 0)                                                                   \
-  SCALAR(bool, first_step, false)                                                                   \
-  SCALAR(double, scale, 1)                                                                          \
-  SCALAR(double, clip, 0)                                                                           \
-  SCALAR(int64_t, delay, 0) /* pushes since the snapshot */                                         \
-  SCALAR(double, alpha, 0)                                                                          \
-  SCALAR(Motion<double>, ahead, {}) /* snapshot <- x - sum of these times the momentum buffers */   \
-  SCALAR(int64_t, start, 0)         /* only elements of the flat range [start, stop) are touched */ \
-  SCALAR(int64_t, stop, INT64_MAX)
 
 // What changes. `grads` holds one pointer per segment, null where a parameter has no gradient.
 struct PushCall {
