@@ -8,7 +8,7 @@ from hogwild.algorithms.base import Place
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.errors import UsageError
 from hogwild.kernels import Push
-from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2
+from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, buffers_of
 
 
 class PushCache:
@@ -62,7 +62,7 @@ class PushCache:
         if self.inplace and (penalty is not None or compensation is not None):
             raise UsageError("a gap needs a private snapshot: use --read snapshot")
         buffers, world = self._buffers, self._buffers.world
-        used = needed_buffers(momentum, penalty, compensation)
+        used = set(buffers_of(momentum, penalty, compensation))
         if fresh_snapshot and not self.inplace and center is None and buffers.has_snapshot:
             used.add("snapshot")
         access, locks = self._access(onto, center)
@@ -95,15 +95,3 @@ class PushCache:
         if buffers["x"].is_cuda:
             return Access.ATOMIC, 0
         return Access.STRIPED, buffers.world.locks(buffers.rank)
-
-
-def needed_buffers(momentum: Momentum | None, penalty: Gap | None, compensation: Compensation | None) -> set[str]:
-    """The buffers that a push with these rules works on, besides x and the snapshot."""
-    names: set[str] = set()
-    if momentum is not None:
-        names |= {"v"} | ({"v_sum"} if isinstance(momentum, Dana) else {"b"} if isinstance(momentum, Smega2) else set())
-    if penalty is not None:
-        names.add("gap_state" if penalty.rows else "s")
-    if compensation is not None and compensation.adaptive:
-        names.add("ms")
-    return names
