@@ -7,7 +7,7 @@ from typing import Any
 
 from hogwild import system
 from hogwild.config import Config
-from hogwild.drivers.processes import fork_server
+from hogwild.drivers import fork_server
 from hogwild.runs.console import Console, thousands
 from hogwild.runs.directory import DONE, RunDirectory, to_json
 from hogwild.runs.environment import extension

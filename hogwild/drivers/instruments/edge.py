@@ -24,10 +24,10 @@ from hogwild import delays
 from hogwild.config.presets import PRESETS, Preset, expected_delay, stable_lr, theory
 from hogwild.drivers.instruments.curvature import Curvature, largest_curvature
 from hogwild.drivers.instruments.statistics import Statistics
-from hogwild.drivers.job.device import to_device
 from hogwild.drivers.job.job import Job
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
+from hogwild.shared.devices import to_device
 from hogwild.shared.layout import trainable
 from hogwild.theory import stability
 

@@ -18,10 +18,11 @@ from typing import Any
 import psutil
 
 from hogwild import system
-from hogwild.drivers.job.job import IMPORTABLE, Job, SharedSplit
+from hogwild.drivers.fork_server import PRELOAD, ctrl_c_blocked
+from hogwild.drivers.job.job import IMPORTABLE, Job
+from hogwild.drivers.job.shared_split import SharedSplit
 from hogwild.drivers.processes import worker
 from hogwild.drivers.processes.context import Seat
-from hogwild.drivers.processes.fork_server import PRELOAD, ctrl_c_blocked
 from hogwild.errors import UsageError
 from hogwild.kernels.control import Phase
 from hogwild.shared.device_memory import identity

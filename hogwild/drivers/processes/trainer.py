@@ -20,14 +20,15 @@ from hogwild.drivers.instruments.recording import SCHEDULE, merge
 from hogwild.drivers.instruments.report import Report
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.interrupts import Interrupts
-from hogwild.drivers.job import device
-from hogwild.drivers.job.job import Job, SharedSplit, make_job
+from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
 from hogwild.drivers.job.placement import place
+from hogwild.drivers.job.shared_split import SharedSplit
 from hogwild.drivers.processes.pool import Crew, Event
 from hogwild.errors import DivergedError, HogwildError, Interrupted, TooFewWorkersError
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
+from hogwild.shared.devices import finish, one_thread
 from hogwild.shared.world import World
 from hogwild.tasks import load
 
@@ -75,13 +76,13 @@ class Trainer:
         self.stopped_at = float("inf")
         self._plan(saved.next if saved else 0)
 
-    @device.one_thread()
+    @one_thread()
     def run(self) -> dict[str, object]:
         """Trains to the end, or to whatever ends it; returns the summary."""
         places = [self.world.arena.device_of(rank) for rank in range(self.config.workers)]
         split = SharedSplit(self.job.data.train, *places)
         for where in set(places):
-            device.finish(where)  # what the workers find is there
+            finish(where)  # what the workers find is there
         with Interrupts(self._on_signal) as interrupts:
             with Crew(self.job, self.world, split, self.directory.workers) as self.crew:
                 self._start()

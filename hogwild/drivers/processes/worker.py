@@ -20,10 +20,9 @@ from torch import Tensor
 
 from hogwild.algorithms.base import Barrier, Gradients, Update
 from hogwild.drivers.instruments.recording import Schedule
-from hogwild.drivers.job.batches import seed_batch
-from hogwild.drivers.job.device import Reading, finish, to_device
 from hogwild.drivers.job.forward import Forward
-from hogwild.drivers.job.job import Job, restore
+from hogwild.drivers.job.job import Job
+from hogwild.drivers.job.shared_split import restore
 from hogwild.drivers.processes.context import Seat
 from hogwild.drivers.processes.graph import Evaluate, GraphedGradient
 from hogwild.drivers.processes.handle import Handle
@@ -33,6 +32,8 @@ from hogwild.errors import HogwildError
 from hogwild.kernels.control import Phase
 from hogwild.rules import Access, Guard
 from hogwild.shared.device_memory import check_identity
+from hogwild.shared.devices import Reading, finish, to_device
+from hogwild.shared.seeds import seed_batch
 
 NO_TICKET = -1
 POLL_S = 1.0  # how long one wait in C++ may last before Python looks at signals

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import Barrier, Gradient, Gradients, Steps, Update
-from hogwild.drivers.job.device import to_device
 from hogwild.drivers.job.forward import Forward
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.simulated.clocks import Clock, DelayClock, TimedClock, TraceClock
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.errors import UsageError
 from hogwild.rules import Access, Guard
+from hogwild.shared.devices import to_device
 from hogwild.shared.layout import trainable
 from hogwild.shared.world import World
 

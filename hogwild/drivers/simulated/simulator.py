@@ -26,6 +26,7 @@ from hogwild.drivers.simulated.simulation import Push, Simulation
 from hogwild.errors import DivergedError, Interrupted, UsageError
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
+from hogwild.shared.devices import one_thread
 from hogwild.shared.world import World
 from hogwild.tasks import load
 
@@ -76,7 +77,7 @@ class Simulator:
         run.use_clock(lambda: self.simulation.now)
         self.report = Report(job, self.world, run, console)
 
-    @device.one_thread()
+    @one_thread()
     def run(self) -> dict[str, object]:
         """Simulates to the end, or to a signal or a non-finite gradient; returns the summary."""
         began, why = time.monotonic(), None

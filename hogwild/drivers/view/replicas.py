@@ -10,13 +10,13 @@ from torch import Tensor
 
 from hogwild import topology
 from hogwild.algorithms.base import SHARED, Place
-from hogwild.drivers.job.batches import draw
-from hogwild.drivers.job.device import finish
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.kernels import copy, diffuse, weighted_sum
 from hogwild.kernels.exchange import Exchange
 from hogwild.kernels.pair import pair_average
 from hogwild.rules import Access, Topology
+from hogwild.shared.devices import finish
+from hogwild.shared.seeds import draw
 from hogwild.topology.matrices import Mixing
 
 OWN, BOX = 0, 1  # a worker's mass, and that in its mailbox

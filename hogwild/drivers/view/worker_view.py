@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from hogwild.algorithms.base import SHARED, Gradients, OfDelay, Place, Scope
-from hogwild.drivers.job.device import finish
 from hogwild.drivers.view.gathering import Gathering
 from hogwild.drivers.view.replicas import Replicas
 from hogwild.kernels import Push, PushStats, copy, count_nonfinite, weighted_sum
 from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, look_ahead
+from hogwild.shared.devices import finish
 from hogwild.shared.world import World
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from hogwild.config import Config
+from hogwild.drivers.fork_server import PRELOAD
 from hogwild.drivers.job.job import make_job
 from hogwild.drivers.job.model import model_fn
-from hogwild.drivers.processes.fork_server import PRELOAD
 from hogwild.drivers.simulated.simulator import Simulator
 from hogwild.errors import DivergedError
 from hogwild.runs.console import Console
