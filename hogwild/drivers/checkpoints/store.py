@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from hogwild.errors import CheckpointError
-from hogwild.runs.directory import to_json, write_atomically
+from hogwild.runs.files import to_json, write_atomically
 
 FORMAT = 1
 STATE = "state.pt"

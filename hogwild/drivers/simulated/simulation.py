@@ -1,11 +1,12 @@
 """The simulator: the same algorithm texts, views and kernels in one process, under a virtual clock.
 
-Asynchrony is an input here. A heap holds who finishes when; the worker whose gradient is due gets its answer, updates
-the model at once (updates take no virtual time), and asks for its next gradient. Who waits for that update goes on, and
-who computes a gradient that it cancels begins again, at the same virtual time. Runs are repeatable bit for bit.
+Asynchrony is an input here. A min-heap orders the workers by the virtual time at which their gradient is due. The next
+one gets its gradient, applies its update at once (updates take no virtual time), and asks for its next gradient.
+Workers blocked on that update go on, and workers with a gradient that it cancels begin again, at the same virtual time.
+Runs are repeatable bit for bit.
 
-A gradient is fixed when it is asked for. With private snapshots nobody can change what it depends on until it is
-answered, so it is computed then, and no gradient waits in memory; with in-place reads it is computed at the request.
+A gradient is determined when it is asked for. With private snapshots nothing that it depends on can change until it is
+due, so it is computed only then, and no gradient waits in memory; with in-place reads it is computed when asked for.
 Averages of Full Normalization that all workers share are read and moved when the gradient is computed.
 """
 
@@ -26,11 +27,10 @@ from hogwild.drivers.simulated.clocks import Clock, DelayClock, TimedClock, Trac
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.errors import UsageError
 from hogwild.rules import Access, Guard
+from hogwild.shared.control import NO_TICKET, Ledger, Rounds, Tickets, Versions
 from hogwild.shared.devices import to_device
 from hogwild.shared.layout import trainable
 from hogwild.shared.world import World
-
-NO_TICKET = -1
 
 
 @dataclass
@@ -42,13 +42,13 @@ class SimulatedWorker:
     parameters: list[Tensor] = field(default_factory=list)  # where its next gradient is taken, as views
     ready: float = 0.0  # when what it has sent and read has arrived
     ticket: int = NO_TICKET
-    completed: int = 0  # tickets; the control's count ends with the tickets, and a trace may deal them unequally
+    completed: int = 0  # tickets; the control's count ends with the tickets, and a trace may assign them unequally
     samples: int = 0  # of its batch
     answer: tuple[float, Gradients] | None = None  # computed at the request, if what it depends on may change
     at_barrier: bool = False
     at_update: bool = False
     cancels: bool = False  # a new version cancels the gradient it computes
-    request: int = 0  # number of the request in flight
+    request: int = 0  # number of the pending request
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,10 @@ class Simulation:
     def __init__(self, job: Job, world: World, module: nn.Module, clock: Clock) -> None:
         config = job.config
         self.job, self.world, self.module, self.clock = job, world, module, clock
-        self.control = world.control
+        self.tickets: Tickets = world.control
+        self.versions: Versions = world.control
+        self.rounds: Rounds = world.control
+        self.ledger: Ledger = world.control
         self.now = 0.0
         self.computed = 0  # gradients
         self.messages = self.moved_bytes = 0  # between the workers and what they share
@@ -105,7 +108,7 @@ class Simulation:
                 barriers_per_round=job.algorithm.barriers_per_round,
                 seed=config.seed,
             )
-            self.control.join(rank, job.algorithm.barriers_per_round, 0.0)
+            self.rounds.join(rank, job.algorithm.barriers_per_round, 0.0)
             self.workers.append(SimulatedWorker(view, job.algorithm.worker(view)))
         for rank, worker in enumerate(self.workers):
             self._serve(rank, next(worker.steps))
@@ -126,13 +129,13 @@ class Simulation:
         request = worker.steps.send(g)
         if self._has_buffers:
             self.world.publish(self.module, rank)
-        self.control.record_loss(rank, loss, worker.samples)
+        self.ledger.record_loss(rank, loss, worker.samples)
         self._remember()
         self._serve(rank, request)
         self._follow_update()
         return Push(self.now, rank, ticket, loss)
 
-    # ---- who is next ----------------------------------------------------------------------------------------------
+    # ---- the next worker -------------------------------------------------------------------------------------------
 
     def _next_rank(self) -> int | None:
         if isinstance(self.clock, TimedClock):
@@ -161,10 +164,10 @@ class Simulation:
         assert isinstance(self.clock, DelayClock)
         delay = min(self.clock.delay(), len(self._history) - 1)
         self.workers[rank].view.snapshot.copy_(self._history[-1 - delay])
-        self.control.set_pulled(rank, self.control.version - delay)
+        self.versions.set_pulled(rank, self.versions.version - delay)
 
     def _remember(self) -> None:
-        if isinstance(self.clock, DelayClock) and self.control.version >= self._remembered:
+        if isinstance(self.clock, DelayClock) and self.versions.version >= self._remembered:
             self._remembered += 1
             self._history.append(self.workers[0].view.x.clone())
 
@@ -175,7 +178,7 @@ class Simulation:
         if isinstance(request, Barrier):
             worker.at_barrier = True
             worker.ready = self._after_traffic(worker, self.now)
-            self.control.arrive(rank)
+            self.rounds.arrive(rank)
             self._release()
             return
         if isinstance(request, Update):
@@ -183,11 +186,11 @@ class Simulation:
             return
         worker.cancels, worker.request = request.cancel, 0
         worker.parameters = self.world.layout.views(request.at)
-        self.control.complete(rank)
-        worker.ticket = self.control.take(rank)
+        self.tickets.complete(rank)
+        worker.ticket = self.tickets.take(rank)
         if worker.ticket == NO_TICKET:
             self._after_traffic(worker, self.now)
-            self.control.leave(rank)
+            self.rounds.leave(rank)
             self._release()
             return
         self._begin(rank)
@@ -204,12 +207,12 @@ class Simulation:
             worker.answer = self._gradient(rank)
 
     def _follow_update(self) -> None:
-        """Who waited for an update that is there goes on, and who computes a cancelled gradient begins it again."""
+        """Workers that waited for an update that is there go on; those with a cancelled gradient begin again."""
         for rank, worker in enumerate(self.workers):
-            if worker.at_update and not self.control.awaits_update(rank):
+            if worker.at_update and not self.versions.awaits_update(rank):
                 worker.at_update = False
                 self._serve(rank, worker.steps.send(None))
-            elif worker.cancels and worker.request and self.control.pulled_version(rank) < self.control.version:
+            elif worker.cancels and worker.request and self.versions.pulled_version(rank) < self.versions.version:
                 worker.view.drop()
                 worker.steps = self.job.algorithm.worker(worker.view)
                 request = next(worker.steps)
@@ -228,7 +231,7 @@ class Simulation:
             worker.at_barrier, worker.ready = False, opens
         requests = []
         for worker in waiting:
-            worker.view.generation = max(self.control.arrived(w.view.rank) for w in waiting)
+            worker.view.generation = max(self.rounds.arrived(w.view.rank) for w in waiting)
             requests.append((worker.view.rank, worker.steps.send(None)))
         for rank, request in requests:
             self._serve(rank, request)

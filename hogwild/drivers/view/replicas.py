@@ -51,7 +51,7 @@ class Replicas(Buffers):
     @property
     def steps(self) -> int:
         self.settle()
-        return int(self.control.pushes(self.rank))
+        return int(self.control.steps(self.rank))
 
     @property
     def round(self) -> int:
@@ -99,7 +99,7 @@ class Replicas(Buffers):
 
     def exchanges(self, period: int) -> int:
         self.settle()
-        return sum(int(self.control.pushes(rank)) // period for rank in range(self.workers))
+        return sum(int(self.control.steps(rank)) // period for rank in range(self.workers))
 
     def parts(self, place: Place) -> list[Tensor]:
         return self.world.layout.views(self.buffer(place))

@@ -273,7 +273,7 @@ class WorkerView(Gathering, Replicas):
 
     def _is_first_step(self, version: int) -> bool:
         own = self.scopes.get("v") is not SHARED
-        return (self.control.pushes(self.rank) if own else version) == 0
+        return (self.control.steps(self.rank) if own else version) == 0
 
 
 def clipped(g: Gradients, clip: float) -> Gradients:
