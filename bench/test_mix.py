@@ -1,4 +1,4 @@
-"""Exchanges and a diffusion on one thread: against the memory, and against torch operations that do the same."""
+"""Exchanges and a diffusion on one thread, compared with memory traffic and with equivalent torch operations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hogwild.rules import Access, Guard, Nesterov
 ALPHA = 0.225  # beta = 0.9 over four workers
 RING = 1 / 3
 LR, RHO, WORKERS = 0.01, 2.5, 4
-STEP_LR, MOMENTUM = 1e-5, 0.9  # small: the same gradient is pushed thousands of times
+STEP_LR, MOMENTUM = 1e-5, 0.9  # lr is small because the same gradient is pushed thousands of times
 
 
 @pytest.fixture(scope="module", params=SCALE.mix_sizes, ids=str)

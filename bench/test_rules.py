@@ -1,4 +1,4 @@
-"""Every fused rule: against the memory, and against the chain of torch operations that it replaces."""
+"""Every fused rule, compared with memory traffic and with the chain of torch operations that it replaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an algorithm is: a generator per worker, and the names of what it keeps.
+"""What an algorithm is: a generator per worker, and declarations of the buffers that it keeps.
 
 The generator is the worker's column of the paper's pseudo-code. It sees one view `w` of the world and yields in three
 places only: where time passes (`Gradient`), where all must meet (`BARRIER`), and where a worker waits for the next
@@ -11,28 +11,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from hogwild.algorithms.view import Gradients as Gradients
 from hogwild.algorithms.view import OfDelay as OfDelay
 from hogwild.algorithms.view import Place as Place
 from hogwild.algorithms.view import View as View
+from hogwild.buffers import GRADIENT as GRADIENT
+from hogwild.buffers import MODEL as MODEL
+from hogwild.buffers import REPLICA as REPLICA
+from hogwild.buffers import SHARED as SHARED
+from hogwild.buffers import SNAPSHOT as SNAPSHOT
+from hogwild.buffers import WORKER as WORKER
+from hogwild.buffers import Buffer as Buffer
+from hogwild.buffers import Rows as Rows
+from hogwild.buffers import Scope as Scope
 from hogwild.rules import Topology
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class Scope(str, Enum):
-    """Who may write a buffer, and how many there are."""
-
-    SHARED = "shared"  # one, every worker writes
-    WORKER = "worker"  # one per worker, only its owner touches it
-    REPLICA = "replica"  # one per worker, its owner writes, the others may read or average
-
-
-SHARED, WORKER, REPLICA = Scope.SHARED, Scope.WORKER, Scope.REPLICA
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class Algorithm(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    buffers: ClassVar[Mapping[str, Scope]]
+    buffers: ClassVar[Mapping[str, Buffer]]  # x, shared by all, among them
     barriers_per_round: ClassVar[int] = 0  # 0: asynchronous
     counts_rounds: ClassVar[bool] = False  # its version counts rounds; else every worker's step
     max_workers: ClassVar[int | None] = None
@@ -91,7 +88,7 @@ class Algorithm(ABC):
         """Every push needs a number of its own: one lock, or the simulator."""
         return False
 
-    def keeps(self) -> Mapping[str, Scope]:
+    def keeps(self) -> Mapping[str, Buffer]:
         """The buffers that these options need: `buffers`, unless an option changes them."""
         return self.buffers
 

@@ -66,7 +66,7 @@ class View(Protocol):
 
         `lr`: the learning rate as a function of this push's delay, in place of w.lr; where it is None the gradient is
         dropped, and the snapshot read afresh. `scale`: a factor on g, likewise. `onto`: the own
-        replica in place of x. `part`: only these elements.
+        replica, or another model of the worker's own, in place of x. `part`: only these elements.
         """
 
     def gather(
@@ -95,7 +95,7 @@ class View(Protocol):
     # ---- own replicas (hogwild/drivers/view/replicas.py) ----
 
     def adopt(self) -> None:
-        """replica, base <- x."""
+        """replica <- x."""
 
     def read(self) -> None:
         """snapshot <- replica."""
@@ -120,7 +120,7 @@ class View(Protocol):
         """The same between two buffers that are both shared. Uses the own buffers `flux` and `counter`."""
 
     def deliver(self) -> None:
-        """x <- x + (replica - base);  replica, base <- x."""
+        """x <- x + (replica - base);  replica, base <- x. Uses the own buffer `base`."""
 
     @property
     def present(self) -> list[int]:
@@ -150,22 +150,19 @@ class View(Protocol):
         """The other end of a random edge at this worker; -1 if it has none to draw."""
 
     def average_with(self, peer: int, order: str, name: str = "replica") -> None:
-        """Own `name`, the peer's `name` <- their mean, chunk by chunk under the locks of both; order "skip": a chunk
-        that somebody else is at is left out, "blocking": waited for.
+        """Own `name`, the peer's `name` <- their mean, chunk by chunk under the locks of both (a buffer declared with
+        `locks`); order "skip": a chunk that somebody else is at is left out, "blocking": waited for.
         """
 
     def admm(self, g: Gradients, rho: float) -> None:
         """One tick of round-robin ADMM: multiplier, replica and x (csrc/mix.h)."""
 
-    def debias(self) -> None:
-        """z <- replica / own mass (push-sum)."""
-
     @property
     def mass(self) -> float:
-        """The own mass of push-sum."""
+        """The own mass of push-sum. Kept, with that in the mailbox, in the own buffer `mass`: two float64."""
 
     def collect(self) -> None:
-        """What lies in the own mailbox goes into replica and own mass."""
+        """What lies in the own mailbox, the buffers `box` and `mass`, goes into replica and own mass."""
 
     def send(self, peer: int, *, floor: float, ceiling: float) -> None:
         """Half of replica and own mass into the peer's mailbox, unless the own mass is below `floor` or that mailbox

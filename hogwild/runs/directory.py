@@ -159,7 +159,7 @@ def is_run(path: Path) -> bool:
 
 
 def _new_path(config: Config) -> Path:
-    """The directory, made: of the given name, or of a name that nobody else has taken."""
+    """The directory, made: of the given name, or of a name that is not taken."""
     if config.name is not None:
         path = Path(config.out) / config.name
         path.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
     Tickets     which batches are taken, completed, or to be done again
     Versions    how many updates the model has seen, and how old each worker's snapshot is
-    Rounds      the barriers of synchronous algorithms, and who takes part in them
+    Rounds      the barriers of synchronous algorithms, and the workers that take part in them
     Gate        keeps workers out of their updates while the parent copies the model
     Ledger      what each worker is doing, and its statistics
 
@@ -64,7 +64,7 @@ class Tickets(Protocol):
         """Tickets that were assigned and are not completed, ascending."""
 
     def exhausted(self) -> bool:
-        """Whether no ticket is left whose gradient could still come."""
+        """Whether no ticket is left that could still bring a gradient."""
 
     def wait_for_work(self, rank: int, timeout_s: float) -> bool:
         """For a worker without a ticket: True when a dead worker's ticket can be taken; False if none is left that
@@ -72,7 +72,7 @@ class Tickets(Protocol):
         """
 
     def mark_dead(self, rank: int) -> None:
-        """The parent tells of a death: nobody waits for this worker any more, and its ticket is assigned again."""
+        """The parent tells of a death: no worker waits for this one any more, and its ticket is assigned again."""
 
 
 class Versions(Protocol):
@@ -128,7 +128,7 @@ class Versions(Protocol):
         """Whether the worker waits for an update that has not come yet."""
 
     def all_await(self) -> bool:
-        """Whether every worker that is left waits for an update, so that nobody would bring it."""
+        """Whether every worker that is left waits for an update, so that none would bring it."""
 
     def wait_update(self, rank: int, timeout_s: float) -> bool:
         """True when the update is there, or all wait for one, or the run is stopping."""

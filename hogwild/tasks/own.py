@@ -1,4 +1,4 @@
-"""Data and models of the user's own, named as `module:function`."""
+"""The user's own data sets and models, named as `module:function`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hogwild.errors import UsageError
 
 
 def resolve(spec: str, option: str) -> Callable[..., Any]:
-    """The callable that `spec`, "module:function", names. The current directory is searched too.
+    """The callable named by `spec`, "module:function". The current directory is searched too.
 
-    Errors: UsageError (not of this form, no such module, no such attribute, not callable). What the module itself
-    raises while it is imported comes through unchanged: its traceback is what its author needs.
+    Errors: UsageError (not of this form, no such module, no such attribute, not callable). An exception that the module
+    raises during its import passes unchanged, because its author needs the traceback.
     """
     module_name, _, attribute = spec.partition(":")
     if not module_name or not attribute.isidentifier():

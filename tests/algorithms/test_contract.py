@@ -11,7 +11,7 @@ import torch
 from harness import Point, Team, make
 
 from hogwild.algorithms import REGISTRY
-from hogwild.algorithms.base import Scope
+from hogwild.buffers import SHARED, SNAPSHOT, has_replicas
 
 NAMES = sorted(REGISTRY)
 ASYNCHRONOUS = [  # one gradient an update, and taken at the master
@@ -19,7 +19,8 @@ ASYNCHRONOUS = [  # one gradient an update, and taken at the master
     for name in NAMES
     if not REGISTRY[name].barriers_per_round
     and REGISTRY[name].max_workers != 1
-    and not {"sum", "replica"} & set(REGISTRY[name].buffers)
+    and "sum" not in REGISTRY[name].buffers
+    and not has_replicas(REGISTRY[name].buffers)
 ]
 SHAPES = [(17, 3), (5,), (1,)]
 OPTIONS = ("momentum", "dampening", "nesterov")
@@ -144,8 +145,8 @@ def test_the_file_says_the_equation_and_its_source(name: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_buffers_and_options_are_declared(name: str):
     algorithm = REGISTRY[name]
-    assert algorithm.buffers["x"] is Scope.SHARED
-    assert algorithm.buffers.get("snapshot") is Scope.WORKER or algorithm.buffers["replica"] is Scope.REPLICA
+    assert algorithm.buffers["x"] == SHARED
+    assert algorithm.buffers.get("snapshot") == SNAPSHOT or has_replicas(algorithm.buffers)
     for option in algorithm.options().values():
         assert option.metadata["help"], f"{option.name} has no help text"
 

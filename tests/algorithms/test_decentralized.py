@@ -41,7 +41,7 @@ def scatter(one: Team) -> torch.Tensor:
     rows = torch.randn(len(one.views), SIZE, generator=generator, dtype=torch.float64)
     for view, row in zip(one.views, rows, strict=True):
         view.replica[:SIZE] = row
-        if "snapshot" in view.scopes:
+        if view.has_snapshot:
             view.read()
     return rows
 

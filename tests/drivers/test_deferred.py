@@ -10,12 +10,12 @@ from one_worker import train
 from torch import nn
 
 from hogwild.algorithms import REGISTRY
-from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT, WORKER, Scope
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Gap, HeavyBall
 from hogwild.shared.world import World
 
-BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
+BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
 
 
 @pytest.mark.parametrize("algorithm", sorted(name for name, cls in REGISTRY.items() if not cls.barriers_per_round))
@@ -24,8 +24,8 @@ def test_the_model_is_the_same_to_the_bit(algorithm: str, tmp_path: Path) -> Non
     (tmp_path / "late").mkdir()
     now, told_now = train(algorithm, tmp_path / "now", defers=False)
     late, told_late = train(algorithm, tmp_path / "late", defers=True)
-    for name, scope in REGISTRY[algorithm]().keeps().items():
-        got, want = (world.arena.tensor(name, None if scope is SHARED else 0) for world in (late, now))
+    for name, buffer in REGISTRY[algorithm]().keeps().items():
+        got, want = (world.arena.tensor(name, None if buffer.scope is Scope.SHARED else 0) for world in (late, now))
         assert torch.equal(got, want), name
     assert told_late == told_now == ["ready", "done"]
     stats, expected = late.control.stats(0), now.control.stats(0)

@@ -2,8 +2,9 @@
 statistics so far.
 
 A state is taken while the gate is closed and drained, so it is exactly the model after the completed tickets: a
-gradient in flight has left no trace in it, and its ticket is listed to be assigned again. The exception are averages of
-Full Normalization that all workers share: they may have seen a batch in flight, and then see it once more.
+gradient that a worker is computing has left no trace in it, and its ticket is listed to be assigned again. The
+exception are averages of Full Normalization that all workers share: they may have seen the batch of such a gradient,
+and then see it once more.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hogwild.algorithms.base import SHARED, Algorithm
+from hogwild.algorithms.base import Algorithm
+from hogwild.buffers import Scope, has_replicas
 from hogwild.drivers.checkpoints import statistics
 from hogwild.drivers.checkpoints.statistics import WorkerStatistics
 from hogwild.drivers.job.batches import Batches
@@ -23,8 +25,6 @@ from hogwild.nn.pooling import pooled_buffers
 from hogwild.shared.control import Tickets, Versions
 from hogwild.shared.layout import trainable
 from hogwild.shared.world import World
-
-REFRESHED = ("snapshot", "g")  # written before they are read
 
 
 @dataclass(frozen=True)
@@ -51,24 +51,27 @@ class State:
     def of(cls, world: World, module: nn.Module, algorithm: Algorithm, lost: Collection[int] = ()) -> State:
         """Copies the state out of the shared memory. The caller has drained the gate (or no worker lives).
 
-        `lost`: workers that died; where they stood still is no part of the mean, nor of a resumed run.
+        `lost`: workers that died; their last buffers are no part of the mean, nor of a resumed run.
         """
         arena, layout = world.arena, world.layout
         tickets: Tickets = world.control
         versions: Versions = world.control
         ranks = [rank for rank in range(world.workers) if rank not in lost] or range(world.workers)
-        copies = {
-            name: [arena.tensor(name, rank).to("cpu", copy=True) for rank in (range(1) if scope is SHARED else ranks)]
-            for name, scope in algorithm.keeps().items()
-            if name not in REFRESHED
+
+        def copies(name: str) -> list[Tensor]:
+            own = world.buffers[name].scope is not Scope.SHARED
+            return [arena.tensor(name, rank).to("cpu", copy=True) for rank in (ranks if own else range(1))]
+
+        result = copies(algorithm.result())
+        buffers = {
+            name: result if name == algorithm.result() else copies(name)
+            for name, buffer in world.buffers.items()
+            if buffer.saved and (name != algorithm.result() or len(result) > 1)
         }
-        result = copies[algorithm.result()]
-        if len(result) == 1:
-            del copies[algorithm.result()]
         mean = sum(result[1:], result[0].double()).div_(len(result)).to(result[0].dtype)
         return cls(
             parameters={name: view.clone() for name, view in zip(layout.names, layout.views(mean), strict=True)},
-            buffers=copies,
+            buffers=buffers,
             module_buffers=[
                 {name: value.cpu() for name, value in world.published(module, rank).items()} for rank in ranks
             ],
@@ -96,16 +99,17 @@ class State:
     def write_to(self, world: World) -> None:
         """Puts the state into a new world, before any worker lives there.
 
-        With another number of workers, private buffers go to the ranks that still exist, zeros to new ones. Replicas,
-        and what belongs to them (corrections, masses, multipliers), mean something only all together: they then all
-        begin at the trained model, with zeros for the rest.
+        With another number of workers, private buffers go to the ranks that still exist, and start afresh at new ones.
+        Replicas, and what belongs to them (corrections, masses, multipliers), mean something only all together: they
+        then all start afresh, from the trained model. So does what is not saved.
         """
-        has_replicas, specs = "replica" in world.arena, world.arena.layout.specs
+        only_together = has_replicas(world.buffers)
         for view, parameter in zip(world.layout.views(world.arena.tensor("x")), self.parameters.values(), strict=True):
             view.copy_(parameter)
-        world.start_models()
+        world.start_buffers()
         for name, copies in self.buffers.items():
-            if has_replicas and specs[name].scope is not SHARED and len(copies) != world.workers:
+            own = world.buffers[name].scope is not Scope.SHARED
+            if own and only_together and len(copies) != world.workers:
                 continue
             for rank, value in enumerate(copies[: world.workers]):
                 world.arena.tensor(name, rank).copy_(value)

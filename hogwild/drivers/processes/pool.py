@@ -91,7 +91,7 @@ class WorkerPool:
 
     @property
     def alive(self) -> list[int]:
-        """Workers whose end has not been heard of yet."""
+        """Workers that have not ended yet, as far as the parent knows."""
         return [member.rank for member in self.members.values() if not member.events.closed]
 
     @property

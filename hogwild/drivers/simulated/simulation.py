@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import Barrier, Gradient, Gradients, Steps, Update
+from hogwild.buffers import has_replicas
 from hogwild.drivers.job.forward import Forward
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.simulated.clocks import Clock, DelayClock, TimedClock, TraceClock
@@ -86,7 +87,7 @@ class Simulation:
         waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates
         if isinstance(clock, DelayClock) and (waits or self._inplace):
             raise UsageError("a clock that draws delays is for asynchronous algorithms with --read snapshot")
-        if isinstance(clock, DelayClock) and "replica" in job.algorithm.keeps():
+        if isinstance(clock, DelayClock) and has_replicas(job.algorithm.keeps()):
             raise UsageError(
                 f"a clock that draws delays is for snapshots of one master, and algorithm {config.algorithm} trains "
                 "each worker's own replica: use --clock gamma, round-robin or random"

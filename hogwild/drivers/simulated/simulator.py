@@ -27,7 +27,7 @@ from hogwild.runs.directory import RunDirectory
 PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,penalty,lr,loss"
 """Of pushes.csv, a line for every gradient that was answered:
 
-    push, time, worker, ticket    its number from 1, virtual time, who pushed, which batch
+    push, time, worker, ticket    its number from 1, virtual time, the worker, its batch
     delay                         versions between the snapshot and the push
     gap_rms, step_rms             ||x - snapshot|| before the push and ||step||, over the root of the parameters
     penalty                       harmonic mean of G over the parameters: the gradient counted 1 / penalty on average;

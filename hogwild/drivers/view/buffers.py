@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hogwild.algorithms.base import Place, Scope
+from hogwild.algorithms.base import Place
+from hogwild.buffers import Buffer, Rows, Scope
 from hogwild.rules import Access
 from hogwild.shared.world import World
 
@@ -32,18 +33,24 @@ class Traffic:
 
 
 class Buffers:
-    """The buffers [n] that worker `rank` sees. The driver sets `generation` at each barrier and `lr` before each step;
+    """The buffers that worker `rank` sees. The driver sets `generation` at each barrier and `lr` before each step;
     `seed` is that of the worker's own random choices.
     """
 
     def __init__(
-        self, world: World, rank: int, scopes: Mapping[str, Scope], access: Access, barriers_per_round: int, seed: int
+        self,
+        world: World,
+        rank: int,
+        declared: Mapping[str, Buffer],
+        access: Access,
+        barriers_per_round: int,
+        seed: int,
     ) -> None:
         self.world = world
         self.control = world.control
         self.rank = rank
         self.workers = world.workers
-        self.scopes = scopes
+        self.declared = declared
         self.access = access
         self.barriers_per_round = barriers_per_round
         self.generation = 0
@@ -53,11 +60,23 @@ class Buffers:
         self._tensors: dict[tuple[str, int], Tensor] = {}
 
     def buffer(self, place: Place) -> Tensor:
-        """The shared buffer of that name, or this worker's own, or (name, rank): that worker's."""
+        """The shared buffer of that name, or this worker's own, or (name, rank): that worker's. One with a row per
+        parameter tensor is [tensors, columns].
+        """
         key = (place, self.rank) if isinstance(place, str) else place
         if key not in self._tensors:
-            self._tensors[key] = self.world.arena.tensor(*key)
+            tensor, size = self.world.arena.tensor(*key), self.world.buffers[key[0]].size
+            self._tensors[key] = tensor.view(-1, size.columns) if isinstance(size, Rows) else tensor
         return self._tensors[key]
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether gradients are taken at a snapshot, which pulls and pushes write."""
+        return "snapshot" in self.declared
+
+    def is_shared(self, name: str) -> bool:
+        """Whether there is one buffer of that name for all workers."""
+        return self.declared[name].scope is Scope.SHARED
 
     def settle(self) -> None:
         """Until a push of this worker that is still on its way has been counted; there may be none."""

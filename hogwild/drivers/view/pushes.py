@@ -9,7 +9,6 @@ from hogwild.drivers.view.buffers import Buffers
 from hogwild.errors import UsageError
 from hogwild.kernels import Push
 from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2
-from hogwild.shared.world import GAP_COLUMNS, GAP_STATE
 
 
 class Pushes(Buffers):
@@ -34,15 +33,14 @@ class Pushes(Buffers):
             if self.inplace and (penalty is not None or compensation is not None):
                 raise UsageError("a gap needs a private snapshot: use --read snapshot")
             used = needed_buffers(momentum, penalty, compensation)
-            if fresh_snapshot and not self.inplace and center is None and "snapshot" in self.scopes:
+            if fresh_snapshot and not self.inplace and center is None and self.has_snapshot:
                 used.add("snapshot")
             access, locks = self._access(onto, center)
-            buffers: dict[str, Any] = {name: self.buffer(name) for name in used if name != GAP_STATE}
+            buffers: dict[str, Any] = {name: self.buffer(name) for name in used}
             self._pushes[key] = Push(
                 x=self.buffer(onto),
                 center=None if center is None else self.buffer(center),
                 **buffers,
-                gap_state=self.buffer(GAP_STATE).view(-1, GAP_COLUMNS) if GAP_STATE in used else None,
                 segments=self.world.layout.segments,
                 penalty=penalty,
                 momentum=momentum,
@@ -58,9 +56,9 @@ class Pushes(Buffers):
         """The policy of a push, and the address of its locks: a replica that peers average is written chunk by chunk
         under its own, one that nobody else writes under none.
         """
-        if onto == "x" or center is not None:
+        if self.is_shared(onto) or center is not None:
             return self.access, self.world.locks() if self.access is Access.STRIPED else 0
-        if "snapshot" not in self.scopes:
+        if not self.declared[onto].locks:
             return Access.RACING, 0
         return (Access.ATOMIC, 0) if self.buffer("x").is_cuda else (Access.STRIPED, self.world.locks(self.rank))
 
@@ -71,7 +69,7 @@ def needed_buffers(momentum: Momentum | None, penalty: Gap | None, compensation:
     if momentum is not None:
         names |= {"v"} | ({"v_sum"} if isinstance(momentum, Dana) else {"b"} if isinstance(momentum, Smega2) else set())
     if penalty is not None:
-        names.add(GAP_STATE if penalty.rows else "s")
+        names.add("gap_state" if penalty.rows else "s")
     if compensation is not None and compensation.adaptive:
         names.add("ms")
     return names

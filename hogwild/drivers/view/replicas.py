@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from torch import Tensor
 
 from hogwild import topology
-from hogwild.algorithms.base import SHARED, Place
+from hogwild.algorithms.base import Place
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.kernels import copy, diffuse, weighted_sum
 from hogwild.kernels.exchange import Exchange
@@ -58,11 +58,9 @@ class Replicas(Buffers):
         return max(self.generation - 1, 0) // max(self.barriers_per_round, 1)
 
     def adopt(self) -> None:
-        """replica, base <- x. Races with exchanges, element by element."""
+        """replica <- x. Races with exchanges, element by element."""
         with self._center():
             copy(self.replica, self.buffer("x"))
-        if "base" in self.scopes:
-            copy(self.buffer("base"), self.replica)
         self.traffic.add(self.replica, 1)
 
     def read(self) -> None:
@@ -148,20 +146,18 @@ class Replicas(Buffers):
         return ends[self.draw(len(ends))] if ends else -1
 
     def average_with(self, peer: int, order: str, name: str = "replica") -> None:
-        places = [(self.world.locks(rank), rank) for rank in sorted((self.rank, peer))]
+        if not self.declared[name].locks:
+            raise ValueError(f"buffer {name!r} is declared without locks: workers average with Buffer(..., locks=True)")
+        own, places = self.buffer(name), [(self.world.locks(rank), rank) for rank in sorted((self.rank, peer))]
         done = pair_average(
             self.buffer((name, places[0][1])),
             self.buffer((name, places[1][1])),
-            **({} if self.replica.is_cuda else {"locks_a": places[0][0], "locks_b": places[1][0]}),
-            n_locks=0 if self.replica.is_cuda else self.world.stripes,
+            **({} if own.is_cuda else {"locks_a": places[0][0], "locks_b": places[1][0]}),
+            n_locks=0 if own.is_cuda else self.world.stripes,
             order=order,
         )
         self.control.count_exchange(self.rank, *done)
-        self.traffic.add(self.replica, 2)
-
-    def debias(self) -> None:
-        """z <- replica / own mass."""
-        self.combine("z", {"replica": 1 / self.mass})
+        self.traffic.add(own, 2)
 
     @property
     def mass(self) -> float:
@@ -201,7 +197,7 @@ class Replicas(Buffers):
 
     def _is_remote(self, place: Place) -> bool:
         if isinstance(place, str):
-            return self.scopes[place] is SHARED
+            return self.is_shared(place)
         return place[1] != self.rank
 
     @functools.cached_property

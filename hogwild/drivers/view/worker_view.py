@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hogwild.algorithms.base import SHARED, Gradients, OfDelay, Place, Scope
+from hogwild.algorithms.base import Gradients, OfDelay, Place
+from hogwild.buffers import Buffer
 from hogwild.drivers.view.gathering import Gathering
 from hogwild.drivers.view.replicas import Replicas
 from hogwild.kernels import Push, PushStats, copy, count_nonfinite, weighted_sum
@@ -47,7 +48,7 @@ class WorkerView(Gathering, Replicas):
         self,
         world: World,
         rank: int,
-        scopes: Mapping[str, Scope],
+        declared: Mapping[str, Buffer],
         *,
         access: Access = Access.RACING,
         guard: Guard = Guard.PUSH,
@@ -57,7 +58,7 @@ class WorkerView(Gathering, Replicas):
         barriers_per_round: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__(world, rank, scopes, access, barriers_per_round, seed)
+        super().__init__(world, rank, declared, access, barriers_per_round, seed)
         self.guard = guard
         self._pushes = {}
         self.inplace = inplace
@@ -119,7 +120,8 @@ class WorkerView(Gathering, Replicas):
         self.settle()
         g = clipped(g, self.clip) if part else g
         op = self._push(momentum, penalty, compensation, onto=onto, center=center if alpha else None)
-        control, locked = self.control, self.access is Access.LOCKED and (onto == "x" or bool(alpha))
+        control, is_shared = self.control, self.is_shared(onto) or bool(alpha)
+        locked = is_shared and self.access is Access.LOCKED
         lr_max = control.raise_lr_max(self.lr) if penalty is not None else self.lr
         version = self.last_version = control.begin_push(self.rank, locked)
         if is_fresh:
@@ -147,7 +149,7 @@ class WorkerView(Gathering, Replicas):
             control.end_push(self.rank, locked, False, 0, 0.0, 0.0)
             raise
         self.last_lr = rate or 0.0
-        flight = Flight(None if rate is None else op, locked, onto == "x", onto == "x" or bool(alpha), momentum)
+        flight = Flight(None if rate is None else op, locked, onto == "x", is_shared, momentum)
         if self.defers and not self._was_refused and rate is not None:
             self._flight = flight
         else:
@@ -184,7 +186,7 @@ class WorkerView(Gathering, Replicas):
         if not applied and refresh:
             if flight.is_master:
                 self.pull(flight.momentum)
-            elif "snapshot" in self.scopes:
+            elif self.has_snapshot:
                 self.read()
 
     def step(
@@ -272,7 +274,7 @@ class WorkerView(Gathering, Replicas):
         self.control.end_round(self.rank, commits, self.last_refused, step_sq)
 
     def _is_first_step(self, version: int) -> bool:
-        own = self.scopes.get("v") is not SHARED
+        own = "v" not in self.declared or not self.is_shared("v")
         return (self.control.steps(self.rank) if own else version) == 0
 
 
