@@ -25,6 +25,7 @@ from hogwild.drivers.processes import worker
 from hogwild.drivers.processes.context import WorkerContext
 from hogwild.errors import UsageError
 from hogwild.kernels.control import Phase
+from hogwild.shared.control import Ledger
 from hogwild.shared.device_memory import identity
 from hogwild.shared.world import World
 
@@ -173,12 +174,12 @@ class WorkerPool:
         """A line for each worker that has made no progress for `timeout_s` seconds, once per stall. A worker that waits
         for others and gives signs of life has not stalled.
         """
-        named = []
-        now = time.monotonic()
+        ledger: Ledger = self.world.control
+        named, now = [], time.monotonic()
         for member in self.members.values():
             if member.is_done or not member.process.is_alive():
                 continue
-            stats = self.world.control.stats(member.rank)
+            stats = ledger.stats(member.rank)
             patience_s = max(timeout_s, WAITING_S) if stats["phase"] in WAITING else timeout_s
             if stats["beats"] != member.beats or stats["phase"] is Phase.DONE:
                 member.beats, member.beat_at, member.is_named = stats["beats"], now, False
