@@ -14,9 +14,9 @@ import torch
 from bench.gpu.scene import Scene
 from bench.processes import START_S, Flat
 from bench.pushers import BUFFERS
-from hogwild.drivers.job.device import finish
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Access, Guard
+from hogwild.shared.devices import finish
 from hogwild.shared.world import World
 
 SIZES = (1 << 16, 1 << 20, 1 << 24)

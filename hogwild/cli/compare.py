@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
             raise unknown("algorithm", name, REGISTRY)
     if lacking := [(a, o) for o in varied for a in algorithms if o not in {*FIELDS, *REGISTRY[a].options()}]:
         raise UsageError(f"algorithm {lacking[0][0]} has no option {lacking[0][1]!r}, which is varied: leave one out")
-    from hogwild.drivers.simulated import comparison
+    from hogwild.drivers import comparison
     from hogwild.drivers.simulated.clocks import parse as parse_clock
 
     for clock in clocks:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from harness import Point, Team, make
 
-from hogwild.drivers.job.batches import draw
 from hogwild.errors import UsageError
 from hogwild.rules import Topology
+from hogwild.shared.seeds import draw
 from hogwild.topology import check
 
 N, SIZE = 5, 37

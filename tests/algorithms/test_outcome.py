@@ -33,7 +33,7 @@ BUFFERS = {
 def views() -> list[WorkerView]:
     """Two workers of one world, at the first barrier; worker 1 has read the model before worker 0's two pushes."""
     world = World.create(nn.Linear(N, 1, bias=False), BUFFERS, 2)
-    world.control.deal(0, 100, [])
+    world.control.assign(0, 100, [])
     made = [WorkerView(world, rank, BUFFERS, weight_decay=0.01) for rank in range(2)]
     for view in made:
         world.control.join(view.rank, 0, 0.0)
@@ -130,7 +130,7 @@ def test_a_gradient_that_is_gathered_too_late_keeps_its_ticket_in_the_simulator(
     job = make_job(config, load("digits"), lambda _: nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
     job = dataclasses.replace(job, algorithm=Fresh())
     world = World.create(job.build(), job.algorithm.keeps(), 3)
-    world.control.deal(0, job.total_tickets, [])
+    world.control.assign(0, job.total_tickets, [])
     simulation = Simulation(job, world, job.build(), TimedClock(3, 0, factors={0: 1.5}))
     tickets = []
     while (push := simulation.advance()) is not None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hogwild.algorithms import REGISTRY, Algorithm
 from hogwild.algorithms.base import Barrier
-from hogwild.drivers.processes.fork_server import PRELOAD
+from hogwild.drivers.fork_server import PRELOAD
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Access
 from hogwild.shared.world import World

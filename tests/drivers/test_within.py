@@ -22,8 +22,8 @@ from hogwild.buffers import SHARED, SNAPSHOT, Buffer
 from hogwild.config import Config
 from hogwild.drivers.job.job import Job, SharedSplit, make_job
 from hogwild.drivers.processes import computation
-from hogwild.drivers.processes.context import Seat
-from hogwild.drivers.processes.pool import Crew
+from hogwild.drivers.processes.context import WorkerContext
+from hogwild.drivers.processes.pool import WorkerPool
 from hogwild.drivers.processes.worker import Worker
 from hogwild.drivers.simulated.clocks import Clock, DelayClock, TimedClock, TraceClock
 from hogwild.drivers.simulated.simulation import Simulation
@@ -103,7 +103,7 @@ def job_of(algorithm: Algorithm, model: Callable[[Any], nn.Module], **values: An
 
 def world_of(job: Job) -> World:
     world = World.create(job.build(), job.algorithm.keeps(), job.config.workers)
-    world.control.deal(0, job.total_tickets, [])
+    world.control.assign(0, job.total_tickets, [])
     return world
 
 
@@ -162,7 +162,7 @@ def work(hand: Hand, folder: Path, **values: Any) -> tuple[Impatient, Worker]:
     algorithm = Impatient()
     job = job_of(algorithm, hand.model, workers=1, **values)
     _, told = multiprocessing.Pipe(duplex=False)
-    worker = Worker(job, Seat(world_of(job), 0, told, folder / "0.log", None, began=hand.now - 7.0), hand)
+    worker = Worker(job, WorkerContext(world_of(job), 0, told, folder / "0.log", None, began=hand.now - 7.0), hand)
     worker.run()
     return algorithm, worker
 
@@ -206,14 +206,14 @@ def test_all_workers_count_from_the_start_of_the_run(tmp_path: Path, monkeypatch
     """One that is replaced later too."""
     job = job_of(Impatient(within=None), lambda _: nn.Linear(5, 3), start_method="spawn")
     monkeypatch.setattr(Job, "dumps", lambda *_: b"")
-    crew = Crew(job, world_of(job), SharedSplit(job.data.train, torch.device("cpu")), tmp_path)
-    seats: list[Seat] = []
+    pool = WorkerPool(job, world_of(job), SharedSplit(job.data.train, torch.device("cpu")), tmp_path)
+    contexts: list[WorkerContext] = []
 
-    def process(args: tuple[bytes, Seat], **_: Any) -> SimpleNamespace:
-        seats.append(args[1])
+    def process(args: tuple[bytes, WorkerContext], **_: Any) -> SimpleNamespace:
+        contexts.append(args[1])
         return SimpleNamespace(start=lambda: None)
 
-    crew._context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=process)
+    pool._context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=process)
     for rank in (0, 1, 0):
-        crew.start(rank)
-    assert len({seat.began for seat in seats}) == 1
+        pool.start(rank)
+    assert len({seat.began for seat in contexts}) == 1

@@ -9,7 +9,7 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from hogwild.buffers import SHARED, SNAPSHOT
-from hogwild.drivers.processes import fork_server
+from hogwild.drivers import fork_server
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.kernels import placed
 from hogwild.kernels.placed import tensor_at

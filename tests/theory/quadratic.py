@@ -91,7 +91,7 @@ def simulate(
     )
     job = make_job(config, task.data(), task.model)
     world = World.create(job.build(), job.algorithm.keeps(), workers, dtype=torch.float64)
-    world.control.deal(0, job.total_tickets, [])
+    world.control.assign(0, job.total_tickets, [])
     if isinstance(clock, str):
         clock = clocks.parse(clock, workers, config.seed, {})
     simulation = Simulation(job, world, job.build(), clock)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import Gradients
-from hogwild.drivers.job.device import finish
 from hogwild.drivers.job.forward import Forward
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.processes.graph import GraphedGradient
 from hogwild.drivers.processes.stepper import Stepper
+from hogwild.shared.devices import finish
 
 
 class Computation:

@@ -36,12 +36,12 @@ class Handle:
     @property
     def version(self) -> int:
         """Updates that all workers together have applied so far."""
-        return self._worker.control.version
+        return self._worker.versions.version
 
     @property
     def stopping(self) -> bool:
         """The run is asked to end (Ctrl-C): return soon."""
-        return self._worker.control.stopping
+        return self._worker.tickets.stopping
 
     def step(self, loss: Tensor, samples: int = 1) -> None:
         """Backward of a scalar loss, then one update of the shared model by the run's algorithm.

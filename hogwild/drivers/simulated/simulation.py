@@ -22,16 +22,15 @@ from torch import Tensor, nn
 
 from hogwild.algorithms.base import Barrier, Gradient, Gradients, Steps, Update
 from hogwild.buffers import has_replicas
-from hogwild.drivers.job.device import to_device
 from hogwild.drivers.job.forward import Forward
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.simulated.clocks import Clock, DelayClock, TimedClock, TraceClock
 from hogwild.drivers.view.worker_view import WorkerView, view_of
 from hogwild.errors import UsageError
+from hogwild.shared.control import NO_TICKET, Ledger, Rounds, Tickets, Versions
+from hogwild.shared.devices import to_device
 from hogwild.shared.layout import trainable
 from hogwild.shared.world import World
-
-NO_TICKET = -1
 
 
 @dataclass
@@ -43,7 +42,7 @@ class SimulatedWorker:
     parameters: list[Tensor] = field(default_factory=list)  # where its next gradient is taken, as views
     ready: float = 0.0  # when all that it has sent and read has arrived
     ticket: int = NO_TICKET
-    completed: int = 0  # tickets; the control's count ends with the tickets, and a trace may deal them unequally
+    completed: int = 0  # tickets; the control's count ends with the tickets, and a trace may assign them unequally
     samples: int = 0  # of its batch
     answer: tuple[float, Gradients] | None = None  # computed at the request, if what it depends on may change
     at_barrier: bool = False
@@ -71,7 +70,10 @@ class Simulation:
     def __init__(self, job: Job, world: World, module: nn.Module, clock: Clock) -> None:
         config = job.config
         self.job, self.world, self.module, self.clock = job, world, module, clock
-        self.control = world.control
+        self.tickets: Tickets = world.control
+        self.versions: Versions = world.control
+        self.rounds: Rounds = world.control
+        self.ledger: Ledger = world.control
         self.now = 0.0
         self.computed = 0  # gradients
         self.messages = self.moved_bytes = 0  # between the workers and what they share
@@ -98,7 +100,7 @@ class Simulation:
         self.workers = []
         for rank in range(world.workers):
             view = view_of(job, world, rank, lambda: self.now)
-            self.control.join(rank, job.algorithm.barriers_per_round, 0.0)
+            self.rounds.join(rank, job.algorithm.barriers_per_round, 0.0)
             self.workers.append(SimulatedWorker(view, job.algorithm.worker(view)))
         for rank, worker in enumerate(self.workers):
             self._serve(rank, next(worker.steps))
@@ -124,15 +126,15 @@ class Simulation:
             if self._has_buffers:
                 self.world.publish(self.module, rank)
             if not worker.view.outcome.cancelled:  # else the ticket stays in hand
-                self.control.record_loss(rank, loss, worker.samples)
-                self.control.complete(rank)
+                self.ledger.record_loss(rank, loss, worker.samples)
+                self.tickets.complete(rank)
                 worker.completed += 1
         self._remember()
         self._serve(rank, request)
         self._follow_update()
         return Push(self.now, rank, ticket, loss, given_up)
 
-    # ---- who is next ----------------------------------------------------------------------------------------------
+    # ---- the next worker -------------------------------------------------------------------------------------------
 
     def _next_rank(self) -> int | None:
         if isinstance(self.clock, TimedClock):
@@ -161,10 +163,10 @@ class Simulation:
         assert isinstance(self.clock, DelayClock)
         delay = min(self.clock.delay(), len(self._history) - 1)
         self.workers[rank].view.snapshot.copy_(self._history[-1 - delay])
-        self.control.set_pulled(rank, self.control.version - delay)
+        self.versions.set_pulled(rank, self.versions.version - delay)
 
     def _remember(self) -> None:
-        if isinstance(self.clock, DelayClock) and self.control.version >= self._remembered:
+        if isinstance(self.clock, DelayClock) and self.versions.version >= self._remembered:
             self._remembered += 1
             self._history.append(self.workers[0].view.x.clone())
 
@@ -175,17 +177,17 @@ class Simulation:
         if isinstance(request, Barrier):
             worker.at_barrier = True
             worker.ready = self._after_traffic(worker, self.now)
-            self.control.arrive(rank)
+            self.rounds.arrive(rank)
             self._release()
             return
         if isinstance(request, Update):
             worker.at_update = True
             return
         self._ask(worker, request)
-        worker.ticket = self.control.take(rank)
+        worker.ticket = self.tickets.take(rank)
         if worker.ticket == NO_TICKET:
             self._after_traffic(worker, self.now)
-            self.control.leave(rank)
+            self.rounds.leave(rank)
             self._release()
             return
         self._begin(rank)
@@ -217,10 +219,10 @@ class Simulation:
     def _follow_update(self) -> None:
         """Resumes the workers that wait for an update which is now there, and restarts the gradients it cancels."""
         for rank, worker in enumerate(self.workers):
-            if worker.at_update and not self.control.awaits_update(rank):
+            if worker.at_update and not self.versions.awaits_update(rank):
                 worker.at_update = False
                 self._serve(rank, worker.steps.send(None))
-            elif worker.cancels and worker.request and self.control.pulled_version(rank) < self.control.version:
+            elif worker.cancels and worker.request and self.versions.pulled_version(rank) < self.versions.version:
                 worker.view.drop()
                 worker.steps = self.job.algorithm.worker(worker.view)
                 request = next(worker.steps)
@@ -239,7 +241,7 @@ class Simulation:
             worker.at_barrier, worker.ready = False, opens
         requests = []
         for worker in waiting:
-            worker.view.rounds.generation = max(self.control.arrived(w.view.rank) for w in waiting)
+            worker.view.rounds.generation = max(self.rounds.arrived(w.view.rank) for w in waiting)
             requests.append((worker.view.rank, worker.steps.send(None)))
         for rank, request in requests:
             self._serve(rank, request)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hogwild.drivers.job.batches import draw
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.updates import Updates
+from hogwild.shared.seeds import draw
 
 
 class Draws:

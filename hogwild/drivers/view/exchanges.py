@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from hogwild.algorithms.base import Gradients, Place
-from hogwild.drivers.job.device import finish
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.outcome import CurrentUpdate, Outcome
 from hogwild.drivers.view.rounds import Rounds
@@ -15,6 +14,7 @@ from hogwild.drivers.view.updates import Updates
 from hogwild.kernels import copy, weighted_sum
 from hogwild.kernels.exchange import Exchange
 from hogwild.rules import Access
+from hogwild.shared.devices import finish
 
 
 class Exchanges:

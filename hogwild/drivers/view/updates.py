@@ -56,16 +56,16 @@ class Updates:
     @property
     def steps(self) -> int:
         self.finish()
-        return self._control.pushes(self._rank)
+        return self._control.steps(self._rank)
 
     def exchanges(self, period: int) -> int:
         self.finish()
-        return sum(self._control.pushes(rank) // period for rank in range(self._buffers.workers))
+        return sum(self._control.steps(rank) // period for rank in range(self._buffers.workers))
 
     def is_first_step(self, version: int) -> bool:
         """Whether nothing has been pushed into v yet."""
         own = "v" not in self._buffers or not self._buffers.is_shared("v")
-        return (self._control.pushes(self._rank) if own else version) == 0
+        return (self._control.steps(self._rank) if own else version) == 0
 
     def pull(self, momentum: Momentum | None = None, *, of: str = "x") -> None:
         """snapshot <- x, or where that rule looks ahead to; or the own replica. Races with pushes and pair averages.
