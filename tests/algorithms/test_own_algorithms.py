@@ -207,9 +207,9 @@ def test_a_name_that_leads_nowhere(name, message):
 
 def test_an_unknown_option_of_an_own_algorithm():
     name = registry.reference(Bare)
-    with pytest.raises(UsageError, match="unknown option 'betta'. Did you mean 'beta'"):
+    with pytest.raises(UsageError, match=r"unknown option 'betta'. Did you mean 'beta'"):
         Config.from_values({"algorithm": name, "betta": 1})
-    with pytest.raises(UsageError, match="has no option 'rho'; it has: beta, power. Known to: admm"):
+    with pytest.raises(UsageError, match=r"has no option 'rho'; it has: beta, power. Known to: admm"):
         Config.from_values({"algorithm": name, "rho": 1})
 
 

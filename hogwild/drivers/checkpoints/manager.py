@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from hogwild.drivers.checkpoints import store as checkpoint
 from hogwild.drivers.checkpoints.compatibility import require_compatible
 from hogwild.drivers.checkpoints.state import State
-from hogwild.drivers.instruments.evaluation import Score
 from hogwild.drivers.job.job import Job
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from hogwild.drivers.instruments.evaluation import Score
 
 
 class Checkpoints:
