@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hogwild import _moved as _moved
+
 if TYPE_CHECKING:
     from hogwild.algorithms.registry import register as register
     from hogwild.library import Result as Result

@@ -65,7 +65,8 @@ ROWS: dict[str, set[str]] = {
     },
     "reproduce.__main__": {"cli"},
     "train": {"cli"},
-    "__init__": {"algorithms.registry", "library"},
+    "_moved": set(),
+    "__init__": {"_moved", "algorithms.registry", "library"},
 }  # fmt: skip
 UPWARD: dict[tuple[str, str], str] = {
     (
