@@ -8,6 +8,7 @@ clock; what must survive a restart lies in its buffers, nothing in local variabl
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -121,6 +122,13 @@ class Algorithm(ABC):
     @abstractmethod
     def worker(self, w: View) -> Steps:
         """The steps of one worker, for ever."""
+
+    @classmethod
+    def about(cls) -> str:
+        """One line about the class: its own `summary`, else the first line of its docstring, else its name."""
+        written = inspect.cleandoc(cls.__doc__ or "")
+        is_generated = written.startswith(f"{cls.__name__}(")  # by dataclass, where there is no docstring
+        return str(vars(cls).get("summary") or ("" if is_generated else written.partition("\n")[0]) or cls.__name__)
 
     @classmethod
     def options(cls) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from hogwild.algorithms import REGISTRY, Algorithm
+from hogwild.algorithms import Algorithm
+from hogwild.algorithms.registry import find
 from hogwild.config import Config
 from hogwild.config.schedules import Schedule
 from hogwild.drivers.job.batches import Batches, make_batches
@@ -44,10 +45,10 @@ class Job:
         """
         try:
             return pickle.dumps(replace(self, data=replace(self.data, train=train, test=_Nothing())))
-        except Exception as error:  # the model's and the data's own code runs here
+        except Exception as error:  # the user's own code runs here
             name = getattr(self.model, "__name__", type(self.model).__name__)
             raise UsageError(
-                f"the workers cannot import the model or the data ({name}: {error}). {IMPORTABLE}"
+                f"the workers cannot import the model, the data or the algorithm ({name}: {error}). {IMPORTABLE}"
             ) from error
 
     @staticmethod
@@ -56,7 +57,9 @@ class Job:
         try:
             job: Job = pickle.loads(payload)
         except Exception as error:
-            raise UsageError(f"it cannot import the model or the data ({error}). {IMPORTABLE}") from error
+            raise UsageError(
+                f"it cannot import the model, the data or the algorithm ({error}). {IMPORTABLE}"
+            ) from error
         return job
 
     def build(self) -> nn.Module:
@@ -65,7 +68,7 @@ class Job:
 
 def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module]) -> Job:
     """The job of a configuration. UsageError if the data are too few for its workers."""
-    algorithm = REGISTRY[config.algorithm](**config.options)
+    algorithm = find(config.algorithm)(**config.options)
     if len(data.train) < config.workers * config.batch_size:
         raise UsageError(
             f"data set has {len(data.train)} samples, workers x batch = {config.workers} x {config.batch_size}: some "
