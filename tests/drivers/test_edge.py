@@ -229,7 +229,7 @@ def test_auto_lr_for_much_shorter_delays_is_told(
     simulated.run()
     run.close()
     error = capsys.readouterr().err
-    assert ("is what --lr auto takes for 3, that of --workers 4: lower --lr to" in error) == warns
+    assert ("for 3, the mean delay of --workers 4: lower --lr to" in error) == warns
     assert error.count("hogwild: warning") == int(warns)
 
 
