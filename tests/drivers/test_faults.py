@@ -34,7 +34,7 @@ def test_a_killed_worker_does_not_stop_the_run(start, algorithm: str):
     epochs, summary, stderr = run.finish()
     assert summary["samples"] == epochs * SAMPLES
     assert f"worker 1 (pid {pids[1]}) died: SIGKILL" in stderr
-    assert "2 of 3 continue, its work is dealt again" in stderr
+    assert "2 of 3 continue, its work is assigned again" in stderr
     assert summary["test_accuracy"] > 0.9
 
 

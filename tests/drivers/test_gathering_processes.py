@@ -60,7 +60,7 @@ def test_the_others_go_on_without_a_killed_worker(start):
     os.kill(pids[1], signal.SIGKILL)
     code, summary, stderr = run.end()
     assert code == 0, stderr
-    assert "2 of 3 continue, its work is dealt again" in stderr
+    assert "2 of 3 continue, its work is assigned again" in stderr
     assert summary["samples"] == 30 * SAMPLES
     assert summary["updates"] > 30 * BATCHES // 3, "the two that are left make updates of two"
     assert summary["test_accuracy"] > 0.9

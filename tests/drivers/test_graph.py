@@ -143,7 +143,7 @@ def test_a_model_that_makes_its_buffers_anew_is_refused() -> None:
         return loss.detach(), list(torch.autograd.grad(loss, [module.weight]))
 
     graph = GraphedGradient(evaluate, module, lambda: 1, Rerun())
-    with pytest.raises(UsageError, match="the model makes its buffers anew, where a CUDA graph would not find them"):
+    with pytest.raises(UsageError, match="the model replaces its buffers, which a CUDA graph cannot follow"):
         graph.prepare(torch.randn(4, 5), torch.zeros(4))
 
 
