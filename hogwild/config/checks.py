@@ -1,4 +1,4 @@
-"""Which options of a run go together: every value may be right alone, and two of them senseless."""
+"""Checks of combinations of options: values that are valid alone may be invalid together."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from hogwild.config import Config
 
 LIMITS = ("epochs", "samples", "updates")
-"""How long to train: at most one of them is set."""
+"""The limits of a run: at most one of them is set."""
 
 PROCESS_ONLY = (
     "record", "respawn", "min_workers", "stall_timeout", "pin", "start_method", "ckpt_every", "resume", "cuda_graph",
     "gpus",
 )  # fmt: skip
-"""Options that a simulated run (--clock) has no use for."""
+"""Options that have no effect in a simulated run (--clock)."""
 
 TIMED_CLOCKS = ("round-robin", "gamma", "random")
-"""Clocks that draw how long a gradient takes; the others draw its delay, or replay a schedule."""
+"""Clocks that draw the duration of a gradient; the other clocks draw its delay, or replay a schedule."""
 
 
 def check_together(config: Config, algorithm: Algorithm) -> None:
-    """Raises UsageError, in one line, for the first two values of a run that do not go together."""
+    """Raises UsageError, in one line, for the first combination of values that is invalid."""
     if algorithm.max_workers is not None and config.workers > algorithm.max_workers:
         raise UsageError(
             f"algorithm {config.algorithm} takes at most {algorithm.max_workers} worker, not {config.workers}: "
@@ -53,9 +53,9 @@ def check_together(config: Config, algorithm: Algorithm) -> None:
             f"clip needs the norm of the whole gradient, and guard {config.guard} takes it in parts: use push"
         )
     if config.norm_alpha is not None and config.norm != "full":
-        raise UsageError("norm_alpha is of Full Normalization: add --norm full, or leave it out")
+        raise UsageError("norm_alpha is an option of Full Normalization: add --norm full, or leave it out")
     if config.norm_state is not None and config.norm not in (None, "full"):
-        raise UsageError(f"norm_state is of Full Normalization, and --norm is {config.norm}: leave it out")
+        raise UsageError(f"norm_state is an option of Full Normalization, and --norm is {config.norm}: leave it out")
     if config.edge_every:
         theory(algorithm, "--edge-every")
     given = [limit for limit in LIMITS if getattr(config, limit) is not None]
@@ -67,7 +67,7 @@ def check_together(config: Config, algorithm: Algorithm) -> None:
     if strangers:
         raise UsageError(f"straggler: there is no worker {strangers[0]}; they are 0 to {config.workers - 1}")
     if (config.latency or config.bandwidth) and not _is_timed(config.clock):
-        raise UsageError("latency and bandwidth are of virtual time: add --clock gamma, round-robin or random")
+        raise UsageError("latency and bandwidth need virtual time: add --clock gamma, round-robin or random")
     if config.clock is not None:
         defaults = {field.name: field.default for field in dataclasses.fields(config)}
         idle = [name for name in PROCESS_ONLY if getattr(config, name) != defaults[name]]
@@ -82,7 +82,7 @@ def check_together(config: Config, algorithm: Algorithm) -> None:
     if config.cuda_graph and config.device == "cpu":
         raise UsageError("cuda_graph needs a GPU, but device is cpu: leave it out, or use --device cuda")
     if config.cuda_graph and config.compile:
-        raise UsageError("compile and cuda_graph are both given, and have not been tried together: leave one out")
+        raise UsageError("compile and cuda_graph are both given, and have not been tested together: leave one out")
     if config.device == "cpu" and config.gpus != 1:
         raise UsageError(f"gpus {config.gpus} needs GPUs, but device is cpu: leave one of the two out")
     if config.amp != "none" and config.dtype != "float32":

@@ -157,7 +157,7 @@ def test_a_docstring_is_not_asked_for():
 
 def test_an_option_may_not_be_called_like_one_of_every_run():
     name = registry.reference(Colliding)
-    with pytest.raises(UsageError, match="its option 'workers' is one of every run"):
+    with pytest.raises(UsageError, match="its option 'workers' is also an option of every run"):
         Config(algorithm=name)
 
 

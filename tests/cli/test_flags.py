@@ -118,7 +118,7 @@ def test_every_algorithm_option_has_a_flag(algorithm, option):
 def test_what_a_message_takes_is_of_virtual_time():
     config = flags.parse(["--latency", "0.5", "--bandwidth", "1e6", "--clock", "gamma"])
     assert (config.latency, config.bandwidth) == (0.5, 1e6)
-    with pytest.raises(UsageError, match="latency and bandwidth are of virtual time: add --clock"):
+    with pytest.raises(UsageError, match="latency and bandwidth need virtual time: add --clock"):
         flags.parse(["--latency", "0.5"])
 
 

@@ -151,7 +151,7 @@ def test_a_model_that_makes_its_buffers_anew_is_refused() -> None:
     ("options", "message"),
     [
         ({"device": "cpu"}, "cuda_graph needs a GPU, but device is cpu: leave it out"),
-        ({"compile": True}, "compile and cuda_graph are both given, and have not been tried together"),
+        ({"compile": True}, "compile and cuda_graph are both given, and have not been tested together"),
         ({"clock": "gamma"}, "cuda_graph concerns worker processes, and --clock simulates them in one: leave it out"),
     ],
 )
