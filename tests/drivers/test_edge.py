@@ -240,5 +240,5 @@ def own_loop(worker: hogwild.Worker) -> None:
 def test_where_there_is_no_theory_or_no_data_it_is_refused(tmp_path: Path):
     with pytest.raises(UsageError, match="--edge-every: no stability theory is known for algorithm staleness-aware"):
         Config(algorithm="staleness-aware", edge_every=10)
-    with pytest.raises(UsageError, match="launch has no data to take a curvature of"):
+    with pytest.raises(UsageError, match="launch has no data for a curvature"):
         hogwild.launch(own_loop, line, edge_every=10, out=str(tmp_path))
