@@ -75,6 +75,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
 
 def _open_streams() -> None:
     """Replaces closed standard streams by /dev/null: else the next opened file would get the number of one of them.
+
     Characters outside the terminal's encoding are escaped.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):

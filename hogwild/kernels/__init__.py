@@ -8,7 +8,8 @@ from hogwild.kernels.extension import ExtensionError as ExtensionError
 from hogwild.kernels.extension import build_info as build_info
 from hogwild.kernels.extension import use_isa as use_isa
 
-# isort: split The extension comes first: its error explains why hogwild._C is missing.
+# isort: split
+# The extension comes first: its error explains why hogwild._C is missing.
 from hogwild.kernels.exchange import Exchange as Exchange
 from hogwild.kernels.mix import copy as copy
 from hogwild.kernels.mix import count_nonfinite as count_nonfinite

@@ -16,8 +16,9 @@ from hogwild.kernels import tensors
 
 
 class GradientTable:
-    """Gradients for segments of `numels` elements of the master `x`. `native` is the table. With `missing_is_zero` a
-    None stands for zeros; the zero tensor is kept for the next call.
+    """Gradients for segments of `numels` elements of the master `x`. `native` is the table.
+
+    With `missing_is_zero` a None stands for zeros; the zero tensor is kept for the next call.
     """
 
     def __init__(self, numels: Sequence[int], x: Tensor, *, missing_is_zero: bool = False) -> None:
