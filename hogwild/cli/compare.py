@@ -17,7 +17,7 @@ from hogwild.cli.comparison_report import Report, score
 from hogwild.config import FIELDS, Config, override, read_yaml
 from hogwild.config.algorithm import options_of
 from hogwild.errors import UsageError
-from hogwild.system import prepare_processes
+from hogwild.system import THREAD_VARIABLES
 
 ALGORITHMS = "ssgd,asgd,nag-asgd,staleness-aware,gap-aware,dana-slim,dana-zero,dana-ga,dc-asgd,shifted"
 CLOCKS = "gamma"
@@ -46,7 +46,8 @@ def main(argv: Sequence[str]) -> int:
         )
     if twice := [name for name in varied if name in given or varied.count(name) > 1]:
         raise UsageError(f"{flags.flag(twice[0])} has the values of --vary or --tune: give it once")
-    prepare_processes()
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = "1"
     own = {name: options_of(name, FIELDS) for name in [*algorithms, *rule]}
     if lacking := [(a, o) for o in varied for a in algorithms if o not in {*FIELDS, *own[a]}]:
         raise UsageError(f"algorithm {lacking[0][0]} has no option {lacking[0][1]!r}, which is varied: leave one out")

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cached_property
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
+from hogwild.drivers.processes.fork_server import path_kept
 from hogwild.runs.directory import to_json, write_atomically
 from hogwild.tasks.catalog import find
 from hogwild.tasks.locate import candidates, is_complete
@@ -61,6 +63,8 @@ class Study:
         else:
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(["torch", work.__module__])
+            with path_kept():
+                forkserver.ensure_running()
             with ProcessPoolExecutor(self.jobs, mp_context=context) as pool:
                 futures = {pool.submit(work, **case): key for key, case in todo.items()}
                 try:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import torch
 from hogwild.config import Config
 from hogwild.drivers.job.job import make_job
 from hogwild.drivers.job.model import model_fn
-from hogwild.drivers.processes.fork_server import PRELOAD
+from hogwild.drivers.processes.fork_server import PRELOAD, path_kept
 from hogwild.drivers.simulated.simulator import Simulator
 from hogwild.errors import DivergedError
 from hogwild.runs.console import Console
@@ -65,6 +66,8 @@ def run(cells: Iterable[Cell], folder: Path, jobs: int) -> Iterator[dict[str, An
     todo = [cell for cell in cells if cell.key not in done]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
+    with path_kept():
+        forkserver.ensure_running()
     with ProcessPoolExecutor(jobs, mp_context=context) as pool, (folder / RESULTS).open("a") as file:
         futures = [pool.submit(run_cell, cell) for cell in todo]
         for future in as_completed(futures):
