@@ -1,20 +1,19 @@
-"""What a JSON file of the benchmarks says: medians, bounds, ratios. The report and the plots read it through this."""
+"""The benchmarks of a compact JSON file by kind: medians, bounds, ratios. The report and the plots read them here."""
 
 from __future__ import annotations
 
-import json
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from bench.samples import Sample, parse
 
 GIGA = 1e9
 
 
-def ratio(a: Sequence[float], b: Sequence[float]) -> float:
-    """Median over the rounds of a / b: what both did in the same round is compared."""
-    return statistics.median(x / y for x, y in zip(a, b, strict=True))
+def over(contestants: Mapping[str, Sample], name: str, other: str) -> float:
+    """Median over the rounds of the figure of one contestant divided by that of another (1 for itself)."""
+    return 1.0 if name == other else contestants[name].over[other]
 
 
 @dataclass(frozen=True)
@@ -27,21 +26,21 @@ class Line:
     least_ns: float
     gbps: float
     bound: float
-    seconds: tuple[float, ...]
+    seconds: Sample
 
 
 @dataclass(frozen=True)
 class PushRun:
-    """All contestants at one size, of a push or of a mix."""
+    """All contestants of a push or of a mix at one size."""
 
     group: str
-    variant: str  # of the rule: plain, heavy-ball, or nothing
+    variant: str  # variant of the rule: plain, heavy-ball, or empty
     size: str
     n: int
     lines: Mapping[str, Line]
-    left_out: Mapping[str, str]  # contestant -> why
-    bytes: int = 0  # per parameter, of the first contestant
-    least_bytes: int = 0  # what the rule needs at the least, where that was counted
+    left_out: Mapping[str, str]  # contestant -> reason
+    bytes: int = 0  # bytes per parameter of the first contestant
+    least_bytes: int = 0  # smallest number of bytes that the rule needs, if it was counted
 
     @property
     def bound(self) -> Line:
@@ -50,21 +49,21 @@ class PushRun:
 
     @property
     def ours(self) -> Line:
-        """What the rivals are compared with: the first of our kernels."""
+        """The first of our kernels, with which the rivals are compared."""
         return next(line for line in self.lines.values() if line.kind == "push")
 
     def times(self, slow: str, fast: str) -> float | None:
-        """How many times longer `slow` takes than `fast`; None if one is missing."""
+        """The time of `slow` divided by that of `fast`; None if one is missing."""
         if slow not in self.lines or fast not in self.lines:
             return None
-        return ratio(self.lines[slow].seconds, self.lines[fast].seconds)
+        return over({name: line.seconds for name, line in self.lines.items()}, slow, fast)
 
     def net_times(self, slow: str, fast: str, slow_call: str, fast_call: str) -> float | None:
-        """The same without the cost of a call that touches no element."""
+        """The same ratio, without the cost of a call that touches no element."""
         if not {slow, fast, slow_call, fast_call} <= self.lines.keys():
             return None
         slow_s, fast_s, slow_call_s, fast_call_s = (
-            statistics.median(self.lines[name].seconds) for name in (slow, fast, slow_call, fast_call)
+            self.lines[name].seconds.median for name in (slow, fast, slow_call, fast_call)
         )
         return (slow_s - slow_call_s) / (fast_s - fast_call_s)
 
@@ -82,11 +81,12 @@ class Figures:
     pairs: Mapping[str, Any] | None
     trainers: Mapping[str, Mapping[str, Any]]  # model -> extra_info
     simulators: Mapping[str, Mapping[str, Any]]  # model -> extra_info
-    norms: Mapping[str, Mapping[str, Sequence[float]]]  # shape, dtype, format -> layer -> seconds
+    norms: Mapping[str, Mapping[str, Sample]]  # shape, dtype, format -> layer -> seconds
 
     @classmethod
-    def read(cls, path: Path) -> Figures:
-        content = json.loads(path.read_text())
+    def of(cls, compact: Mapping[str, Any]) -> Figures:
+        """The benchmarks in a file of pytest-benchmark that bench.samples.compact has compacted."""
+        content = parse(compact)
         pushes: list[PushRun] = []
         rules: list[PushRun] = []
         policies, sweep, pairs, trainers, simulators, norms = {}, None, None, {}, {}, {}
@@ -115,9 +115,9 @@ class Figures:
         return sum(map(len, named)) + (self.sweep is not None) + (self.pairs is not None)
 
     def private_gain(self, rule: str, size: str) -> float:
-        """What a second process adds where the two share nothing but the memory bus."""
+        """The gain by a second process if the two share only the memory bus."""
         per_s = self.policies[rule, size]["pushes_per_s"]
-        return ratio(per_s["private memory x 2"], per_s["private memory x 1"])
+        return float(per_s["private memory x 2"].over["private memory x 1"])
 
     def push(self, group: str, size: str) -> PushRun | None:
         return next((run for run in self.pushes if run.group.endswith(group) and run.size == size), None)
@@ -125,17 +125,17 @@ class Figures:
 
 def _push_run(group: str, marks: Sequence[str], info: Mapping[str, Any]) -> PushRun:
     n = info["n"]
-    rates = {name: c["bytes"] * n / statistics.median(c["seconds"]) / GIGA for name, c in info["contestants"].items()}
+    rates = {name: c["bytes"] * n / c["seconds"].median / GIGA for name, c in info["contestants"].items()}
     best = max(rates[name] for name, c in info["contestants"].items() if c["kind"] == "stream")
     lines = {
         name: Line(
             name,
             c["kind"],
-            ns=statistics.median(c["seconds"]) / n * GIGA,
-            least_ns=min(c["seconds"]) / n * GIGA,
+            ns=c["seconds"].median / n * GIGA,
+            least_ns=c["seconds"].min / n * GIGA,
             gbps=rates[name],
             bound=rates[name] / best,
-            seconds=tuple(c["seconds"]),
+            seconds=c["seconds"],
         )
         for name, c in info["contestants"].items()
     }

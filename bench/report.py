@@ -1,33 +1,34 @@
 """python -m bench.report BENCH.json [NAME]: the tables of a run on stdout, and recorded in bench/results/NAME.*.
 
-Nothing is recorded of a quick run, nor of one that others disturbed.
+A quick run, or a run that other processes disturbed, is not recorded.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
-import statistics
+import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bench.figures import Figures, PushRun, ratio
+from bench import samples
+from bench.figures import Figures, PushRun, over
 from bench.plots import draw
 from bench.scale import FULL, SMOKE
 from bench.targets import CHAIN, PUSH, targets
 
 RESULTS = Path(__file__).with_name("results")
-IN_CACHE, TWO_CORES = "16K", 1.8  # what a free machine must reach at the least
+IN_CACHE, TWO_CORES = "16K", 1.8  # smallest gain of two processes over one on a machine without other load
 RULES = {"add": "plain SGD (20 B/parameter)", "gap": "gap + shifted momentum (36 B/parameter)"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("json", type=Path, help="what pytest --benchmark-json wrote")
-    parser.add_argument("name", nargs="?", help="of the files in bench/results (default: date and cores)")
+    parser.add_argument("json", type=Path, help="the file of pytest --benchmark-json, or a recorded one")
+    parser.add_argument("name", nargs="?", help="name of the files in bench/results (default: date and cores)")
     options = parser.parse_args(arguments)
-    figures = Figures.read(options.json)
+    compact = samples.compact(json.loads(options.json.read_text()))
+    figures = Figures.of(compact)
     machine = figures.machine
     name = options.name or f"{machine['date'][:10]}-cpu-{machine['cores']}-cores"
     text = "\n".join(tables(figures)) + "\n"
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     RESULTS.mkdir(exist_ok=True)
     pictures = draw(figures, RESULTS / name)
-    shutil.copyfile(options.json, RESULTS / f"{name}.json")
+    (RESULTS / f"{name}.json").write_text(samples.text(compact) + "\n")
     links = "".join(f"\n![{picture.stem}]({picture.name})\n" for picture in pictures)
     (RESULTS / f"{name}.md").write_text(text + links)
     print(f"recorded: {RESULTS.name}/{name}.md, .json and {len(pictures)} plots", file=sys.stderr)
@@ -45,21 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def why_not(figures: Figures) -> str | None:
-    """Why this run may not be recorded."""
+    """The reason for which this run may not be recorded, or None."""
     machine = figures.machine
     load, load_at_end, cores = machine["load"], machine["load_at_end"], machine["cores"]
     scale = SMOKE if machine["quick"] else FULL
     if missing := scale.benchmarks - figures.benchmarks:
         return f"{missing} of {scale.benchmarks} benchmarks are missing"
     if machine["quick"]:
-        return "HOGWILD_BENCH=quick measures next to nothing"
+        return "HOGWILD_BENCH=quick is too short to measure anything"
     if load > cores:
         return f"the load average was {load:.2f} at the start, on {cores} cores: wait until it is less"
     if load_at_end > cores + 1:
         return f"the load average was {load_at_end:.2f} at the end, of which at most {cores} is the benchmarks' own"
     for rule, size in figures.policies:
         if size == IN_CACHE and (gain := figures.private_gain(rule, size)) < TWO_CORES:
-            return f"two processes that share nothing, in cache, were {gain:.2f} times as fast as one: others compute"
+            return f"two processes that share nothing, in cache, were {gain:.2f} times as fast as one: cores are busy"
     return None
 
 
@@ -94,7 +95,7 @@ def tables(figures: Figures) -> Iterator[str]:
 
 
 def push_table(run: PushRun) -> Iterator[str]:
-    """One rule or mix at one size: kernels and rivals; then what bounds them, and what a call costs."""
+    """One rule or mix at one size: kernels and rivals, then their byte bound and the cost of a call."""
     title = ", ".join(part for part in (run.group, run.variant, f"{run.size} parameters") if part)
     rows = []
     for line in run.lines.values():
@@ -108,7 +109,7 @@ def push_table(run: PushRun) -> Iterator[str]:
     listing = ", ".join(f"{line.name} {line.gbps:.1f}" for line in streams)
     yield f"Byte bound: {run.bound.gbps:.1f} GB/s, the best of {listing}."
     calls = [line for line in run.lines.values() if line.kind == "call"]
-    listing = ", ".join(f"{line.name} {statistics.median(line.seconds) * 1e6:.1f} us" for line in calls)
+    listing = ", ".join(f"{line.name} {line.seconds.median * 1e6:.1f} us" for line in calls)
     yield f"A call that touches nothing: {listing}."
     yield from (f"{name} is left out: {reason}." for name, reason in run.left_out.items())
 
@@ -133,20 +134,19 @@ def rules_tables(figures: Figures) -> Iterator[str]:
 
 
 def policy_table(figures: Figures, rule: str, words: str) -> Iterator[str]:
-    """Access policies without compute: relative to one racing process, and what was lost."""
+    """Access policies without compute: rates relative to one racing process, and lost updates."""
     for (key, size), info in figures.policies.items():
         if key != rule:
             continue
         per_s, rows = info["pushes_per_s"], []
         for name, rates in sorted(per_s.items(), key=lambda item: item[0].split(" x ")):
             access, processes = name.split(" x ")
-            rate = statistics.median(rates)
-            alone = per_s["private memory x 1" if access == "private memory" else "racing x 1"]
-            worst = max(info["lost"][name]) if name in info["lost"] else None
+            alone = "private memory x 1" if access == "private memory" else "racing x 1"
+            worst = info["lost"][name].max if name in info["lost"] else None
             lost = "not counted" if worst is None else f"{worst:.1e}" if worst else "0"
-            relative = (f"{ratio(rates, alone):.2f}", f"{ratio(rates, per_s[f'locked x {processes}']):.2f}")
-            millions = f"{rate * info['n'] / 1e6:,.0f}"
-            rows.append((access, processes, f"{rate:,.1f} ({max(rates):,.1f})", millions, *relative, lost))
+            relative = (f"{over(per_s, name, alone):.2f}", f"{over(per_s, name, f'locked x {processes}'):.2f}")
+            millions = f"{rates.median * info['n'] / 1e6:,.0f}"
+            rows.append((access, processes, f"{rates.median:,.1f} ({rates.max:,.1f})", millions, *relative, lost))
         header = (
             "access", "processes", "pushes/s (best)", "M parameters/s", "over one process", "over one lock",
             "updates lost (worst round)",
@@ -163,8 +163,8 @@ def sweep_table(figures: Figures) -> Iterator[str]:
     for point in figures.sweep["points"]:
         compute_s, step_s = point["compute_s"], point["step_s"]
         free, locked = 2 / (compute_s + step_s), min(2 / (compute_s + step_s), 1 / step_s)
-        measured = [f"{statistics.median(point[name]):,.0f}" for name in ("one", "racing", "striped", "locked")]
-        gain = ratio(point["racing"], point["locked"])
+        measured = [f"{point[name].median:,.0f}" for name in ("one", "racing", "striped", "locked")]
+        gain = point["racing"].over["locked"]
         rows.append(
             (
                 f"{compute_s / step_s:.2f}", f"{1 + compute_s / step_s:.2f}", *measured, f"{free:,.0f}",
@@ -181,14 +181,14 @@ def sweep_table(figures: Figures) -> Iterator[str]:
 
 
 def pairs_table(figures: Figures) -> Iterator[str]:
-    """Random pairs: rate, what was skipped, and what became of the sum."""
+    """Random pairs: rate, skipped chunks, and the error of the sum."""
     if (info := figures.pairs) is None:
         return
     per_s, rows = info["pairs_per_s"], []
     for name, rates in per_s.items():
-        giga = f"{statistics.median(rates) * info['n'] / 1e9:.2f} ({max(rates) * info['n'] / 1e9:.2f})"
-        over = f"{ratio(per_s['chunk locks, skip'], rates):.2f}"
-        rows.append((name, giga, over, f"{max(info['skipped'][name]):.1%}", f"{max(info['drift'][name]):.1e}"))
+        giga = f"{rates.median * info['n'] / 1e9:.2f} ({rates.max * info['n'] / 1e9:.2f})"
+        gain = f"{over(per_s, 'chunk locks, skip', name):.2f}"
+        rows.append((name, giga, gain, f"{info['skipped'][name].max:.1%}", f"{info['drift'][name].max:.1e}"))
     header = ("", "G elements/s (best)", "skip over it", "skipped (worst round)", "error of the sum, rms (worst)")
     title = f"Pair averages, {info['replicas']} replicas of {info['n'] // 1024} K, 2 processes, random pairs"
     yield from section(title, header, rows)
@@ -200,11 +200,11 @@ def trainer_table(figures: Figures) -> Iterator[str]:
     for model, info in figures.trainers.items():
         per_s = info["samples_per_s"]
         for name, rates in per_s.items():
-            reached = f"{min(info['accuracy'][name]):.2f}"
+            reached = f"{info['accuracy'][name].min:.2f}"
             rows.append(
                 (
-                    f"{model}, {info['data']}", name, f"{statistics.median(rates):,.0f} ({max(rates):,.0f})",
-                    f"{ratio(rates, per_s['plain loop, 2']):.2f}", f"{ratio(rates, per_s['hogwild, 1']):.2f}", reached,
+                    f"{model}, {info['data']}", name, f"{rates.median:,.0f} ({rates.max:,.0f})",
+                    f"{over(per_s, name, 'plain loop, 2'):.2f}", f"{over(per_s, name, 'hogwild, 1'):.2f}", reached,
                 )
             )  # fmt: skip
     header = ("", "processes", "samples/s (best)", "over the plain loop", "over one worker", "accuracy reached")
@@ -216,9 +216,9 @@ def simulator_table(figures: Figures) -> Iterator[str]:
     for model, info in figures.simulators.items():
         per_s = info["updates_per_s"]
         for name, rates in per_s.items():
-            slower = ratio(per_s["plain loop"], rates) - 1
+            slower = over(per_s, "plain loop", name) - 1
             what = f"{model} ({info['parameters']:,} parameters), {info['data']}"
-            rows.append((what, name, f"{statistics.median(rates):,.1f} ({max(rates):,.1f})", f"{slower:+.1%}"))
+            rows.append((what, name, f"{rates.median:,.1f} ({rates.max:,.1f})", f"{slower:+.1%}"))
     header = ("", "workers", "updates/s (best)", "time over the plain loop's")
     yield from section("Simulator, batch 64, momentum 0.9, gamma clock", header, rows)
 
@@ -227,8 +227,8 @@ def norm_table(figures: Figures) -> Iterator[str]:
     rows = []
     for case, layers in figures.norms.items():
         for name, seconds in layers.items():
-            ms = f"{statistics.median(seconds) * 1e3:.2f} ({min(seconds) * 1e3:.2f})"
-            rows.append((case, name, ms, f"{ratio(seconds, layers['BatchNorm2d']):.2f}"))
+            ms = f"{seconds.median * 1e3:.2f} ({seconds.min * 1e3:.2f})"
+            rows.append((case, name, ms, f"{over(layers, name, 'BatchNorm2d'):.2f}"))
     header = ("", "layer", "ms, forward and backward", "time over BatchNorm2d's")
     yield from section("Full Normalization", header, rows)
 

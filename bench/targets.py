@@ -1,11 +1,12 @@
-"""What the project set out to reach, beside what a run measured. A target that was not measured is not listed."""
+"""The targets of the project beside the measurements of a run. A target that was not measured is not listed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.figures import Figures, ratio
+from bench.figures import Figures
+from bench.samples import Sample
 
 GAP_PUSH = "gap + shifted momentum"
 PUSH = "push, guard element"
@@ -42,28 +43,28 @@ def targets(figures: Figures) -> Iterator[Target]:
             per_s = info["pushes_per_s"]
             memory = figures.private_gain(rule, "16M")
             for access in ("racing", "striped"):
-                gain = ratio(per_s[f"{access} x 2"], per_s["locked x 2"])
+                gain = per_s[f"{access} x 2"].over["locked x 2"]
                 what = f"{words}, 16 M, 2 processes: {access} over one lock (private memory gains {memory:.2f})"
                 yield Target(what, gain, 1.9 if access == "racing" else 1.0)
     if info := figures.trainers.get("lenet"):
         per_s = info["samples_per_s"]
-        yield Target("lenet: 2 workers over 1", ratio(per_s["hogwild, 2"], per_s["hogwild, 1"]), 1.9)
+        yield Target("lenet: 2 workers over 1", per_s["hogwild, 2"].over["hogwild, 1"], 1.9)
         yield from _over_the_loop("lenet", per_s, 1.0)
     if info := figures.trainers.get("mlp"):
         per_s = info["samples_per_s"]
         yield from _over_the_loop("mlp", per_s, 1.1)
     for model, info in figures.simulators.items():
         per_s, workers = info["updates_per_s"], info["workers"]
-        over = ratio(per_s["plain loop"], per_s[f"simulator, {workers}"])
+        over = per_s["plain loop"].over[f"simulator, {workers}"]
         yield Target(f"{model}: {workers} simulated workers, time over the plain loop's", over, 1.1, at_most=True)
     for case, layers in figures.norms.items():
         if "float32, contiguous" in case:
-            times = ratio(layers["FullNorm2d"], layers["BatchNorm2d"])
+            times = layers["FullNorm2d"].over["BatchNorm2d"]
             yield Target(f"FullNorm2d, {case}: time over BatchNorm2d's", times, 1.2, at_most=True)
 
 
-def _over_the_loop(model: str, per_s: dict[str, list[float]], wanted: float) -> Iterator[Target]:
-    """With private snapshots, and reading the shared parameters in place as the loop does."""
+def _over_the_loop(model: str, per_s: dict[str, Sample], wanted: float) -> Iterator[Target]:
+    """Targets of the trainer, with private snapshots and with reads of the shared parameters in place (as the loop)."""
     for contestant, how in (("hogwild, 2", "snapshots"), ("hogwild in place, 2", "in place")):
-        gain = ratio(per_s[contestant], per_s["plain loop, 2"])
+        gain = per_s[contestant].over["plain loop, 2"]
         yield Target(f"{model}: 2 workers over the plain loop, {how}", gain, wanted)

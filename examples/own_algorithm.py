@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, option
+from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, option
 from hogwild.rules import HeavyBall
 
 
 @dataclass(frozen=True)
 class Fading(Algorithm):
     name: ClassVar[str] = "fading"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "snapshot": SNAPSHOT}
     rho: float = option(0.9, "what a gradient is multiplied by for each update of delay")
     momentum: float = option(0.5, "momentum factor m")
     patience: int = option(100, "the largest delay of a gradient that is used, in updates")

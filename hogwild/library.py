@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from hogwild.algorithms import Algorithm
 from hogwild.algorithms.registry import reference
 from hogwild.config import FIELDS, Config
+from hogwild.drivers.choice import driver_for
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.processes.handle import Handle as Worker
-from hogwild.drivers.processes.trainer import Trainer
-from hogwild.drivers.simulated.simulator import Simulator
 from hogwild.errors import UsageError
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
@@ -161,12 +160,12 @@ def _run(job: Job) -> Result:
     run = RunDirectory.create(job.config)
     with Console(quiet=job.config.quiet, log=run.log) as console:
         try:
-            trainer = Trainer(job, run, console) if job.config.clock is None else Simulator(job, run, console)
-            summary = trainer.run()
+            driver = driver_for(job.config)(job, run, console)
+            summary = driver.run()
             run.summary(summary)
         except BaseException as error:
             run.fail(error, {})
             raise
         finally:
             run.close()
-    return Result(summary, trainer.module, str(run.path))
+    return Result(summary, driver.module, str(run.path))

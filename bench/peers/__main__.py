@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import samples
 from bench.peers.measure import measure
 from bench.peers.tables import markdown
 from hogwild.system import THREAD_VARIABLES
@@ -26,12 +26,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"
-    found = measure(options.processes, options.hidden, options.rounds, options.turn_s)
+    found = samples.compact(measure(options.processes, options.hidden, options.rounds, options.turn_s))
     text = markdown(found)
     print(text)
     if options.name:
         options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / f"{options.name}.json").write_text(json.dumps(found, indent=1) + "\n")
+        (options.out / f"{options.name}.json").write_text(samples.text(found) + "\n")
         (options.out / f"{options.name}.md").write_text(text)
 
 

@@ -8,6 +8,7 @@ from dataclasses import MISSING
 
 from hogwild import own_code
 from hogwild.algorithms.base import Algorithm
+from hogwild.buffers import Buffer
 from hogwild.errors import UsageError
 from hogwild.options import accept, kind, kinds
 
@@ -36,7 +37,9 @@ def _problems(cls: type[Algorithm]) -> Iterator[str]:
         yield 'it has no name: name: ClassVar[str] = "mine"'
     buffers = getattr(cls, "buffers", None)
     if not isinstance(buffers, Mapping):
-        yield 'it has no buffers: buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "snapshot": WORKER}'
+        yield 'it has no buffers: buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "snapshot": SNAPSHOT}'
+    elif strange := [name for name, buffer in buffers.items() if not isinstance(buffer, Buffer)]:
+        yield f"its buffer {strange[0]} is {own_code.described(buffers[strange[0]])}, not a hogwild.buffers.Buffer"
     elif "x" not in buffers:
         yield f"its buffers have no 'x', the shared parameters; they are {', '.join(map(str, buffers)) or 'none'}"
     if not inspect.isgeneratorfunction(cls.worker):

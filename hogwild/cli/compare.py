@@ -1,6 +1,7 @@
 """`hogwild compare`: algorithms x workers x clocks x values of an option x seeds in the simulator.
 
-Writes a table, a CSV and a plot. Goes on where it stopped: a cell whose result is in the directory is not run again.
+Writes a table, a CSV and a plot. An interrupted comparison continues: cells with a result in the directory are not run
+again.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     own = {name: options_of(name, FIELDS) for name in [*algorithms, *rule]}
     if lacking := [(a, o) for o in varied for a in algorithms if o not in {*FIELDS, *own[a]}]:
         raise UsageError(f"algorithm {lacking[0][0]} has no option {lacking[0][1]!r}, which is varied: leave one out")
-    from hogwild.drivers.simulated import comparison
+    from hogwild.drivers import comparison
     from hogwild.drivers.simulated.clocks import parse as parse_clock
 
     for clock in clocks:
@@ -74,7 +75,7 @@ def main(argv: Sequence[str]) -> int:
     if strange := [name for name in given if name not in {*FIELDS, *known}]:
         raise UsageError(f"none of {', '.join(algorithms)} has the option {flags.flag(strange[0])}: leave it out")
     for cell in cells:
-        assert cell.config, "an invalid cell raises its UsageError before any run begins"
+        assert cell.config, "building the config raises the UsageError of an invalid cell before any run begins"
     for row in comparison.run(cells, folder, jobs):
         print(f"{' '.join(map(str, row['key']))}: {score(row):.4f}  gap {row['gap_rms'] or math.nan:.3g}", flush=True)
     done = {tuple(row["key"]): row for row in comparison.read(folder)}
@@ -102,8 +103,8 @@ def _names_of(variant: Mapping[str, str]) -> tuple[str, ...]:
 def _values(
     values: dict[str, Any], own: Collection[str], algorithm: str, workers: int, rule: Sequence[str]
 ) -> dict[str, Any]:
-    """A cell's values: of the algorithms' options those that this one has (`own`); lr / delay for the algorithms that
-    ask for it (Giladi et al. 2020), at a mean delay of N - 1.
+    """The values of a cell. Options of algorithms are kept if this algorithm has them. For the algorithms selected for
+    the 1 / delay rule (Giladi et al. 2020), lr is divided by the mean delay N - 1.
     """
     values = {name: value for name, value in values.items() if name in FIELDS or name in own}
     if algorithm not in rule or workers < 3:
@@ -115,7 +116,7 @@ def _values(
 def _parser(argv: Sequence[str]) -> Any:
     parser = flags.parser(
         "hogwild compare",
-        "Compare algorithms under the virtual clock. Options of simulate apply too, an algorithm's own to it.",
+        "Compare algorithms under the virtual clock. Options of simulate apply too; an algorithm's own apply to it.",
         algorithms=_names(flags.early_flags(argv, "algorithms")["algorithms"] or ""),
     )
     grid = parser.add_argument_group("grid")
@@ -126,10 +127,10 @@ def _parser(argv: Sequence[str]) -> Any:
     grid.add_argument("--vary", type=_variation, metavar="OPTION=X,X",
                       help="values of an option, the columns of the table: period=1,4,16,64")  # fmt: skip
     grid.add_argument("--tune", type=_variation, metavar="OPTION=X,X",
-                      help="values of which table and plot show the best each: lr=0.1,0.03,0.01")  # fmt: skip
+                      help="values of which table and plot show the best: lr=0.1,0.03,0.01")  # fmt: skip
     grid.add_argument("--seeds", type=int, default=3, metavar="N", help="0, 1, ..., N-1")
     grid.add_argument("--lr-over-delay", type=_names, default=[], dest="delay_rule", metavar="NAME,NAME",
-                      help="algorithms whose lr is divided by the mean delay N - 1")  # fmt: skip
+                      help="algorithms with lr divided by the mean delay N - 1")  # fmt: skip
     grid.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), metavar="N", help="runs at a time")
     grid.add_argument("--directory", type=Path, default=Path("runs/compare"), metavar="DIR", help="results go here")
     return parser

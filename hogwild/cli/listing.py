@@ -1,12 +1,14 @@
-"""`hogwild list [WHAT]`: everything that has a name, straight from the registries."""
+"""`hogwild list [WHAT] [--markdown]`: everything that has a name, straight from the registries."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hogwild.cli import shell
+from hogwild.cli import pages, shell
 from hogwild.cli.flags import flag
+from hogwild.config import FIELDS
 from hogwild.config.schedules import SCHEDULES
+from hogwild.errors import UsageError
 from hogwild.rules import Access
 
 ACCESS = {
@@ -15,7 +17,8 @@ ACCESS = {
     Access.STRIPED: "one lock per chunk of the parameters",
     Access.LOCKED: "one lock around the whole push",
 }
-KINDS = ("algorithms", "models", "data", "schedules", "access", "topologies")
+NAMES = ("models", "data", "schedules", "access", "topologies")
+KINDS = ("algorithms", *NAMES, "options")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,14 +27,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _list(argv: Sequence[str]) -> int:
     parser = shell.Parser("hogwild list", "Everything that has a name, with its options.")
-    parser.add_argument("what", nargs="?", choices=KINDS, help="default: all of them")
-    what = parser.parse(argv).what
-    for kind in KINDS if what is None else (what,):
+    parser.add_argument("what", nargs="?", choices=KINDS, help="default: all but the options of a run")
+    parser.add_argument("--markdown", action="store_true", help="a whole page: algorithms (the default) or options")
+    given = parser.parse(argv)
+    if given.markdown:
+        print(_page(given.what or "algorithms"), end="")
+        return 0
+    what = given.what
+    for kind in ("algorithms", *NAMES) if what is None else (what,):
         if what is None:
             print(f"{kind}:")
         for line in _lines(kind):
             print(f"  {line}" if what is None else line)
     return 0
+
+
+def _page(kind: str) -> str:
+    if kind == "algorithms":
+        return pages.algorithms()
+    if kind == "options":
+        return pages.options({name: _named(name) for name in NAMES})
+    raise UsageError(f"--markdown prints the page of algorithms or options, not of {kind}")
 
 
 def _lines(kind: str) -> Iterator[str]:
@@ -53,6 +69,7 @@ def _named(kind: str) -> dict[str, str]:
         "schedules": SCHEDULES,
         "access": {access.value: text for access, text in ACCESS.items()},
         "topologies": {**FIXED, **SEQUENCES, "file:PATH": "edges 'i j', one a line, or a matrix of weights"},
+        "options": {flag(name): str(field.metadata["help"]) for name, field in FIELDS.items()},
     }[kind]
 
 

@@ -1,4 +1,4 @@
-"""The bytes of a data file, checked against what the catalogue says about them."""
+"""The bytes of a data file, checked against the size and md5 in the catalogue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read(folder: Path, file: File) -> tuple[bytes, Path]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of `path`, or a DataError."""
+    """The bytes of `path`. Raises DataError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -30,7 +30,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode(raw: bytes, file: File, where: str, *, packed: bool) -> bytes:
-    """`raw` unpacked if `packed`, checked against the size and md5 of `file`; `where` names it in a message."""
+    """`raw`, unpacked if `packed`, checked against the size and md5 of `file`. `where` names the file in messages."""
     remedy = f"Delete it and get it again{' from ' + file.urls[0] if file.urls else ''}."
     content = _gunzip(raw, file, where, remedy) if packed else raw
     if file.size is not None and len(content) != file.size:

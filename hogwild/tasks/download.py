@@ -1,4 +1,4 @@
-"""Downloads of published data files: from the canonical URLs, checked before use, never half written."""
+"""Downloads of published data files. A file is checked before it is used, and appears only when it is complete."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _CHUNK_BYTES = 1 << 20
 def download(file: File, folder: Path) -> Path:
     """Fetch `file` into `folder` from the first of its URLs that delivers the right bytes.
 
-    The data go to a temporary file in the same folder, which is renamed only after size and md5 were found right: an
-    interrupted or wrong download leaves nothing behind, and concurrent ones do not disturb each other.
-    Errors: DataError listing what went wrong at each URL.
+    The data go to a temporary file in the same folder, which is renamed only after its size and md5 were checked. An
+    interrupted or wrong download therefore leaves no file, and concurrent downloads do not disturb each other.
+    Errors: DataError with the failure at each URL.
     """
     target = folder / file.name
     failures: list[str] = []

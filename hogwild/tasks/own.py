@@ -1,4 +1,4 @@
-"""Data and models of the user's own, named as `module:function`."""
+"""The user's own data sets and models, named as `module:function`."""
 
 from __future__ import annotations
 

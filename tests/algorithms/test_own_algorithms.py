@@ -13,18 +13,18 @@ import pytest
 
 import hogwild
 from hogwild.algorithms import REGISTRY, registry
-from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, option
+from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, option
 from hogwild.algorithms.terms import check
 from hogwild.config import Config
 from hogwild.errors import UsageError
 
-BUFFERS: Mapping[str, Scope] = {"x": SHARED, "snapshot": WORKER}
+BUFFERS: Mapping[str, Buffer] = {"x": SHARED, "snapshot": SNAPSHOT}
 
 
 @dataclass(frozen=True)
 class Bare(Algorithm):
     name: ClassVar[str] = "bare"
-    buffers: ClassVar[Mapping[str, Scope]] = BUFFERS
+    buffers: ClassVar[Mapping[str, Buffer]] = BUFFERS
     beta: float = 0.5
     power: int | None = None
 
@@ -61,7 +61,7 @@ class Base:
 @dataclass(frozen=True)
 class NoWorker(Algorithm):
     name: ClassVar[str] = "no-worker"
-    buffers: ClassVar[Mapping[str, Scope]] = BUFFERS
+    buffers: ClassVar[Mapping[str, Buffer]] = BUFFERS
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,17 @@ class NoName(Bare):
 
 @dataclass(frozen=True)
 class NoBuffers(Bare):
-    buffers: ClassVar[Mapping[str, Scope]] = None  # type: ignore[assignment]
+    buffers: ClassVar[Mapping[str, Buffer]] = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
 class NoX(Bare):
-    buffers: ClassVar[Mapping[str, Scope]] = {"v": SHARED}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"v": SHARED}
+
+
+@dataclass(frozen=True)
+class NamedBuffer(Bare):
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": "shared"}  # type: ignore[dict-item]
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,7 @@ def test_what_is_built_in_keeps_the_terms(cls):
         (NoName, "it has no name"),
         (NoBuffers, "it has no buffers"),
         (NoX, "its buffers have no 'x', the shared parameters; they are v"),
+        (NamedBuffer, r"its buffer x is str 'shared', not a hogwild\.buffers\.Buffer"),
         (NoGenerator, "worker is no generator"),
         (OddType, r"option table is of type dict\[str, int\], and options can be str; int; float"),
         (NoDefault, "option theta needs a default"),

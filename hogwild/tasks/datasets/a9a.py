@@ -18,12 +18,12 @@ from hogwild.tasks.readers.libsvm import parse_libsvm
 from hogwild.tasks.splits import SparseSplit
 
 FEATURES = 123
-# rows, positive rows, active features in all: altered copies are common, and no checksum is published
+# (rows, positive rows, active features in total). Altered copies are common, and no checksum is published.
 COUNTS = {"a9a": (32_561, 7_841, 451_592), "a9a.t": (16_281, 3_846, 225_731)}
 
 
 def load(source: Source, folder: Path) -> Data:
-    """32,561 training and 16,281 test rows: lists of active features 1..123, 0 fills up."""
+    """32,561 training and 16,281 test rows: lists of active features 1..123, padded with 0."""
     splits = []
     for file in source.files:
         content, path = read(folder, file)

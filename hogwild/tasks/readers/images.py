@@ -18,7 +18,7 @@ from hogwild.tasks.content import read_bytes
 Bytes = npt.NDArray[np.uint8]
 Files = Iterator[tuple[str, bytes]]
 
-IMAGE_LIMIT_BYTES = 1 << 20  # one small image; a larger member is not one
+IMAGE_LIMIT_BYTES = 1 << 20  # a larger member is not a small image, and is refused
 _NAME = re.compile(r"(?:^|/)(train|test)/([^/]+)/([^/]+\.(?:png|jpe?g))$", re.IGNORECASE)
 
 
@@ -31,7 +31,7 @@ def in_folder(folder: Path) -> Files:
 
 
 def in_archive(path: Path) -> Files:
-    """(member name, bytes) of every image in the tar or tar.xz archive; nothing is written to disk."""
+    """(member name, bytes) of every image in the tar or tar.xz archive. No file is written."""
     try:
         with (
             lzma.open(path) if path.suffix == ".xz" else path.open("rb") as stored,
@@ -45,7 +45,7 @@ def in_archive(path: Path) -> Files:
                         )
                     stream = archive.extractfile(member)
                     yield member.name, stream.read() if stream else b""
-            while stored.read(1 << 20):  # to the end, where xz keeps its checksum
+            while stored.read(1 << 20):  # read to the end, because xz stores its checksum there
                 pass
     except (tarfile.TarError, EOFError, lzma.LZMAError, OSError) as error:
         size = path.stat().st_size if path.exists() else 0
@@ -57,7 +57,7 @@ def decode_images(
 ) -> dict[str, tuple[Bytes, Bytes]]:
     """{"train": (images [n, 3, height, width], labels [n]), "test": ...}, ordered by class, then by name.
 
-    Errors: DataError: an unknown class, another size than `size` (width, height), bytes that are no image, no Pillow.
+    Errors: DataError (unknown class, size other than `size` (width, height), bytes that are no image, no Pillow).
     """
     number = {name: i for i, name in enumerate(classes)}
     found: dict[str, list[tuple[int, str, Bytes]]] = {"train": [], "test": []}
