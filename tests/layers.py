@@ -13,13 +13,9 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
-BASE = {"errors", "options", "system", "rules"}
-DRIVER = {
-    "config", "drivers.base", "drivers.checkpoints", "drivers.instruments", "drivers.interrupts", "drivers.job",
-    "drivers.view", "runs", "shared", "tasks",
-}  # fmt: skip
+BASE = {"errors", "options", "system", "rules", "buffers"}
+RUN = {"algorithms", "config", "runs", "shared", "tasks"}
 ROWS: dict[str, set[str]] = {
-    "_moved": set(),
     "errors": set(),
     "momenta": set(),
     "rules": {"momenta"},
@@ -30,52 +26,49 @@ ROWS: dict[str, set[str]] = {
     "reference": {"rules"},
     "kernels": {"_C", "rules", "errors"},
     "nn": {"kernels", "errors"},
-    "theory": set(),
-    "delays": {"errors"},
+    "theory": {"errors"},
+    "delays": {"errors", "options"},
     "topology": {"errors", "options", "rules", "theory"},
     "tasks": {"errors", "options", "own_code"},
     "algorithms": {"buffers", "rules"},
     "algorithms.terms": {"algorithms", "buffers", "errors", "options", "own_code"},
     "algorithms.registry": {"algorithms", "algorithms.terms", "errors", "options", "own_code"},
     "shared": {"buffers", "errors", "kernels", "system"},
-    "config": {*BASE, "algorithms", "algorithms.registry", "buffers", "tasks", "theory", "topology"},
+    "config": {*BASE, "algorithms", "algorithms.registry", "tasks", "theory", "topology"},
     "runs": {"config", "errors", "kernels", "system"},
     "drivers.__init__": set(),
-    "drivers.fork_server": set(),
     "drivers.interrupts": set(),
-    "drivers.job": {
-        *BASE, "algorithms", "algorithms.registry", "buffers", "config", "kernels", "nn", "runs", "shared", "tasks",
+    "drivers.fork_server": set(),
+    "drivers.job": {*BASE, *RUN, "algorithms.registry", "kernels", "nn"},
+    "drivers.view": {*BASE, "algorithms", "drivers.job", "kernels", "shared", "topology"},
+    "drivers.checkpoints": {*BASE, *RUN, "drivers.job", "nn"},
+    "drivers.instruments": {*BASE, *RUN, "delays", "drivers.checkpoints", "drivers.job", "theory"},
+    "drivers.base": {*BASE, *RUN, "drivers.checkpoints", "drivers.instruments", "drivers.interrupts", "drivers.job"},
+    "drivers.processes": {
+        *BASE, *RUN, "drivers.base", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments",
+        "drivers.job", "drivers.view", "kernels",
     },
-    "drivers.view": {
-        "algorithms", "buffers", "drivers.job", "errors", "kernels", "rules", "shared", "topology",
+    "drivers.simulated": {
+        *BASE, *RUN, "delays", "drivers.base", "drivers.checkpoints", "drivers.instruments", "drivers.job",
+        "drivers.view",
     },
-    "drivers.checkpoints": {"algorithms", "buffers", "drivers.job", "errors", "nn", "runs", "shared"},
-    "drivers.instruments": {
-        *BASE, "config", "delays", "drivers.checkpoints", "drivers.job", "runs", "shared", "tasks", "theory",
-    },
-    "drivers.base": {*(DRIVER - {"drivers.base", "drivers.view"}), "errors"},
-    "drivers.processes": {*BASE, *DRIVER, "algorithms", "drivers.fork_server", "kernels"},
-    "drivers.simulated": {*BASE, *DRIVER, "algorithms", "buffers", "delays"},
-    "drivers.choice": {"config", "drivers.base", "drivers.processes", "drivers.simulated"},
-    "drivers.comparison": {
-        "config", "drivers.choice", "drivers.fork_server", "drivers.job", "errors", "runs", "tasks",
-    },
-    "library": {
-        "algorithms", "algorithms.registry", "config", "drivers.choice", "drivers.job", "drivers.processes", "errors",
-        "runs", "tasks",
-    },
+    "drivers.choice": {*RUN, "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
+    "drivers.comparison": {*RUN, "drivers.choice", "drivers.fork_server", "drivers.job", "errors"},
+    "library": {*RUN, "algorithms.registry", "drivers.choice", "drivers.job", "drivers.processes", "errors"},
     "reproduce": {
-        *BASE, *DRIVER, "delays", "drivers.fork_server", "drivers.processes", "drivers.simulated", "theory",
+        *BASE, *RUN, "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",
+        "drivers.processes", "drivers.simulated", "theory",
     },
     "cli": {
-        *BASE, "algorithms", "algorithms.registry", "config", "delays", "drivers.checkpoints", "drivers.choice",
-        "drivers.comparison", "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.simulated",
-        "kernels", "reproduce", "runs", "tasks", "theory", "topology",
+        *BASE, *RUN, "algorithms.registry", "delays", "drivers.checkpoints", "drivers.choice", "drivers.comparison",
+        "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.simulated", "kernels", "reproduce",
+        "theory", "topology",
     },
-    "__main__": {"cli"},
     "reproduce.__main__": {"cli"},
     "train": {"cli"},
+    "_moved": set(),
     "__init__": {"_moved", "algorithms.registry", "library"},
+    "__main__": {"cli"},
 }  # fmt: skip
 UPWARD: dict[tuple[str, str], str] = {}
 """(file, room whose types it imports against its row) -> why that stays."""

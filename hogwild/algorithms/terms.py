@@ -1,4 +1,4 @@
-"""What a class must keep to be an algorithm, be it built in, a package's or the user's own."""
+"""The terms that a class must meet to be an algorithm: a built-in one, one of a package, or the user's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import MISSING
 
 from hogwild import own_code
 from hogwild.algorithms.base import Algorithm
-from hogwild.buffers import Buffer
+from hogwild.buffers import Buffer, Scope
 from hogwild.errors import UsageError
 from hogwild.options import accept, kind, kinds
 
@@ -38,10 +38,12 @@ def _problems(cls: type[Algorithm]) -> Iterator[str]:
     buffers = getattr(cls, "buffers", None)
     if not isinstance(buffers, Mapping):
         yield 'it has no buffers: buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "snapshot": SNAPSHOT}'
-    elif strange := [name for name, buffer in buffers.items() if not isinstance(buffer, Buffer)]:
-        yield f"its buffer {strange[0]} is {own_code.described(buffers[strange[0]])}, not a hogwild.buffers.Buffer"
     elif "x" not in buffers:
         yield f"its buffers have no 'x', the shared parameters; they are {', '.join(map(str, buffers)) or 'none'}"
+    elif strange := [name for name, buffer in buffers.items() if not isinstance(buffer, Buffer)]:
+        yield f"buffer {strange[0]!r} is {buffers[strange[0]]!r}: declare it with hogwild.buffers.Buffer, or SHARED"
+    elif buffers["x"].scope is not Scope.SHARED:
+        yield f"buffer 'x' has scope {buffers['x'].scope.value}: the master is shared"
     if not inspect.isgeneratorfunction(cls.worker):
         yield "worker is no generator: it yields Gradient(at=...) where a gradient is computed"
     for name, field in cls.options().items():

@@ -103,8 +103,8 @@ def _names_of(variant: Mapping[str, str]) -> tuple[str, ...]:
 def _values(
     values: dict[str, Any], own: Collection[str], algorithm: str, workers: int, rule: Sequence[str]
 ) -> dict[str, Any]:
-    """The values of a cell. Options of algorithms are kept if this algorithm has them. For the algorithms selected for
-    the 1 / delay rule (Giladi et al. 2020), lr is divided by the mean delay N - 1.
+    """The values of a cell. Options of algorithms are kept if this algorithm has them (`own`). For the algorithms
+    selected for the 1 / delay rule (Giladi et al. 2020), lr is divided by the mean delay N - 1.
     """
     values = {name: value for name, value in values.items() if name in FIELDS or name in own}
     if algorithm not in rule or workers < 3:

@@ -18,9 +18,8 @@ import yaml
 
 from hogwild.algorithms import registry
 from hogwild.config.algorithm import make
-from hogwild.config.checks import LIMITS as LIMITS
-from hogwild.config.checks import TIMED_CLOCKS as TIMED_CLOCKS
 from hogwild.config.checks import check_together
+from hogwild.config.limits import LIMITS
 from hogwild.config.presets import PRESETS, Preset, default_lr, expected_delay, norm_defaults, stable_lr
 from hogwild.errors import UsageError
 from hogwild.options import Check, accept, option, unknown
@@ -239,13 +238,6 @@ def read_yaml(path: Path) -> dict[str, object]:
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise UsageError(f"{path} must hold one mapping, 'option: value' per line")
     return values
-
-
-def override(lower: Mapping[str, object], upper: Mapping[str, object]) -> dict[str, object]:
-    """`upper` on top of `lower`. A limit (epochs, samples, updates) in `upper` replaces whichever limit `lower` has."""
-    if any(upper.get(limit) is not None for limit in LIMITS):
-        lower = {name: value for name, value in lower.items() if name not in LIMITS}
-    return {**lower, **upper}
 
 
 def _known_model(config: Config) -> str:

@@ -80,11 +80,6 @@ class NoX(Bare):
 
 
 @dataclass(frozen=True)
-class NamedBuffer(Bare):
-    buffers: ClassVar[Mapping[str, Buffer]] = {"x": "shared"}  # type: ignore[dict-item]
-
-
-@dataclass(frozen=True)
 class NoGenerator(Bare):
     def worker(self, w: View) -> Steps:
         return iter(())  # type: ignore[return-value]
@@ -141,7 +136,6 @@ def test_what_is_built_in_keeps_the_terms(cls):
         (NoName, "it has no name"),
         (NoBuffers, "it has no buffers"),
         (NoX, "its buffers have no 'x', the shared parameters; they are v"),
-        (NamedBuffer, r"its buffer x is str 'shared', not a hogwild\.buffers\.Buffer"),
         (NoGenerator, "worker is no generator"),
         (OddType, r"option table is of type dict\[str, int\], and options can be str; int; float"),
         (NoDefault, "option theta needs a default"),

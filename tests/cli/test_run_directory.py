@@ -8,11 +8,11 @@ import os
 from pathlib import Path
 
 import pytest
-from hogwild.runs.files import to_json
 
 from hogwild.config import Config
 from hogwild.errors import CheckpointError, DivergedError, HogwildError, UsageError
 from hogwild.runs.directory import RunDirectory
+from hogwild.runs.files import to_json
 
 
 def finished(**values: object) -> RunDirectory:

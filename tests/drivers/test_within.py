@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from hogwild.algorithms.base import Algorithm, Gradient, Steps, View
 from hogwild.buffers import SHARED, SNAPSHOT, Buffer
 from hogwild.config import Config
-from hogwild.drivers.job.job import Job, SharedSplit, make_job
+from hogwild.drivers.job.job import Job, make_job
+from hogwild.drivers.job.shared_split import SharedSplit
 from hogwild.drivers.processes import computation
 from hogwild.drivers.processes.context import WorkerContext
 from hogwild.drivers.processes.pool import WorkerPool

@@ -36,7 +36,7 @@ class Updates:
         self.weight_decay = weight_decay
         self.clip = clip
         self._buffers = buffers
-        self._control = buffers.control
+        self._versions = buffers.versions
         self._rank = buffers.rank
         self._pushes = pushes
         self._current = current
@@ -51,21 +51,21 @@ class Updates:
     @property
     def version(self) -> int:
         self.finish()
-        return self._control.version
+        return self._versions.version
 
     @property
     def steps(self) -> int:
         self.finish()
-        return self._control.steps(self._rank)
+        return self._versions.steps(self._rank)
 
     def exchanges(self, period: int) -> int:
         self.finish()
-        return sum(self._control.steps(rank) // period for rank in range(self._buffers.workers))
+        return sum(self._versions.steps(rank) // period for rank in range(self._buffers.workers))
 
     def is_first_step(self, version: int) -> bool:
         """Whether nothing has been pushed into v yet."""
         own = "v" not in self._buffers or not self._buffers.is_shared("v")
-        return (self._control.steps(self._rank) if own else version) == 0
+        return (self._versions.steps(self._rank) if own else version) == 0
 
     def pull(self, momentum: Momentum | None = None, *, of: str = "x") -> None:
         """snapshot <- x, or where that rule looks ahead to; or the own replica. Races with pushes and pair averages.
@@ -73,14 +73,14 @@ class Updates:
         The version is read first, so that a delay is never counted too small.
         """
         self.finish()
-        self._control.pulled(self._rank)
+        self._versions.pulled(self._rank)
         if of != "x":
             copy(self._buffers["snapshot"], self._buffers[of])
             return
         if self._pushes.inplace:
             return
         x, snapshot = self._buffers["x"], self._buffers["snapshot"]
-        if ahead := look_ahead(momentum, lr=self._current.lr, pushes=self._control.version):
+        if ahead := look_ahead(momentum, lr=self._current.lr, pushes=self._versions.version):
             inputs = [x, *(self._buffers[name] for name in ahead)]
             weighted_sum(snapshot, inputs, [1.0, *(-weight for weight in ahead.values())])
         else:
@@ -109,14 +109,14 @@ class Updates:
         self.finish()
         g = clipped(g, self.clip) if part else g
         kernel = self._pushes.get(momentum, penalty, compensation, onto=onto, center=center if alpha else None)
-        control, rank, w_lr = self._control, self._rank, self._current.lr
+        versions, rank, w_lr = self._versions, self._rank, self._current.lr
         is_shared = self._buffers.is_shared(onto) or bool(alpha)
         locked = is_shared and self._buffers.access is Access.LOCKED
-        lr_max = control.raise_lr_max(w_lr) if penalty is not None else w_lr
-        version = control.begin_push(rank, locked)
+        lr_max = versions.raise_lr_max(w_lr) if penalty is not None else w_lr
+        version = versions.begin_push(rank, locked)
         if is_fresh:
-            control.set_pulled(rank, version)
-        delay = version - control.pulled_version(rank)
+            versions.set_pulled(rank, version)
+        delay = version - versions.pulled_version(rank)
         try:
             rate = w_lr if lr is None else lr(delay)
             if rate is not None:
@@ -135,7 +135,7 @@ class Updates:
                     stop=part[1] if part else None,
                 )
         except BaseException:
-            control.end_push(rank, locked, False, 0, 0.0, 0.0)
+            versions.end_push(rank, locked, False, 0, 0.0, 0.0)
             raise
         used = None if rate is None else kernel
         pending = PendingPush(used, version, delay, rate or 0.0, locked, onto, is_shared, momentum)
@@ -184,7 +184,7 @@ class Updates:
                 stats = push.kernel.stats()
                 applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
         finally:
-            self._control.end_push(self._rank, push.locked, applied, nonfinite, gap_sq, step_sq)
+            self._versions.end_push(self._rank, push.locked, applied, nonfinite, gap_sq, step_sq)
         refused = 0 if applied else nonfinite
         self._current.outcome = Outcome(push.version, push.delay, 0, push.lr, refused, False, applied, stats)
         if push.is_shared:
