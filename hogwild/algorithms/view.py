@@ -109,8 +109,9 @@ class View(Protocol):
         alpha: float = 0.0,
         center: Place = "x",
     ) -> None:
-        """replica <- replica - rate * lr * rule(g), never stale. With alpha, in the same pass, the exchange of
-        `elastic`, whose d is taken before the step.
+        """replica <- replica - lr * rule(g), never stale. `rate` multiplies the part of g in that and leaves the weight
+        decay as it is; without momentum: replica <- replica - lr (rate g + wd replica). With alpha, in the same pass,
+        the exchange of `elastic`; its d is taken before the step.
         """
 
     def elastic(self, alpha: float, near: Place = "replica", center: Place = "x") -> None:

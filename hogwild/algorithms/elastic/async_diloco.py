@@ -31,7 +31,7 @@ from hogwild.algorithms.base import (
     momentum_option,
     option,
 )
-from hogwild.algorithms.elastic.options import AT_LEAST_ONE, MODELS, period_option
+from hogwild.algorithms.elastic.options import AT_LEAST_ONE, COUNT, MODELS, period_option
 from hogwild.algorithms.elastic.slowmo import POSITIVE
 from hogwild.rules import HeavyBall
 
@@ -44,6 +44,7 @@ class AsyncDiLoCo(Algorithm):
     summary: ClassVar[str] = "workers push what they moved by; the center's momentum acts once in N pushes"
     buffers: ClassVar[Mapping[str, Buffer]] = {
         **MODELS, "base": Buffer(Scope.WORKER, starts="x"), "v": WORKER, "delta": WORKER, "u": SHARED, "c": SHARED,
+        "pushed": COUNT,
     }  # fmt: skip
 
     period: int = period_option(50, "own steps between two pushes")
@@ -64,7 +65,9 @@ class AsyncDiLoCo(Algorithm):
             with w.exclusive():
                 w.combine("c", {"c": 1, "delta": 1})
                 step: dict[Place, float] = {"x": 1, "delta": -a / every}
-                if w.exchanges(self.period) % every == 0:
+                count = w.buffer("pushed")
+                count += 1
+                if count % every == 0:
                     w.combine("u", {"u": m, "c": 1 / every})
                     w.combine("c", {"c": 0})
                     step["u"] = -a * m

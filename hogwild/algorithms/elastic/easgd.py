@@ -72,4 +72,4 @@ class EASGD(Algorithm):
             if exchanges and post:
                 w.elastic(alpha)
             if exchanges and self.evaluate == AVERAGE:
-                average(w, self.average_rate, self.period)
+                average(w, self.average_rate)

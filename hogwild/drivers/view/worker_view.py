@@ -112,10 +112,12 @@ class WorkerView(Gathering, Replicas):
         alpha: float = 0.0,
         center: Place = "x",
         is_fresh: bool = False,
+        decay: float = 1.0,
     ) -> None:
         """One push (csrc/push.h). A refused or dropped one changes nothing but the counters, and reads x afresh.
 
-        `is_fresh`: nobody but this worker has moved what the gradient was taken at; its delay is 0.
+        `is_fresh`: nobody but this worker has moved what the gradient was taken at; its delay is 0. `decay`: a factor
+        on the weight decay.
         """
         self.settle()
         g = clipped(g, self.clip) if part else g
@@ -134,7 +136,7 @@ class WorkerView(Gathering, Replicas):
                 op.enqueue(
                     g,
                     lr=rate,
-                    weight_decay=self.weight_decay,
+                    weight_decay=decay * self.weight_decay,
                     pushes=version,
                     lr_max=lr_max,
                     first_step=self._is_first_step(version),
@@ -198,7 +200,7 @@ class WorkerView(Gathering, Replicas):
         alpha: float = 0.0,
         center: Place = "x",
     ) -> None:
-        """A push onto the own replica, at rate * lr."""
+        """A push onto the own replica at rate * lr, its weight decay at lr: rate lr (g + (wd / rate) x)."""
         self.push(
             g,
             lr=lambda _: rate * self.lr,
@@ -207,6 +209,7 @@ class WorkerView(Gathering, Replicas):
             alpha=alpha,
             center=center,
             is_fresh=True,
+            decay=1 / rate,
         )
 
     def admm(self, g: Gradients, rho: float) -> None:
