@@ -72,4 +72,4 @@ class QuasiGlobalMomentum(Algorithm):
             w.mix("replica", "sent", neighbours)
             if w.lr:
                 w.combine("q", {"q": mu, "before": (1 - mu) / w.lr, "replica": -(1 - mu) / w.lr})
-            yield BARRIER  # everybody has read it
+            yield BARRIER  # every worker has read it

@@ -8,16 +8,16 @@
 sum_i (x_i + box_i) moves by gradients and weight decay only, and sum_i (w_i + box_w_i) stays N, however slow a worker
 is; x_i / w_i follows the mean. The result is the mean of the z_i.
 
-Weight decay: a step divided by w_i is z_i <- z_i - lr (g + wd z_i), that of SGD, for x_i = w_i z_i has the factor w_i
-already. The part of the model that is in a mailbox neither takes gradients nor decays until it is collected. So the mean
-model moves by lr (g + wd z) times the share of the mass that is not in mailboxes; gradient and weight decay are to each
-other as they were asked to be, and the optimum is that of F(x) + wd |x|^2 / 2.
+Weight decay: x_i = w_i z_i has the factor w_i already, so the step divided by w_i is z_i <- z_i - lr (g + wd z_i), that
+of SGD. The part of the model that lies in a mailbox neither takes gradients nor decays until it is collected. The mean
+model therefore moves by lr (g + wd z) times the share of the mass outside the mailboxes, 2/3 with two workers in turn;
+gradient and weight decay keep their proportion, and the optimum is that of F(x) + wd |x|^2 / 2.
 
 Source: Assran et al. 2019, Stochastic Gradient Push (arXiv:1811.10792).
-Deviates: mailboxes in shared memory in place of rounds of messages; without rounds w_i strays from 1, so the gradient is
-multiplied by it, for z_i to move by lr g. Floor and ceiling are ours: without them a worker that stands still swallows
-the mass of all others, and their w goes to zero; with them w_i >= floor / 2. A transfer holds the run's one lock; a
-worker killed inside one may leave a box whose x and w do not belong together.
+Deviates: mailboxes in shared memory in place of rounds of messages; without rounds w_i strays from 1, so the gradient
+is multiplied by it, for z_i to move by lr g. Floor and ceiling are ours: without them a worker that stands still
+swallows the mass of all others, and their w goes to zero; with them w_i >= floor / 2. A transfer holds the run's one
+lock; a worker killed inside one may leave a box whose x and w do not belong together.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class StochasticGradientPush(Algorithm):
     """Push-sum over one-peer exponential graphs, asynchronous."""
 
     name: ClassVar[str] = "sgp"
-    summary: ClassVar[str] = "push-sum: half of the model into a peer's mailbox; nobody waits"
+    summary: ClassVar[str] = "push-sum: half of the model into a peer's mailbox; no worker waits"
     buffers: ClassVar[Mapping[str, Buffer]] = {
         "x": SHARED, "replica": MODEL, "z": MODEL, "box": REPLICA, "mass": MASS,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""ADOWNPOUR, MVADOWNPOUR: DOWNPOUR whose result is an average of the center over time.
+"""ADOWNPOUR, MVADOWNPOUR: DOWNPOUR with an average of the center over time as its result.
 
     as downpour, and after the t-th exchange of all workers together:   z <- (1 - a) z + a x;   z is the result
     adownpour: a = 1 / (t + 1), so z is the mean of the t + 1 centers so far.   mvadownpour: a is constant.

@@ -9,7 +9,8 @@ A step is 12 bytes a parameter and an exchange 24. With period 1 this is plain a
 Source: Dean et al. 2012, Large Scale Distributed Deep Networks (NIPS), as Zhang, Choromanska and LeCun 2015
 (arXiv:1412.6651) state it for comparison (Algorithm 3, recalled; it agrees with the authors' code).
 Deviates: the sum of the steps is taken as x_i - base_i and not accumulated beside x_i: the same numbers, and 8 bytes a
-step less. An exchange follows the period's last step, where the paper has it before the next one. The center is updated in place, under the access policy of the run.
+step less. An exchange follows the last step of a period, where the paper has it before the next step. The center is
+updated in place, under the access policy of the run.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class SynchronousEASGD(Algorithm):
             w.combine("replica", {"replica": 1, "sent": -alpha, "center": alpha})
             if self.form == "gauss-seidel":
                 w.combine("sent", self.behind(w))
-            yield BARRIER  # everybody has seen the old center and sent a replica
+            yield BARRIER  # every worker has seen the old center and sent a replica
             sent: dict[Place, float] = {("sent", j): alpha for j in w.present}
             w.combine("x", {"x": 1 - alpha * len(sent), **sent}, share=True)
             if self.evaluate == AVERAGE:
