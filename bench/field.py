@@ -12,9 +12,8 @@ from bench.contest import TOLERANCE, Contestant, deviation, probe
 from hogwild import reference
 from hogwild.algorithms.stale.corrections import GAP_COLUMNS
 from hogwild.buffers import Scope
-from hogwild.drivers.view.pushes import needed_buffers
 from hogwild.kernels import copy, weighted_sum
-from hogwild.rules import Compensation, Gap, Momentum
+from hogwild.rules import Compensation, Gap, Momentum, buffers_of
 from hogwild.shared.arena import Arena
 from hogwild.shared.layout import BufferSpec
 
@@ -72,23 +71,23 @@ class Field:
         Norms are those of the whole buffers. The ends do not determine them: the reference gets the distance as input.
         """
         self.reset()
-        used = {"x", *needed_buffers(momentum, gap, compensation)} - {"gap_state"}
+        used = {"x", *buffers_of(momentum, gap, compensation)} - {"gap_state"}
         if snapshot or gap or compensation:
             used.add("snapshot")
-        expected = reference.Buffers(**{name: probe(getattr(self, name)) for name in used})
+        expected = {name: probe(getattr(self, name)) for name in used}
         if gap is not None and gap.rows:
             if gap.level == "element":
                 self.gap_state[0, 0] /= self.n  # C per element
-            expected.gap_state = self.gap_state.cpu().clone().numpy()
+            expected["gap_state"] = self.gap_state.cpu().clone().numpy()
             if gap.level != "element" and not gap.lagged:
-                expected.gap_state[0, 2] = float((self.x.double() - self.snapshot).square().sum())
+                expected["gap_state"][0, 2] = float((self.x.double() - self.snapshot).square().sum())
                 gap = replace(gap, lagged=True)
         call()
         reference.push(
-            expected, [(0, expected.x.size)], [probe(self.g)], lr=lr, pushes=PUSHES, lr_max=LR, delay=DELAY,
+            expected, [(0, expected["x"].size)], [probe(self.g)], lr=lr, pushes=PUSHES, lr_max=LR, delay=DELAY,
             penalty=gap, momentum=momentum, compensation=compensation,
         )  # fmt: skip
-        error = max(deviation(getattr(self, name), getattr(expected, name)) for name in used)
+        error = max(deviation(getattr(self, name), expected[name]) for name in used)
         assert error < TOLERANCE, f"{call} deviates from the reference by {error:.1e}"
         return Contestant(kind, bytes, call, error)
 

@@ -15,7 +15,7 @@ from multiprocessing.synchronize import Barrier
 import torch
 from torch import nn
 
-from hogwild.drivers.processes.fork_server import PRELOAD
+from hogwild.drivers.fork_server import PRELOAD
 from hogwild.tasks.data import Data
 
 PATIENCE_S = 100.0

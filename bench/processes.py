@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import nn
 
-from hogwild.drivers.processes.fork_server import PRELOAD
+from hogwild.drivers.fork_server import PRELOAD
 from hogwild.shared.world import World
 
 START_S = 60.0  # longest wait for a process to start, or to end its turn

@@ -100,7 +100,7 @@ def virtual_time(algorithm: str, slowdown: float, batches: int) -> float:
     job = make_job(config, to_data(points(4 * WORKERS), "points"), Make(0.0))
     module = job.build()
     world = World.create(module, job.algorithm.keeps(), WORKERS)
-    world.control.deal(0, job.total_tickets, [])
+    world.control.assign(0, job.total_tickets, [])
     clock = clocks.parse("round-robin", WORKERS, 0, config.straggler)
     simulation = Simulation(job, world, job.build(), clock)
     for _ in range(batches):

@@ -35,8 +35,14 @@ def option(
 
 def kind(field: Field[Any]) -> str:
     """The field's type as text, without ` | None`."""
-    text = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+    is_class = isinstance(field.type, type) and not hasattr(field.type, "__args__")  # tuple[float, ...] has arguments
+    text = field.type.__name__ if is_class else str(field.type)  # type: ignore[union-attr]
     return text.removesuffix(" | None")
+
+
+def kinds() -> tuple[str, ...]:
+    """The types that an option may have: those that text can be converted to."""
+    return tuple(name for name in _CONVERSIONS if name != "Mapping[str, object]")
 
 
 def accept(field: Field[Any], value: object) -> object:

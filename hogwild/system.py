@@ -9,6 +9,7 @@ import math
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,3 +162,13 @@ def _read(path: Path) -> str | None:
         return path.read_text().strip()
     except OSError:
         return None
+
+
+def prepare_processes() -> None:
+    """Set the environment of the processes to come: one thread each, and no module from the current directory where
+    this process takes none either. Python would search it for `torch` in a fork server (before 3.11 it still does).
+    """
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = "1"
+    if not {"", os.getcwd()} & set(sys.path):
+        os.environ["PYTHONSAFEPATH"] = "1"

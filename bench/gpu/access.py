@@ -14,9 +14,9 @@ import torch
 from bench.gpu.scene import Scene
 from bench.processes import START_S, Flat
 from bench.pushers import BUFFERS
-from hogwild.drivers.job.device import finish
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Access, Guard
+from hogwild.shared.devices import finish
 from hogwild.shared.world import World
 
 SIZES = (1 << 16, 1 << 20, 1 << 24)
@@ -88,7 +88,7 @@ def serve(world: World, rank: int, line: Connection) -> None:
     views = {access: WorkerView(world, rank, BUFFERS, access=access, guard=Guard.ELEMENT) for access in POLICIES}
     g = [torch.full((world.layout.parameters,), -1.0, device=device)]
     for access, view in views.items():
-        view.lr, view.defers = 1.0, device.type == "cuda" and access is not Access.LOCKED
+        view.lr, view.updates.defers = 1.0, device.type == "cuda" and access is not Access.LOCKED
         push(view, g, 1)
     line.send(None)
     while True:
@@ -103,7 +103,7 @@ def push(view: WorkerView, g: list[torch.Tensor], times: int) -> None:
     """x <- x + 1, `times` times. Returns when the device has finished."""
     for _ in range(times):
         view.push(g)
-    view.settle()
+    view.finish()
     finish(view.x.device)
 
 

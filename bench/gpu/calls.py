@@ -81,7 +81,7 @@ def worker_push(model: Model, defers: bool) -> Callable[[], object]:
     net = Net(model.sizes)
     world = World.create(net, BUFFERS, 1, device=model.x.device)
     view = WorkerView(world, 0, BUFFERS, guard=Guard.PUSH)
-    view.lr, view.defers = 1e-4, defers
+    view.lr, view.updates.defers = 1e-4, defers
     view.pull()
     return lambda: view.push(model.grads, penalty=Gap(), momentum=HeavyBall(MOMENTUM))
 

@@ -55,7 +55,7 @@ class Ours(Contestant):
 
     def _wait(self, request: Barrier | Update) -> None:
         assert isinstance(request, Barrier), f"no contestant waits for {request}"
-        self._view.generation = generation = self._control.arrive(self._rank)
+        self._view.rounds.generation = generation = self._control.arrive(self._rank)
         while not self._control.wait_barrier(self._rank, generation, POLL_S):
             pass
 

@@ -8,6 +8,7 @@ clock; what must survive a restart lies in its buffers, nothing in local variabl
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -36,12 +37,26 @@ if TYPE_CHECKING:
 class Gradient:
     """Request: the gradient of one batch at the parameters `at` [n].
 
-    The answer is a list of tensors, one a parameter. With `cancel` a new version of the master makes it worthless: a
-    driver that can breaks it off there, and begins the worker's text again with the same batch.
+    The answer is a list of tensors, one a parameter; or None if the computation took longer than `within` seconds
+    (virtual in the simulator, wall time in processes) and was given up. The worker keeps the ticket of that batch: the
+    next Gradient request begins the same batch again. MindFlayer SGD (Maranjyan et al. 2024, arXiv:2410.04285) restarts
+    so; where the time of a batch does not vary, a `within` below it is never met.
+
+    The simulator gives up at that very moment, and needs a clock of durations. A process cannot be interrupted within
+    a forward or backward pass: it compares times between the two, which saves the backward pass, and after both. Time
+    is counted from when the batch is drawn; on a GPU each comparison waits for the device.
+
+    With `cancel` a new version of the master makes the gradient worthless: a driver that can breaks it off there, and
+    begins the worker's text again with the same batch.
     """
 
     at: Tensor
     cancel: bool = False
+    within: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.within is not None and not self.within > 0:
+            raise ValueError(f"within is {self.within}: expected seconds > 0, or None to wait for every gradient")
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,13 @@ class Algorithm(ABC):
     @abstractmethod
     def worker(self, w: View) -> Steps:
         """The steps of one worker, for ever."""
+
+    @classmethod
+    def about(cls) -> str:
+        """One line about the class: its own `summary`, else the first line of its docstring, else its name."""
+        written = inspect.cleandoc(cls.__doc__ or "")
+        is_generated = written.startswith(f"{cls.__name__}(")  # by dataclass, where there is no docstring
+        return str(vars(cls).get("summary") or ("" if is_generated else written.partition("\n")[0]) or cls.__name__)
 
     @classmethod
     def options(cls) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from hogwild import system
 from hogwild.cli import shell
-from hogwild.runs.directory import to_json
 from hogwild.runs.environment import PACKAGES, extension, package_version
+from hogwild.runs.files import to_json
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from hogwild import delays
 from hogwild.cli import families, picture, shell, stability_flags
 from hogwild.errors import UsageError
-from hogwild.runs.directory import to_json
+from hogwild.runs.files import to_json
 
 LARGEST_DELAY = 4096
 LARGEST_DEGREE = 300  # above this degree, finding all roots of a polynomial takes seconds

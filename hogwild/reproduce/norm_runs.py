@@ -73,7 +73,7 @@ def alone(data: str, size: dict[str, Any], **values: Any) -> End:
     module = job.build()
     shared = shared_buffers(job.config, module)
     world = World.create(module, job.algorithm.keeps(), 1, shared_buffers=shared)
-    world.control.deal(0, job.total_tickets, [])
+    world.control.assign(0, job.total_tickets, [])
     simulation = Simulation(job, world, job.build(), clocks.parse("round-robin", 1, job.config.seed, {}))
     try:
         while (push := simulation.advance()) is not None:

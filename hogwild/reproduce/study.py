@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hogwild.runs.directory import to_json, write_atomically
+from hogwild.runs.files import to_json, write_atomically
 from hogwild.tasks.catalog import find
 from hogwild.tasks.locate import candidates, is_complete
 

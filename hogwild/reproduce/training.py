@@ -55,7 +55,7 @@ def begin(job: Job, module: nn.Module | None = None) -> Simulation:
     config = job.config
     module = job.build() if module is None else module
     world = World.create(module, job.algorithm.keeps(), config.workers, dtype=getattr(torch, config.dtype))
-    world.control.deal(0, job.total_tickets, [])
+    world.control.assign(0, job.total_tickets, [])
     clock = clocks.parse(str(config.clock), config.workers, config.seed, config.straggler)
     return Simulation(job, world, job.build(), clock)
 

@@ -97,7 +97,7 @@ class Team:
             generations = {self.world.control.arrive(rank) for rank in requests}
             assert len(generations) == 1
             for view in self.views:
-                view.generation = max(generations)
+                view.rounds.generation = max(generations)
             requests = {rank: self.steps[rank].send(None) for rank in requests}
         for rank, request in requests.items():
             self._ask(rank, request)

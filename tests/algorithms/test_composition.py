@@ -154,7 +154,7 @@ def test_a_composition_without_a_name_is_the_push_of_the_reference(options: dict
         delay = version - pulled[rank]
         late = max(1, delay)
         stats = reference.push(
-            reference.Buffers(**{name: kept[name][rank] for name in kept}),
+            {name: kept[name][rank] for name in kept},
             layout.segments,
             answers,
             lr=lr / late if options.get("penalty") == "staleness-lr" else lr,

@@ -17,7 +17,7 @@ from hogwild.algorithms import REGISTRY
 from hogwild.buffers import Scope
 from hogwild.config import Config
 from hogwild.drivers.job import device
-from hogwild.drivers.processes import worker as workers
+from hogwild.drivers.processes import computation
 from hogwild.drivers.processes.graph import GraphedGradient
 from hogwild.errors import UsageError
 
@@ -49,7 +49,7 @@ class Rerun:
 @pytest.fixture
 def rerun(monkeypatch: pytest.MonkeyPatch) -> Rerun:
     found = Rerun()
-    monkeypatch.setattr(workers, "GraphedGradient", partial(GraphedGradient, capture=found))
+    monkeypatch.setattr(computation, "GraphedGradient", partial(GraphedGradient, capture=found))
     return found
 
 

@@ -138,7 +138,7 @@ def test_a_worker_that_returns_leaves_the_update_to_those_that_are_left(tmp_path
 def test_what_workers_cannot_import_is_refused_at_once(tmp_path: Path):
     data = (samples(100, 1), samples(10, 2))
     with pytest.raises(
-        UsageError, match=r"the workers cannot import the model or the data.*Define them at module level"
+        UsageError, match=r"the workers cannot import the model, the data or the algorithm.*Define them at module level"
     ):
         hogwild.fit(lambda: torch.nn.Linear(4, 3), data, workers=1, batch_size=10, out=str(tmp_path))
 

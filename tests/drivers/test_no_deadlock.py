@@ -34,7 +34,7 @@ def meet(world: World, rank: int, order: str, exchanges: int, line: Connection) 
     line.send("ready")
     line.recv()
     for step in range(exchanges):
-        world.control.restore_pushes(rank, step)  # the draw depends on the worker's step
+        world.control.restore_steps(rank, step)  # the draw depends on the worker's step
         peer = view.peer(GRAPHS[order])
         if peer >= 0:
             view.average_with(peer, "skip" if order == "skip" else "blocking")
@@ -86,9 +86,9 @@ def throughput(team: Team, windows: int, window_s: float) -> list[float]:
     with running(team, world, 1_000_000) as (processes, _):
 
         def window() -> float:
-            before, began = sum(world.control.pushes(rank) for rank in others), time.monotonic()
+            before, began = sum(world.control.steps(rank) for rank in others), time.monotonic()
             time.sleep(window_s)
-            return (sum(world.control.pushes(rank) for rank in others) - before) / (time.monotonic() - began)
+            return (sum(world.control.steps(rank) for rank in others) - before) / (time.monotonic() - began)
 
         ratios = []
         for _ in range(windows):

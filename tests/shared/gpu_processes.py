@@ -9,7 +9,7 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from hogwild.buffers import SHARED, SNAPSHOT
-from hogwild.drivers.processes import fork_server
+from hogwild.drivers import fork_server
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.kernels import placed
 from hogwild.kernels.placed import tensor_at
@@ -35,10 +35,10 @@ def add_for_ever(world: World, rank: int, line: Connection) -> None:
     """x <- x + 1 in a loop, without waiting, until it is killed. Reports that it has begun."""
     world.arena.enter(rank)
     view = WorkerView(world, rank, BUFFERS, access=Access.ATOMIC, guard=Guard.ELEMENT)
-    view.lr, view.defers = 1.0, True
+    view.lr, view.updates.defers = 1.0, True
     g = [torch.full((world.layout.parameters,), -1.0, device=world.arena.device)]
     view.push(g)
-    view.settle()
+    view.finish()
     line.send("began")
     while True:
         view.push(g)
@@ -48,11 +48,11 @@ def add(world: World, rank: int, times: int, line: Connection) -> None:
     """x <- x + 1, `times` times. Reports when the device has finished."""
     world.arena.enter(rank)
     view = WorkerView(world, rank, BUFFERS, access=Access.ATOMIC, guard=Guard.ELEMENT)
-    view.lr, view.defers = 1.0, True
+    view.lr, view.updates.defers = 1.0, True
     g = [torch.full((world.layout.parameters,), -1.0, device=world.arena.device)]
     for _ in range(times):
         view.push(g)
-    view.settle()
+    view.finish()
     torch.cuda.synchronize()
     line.send(times)
 

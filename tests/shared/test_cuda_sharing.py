@@ -100,7 +100,7 @@ def test_a_worker_that_does_not_wait_makes_the_model_of_one_that_does() -> None:
     views = []
     for device in ("cuda", "cpu"):
         view = WorkerView(World.create(module, scopes, 1, device=device), 0, scopes)
-        view.lr, view.defers = 0.1, device == "cuda"
+        view.lr, view.updates.defers = 0.1, device == "cuda"
         view.pull()
         views.append(view)
     gradients = [[torch.randn(p.shape) for p in module.parameters()] for _ in range(5)]
@@ -111,7 +111,7 @@ def test_a_worker_that_does_not_wait_makes_the_model_of_one_that_does() -> None:
             views[0].push(gs, momentum=HeavyBall(0.9), penalty=Gap())
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    views[0].settle()
+    views[0].finish()
     for gs in gradients:
         views[1].push(gs, momentum=HeavyBall(0.9), penalty=Gap())
     for name in scopes:

@@ -9,7 +9,7 @@ import torch
 
 from hogwild.config import Config
 from hogwild.drivers.job import device
-from hogwild.drivers.job.job import SharedSplit, restore
+from hogwild.drivers.job.shared_split import SharedSplit, restore
 from hogwild.errors import UsageError
 from hogwild.shared import device_memory
 from hogwild.tasks.data import send

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from hogwild.buffers import SHARED, Buffer, Scope
-from hogwild.drivers.processes.fork_server import PRELOAD
+from hogwild.drivers.fork_server import PRELOAD
 from hogwild.kernels import PairStats, Push, pair_average
 from hogwild.kernels.control import LOCK_BYTES, STRIPE
 from hogwild.rules import Access

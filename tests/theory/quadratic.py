@@ -91,7 +91,7 @@ def simulate(
     )
     job = make_job(config, task.data(), task.model)
     world = World.create(job.build(), job.algorithm.keeps(), workers, dtype=torch.float64)
-    world.control.deal(0, job.total_tickets, [])
+    world.control.assign(0, job.total_tickets, [])
     if isinstance(clock, str):
         clock = clocks.parse(clock, workers, config.seed, {})
     simulation = Simulation(job, world, job.build(), clock)
@@ -103,7 +103,7 @@ def simulate(
         view = simulation.workers[push.rank].view
         xs.append(x.clone())
         snapshots.append(world.layout.views(view.snapshot)[0].clone())
-        delays.append(view.last_delay)
+        delays.append(view.outcome.delay)
         times.append(push.time)
     behind = [world.control.version - world.control.pulled_version(rank) for rank in range(workers)]
     return Trace(torch.stack(xs), torch.stack(snapshots), delays, times, behind)

@@ -68,7 +68,7 @@ class ADPSGD(Algorithm):
     def worker(self, w: View) -> Steps:
         order = "skip" if self.pairing == "skip" else "blocking"
         momentum = HeavyBall(self.momentum) if self.momentum else None
-        w.read()
+        w.pull(of="replica")
         while True:
             g = yield Gradient(at=w.snapshot)
             if (peer := w.peer(self.graph())) >= 0:

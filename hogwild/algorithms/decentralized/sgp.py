@@ -46,13 +46,12 @@ class StochasticGradientPush(Algorithm):
         return "z"
 
     def worker(self, w: View) -> Steps:
-        w.combine("z", {"replica": 1 / w.mass})
         while True:
+            w.combine("z", {"replica": 1 / w.mailbox.mass})
             g = yield Gradient(at=w.buffer("z"))
-            w.step(g, rate=w.mass)
+            w.step(g, rate=w.mailbox.mass)
             hops = max(w.workers - 1, 1).bit_length()
             with w.exclusive():
-                w.collect()
+                w.mailbox.collect()
                 if w.workers > 1:
-                    w.send((w.rank + 2 ** (w.steps % hops)) % w.workers, floor=FLOOR, ceiling=CEILING)
-            w.combine("z", {"replica": 1 / w.mass})
+                    w.mailbox.send((w.rank + 2 ** (w.steps % hops)) % w.workers, floor=FLOOR, ceiling=CEILING)

@@ -68,7 +68,7 @@ class EASGDTree(Algorithm):
                 below = parent
                 for above in higher:
                     if below[1] == w.rank:
-                        w.spring(alpha, below[0], above[0])
+                        w.elastic(alpha, below[0], above[0])
                     below = above
 
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from hogwild.drivers.job.passes import Passes
-from hogwild.shared.seeds import MASK, mixed
+from hogwild.shared.seeds import mixed, seed_batch
 from hogwild.tasks.classes import class_numbers
 from hogwild.tasks.sharding import needs_classes, parts
 
@@ -158,17 +158,3 @@ def make_batches(config: Config, data: Data) -> Batches:
     numbers = None if classes is None else classes.numpy()
     shares = parts(config.shard, samples, config.workers, config.seed, numbers)
     return ShardedOrder(list(map(torch.from_numpy, shares)), config.batch_size, config.seed, config.order, sorted_by)
-
-
-def seed_batch(seed: int, ticket: int) -> None:
-    """Sets torch's default generator to the state that belongs to a batch (augmentation, dropout); a GPU's too."""
-    torch.default_generator.manual_seed(mixed(seed, ticket))
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.manual_seed_all(mixed(seed, ticket))
-
-
-def draw(seed: int, rank: int, step: int, count: int) -> int:
-    """A worker's own random choice among `count`, the same for the same seed, rank and step of the worker."""
-    number = mixed(mixed(seed, rank), step)
-    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & MASK
-    return ((number ^ number >> 27) * 0x94D049BB133111EB & MASK) % count
