@@ -13,7 +13,7 @@ from itertools import count
 import numpy as np
 import numpy.typing as npt
 
-from hogwild.drivers.job.batches import draw
+from hogwild.shared.seeds import draw
 
 Vector = npt.NDArray[np.float64]
 Decay = Callable[[Vector, int], Iterator[Vector]]

@@ -50,7 +50,7 @@ class ADPSGD(Algorithm):
     topology: str = topology_option("complete")
     pairing: str = option(
         "skip",
-        "chunks that another worker has locked: left out or waited for; bipartite: waited for, and only one side begins",
+        "chunks locked by another worker: left out or waited for; bipartite: waited for, and only one side begins",
         choices=("skip", "blocking", "bipartite"),
     )
     momentum: float = momentum_option(0.0, "momentum factor m of each worker")
