@@ -58,10 +58,6 @@ class Updates:
         self.finish()
         return self._versions.steps(self._rank)
 
-    def exchanges(self, period: int) -> int:
-        self.finish()
-        return sum(self._versions.steps(rank) // period for rank in range(self._buffers.workers))
-
     def is_first_step(self, version: int) -> bool:
         """Whether nothing has been pushed into v yet."""
         own = "v" not in self._buffers or not self._buffers.is_shared("v")
@@ -101,10 +97,12 @@ class Updates:
         alpha: float = 0.0,
         center: Place = "x",
         is_fresh: bool = False,
+        decay: float = 1.0,
     ) -> None:
         """One push (csrc/push.h). One that is refused or dropped changes only the counters, and reads x afresh.
 
         `is_fresh`: only this worker has moved the point at which the gradient was taken; its delay is 0.
+        `decay`: a factor on the weight decay.
         """
         self.finish()
         g = clipped(g, self.clip) if part else g
@@ -123,7 +121,7 @@ class Updates:
                 kernel.enqueue(
                     g,
                     lr=rate,
-                    weight_decay=self.weight_decay,
+                    weight_decay=decay * self.weight_decay,
                     pushes=version,
                     lr_max=lr_max,
                     first_step=self.is_first_step(version),
@@ -153,7 +151,7 @@ class Updates:
         alpha: float = 0.0,
         center: Place = "x",
     ) -> None:
-        """A push onto the own replica, at rate * lr."""
+        """A push onto the own replica at rate * lr, its weight decay at lr: rate lr (g + (wd / rate) x)."""
         w_lr = self._current.lr
         self.push(
             g,
@@ -163,6 +161,7 @@ class Updates:
             alpha=alpha,
             center=center,
             is_fresh=True,
+            decay=1 / rate,
         )
 
     def finish(self) -> None:
