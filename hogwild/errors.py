@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from hogwild.text import cut, printable
+
 
 class HogwildError(Exception):
     """An error that is explained to the user in one line instead of a traceback.
 
+    The message may quote a file: it is cut, and characters that a terminal would obey are escaped.
     `summary` may carry the facts of a run that ended this way (the keys of summary.json), so that they are not lost.
     """
 
@@ -13,7 +16,7 @@ class HogwildError(Exception):
     exit_reason = "failed"  # what summary.json calls a run that ended this way
 
     def __init__(self, message: str, *, summary: dict[str, object] | None = None) -> None:
-        super().__init__(message)
+        super().__init__(cut(printable(message)))
         self.summary: dict[str, object] = {} if summary is None else summary
 
 

@@ -80,7 +80,7 @@ def test_binary_archive(tmp_path, make, monkeypatch):
 def test_binary_archive_that_lacks_a_member_or_is_none(make, tmp_path):
     with pytest.raises(DataError, match=r"holds no data_batch_2\.bin, data_batch_3\.bin"):
         cifar_binary.read_archive(make.tar({"x/data_batch_1.bin": batch(0)}), tmp_path)
-    with pytest.raises(DataError, match="not a readable tar archive"):
+    with pytest.raises(DataError, match="not a whole tar archive"):
         cifar_binary.read_archive(b"no archive" * 100, tmp_path)
 
 
