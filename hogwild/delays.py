@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -121,11 +122,11 @@ def _measured(spec: str, path: Path) -> Law:
     """The law of a histogram file, or of the newest histogram that a run has written."""
     files = [path / name for name in ("summary.json", "metrics.jsonl")] if path.is_dir() else [path]
     for file in files:
-        if file.exists():
+        if os.path.lexists(file):
             with reading(f"delay {quoted(spec)}: {file}", "a histogram of delays", error=UsageError):
                 if (found := _histogram(file)) is not None:
                     return normalise(found)
-    if not path.exists():
+    if not os.path.lexists(path):
         raise _refusal(spec, f"there is no {quoted(str(path))}")
     raise _refusal(spec, f"{path} holds no {HISTOGRAM}")
 

@@ -11,26 +11,28 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "hogwild"
 LAYERS = {  # a package or module -> what it may import from hogwild (besides itself)
-    "errors": set(),
+    "text": set(),
+    "errors": {"text"},
+    "files": {"errors", "text"},
     "rules": set(),
-    "options": {"errors"},
-    "system": set(),
+    "options": {"errors", "text"},
+    "system": {"text"},
     "algorithms": {"rules"},
     "reference": {"rules"},
     "kernels": {"_C", "rules", "errors"},
     "nn": {"kernels", "errors"},
     "theory": {"errors"},
-    "delays": {"errors", "options"},
-    "topology": {"errors", "options", "rules", "theory"},
-    "tasks": {"errors", "options"},
+    "delays": {"errors", "options", "files", "text"},
+    "topology": {"errors", "options", "rules", "theory", "files", "text"},
+    "tasks": {"errors", "options", "files", "text"},
     "shared": {"kernels", "algorithms", "errors", "system"},
-    "config": {"errors", "options", "rules", "system", "algorithms", "tasks", "theory", "topology"},
-    "runs": {"config", "errors", "kernels", "system"},
+    "config": {"errors", "files", "options", "rules", "system", "algorithms", "tasks", "theory", "topology"},
+    "runs": {"config", "errors", "files", "kernels", "system", "text"},
     "drivers": {
         "algorithms", "rules", "kernels", "shared", "tasks", "nn", "config", "runs", "errors", "system", "delays",
-        "topology", "theory",
+        "topology", "theory", "files", "text",
     },
-    "reproduce": {"drivers", "tasks", "shared", "config", "theory", "delays", "runs", "errors", "options", "cli"},
+    "reproduce": {"files", "drivers", "tasks", "shared", "config", "theory", "delays", "runs", "errors", "options", "cli"},
     "library": {"drivers", "config", "runs", "tasks", "errors"},
 }  # fmt: skip
 NO_TORCH = [

@@ -39,7 +39,7 @@ def _check_size(path: Path, events: Iterable[Any]) -> None:
     size = 0
     for event in events:
         if isinstance(event, yaml.AliasEvent):
-            size += sizes.get(event.anchor, 1)
+            size += sizes.get(event.anchor or "", 1)
         elif isinstance(event, yaml.ScalarEvent):
             size += 1 + len(event.value)
             if event.anchor is not None:

@@ -62,24 +62,27 @@ def reason(fault: BaseException) -> str:
     return cut(text, _REASON_LIMIT) if text else type(fault).__name__
 
 
-def read_bytes(path: Path, limit_bytes: int, *, error: Error = DataError, regular: bool = False) -> bytes:
+def read_bytes(
+    path: Path, limit_bytes: int, *, error: Error = DataError, regular: bool = False, what: str = ""
+) -> bytes:
     """The content of `path`: at most `limit_bytes`, else `error`. Nothing is read of a file that is larger.
 
-    `regular`: refuse pipes and devices, which may never end. They are refused anyway where the file cannot be opened.
+    regular: refuse pipes and devices, which may never end.
+    what: what to call the file in messages, if more than its path.
     """
-    with reading(path, "a readable file", error=error), _opened(path, regular) as (file, size):
+    with reading(what or path, "a readable file", error=error), _opened(path, regular) as (file, size):
         if size <= limit_bytes:
             content = file.read(limit_bytes + 1)
             size = max(size, len(content))
         if size > limit_bytes:
-            raise error(f"{path}: more than {limit_bytes:,} bytes ({size:,}); it is not read")
+            raise error(f"{what or path}: {size:,} bytes, more than {limit_bytes:,}; it is not read")
     return content
 
 
-def read_text(path: Path, limit_bytes: int, *, error: Error = DataError, regular: bool = False) -> str:
+def read_text(path: Path, limit_bytes: int, *, error: Error = DataError, regular: bool = False, what: str = "") -> str:
     """The same as UTF-8 text."""
-    with reading(path, "a text file", error=error):
-        return read_bytes(path, limit_bytes, error=error, regular=regular).decode("utf-8")
+    with reading(what or path, "a text file", error=error):
+        return read_bytes(path, limit_bytes, error=error, regular=regular, what=what).decode("utf-8")
 
 
 def read_tail(path: Path, limit_bytes: int, *, error: Error = DataError) -> tuple[bytes, int]:

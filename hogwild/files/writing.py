@@ -6,11 +6,11 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
 
-from hogwild.errors import HogwildError
+from hogwild.errors import HogwildError, UsageError
 
 MODE = 0o666  # less the user's umask
 ESCAPED = "backslashreplace"  # of bytes that are no UTF-8, in names and messages: still valid JSON
@@ -71,6 +71,25 @@ def open_append(path: Path) -> int:
         os.close(descriptor)
         raise OSError(0, "it is no regular file, or has a second name (hard link): remove it")
     return descriptor
+
+
+def open_fresh(path: Path) -> int:
+    """A descriptor that writes a new regular file `path`; what was there, file or link, is removed. OSError."""
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, MODE)
+
+
+def refuse_links(folder: Path, allowed: Collection[str] = ()) -> None:
+    """UsageError naming the first symbolic link in `folder` or below, other than those called one of `allowed` that
+    lead to a name beside them. Links are not followed in the search.
+    """
+    for here, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(here, name)
+            if path.is_symlink() and not (name in allowed and "/" not in os.readlink(path)):
+                raise UsageError(
+                    f"{path} is a symbolic link, and nothing is written through links: replace it by what it points to"
+                )
 
 
 def append(path: Path, text: str) -> None:

@@ -22,11 +22,16 @@ from typing import Any
 from hogwild.config import Config, read_yaml
 from hogwild.runs.environment import environment
 from hogwild.errors import CheckpointError, DataError, HogwildError, UsageError
+from hogwild.files.reading import SMALL_BYTES, parse_json, read_json, read_tail
+from hogwild.files.writing import append, refuse_links, write_atomically, writing
+from hogwild.runs import trust as made_here
 
 FOLDERS = ("workers", "ckpt", "plots")
 DONE = "done"
 REFUSALS = (UsageError, DataError, CheckpointError, KeyboardInterrupt)
-ESCAPED = "backslashreplace"  # of bytes that are no UTF-8, in names and messages: still valid JSON
+LINKS = ("last", "best")  # of checkpoints, which lead to a name beside them
+TIME_LIMIT_S = 1e15
+TAIL_BYTES = 16 << 20  # in which the last whole line of metrics.jsonl is looked for
 
 
 class RunDirectory:
@@ -77,13 +82,18 @@ class RunDirectory:
         if config.resume is None:
             raise ValueError("config.resume names no run")
         run = cls.open(config.resume)
+        refuse_links(run.path, LINKS)
         run._take_lock()
         run._before_s = _mend(run.path / "metrics.jsonl")
         run._asked = config
         return run
 
-    def config(self) -> Config:
-        return Config.from_values(read_yaml(self.path / "config.yaml"))
+    def config(self, *, trust: bool = False) -> Config:
+        """What config.yaml says. UsageError if it names own code, was made elsewhere, and `trust` is not set."""
+        values = read_yaml(self.path / "config.yaml")
+        if not trust:
+            made_here.require_trust(self.path, values)
+        return Config.from_values(values)
 
     def metrics(self, kind: str, **values: object) -> None:
         """Append one line {"kind": kind, "time": seconds since the start, ...} to metrics.jsonl, at once.
@@ -148,12 +158,12 @@ class RunDirectory:
     def _describe(self, config: Config) -> None:
         asked = dataclasses.replace(config, resume=None, ckpt="last", overwrite=False)
         write_atomically(self.path / "config.yaml", f"# run it again: hogwild train --config FILE\n{asked.yaml()}")
+        made_here.stamp(self.path, asked.values())
         write_atomically(self.path / "env.json", to_json({**environment(), "seed": config.seed}, indent=2) + "\n")
         self._asked = None
 
     def _append(self, name: str, line: str) -> None:
-        with _writing(self.path / name), (self.path / name).open("a", encoding="utf-8", errors=ESCAPED) as file:
-            file.write(line + "\n")
+        append(self.path / name, line + "\n")
 
     def _take_lock(self) -> None:
         self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
@@ -171,25 +181,6 @@ def is_run(path: Path) -> bool:
 def to_json(value: object, *, indent: int | None = None) -> str:
     """`value` as JSON; NaN and infinity become null, arrays and tensors of one element numbers, paths text."""
     return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text`: a reader sees the old or the new file, after a power cut too."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with _writing(path):
-        with temporary.open("w", encoding="utf-8", errors=ESCAPED) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise HogwildError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _plain(value: Any) -> object:
@@ -236,25 +227,30 @@ def _mend(metrics: Path) -> float:
     """Cut off what a crash left half written at the end, and return the time of the last whole line."""
     if not metrics.exists():
         return 0.0
-    lines = metrics.read_bytes().splitlines(keepends=True)
+    tail, start = read_tail(metrics, TAIL_BYTES, error=UsageError)
+    lines = tail.splitlines(keepends=True)
     whole = len(lines)
     while whole and (time_s := _time_of(lines[whole - 1])) is None:
         whole -= 1
-    with _writing(metrics):
-        os.truncate(metrics, sum(map(len, lines[:whole])))
+    if start and not whole:
+        raise UsageError(f"{metrics} has no whole line in its last {TAIL_BYTES:,} bytes: move it away to go on")
+    with writing(metrics):
+        os.truncate(metrics, start + sum(map(len, lines[:whole])))
     return time_s or 0.0 if whole else 0.0
 
 
 def _time_of(line: bytes) -> float | None:
-    try:
-        return float(json.loads(line.decode())["time"]) if line.endswith(b"\n") else None
-    except (ValueError, KeyError, TypeError):
+    """The time in a whole line; None for anything else."""
+    if not line.endswith(b"\n") or len(line) > SMALL_BYTES:
         return None
+    with contextlib.suppress(ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
+        time_s = float(parse_json(line)["time"])
+        return time_s if 0 <= time_s < TIME_LIMIT_S else None
+    return None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+    with contextlib.suppress(HogwildError):
+        values = read_json(path)
+        return values if isinstance(values, dict) else {}
+    return {}

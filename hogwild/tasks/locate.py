@@ -61,9 +61,7 @@ def target_folder(source: Source, data_dir: str | os.PathLike[str] | None = None
     if data_dir is not None:
         return Path(data_dir)
     if not (folders := candidates(source)):
-        raise DataError(
-            f"{source.name}: no home directory to keep it in: set HOME, HOGWILD_DATA or --data-dir"
-        )
+        raise DataError(f"{source.name}: no home directory to keep it in: set HOME, HOGWILD_DATA or --data-dir")
     return folders[-1]
 
 

@@ -45,7 +45,7 @@ def read(path: str, n: int) -> Links | list[Matrix]:
 
 def _numbers(path: str) -> list[tuple[int, list[float]]]:
     """(line number, its numbers), without empty lines."""
-    text = read_text(Path(path), FILE_BYTES, error=UsageError)
+    text = read_text(Path(path), FILE_BYTES, error=UsageError, what=f"topology file {path}")
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.partition("#")[0].replace(",", " ").split()

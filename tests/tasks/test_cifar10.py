@@ -90,7 +90,7 @@ def test_binary_file_with_half_a_record_or_a_wrong_label(tmp_path):
     with pytest.raises(DataError, match=r"x: record 20 has label 10, expected 0\.\.9"):
         cifar_binary.parse_batch(batch(0) + bytes([10]) + bytes(3072), "x")
     (tmp_path / "cifar-10-batches-bin").mkdir()
-    with pytest.raises(DataError, match=r"data_batch_1\.bin: cannot be read: No such file"):
+    with pytest.raises(DataError, match=r"cannot read .*data_batch_1\.bin: No such file"):
         tasks.load("cifar10", tmp_path)
 
 

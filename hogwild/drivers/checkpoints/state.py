@@ -15,11 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import SHARED, Algorithm
+from hogwild.drivers.checkpoints.fitting import require_types
 from hogwild.drivers.job.batches import Batches
+from hogwild.errors import CheckpointError
+from hogwild.files.reading import reading
 from hogwild.nn.pooling import pooled_buffers
 from hogwild.shared.layout import trainable
 from hogwild.shared.world import World
 
+OTHER = "configuration and checkpoint do not belong together: take another with --ckpt"
 REFRESHED = ("snapshot", "g")  # written before they are read
 
 
@@ -78,9 +82,12 @@ class State:
         return dict(self.__dict__)
 
     @classmethod
+    @reading("the state in the checkpoint", "one of a run", error=CheckpointError, remedy=OTHER)
     def from_plain(cls, values: Mapping[str, Any]) -> State:
+        require_types(dict(values), cls)
         return cls(**values)
 
+    @reading("the state in the checkpoint", "one of this model and algorithm", error=CheckpointError, remedy=OTHER)
     def write_to(self, world: World) -> None:
         """Puts the state into a new world, before any worker lives there.
 
@@ -90,16 +97,16 @@ class State:
         """
         has_replicas, specs = "replica" in world.arena, world.arena.layout.specs
         for view, parameter in zip(world.layout.views(world.arena.tensor("x")), self.parameters.values(), strict=True):
-            view.copy_(parameter)
+            _copy(view, parameter)
         world.start_models()
         for name, copies in self.buffers.items():
             if has_replicas and specs[name].scope is not SHARED and len(copies) != world.workers:
                 continue
             for rank, value in enumerate(copies[: world.workers]):
-                world.arena.tensor(name, rank).copy_(value)
+                _copy(world.arena.tensor(name, rank), value)
         for rank, buffers in enumerate(self.module_buffers[: world.workers]):
             for name, value in buffers.items():
-                world.arena.tensor(f"buffer:{name}", rank).copy_(value.reshape(-1))
+                _copy(world.arena.tensor(f"buffer:{name}", rank), value.reshape(-1))
         control = world.control
         control.version = self.version
         control.gathered = self.gathered
@@ -109,11 +116,12 @@ class State:
         for rank, completed in enumerate(self.completed[: world.workers]):
             control.restore_completed(rank, completed)
 
+    @reading("the state in the checkpoint", "one of this model", error=CheckpointError, remedy=OTHER)
     def load_module(self, module: nn.Module) -> None:
         """Copies the parameters and the pooled BatchNorm statistics into `module`, for evaluation."""
         with torch.no_grad():
             for parameter, value in zip(trainable(module), self.parameters.values(), strict=True):
-                parameter.copy_(value)
+                _copy(parameter, value)
             pooled = pooled_buffers(module, self.module_buffers)
             for name, buffer in module.named_buffers():
                 buffer.copy_(pooled[name])
@@ -122,3 +130,10 @@ class State:
         """Samples of the completed tickets."""
         waiting = sum(order.samples_before(ticket + 1) - order.samples_before(ticket) for ticket in self.again)
         return order.samples_before(self.next) - waiting
+
+
+def _copy(target: Tensor, value: Tensor) -> None:
+    """target.copy_(value), which would also spread a single number over the whole target."""
+    if target.shape != value.shape:
+        raise ValueError(f"a tensor {list(value.shape)} where {list(target.shape)} is needed")
+    target.copy_(value)

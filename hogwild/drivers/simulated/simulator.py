@@ -6,6 +6,7 @@ Everything in metrics.jsonl and pushes.csv is a function of the configuration al
 from __future__ import annotations
 
 import math
+import os
 import time
 from typing import TextIO
 
@@ -24,6 +25,7 @@ from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
 from hogwild.drivers.simulated import clocks
 from hogwild.drivers.simulated.simulation import Push, Simulation
 from hogwild.errors import DivergedError, Interrupted, UsageError
+from hogwild.files.writing import open_fresh, writing
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 from hogwild.shared.world import World
@@ -83,7 +85,7 @@ class Simulator:
         self.report.begin()
         per_epoch = self.job.order.tickets_per_epoch
         every = self.job.config.eval_every * per_epoch or math.inf
-        with Interrupts(self._on_signal) as interrupts, (self.directory.path / "pushes.csv").open("w") as log:
+        with Interrupts(self._on_signal) as interrupts, self._pushes() as log:
             log.write(f"{PUSH_COLUMNS}\n")
             while why is None and not interrupts.received and (push := self.simulation.advance()) is not None:
                 self._log(log, push)
@@ -98,6 +100,11 @@ class Simulator:
                 if done // every > (done - 1) // every and done < self.job.total_tickets:
                     self._evaluate(State.of(self.world, self.module, self.job.algorithm))
         return self._finish(time.monotonic() - began, why, interrupts.received > 0)
+
+    def _pushes(self) -> TextIO:
+        path = self.directory.path / "pushes.csv"
+        with writing(path):
+            return os.fdopen(open_fresh(path), "w")
 
     def _log(self, log: TextIO, push: Push) -> None:
         view = self.simulation.workers[push.rank].view

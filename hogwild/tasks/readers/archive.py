@@ -37,12 +37,12 @@ def members(stored: BinaryIO, path: Path, limit_bytes: int) -> Iterator[tuple[st
             @classmethod
             def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Member:
                 found = super().frombuf(buf, encoding, errors)
-                if not 0 <= found.size <= limit_bytes or found.type == tarfile.GNUTYPE_SPARSE:
-                    raise DataError(
-                        f"{path}: {found.name} has holes, or {found.size:,} bytes; limit {limit_bytes:,}"
-                    )
+                if not 0 <= found.size <= limit_bytes:
+                    raise DataError(f"{path}: {found.name} has {found.size:,} bytes, more than {limit_bytes:,}")
+                if found.type == tarfile.GNUTYPE_SPARSE:
+                    raise DataError(f"{path}: {found.name} is a file with holes, and is not read")
                 unpacked.budget_bytes = 2 * limit_bytes + (1 << 20)
-                return cast(Member, found)
+                return found
 
         with tarfile.open(fileobj=cast(BinaryIO, unpacked), mode="r|", tarinfo=Member) as archive:
             for number, member in enumerate(archive):

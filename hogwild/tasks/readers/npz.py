@@ -16,6 +16,7 @@ from hogwild.files.reading import reading
 
 LIMIT_BYTES = 512 << 20
 _HEADER_BYTES = 4096
+_BLOCK_BYTES = 1 << 20
 
 
 def parse_npz(stored: BinaryIO, dimensions: Mapping[str, int], path: Path) -> dict[str, npt.NDArray[np.uint8]]:
@@ -39,8 +40,10 @@ def _array(archive: zipfile.ZipFile, name: str, dimensions: int, path: Path) -> 
         if not 0 <= size <= LIMIT_BYTES or entry.file_size != stream.tell() + size:
             raise DataError(f"{path}: {name} says {size:,} bytes, its entry {entry.file_size:,}; limit {LIMIT_BYTES:,}")
         array = np.empty(shape, np.uint8)
-        if size and stream.readinto(memoryview(array).cast("B")) != size:
+        flat, filled = array.reshape(-1), 0
+        while block := stream.read(_BLOCK_BYTES):
+            flat[filled : filled + len(block)] = np.frombuffer(block, np.uint8)
+            filled += len(block)
+        if filled != size:
             raise EOFError(f"{name} ends early")
-        if stream.read(1):
-            raise ValueError(f"{name} is longer than it says")
     return array
