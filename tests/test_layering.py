@@ -32,7 +32,9 @@ LAYERS = {  # a package or module -> what it may import from hogwild (besides it
         "algorithms", "rules", "kernels", "shared", "tasks", "nn", "config", "runs", "errors", "system", "delays",
         "topology", "theory", "files", "text",
     },
-    "reproduce": {"files", "drivers", "tasks", "shared", "config", "theory", "delays", "runs", "errors", "options", "cli"},
+    "reproduce": {
+        "files", "drivers", "tasks", "shared", "config", "theory", "delays", "runs", "errors", "options", "cli",
+    },
     "library": {"drivers", "config", "runs", "tasks", "errors"},
 }  # fmt: skip
 NO_TORCH = [

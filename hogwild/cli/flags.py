@@ -11,8 +11,9 @@ from typing import Any
 from hogwild.cli.shell import Parser
 from hogwild.config import FIELDS, GROUPS, LIMITS, Config, override, read_yaml
 from hogwild.errors import UsageError
+from hogwild.files.writing import refuse_links
 from hogwild.options import kind
-from hogwild.runs.directory import DONE, RunDirectory, is_run
+from hogwild.runs.directory import DONE, LINKS, RunDirectory, is_run
 from hogwild.runs.trust import TRUST, require_trust
 
 DESCRIPTION = "Train a model with asynchronous workers on one shared copy. Without options: digits, 2 workers."
@@ -54,6 +55,7 @@ def read_config(file: Path, trust: bool) -> dict[str, object]:
 
 def _resumed(given: dict[str, object], trust: bool) -> Config:
     run = RunDirectory.open(str(given["resume"]))
+    refuse_links(run.path, LINKS)
     before = run.config(trust=trust)
     config = Config.from_values(override(before.values(), given))
     for name in (*(name for name, field in FIELDS.items() if field.metadata["fixed"]), "options"):

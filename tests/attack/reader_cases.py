@@ -62,8 +62,9 @@ BOMB = "a: &a [xxxxxxxxx]\n" + "".join(
     f"{b}: &{b} [{','.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefghi", "bcdefghij", strict=True)
 )
 TAGS = [
-    "!!python/object/apply:os.mkdir ['executed']", "!!python/name:os.system", "!!binary aGk=", "!!set {a, b}", "2026-01-01",
-    "1:30:00", "*nobody", "&a [*a]", "<<: *a", "[" * 2000, '"\\ud800"', "!!int 0x" + "f" * 300, ".nan", "~", "\t",
+    "!!python/object/apply:os.mkdir ['executed']", "!!python/name:os.system", "!!binary aGk=", "!!set {a, b}",
+    "2026-01-01", "1:30:00", "*nobody", "&a [*a]", "<<: *a", "[" * 2000, '"\\ud800"', "!!int 0x" + "f" * 300,
+    ".nan", "~", "\t",
 ]  # fmt: skip
 
 

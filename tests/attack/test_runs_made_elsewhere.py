@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import attacks
 import pytest
 import torch
 
@@ -19,7 +20,9 @@ from hogwild.drivers.checkpoints import store
 from hogwild.system import THREAD_VARIABLES
 
 RUN = Path("runs", "run")
-SHORT = ("--clock", "gamma", "--updates", "6", "--eval-every", "0", "--quiet")
+LIMIT = ("--updates", "6", "--eval-every", "0", "--quiet")
+SIMULATED = ("--clock", "gamma", *LIMIT)
+PROCESS = ("--workers", "1", *LIMIT)
 OWN = """
 import pathlib, torch
 pathlib.Path("imported").write_text("")
@@ -42,9 +45,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for variable in THREAD_VARIABLES:
             patch.setenv(variable, "1")
         Path("stranger.py").write_text(OWN)
-        assert train.main(["--name", "run", *SHORT]) == 0
+        assert train.main(["--name", "run", *PROCESS]) == 0
         own = ("--data", "stranger:data", "--model", "stranger:model", "--batch-size", "3")
-        assert train.main(["--name", "own", *own, *SHORT]) == 0
+        assert train.main(["--name", "own", *own, *PROCESS]) == 0
         yield folder
 
 
@@ -140,8 +143,8 @@ def test_a_comparison_writes_through_no_link(capsys):
 
 def renamed(path: Path) -> None:
     """The stranger's module has a name of which nothing is imported yet."""
-    config = path / "config.yaml"
-    config.write_text(config.read_text().replace("stranger:", "stranger_here:"))
+    for file in (path / "config.yaml", *path.glob("ckpt/step-*/manifest.json")):
+        file.write_text(file.read_text().replace("stranger:", "stranger_here:"))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +172,7 @@ def test_trusted_once_it_is_this_users_run():
 
 def test_the_key_is_the_users_alone_and_a_run_made_here_needs_no_trust():
     own = ("--data", "stranger_here:data", "--model", "stranger_here:model", "--batch-size", "3")
-    assert train.main(["--name", "mine", *own, *SHORT]) == 0
+    assert train.main(["--name", "mine", *own, *SIMULATED]) == 0
     key = Path("state", "hogwild", "key")
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert len(key.read_bytes()) == 32
@@ -182,7 +185,7 @@ def test_a_run_of_own_code_without_a_state_folder(state, monkeypatch, capsys):
     Path("blocked").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", state)
     own = ("--data", "stranger_here:data", "--model", "stranger_here:model", "--batch-size", "3")
-    assert train.main(["--name", "mine", *own, *SHORT]) == 0
+    assert train.main(["--name", "mine", *own, *SIMULATED]) == 0
     assert command.main(["eval", "runs/mine"]) == 2
     assert "add --trust" in one_line(capsys)
     assert command.main(["eval", "runs/mine", "--trust"]) == 0
@@ -254,11 +257,8 @@ def test_a_checkpoint_of_another_model(capsys):
 
 @pytest.mark.parametrize(("umask", "file", "folder"), [(0o077, 0o600, 0o700), (0o002, 0o664, 0o775)])
 def test_files_of_a_run_honour_the_umask(umask, file, folder):
-    before = os.umask(umask)
-    try:
-        assert train.main(["--name", "mine", *SHORT]) == 0
-    finally:
-        os.umask(before)
-    for path in Path("runs", "mine").rglob("*"):
+    with attacks.command(Path().absolute(), *PROCESS, umask=umask) as process:
+        assert process.wait(attacks.TIMEOUT_S) == 0
+    for path in Path("run").rglob("*"):
         if not path.is_symlink():
             assert stat.S_IMODE(path.stat().st_mode) == (folder if path.is_dir() else file), path
