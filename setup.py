@@ -1,7 +1,7 @@
 """Builds hogwild._C with ninja: C++ always, CUDA where nvcc is found. Needs no torch and no GPU.
 
 HOGWILD_CUDA=auto|0|1   auto (default) builds the CUDA part if nvcc is under CUDA_HOME or on PATH; 1 insists on it.
-HOGWILD_CUDA_ARCHS="80 90a 90+ptx"   what the CUDA part is made for (this is the default); N+ptx: PTX only.
+HOGWILD_CUDA_ARCHS="80 90a 90+ptx"   architectures of the CUDA part (this is the default); N+ptx: PTX only.
 HOGWILD_DEBUG=0|1|address|thread   1: -O1 -g and assertions; address, thread: that sanitizer as well (CONTRIBUTING.md).
 """
 
@@ -20,8 +20,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CSRC = Path(__file__).parent.resolve() / "csrc"
-# No contraction into FMA and IEEE square roots: every instruction set, and CUDA, gives the same bits. Without errno
-# and traps square roots and selections vectorise. Loops over memory that others write must not become memcpy.
+# Without contraction into FMA and with IEEE square roots, every instruction set and CUDA give the same bits. Without
+# errno and traps, square roots and selections vectorise. Loops over memory that others write must not become memcpy.
 MATH = "-fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp-simd -fno-tree-loop-distribute-patterns"
 OPTIMIZE = {
     "0": "-O3 -DNDEBUG",

@@ -1,7 +1,7 @@
-"""Every fused rule in torch operations, as sparing as torch allows: in place, `out=`, temporaries kept between calls.
+"""Every fused rule in torch operations with the least memory traffic: in place, `out=`, temporaries kept between calls.
 
-A chain is what one would write for one flat tensor without a kernel of one's own. The equations are those of
-hogwild.rules; the scalars are those of the measured push.
+A chain is the code for one flat tensor without an own kernel. The equations are those of hogwild.rules; the scalars are
+those of the measured push.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.field import COMPENSATION, DELAY, LR, MOMENTUM, PUSHES, WORKERS, Fiel
 from hogwild.rules import Gap, Smega2, look_ahead
 
 M = MOMENTUM
-ROW = 4096  # elements; divides all sizes
+ROW = 4096  # elements in a row; it divides all sizes
 Chain = Callable[[], object]
 
 
@@ -86,7 +86,7 @@ def gap(f: Field) -> Chain:
 
 
 def _shares(f: Field) -> tuple[Callable[[], None], Tensor]:
-    """1 / G = C / (C + |x - snapshot|), and where it will lie."""
+    """1 / G = C / (C + |x - snapshot|), and the tensor for its result."""
     h, distance, share = Constants(LR, M, Gap(), PUSHES + 1), torch.empty_like(f.x), torch.empty_like(f.x)
 
     def compute() -> None:
@@ -127,12 +127,12 @@ def dana_slim_gap(f: Field) -> Chain:
 
 
 def _norm(t: Tensor) -> float:
-    """||t||, in rows: over 32 M numbers at once torch's float32 sum is 0.4 % off."""
+    """||t||, summed in rows, because torch's float32 sum over 32 M numbers at once has an error of 0.4 %."""
     return float(torch.linalg.vector_norm(torch.linalg.vector_norm(t.view(-1, ROW), dim=1)))
 
 
 def global_gap(f: Field) -> Chain:
-    """The norms in passes of their own."""
+    """The norms, in separate passes."""
     distance, rule, state = torch.empty_like(f.x), Gap(level="global"), f.gap_state[0]
 
     def push() -> None:
@@ -149,7 +149,7 @@ def global_gap(f: Field) -> Chain:
 
 
 def sized_gap(f: Field) -> Chain:
-    """A G for every element over one C."""
+    """G of every element, with one C."""
     big, rule, state = torch.empty_like(f.x), Gap(size="global"), f.gap_state[0]
 
     def push() -> None:

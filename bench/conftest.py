@@ -1,4 +1,4 @@
-"""One thread everywhere, and the machine in the JSON instead of the host's name and whatever else is found."""
+"""One thread everywhere; the JSON describes the machine, without the host's name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="session")
 def loops() -> Loops | str:
-    """The compiled loops, or why there are none."""
+    """The compiled loops, or the reason for which there are none."""
     try:
         return Loops.build()
     except NoCompilerError as error:

@@ -1,4 +1,4 @@
-"""Contestants that do the same work on n parameters each, and their contest."""
+"""Benchmark contestants: calls that do the same work on n parameters each, and are timed together."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch import Tensor, cat
 from bench.timing import interleave, seconds_per_call
 from hogwild import reference
 
-TURN_PARAMETERS = 1 << 22  # a turn covers at least that many: enough to time
-PROBE = 4096  # elements at either end that are compared with the reference
+TURN_PARAMETERS = 1 << 22  # a turn covers at least this number of parameters, to be long enough to time
+PROBE = 4096  # number of elements at either end that are compared with the reference
 TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """`call` runs once over all n parameters. `kind`: push (or another kernel of ours), rival, stream (bounds them), or
-    call (no elements).
+    """`call` runs once over all n parameters. `kind`: push (or another kernel of ours), rival, stream (memory traffic
+    that bounds them), or call (a call without elements).
     """
 
     kind: str
-    bytes: int  # moved per parameter, each stream counted once per read and once per write
+    bytes: int  # bytes moved per parameter, each stream counted once per read and once per write
     call: Callable[[], object]
     error: float | None = None  # largest deviation from the reference, relative
 
@@ -48,5 +48,5 @@ def probe(tensor: Tensor) -> reference.Array:
 
 
 def deviation(found: Tensor, wanted: reference.Array) -> float:
-    """Largest difference at both ends, relative to 1 + what is wanted."""
+    """Largest difference at both ends, relative to 1 + the wanted value."""
     return float(np.max(np.abs(probe(found) - wanted) / (1 + np.abs(wanted))))

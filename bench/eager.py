@@ -1,4 +1,4 @@
-"""The gap-aware push with shifted momentum in torch operations: as one would write it, and as sparing as torch allows.
+"""The gap-aware push with shifted momentum in torch operations: in the obvious form, and with the least memory traffic.
 
 s <- Gamma s + (1 - Gamma) v^2;   C = lr (sqrt(s / (1 - Gamma^t)) + eps);   G = 1 + |x - snapshot| / C
 v <- m v + g / G;   x <- x - lr v;   snapshot <- x
@@ -18,7 +18,7 @@ from hogwild.rules import Gap
 
 @dataclass(frozen=True)
 class Constants:
-    """Of one push; `t` counts it too."""
+    """The scalars of one push; `t` includes this push."""
 
     lr: float
     momentum: float

@@ -1,4 +1,4 @@
-"""The buffers of one push, and what runs on them: contestants, each checked against hogwild.reference before timing."""
+"""The buffers of one push, and the contestants on them. Each is checked against hogwild.reference before timing."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from torch import Tensor
 
 from bench.contest import TOLERANCE, Contestant, deviation, probe
 from hogwild import reference
-from hogwild.algorithms.base import SHARED
-from hogwild.drivers.view.pushes import needed_buffers
+from hogwild.algorithms.stale.corrections import GAP_COLUMNS
+from hogwild.buffers import Scope
 from hogwild.kernels import copy, weighted_sum
-from hogwild.rules import Compensation, Gap, Momentum
+from hogwild.rules import Compensation, Gap, Momentum, buffers_of
 from hogwild.shared.arena import Arena
 from hogwild.shared.layout import BufferSpec
-from hogwild.shared.world import GAP_COLUMNS, GAP_STATE
 
 LR = 1e-4
 MOMENTUM = 0.9
-PUSHES = 99  # before the measured one
-DELAY, WORKERS = 5, 8  # where a rule counts them; push 99 of 8 workers neither begins nor ends a round of theirs
+PUSHES = 99  # number of pushes before the measured one
+DELAY, WORKERS = 5, 8  # for rules that use them; push 99 of 8 workers neither begins nor ends a round of pushes
 COMPENSATION = Compensation()
 BUFFERS = ("x", "snapshot", "v", "s", "ms", "v_sum", "b")
 
@@ -31,11 +30,11 @@ class Field:
 
     def __init__(self, n: int, device: torch.device | str = "cpu") -> None:
         self.n = n
-        specs = [BufferSpec(name, SHARED, n, torch.float32) for name in BUFFERS]
-        arena = Arena.create([*specs, BufferSpec(GAP_STATE, SHARED, GAP_COLUMNS, torch.float64)], 1, device)
+        specs = [BufferSpec(name, Scope.SHARED, n, torch.float32) for name in BUFFERS]
+        arena = Arena.create([*specs, BufferSpec("gap_state", Scope.SHARED, GAP_COLUMNS, torch.float64)], 1, device)
         generator = torch.Generator(device).manual_seed(0)
         self.x, self.snapshot, self.v, self.s, self.ms, self.v_sum, self.b = (arena.tensor(name) for name in BUFFERS)
-        self.gap_state = arena.tensor(GAP_STATE).view(1, GAP_COLUMNS)
+        self.gap_state = arena.tensor("gap_state").view(1, GAP_COLUMNS)
         self.g = torch.empty(n, device=device).normal_(generator=generator)
         for buffer in (self.x, self.v, self.v_sum, self.b):
             buffer.normal_(generator=generator)
@@ -43,7 +42,7 @@ class Field:
         self.reset()
 
     def reset(self) -> None:
-        """A gap of a few steps until the next push; v, s and what is known of norms as after PUSHES pushes."""
+        """Set the gap to a few steps, and v, s and the stored norms to values as after PUSHES pushes."""
         self.v.normal_(generator=torch.Generator(self.v.device).manual_seed(1))
         self.s.copy_(self.v).square_().mul_(1 - Gap().decay ** PUSHES)
         torch.add(self.x, self.v, alpha=3 * LR, out=self.snapshot)
@@ -67,35 +66,35 @@ class Field:
         lr: float = LR,
         snapshot: bool = False,
     ) -> Contestant:
-        """`call` as a contestant, once it has done what the reference does at both ends of the buffers.
+        """`call` as a contestant, after a check that it equals the reference at both ends of the buffers.
 
-        Norms are those of the whole buffers, so the reference is told the distance that the ends cannot show.
+        Norms are those of the whole buffers. The ends do not determine them: the reference gets the distance as input.
         """
         self.reset()
-        used = {"x", *needed_buffers(momentum, gap, compensation)} - {GAP_STATE}
+        used = {"x", *buffers_of(momentum, gap, compensation)} - {"gap_state"}
         if snapshot or gap or compensation:
             used.add("snapshot")
-        expected = reference.Buffers(**{name: probe(getattr(self, name)) for name in used})
+        expected = {name: probe(getattr(self, name)) for name in used}
         if gap is not None and gap.rows:
             if gap.level == "element":
-                self.gap_state[0, 0] /= self.n  # a C of elements
-            expected.gap_state = self.gap_state.cpu().clone().numpy()
+                self.gap_state[0, 0] /= self.n  # C per element
+            expected["gap_state"] = self.gap_state.cpu().clone().numpy()
             if gap.level != "element" and not gap.lagged:
-                expected.gap_state[0, 2] = float((self.x.double() - self.snapshot).square().sum())
+                expected["gap_state"][0, 2] = float((self.x.double() - self.snapshot).square().sum())
                 gap = replace(gap, lagged=True)
         call()
         reference.push(
-            expected, [(0, expected.x.size)], [probe(self.g)], lr=lr, pushes=PUSHES, lr_max=LR, delay=DELAY,
+            expected, [(0, expected["x"].size)], [probe(self.g)], lr=lr, pushes=PUSHES, lr_max=LR, delay=DELAY,
             penalty=gap, momentum=momentum, compensation=compensation,
         )  # fmt: skip
-        error = max(deviation(getattr(self, name), getattr(expected, name)) for name in used)
+        error = max(deviation(getattr(self, name), expected[name]) for name in used)
         assert error < TOLERANCE, f"{call} deviates from the reference by {error:.1e}"
         return Contestant(kind, bytes, call, error)
 
     def streams(self) -> dict[str, Contestant]:
-        """Copies and sums over the same memory. A stream that is written but not read costs a read all the same.
+        """Copies and sums over the same memory. A stream that is only written still costs a read (write-allocation).
 
-        That read (write-allocation) is not counted, as usual, so the copies look slower than streams changed in place.
+        As usual this read is not counted, so the copies look slower than streams that are changed in place.
         """
         x, snapshot, v, s, g = self.buffers
         return {

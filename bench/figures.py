@@ -12,7 +12,7 @@ GIGA = 1e9
 
 
 def over(contestants: Mapping[str, Sample], name: str, other: str) -> float:
-    """Median over the rounds of the figure of one contestant by that of another, or of itself."""
+    """Median over the rounds of the figure of one contestant divided by that of another (1 for itself)."""
     return 1.0 if name == other else contestants[name].over[other]
 
 
@@ -31,16 +31,16 @@ class Line:
 
 @dataclass(frozen=True)
 class PushRun:
-    """All contestants at one size, of a push or of a mix."""
+    """All contestants of a push or of a mix at one size."""
 
     group: str
-    variant: str  # of the rule: plain, heavy-ball, or nothing
+    variant: str  # variant of the rule: plain, heavy-ball, or empty
     size: str
     n: int
     lines: Mapping[str, Line]
-    left_out: Mapping[str, str]  # contestant -> why
-    bytes: int = 0  # per parameter, of the first contestant
-    least_bytes: int = 0  # what the rule needs at the least, where that was counted
+    left_out: Mapping[str, str]  # contestant -> reason
+    bytes: int = 0  # bytes per parameter of the first contestant
+    least_bytes: int = 0  # smallest number of bytes that the rule needs, if it was counted
 
     @property
     def bound(self) -> Line:
@@ -49,17 +49,17 @@ class PushRun:
 
     @property
     def ours(self) -> Line:
-        """What the rivals are compared with: the first of our kernels."""
+        """The first of our kernels, with which the rivals are compared."""
         return next(line for line in self.lines.values() if line.kind == "push")
 
     def times(self, slow: str, fast: str) -> float | None:
-        """How many times longer `slow` takes than `fast`; None if one is missing."""
+        """The time of `slow` divided by that of `fast`; None if one is missing."""
         if slow not in self.lines or fast not in self.lines:
             return None
         return over({name: line.seconds for name, line in self.lines.items()}, slow, fast)
 
     def net_times(self, slow: str, fast: str, slow_call: str, fast_call: str) -> float | None:
-        """The same without the cost of a call that touches no element."""
+        """The same ratio, without the cost of a call that touches no element."""
         if not {slow, fast, slow_call, fast_call} <= self.lines.keys():
             return None
         slow_s, fast_s, slow_call_s, fast_call_s = (
@@ -85,7 +85,7 @@ class Figures:
 
     @classmethod
     def of(cls, compact: Mapping[str, Any]) -> Figures:
-        """Of what bench.samples.compact made of pytest-benchmark's file."""
+        """The benchmarks in a file of pytest-benchmark that bench.samples.compact has compacted."""
         content = parse(compact)
         pushes: list[PushRun] = []
         rules: list[PushRun] = []
@@ -115,7 +115,7 @@ class Figures:
         return sum(map(len, named)) + (self.sweep is not None) + (self.pairs is not None)
 
     def private_gain(self, rule: str, size: str) -> float:
-        """What a second process adds where the two share nothing but the memory bus."""
+        """The gain by a second process if the two share only the memory bus."""
         per_s = self.policies[rule, size]["pushes_per_s"]
         return float(per_s["private memory x 2"].over["private memory x 1"])
 

@@ -1,7 +1,7 @@
 """`python -m bench.first_page` draws the picture of README.md, docs/first-page.svg, from recorded results.
 
 Left, docs/results/stragglers.csv: the time that one slow worker costs. Right, comparison-fashion-mnist.csv: the
-accuracy that delay costs, and what the cures keep of it. Both are simulated clusters, as docs/results/*.md describe.
+accuracy with growing delay, for plain SGD and for remedies. docs/results/*.md describe both simulated clusters.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The loop that one writes without this package: shared parameters, a private torch.optim.SGD per process, no more.
+"""A plain Hogwild loop without this package: shared parameters, and a private torch.optim.SGD per process.
 
 Every process takes its share of each shuffled pass, so that samples are counted once. The batches come from the same
-Split as the trainer's, from tensors in shared memory; nothing is logged and no loss is read.
+Split as the trainer's, from tensors in shared memory. The loop logs nothing and reads no loss.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from multiprocessing.synchronize import Barrier
 import torch
 from torch import nn
 
-from hogwild.drivers.processes.fork_server import PRELOAD
+from hogwild.drivers.fork_server import PRELOAD
 from hogwild.tasks.data import Data
 
 PATIENCE_S = 100.0
@@ -23,7 +23,7 @@ PATIENCE_S = 100.0
 
 @dataclass(frozen=True)
 class Setting:
-    """What both trainers are given."""
+    """The common settings of both trainers."""
 
     data: Data
     model: nn.Module
@@ -34,9 +34,9 @@ class Setting:
 
 
 def samples_per_s(setting: Setting, processes: int) -> float:
-    """Trains `setting.model`, whose parameters must lie in shared memory, and changes it.
+    """The training rate of `processes` processes. Changes `setting.model`; its parameters must be in shared memory.
 
-    From the first step, which all begin together, to the end of the last process's last step.
+    Time is measured from the first step, which all processes begin together, to the last step of the last process.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)

@@ -1,5 +1,5 @@
-// What push and pair average are measured against: loops that one would write by hand, and bare memory traffic.
-// Built at run time by loops.py for the machine at hand. No guard, no statistics, no rule but one.
+// Rivals of push and pair average: hand-written loops, and plain memory traffic. loops.py builds them at run time for
+// this machine. They have no guard and no statistics, and only one rule.
 #include <cmath>
 #include <cstdint>
 
@@ -19,7 +19,7 @@ void gap_push(float* __restrict x, float* __restrict snapshot, float* __restrict
   }
 }
 
-// The same streams, five read and four written, with next to no arithmetic.
+// The same streams, five read and four written, with almost no arithmetic.
 void streams(float* __restrict x, float* __restrict snapshot, float* __restrict v, float* __restrict s,
              const float* __restrict g, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
@@ -47,7 +47,7 @@ static void add(float* p, float change) {
   while (!__atomic_compare_exchange(p, &seen, &after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 }
 
-// The same with every addition by compare-and-exchange: none is lost.
+// The same with every addition by compare-and-exchange: no addition is lost.
 void pair_atomic(float* a, float* b, int64_t n, float weight) {
   for (int64_t i = 0; i < n; ++i) {
     const float flux = weight * (b[i] - a[i]);

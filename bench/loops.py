@@ -21,12 +21,12 @@ FLAGS = "-std=c++17 -O3 -march=native -fno-math-errno -shared -fPIC"
 
 
 class NoCompilerError(RuntimeError):
-    """There is no C++ compiler, or it refuses the flags: the hand-written loops cannot be measured."""
+    """The hand-written loops cannot be measured: there is no C++ compiler, or it refuses the flags."""
 
 
 @dataclass(frozen=True)
 class Loops:
-    """The compiled functions. Every tensor is a flat float32 buffer [n]; all but g are changed."""
+    """The compiled functions. Every tensor is a flat float32 buffer [n]; the functions change all but g."""
 
     library: ctypes.CDLL
 
@@ -41,10 +41,10 @@ class Loops:
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode != 0:
                 raise NoCompilerError(f"{shlex.join(compiler)} failed: {done.stderr.strip().splitlines()[-1:]}")
-            return cls(ctypes.CDLL(str(target)))  # stays mapped when its file is gone
+            return cls(ctypes.CDLL(str(target)))  # the library stays mapped after its file is deleted
 
     def gap_push(self, buffers: tuple[Tensor, ...], n: int, h: Constants) -> Callable[[], object]:
-        """A call with everything converted beforehand; buffers are x, snapshot, v, s, g."""
+        """A call with arguments that are converted beforehand; buffers are x, snapshot, v, s, g."""
         scalars = [ctypes.c_float(value) for value in (h.lr, h.momentum, h.rule.decay, h.scale, h.floor)]
         return self._call(self.library.gap_push, buffers, n, scalars)
 

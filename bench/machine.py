@@ -1,4 +1,4 @@
-"""The machine as a result must describe it, with its load: a figure without them says nothing."""
+"""A description of the machine and its load. Every result needs it, because a figure alone means nothing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _cpu_model() -> str:
 
 
 def _caches() -> str:
-    """Of the first core: `L1d 48K, L2 1024K, L3 32768K`."""
+    """The caches of the first core: `L1d 48K, L2 1024K, L3 32768K`."""
     found = []
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         level, kind, size = (_text(index / name) for name in ("level", "type", "size"))

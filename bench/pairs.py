@@ -1,4 +1,4 @@
-"""Processes that do nothing but average random pairs of replicas, in every way that is compared."""
+"""Processes that average random pairs of replicas, in every way that is compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from bench.loops import Loops
 from bench.processes import Flat, Processes
-from hogwild.algorithms.base import REPLICA, SHARED
+from hogwild.buffers import SHARED, Buffer, Scope
 from hogwild.kernels import pair_average
 from hogwild.kernels.control import STRIPE
 from hogwild.shared.world import World
@@ -22,12 +22,12 @@ REPLICAS = 8
 LOCKED = {"chunk locks, skip": "skip", "chunk locks, blocking": "blocking"}
 COMPILED = {"plain loop, no lock": "pair_plain", "compare-and-exchange": "pair_atomic"}
 TORCH = "torch, 3 operations, no lock"
-Call = Callable[[int, int], int]  # (i, j) -> chunks averaged: all of them where there is no lock
+Call = Callable[[int, int], int]  # (i, j) -> number of averaged chunks: all chunks if there is no lock
 
 
 @dataclass(frozen=True)
 class Order:
-    """Average random pairs for `window_s` in the way of that name."""
+    """Average random pairs for `window_s`, in the way named `way`."""
 
     way: str
     window_s: float
@@ -44,10 +44,10 @@ class Tally:
 
 
 class Averagers(Processes[Tally]):
-    """Two processes that average `REPLICAS` replicas of n parameters; without a compiler not in the `COMPILED` ways."""
+    """Two processes that average `REPLICAS` replicas of n parameters. The `COMPILED` ways need a compiler."""
 
     def __init__(self, n: int, compiled: bool) -> None:
-        world = World.create(Flat(n), {"x": SHARED, "replica": REPLICA}, REPLICAS)
+        world = World.create(Flat(n), {"x": SHARED, "replica": Buffer(Scope.REPLICA, locks=True)}, REPLICAS)
         super().__init__(world, partial(Averager, compiled=compiled), processes=2)
         self.ways = [*LOCKED, *(COMPILED if compiled else ()), TORCH]
 
@@ -76,7 +76,7 @@ class Averager:
             loops = Loops.build()
             self._calls |= {way: self._compiled(loops, name) for way, name in COMPILED.items()}
         for call in self._calls.values():
-            call(0, 1)  # touches the pages, wakes the caches
+            call(0, 1)  # touch the pages, fill the caches
 
     def carry_out(self, order: Order) -> Tally:
         call = self._calls[order.way]

@@ -1,4 +1,4 @@
-"""Two pictures of a run: how near the push comes to the memory's speed, and where a lock begins to cost."""
+"""Two plots of a run: the push relative to the memory's speed, and the compute ratio at which a lock begins to cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = {"push": "tab:blue", "rival": "tab:gray"}
 
 
 def draw(figures: Figures, stem: Path) -> list[Path]:
-    """Writes `<stem>-push.png` and `<stem>-crossover.png`; none where matplotlib is not installed."""
+    """Write `<stem>-push.png` and `<stem>-crossover.png`. Writes nothing if matplotlib is not installed."""
     try:
         import matplotlib
     except ImportError:
@@ -56,7 +56,7 @@ def _push(figures: Figures) -> Figure | None:
 
 
 def _crossover(figures: Figures) -> Figure | None:
-    """Throughput of two processes over that of one push after the other, by compute / step."""
+    """Throughput of two processes, relative to pushes one after the other, over compute / step."""
     from matplotlib.figure import Figure
 
     if figures.sweep is None:

@@ -1,4 +1,4 @@
-"""Processes on one world that carry out orders together, each on a core of its own."""
+"""Processes on one world that carry out orders together, each pinned to its own core."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import nn
 
-from hogwild.drivers.processes.fork_server import PRELOAD
+from hogwild.drivers.fork_server import PRELOAD
 from hogwild.shared.world import World
 
-START_S = 60.0  # patience with a process that starts, or ends its turn
-LEAD_S = 0.01  # from the order to the common start
+START_S = 60.0  # longest wait for a process to start, or to end its turn
+LEAD_S = 0.01  # time from the order to the common start
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Flat(nn.Module):
 
 
 class Hand(Protocol):
-    """What works inside a process. An order is a frozen dataclass with `starts_at` (time.perf_counter(), one clock for
+    """The work inside a process. An order is a frozen dataclass with `starts_at` (time.perf_counter(), one clock for
     all processes) and `lag_s`, how much later each next process begins.
     """
 
@@ -40,7 +40,7 @@ class Hand(Protocol):
 
 
 class Processes(Generic[T]):
-    """`processes` of them, waiting for orders, which they answer with a T. A context manager: none is left behind."""
+    """`processes` processes that wait for orders and answer each with a T. A context manager: it ends all of them."""
 
     def __init__(self, world: World, make: Callable[[World, int], Hand], processes: int) -> None:
         self.world = world
@@ -71,7 +71,7 @@ class Processes(Generic[T]):
             line.close()
 
     def run(self, order: Any, processes: int) -> list[T]:
-        """The first `processes` of them carry out the order together."""
+        """The first `processes` processes carry out the order together."""
         starts_at = time.perf_counter() + LEAD_S
         lines = self._lines[:processes]
         for rank, line in enumerate(lines):
@@ -85,8 +85,8 @@ class Processes(Generic[T]):
 
 
 def serve(world: World, make: Callable[[World, int], Hand], rank: int, line: Connection) -> None:
-    """Carries out orders until it is killed. On a core of its own: windows are too short for the scheduler to part two
-    processes that it woke on one.
+    """Carries out orders until it is killed. It is pinned to a core, because in a short window the scheduler may leave
+    two processes on the core on which it woke them.
     """
     torch.set_num_threads(1)
     cores = sorted(os.sched_getaffinity(0))

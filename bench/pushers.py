@@ -1,4 +1,4 @@
-"""Processes that do nothing but push into one shared model, with as much computing in between as they are told."""
+"""Processes that push into one shared model, with a given amount of compute between pushes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import torch
 
 from bench.processes import Flat, Processes
-from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT, WORKER
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Access, Gap, Guard, HeavyBall
 from hogwild.shared.world import World
 
-BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
+BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
 MATRIX = 48  # compute: products of two such matrices, which stay in the first cache
 
 
@@ -26,8 +26,8 @@ class Order:
 
     `rule`: `add` adds 1 to every parameter (x <- x + 1, 20 B each), `gap` is gap-aware with shifted momentum (36 B),
     `private` shares nothing: it reads and writes n numbers of the process's own.
-    `compute_s`: work before every push, by calibration; its length is drawn from half to one and a half of that, or two
-    equal processes would for ever keep the phase in which they began. `lag_s`: how much later the second one begins.
+    `compute_s`: calibrated work before every push. Its length is drawn from 0.5 to 1.5 times that, because two equal
+    processes would otherwise keep their initial phase. `lag_s`: how much later the second process begins.
     """
 
     access: Access
@@ -40,9 +40,9 @@ class Order:
 
 @dataclass(frozen=True)
 class Tally:
-    """What one process did: pushes inside the window, the one that was cut in proportion; all pushes; median times.
+    """The counts of one process: pushes inside the window (the last one in proportion), all pushes, median times.
 
-    A push that waits for a lock when the window closes counts in part too: at most one push in the lock's favour.
+    A push that waits for a lock when the window ends also counts in part: at most one push in favour of locks.
     """
 
     pushes: float
@@ -58,11 +58,11 @@ class Pushers(Processes[Tally]):
         super().__init__(World.create(Flat(n), BUFFERS, processes), Pusher, processes)
 
     def reset(self) -> None:
-        """x <- 0: sums of ones are exact from here."""
+        """x <- 0. From 0, sums of ones are exact."""
         self.world.arena.tensor("x").zero_()
 
     def lost_fraction(self, tallies: Sequence[Tally]) -> float:
-        """Of the ones that were added to x since `reset`, the share that is not there; exact."""
+        """The exact fraction of the ones added since `reset` that is missing in x."""
         added = sum(tally.applied for tally in tallies) * self.world.layout.n
         return 1 - self.world.arena.tensor("x").sum(dtype=torch.float64).item() / added
 
@@ -85,7 +85,7 @@ class Pusher:
         self._work = Work()
         self._random = random.Random(rank)
         for rule in ("add", "gap"):
-            self._push(self._views[Access.RACING], rule)  # touches all pages
+            self._push(self._views[Access.RACING], rule)  # touch all pages
 
     def carry_out(self, order: Order) -> Tally:
         view = self._views[order.access]
@@ -118,7 +118,7 @@ class Pusher:
 
 
 class Work:
-    """Busy work in units of one small matrix product, timed when idle: a process that is held up does it later."""
+    """Busy work in units of one small matrix product, timed on an idle core. A delayed process finishes it later."""
 
     def __init__(self) -> None:
         self._a, self._b, self._out = (torch.ones(MATRIX, MATRIX) for _ in range(3))

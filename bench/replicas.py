@@ -1,4 +1,4 @@
-"""The buffers of a mix in an arena, as in a run, and what runs on them, checked against hogwild.reference first."""
+"""The buffers of a mix in an arena, as in a run, and contestants on them, checked against hogwild.reference first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from bench.contest import TOLERANCE, Contestant, deviation, probe
 from hogwild import reference
-from hogwild.algorithms.base import SHARED
+from hogwild.buffers import Scope
 from hogwild.kernels import copy, weighted_sum
 from hogwild.shared.arena import Arena
 from hogwild.shared.layout import BufferSpec
@@ -17,11 +17,11 @@ NAMES = ("x", "center", "base", "multiplier", "g", "v", "left", "right", "out", 
 
 
 class Replicas:
-    """Random float32 buffers [n]: a worker's x, g and v, what it remembers, a center, two neighbours."""
+    """Random float32 buffers [n]: a worker's x, g, v and stored model, a center, two neighbours."""
 
     def __init__(self, n: int, device: torch.device | str = "cpu") -> None:
         self.n = n
-        arena = Arena.create([BufferSpec(name, SHARED, n, torch.float32) for name in NAMES], 1, device)
+        arena = Arena.create([BufferSpec(name, Scope.SHARED, n, torch.float32) for name in NAMES], 1, device)
         generator = torch.Generator(device).manual_seed(0)
         self.at = {name: arena.tensor(name) for name in NAMES}
         for tensor in self.at.values():
@@ -30,7 +30,7 @@ class Replicas:
     def checked(
         self, kind: str, bytes: int, call: Callable[[], object], oracle: Callable[[dict[str, reference.Array]], None]
     ) -> Contestant:
-        """`call` as a contestant, once it has done what the oracle does at both ends of the buffers."""
+        """`call` as a contestant, after a check that it equals the oracle at both ends of the buffers."""
         wanted = {name: probe(tensor) for name, tensor in self.at.items()}
         call()
         oracle(wanted)
@@ -39,7 +39,7 @@ class Replicas:
         return Contestant(kind, bytes, call, error)
 
     def streams(self) -> dict[str, Contestant]:
-        """Copies and sums over the same memory; bench/README.md says what they count."""
+        """Copies and sums over the same memory; bench/README.md defines their counts."""
         x, center, left, right = (self.at[name] for name in ("x", "center", "left", "right"))
         return {
             "torch copy_": Contestant("stream", 8, lambda: right.copy_(left)),

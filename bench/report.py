@@ -1,6 +1,6 @@
 """python -m bench.report BENCH.json [NAME]: the tables of a run on stdout, and recorded in bench/results/NAME.*.
 
-Nothing is recorded of a quick run, nor of one that others disturbed.
+A quick run, or a run that other processes disturbed, is not recorded.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from bench.scale import FULL, SMOKE
 from bench.targets import CHAIN, PUSH, targets
 
 RESULTS = Path(__file__).with_name("results")
-IN_CACHE, TWO_CORES = "16K", 1.8  # what a free machine must reach at the least
+IN_CACHE, TWO_CORES = "16K", 1.8  # smallest gain of two processes over one on a machine without other load
 RULES = {"add": "plain SGD (20 B/parameter)", "gap": "gap + shifted momentum (36 B/parameter)"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("json", type=Path, help="what pytest --benchmark-json wrote, or what was recorded of it")
-    parser.add_argument("name", nargs="?", help="of the files in bench/results (default: date and cores)")
+    parser.add_argument("json", type=Path, help="the file of pytest --benchmark-json, or a recorded one")
+    parser.add_argument("name", nargs="?", help="name of the files in bench/results (default: date and cores)")
     options = parser.parse_args(arguments)
     compact = samples.compact(json.loads(options.json.read_text()))
     figures = Figures.of(compact)
@@ -46,21 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def why_not(figures: Figures) -> str | None:
-    """Why this run may not be recorded."""
+    """The reason for which this run may not be recorded, or None."""
     machine = figures.machine
     load, load_at_end, cores = machine["load"], machine["load_at_end"], machine["cores"]
     scale = SMOKE if machine["quick"] else FULL
     if missing := scale.benchmarks - figures.benchmarks:
         return f"{missing} of {scale.benchmarks} benchmarks are missing"
     if machine["quick"]:
-        return "HOGWILD_BENCH=quick measures next to nothing"
+        return "HOGWILD_BENCH=quick is too short to measure anything"
     if load > cores:
         return f"the load average was {load:.2f} at the start, on {cores} cores: wait until it is less"
     if load_at_end > cores + 1:
         return f"the load average was {load_at_end:.2f} at the end, of which at most {cores} is the benchmarks' own"
     for rule, size in figures.policies:
         if size == IN_CACHE and (gain := figures.private_gain(rule, size)) < TWO_CORES:
-            return f"two processes that share nothing, in cache, were {gain:.2f} times as fast as one: others compute"
+            return f"two processes that share nothing, in cache, were {gain:.2f} times as fast as one: cores are busy"
     return None
 
 
@@ -95,7 +95,7 @@ def tables(figures: Figures) -> Iterator[str]:
 
 
 def push_table(run: PushRun) -> Iterator[str]:
-    """One rule or mix at one size: kernels and rivals; then what bounds them, and what a call costs."""
+    """One rule or mix at one size: kernels and rivals, then their byte bound and the cost of a call."""
     title = ", ".join(part for part in (run.group, run.variant, f"{run.size} parameters") if part)
     rows = []
     for line in run.lines.values():
@@ -134,7 +134,7 @@ def rules_tables(figures: Figures) -> Iterator[str]:
 
 
 def policy_table(figures: Figures, rule: str, words: str) -> Iterator[str]:
-    """Access policies without compute: relative to one racing process, and what was lost."""
+    """Access policies without compute: rates relative to one racing process, and lost updates."""
     for (key, size), info in figures.policies.items():
         if key != rule:
             continue
@@ -181,7 +181,7 @@ def sweep_table(figures: Figures) -> Iterator[str]:
 
 
 def pairs_table(figures: Figures) -> Iterator[str]:
-    """Random pairs: rate, what was skipped, and what became of the sum."""
+    """Random pairs: rate, skipped chunks, and the error of the sum."""
     if (info := figures.pairs) is None:
         return
     per_s, rows = info["pairs_per_s"], []

@@ -16,8 +16,8 @@ FLOAT = 4
 class Fused:
     """`reads`, `writes`: arrays of n elements, each counted once per pass that reads or writes it.
 
-    `least`: bytes of a single pass that computes the rule and leaves the next snapshot behind, no more. Where the rule
-    does not need the old snapshot, the push reads it all the same: it reports the gap.
+    `least`: bytes of a single pass that only computes the rule and writes the next snapshot. The push reads the old
+    snapshot also for rules that do not need it, because it reports the gap.
     """
 
     reads: int
@@ -54,4 +54,4 @@ RULES = {
     "smega2": Fused(5, 3, 28, chains.smega2, Smega2(MOMENTUM, WORKERS)),
     "ormo": Fused(4, 3, 24, chains.ormo, OrMo(MOMENTUM, WORKERS)),
 }
-"""The lagged norms have no chain of their own: torch would need the passes of the exact form for next time's norms."""
+"""The lagged norms have no chain: torch would need the passes of the exact form for the norms of the next push."""

@@ -1,7 +1,7 @@
-"""What is kept of the rounds of a benchmark: median and spread of each contestant, and the ratios between contestants.
+"""The record of a benchmark's rounds: median and spread of each contestant, and the ratios between contestants.
 
-A ratio compares the figures of the same round: it is the median over the rounds of their quotient. Medians alone do not
-give it, so it is kept beside them.
+A ratio compares the figures of the same round: it is the median over the rounds of their quotient. It does not follow
+from the medians, so it is recorded too.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-DIGITS = 9  # significant ones: more than a report shows
+DIGITS = 9  # significant digits, more than a report shows
 STATS = ("median", "min", "max", "iqr", "rounds")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One contestant over all rounds. `over[other]` is the median over the rounds of its figure by the other's."""
+    """One contestant over all rounds. `over[other]`: median over the rounds of its figure divided by the other's."""
 
     median: float
     min: float
@@ -29,7 +29,7 @@ class Sample:
 
 
 def compact(content: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON without raw rounds, to be recorded. Of pytest-benchmark's file the parts that a report reads."""
+    """The JSON to record, without raw rounds. Of pytest-benchmark's file it has the parts that a report reads."""
     if "benchmarks" not in content:
         return _compact(content)
     kept = ("machine_info", "commit_info", "benchmarks")
@@ -45,9 +45,9 @@ def compact(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _compact(value: Any) -> Any:
-    """Lists of numbers in one mapping are rounds that its contestants shared, and so are the `seconds` of its mappings.
+    """Lists of numbers in one mapping are common rounds of its contestants, and so are the `seconds` of its mappings.
 
-    The latter have many contestants: there only the ratios of the first one to the others, and back, are kept.
+    The latter have many contestants, so only the ratios of the first one to the others, and back, are recorded.
     """
     if isinstance(value, list):
         return [_compact(item) for item in value]
@@ -97,7 +97,7 @@ def _rounded(number: float) -> float:
 
 
 def parse(value: Any) -> Any:
-    """Compact JSON with a Sample in place of each mapping that is one."""
+    """The compact JSON, with each mapping that describes a Sample replaced by it."""
     if isinstance(value, list):
         return [parse(item) for item in value]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""How much is measured: all of it, or with HOGWILD_BENCH=quick only enough to see that everything runs."""
+"""Sizes and lengths of the benchmarks: full, or with HOGWILD_BENCH=quick just enough to show that all of them run."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Scale:
 
     @property
     def benchmarks(self) -> int:
-        """Three rivalries and every fused rule of a push at each size, six mixes likewise, two rules of the policies,
-        the sweep, the pairs, the trainers, the simulators, four layers.
+        """The number of benchmarks: at each size three comparisons and every fused rule of a push, and six mixes; two
+        rules of the policies, the sweep, the pairs, the trainers, the simulators, four layers.
         """
         pushes = 3 * len(self.push_sizes) + len(RULES) * len(self.rule_sizes) + 6 * len(self.mix_sizes)
         whole = len(self.train_steps) + len(self.simulator_steps)

@@ -1,4 +1,4 @@
-"""What the project set out to reach, beside what a run measured. A target that was not measured is not listed."""
+"""The targets of the project beside the measurements of a run. A target that was not measured is not listed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def targets(figures: Figures) -> Iterator[Target]:
 
 
 def _over_the_loop(model: str, per_s: dict[str, Sample], wanted: float) -> Iterator[Target]:
-    """With private snapshots, and reading the shared parameters in place as the loop does."""
+    """Targets of the trainer, with private snapshots and with reads of the shared parameters in place (as the loop)."""
     for contestant, how in (("hogwild, 2", "snapshots"), ("hogwild in place, 2", "in place")):
         gain = per_s[contestant].over["plain loop, 2"]
         yield Target(f"{model}: 2 workers over the plain loop, {how}", gain, wanted)

@@ -1,4 +1,4 @@
-"""Exchanges and a diffusion on one thread: against the memory, and against torch operations that do the same."""
+"""Exchanges and a diffusion on one thread, compared with memory traffic and with equivalent torch operations."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bench.replicas import Replicas
 from bench.scale import SCALE
 from hogwild import reference
 from hogwild.kernels import Exchange, Push, diffuse
-from hogwild.rules import Access, Guard, Nesterov
+from hogwild.rules import Access, Guard, Nesterov, buffers_of
 
 ALPHA = 0.225  # beta = 0.9 over four workers
 RING = 1 / 3
 LR, RHO, WORKERS = 0.01, 2.5, 4
-STEP_LR, MOMENTUM = 1e-5, 0.9  # small: the same gradient is pushed thousands of times
+STEP_LR, MOMENTUM = 1e-5, 0.9  # lr is small because the same gradient is pushed thousands of times
 
 
 @pytest.fixture(scope="module", params=SCALE.mix_sizes, ids=str)
@@ -84,7 +84,7 @@ def test_elastic_step(benchmark: BenchmarkFixture, replicas: Replicas, m: float 
         x.sub_(kept, alpha=ALPHA).add_(g, alpha=-STEP_LR)
 
     def oracle(at: dict[str, reference.Array]) -> None:
-        buffers = reference.Buffers(x=at["x"], center=at["center"], v=None if m is None else at["v"])
+        buffers = {name: at[name] for name in ("x", "center", *buffers_of(momentum))}
         segments = [(0, at["x"].size)]
         reference.push(
             buffers, segments, [at["g"]], lr=STEP_LR, pushes=0, lr_max=STEP_LR, alpha=ALPHA, momentum=momentum

@@ -1,4 +1,4 @@
-"""Access policies: one process and two on one shared model, without computing and with more and more of it."""
+"""Access policies: one process and two on one shared model, with no compute between pushes and with more and more."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from hogwild.rules import Access
 Turn = Callable[[], float]
 
 
-def pushing(crew: Pushers, order: Order, processes: int, tallies: list[list[Tally]]) -> Turn:
-    """A turn of pushing; its figure is pushes per second, what else it saw goes to `tallies`."""
+def pushing(pushers: Pushers, order: Order, processes: int, tallies: list[list[Tally]]) -> Turn:
+    """A turn of pushing. Its figure is pushes per second; its other counts are appended to `tallies`."""
 
     def turn() -> float:
-        crew.reset()
-        tallies.append(crew.run(order, processes))
+        pushers.reset()
+        tallies.append(pushers.run(order, processes))
         return rate(tallies[-1], order.window_s)
 
     return turn
@@ -33,17 +33,17 @@ def pushing(crew: Pushers, order: Order, processes: int, tallies: list[list[Tall
 def test_pushes_per_second(benchmark: BenchmarkFixture, size: str, rule: str) -> None:
     n, window_s = SCALE.policy_sizes[size], SCALE.policy_windows_s[size]
     lost: dict[str, list[float]] = {}
-    with Pushers(n) as crew:
-        half_s = crew.run(Order(Access.RACING, rule, window_s), 1)[0].push_s / 2
+    with Pushers(n) as pushers:
+        half_s = pushers.run(Order(Access.RACING, rule, window_s), 1)[0].push_s / 2
 
         def contestant(name: str, order: Order, processes: int) -> Turn:
             tallies: list[list[Tally]] = []
-            push = pushing(crew, order, processes, tallies)
+            push = pushing(pushers, order, processes, tallies)
 
             def turn() -> float:
                 figure = push()
                 if order.rule == "add":
-                    lost.setdefault(name, []).append(crew.lost_fraction(tallies[-1]))
+                    lost.setdefault(name, []).append(pushers.lost_fraction(tallies[-1]))
                 return figure
 
             return turn
@@ -71,17 +71,17 @@ def key(access: Access, processes: int) -> str:
 
 @pytest.mark.benchmark(group="policies: compute between pushes")
 def test_compute_between_pushes(benchmark: BenchmarkFixture) -> None:
-    with Pushers(SCALE.sweep_size) as crew:
-        idle = [crew.run(Order(Access.RACING, "add", SCALE.sweep_window_s), 1)[0] for _ in range(3)]
+    with Pushers(SCALE.sweep_size) as pushers:
+        idle = [pushers.run(Order(Access.RACING, "add", SCALE.sweep_window_s), 1)[0] for _ in range(3)]
         step_s = statistics.median(tally.push_s for tally in idle)
         alone: dict[float, list[list[Tally]]] = {ratio: [] for ratio in SCALE.sweep_ratios}
         turns = {}
         for ratio in SCALE.sweep_ratios:
             order = Order(Access.RACING, "add", SCALE.sweep_window_s, compute_s=ratio * step_s)
-            turns[f"one x {ratio}"] = pushing(crew, order, 1, alone[ratio])
+            turns[f"one x {ratio}"] = pushing(pushers, order, 1, alone[ratio])
             for access in (Access.RACING, Access.STRIPED, Access.LOCKED):
                 order = Order(access, "add", SCALE.sweep_window_s, compute_s=ratio * step_s)
-                turns[f"{access.value} x {ratio}"] = pushing(crew, order, 2, [])
+                turns[f"{access.value} x {ratio}"] = pushing(pushers, order, 2, [])
         figures = interleave(benchmark, turns, SCALE.sweep_rounds)
     points = []
     for ratio, tallies in alone.items():

@@ -1,4 +1,4 @@
-"""The push on one thread: against the memory, against torch, against a loop written by hand."""
+"""The push on one thread, compared with memory traffic, torch, and a hand-written loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fused rule: against the memory, and against the chain of torch operations that it replaces."""
+"""Every fused rule, compared with memory traffic and with the chain of torch operations that it replaces."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from bench.rules import RULES
 from bench.scale import SCALE
 from bench.targets import CHAIN, PUSH
 from bench.test_push import pushing
-from hogwild.drivers.view.pushes import needed_buffers
 from hogwild.kernels import Push
-from hogwild.rules import Guard
+from hogwild.rules import Guard, buffers_of
 
 
 @pytest.fixture(scope="module", params=SCALE.rule_sizes, ids=str)
@@ -28,7 +27,7 @@ def field(request: pytest.FixtureRequest) -> Field:
 @pytest.mark.parametrize("name", RULES)
 def test_every_fused_rule(benchmark: BenchmarkFixture, field: Field, loops: Loops | str, name: str) -> None:
     rule, lr = RULES[name], LR / DELAY if RULES[name].divides_lr else LR
-    used = {"snapshot", *needed_buffers(rule.momentum, rule.penalty, rule.compensation)}
+    used = {"snapshot", *buffers_of(rule.momentum, rule.penalty, rule.compensation)}
     has_norms = rule.penalty is not None and rule.penalty.rows is not None
 
     def checked(kind: str, bytes: int, call: Callable[[], object]) -> Contestant:

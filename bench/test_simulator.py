@@ -1,4 +1,4 @@
-"""The simulator against a plain single-process loop on the same model and batches: what 32 simulated workers cost."""
+"""The simulator against a plain single-process loop on the same model and batches: the cost of 32 simulated workers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from hogwild.library import fit
 from hogwild.tasks import Data, ImageSplit, build_model, load
 
 WORKERS = 32
-SAMPLES = 8192  # of noise, where there are no data
-TOLERANCE = 1e-2  # rounding grows over the steps; another batch or a lost update is far above it
+SAMPLES = 8192  # number of noise samples, used if there are no data
+TOLERANCE = 1e-2  # rounding grows over the steps; a wrong batch or a lost update gives far more
 
 
 def images() -> Data:
-    """Fashion-MNIST; without it noise of the same shape, which takes as long."""
+    """Fashion-MNIST; if it is missing, noise of the same shape, which takes the same time."""
     if os.environ.get("HOGWILD_DATA"):
         data = load("fashion_mnist")
         return replace(data, test=first(data.test, TEST_SAMPLES))

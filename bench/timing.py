@@ -1,4 +1,4 @@
-"""The one way in which anything is timed here: turn and turn about, so that a drift of the machine hits all alike."""
+"""The timing of all benchmarks: contestants take turns, so that a drift of the machine affects all equally."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 def interleave(
     benchmark: BenchmarkFixture, contestants: Mapping[str, Callable[[], float]], rounds: int
 ) -> dict[str, list[float]]:
-    """Plays `rounds` rounds of A B C ... A B C ... after one that does not count; the figures of each contestant.
+    """Run `rounds` rounds A B C ... A B C ... after one that does not count. Returns the figures of each contestant.
 
-    A contestant takes its turn and returns its figure (seconds, or a rate). pytest-benchmark times the first one, the
-    others play in the set-up of its rounds. The garbage collector rests meanwhile.
+    A contestant takes its turn and returns its figure (seconds, or a rate). pytest-benchmark times the first
+    contestant; the others run in the set-up of its rounds. The garbage collector is off meanwhile.
     """
     figures: dict[str, list[float]] = {name: [] for name in contestants}
     first, *others = contestants
@@ -37,7 +37,7 @@ def interleave(
 
 
 def seconds_per_call(call: Callable[[], object], calls: int) -> Callable[[], float]:
-    """A contestant whose turn is `calls` calls in a row and whose figure is the mean time of one."""
+    """A contestant: its turn is `calls` calls in a row, its figure is the mean time of one call."""
 
     def turn() -> float:
         began = time.perf_counter()

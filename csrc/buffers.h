@@ -1,4 +1,5 @@
 // The nouns of a push: where it works, with which constants, and what it reports. Plain data, host and device.
+// Their members are those of lists.h.
 #pragma once
 
 #include <cstddef>
@@ -6,20 +7,31 @@
 #include <limits>
 
 #include "hd.h"
+#include "lists.h"
 
 namespace hogwild {
+
+// Sets of buffers, a bit each: buffer::v | buffer::b. A stage states in one what it uses.
+namespace buffer {
+
+#define HOGWILD_NUMBER(name) number_of_##name,
+enum Number : unsigned { HOGWILD_BUFFERS(HOGWILD_NUMBER) };
+#undef HOGWILD_NUMBER
+
+#define HOGWILD_BIT(name) name = 1u << number_of_##name,
+#define HOGWILD_UNITED(name) | 1u << number_of_##name
+enum Set : unsigned { HOGWILD_BUFFERS(HOGWILD_BIT) none = 0, motion = none HOGWILD_MOTION(HOGWILD_UNITED) };
+#undef HOGWILD_UNITED
+#undef HOGWILD_BIT
+
+}  // namespace buffer
 
 // The flat buffers of one push, each [n]; a pointer the rule has no use for is null.
 template <class T>
 struct Buffers {
-  T* x;         // master weights, shared
-  T* snapshot;  // the weights this worker computes its gradient at, its own
-  T* v;         // momentum, shared or the worker's own
-  T* s;         // running mean of squared directions or steps (gap penalty), shared
-  T* ms;        // running mean of squared gradients (adaptive compensation), the worker's own
-  T* v_sum;     // sum of all workers' v (DANA), shared
-  T* b;         // sum of gradients since v was last updated (SMEGA2), shared
-  T* center;    // the variable that all replicas are tied to (elastic averaging), shared; x is then the worker's own
+#define HOGWILD_POINTER(name) T* name = nullptr;
+  HOGWILD_BUFFERS(HOGWILD_POINTER)
+#undef HOGWILD_POINTER
 };
 
 template <class T, class U>
@@ -30,47 +42,54 @@ HW_HD T* element_at(U* p, int64_t i) {
 // The buffers from element `offset` on.
 template <class T, class U>
 HW_HD Buffers<T> slice(const Buffers<U>& all, int64_t offset) {
-  return {element_at<T>(all.x, offset), element_at<T>(all.snapshot, offset), element_at<T>(all.v, offset),
-          element_at<T>(all.s, offset), element_at<T>(all.ms, offset),       element_at<T>(all.v_sum, offset),
-          element_at<T>(all.b, offset), element_at<T>(all.center, offset)};
+  Buffers<T> from;
+#define HOGWILD_SLICE(name) from.name = element_at<T>(all.name, offset);
+  HOGWILD_BUFFERS(HOGWILD_SLICE)
+#undef HOGWILD_SLICE
+  return from;
 }
 
-// The scalars of one push, folded on the host (rule.h) so that the loop divides by none of them.
+// A number for each momentum buffer: one element of each, or what each is weighted with.
+template <class T>
+struct Motion {
+#define HOGWILD_NUMBER(name) T name = 0;
+  HOGWILD_MOTION(HOGWILD_NUMBER)
+#undef HOGWILD_NUMBER
+};
+
+template <class U>
+HW_HD bool converted(bool value) {
+  return value;
+}
+
+template <class U, class T>
+HW_HD U converted(T value) {
+  return static_cast<U>(value);
+}
+
+template <class U, class T>
+HW_HD Motion<U> converted(const Motion<T>& values) {
+  Motion<U> result;
+#define HOGWILD_CONVERTED(name) result.name = static_cast<U>(values.name);
+  HOGWILD_MOTION(HOGWILD_CONVERTED)
+#undef HOGWILD_CONVERTED
+  return result;
+}
+
+// The scalars of one push in the arithmetic type T.
 template <class T>
 struct Hyper {
-  T lr = 0;
-  T weight_decay = 0;
-  T free_decay = 0;  // weight decay that is not penalised
-  T scale = 1;       // of the gradient, clipping included
-
-  T lam = 0;               // of the compensation
-  T ms_decay = 0;          // of its running mean
-  T ms_rest = 0;           // 1 - ms_decay
-  T ms_eps = 0;            // beside the running mean
-  bool power_one = false;  // |g| in place of g^2
-
-  T gap_decay = 0;      // Gamma
-  T gap_rest = 0;       // 1 - Gamma
-  T gap_scale = 0;      // C = gap_scale sqrt(s) + gap_floor; 0 on a push that is not penalised at all
-  T gap_floor = 0;      // then beyond any gap
-  T gap_row = 1;        // 1 / G, or C, where all elements of a segment have the same
-  bool unit_g = false;  // the running size is that of g, not that of v
-
-  T momentum = 0;  // of the old v
-  T damp = 0;      // of what is added to it
-  T drain = 0;     // OrMo: how much of the old u leaves with this push
-  T direct = 0;    // OrMo: how much of d is applied at once
-
-  T ahead_v = 0;  // snapshot <- x - ahead_v v_sum (DANA), x - ahead_v v - ahead_b b (SMEGA2)
-  T ahead_b = 0;
-
-  T alpha = 0;  // of the elastic exchange
+#define HOGWILD_FIELD(type, name, value) type name = value;
+  HOGWILD_HYPER(HOGWILD_FIELD)
+#undef HOGWILD_FIELD
 
   template <class U>
   HW_HD Hyper<U> as() const {
-    return {U(lr),     U(weight_decay), U(free_decay), U(scale),     U(lam),       U(ms_decay), U(ms_rest), U(ms_eps),
-            power_one, U(gap_decay),    U(gap_rest),   U(gap_scale), U(gap_floor), U(gap_row),  unit_g,     U(momentum),
-            U(damp),   U(drain),        U(direct),     U(ahead_v),   U(ahead_b),   U(alpha)};
+    Hyper<U> result;
+#define HOGWILD_CONVERTED(type, name, value) result.name = converted<U>(name);
+    HOGWILD_HYPER(HOGWILD_CONVERTED)
+#undef HOGWILD_CONVERTED
+    return result;
   }
 };
 

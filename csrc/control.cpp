@@ -8,7 +8,7 @@
 namespace hogwild {
 namespace {
 
-constexpr std::uint64_t kMagic = 0x686f6777696c6401;  // "hogwil", layout 1
+constexpr std::uint64_t kMagic = 0x686f6777696c6402;  // "hogwil", layout 2
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
 static_assert(std::atomic<double>::is_always_lock_free && std::atomic<std::uint64_t>::is_always_lock_free,
@@ -66,13 +66,13 @@ std::int64_t Control::take(std::uint32_t rank) {
   for (std::uint32_t i = 0; i < header_->workers; ++i) {
     const std::int64_t ticket = lines_[i].reclaimed;
     if (ticket == kNoTicket) continue;
-    own.held = ticket;  // hold before release: killed in between, `bury` sees the ticket twice and keeps it once
+    own.held = ticket;  // hold before release: killed in between, `mark_dead` sees the ticket twice and keeps it once
     lines_[i].reclaimed = kNoTicket;
     return ticket;
   }
   const std::int64_t ticket = header_->next;
   if (ticket >= header_->total) return kNoTicket;
-  own.held = ticket;  // likewise: a held ticket that is not below `next` was never dealt
+  own.held = ticket;  // likewise: a held ticket that is not below `next` was never assigned
   header_->next = ticket + 1;
   return ticket;
 }
@@ -84,18 +84,18 @@ void Control::complete(std::uint32_t rank) {
   if (header_->next.load() >= header_->total.load()) announce();
 }
 
-void Control::bury(std::uint32_t rank) {
+void Control::mark_dead(std::uint32_t rank) {
   auto& dead = worker(rank);
   {
     RobustGuard guard(header_->tickets);
     const std::int64_t ticket = dead.held;
-    bool dealt_again = ticket == kNoTicket || ticket >= header_->next;
+    bool again = ticket == kNoTicket || ticket >= header_->next;
     std::uint32_t empty = rank;
     for (std::uint32_t i = 0; i < header_->workers; ++i) {
-      if (lines_[i].reclaimed == ticket) dealt_again = true;
+      if (lines_[i].reclaimed == ticket) again = true;
       if (lines_[i].reclaimed == kNoTicket) empty = i;  // held + reclaimed never exceed the workers: one is free
     }
-    if (!dealt_again) lines_[empty].reclaimed = ticket;
+    if (!again) lines_[empty].reclaimed = ticket;
     dead.held = kNoTicket;
   }
   dead.alive = 0;
@@ -114,8 +114,8 @@ std::vector<std::int64_t> Control::outstanding() {
   return tickets;
 }
 
-void Control::deal(std::int64_t next, std::int64_t total, const std::vector<std::int64_t>& again) {
-  if (again.size() > header_->workers) throw std::invalid_argument("deal: more tickets to deal again than workers");
+void Control::assign(std::int64_t next, std::int64_t total, const std::vector<std::int64_t>& again) {
+  if (again.size() > header_->workers) throw std::invalid_argument("assign: more tickets to assign again than workers");
   RobustGuard guard(header_->tickets);
   header_->next = next;
   header_->total = total;
@@ -129,7 +129,9 @@ void Control::lock_model(std::uint32_t rank) {
   if (header_->model.lock()) bump(stats.recovered, 1);
 }
 
-void Control::count_push(WorkerStats& stats, std::uint64_t delay, double gap_sq, double step_sq) {
+void Control::count_push(WorkerLine& own, std::uint64_t delay, double gap_sq, double step_sq) {
+  auto& stats = own.stats;
+  bump(own.steps, 1);
   bump(stats.pushes, 1);
   bump(stats.gap_sq, gap_sq);
   bump(stats.step_sq, step_sq);
@@ -155,7 +157,7 @@ std::uint64_t Control::end_push(std::uint32_t rank, bool locked, bool applied, s
     header_->version.fetch_add(1);
     delay = own.started - own.pulled;
     own.pulled = own.started + 1;
-    count_push(stats, delay, gap_sq, step_sq);
+    count_push(own, delay, gap_sq, step_sq);
   } else {
     bump(nonfinite ? stats.refused : stats.dropped, 1);
   }
@@ -164,9 +166,11 @@ std::uint64_t Control::end_push(std::uint32_t rank, bool locked, bool applied, s
 }
 
 void Control::end_round(std::uint32_t rank, bool commits, std::uint64_t nonfinite, double step_sq) {
-  auto& stats = worker(rank).stats;
+  auto& own = worker(rank);
+  auto& stats = own.stats;
   bump(stats.nonfinite, nonfinite);
   bump(nonfinite ? stats.refused : stats.pushes, 1);
+  bump(own.steps, nonfinite ? 0 : 1);
   bump(stats.step_sq, step_sq);
   bump(stats.delays[0], nonfinite ? 0 : 1);
   if (commits) header_->version.fetch_add(1);
@@ -180,7 +184,7 @@ std::uint64_t Control::gather(std::uint32_t rank, bool taken, bool waits, std::u
   if (taken || nonfinite) complete(rank);
   if (!taken) return 0;
   const std::uint64_t delay = own.started - own.pulled;
-  count_push(own.stats, delay, 0.0, 0.0);
+  count_push(own, delay, 0.0, 0.0);
   header_->gathered.fetch_add(1);
   if (waits) own.awaited = own.started + 1;
   return delay;
@@ -220,7 +224,6 @@ void Control::pulled(std::uint32_t rank) { worker(rank).pulled = header_->versio
 
 void Control::record_loss(std::uint32_t rank, double loss, std::uint64_t samples) {
   auto& stats = worker(rank).stats;
-  stats.last_loss.store(loss, kRelaxed);
   bump(stats.samples, samples);
   if (!std::isfinite(loss)) return;
   bump(stats.loss_sum, loss);

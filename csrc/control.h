@@ -19,7 +19,8 @@ constexpr int kDelayBins = 256;  // the last bin also holds every larger delay
 
 enum class Phase : std::uint32_t { kStarting, kData, kGradient, kUpdate, kBarrier, kPaused, kDone };
 
-// What one worker measured about itself. Written by that worker only; anyone may read while it writes.
+// What one worker measured about itself, since the run began; a resumed run goes on with the values of its checkpoint.
+// Written by that worker only; anyone may read while it writes.
 struct alignas(128) WorkerStats {
   std::atomic<std::uint64_t> pushes;             // applied
   std::atomic<std::uint64_t> refused;            // pushes refused for a non-finite gradient
@@ -30,8 +31,7 @@ struct alignas(128) WorkerStats {
   std::atomic<std::uint64_t> delay_sum, delay_max;
   std::atomic<double> gap_sq, step_sq;  // sums over pushes of ||x - snapshot||^2 and ||step||^2
   std::atomic<double> loss_sum;         // over steps with a finite loss
-  std::atomic<double> last_loss;
-  std::atomic<std::uint64_t> losses;  // how many losses are in loss_sum
+  std::atomic<std::uint64_t> losses;    // how many losses are in loss_sum
   std::atomic<std::uint64_t>
       samples;  // gradients taken, in samples (a replaced worker's work counts where it was done)
   std::atomic<double> gradient_s, update_s, waiting_s;
@@ -48,11 +48,13 @@ struct alignas(128) WorkerLine {
   std::atomic<std::uint64_t> arrived;      // the last barrier it came to (1, 2, ...)
   std::atomic<std::uint64_t> joined;       // it takes part in barriers after this one
   std::atomic<std::int64_t> held;          // ticket in hand
-  std::atomic<std::int64_t> reclaimed;     // a dead worker's ticket, waiting to be dealt again
+  std::atomic<std::int64_t> reclaimed;     // a dead worker's ticket, waiting to be assigned again
   std::atomic<std::uint64_t> completed;    // tickets: how far it is in its own part of the data; outlives the process
-  std::atomic<std::uint64_t> pulled;       // version of its snapshot
-  std::atomic<std::uint64_t> started;      // version when its current push began
-  std::atomic<std::uint64_t> awaited;      // version of the update that it waits for; one that is there: none
+  std::atomic<std::uint64_t> steps;    // pushes that its own buffers (momentum, replica) have seen: a resumed run may
+                                       // give them to another rank, and their count goes with them
+  std::atomic<std::uint64_t> pulled;   // version of its snapshot
+  std::atomic<std::uint64_t> started;  // version when its current push began
+  std::atomic<std::uint64_t> awaited;  // version of the update that it waits for; one that is there: none
   WorkerStats stats;
 };
 
@@ -61,7 +63,7 @@ struct Header {
   std::uint32_t workers, stripes;
   alignas(128) std::atomic<std::uint64_t> version;  // applied pushes
   alignas(128) std::atomic<double> lr_max;
-  alignas(128) std::atomic<std::uint32_t> stop;    // parent: deal no more tickets
+  alignas(128) std::atomic<std::uint32_t> stop;    // parent: assign no more tickets
   alignas(128) std::atomic<std::uint32_t> closed;  // parent: the gate
   std::atomic<std::uint64_t> close_after;          // ... for those that have come to this barrier
   alignas(128) std::atomic<std::uint32_t> event;   // futex word: bumped at every arrival, opening, death
@@ -84,15 +86,17 @@ class Control {
   Header& header() { return *header_; }
   WorkerLine& worker(std::uint32_t rank);
 
-  // Tickets. A ticket is the number of a batch; it is dealt, then completed or (its holder dead) dealt again.
+  // Tickets. A ticket is the number of a batch; it is assigned to a worker, which completes it; when a
+  // worker dies, the ticket in its hand is assigned again.
   // The one in hand, if it is not completed. kNoTicket: none left, or the run is stopping.
   std::int64_t take(std::uint32_t rank);
   void complete(std::uint32_t rank);
   // Out of tickets: waits until a dead worker's ticket can be taken (true) or none is left that could come back (false).
   bool wait_for_work(std::uint32_t rank, double timeout_s);
-  void bury(std::uint32_t rank);            // parent, after a death: not alive; its ticket will be dealt again
-  std::vector<std::int64_t> outstanding();  // dealt but not completed, ascending
-  void deal(std::int64_t next, std::int64_t total, const std::vector<std::int64_t>& again);
+  void mark_dead(std::uint32_t rank);       // parent, after a death: not alive; its ticket will be assigned again
+  std::vector<std::int64_t> outstanding();  // assigned but not completed, ascending
+  // Parent, before any worker lives: the tickets `again`, then those from `next` to `total`.
+  void assign(std::int64_t next, std::int64_t total, const std::vector<std::int64_t>& again);
 
   // Pushes. delay = version when the push began - version of the snapshot; a push that leaves the fresh snapshot behind
   // makes that version (began + 1): what others committed meanwhile counts as not seen, though some of it was.
@@ -143,7 +147,7 @@ class Control {
   std::uint64_t max_arrived() const;
   std::uint64_t round_after(std::uint64_t barriers_per_round) const;
   void announce();
-  static void count_push(WorkerStats& stats, std::uint64_t delay, double gap_sq, double step_sq);
+  static void count_push(WorkerLine& own, std::uint64_t delay, double gap_sq, double step_sq);
   template <class Ready>
   bool wait_until(Ready ready, double timeout_s);
 

@@ -9,32 +9,65 @@ namespace py = pybind11;
 namespace hogwild {
 namespace {
 
-py::dict worker_stats(Control& control, std::uint32_t rank) {
-  const auto& line = control.worker(rank);
-  const auto& stats = line.stats;
+// A worker's statistics by name: what `totals` reads and `restore` writes, besides the histogram `delays`.
+struct Count {
+  const char* name;
+  std::atomic<std::uint64_t> WorkerStats::* field;
+};
+struct Sum {
+  const char* name;
+  std::atomic<double> WorkerStats::* field;
+};
+constexpr Count kCounts[] = {{"pushes", &WorkerStats::pushes},       {"refused", &WorkerStats::refused},
+                             {"dropped", &WorkerStats::dropped},     {"nonfinite", &WorkerStats::nonfinite},
+                             {"recovered", &WorkerStats::recovered}, {"averaged", &WorkerStats::averaged},
+                             {"skipped", &WorkerStats::skipped},     {"delay_sum", &WorkerStats::delay_sum},
+                             {"delay_max", &WorkerStats::delay_max}, {"losses", &WorkerStats::losses},
+                             {"samples", &WorkerStats::samples}};
+constexpr Sum kSums[] = {{"gap_sq", &WorkerStats::gap_sq},     {"step_sq", &WorkerStats::step_sq},
+                         {"loss_sum", &WorkerStats::loss_sum}, {"gradient_s", &WorkerStats::gradient_s},
+                         {"update_s", &WorkerStats::update_s}, {"waiting_s", &WorkerStats::waiting_s}};
+
+py::dict totals(Control& control, std::uint32_t rank) {
+  const auto& stats = control.worker(rank).stats;
   py::dict d;
+  for (const auto& count : kCounts) d[count.name] = (stats.*count.field).load();
+  for (const auto& sum : kSums) d[sum.name] = (stats.*sum.field).load();
+  return d;
+}
+
+void restore(Control& control, std::uint32_t rank, const py::dict& values) {
+  auto& stats = control.worker(rank).stats;
+  for (const auto& [key, value] : values) {
+    const auto name = key.cast<std::string>();
+    bool known = false;
+    for (const auto& count : kCounts)
+      if (name == count.name) (stats.*count.field) = value.cast<std::uint64_t>(), known = true;
+    for (const auto& sum : kSums)
+      if (name == sum.name) (stats.*sum.field) = value.cast<double>(), known = true;
+    if (!known) throw std::invalid_argument("restore: a worker has no statistic " + name);
+  }
+}
+
+std::vector<std::uint64_t> delays(Control& control, std::uint32_t rank) {
+  std::vector<std::uint64_t> histogram;
+  for (const auto& count : control.worker(rank).stats.delays) histogram.push_back(count.load());
+  return histogram;
+}
+
+void restore_delays(Control& control, std::uint32_t rank, const std::vector<std::uint64_t>& histogram) {
+  if (histogram.size() > kDelayBins) throw std::invalid_argument("restore_delays: more bins than the block has");
+  auto& bins = control.worker(rank).stats.delays;
+  for (std::size_t i = 0; i < kDelayBins; ++i) bins[i] = i < histogram.size() ? histogram[i] : 0;
+}
+
+py::dict stats(Control& control, std::uint32_t rank) {
+  const auto& line = control.worker(rank);
+  py::dict d = totals(control, rank);
   d["alive"] = line.alive.load() != 0;
   d["phase"] = static_cast<Phase>(line.phase.load());
   d["beats"] = line.beats.load();
   d["held"] = line.held.load();
-  d["pushes"] = stats.pushes.load();
-  d["refused"] = stats.refused.load();
-  d["dropped"] = stats.dropped.load();
-  d["nonfinite"] = stats.nonfinite.load();
-  d["recovered"] = stats.recovered.load();
-  d["averaged"] = stats.averaged.load();
-  d["skipped"] = stats.skipped.load();
-  d["delay_sum"] = stats.delay_sum.load();
-  d["delay_max"] = stats.delay_max.load();
-  d["gap_sq"] = stats.gap_sq.load();
-  d["step_sq"] = stats.step_sq.load();
-  d["loss_sum"] = stats.loss_sum.load();
-  d["last_loss"] = stats.last_loss.load();
-  d["losses"] = stats.losses.load();
-  d["samples"] = stats.samples.load();
-  d["gradient_s"] = stats.gradient_s.load();
-  d["update_s"] = stats.update_s.load();
-  d["waiting_s"] = stats.waiting_s.load();
   return d;
 }
 
@@ -70,9 +103,9 @@ void bind_control(py::module_& m) {
       .def("take", &Control::take, py::arg("rank"), unlocked)
       .def("complete", &Control::complete, py::arg("rank"))
       .def("wait_for_work", &Control::wait_for_work, py::arg("rank"), py::arg("timeout_s"), unlocked)
-      .def("bury", &Control::bury, py::arg("rank"), unlocked)
+      .def("mark_dead", &Control::mark_dead, py::arg("rank"), unlocked)
       .def("outstanding", &Control::outstanding, unlocked)
-      .def("deal", &Control::deal, py::arg("next"), py::arg("total"), py::arg("again"), unlocked)
+      .def("assign", &Control::assign, py::arg("next"), py::arg("total"), py::arg("again"), unlocked)
       .def("begin_push", &Control::begin_push, py::arg("rank"), py::arg("locked"), unlocked)
       .def("end_push", &Control::end_push, py::arg("rank"), py::arg("locked"), py::arg("applied"), py::arg("nonfinite"),
            py::arg("gap_sq"), py::arg("step_sq"))
@@ -125,11 +158,10 @@ void bind_control(py::module_& m) {
           "contributes", [](Control& c, std::uint32_t rank) { return c.worker(rank).contributes.load() != 0; },
           py::arg("rank"))
       .def(
-          "pushes", [](Control& c, std::uint32_t rank) { return c.worker(rank).stats.pushes.load(); }, py::arg("rank"))
+          "steps", [](Control& c, std::uint32_t rank) { return c.worker(rank).steps.load(); }, py::arg("rank"))
       .def(
-          "restore_pushes",
-          [](Control& c, std::uint32_t rank, std::uint64_t pushes) { c.worker(rank).stats.pushes = pushes; },
-          py::arg("rank"), py::arg("pushes"))
+          "restore_steps", [](Control& c, std::uint32_t rank, std::uint64_t steps) { c.worker(rank).steps = steps; },
+          py::arg("rank"), py::arg("steps"))
       .def(
           "completed", [](Control& c, std::uint32_t rank) { return c.worker(rank).completed.load(); }, py::arg("rank"))
       .def(
@@ -137,7 +169,7 @@ void bind_control(py::module_& m) {
           [](Control& c, std::uint32_t rank, std::uint64_t completed) { c.worker(rank).completed = completed; },
           py::arg("rank"), py::arg("completed"))
       .def(
-          "spend",
+          "add_times",
           [](Control& c, std::uint32_t rank, double gradient_s, double update_s, double waiting_s) {
             auto& stats = c.worker(rank).stats;
             add(stats.gradient_s, gradient_s);
@@ -145,15 +177,11 @@ void bind_control(py::module_& m) {
             add(stats.waiting_s, waiting_s);
           },
           py::arg("rank"), py::arg("gradient_s"), py::arg("update_s"), py::arg("waiting_s"))
-      .def("stats", &worker_stats, py::arg("rank"))
-      .def(
-          "delays",
-          [](Control& c, std::uint32_t rank) {
-            std::vector<std::uint64_t> histogram;
-            for (const auto& count : c.worker(rank).stats.delays) histogram.push_back(count.load());
-            return histogram;
-          },
-          py::arg("rank"));
+      .def("stats", &stats, py::arg("rank"))
+      .def("totals", &totals, py::arg("rank"))
+      .def("restore", &restore, py::arg("rank"), py::arg("values"))
+      .def("delays", &delays, py::arg("rank"))
+      .def("restore_delays", &restore_delays, py::arg("rank"), py::arg("histogram"));
 }
 
 }  // namespace hogwild

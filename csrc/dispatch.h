@@ -48,48 +48,57 @@ auto with_correction(const Rule& rule, const F& f) {
   return f(Type<NoCompensation>{}, Type<NoPenalty>{});
 }
 
+// f(Type<Momentum>{}).
+template <class F>
+auto with_momentum(MomentumKind kind, const F& f) {
+  switch (kind) {
+#define HOGWILD_CASE(name, Stage) \
+  case MomentumKind::name:        \
+    return f(Type<Stage>{});
+    HOGWILD_MOMENTA(HOGWILD_CASE)
+#undef HOGWILD_CASE
+  }
+  throw std::invalid_argument("no such momentum");
+}
+
 // f(Type<Push<...>>{}) for the stages of a rule under a guard. Corrections need a snapshot, and go with every momentum
-// but SMEGA2 and OrMo: 8 x 4, 3 for those two, 3 without a snapshot and 3 with a center, 41 in all.
+// that does not flush: 8 x 4, 3 for SMEGA2 and OrMo, 3 without a snapshot and 3 with a center, 41 in all.
 template <class Guard, class F>
 auto with_stages(const Rule& rule, bool has_snapshot, bool flush, const F& f) {
   using None = NoCompensation;
-  const auto kind = rule.momentum_kind;
-  if (rule.elastic) {
-    using Plain = ElasticExchange;
-    if (kind == MomentumKind::heavy_ball)
-      return f(Type<Push<Guard, None, NoPenalty, HeavyBallMomentum, NoSnapshot, Plain>>{});
-    if (kind == MomentumKind::nesterov)
-      return f(Type<Push<Guard, None, NoPenalty, NesterovMomentum, NoSnapshot, ElasticExchangeBehind>>{});
-    return f(Type<Push<Guard, None, NoPenalty, NoMomentum, NoSnapshot, Plain>>{});
-  }
-  if (!has_snapshot) {
-    if (kind == MomentumKind::heavy_ball) return f(Type<Push<Guard, None, NoPenalty, HeavyBallMomentum, NoSnapshot>>{});
-    if (kind == MomentumKind::nesterov) return f(Type<Push<Guard, None, NoPenalty, NesterovMomentum, NoSnapshot>>{});
-    return f(Type<Push<Guard, None, NoPenalty, NoMomentum, NoSnapshot>>{});
-  }
-  if (kind == MomentumKind::ormo) return f(Type<Push<Guard, None, NoPenalty, OrMoMomentum, FreshSnapshot>>{});
-  if (kind == MomentumKind::smega2 && flush)
-    return f(Type<Push<Guard, None, NoPenalty, Smega2Momentum<true>, Smega2LookAhead>>{});
-  if (kind == MomentumKind::smega2)
-    return f(Type<Push<Guard, None, NoPenalty, Smega2Momentum<false>, Smega2LookAhead>>{});
-  return with_correction(rule, [&](auto compensation, auto penalty) {
-    using C = typename decltype(compensation)::type;
-    using P = typename decltype(penalty)::type;
-    if (kind == MomentumKind::heavy_ball) return f(Type<Push<Guard, C, P, HeavyBallMomentum, FreshSnapshot>>{});
-    if (kind == MomentumKind::nesterov) return f(Type<Push<Guard, C, P, NesterovMomentum, FreshSnapshot>>{});
-    if (kind == MomentumKind::dana) return f(Type<Push<Guard, C, P, DanaMomentum, DanaLookAhead>>{});
-    return f(Type<Push<Guard, C, P, NoMomentum, FreshSnapshot>>{});
+  return with_momentum(rule.momentum_kind, [&](auto momentum) {
+    using M = typename decltype(momentum)::type;
+    using Ahead = typename M::LookAhead;
+    using Exchange = typename M::Exchange;
+    constexpr bool goes_with_center = Exchange::uses != buffer::none;
+    constexpr bool goes_without_snapshot = !M::flushes && Ahead::uses == buffer::snapshot;
+    if constexpr (goes_with_center)
+      if (rule.elastic) return f(Type<Push<Guard, None, NoPenalty, M, NoSnapshot, Exchange>>{});
+    if constexpr (goes_without_snapshot)
+      if (!has_snapshot) return f(Type<Push<Guard, None, NoPenalty, M, NoSnapshot>>{});
+    if constexpr (M::flushes) {
+      if constexpr (!std::is_void_v<typename M::OnFlush>)
+        if (flush) return f(Type<Push<Guard, None, NoPenalty, typename M::OnFlush, Ahead>>{});
+      return f(Type<Push<Guard, None, NoPenalty, M, Ahead>>{});
+    } else {
+      return with_correction(rule, [&](auto compensation, auto penalty) {
+        using C = typename decltype(compensation)::type;
+        using P = typename decltype(penalty)::type;
+        return f(Type<Push<Guard, C, P, M, Ahead>>{});
+      });
+    }
   });
 }
 
 // f(Type<Idle>{}) for parameters without gradient: Push::Idle. Where a momentum flushes there are none of them.
 template <class F>
 auto with_idle(const Rule& rule, const F& f) {
-  if (rule.elastic && rule.momentum_kind == MomentumKind::nesterov)
-    return f(Type<ExchangeOnly<ElasticExchangeBehind>>{});
-  if (rule.elastic) return f(Type<ExchangeOnly<ElasticExchange>>{});
-  if (rule.momentum_kind == MomentumKind::dana) return f(Type<Refresh<DanaLookAhead>>{});
-  return f(Type<Refresh<FreshSnapshot>>{});
+  return with_momentum(rule.momentum_kind, [&](auto momentum) {
+    using M = typename decltype(momentum)::type;
+    if constexpr (M::Exchange::uses != buffer::none)
+      if (rule.elastic) return f(Type<ExchangeOnly<typename M::Exchange>>{});
+    return f(Type<Refresh<typename M::LookAhead>>{});
+  });
 }
 
 // f(Type<Exchange>{}, Type<Access>{}). A striped or locked exchange runs as a racing one: it races only with those who

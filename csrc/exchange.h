@@ -34,7 +34,8 @@ struct DiffusionCall {
   int64_t start, stop;
 };
 
-ExchangeKind exchange_named(std::string_view name);
+template <>
+ExchangeKind named(std::string_view name);
 
 // lr and rho are ADMM's; 0 elsewhere.
 inline MixRates<double> fold_rates(double share, double lr, double rho) {

@@ -23,9 +23,9 @@ void* pointer(Address address) { return reinterpret_cast<void*>(address); }
 int64_t exchange(const char* kind, const char* dtype, const char* access, const std::array<Address, 4>& at,
                  const std::array<double, 3>& rates, const std::pair<Address, int64_t>& stripes, int64_t start,
                  int64_t stop, int device, Address stream) {
-  const ExchangeCall call{exchange_named(kind),
-                          dtype_named(dtype),
-                          access_named(access),
+  const ExchangeCall call{named<ExchangeKind>(kind),
+                          named<Dtype>(dtype),
+                          named<AccessKind>(access),
                           {pointer(at[0]), pointer(at[1]), pointer(at[2]), pointer(at[3])},
                           fold_rates(rates[0], rates[1], rates[2]),
                           static_cast<RobustMutex*>(pointer(stripes.first)),
@@ -42,7 +42,7 @@ void diffuse(const char* dtype, Address out, Address own, Address correction, co
              const std::vector<double>& weights, int64_t start, int64_t stop, int device, Address stream) {
   std::vector<const void*> inputs;
   for (const Address address : neighbours) inputs.push_back(pointer(address));
-  const DiffusionCall call{dtype_named(dtype),
+  const DiffusionCall call{named<Dtype>(dtype),
                            pointer(out),
                            pointer(own),
                            pointer(correction),

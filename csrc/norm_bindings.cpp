@@ -25,8 +25,8 @@ void bind_norm(py::module_& m) {
   m.def("norm_forward", [](const char* master, const char* input, const std::array<int64_t, 3>& shape,
                            const std::array<Address, 8>& at,  // x, weight, bias, y, saved, mu, nu, count
                            double alpha, double decay, double eps, int device, Address stream) {
-    const NormForward call{dtype_named(master),
-                           dtype_named(input),
+    const NormForward call{named<Dtype>(master),
+                           named<Dtype>(input),
                            make_shape(shape),
                            pointer(at[0]),
                            pointer(at[1]),
@@ -51,8 +51,8 @@ void bind_norm(py::module_& m) {
       [](const char* master, const char* input, const std::array<int64_t, 3>& shape,
          const std::array<Address, 10>& at,  // g, x, weight, saved, dx, weight_grad, bias_grad, mu_grad, nu_grad, count
          double alpha, double decay, int device, Address stream) {
-        const NormBackward call{dtype_named(master),
-                                dtype_named(input),
+        const NormBackward call{named<Dtype>(master),
+                                named<Dtype>(input),
                                 make_shape(shape),
                                 pointer(at[0]),
                                 pointer(at[1]),

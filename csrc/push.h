@@ -25,14 +25,28 @@ struct Observed {
   T size = 0;       // v, after, or g: what gaps are measured in where C is of whole segments
 };
 
+// The momentum buffers at element i as they are now, as far as they are among `kUses`. To those among `kOwn` there is no
+// other writer.
+template <unsigned kUses, unsigned kOwn, class Access, class T>
+HW_HD Motion<T> motion_at(const Buffers<T>& at, int64_t i) {
+  Motion<T> now;
+#define HOGWILD_LOAD(name)                          \
+  if constexpr ((kUses & kOwn & buffer::name) != 0) \
+    now.name = Racing::load(at.name + i);           \
+  else if constexpr ((kUses & buffer::name) != 0)   \
+    now.name = Access::load(at.name + i);
+  HOGWILD_MOTION(HOGWILD_LOAD)
+#undef HOGWILD_LOAD
+  return now;
+}
+
 // An element of a parameter without gradient: a fresh snapshot. Returns x - snapshot, before.
 template <class LookAhead>
 struct Refresh {
   template <class Access, class T>
   HW_HD static T element(const Buffers<T>& at, int64_t i, const Hyper<T>& h) {
     const T x = at.x[i], gap = x - at.snapshot[i];
-    Motion<T> now;
-    if constexpr (LookAhead::uses_v_sum) now.v_sum = at.v_sum[i];
+    const Motion<T> now = motion_at<LookAhead::uses, buffer::none, Racing>(at, i);
     at.snapshot[i] = LookAhead::apply(x, now, h);
     return gap;
   }
@@ -44,8 +58,7 @@ struct ExchangeOnly {
   template <class Access, class T>
   HW_HD static T element(const Buffers<T>& at, int64_t i, const Hyper<T>& h) {
     const T x = Access::load(at.x + i), center = Access::load(at.center + i);
-    Motion<T> now;
-    if constexpr (Exchange::uses_v) now.v = Access::load(at.v + i);
+    const Motion<T> now = motion_at<Exchange::uses, buffer::none, Access>(at, i);
     const T gap = Exchange::gap(x, center, now, h), drawn = Exchange::drawn(gap, h);
     Access::add(at.center + i, center, drawn);
     Access::add(at.x + i, x, -drawn);
@@ -56,33 +69,21 @@ struct ExchangeOnly {
 template <class Guard, class Compensation, class Penalty, class Momentum, class LookAhead, class Exchange = NoExchange>
 struct Push {
   using PenaltyStage = Penalty;
-  using Idle = std::conditional_t<Exchange::uses_center, ExchangeOnly<Exchange>, Refresh<LookAhead>>;
+  static constexpr unsigned uses =
+      buffer::x | Compensation::uses | Penalty::uses | Momentum::uses | LookAhead::uses | Exchange::uses;
+  static constexpr unsigned own = Momentum::own;
+#define HOGWILD_USES(name) static constexpr bool uses_##name = (uses & buffer::name) != 0;
+  HOGWILD_BUFFERS(HOGWILD_USES)
+#undef HOGWILD_USES
+  using Idle = std::conditional_t<uses_center, ExchangeOnly<Exchange>, Refresh<LookAhead>>;
   static constexpr bool may_be_nonfinite = Guard::may_refuse;
-  static constexpr bool uses_snapshot = LookAhead::uses_snapshot;
-  static constexpr bool uses_center = Exchange::uses_center;
   static constexpr bool measures_gap = uses_snapshot || uses_center;
-  static constexpr bool uses_v = Momentum::uses_v;
-  static constexpr bool uses_v_sum = Momentum::uses_v_sum;
-  static constexpr bool uses_b = Momentum::uses_b;
-  static constexpr bool uses_s = Penalty::uses_s;
-  static constexpr bool uses_ms = Compensation::uses_ms;
   static constexpr bool uses_rows = Penalty::uses_rows;
   static constexpr bool penalises_elements = Penalty::per_element;
-  static constexpr bool own_v = Momentum::own_v;  // v is the worker's own: no other writer is to be met there
-
-  // The momentum buffers as they are now.
-  template <class VAccess, class T>
-  HW_HD static Motion<T> motion(const Buffers<T>& at, int64_t i) {
-    Motion<T> now;
-    if constexpr (uses_v) now.v = std::conditional_t<own_v, Racing, VAccess>::load(at.v + i);
-    if constexpr (uses_v_sum) now.v_sum = VAccess::load(at.v_sum + i);
-    if constexpr (uses_b) now.b = VAccess::load(at.b + i);
-    return now;
-  }
 
   template <class XAccess, class VAccess, class T>
   HW_HD static Observed<T> element(const Buffers<T>& at, int64_t i, T raw, const Hyper<T>& h) {
-    return element<XAccess, VAccess>(at, i, raw, h, motion<VAccess>(at, i));
+    return element<XAccess, VAccess>(at, i, raw, h, motion_at<Momentum::uses, own, VAccess>(at, i));
   }
 
   // Reads and writes element i of the buffers in `at`, whose momentum was `now` a moment ago. A gradient that the guard
@@ -139,7 +140,13 @@ struct Push {
     T size = 0;
     if constexpr (uses_rows && uses_v) size = hw_select(h.unit_g, hw_select(applied, scaled, T(0)), now.v);
     if constexpr (uses_rows && !uses_v) size = hw_select(applied, scaled, T(0));
-    const Observed<T> seen{gap, step, drawn, hw_select(finite, T(0), T(1)), share, size};
+    Observed<T> seen;
+    seen.gap = gap;
+    seen.step = step;
+    seen.drawn = drawn;
+    seen.nonfinite = hw_select(finite, T(0), T(1));
+    seen.share = share;
+    seen.size = size;
 
     if constexpr (uses_snapshot) at.snapshot[i] = LookAhead::apply(after, now, h);
     return seen;

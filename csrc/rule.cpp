@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "dispatch.h"
 #include "exchange.h"
 #include "stages/penalty.h"
 
@@ -15,7 +16,7 @@ namespace hogwild {
 namespace {
 
 template <class Kind>
-Kind named(std::string_view name, std::initializer_list<std::pair<const char*, Kind>> kinds) {
+Kind find(std::string_view name, std::initializer_list<std::pair<const char*, Kind>> kinds) {
   std::string known;
   for (const auto& [text, kind] : kinds) {
     if (name == text) return kind;
@@ -37,73 +38,70 @@ void fold_gap(const Rule& rule, const PushCall& call, Hyper<double>& h) {
   h.gap_floor = skip ? kBeyondAnyGap : reference * rule.gap_eps;
 }
 
-void fold_ormo(const Rule& rule, const PushCall& call, Hyper<double>& h) {
-  const double m = rule.momentum;
-  const int64_t bucket = call.pushes / rule.workers;
-  const int64_t late = bucket - std::max<int64_t>(0, call.pushes - call.delay) / rule.workers;
-  const bool begins = call.pushes > 0 && call.pushes % rule.workers == 0;
-  h.momentum = begins ? m : 1.0;
-  h.drain = begins ? m : 0.0;
-  h.damp = power(m, late) * call.lr;
-  h.direct = (1.0 - power(m, late + 1)) / (1.0 - m) * call.lr;
-}
-
 }  // namespace
 
-Dtype dtype_named(std::string_view name) {
-  return named<Dtype>(name, {{"float32", Dtype::float32}, {"bfloat16", Dtype::bfloat16}, {"float64", Dtype::float64}});
+template <>
+Dtype named(std::string_view name) {
+  return find<Dtype>(name, {{"float32", Dtype::float32}, {"bfloat16", Dtype::bfloat16}, {"float64", Dtype::float64}});
 }
 
-CompensationKind compensation_named(std::string_view name) {
-  return named<CompensationKind>(name, {{"none", CompensationKind::none},
-                                        {"constant", CompensationKind::constant},
-                                        {"adaptive", CompensationKind::adaptive}});
+template <>
+CompensationKind named(std::string_view name) {
+  return find<CompensationKind>(name, {{"none", CompensationKind::none},
+                                       {"constant", CompensationKind::constant},
+                                       {"adaptive", CompensationKind::adaptive}});
 }
 
-PenaltyKind penalty_named(std::string_view name) {
-  return named<PenaltyKind>(name, {{"none", PenaltyKind::none},
-                                   {"gap", PenaltyKind::gap},
-                                   {"gap_of_steps", PenaltyKind::gap_of_steps},
-                                   {"norm_gap", PenaltyKind::norm_gap},
-                                   {"sized_gap", PenaltyKind::sized_gap}});
+template <>
+PenaltyKind named(std::string_view name) {
+  return find<PenaltyKind>(name, {{"none", PenaltyKind::none},
+                                  {"gap", PenaltyKind::gap},
+                                  {"gap_of_steps", PenaltyKind::gap_of_steps},
+                                  {"norm_gap", PenaltyKind::norm_gap},
+                                  {"sized_gap", PenaltyKind::sized_gap}});
 }
 
-Unit unit_named(std::string_view name) {
-  return named<Unit>(name, {{"v", Unit::v}, {"g", Unit::g}, {"step", Unit::step}});
+template <>
+Unit named(std::string_view name) {
+  return find<Unit>(name, {{"v", Unit::v}, {"g", Unit::g}, {"step", Unit::step}});
 }
 
-MomentumKind momentum_named(std::string_view name) {
-  return named<MomentumKind>(name, {{"none", MomentumKind::none},
-                                    {"heavy_ball", MomentumKind::heavy_ball},
-                                    {"nesterov", MomentumKind::nesterov},
-                                    {"dana", MomentumKind::dana},
-                                    {"smega2", MomentumKind::smega2},
-                                    {"ormo", MomentumKind::ormo}});
+template <>
+MomentumKind named(std::string_view name) {
+#define HOGWILD_PAIR(kind, Stage) {#kind, MomentumKind::kind},
+  return find<MomentumKind>(name, {HOGWILD_MOMENTA(HOGWILD_PAIR)});
+#undef HOGWILD_PAIR
 }
 
-// Whoever holds the one lock may race: nobody else is there.
-AccessKind access_named(std::string_view name) {
-  return named<AccessKind>(name, {{"racing", AccessKind::racing},
-                                  {"atomic", AccessKind::atomic},
-                                  {"striped", AccessKind::striped},
-                                  {"locked", AccessKind::racing}});
+// A push under the one lock may race: its caller holds the lock, so no other push is there.
+template <>
+AccessKind named(std::string_view name) {
+  return find<AccessKind>(name, {{"racing", AccessKind::racing},
+                                 {"atomic", AccessKind::atomic},
+                                 {"striped", AccessKind::striped},
+                                 {"locked", AccessKind::racing}});
 }
 
-GuardKind guard_named(std::string_view name) {
-  return named<GuardKind>(name, {{"push", GuardKind::push}, {"element", GuardKind::element}});
+template <>
+GuardKind named(std::string_view name) {
+  return find<GuardKind>(name, {{"push", GuardKind::push}, {"element", GuardKind::element}});
 }
 
-ExchangeKind exchange_named(std::string_view name) {
-  return named<ExchangeKind>(name, {{"elastic", ExchangeKind::elastic},
-                                    {"deliver", ExchangeKind::deliver},
-                                    {"admm", ExchangeKind::admm},
-                                    {"send", ExchangeKind::send},
-                                    {"drain", ExchangeKind::drain},
-                                    {"blend", ExchangeKind::blend}});
+template <>
+ExchangeKind named(std::string_view name) {
+  return find<ExchangeKind>(name, {{"elastic", ExchangeKind::elastic},
+                                   {"deliver", ExchangeKind::deliver},
+                                   {"admm", ExchangeKind::admm},
+                                   {"send", ExchangeKind::send},
+                                   {"drain", ExchangeKind::drain},
+                                   {"blend", ExchangeKind::blend}});
+}
+
+unsigned momentum_buffers(const Rule& rule) {
+  return with_momentum(rule.momentum_kind, [](auto stage) { return decltype(stage)::type::uses; });
 }
 
 Hyper<double> fold(const Rule& rule, const PushCall& call) {
-  const bool undampened = call.first_step && rule.torch_first_step;
   Hyper<double> h;
   h.lr = call.lr;
   const bool penalised = rule.penalty == PenaltyKind::none || rule.penalize_decay;
@@ -115,20 +113,20 @@ Hyper<double> fold(const Rule& rule, const PushCall& call) {
   h.ms_eps = rule.ms_eps;
   h.power_one = rule.power_one;
   h.unit_g = rule.unit == Unit::g;
-  h.momentum = rule.momentum;
-  h.damp = undampened ? 1.0 : 1.0 - rule.dampening;
-  h.ahead_v = call.ahead_v;
-  h.ahead_b = call.ahead_b;
+  h.ahead = call.ahead;
   h.alpha = call.alpha;
   if (rule.penalty != PenaltyKind::none) fold_gap(rule, call, h);
-  if (rule.momentum_kind == MomentumKind::smega2) h.damp = 1.0 / static_cast<double>(rule.workers);
-  if (rule.momentum_kind == MomentumKind::ormo) fold_ormo(rule, call, h);
+  with_momentum(rule.momentum_kind, [&](auto stage) { decltype(stage)::type::fold(rule, call, h); });
   return h;
 }
 
 GapStateRule fold_gap_state(const Rule& rule, const PushCall& call) {
-  const bool of_v = rule.unit == Unit::v && rule.momentum_kind != MomentumKind::none;
-  return {rule.gap_decay, rule.unit == Unit::step ? 1.0 : call.lr_max, rule.gap_eps, of_v};
+  GapStateRule gap;
+  gap.decay = rule.gap_decay;
+  gap.reference = rule.unit == Unit::step ? 1.0 : call.lr_max;
+  gap.eps = rule.gap_eps;
+  gap.counts_zero = rule.unit == Unit::v && (momentum_buffers(rule) & buffer::v) != 0;
+  return gap;
 }
 
 bool flushes(const Rule& rule, const PushCall& call) { return (call.pushes + 1) % rule.workers == 0; }

@@ -8,6 +8,7 @@
 #include "buffers.h"
 #include "stages/gap_state.h"
 #include "stages/guard.h"
+#include "stages/momentum.h"
 
 namespace hogwild {
 
@@ -17,29 +18,16 @@ enum class Dtype { float32, bfloat16, float64 };
 enum class CompensationKind { none, constant, adaptive };
 enum class PenaltyKind { none, gap, gap_of_steps, norm_gap, sized_gap };
 enum class Unit { v, g, step };
-enum class MomentumKind { none, heavy_ball, nesterov, dana, smega2, ormo };
+#define HOGWILD_NAME(name, Stage) name,
+enum class MomentumKind { HOGWILD_MOMENTA(HOGWILD_NAME) };
+#undef HOGWILD_NAME
 enum class AccessKind { racing, atomic, striped };
 enum class GuardKind { push, element };
 
 struct Rule {
-  Dtype master = Dtype::float32;
-  CompensationKind compensation = CompensationKind::none;
-  PenaltyKind penalty = PenaltyKind::none;
-  MomentumKind momentum_kind = MomentumKind::none;
-  AccessKind access = AccessKind::racing;
-  GuardKind guard = GuardKind::push;
-  double momentum = 0, dampening = 0;
-  bool torch_first_step = false;
-  int64_t workers = 1;
-  double gap_decay = 0, gap_eps = 0;
-  bool penalize_decay = false;
-  bool gap_per_segment = false;  // a row of gap_state for each, or one for all
-  bool gap_lagged = false;       // a norm gap is that of the push before
-  Unit unit = Unit::v;
-  double lam = 0, ms_decay = 0, ms_eps = 0;
-  bool power_one = false;
-  bool elastic = false;     // exchanges with the center
-  bool cooperative = true;  // CUDA: a gap of whole segments in one launch, where the model is small enough
+#define HOGWILD_FIELD(type, name, value) type name = value;
+  HOGWILD_RULE(HOGWILD_FIELD)
+#undef HOGWILD_FIELD
 
   // G or C per segment or for all, from gap_state.
   bool has_rows() const { return penalty == PenaltyKind::norm_gap || penalty == PenaltyKind::sized_gap; }
@@ -60,30 +48,38 @@ struct PushPlan {
   size_t gap_row(size_t segment) const { return rule.gap_per_segment ? segment : 0; }
 };
 
-// What changes. `grads` holds one pointer per segment, null where a parameter has no gradient. Only elements of the
-// flat range [start, stop) are touched. `pushes` counts the pushes before this one, `delay` those since the snapshot.
+// What changes. `grads` holds one pointer per segment, null where a parameter has no gradient.
 struct PushCall {
   std::vector<const void*> grads;
   Dtype gradient = Dtype::float32;
-  double lr = 0, weight_decay = 0, lr_max = 0;
-  int64_t pushes = 0;
-  bool first_step = false;
-  double scale = 1, clip = 0;
-  int64_t delay = 0;
-  double ahead_v = 0, ahead_b = 0;
-  double alpha = 0;
-  int64_t start = 0, stop = INT64_MAX;
   uintptr_t stream = 0;
+#define HOGWILD_REQUIRED(type, name) type name = 0;
+#define HOGWILD_FIELD(type, name, value) type name = value;
+  HOGWILD_CALL(HOGWILD_REQUIRED, HOGWILD_FIELD)
+#undef HOGWILD_FIELD
+#undef HOGWILD_REQUIRED
 };
 
-// The choices by the names they have in Python; std::invalid_argument for any other.
-Dtype dtype_named(std::string_view name);
-CompensationKind compensation_named(std::string_view name);
-PenaltyKind penalty_named(std::string_view name);
-Unit unit_named(std::string_view name);
-MomentumKind momentum_named(std::string_view name);
-AccessKind access_named(std::string_view name);
-GuardKind guard_named(std::string_view name);
+// A choice by the name it has in Python; std::invalid_argument for any other.
+template <class Kind>
+Kind named(std::string_view name);
+template <>
+Dtype named(std::string_view name);
+template <>
+CompensationKind named(std::string_view name);
+template <>
+PenaltyKind named(std::string_view name);
+template <>
+Unit named(std::string_view name);
+template <>
+MomentumKind named(std::string_view name);
+template <>
+AccessKind named(std::string_view name);
+template <>
+GuardKind named(std::string_view name);
+
+// The buffers of a rule's momentum.
+unsigned momentum_buffers(const Rule& rule);
 
 // The scalars of a push, folded once for all its elements.
 Hyper<double> fold(const Rule& rule, const PushCall& call);

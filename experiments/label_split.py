@@ -1,9 +1,9 @@
-"""Workers with two digits each: what averaging over a ring makes of it, against workers that draw from all digits.
+"""Averaging over a ring of workers with two of the ten digits each, compared with workers that draw from all digits.
 
     python -m experiments.label_split docs/results       # writes label-split-digits.csv, prints its table
 
-Five simulated workers, a 64-64-10 network, batches of 16; the loss is that of the result on the whole training set, not
-the workers' own, and the worst replica is the one that does worst on the test set.
+Five simulated workers, a 64-64-10 network, batches of 16. The loss is the loss of the result on the whole training set,
+not on the workers' own samples. The worst replica is the replica with the lowest test accuracy.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from hogwild.buffers import has_replicas
 from hogwild.config import Config
 from hogwild.drivers.instruments.evaluation import evaluate
 from hogwild.drivers.job.job import make_job
@@ -52,7 +53,7 @@ CASES: tuple[tuple[str, float, dict[str, Any]], ...] = (
 
 @dataclass(frozen=True)
 class Row:
-    """One run. Losses and accuracies are NaN where it diverged."""
+    """One run. Losses and accuracies are NaN if it diverged."""
 
     algorithm: str
     lr: float
@@ -68,7 +69,7 @@ def network(_data: Data) -> nn.Module:
 
 
 def run(algorithm: str, lr: float, options: dict[str, Any], shard: str, seed: int, rounds: int) -> Row:
-    """One simulated run of that many batches of each worker."""
+    """One simulated run with the given number of batches per worker."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         config = Config.from_values(
@@ -97,7 +98,7 @@ def run(algorithm: str, lr: float, options: dict[str, Any], shard: str, seed: in
 def _replicas(simulator: Simulator) -> Iterator[float]:
     """The test accuracy of every replica."""
     job, world = simulator.job, simulator.world
-    if "replica" not in job.algorithm.keeps():
+    if not has_replicas(job.algorithm.keeps()):
         return
     module = job.build()
     for rank in range(world.workers):

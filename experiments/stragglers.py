@@ -1,9 +1,9 @@
 """One slow worker: `python -m experiments.stragglers` writes docs/results/stragglers.md and .csv.
 
-Virtual time: 16 workers whose gradients take 1, worker 0's `slowdown`, an exchange of two models 0.1; when have all
-workers together answered so many gradients, relative to ssgd without a slow worker? Real time: 4 processes whose
-gradients sleep, worker 0 sleeps four times as long; gradients per second relative to the sum of what each could do
-alone. Nothing is learnt here: only time is looked at.
+Virtual time: 16 workers; a gradient takes 1, or `slowdown` at worker 0, and an exchange of two models takes 0.1. The
+result is the time until all workers together have computed a number of gradients, relative to ssgd without a slow
+worker. Real time: 4 processes with gradients that sleep; worker 0 sleeps four times as long. The result is the rate of
+gradients, relative to the sum of the rates of the workers alone. Only time is measured; no model is trained.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ VIRTUAL: dict[str, dict[str, object]] = {
 REAL: dict[str, dict[str, object]] = {"ssgd": {}, "d-psgd": {}, "easgd": {"period": 1}, "ad-psgd": {}}
 MODEL_OF_ITS_OWN = {"ssgd": (1, 1.9, 9.2, 91), "d-psgd": (1, 1.9, 9.2, 91), "ad-psgd": (1.01, 1.04, 1.07, 1.08)}
 NOTE = """\
-*Virtual time* says what the algorithms wait for: `--clock round-robin --straggler 0:S --bandwidth B`, every gradient
-takes 1, worker 0's takes S, and B lets two transfers of the model take {exchange}. The rows of an independent model of
-the same cluster, written without this code, stand below ours. A synchronous round lasts as long as its slowest worker;
-where nobody waits, a worker that stands still costs its own share, 1 / {workers}, and no more: its replica is averaged
-while it computes.
+*Virtual time* shows how long the algorithms wait: `--clock round-robin --straggler 0:S --bandwidth B`. Every gradient
+takes 1, that of worker 0 takes S, and with B two transfers of the model take {exchange}. The rows of an independent
+model of the same cluster, written without this code, stand below ours. A synchronous round lasts as long as its slowest
+worker. In an algorithm without waiting, a stopped worker costs only its own share, 1 / {workers}: its replica is
+averaged while it computes.
 
 *Real processes* on {cores} cores: gradients sleep for {ms:.0f} ms, so that they need no core; worker 0 is made
-{factor} times slower (`--straggler 0:{factor}`). Ideal is the sum of what the workers could do alone, {ideal:.2f}
-gradients in {ms:.0f} ms; the time for everything but the sleep counts against us, and so does the end, where the others
-wait for the last gradient of the slow one; the ratio leaves out what the machine costs ({load:.1f} processes wanted its
-cores at the end). Median of {rounds}, the algorithms in turns.
+{factor} times slower (`--straggler 0:{factor}`). Ideal is the sum of the rates of the workers alone, {ideal:.2f}
+gradients in {ms:.0f} ms. All time except the sleep lowers our figure, and so does the end of the run, where the others
+wait for the last gradient of the slow worker. The ratio cancels the load of the machine ({load:.1f} processes wanted
+its cores at the end). Median of {rounds}, the algorithms in turns.
 """
 
 
 class Sleeper(nn.Module):
-    """A model whose training step takes `seconds` and no core."""
+    """A model with a training step that takes `seconds` and needs no core."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ def points(n: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 
 
 def virtual_time(algorithm: str, slowdown: float, batches: int) -> float:
-    """When the cluster has answered that many gradients."""
+    """The time at which the cluster has computed that many gradients."""
     config = Config.from_values(
         {
             "data": "experiments.stragglers:points", "model": "experiments.stragglers:Sleeper", "algorithm": algorithm,
@@ -100,7 +100,7 @@ def virtual_time(algorithm: str, slowdown: float, batches: int) -> float:
     job = make_job(config, to_data(points(4 * WORKERS), "points"), Make(0.0))
     module = job.build()
     world = World.create(module, job.algorithm.keeps(), WORKERS)
-    world.control.deal(0, job.total_tickets, [])
+    world.control.assign(0, job.total_tickets, [])
     clock = clocks.parse("round-robin", WORKERS, 0, config.straggler)
     simulation = Simulation(job, world, job.build(), clock)
     for _ in range(batches):
@@ -138,7 +138,7 @@ def main(write: Callable[[str], object] = print) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("--batches", type=int, default=8000, help="gradients until the clock is read")
-    parser.add_argument("--gradients", type=int, default=300, help="of a run of real processes")
+    parser.add_argument("--gradients", type=int, default=300, help="gradients in a run of real processes")
     parser.add_argument("--sleep", type=float, default=0.1, help="seconds that a real gradient takes")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()

@@ -11,36 +11,14 @@ def isa() -> str: ...
 def use_isa(name: str) -> None: ...
 
 class Rule:
-    """csrc/rule.h. The choices by their names, which can be set and not read; ValueError for any other:
+    """csrc/rule.h lists its constants; TypeError for a name that is not among them. The choices by their names, and
+    ValueError for any other:
 
     master float32|float64, compensation none|constant|adaptive, penalty none|gap|gap_of_steps|norm_gap|sized_gap,
-    unit v|g|step, momentum_kind none|heavy_ball|nesterov|dana|smega2|ormo, access racing|atomic|striped|locked,
-    guard push|element.
+    unit v|g|step, access racing|atomic|striped|locked, guard push|element, momentum_kind as in csrc/stages/momentum.h.
     """
 
-    master: str
-    compensation: str
-    penalty: str
-    unit: str
-    momentum_kind: str
-    access: str
-    guard: str
-    momentum: float
-    dampening: float
-    torch_first_step: bool
-    workers: int
-    gap_decay: float
-    gap_eps: float
-    penalize_decay: bool
-    gap_per_segment: bool
-    gap_lagged: bool
-    lam: float
-    ms_decay: float
-    ms_eps: float
-    power_one: bool
-    elastic: bool
-    cooperative: bool
-    def __init__(self) -> None: ...
+    def __init__(self, **constants: object) -> None: ...
 
 class PushStats:
     """What one push saw. `applied` is False where Guard.PUSH refused it; then nothing was written."""
@@ -75,83 +53,39 @@ class GradientTable:
     def set(self, addresses: Sequence[int], dtype: str, /) -> None: ...
 
 class CpuPush:
-    """`addresses` are those of x, snapshot, v, s, ms, v_sum, b, center, gap_state.
-
-    `stripes`: address and number of locks.
+    """`buffers` are addresses by name, of those that csrc/buffers.h lists and gap_state; `stripes` the address and
+    number of locks. TypeError for an unknown name, ValueError where the momentum has a buffer that is not there.
     """
 
     def __init__(
         self,
         rule: Rule,
-        addresses: tuple[int, ...],
+        buffers: dict[str, int],
         segments: Sequence[tuple[int, int]],
         stripes: tuple[int, int],
         /,
     ) -> None: ...
     def run(
-        self,
-        grads: GradientTable,
-        lr: float,
-        weight_decay: float,
-        pushes: int,
-        lr_max: float,
-        first_step: bool,
-        scale: float,
-        clip: float,
-        delay: int,
-        ahead_v: float,
-        ahead_b: float,
-        alpha: float,
-        start: int,
-        stop: int,
-        stream: int,
-        /,
-    ) -> None: ...
+        self, table: GradientTable, grads: Sequence[object] | None, scalars: dict[str, Any], stream: int, /
+    ) -> bool:
+        """Reads the gradients into the table and pushes them; None: those in the table. The scalars by the names that
+        csrc/rule.h lists; TypeError where one is missing or unknown. False: a gradient needs a closer look, and nothing
+        was done.
+        """
     def stats(self) -> PushStats: ...
 
 class CudaPush:
     """As CpuPush, on a CUDA device: run() enqueues, stats() waits."""
 
     def __init__(
-        self, rule: Rule, addresses: tuple[int, ...], segments: Sequence[tuple[int, int]], device: int, /
+        self, rule: Rule, buffers: dict[str, int], segments: Sequence[tuple[int, int]], device: int, /
     ) -> None: ...
     def run(
-        self,
-        grads: GradientTable,
-        lr: float,
-        weight_decay: float,
-        pushes: int,
-        lr_max: float,
-        first_step: bool,
-        scale: float,
-        clip: float,
-        delay: int,
-        ahead_v: float,
-        ahead_b: float,
-        alpha: float,
-        start: int,
-        stop: int,
-        stream: int,
-        /,
-    ) -> None: ...
+        self, table: GradientTable, grads: Sequence[object] | None, scalars: dict[str, Any], stream: int, /
+    ) -> bool: ...
     def stats(self) -> PushStats: ...
-    def capture(self, grads: GradientTable, stream: int, /) -> None: ...
-    def prepare(
-        self,
-        lr: float,
-        weight_decay: float,
-        pushes: int,
-        lr_max: float,
-        first_step: bool,
-        scale: float,
-        clip: float,
-        delay: int,
-        ahead_v: float,
-        ahead_b: float,
-        alpha: float,
-        stream: int,
-        /,
-    ) -> None: ...
+    def capture(self, table: GradientTable, grads: Sequence[object] | None, stream: int, /) -> bool: ...
+    def prepare(self, scalars: dict[str, Any], stream: int, /) -> None: ...
     def replayed(self, stream: int, /) -> None: ...
     @property
     def is_cooperative(self) -> bool: ...
@@ -277,9 +211,9 @@ class Control:
     def take(self, rank: int) -> int: ...
     def complete(self, rank: int) -> None: ...
     def wait_for_work(self, rank: int, timeout_s: float) -> bool: ...
-    def bury(self, rank: int) -> None: ...
+    def mark_dead(self, rank: int) -> None: ...
     def outstanding(self) -> list[int]: ...
-    def deal(self, next: int, total: int, again: Sequence[int]) -> None: ...
+    def assign(self, next: int, total: int, again: Sequence[int]) -> None: ...
     def begin_push(self, rank: int, locked: bool) -> int: ...
     def end_push(
         self, rank: int, locked: bool, applied: bool, nonfinite: int, gap_sq: float, step_sq: float
@@ -316,13 +250,16 @@ class Control:
     def set_phase(self, rank: int, phase: Phase) -> None: ...
     def contribute(self, rank: int, yes: bool) -> None: ...
     def contributes(self, rank: int) -> bool: ...
-    def pushes(self, rank: int) -> int: ...
-    def restore_pushes(self, rank: int, pushes: int) -> None: ...
+    def steps(self, rank: int) -> int: ...
+    def restore_steps(self, rank: int, steps: int) -> None: ...
     def completed(self, rank: int) -> int: ...
     def restore_completed(self, rank: int, completed: int) -> None: ...
-    def spend(self, rank: int, gradient_s: float, update_s: float, waiting_s: float) -> None: ...
+    def add_times(self, rank: int, gradient_s: float, update_s: float, waiting_s: float) -> None: ...
     def stats(self, rank: int) -> dict[str, Any]: ...
+    def totals(self, rank: int) -> dict[str, float]: ...
+    def restore(self, rank: int, values: dict[str, float]) -> None: ...
     def delays(self, rank: int) -> list[int]: ...
+    def restore_delays(self, rank: int, histogram: Sequence[int]) -> None: ...
 
 class PlacedMemory:
     """csrc/placed_memory.h: (library of the driver, [(GPU, bytes)]), and for another process's the file descriptors."""

@@ -3,6 +3,7 @@
 python -m hogwild.train                      the command line (also: hogwild train)
 hogwild.fit(model_fn, dataset, ...)          train from Python
 hogwild.launch(fn, model_fn, ...)            your own loop in every worker
+hogwild.register(cls)                        an algorithm of your own by its name
 """
 
 from __future__ import annotations
@@ -10,18 +11,22 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hogwild import _moved as _moved
+
 if TYPE_CHECKING:
+    from hogwild.algorithms.registry import register as register
     from hogwild.library import Result as Result
     from hogwild.library import Worker as Worker
     from hogwild.library import fit as fit
     from hogwild.library import launch as launch
 
 __version__ = "0.1.0"
-__all__ = ["Result", "Worker", "fit", "launch"]
+__all__ = ["Result", "Worker", "fit", "launch", "register"]
+_HOMES = {"register": "hogwild.algorithms.registry"}
 
 
 def __getattr__(name: str) -> Any:
     """The library is loaded when it is first used: `--help` must not wait for torch."""
     if name in __all__:
-        return getattr(importlib.import_module("hogwild.library"), name)
+        return getattr(importlib.import_module(_HOMES.get(name, "hogwild.library")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Delay laws by name: what `--delay` takes, here and in the simulator.
+"""Delay laws by name: the values of `--delay` in `hogwild stability` and in the simulator.
 
 4, const:4        always 4
 uniform:1:8       each of 1 ... 8 equally often
@@ -23,14 +23,14 @@ from hogwild.text import quoted
 SPECS = "4, const:4, uniform:1:8, normal:8:1, geometric:8, hist:FILE"
 HISTOGRAM = "delay_histogram"
 LARGEST = 100_000  # delay of any law: a simulation keeps so many models, theory so many probabilities
-REMAINDER = 1e-12  # probability left out behind the last delay of a geometric law
+REMAINDER = 1e-12  # a geometric law is cut where less than this probability is left
 
 Law = dict[int, float]
 """delay -> probability, by rising delay, without zeros, summing to 1."""
 
 
 def parse(spec: str) -> Law:
-    """The law that `spec` names. UsageError saying what is wrong with it."""
+    """The law named by `spec`. Raises UsageError with its fault."""
     kind, _, rest = spec.strip().partition(":")
     if kind == "hist":
         return _measured(spec, Path(rest))
@@ -49,7 +49,7 @@ def parse(spec: str) -> Law:
 
 
 def constant(delay: int) -> Law:
-    """Always `delay`. ValueError if it is negative or above LARGEST."""
+    """Always `delay`. Raises ValueError if it is negative or above LARGEST."""
     if delay < 0:
         raise ValueError("a delay is >= 0")
     _check_largest(delay)
@@ -68,8 +68,8 @@ def normal(center: int, deviation: float = 1.0) -> Law:
     """p_j ~ P(j - 1/2 <= Z <= j + 1/2), Z normal around `center`, j = 1 ... 2 center.
 
     Source: fig. 8 of Giladi et al. 2020 (arXiv:1909.12340), there with deviation 1.
-    Deviates: normalised; as printed there the p_j sum to 0.62 for center 1 and to 0.994 for center 3. The mean lies a
-              little above the center (1.39 for 1, 4.001 for 4), since j = 0 is left out.
+    Deviates: normalised; as printed in the paper the p_j sum to 0.62 for center 1 and to 0.994 for center 3. The mean
+              lies a little above the center (1.39 for 1, 4.001 for 4), because j = 0 is left out.
     Raises:   ValueError unless center >= 1 and deviation > 0.
     """
     if center < 1 or not 0 < deviation < math.inf:
@@ -83,9 +83,9 @@ def normal(center: int, deviation: float = 1.0) -> Law:
 
 
 def geometric(workers: int) -> Law:
-    """p_j = (1/N) (1 - 1/N)^j for j = 0, 1, ...: the delay if each update is by one of N workers drawn at random.
+    """p_j = (1/N) (1 - 1/N)^j for j = 0, 1, ...: the delay if each update comes from one of N workers at random.
 
-    Cut where less than 1e-12 of it is left. ValueError if N < 1.
+    Cut where less than 1e-12 of the probability is left. Raises ValueError if N < 1.
     """
     if workers < 1:
         raise ValueError("at least 1 worker is needed")
@@ -98,7 +98,9 @@ def geometric(workers: int) -> Law:
 
 
 def normalise(weights: Mapping[int, float]) -> Law:
-    """The weights over their sum. ValueError if there is none, or one is negative or not finite, or a delay is."""
+    """The weights divided by their sum. Raises ValueError if there is no weight, or if a weight or a delay is negative
+    or not finite.
+    """
     total = math.fsum(weights.values())
     if not 0 < total < math.inf or min(weights.values()) < 0:
         raise ValueError("the counts must be >= 0, and one of them > 0")
@@ -119,7 +121,7 @@ def _check_largest(delay: int) -> None:
 
 
 def _measured(spec: str, path: Path) -> Law:
-    """The law of a histogram file, or of the newest histogram that a run has written."""
+    """The law of a histogram file, or of the newest histogram in a run directory."""
     files = [path / name for name in ("summary.json", "metrics.jsonl")] if path.is_dir() else [path]
     for file in files:
         if os.path.lexists(file):
@@ -148,7 +150,7 @@ def _is_named(value: Any) -> bool:
 
 
 def _named(value: dict[str, Any]) -> Law | None:
-    """The histogram inside a summary or a line of metrics."""
+    """The histogram in a summary or in a line of metrics."""
     return _plain(value[HISTOGRAM]) if HISTOGRAM in value else None
 
 
@@ -162,7 +164,7 @@ def _plain(value: Any) -> Law:
 
 
 def _counts(rows: Iterable[Any]) -> Law:
-    """Rows (delay, count); a first row of words is a heading."""
+    """Rows (delay, count). A first row without numbers is a heading."""
     counts: Law = {}
     for number, row in enumerate(rows):
         if number == 0 and not _is_whole(row[0]):
@@ -197,4 +199,4 @@ _LAWS: dict[str, tuple[Callable[..., Law], str, Numbers, Numbers]] = {
     "normal": (normal, "normal:CENTER[:DEVIATION]", (_whole,), (float,)),
     "geometric": (geometric, "geometric:WORKERS", (_whole,), ()),
 }
-"""name -> law, how it is written, what turns its words into numbers (needed, optional)."""
+"""name -> (law, its form, converters of the needed arguments, converters of the optional ones)."""

@@ -1,4 +1,4 @@
-"""What can go wrong for a user, and the exit code that says so. A message is one line: what, numbers, what to do."""
+"""Errors that a user can meet, each with its exit code. A message is one line: the fault, the numbers, the remedy."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from hogwild.text import cut, printable
 
 
 class HogwildError(Exception):
-    """An error that is explained to the user in one line instead of a traceback.
+    """An error that is shown to the user as one line instead of a traceback.
 
     The message may quote a file: it is cut, and characters that a terminal would obey are escaped.
-    `summary` may carry the facts of a run that ended this way (the keys of summary.json), so that they are not lost.
+    `summary` may carry the results of a run that ended with this error (the keys of summary.json).
     """
 
     exit_code = 1
-    exit_reason = "failed"  # what summary.json calls a run that ended this way
+    exit_reason = "failed"  # value of exit_reason in summary.json
 
     def __init__(self, message: str, *, summary: dict[str, object] | None = None) -> None:
         super().__init__(cut(printable(message)))
@@ -27,7 +27,7 @@ class UsageError(HogwildError):
 
 
 class DivergedError(HogwildError):
-    """A loss or a gradient became NaN or infinite and the run was told to stop then."""
+    """A loss or a gradient became NaN or infinite, and the options say that the run stops then."""
 
     exit_code = 3
     exit_reason = "diverged"
@@ -41,7 +41,7 @@ class TooFewWorkersError(HogwildError):
 
 
 class DataError(HogwildError):
-    """A data file is missing, damaged or not what its name promises."""
+    """A data file is missing, damaged, or has other contents than expected."""
 
     exit_code = 5
 
@@ -53,7 +53,7 @@ class CheckpointError(HogwildError):
 
 
 class Interrupted(HogwildError):
-    """Ctrl-C or SIGTERM, after the checkpoint was written."""
+    """The run was stopped by Ctrl-C or SIGTERM and has written its checkpoint."""
 
     exit_code = 130
     exit_reason = "interrupted"

@@ -6,17 +6,18 @@ under `if __name__ == "__main__"`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from torch import Tensor, nn
 
+from hogwild.algorithms import Algorithm
+from hogwild.algorithms.registry import reference
 from hogwild.config import FIELDS, Config
+from hogwild.drivers.choice import driver_for
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.processes.handle import Handle as Worker
-from hogwild.drivers.processes.trainer import Trainer
-from hogwild.drivers.simulated.simulator import Simulator
 from hogwild.errors import UsageError
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
@@ -44,10 +45,11 @@ def fit(
     *,
     score_fn: Callable[[Any, Any], tuple[float, int]] | None = None,
     metric: str | None = None,
-    algorithm: str = "asgd",
+    algorithm: str | type[Algorithm] | Algorithm = "asgd",
+    options: Mapping[str, object] | None = None,
     workers: int = 2,
     quiet: bool = True,
-    **options: Any,
+    **values: Any,
 ) -> Result:
     """Trains `model_fn()` on `dataset` with `workers` processes on one shared model.
 
@@ -56,14 +58,17 @@ def fit(
             hogwild.tasks.Data.
             loss_fn: (output, target) -> scalar mean loss; default cross-entropy on class numbers.
             score_fn, metric: (output, target) -> (sum, count), and the name of their ratio; default accuracy.
-            options: any option of `python -m hogwild.train` (lr=, epochs=, batch_size=, access=, out=, seed=, ...) and
-            of the algorithm (momentum=, ...).
+            algorithm: its name, "module:Class", or your own: a class, or an instance, which has its options.
+            options: of the algorithm; those that no keyword of this function has the name of may be keywords too.
+            values: any option of `hogwild train` (lr=, epochs=, batch_size=, access=, out=, seed=, ...) and of the
+            algorithm (momentum=, ...).
     Raises: HogwildError (hogwild.errors) as the command line would report it.
     """
     data = to_data(dataset, "dataset")
     changes: dict[str, Any] = {"loss": loss_fn, "score": score_fn, "metric": metric}
     data = replace(data, **{name: value for name, value in changes.items() if value is not None})
-    config = _config(model_fn, "fit:dataset", algorithm=algorithm, workers=workers, quiet=quiet, **options)
+    values = {"workers": workers, "quiet": quiet, **_algorithm(algorithm, options, values)}
+    config = _config(model_fn, "fit:dataset", values)
     return _run(make_job(config, data, Make(model_fn)))
 
 
@@ -71,18 +76,19 @@ def launch(
     fn: Callable[[Worker], None],
     model_fn: Callable[[], nn.Module],
     *,
-    algorithm: str = "asgd",
+    algorithm: str | type[Algorithm] | Algorithm = "asgd",
+    options: Mapping[str, object] | None = None,
     workers: int = 2,
     quiet: bool = True,
-    **options: Any,
+    **values: Any,
 ) -> Result:
     """Runs `fn(worker)` in `workers` processes; each drives its own loop and calls `worker.step(loss)`.
 
     The substrate, the algorithm, the statistics and the checkpoint at the end are those of `fit`; data, number of steps
     and evaluation are the caller's. The learning rate is constant. Options as for `fit`.
     """
-    values: dict[str, Any] = {"algorithm": algorithm, "workers": workers, "quiet": quiet, "warmup": 0.0, **options}
-    config = _config(model_fn, "launch:own-loop", **values)
+    values = {"workers": workers, "quiet": quiet, "warmup": 0.0, **_algorithm(algorithm, options, values)}
+    config = _config(model_fn, "launch:own-loop", values)
     if config.clock is not None:
         raise UsageError("launch runs your own loops in real processes: clock is for hogwild.fit")
     if config.shard != "none" or config.order != "shuffled":
@@ -126,7 +132,23 @@ class _Endless(Split):
         raise IndexError(f"hogwild.launch has no data set (asked for {index.numel()} samples, train={train})")
 
 
-def _config(model_fn: Callable[..., Any], data: str, **values: Any) -> Config:
+def _algorithm(
+    algorithm: str | type[Algorithm] | Algorithm, options: Mapping[str, object] | None, values: Mapping[str, object]
+) -> dict[str, object]:
+    """`values` with the algorithm's name and its options, which come from an instance, `options` or `values`."""
+    own: dict[str, object] = {}
+    if isinstance(algorithm, Algorithm):
+        own = {field.name: getattr(algorithm, field.name) for field in fields(algorithm)}
+        own = {name: value for name, value in own.items() if value != type(algorithm).options()[name].default}
+        algorithm = type(algorithm)
+    given = [*own, *(options or {})]
+    for name in given:
+        if name in values or given.count(name) > 1:
+            raise UsageError(f"{name} of the algorithm is given twice: leave one of them out")
+    return {**values, **own, **(options or {}), "algorithm": reference(algorithm)}
+
+
+def _config(model_fn: Callable[..., Any], data: str, values: Mapping[str, object]) -> Config:
     name = f"{getattr(model_fn, '__module__', 'model')}:{getattr(model_fn, '__qualname__', type(model_fn).__name__)}"
     config = Config.from_values({"data": data, "model": name, **values})
     if config.resume is not None:
@@ -138,12 +160,12 @@ def _run(job: Job) -> Result:
     run = RunDirectory.create(job.config)
     with Console(quiet=job.config.quiet, log=run.log) as console:
         try:
-            trainer = Trainer(job, run, console) if job.config.clock is None else Simulator(job, run, console)
-            summary = trainer.run()
+            driver = driver_for(job.config)(job, run, console)
+            summary = driver.run()
             run.summary(summary)
         except BaseException as error:
             run.fail(error, {})
             raise
         finally:
             run.close()
-    return Result(summary, trainer.module, str(run.path))
+    return Result(summary, driver.module, str(run.path))

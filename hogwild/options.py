@@ -1,6 +1,6 @@
-"""What an option is, come it from a flag, a YAML file or a caller: a type, a check, a help text, a clear refusal.
+"""Options: type, check, help text and error message, the same for flags, YAML files and Python callers.
 
-An option is a dataclass field whose metadata holds `help` and, where it has them, `choices` and `check`. The fields of
+An option is a dataclass field. Its metadata holds `help` and, optionally, `choices` and `check`. The fields of
 hogwild.config.Config and the fields of every algorithm are options; flags and help texts are made from them.
 """
 
@@ -19,7 +19,7 @@ INT_LIMIT = 1 << 63
 """Counts go into 64-bit integers."""
 
 Check = tuple[Callable[[Any], bool], str]
-"""A predicate and the words for what it allows: (lambda n: n >= 1, "an integer >= 1")."""
+"""A predicate, and a description of the values that it allows: (lambda n: n >= 1, "an integer >= 1")."""
 
 
 def option(
@@ -39,15 +39,21 @@ def option(
 
 def kind(field: Field[Any]) -> str:
     """The field's type as text, without ` | None`."""
-    text = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+    is_class = isinstance(field.type, type) and not hasattr(field.type, "__args__")  # tuple[float, ...] has arguments
+    text = field.type.__name__ if is_class else str(field.type)  # type: ignore[union-attr]
     return text.removesuffix(" | None")
+
+
+def kinds() -> tuple[str, ...]:
+    """The types that an option may have: those that text can be converted to."""
+    return tuple(name for name in _CONVERSIONS if name != "Mapping[str, object]")
 
 
 def accept(field: Field[Any], value: object) -> object:
     """`value` as the field's type, checked.
 
     Text is converted (flags are text, and YAML reads `1e-3` as text). Raises UsageError naming the option, the value
-    and what is allowed.
+    and the allowed values.
     """
     if value is None:
         return None
@@ -143,7 +149,7 @@ def _factors(value: object) -> dict[int, float]:
 def _mapping(value: object) -> dict[str, object]:
     if not isinstance(value, dict) and value != ():
         raise TypeError
-    return dict(value)  # the default () is an empty one
+    return dict(value)  # the default () becomes an empty mapping
 
 
 _CONVERSIONS: dict[str, tuple[Callable[[object], object], str]] = {

@@ -2,13 +2,50 @@
 
 The kernel's slots are decay -> compensation -> penalty -> momentum -> apply -> observe -> look-ahead (csrc/push.h). A
 rule says which stage sits in a slot and with which constants; who owns the stage's buffer (SHARED, or WORKER) is the
-algorithm's own statement.
+algorithm's own statement. A stage states here, once, which buffers it needs and its constants; the kernels' checks, the
+native rule, the drivers, the NumPy reference and the tests derive from that. Momenta: hogwild/momenta.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypedDict
+
+from hogwild.momenta import *  # noqa: F403  every stage is a rule
+from hogwild.momenta import Momentum as Momentum
+from hogwild.momenta import look_ahead as look_ahead
+
+
+class _NeededScalars(TypedDict):
+    lr: float
+    pushes: int
+    lr_max: float
+
+
+class Scalars(_NeededScalars, total=False):
+    """The keywords of a push. `lr`, `pushes` and `lr_max` are needed; without the others nothing happens.
+
+    lr            learning rate
+    pushes        pushes to this master before this one. Smega2 and OrMo flush by it: each push has its own number
+    lr_max        the largest learning rate so far
+    weight_decay  wd
+    first_step    nothing was pushed into v yet (torch_first_step)
+    scale         factor of the gradient (1)
+    clip          largest L2 norm of the gradient, over all segments and after `scale`; 0: any
+    delay         pushes since the snapshot (OrMo)
+    alpha         the share of their distance that x and the center each move; 0: it is only measured
+    start, stop   only elements [start, stop) of the flat buffers are touched; None: from the first, to the last
+    """
+
+    weight_decay: float
+    first_step: bool
+    scale: float
+    clip: float
+    delay: int
+    alpha: float
+    start: int | None
+    stop: int | None
 
 
 class Access(str, Enum):
@@ -25,79 +62,6 @@ class Guard(str, Enum):
 
     PUSH = "push"
     ELEMENT = "element"
-
-
-@dataclass(frozen=True)
-class HeavyBall:
-    """v <- m v + (1 - dampening) d;  x <- x - lr v.
-
-    With a SHARED v this is heavy-ball momentum; with a WORKER v it is shifted momentum (Giladi et al. 2020).
-    `torch_first_step`: the first update of a buffer is v <- d, undampened, as torch.optim.SGD does.
-    """
-
-    momentum: float
-    dampening: float = 0.0
-    torch_first_step: bool = True
-
-
-@dataclass(frozen=True)
-class Nesterov:
-    """v <- m v + (1 - dampening) d;  x <- x - lr (d + m v), the form of torch.optim.SGD(nesterov=True)."""
-
-    momentum: float
-    dampening: float = 0.0
-    torch_first_step: bool = True
-
-
-@dataclass(frozen=True)
-class Dana:
-    """DANA-Zero (Hakimi et al. 2019, arXiv:1907.11612), in its O(1) form. Buffers v (WORKER) and v_sum (SHARED).
-
-        v' = m v + d;   x <- x - lr v';   v_sum <- v_sum + (v' - v);   v <- v'
-        snapshot <- x - lr m v_sum                                        where the model will be when all have moved
-
-    v_sum is an accumulator of differences: under RACING a lost update makes it differ from the sum of the workers' v
-    for ever, under ATOMIC, STRIPED and LOCKED none is lost.
-    """
-
-    momentum: float
-
-
-@dataclass(frozen=True)
-class Smega2:
-    """SMEGA2 (Cohen, Hakimi, Schuster 2022): one momentum v and one sum of gradients b for all; both SHARED.
-
-        b <- b + d;   x <- x - lr (d + m v);   every `workers` pushes:  v <- m v + b / N,  b <- 0
-        snapshot <- x - lr m ((N + c (m - 1)) v + (c / N) b)    advanced;  c pushes since the last of these
-        snapshot <- x - lr m N v                                naive
-
-    A missing or held-back gradient counts as zero. The number of pushes decides when v is updated: concurrent pushes
-    must each have a number of their own, or an update may be missed or made twice.
-    """
-
-    momentum: float
-    workers: int
-    advanced: bool = True
-
-
-@dataclass(frozen=True)
-class OrMo:
-    """Ordered momentum (Shi et al. 2024, arXiv:2407.19234). Buffer v (SHARED) holds u, with the learning rate inside.
-
-        bucket(k) = floor(k / N);   l = bucket(pushes) - bucket(pushes - delay)
-        when the bucket increases:  x <- x - m u,  u <- m u
-        u <- u + m^l lr d;   x <- x - (1 - m^(l+1)) / (1 - m) lr d
-
-    Once all gradients of the begun buckets have arrived this is synchronous momentum SGD with steps of sum lr d, bucket
-    by bucket. A missing or held-back gradient counts as zero; concurrent pushes must each have a number of their own.
-    Deviates: as recalled and checked against synchronous momentum, not read in the paper's text.
-    """
-
-    momentum: float
-    workers: int
-
-
-Momentum = HeavyBall | Nesterov | Dana | Smega2 | OrMo
 
 
 @dataclass(frozen=True)
@@ -133,6 +97,38 @@ class Gap:
         level = self.size or self.level
         return None if level == "element" else level
 
+    @property
+    def buffers(self) -> tuple[str, ...]:
+        """Its buffer, besides x and the snapshot."""
+        return ("gap_state",) if self.rows else ("s",)
+
+    def constants(self) -> dict[str, object]:
+        """Its constants by their names in csrc/rule.h."""
+        element = "gap_of_steps" if self.unit == "step" else "gap"
+        return {
+            "penalty": "norm_gap" if self.level != "element" else "sized_gap" if self.rows else element,
+            "unit": self.unit,
+            "gap_decay": self.decay,
+            "gap_eps": self.eps,
+            "penalize_decay": self.penalize_weight_decay,
+            "gap_per_segment": self.rows == "layer",
+            "gap_lagged": self.lagged,
+        }
+
+    def check(self) -> None:
+        """Raises: ValueError for constants out of range."""
+        if not (0 < self.decay < 1 and self.eps > 0):
+            raise ValueError(f"Gap has decay {self.decay} and eps {self.eps}: 0 < decay < 1 and eps > 0 are needed")
+        _check_choice("Gap.unit", self.unit, ("v", "g", "step"))
+        _check_choice("Gap.reference", self.reference, ("lr_max", "lr"))
+        _check_choice("Gap.level", self.level, ("element", "layer", "global"))
+        if self.size is not None:
+            _check_choice("Gap.size", self.size, ("element", "layer", "global"))
+            if self.level not in ("element", self.size):
+                raise ValueError(f"Gap.size is {self.size!r} under level {self.level!r}: there C is of that level")
+        if self.lagged and self.level == "element":
+            raise ValueError("Gap.lagged is for the levels layer and global: the element level needs no first pass")
+
 
 @dataclass(frozen=True)
 class Compensation:
@@ -148,6 +144,29 @@ class Compensation:
     decay: float = 0.95
     eps: float = 1e-7
 
+    @property
+    def buffers(self) -> tuple[str, ...]:
+        """Its buffer, besides x and the snapshot."""
+        return ("ms",) if self.adaptive else ()
+
+    def constants(self) -> dict[str, object]:
+        """Its constants by their names in csrc/rule.h."""
+        return {
+            "compensation": "adaptive" if self.adaptive else "constant",
+            "lam": self.lam,
+            "power_one": self.power == 1,
+            "ms_decay": self.decay,
+            "ms_eps": self.eps,
+        }
+
+    def check(self) -> None:
+        """Raises: ValueError for constants out of range."""
+        _check_choice("Compensation.power", self.power, (1, 2))
+        if not (0 <= self.decay < 1 and self.eps > 0):
+            raise ValueError(
+                f"Compensation has decay {self.decay} and eps {self.eps}: 0 <= decay < 1 and eps > 0 are needed"
+            )
+
 
 @dataclass(frozen=True)
 class Topology:
@@ -162,16 +181,20 @@ class Topology:
     active_side: bool = False
 
 
-def look_ahead(momentum: Momentum | None, *, lr: float, pushes: int) -> dict[str, float]:
-    """What a worker subtracts from x when it reads it after `pushes` pushes: snapshot <- x - sum_k weight_k buffer_k.
+def buffers_of(
+    momentum: Momentum | None, penalty: Gap | None = None, compensation: Compensation | None = None
+) -> tuple[str, ...]:
+    """The buffers that a push with these stages works on, besides x and the snapshot."""
+    return tuple(name for stage in (momentum, penalty, compensation) if stage is not None for name in stage.buffers)
 
-    Empty for rules that do not look ahead.
-    """
-    if isinstance(momentum, Dana):
-        return {"v_sum": lr * momentum.momentum}
-    if isinstance(momentum, Smega2):
-        m, workers, c = momentum.momentum, momentum.workers, pushes % momentum.workers
-        if not momentum.advanced:
-            return {"v": lr * m * workers}
-        return {"v": lr * m * (workers + c * (m - 1)), "b": lr * m * c / workers}
-    return {}
+
+def needs_snapshot(
+    momentum: Momentum | None, penalty: Gap | None = None, compensation: Compensation | None = None
+) -> bool:
+    """Whether a push with these stages reads or leaves behind a snapshot in any case."""
+    return penalty is not None or compensation is not None or (momentum is not None and momentum.needs_snapshot)
+
+
+def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}: expected one of {', '.join(map(repr, choices))}")

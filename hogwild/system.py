@@ -1,6 +1,6 @@
-"""What this process may use of the machine: cores, memory, shared memory, NUMA nodes. Reads, never changes anything.
+"""The resources that this process may use: cores, memory, shared memory, NUMA nodes. Reads only, changes nothing.
 
-`root` arguments stand for `/`, so that every layout of /proc and /sys can be tested.
+`root` arguments replace `/`, so that tests can give every layout of /proc and /sys.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 @dataclass(frozen=True)
 class Cores:
-    """`usable` is what to plan with: the affinity mask, or the cgroup quota (in cores) if that is less."""
+    """`usable`: the number of cores to plan with, the smaller of the affinity mask and the cgroup quota (in cores)."""
 
     machine: int
     affinity: int
@@ -82,7 +83,7 @@ def shared_memory(path: Path = Path("/dev/shm")) -> Space | None:
 
 
 def numa_nodes(root: Path = ROOT) -> dict[int, list[int]]:
-    """Cores of each NUMA node; {} where the kernel does not say."""
+    """Cores of each NUMA node; {} if the kernel does not list them."""
     nodes = {}
     for directory in (root / "sys/devices/system/node").glob("node[0-9]*"):
         text = (directory / "cpulist").read_text().strip()
@@ -95,7 +96,7 @@ def thread_variables() -> dict[str, str]:
 
 
 def parse_cores(text: str) -> list[int]:
-    """[0, 2, 3, 4] for "0,2-4". ValueError for anything else."""
+    """[0, 2, 3, 4] for "0,2-4". Raises ValueError for text of another form."""
     found: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,6})(?:-(\d{1,6}))?\s*", part, re.ASCII)
@@ -107,7 +108,7 @@ def parse_cores(text: str) -> list[int]:
 
 
 def mps_running() -> bool:
-    """Whether the daemon that lets kernels of several processes overlap on one GPU (MPS) listens where CUDA looks."""
+    """Whether the MPS daemon runs (it lets kernels of several processes overlap on one GPU), at the path CUDA uses."""
     return (Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")) / "control").exists()
 
 
@@ -123,7 +124,7 @@ def oversubscription(workers: int, have: Cores, threads: int = 1) -> str | None:
 
 
 def _cgroups(controller: str, root: Path) -> Iterator[Path]:
-    """The directories, from this process's cgroup up to the root, that may limit it; version 2, then version 1."""
+    """The cgroup directories that may limit this process, from its own up to the root; version 2, then version 1."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -164,3 +165,13 @@ def _read(path: Path) -> str | None:
         return path.read_text().strip()
     except OSError:
         return None
+
+
+def prepare_processes() -> None:
+    """Set the environment of the processes to come: one thread each, and no module from the current directory where
+    this process takes none either. Python would search it for `torch` in a fork server (before 3.11 it still does).
+    """
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = "1"
+    if not {"", os.getcwd()} & set(sys.path):
+        os.environ["PYTHONSAFEPATH"] = "1"

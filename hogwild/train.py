@@ -1,37 +1,8 @@
-"""`python -m hogwild.train` and `hogwild train`: train a model with asynchronous workers.
+"""`python -m hogwild.train`, the same as `hogwild train`."""
 
-torch is imported only after the command line has been understood, and with one thread per process: workers x threads
-beyond the cores make every worker several times slower.
-"""
-
-from __future__ import annotations
-
-import os
 import sys
-from collections.abc import Sequence
 
-from hogwild.cli import flags, shell
-from hogwild.config import Config
-from hogwild.system import THREAD_VARIABLES
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code (hogwild/errors.py)."""
-    return shell.run(_train, argv)
-
-
-def _train(argv: Sequence[str]) -> int:
-    return start(flags.parse(argv))
-
-
-def start(config: Config) -> int:
-    """Run `config` with one thread per process: set before torch is imported."""
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = "1"
-    from hogwild.cli.run import train
-
-    return train(config)
-
+from hogwild.cli.train import main as main
 
 if __name__ == "__main__":
     sys.exit(main())

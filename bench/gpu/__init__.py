@@ -1,1 +1,1 @@
-"""One script that proves the GPU path, or says where it falls short: python -m bench.gpu."""
+"""One script that tests and measures the GPU path: python -m bench.gpu."""

@@ -1,9 +1,9 @@
 """python -m bench.gpu [--dry-run] [--out FOLDER] [--minutes 8] [--parts push,calls]: build, test, measure on one GPU.
 
-Every part is a process of its own with a time-out; what the parts before it found is on disk by then. In FOLDER:
-results.json, report.md, roofline.png, log.txt. A dry run plays every part with tiny sizes, on the CPU where there is no
+Every part runs in its own process with a time-out; the results of earlier parts are on disk before it starts. FOLDER
+has results.json, report.md, roofline.png, log.txt. A dry run runs every part with tiny sizes, on the CPU if there is no
 GPU; it measures nothing.
-Exit code 0: every part ran to its end; 1: one did not; 2: there is no GPU.
+Exit code 0: every part finished; 1: a part did not; 2: there is no GPU.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from bench.gpu.report import write
 
 ROOT = Path(__file__).parents[2]
 FILES = ("results.json", "report.md", "roofline.png", "log.txt")
-RESERVE_S = 5.0  # for the report
-TAIL = 1500  # characters of a part's output that are kept with its result
+RESERVE_S = 5.0  # time kept for the report
+TAIL = 1500  # last characters of a part's output, which are stored with its result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--dry-run", action="store_true", help="play every part with tiny sizes")
     parser.add_argument("--out", type=Path, default=Path("gpu-results"), help="folder of the results")
-    parser.add_argument("--minutes", type=float, default=7.8, help="for everything together")
+    parser.add_argument("--minutes", type=float, default=7.8, help="time limit of all parts together")
     parser.add_argument("--parts", help="some of them, separated by commas")
     options = parser.parse_args(arguments)
     capability = find_gpu()
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def find_gpu() -> tuple[int, int] | str:
-    """The compute capability of the first GPU, or why none can be used."""
+    """The compute capability of the first GPU, or the reason for which no GPU can be used."""
     import torch
 
     if torch.version.cuda is None:
@@ -73,7 +73,7 @@ def find_gpu() -> tuple[int, int] | str:
 
 
 def environment(capability: tuple[int, int] | None) -> dict[str, str]:
-    """One thread a process, this tree's package, and a build for the GPU at hand only."""
+    """The environment of a part: one thread per process, this tree's package, and a build for this GPU only."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     found = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     if capability is not None:
@@ -83,7 +83,7 @@ def environment(capability: tuple[int, int] | None) -> dict[str, str]:
 
 
 def carry_out(part: Part, deadline: float, log: Path, variables: dict[str, str]) -> dict[str, Any]:
-    """Runs one part; what became of it, its rows, and the end of what it said."""
+    """Run one part. Returns its status, its rows, and the end of its output."""
     left_s = deadline - time.monotonic()
     if part.left_out is not None or left_s < 1:
         return {"status": "left out", "reason": part.left_out or "no time left", "seconds": 0.0, "rows": []}
@@ -102,7 +102,7 @@ def carry_out(part: Part, deadline: float, log: Path, variables: dict[str, str])
             status = "done" if code == 0 else f"failed with exit code {code}"
         except subprocess.TimeoutExpired:
             status = f"stopped after {time.monotonic() - began:.0f} s"
-        finally:  # whatever the part has started goes with it
+        finally:  # end the processes that the part has started, too
             end_session(process)
         found = json.loads(rows.read_text()) if rows.exists() else []
     said = log.read_bytes()[start:].decode(errors="replace")
@@ -110,7 +110,7 @@ def carry_out(part: Part, deadline: float, log: Path, variables: dict[str, str])
 
 
 def end_session(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process and all of its session."""
+    """End the process and all processes of its session."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

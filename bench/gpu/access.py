@@ -14,15 +14,15 @@ import torch
 from bench.gpu.scene import Scene
 from bench.processes import START_S, Flat
 from bench.pushers import BUFFERS
-from hogwild.drivers.job.device import finish
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Access, Guard
+from hogwild.shared.devices import finish
 from hogwild.shared.world import World
 
 SIZES = (1 << 16, 1 << 20, 1 << 24)
 PROCESSES = (1, 2, 4)
 POLICIES = (Access.RACING, Access.ATOMIC, Access.LOCKED)
-PUSHES = {1 << 16: 2000, 1 << 20: 1000, 1 << 24: 200}  # each, in a turn
+PUSHES = {1 << 16: 2000, 1 << 20: 1000, 1 << 24: 200}  # n -> pushes of each process in a turn
 DRY_PUSHES, ROUNDS = 20, 3
 
 
@@ -30,7 +30,7 @@ def run(scene: Scene) -> None:
     most = 2 if scene.is_dry else max(PROCESSES)
     for n in scene.sizes(*SIZES):
         pushes = PUSHES.get(n, DRY_PUSHES)
-        with crew(n, most, scene.device) as (world, lines):
+        with workers(n, most, scene.device) as (world, lines):
             for processes in (count for count in PROCESSES if count <= most):
                 for access in POLICIES:
                     some, rounds = lines[:processes], 1 if scene.is_dry else ROUNDS
@@ -43,8 +43,8 @@ def run(scene: Scene) -> None:
 
 
 @contextlib.contextmanager
-def crew(n: int, processes: int, device: torch.device) -> Iterator[tuple[World, list[Connection]]]:
-    """A world of n parameters and processes that wait for orders; they are gone before the world is."""
+def workers(n: int, processes: int, device: torch.device) -> Iterator[tuple[World, list[Connection]]]:
+    """A world of n parameters, and processes that wait for orders. The processes end before the world is freed."""
     world = World.create(Flat(n), BUFFERS, processes, device=device)
     finish(device)
     context = multiprocessing.get_context("spawn")
@@ -69,7 +69,7 @@ def crew(n: int, processes: int, device: torch.device) -> Iterator[tuple[World, 
 
 
 def turn(world: World, lines: list[Connection], access: Access, pushes: int) -> tuple[float, float]:
-    """(seconds from the first push to the last, share of the added ones that is not in x)."""
+    """(seconds from the first push to the last, fraction of the added ones that is missing in x)."""
     x = world.arena.tensor("x")
     x.zero_()
     finish(x.device)
@@ -82,13 +82,13 @@ def turn(world: World, lines: list[Connection], access: Access, pushes: int) -> 
 
 
 def serve(world: World, rank: int, line: Connection) -> None:
-    """A process that pushes when it is told to, until it is killed."""
+    """The body of a process: carries out orders to push until it is killed."""
     torch.set_num_threads(1)
     device = world.arena.device
     views = {access: WorkerView(world, rank, BUFFERS, access=access, guard=Guard.ELEMENT) for access in POLICIES}
     g = [torch.full((world.layout.parameters,), -1.0, device=device)]
     for access, view in views.items():
-        view.lr, view.defers = 1.0, device.type == "cuda" and access is not Access.LOCKED
+        view.lr, view.updates.defers = 1.0, device.type == "cuda" and access is not Access.LOCKED
         push(view, g, 1)
     line.send(None)
     while True:
@@ -100,10 +100,10 @@ def serve(world: World, rank: int, line: Connection) -> None:
 
 
 def push(view: WorkerView, g: list[torch.Tensor], times: int) -> None:
-    """x <- x + 1, `times` times, and until that is done."""
+    """x <- x + 1, `times` times. Returns when the device has finished."""
     for _ in range(times):
         view.push(g)
-    view.settle()
+    view.finish()
     finish(view.x.device)
 
 

@@ -1,4 +1,4 @@
-"""M3: launches, copies and waits of a step, and the time it takes the host, at 161 tensors; with a graph too."""
+"""M3: launches, copies and waits of a step, and its host time, at 161 tensors, with and without a graph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.field import MOMENTUM
 from bench.gpu import gaps
 from bench.gpu.model import Model, scaled
 from bench.gpu.scene import Scene
-from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT, WORKER
 from hogwild.drivers.processes.graph import GraphedGradient
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Gap, Guard, HeavyBall
@@ -26,7 +26,7 @@ from hogwild.tasks import Data, TensorSplit, build_model
 N = 1 << 20
 BATCH = 128
 STEPS, ROUNDS, DRY_STEPS = 20, 9, 2
-BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
+BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cuStreamSynchronize")
 LAUNCHES = (
     "cudaLaunchKernel",
@@ -46,8 +46,8 @@ def run(scene: Scene) -> None:
         "push, gap, guard element": model.push(Guard.ELEMENT, gap, momentum),
         "push, gap, guard push": model.push(Guard.PUSH, gap, momentum),
         **{f"push, gap {name}": gaps.enqueued(model, push) for name, push in pushes.items()},
-        "a worker's push, settled at the next": worker_push(model, defers=True),
-        "a worker's push, settled at once": worker_push(model, defers=False),
+        "a worker's push, finished at the next": worker_push(model, defers=True),
+        "a worker's push, finished at once": worker_push(model, defers=False),
         "torch SGD, fused": model.sgd(fused=True),
         "torch SGD, foreach": model.sgd(foreach=True),
         "foreach chain": model.foreach_gap(),
@@ -69,7 +69,7 @@ def measure(scene: Scene, steps: Mapping[str, Callable[[], object]], **facts: in
 
 
 class Net(nn.Module):
-    """Parameters of given sizes that compute nothing."""
+    """A model with parameters of given sizes that computes nothing."""
 
     def __init__(self, sizes: list[int]) -> None:
         super().__init__()
@@ -77,11 +77,11 @@ class Net(nn.Module):
 
 
 def worker_push(model: Model, defers: bool) -> Callable[[], object]:
-    """The whole of what a worker does with a gradient: books in the control block, push, snapshot."""
+    """All of a worker's work on a gradient: counters in the control block, push, snapshot."""
     net = Net(model.sizes)
     world = World.create(net, BUFFERS, 1, device=model.x.device)
     view = WorkerView(world, 0, BUFFERS, guard=Guard.PUSH)
-    view.lr, view.defers = 1e-4, defers
+    view.lr, view.updates.defers = 1e-4, defers
     view.pull()
     return lambda: view.push(model.grads, penalty=Gap(), momentum=HeavyBall(MOMENTUM))
 
@@ -108,7 +108,7 @@ def gradients(scene: Scene) -> dict[str, Callable[[], object]]:
 
 
 def host_seconds(scene: Scene, step: Callable[[], object]) -> list[float]:
-    """Of one step, from a row of them that the device is not waited for."""
+    """Host time of one step, from a series of steps without waiting for the device."""
     steps = DRY_STEPS if scene.is_dry else STEPS
     times = []
     for _ in range(2 if scene.is_dry else ROUNDS):
@@ -122,14 +122,14 @@ def host_seconds(scene: Scene, step: Callable[[], object]) -> list[float]:
 
 
 def count(scene: Scene, step: Callable[[], object]) -> dict[str, float]:
-    """Per step: kernels, copies and fills on the device; launches and waits of the host, of whichever kind."""
+    """Per step: kernels, copies and fills on the device; launches and waits of all kinds on the host."""
     steps = DRY_STEPS if scene.is_dry else STEPS
     activities = {ProfilerActivity.CPU, ProfilerActivity.CUDA} & supported_activities()
     scene.synchronize()
     with profile(activities=activities, acc_events=True) as profiler:
         for _ in range(steps):
             step()
-        scene.synchronize()  # one wait that is not the step's
+        scene.synchronize()  # one wait that does not belong to the steps
     names: Counter[str] = Counter()
     device: Counter[str] = Counter()
     device_us = []

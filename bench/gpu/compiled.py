@@ -1,4 +1,4 @@
-"""The eager gap-aware step under torch.compile: the best that torch makes of it without a kernel of one's own."""
+"""The eager gap-aware step under torch.compile: the fastest form in torch without an own kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device and what runs beside it: a figure without them says nothing."""
+"""A description of the device and of the host. Every result needs it, because a figure alone means nothing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def device(scene: Scene) -> dict[str, Any]:
 
 
 def nvidia_smi() -> dict[str, str] | None:
-    """What nvidia-smi says of the first device; it is only asked."""
+    """The values that nvidia-smi reports for the first device. It changes no setting."""
     if shutil.which("nvidia-smi") is None:
         return None
     command = ["nvidia-smi", f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader", "--id=0"]

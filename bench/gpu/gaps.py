@@ -1,4 +1,4 @@
-"""M2: what a gap of whole segments costs beside that of elements: two-pass, in one cooperative launch, lagged."""
+"""M2: the cost of gaps per segment, relative to gaps per element: two passes, one cooperative launch, lagged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(scene: Scene) -> None:
 
 
 def forms(model: Model) -> dict[str, tuple[int, Push]]:
-    """Bytes of memory per parameter under Guard.ELEMENT, and a push. Cooperative where the model is small enough: its
+    """Bytes of memory per parameter under Guard.ELEMENT, and a push. The cooperative form needs a small model: its
     second pass finds x and snapshot in the cache.
     """
     found = {"element": (36, push(model, Gap()))}

@@ -87,7 +87,7 @@ def contestants(replicas: Replicas) -> dict[str, Contestant]:
 
 
 def _locks(x: torch.Tensor) -> tuple[dict[str, int], torch.Tensor]:
-    """The locks that a pair average takes on the CPU, and the memory they lie in."""
+    """The locks that a pair average takes on the CPU, and their memory."""
     memory = torch.zeros(Control.bytes(1, 2) + 128, dtype=torch.uint8)
     if x.is_cuda:
         return {}, memory

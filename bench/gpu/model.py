@@ -1,4 +1,4 @@
-"""Parameters of the shape of a network: one flat buffer and a gradient tensor each."""
+"""Parameters with the shapes of a network: one flat buffer, and one gradient tensor per parameter tensor."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def resnet50_sizes() -> list[int]:
 
 
 def scaled(n: int) -> list[int]:
-    """161 tensors in the proportions of ResNet-50 that have n parameters together, about."""
+    """161 tensors in the proportions of ResNet-50, with about n parameters in total."""
     sizes = resnet50_sizes()
     return [max(1, size * n // sum(sizes)) for size in sizes]
 
 
 class Model:
-    """x, snapshot, v, s as flat buffers [n] float32 with 128-byte segments; `grads` as autograd would leave them."""
+    """x, snapshot, v, s as flat buffers [n] float32 with 128-byte segments; `grads` as autograd would return them."""
 
     def __init__(self, sizes: Sequence[int], device: torch.device) -> None:
         self.sizes = list(sizes)
@@ -60,12 +60,12 @@ class Model:
     def push(
         self, guard: Guard, gap: Gap | None = None, momentum: Momentum | None = None, snapshot: bool = False
     ) -> Callable[[], object]:
-        """Our push of `grads`, put on the stream."""
+        """Our push of `grads`, enqueued on the stream."""
         push = self.make_push(guard, gap, momentum, snapshot)
         return lambda: push.enqueue(self.grads, lr=LR, pushes=PUSHES, lr_max=LR)
 
     def replayed_push(self, guard: Guard, gap: Gap | None, momentum: Momentum | None) -> Callable[[], object]:
-        """The same out of a CUDA graph."""
+        """The same push, replayed from a CUDA graph."""
         push, graph = self.make_push(guard, gap, momentum), torch.cuda.CUDAGraph()
         push.enqueue(self.grads, lr=LR, pushes=PUSHES, lr_max=LR)
         with torch.cuda.graph(graph):

@@ -1,4 +1,4 @@
-"""python -m bench.gpu.part NAME FILE DEVICE [dry]: one part of the script in a process of its own; rows go to FILE."""
+"""python -m bench.gpu.part NAME FILE DEVICE [dry]: one part of the script in its own process; rows go to FILE."""
 
 from __future__ import annotations
 

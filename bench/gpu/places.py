@@ -1,6 +1,6 @@
 """The same push and pull with the master in other places: plain memory of the GPU, mapped shards, the host.
 
-All shards lie on the one GPU: what mapping costs, not what a link does.
+All shards are on the one GPU. This measures the cost of mapping, not that of a link between GPUs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def run(scene: Scene) -> None:
 
 
 def on(name: str, world: World, device: torch.device) -> dict[str, Contestant]:
-    """A pull and two pushes of a master in that place, the pushes checked against what they must do."""
+    """A pull and two pushes of a master in that place. The results of the pushes are checked."""
     x, snapshot, n = world.arena.tensor("x"), world.arena.tensor("snapshot", 0), world.layout.n
     g = torch.randn(n, generator=torch.Generator(device).manual_seed(0), device=device)
     found = {f"{name}: pull": Contestant("stream", 8, lambda: copy(snapshot, x))}

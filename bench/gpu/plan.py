@@ -1,4 +1,4 @@
-"""The parts of the script in their order, what each runs, and how long it may take."""
+"""The parts of the script in order, with the command and the time limit of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SANITIZED = (
 
 @dataclass(frozen=True)
 class Part:
-    """A command with a time-out. `left_out`: why it is not run here."""
+    """A command with a time-out. `left_out`: the reason for which it is not run here."""
 
     name: str
     budget_s: float
@@ -27,7 +27,7 @@ class Part:
 
 
 def plan(device: str, is_dry: bool) -> list[Part]:
-    """Every part; the most important ones first, for the time of all is limited."""
+    """Every part. The most important parts come first, because the total time is limited."""
 
     def measured(name: str, budget_s: float) -> Part:
         dry = ("dry",) if is_dry else ()

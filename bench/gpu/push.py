@@ -99,7 +99,7 @@ def torch_sgd(field: Field, **form: bool) -> Callable[[], object]:
 
 
 def listed(model: Model) -> dict[str, Contestant]:
-    """The same of many tensors."""
+    """The same for many tensors."""
     error = model.check_foreach()
     assert error < TOLERANCE, f"push and foreach chain differ by {error:.1e}"
     gap, momentum = Gap(), HeavyBall(MOMENTUM)

@@ -16,7 +16,7 @@ MICRO = 1e6
 
 
 def write(results: Mapping[str, Any], folder: Path, is_dry: bool = False) -> None:
-    """report.md, and roofline.png where matplotlib is installed and a push was measured."""
+    """Write report.md, and roofline.png if matplotlib is installed and a push was measured."""
     rows = [row for result in results.values() for row in result["rows"]]
     has_picture = draw(rows, folder / "roofline.png")
     text = "\n".join(lines(results, rows, is_dry)) + ("\n\n![roofline](roofline.png)\n" if has_picture else "\n")
@@ -46,7 +46,7 @@ def lines(results: Mapping[str, Any], rows: list[Row], is_dry: bool) -> Iterator
 def _facts(rows: list[Row]) -> Iterator[str]:
     found = {row["name"]: row for row in rows if row["group"] == "facts"}
     if "device" not in found:
-        yield "The device is not known: the part that asks for it did not run."
+        yield "The device is not known, because the part that records it did not run."
         return
     device, host = found["device"], found["host"]
     yield (
@@ -57,7 +57,7 @@ def _facts(rows: list[Row]) -> Iterator[str]:
         yield ", ".join(f"{key} {value}" for key, value in device["nvidia_smi"].items()) + ".\n"
     yield (
         "GB/s counts each stream once per read and once per write; device time of calls in a row, the host ahead; "
-        "medians of interleaved rounds. docs/gpu.md says what is counted."
+        "medians of interleaved rounds. docs/gpu.md defines the counts."
     )
 
 
@@ -92,7 +92,7 @@ def _cell(value: Any) -> str:
 
 
 def draw(rows: list[Row], file: Path) -> bool:
-    """Whether there was something to draw, and something to draw it with."""
+    """Draw the picture. Returns False if there is no measured push, or no matplotlib."""
     pushes = [row for row in rows if row["group"] == "push" and row["name"] in DRAWN]
     if not pushes:
         return False

@@ -1,4 +1,4 @@
-"""Where a part of the script runs, and where its rows go."""
+"""The device on which a part of the script runs, and the file that takes its rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 @dataclass
 class Scene:
-    """`device`: a GPU, or the CPU. A dry run is one of tiny sizes. Every row is on disk as soon as it is recorded."""
+    """`device`: a GPU, or the CPU. A dry run has tiny sizes. Every row is written to disk when it is recorded."""
 
     device: torch.device
     file: Path
@@ -25,7 +25,7 @@ class Scene:
         return self.device.type == "cuda"
 
     def sizes(self, *numels: int) -> list[int]:
-        """What is measured; of a dry run one size that is no multiple of anything."""
+        """The sizes to measure; in a dry run a single odd size."""
         return [4099] if self.is_dry else list(numels)
 
     def record(self, group: str, name: str, **facts: Any) -> None:

@@ -1,4 +1,4 @@
-"""What must be shown on a GPU, beside what was."""
+"""The targets for a GPU, beside the measurements."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def targets(rows: Iterable[Row]) -> list[Target]:
     large = [n for n in sizes if n >= LARGE]
 
     def times(group: str, slow: str, fast: str, ns: Iterable[int]) -> list[float]:
-        """How many times longer `slow` takes on the device."""
+        """The device time of `slow` divided by that of `fast`."""
         pairs = ((by.get((group, slow, n)), by.get((group, fast, n))) for n in ns)
         return [_median(a) / _median(b) for a, b in pairs if a and b]
 

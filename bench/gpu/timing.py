@@ -1,8 +1,8 @@
 """Time on the device and time on the host, of contestants that take turns.
 
-A turn is a row of calls between two events. A short sleep on the device goes before them, so that the host is ahead and
-the device never waits for it: device time is then that of the kernels and the gaps between them, host time that of
-putting them on the stream. Nothing is synchronised in between.
+A turn is a series of calls between two events. A short sleep on the device precedes them, so that the host is ahead and
+the device never waits for it. Device time then covers the kernels and the gaps between them, and host time covers
+enqueuing them. There is no synchronisation in between.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from bench.contest import Contestant
 from bench.gpu.scene import Scene
 
 ROUNDS = 7
-TURN_S = 0.002  # of work on the device
+TURN_S = 0.002  # device time of a turn
 MOST_CALLS = 50
-SLEEP_CYCLES = 8_000_000  # some 4 ms
+SLEEP_CYCLES = 8_000_000  # about 4 ms
 SLEEP_S = 0.004
 COLD_CALLS = 8
 FLUSH_BYTES = 1 << 28  # several times any second-level cache
@@ -49,7 +49,7 @@ def turn(scene: Scene, call: Callable[[], object], calls: int) -> tuple[float, f
 
 
 def cold(scene: Scene, call: Callable[[], object]) -> float | None:
-    """Median seconds on the device of a call whose data have left the caches; None in a dry run."""
+    """Median seconds on the device of a call with cold caches; None in a dry run."""
     if scene.is_dry or not scene.on_gpu:
         return None
     flush = torch.empty(FLUSH_BYTES, dtype=torch.uint8, device=scene.device)
@@ -66,7 +66,7 @@ def cold(scene: Scene, call: Callable[[], object]) -> float | None:
 def compete(
     scene: Scene, group: str, n: int, contestants: Mapping[str, Contestant], rounds: int = ROUNDS, **facts: Any
 ) -> None:
-    """Records a row per contestant: A B C ... A B C ..., after a round that does not count.
+    """Record a row per contestant. Turns alternate (A B C ... A B C ...), after a first round that does not count.
 
     `gbps` counts each stream once per read and once per write; `of_copy` compares with the copies of the same rounds.
     """

@@ -38,7 +38,7 @@ def run(scene: Scene) -> None:
 
 
 def run_mps(scene: Scene) -> None:
-    """The same under a daemon of our own, if it can be started; it is stopped again."""
+    """The same runs under our own MPS daemon, if it can be started. It is stopped afterwards."""
     if scene.is_dry or shutil.which(MPS) is None:
         scene.record("trainer, MPS", "left out", reason=f"{'a dry run' if scene.is_dry else f'no {MPS} here'}")
         return
@@ -56,7 +56,7 @@ def run_mps(scene: Scene) -> None:
 
 
 def data() -> list[str]:
-    """Fashion-MNIST where its files are, else the digits that come with the package."""
+    """Fashion-MNIST if its files are here, else the digits in the package."""
     from hogwild.errors import HogwildError
     from hogwild.tasks import load
 
@@ -68,7 +68,7 @@ def data() -> list[str]:
 
 
 def train(scene: Scene, group: str, name: str, flags: Sequence[str], environment: dict[str, str] | None = None) -> None:
-    """One run of the command line; its summary, or why there is none, as a row."""
+    """One run of the command line. Its summary, or the reason of its failure, becomes a row."""
     with tempfile.TemporaryDirectory(prefix="train") as folder:
         what = ["--data", "digits", "--updates", "40"] if scene.is_dry else data()
         options = [*what, "--device", scene.device.type, "--eval-every", "0", "--ckpt-every", "0", *flags]

@@ -1,4 +1,4 @@
-"""What every contestant is: a worker's model, and one step that takes a gradient and averages."""
+"""The interface of contestants: a worker's model, and one step that takes a gradient and averages."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def model(hidden: int) -> nn.Module:
 
 
 class Contestant(ABC):
-    """In one of the processes, with the same `model` in all of them at the start."""
+    """One process's part of a contestant. All processes start with the same `model`."""
 
     @abstractmethod
     def step(self, g: Sequence[Tensor], lr: float) -> None:
-        """A step of plain SGD with this worker's gradient, one tensor a parameter, and one averaging."""
+        """One step of plain SGD with this worker's gradient (one tensor per parameter), and one averaging."""
 
     @abstractmethod
     def models(self) -> list[Tensor]:
-        """Flat models of which this process is in charge, its worker's first."""
+        """The flat models of this process, its worker's first."""
 
 
 def flat(module: nn.Module) -> Tensor:

@@ -32,7 +32,7 @@ def algorithm(name: str) -> Algorithm:
 
 
 class Ours(Contestant):
-    """One worker of an algorithm in a world that all processes map. Default access policy and guard."""
+    """One worker of an algorithm, in a world mapped by all processes. Default access policy and guard."""
 
     def __init__(self, name: str, world: World, rank: int, module: nn.Module) -> None:
         own = algorithm(name)
@@ -48,14 +48,14 @@ class Ours(Contestant):
         self._stepper.advance(g)
 
     def models(self) -> list[Tensor]:
-        """With a center that springs hold, that of the first process too: it is part of what is conserved."""
+        """The worker's model; for elastic algorithms the first process adds the center, a part of the conserved sum."""
         layout = self._view.world.layout
         shared = ["x"] if self._rank == 0 and self._stepper.algorithm.name == "easgd" else []
         return [_packed(layout.views(self._view.buffer(name))) for name in ("replica", *shared)]
 
     def _wait(self, request: Barrier | Update) -> None:
         assert isinstance(request, Barrier), f"no contestant waits for {request}"
-        self._view.generation = generation = self._control.arrive(self._rank)
+        self._view.rounds.generation = generation = self._control.arrive(self._rank)
         while not self._control.wait_barrier(self._rank, generation, POLL_S):
             pass
 

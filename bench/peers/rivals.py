@@ -1,4 +1,4 @@
-"""The peers: torch.distributed's PostLocalSGDOptimizer over gloo, and decent-dp where it is installed."""
+"""The other packages: torch.distributed's PostLocalSGDOptimizer over gloo, and decent-dp if it is installed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TorchSGD(Contestant):
 
 
 class PostLocalSGD(TorchSGD):
-    """torch's PostLocalSGDOptimizer, whose averager flattens all parameters and reduces them over all processes."""
+    """torch's PostLocalSGDOptimizer. Its averager flattens all parameters and reduces them over all processes."""
 
     def __init__(self, module: nn.Module, processes: int) -> None:
         super().__init__(module, processes)
@@ -59,7 +59,7 @@ class PostLocalSGD(TorchSGD):
 
 
 class AllReduce(Contestant):
-    """Nothing but gloo's all-reduce of one flat buffer: the bound of whoever averages over all processes with it."""
+    """Only gloo's all-reduce of one flat buffer: the lower bound of every average over all processes with gloo."""
 
     def __init__(self, module: nn.Module, _processes: int) -> None:
         self.buffer = torch.zeros_like(flat(module))
@@ -72,7 +72,7 @@ class AllReduce(Contestant):
 
 
 class Given(torch.autograd.Function):
-    """A loss whose gradients are given: backward hands them over and computes nothing."""
+    """A loss with given gradients: backward returns them and computes nothing."""
 
     @staticmethod
     def forward(ctx: Any, g: Sequence[Tensor], *_parameters: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ class Given(torch.autograd.Function):
 
 
 class Handing(nn.Module):
-    """A module of which autograd knows the gradients only."""
+    """A module with given gradients for its parameters."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class Handing(nn.Module):
 
 
 class Backward(Contestant):
-    """What it costs to hand the gradients over through autograd, as decent-dp needs it, and nothing else."""
+    """Only the cost of passing the gradients through autograd, as decent-dp needs it."""
 
     def __init__(self, module: nn.Module, _processes: int) -> None:
         self.module = Handing(module)
@@ -111,7 +111,7 @@ class Backward(Contestant):
 
 
 class DecentDP(Contestant):
-    """decent-dp: an SGD step and the averaging over one edge of the topology, from hooks of backward."""
+    """decent-dp: hooks of backward run an SGD step and the averaging over one edge of the topology."""
 
     def __init__(self, module: nn.Module, processes: int, topology: str) -> None:
         importlib.import_module("loguru").logger.disable("decent_dp")

@@ -1,4 +1,4 @@
-"""The tables of a measurement, and the machine they are of."""
+"""The tables of a measurement, with its machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WANTED = 5.0  # times faster than the fastest rival
 
 
 def markdown(compact: Mapping[str, Any]) -> str:
-    """Of what bench.samples.compact made of a measurement."""
+    """The tables of a measurement that bench.samples.compact has compacted."""
     return "\n".join(_lines(parse(compact))) + "\n"
 
 
@@ -26,12 +26,12 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         f"{machine['load']:.1f} at the start, {end:.1f} at the end."
     )
     if machine["load"] > machine["cores"]:
-        yield "The machine was busy with other things: the times are too long, for all contestants in the same rounds."
+        yield "The machine had other load: the times are too long, for all contestants in the same rounds."
     if not found["peers"][DECENT]:
         yield f"{DECENT} is not installed here and was left out."
     else:
         yield f"{DECENT} {found['peers'][DECENT]}."
-    yield "bench/README.md says what a step is."
+    yield "bench/README.md defines a step."
     for run in found["runs"]:
         yield from ("", f"## {run['processes']} processes", "", *_times(run), "", *_ratios(run))
 
@@ -47,7 +47,7 @@ def _times(run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _ratios(run: Mapping[str, Any]) -> Iterator[str]:
-    """Median over the rounds of the quotient of the two figures of one round."""
+    """Median over the rounds of the ratio of the two figures of a round."""
     seconds = run["seconds"]
     rivals = [name for name in seconds if name not in OURS and name not in CONTROLS]
     yield f"Times faster than a rival, median over the rounds; at least {WANTED:g} was wanted."

@@ -48,7 +48,13 @@ Sums<T> push_loop(const Buffers<T> at, const G* g, int64_t n, const Hyper<T> h) 
     if constexpr (Stages::penalises_elements) share += seen.share;
     if constexpr (Stages::uses_rows) size_sq = add_square(size_sq, seen.size);
   }
-  return {gap_sq, step_sq, nonfinite, share, size_sq};
+  Sums<T> sums;
+  sums.gap_sq = gap_sq;
+  sums.step_sq = step_sq;
+  sums.nonfinite = nonfinite;
+  sums.share = share;
+  sums.size_sq = size_sq;
+  return sums;
 }
 
 // Where there is no gradient to push. Returns the sum of squared gaps, before.

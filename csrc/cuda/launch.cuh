@@ -17,23 +17,25 @@ Work<T> make_work(const PushPlan& plan, const PushCall& call, const Tables& tabl
   size_t first = 0, last = segments.size();
   while (first < last && segments[first].offset + segments[first].numel <= call.start) ++first;
   while (last > first && segments[last - 1].offset >= call.stop) --last;
-  return {slice<T>(plan.buffers, 0),
-          make_scalars<T>(plan.rule, call),
-          tables.scalars,
-          tables.segments,
-          tables.tiles,
-          tables.stats,
-          tables.report,
-          tables.rows,
-          plan.gap_state,
-          static_cast<int32_t>(plan.gap_rows()),
-          call.start,
-          call.stop,
-          tables.first_tile[first],
-          tables.first_tile[last],
-          plan.rule.gap_per_segment,
-          plan.rule.unit == Unit::step,
-          plan.rule.has_first_pass()};
+  Work<T> work;
+  work.buffers = slice<T>(plan.buffers, 0);
+  work.scalars = make_scalars<T>(plan.rule, call);
+  work.latest = tables.scalars;
+  work.segments = tables.segments;
+  work.tiles = tables.tiles;
+  work.stats = tables.stats;
+  work.report = tables.report;
+  work.rows = tables.rows;
+  work.gap_state = plan.gap_state;
+  work.gap_rows = static_cast<int32_t>(plan.gap_rows());
+  work.start = call.start;
+  work.stop = call.stop;
+  work.first_tile = tables.first_tile[first];
+  work.last_tile = tables.first_tile[last];
+  work.row_per_segment = plan.rule.gap_per_segment;
+  work.measured_in_steps = plan.rule.unit == Unit::step;
+  work.has_first_pass = plan.rule.has_first_pass();
+  return work;
 }
 
 template <bool kCaptured, class T, class G>

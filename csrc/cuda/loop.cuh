@@ -200,6 +200,14 @@ __device__ void for_each_in_tile(int n, bool packed, const Visit& visit) {
   for (int i = tail + threadIdx.x; i < n; i += kThreads) visit(std::integral_constant<int, 1>{}, i);
 }
 
+// A pack of each buffer. Those of buffers that no stage uses are never touched, and take no registers.
+template <class T, int kCount>
+struct Packs {
+#define HOGWILD_PACK(name) Pack<T, kCount> name;
+  HOGWILD_BUFFERS(HOGWILD_PACK)
+#undef HOGWILD_PACK
+};
+
 // kWidth elements from i on, by way of registers. Under Atomic, x and the center are added to in memory (a snapshot is
 // then made of the value read minus the own step), and shared momentum buffers go through compare-and-exchange where they
 // lie, which begins with the value read.
@@ -207,50 +215,38 @@ template <class Stages, class Access, class T, class G>
 __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyper<T>& h, Sums<T>& sums) {
   constexpr int kCount = kWidth<T>;
   constexpr bool kAtomic = std::is_same_v<Access, Atomic>;
-  constexpr bool kStoresV = Stages::uses_v && (!kAtomic || Stages::own_v);
-  constexpr bool kStoresSum = Stages::uses_v_sum && !kAtomic, kStoresB = Stages::uses_b && !kAtomic;
+  constexpr unsigned kInMemory = kAtomic ? buffer::motion & ~Stages::own : buffer::none;
+  constexpr unsigned kAdded = kAtomic ? buffer::x | buffer::center : buffer::none;
+  constexpr unsigned kStored = Stages::uses & ~(kInMemory | kAdded);
   const Pack<G, kCount> gradient = load_once<G, kCount>(g + i);
-  Pack<T, kCount> x = load<T, kCount>(at.x + i), snapshot, v, s, ms, v_sum, b, center, delta, drawn;
-  if constexpr (Stages::uses_snapshot) snapshot = load<T, kCount>(at.snapshot + i);
-  if constexpr (Stages::uses_center) center = load<T, kCount>(at.center + i);
-  if constexpr (Stages::uses_v) v = load<T, kCount>(at.v + i);
-  if constexpr (Stages::uses_v_sum) v_sum = load<T, kCount>(at.v_sum + i);
-  if constexpr (Stages::uses_b) b = load<T, kCount>(at.b + i);
-  if constexpr (Stages::uses_s) s = load<T, kCount>(at.s + i);
-  if constexpr (Stages::uses_ms) ms = load<T, kCount>(at.ms + i);
+  Packs<T, kCount> packs;
+  Buffers<T> here;
+#define HOGWILD_LOAD(name)                                                      \
+  if constexpr (Stages::uses_##name) packs.name = load<T, kCount>(at.name + i); \
+  here.name = (kInMemory & buffer::name) != 0 ? at.name + i : packs.name.at;
+  HOGWILD_BUFFERS(HOGWILD_LOAD)
+#undef HOGWILD_LOAD
 
-  const Buffers<T> here{x.at,
-                        snapshot.at,
-                        kStoresV ? v.at : at.v + i,
-                        s.at,
-                        ms.at,
-                        kStoresSum ? v_sum.at : at.v_sum + i,
-                        kStoresB ? b.at : at.b + i,
-                        center.at};
+  Pack<T, kCount> delta, drawn;
 #pragma unroll
   for (int k = 0; k < kCount; ++k) {
     Motion<T> now;
-    if constexpr (Stages::uses_v) now.v = v.at[k];
-    if constexpr (Stages::uses_v_sum) now.v_sum = v_sum.at[k];
-    if constexpr (Stages::uses_b) now.b = b.at[k];
+#define HOGWILD_READ(name) \
+  if constexpr (Stages::uses_##name) now.name = packs.name.at[k];
+    HOGWILD_MOTION(HOGWILD_READ)
+#undef HOGWILD_READ
     const auto seen = Stages::template element<Racing, Access>(here, k, widen<T>(gradient.at[k]), h, now);
     delta.at[k] = -seen.step - seen.drawn;
     drawn.at[k] = seen.drawn;
     sums.add(seen);
   }
 
-  if constexpr (kAtomic)
-    red_add(at.x + i, delta);
-  else
-    store(at.x + i, x);
-  if constexpr (Stages::uses_center && kAtomic) red_add(at.center + i, drawn);
-  if constexpr (Stages::uses_center && !kAtomic) store(at.center + i, center);
-  if constexpr (Stages::uses_snapshot) store(at.snapshot + i, snapshot);
-  if constexpr (kStoresV) store(at.v + i, v);
-  if constexpr (kStoresSum) store(at.v_sum + i, v_sum);
-  if constexpr (kStoresB) store(at.b + i, b);
-  if constexpr (Stages::uses_s) store(at.s + i, s);
-  if constexpr (Stages::uses_ms) store(at.ms + i, ms);
+  if constexpr (kAtomic) red_add(at.x + i, delta);
+  if constexpr (kAtomic && Stages::uses_center) red_add(at.center + i, drawn);
+#define HOGWILD_STORE(name) \
+  if constexpr ((kStored & buffer::name) != 0) store(at.name + i, packs.name);
+  HOGWILD_BUFFERS(HOGWILD_STORE)
+#undef HOGWILD_STORE
 }
 
 // Elements [0, n) of one tile.

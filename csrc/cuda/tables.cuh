@@ -25,7 +25,12 @@ struct Tables {
 
 template <class T>
 Scalars<T> make_scalars(const Rule& rule, const PushCall& call) {
-  return {fold(rule, call).as<T>(), call.scale, call.clip, fold_gap_state(rule, call)};
+  Scalars<T> scalars;
+  scalars.hyper = fold(rule, call).as<T>();
+  scalars.scale = call.scale;
+  scalars.clip = call.clip;
+  scalars.gap = fold_gap_state(rule, call);
+  return scalars;
 }
 
 // False: there was nothing to do. kCaptured: for a graph, whose replays take the scalars that lie in device memory then.

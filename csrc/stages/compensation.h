@@ -7,7 +7,7 @@
 namespace hogwild {
 
 struct NoCompensation {
-  static constexpr bool uses_ms = false;
+  static constexpr unsigned uses = buffer::none;
 
   template <class T>
   HW_HD static T apply(T g, T /*gap*/, T /*ms*/, const Hyper<T>&) {
@@ -22,7 +22,7 @@ struct NoCompensation {
 //   g <- g + lam / sqrt(ms + eps) g^2 gap
 template <bool kAdaptive>
 struct DelayCompensation {
-  static constexpr bool uses_ms = kAdaptive;
+  static constexpr unsigned uses = kAdaptive ? buffer::ms : buffer::none;
 
   template <class T>
   HW_HD static T average(T ms, T g, const Hyper<T>& h) {

@@ -1,18 +1,18 @@
 // Slot 5 of a push: what a replica and the center give each other. Host and device; pure.
 #pragma once
 
-#include "momentum.h"
+#include "../buffers.h"
 
 namespace hogwild {
 
 struct NoExchange {
-  static constexpr bool uses_center = false;
+  static constexpr unsigned uses = buffer::none;
 };
 
 // Elastic averaging (Zhang, Choromanska, LeCun 2015, arXiv:1412.6651, Alg. 1), both sides from the values before:
 //   drawn = alpha (x - center);   x <- x - step - drawn;   center <- center + drawn
 struct ElasticExchange {
-  static constexpr bool uses_center = true, uses_v = false;
+  static constexpr unsigned uses = buffer::center;
 
   template <class T>
   HW_HD static T gap(T x, T center, const Motion<T>&, const Hyper<T>&) {
@@ -28,7 +28,7 @@ struct ElasticExchange {
 // The same under Nesterov's momentum (Alg. 2), where x holds the point ahead at which gradients are taken: the worker
 // itself is behind it, at x + lr m v with the v before this push.
 struct ElasticExchangeBehind : ElasticExchange {
-  static constexpr bool uses_v = true;
+  static constexpr unsigned uses = buffer::center | buffer::v;
 
   template <class T>
   HW_HD static T gap(T x, T center, const Motion<T>& now, const Hyper<T>& h) {

@@ -1,18 +1,18 @@
 // Slot 8 of a push: what the worker takes away with it. Host and device; pure.
 #pragma once
 
-#include "momentum.h"
+#include "../buffers.h"
 
 namespace hogwild {
 
 // The worker keeps no snapshot (it reads the master in place): no gap to measure, nothing to leave behind.
 struct NoSnapshot {
-  static constexpr bool uses_snapshot = false, uses_v_sum = false;
+  static constexpr unsigned uses = buffer::none;
 };
 
 // snapshot <- x: the push is the next pull.
 struct FreshSnapshot {
-  static constexpr bool uses_snapshot = true, uses_v_sum = false;
+  static constexpr unsigned uses = buffer::snapshot;
 
   template <class T>
   HW_HD static T apply(T x, const Motion<T>&, const Hyper<T>&) {
@@ -22,21 +22,21 @@ struct FreshSnapshot {
 
 // snapshot <- x - lr m v_sum
 struct DanaLookAhead {
-  static constexpr bool uses_snapshot = true, uses_v_sum = true;
+  static constexpr unsigned uses = buffer::snapshot | buffer::v_sum;
 
   template <class T>
   HW_HD static T apply(T x, const Motion<T>& now, const Hyper<T>& h) {
-    return x - h.ahead_v * now.v_sum;
+    return x - h.ahead.v_sum * now.v_sum;
   }
 };
 
 // snapshot <- x - lr m ((N + c (m - 1)) v + (c / N) b),  or x - lr m N v (naive)
 struct Smega2LookAhead {
-  static constexpr bool uses_snapshot = true, uses_v_sum = false;
+  static constexpr unsigned uses = buffer::snapshot | buffer::v | buffer::b;
 
   template <class T>
   HW_HD static T apply(T x, const Motion<T>& now, const Hyper<T>& h) {
-    return x - (h.ahead_v * now.v + h.ahead_b * now.b);
+    return x - (h.ahead.v * now.v + h.ahead.b * now.b);
   }
 };
 

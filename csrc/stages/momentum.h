@@ -1,17 +1,17 @@
 // Slot 4 of a push: momentum. Host and device. Whether v is shared (heavy ball) or a worker's own (shifted momentum) is
-// the caller's choice of buffer; the arithmetic is the same.
+// the caller's choice of buffer; the arithmetic is the same. A new stage is a struct and a line of HOGWILD_MOMENTA.
 #pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
 
 #include "../access.h"
 #include "../buffers.h"
+#include "exchange.h"
+#include "lookahead.h"
 
 namespace hogwild {
-
-// The momentum buffers of one element, as this push found them and then as it left them.
-template <class T>
-struct Motion {
-  T v = 0, v_sum = 0, b = 0;
-};
 
 // v <- m v + damp d, as an object that an access policy can apply again to a newer v. `applied` false keeps v.
 template <class T>
@@ -22,16 +22,32 @@ struct NextVelocity {
   HW_HD T operator()(T v) const { return hw_select(applied, momentum * v + damp * d, v); }
 };
 
-// Every stage: advance(buffers, i, motion, d, applied, hyper) changes element i of its buffers and returns the step to
-// subtract from x. `applied` false, where a gradient is held back, changes nothing; a stage that flushes owes all
-// elements its bookkeeping and takes d = 0 for such an element instead.
-struct PlainMomentum {
-  static constexpr bool uses_v = true, uses_v_sum = false, uses_b = false, own_v = false, flushes = false;
+// What a stage states about itself. Every stage has besides
+//   advance(buffers, i, motion, d, applied, hyper)
+// which changes element i of its buffers and returns the step to subtract from x. `applied` false, where a gradient is
+// held back, changes nothing; a stage that flushes takes d = 0 for such an element instead. `motion` is the buffers' element
+// as this push found it, and is left as this push leaves it.
+struct MomentumStage {
+  static constexpr unsigned uses = buffer::v;  // its buffers
+  static constexpr unsigned own =
+      buffer::none;                       // those of them that are the worker's own: no other writer is met there
+  static constexpr bool flushes = false;  // owes all elements its bookkeeping: goes with no correction
+  using OnFlush = void;                   // the stage in its place on every N-th push, if that is another one
+  using LookAhead = FreshSnapshot;        // one that uses momentum goes with a snapshot only
+  using Exchange = NoExchange;            // with a center, if it goes with one
+
+  // Its scalars, from a rule's constants (rule.h) and a call's. Host only.
+  template <class Rule, class Call>
+  static void fold(const Rule& rule, const Call& call, Hyper<double>& h) {
+    h.momentum = rule.momentum;
+    h.damp = call.first_step && rule.torch_first_step ? 1.0 : 1.0 - rule.dampening;
+  }
 };
 
 // x <- x - lr d
-struct NoMomentum {
-  static constexpr bool uses_v = false, uses_v_sum = false, uses_b = false, own_v = false, flushes = false;
+struct NoMomentum : MomentumStage {
+  static constexpr unsigned uses = buffer::none;
+  using Exchange = ElasticExchange;
 
   template <class Access, class T>
   HW_HD static T advance(const Buffers<T>&, int64_t, Motion<T>&, T d, bool, const Hyper<T>& h) {
@@ -40,7 +56,9 @@ struct NoMomentum {
 };
 
 // v <- m v + damp d;  x <- x - lr v
-struct HeavyBallMomentum : PlainMomentum {
+struct HeavyBallMomentum : MomentumStage {
+  using Exchange = ElasticExchange;
+
   template <class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool applied, const Hyper<T>& h) {
     now.v = Access::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
@@ -49,7 +67,9 @@ struct HeavyBallMomentum : PlainMomentum {
 };
 
 // v <- m v + damp d;  x <- x - lr (d + m v)
-struct NesterovMomentum : PlainMomentum {
+struct NesterovMomentum : MomentumStage {
+  using Exchange = ElasticExchangeBehind;
+
   template <class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool applied, const Hyper<T>& h) {
     now.v = Access::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
@@ -60,8 +80,9 @@ struct NesterovMomentum : PlainMomentum {
 // DANA-Zero (Hakimi et al. 2019, arXiv:1907.11612): v is the worker's own, v_sum the sum of all workers'.
 //   v' = m v + d;   x <- x - lr v';   v_sum <- v_sum + (v' - v);   v <- v'
 // v_sum accumulates differences: an update that is lost there is never made good.
-struct DanaMomentum {
-  static constexpr bool uses_v = true, uses_v_sum = true, uses_b = false, own_v = true, flushes = false;
+struct DanaMomentum : MomentumStage {
+  static constexpr unsigned uses = buffer::v | buffer::v_sum, own = buffer::v;
+  using LookAhead = DanaLookAhead;
 
   template <class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool applied, const Hyper<T>& h) {
@@ -76,8 +97,17 @@ struct DanaMomentum {
 //   b <- b + d;   x <- x - lr (d + m v)
 //   flush:   v <- m v + b / N;   b <- 0                  damp = 1 / N
 template <bool kFlush>
-struct Smega2Momentum {
-  static constexpr bool uses_v = true, uses_v_sum = false, uses_b = true, own_v = false, flushes = true;
+struct Smega2Momentum : MomentumStage {
+  static constexpr unsigned uses = buffer::v | buffer::b;
+  static constexpr bool flushes = true;
+  using OnFlush = Smega2Momentum<true>;
+  using LookAhead = Smega2LookAhead;
+
+  template <class Rule, class Call>
+  static void fold(const Rule& rule, const Call&, Hyper<double>& h) {
+    h.momentum = rule.momentum;
+    h.damp = 1.0 / static_cast<double>(rule.workers);
+  }
 
   template <class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool, const Hyper<T>& h) {
@@ -98,8 +128,20 @@ struct Smega2Momentum {
 //   a bucket begins:   x <- x - m u;   u <- m u
 //   u <- u + m^l lr d;   x <- x - (1 - m^(l+1)) / (1 - m) lr d
 // Folded on the host into u' = momentum u + damp d and x <- x - (drain u + direct d).
-struct OrMoMomentum {
-  static constexpr bool uses_v = true, uses_v_sum = false, uses_b = false, own_v = false, flushes = true;
+struct OrMoMomentum : MomentumStage {
+  static constexpr bool flushes = true;
+
+  template <class Rule, class Call>
+  static void fold(const Rule& rule, const Call& call, Hyper<double>& h) {
+    const double m = rule.momentum;
+    const int64_t bucket = call.pushes / rule.workers;
+    const int64_t late = bucket - std::max<int64_t>(0, call.pushes - call.delay) / rule.workers;
+    const bool begins = call.pushes > 0 && call.pushes % rule.workers == 0;
+    h.momentum = begins ? m : 1.0;
+    h.drain = begins ? m : 0.0;
+    h.damp = std::pow(m, static_cast<double>(late)) * call.lr;
+    h.direct = (1.0 - std::pow(m, static_cast<double>(late + 1))) / (1.0 - m) * call.lr;
+  }
 
   template <class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool, const Hyper<T>& h) {
@@ -108,5 +150,14 @@ struct OrMoMomentum {
     return h.drain * u + h.direct * d;
   }
 };
+
+// All stages: STAGE(name in Python, type). Choices made at run time (rule.h, dispatch.h) come from here.
+#define HOGWILD_MOMENTA(STAGE)         \
+  STAGE(none, NoMomentum)              \
+  STAGE(heavy_ball, HeavyBallMomentum) \
+  STAGE(nesterov, NesterovMomentum)    \
+  STAGE(dana, DanaMomentum)            \
+  STAGE(smega2, Smega2Momentum<false>) \
+  STAGE(ormo, OrMoMomentum)
 
 }  // namespace hogwild

@@ -8,7 +8,8 @@ namespace hogwild {
 
 // d = g + wd x;   decay = wd x, free = 0
 struct NoPenalty {
-  static constexpr bool uses_s = false, uses_rows = false, averages_step = false, chooses_u = false;
+  static constexpr unsigned uses = buffer::none;
+  static constexpr bool uses_rows = false, averages_step = false, chooses_u = false;
   static constexpr bool per_element = false;
 
   template <class T>
@@ -19,7 +20,8 @@ struct NoPenalty {
 
 // d = (g + decay) / G + free:  decay = wd x, or free = wd x when the weight decay is not penalised.   share = 1 / G
 struct Penalised {
-  static constexpr bool uses_s = false, uses_rows = false, averages_step = false, chooses_u = true;
+  static constexpr unsigned uses = buffer::none;
+  static constexpr bool uses_rows = false, averages_step = false, chooses_u = true;
   static constexpr bool per_element = true;  // G
 
   template <class T>
@@ -36,7 +38,8 @@ struct Penalised {
 // one division; a gap of zero gives 1 exactly. While s is 0 the gap counts as zero: C would be lr_max eps, and any
 // other gap would silence the gradient.
 struct GapPenalty : Penalised {
-  static constexpr bool uses_s = true, chooses_u = false;
+  static constexpr unsigned uses = buffer::s;
+  static constexpr bool chooses_u = false;
 
   template <class T>
   HW_HD static T apply(T g, T decay, T /*free*/, T share) {

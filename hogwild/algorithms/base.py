@@ -1,4 +1,4 @@
-"""What an algorithm is: a generator per worker, and the names of what it keeps.
+"""What an algorithm is: a generator per worker, and declarations of the buffers that it keeps.
 
 The generator is the worker's column of the paper's pseudo-code. It sees one view `w` of the world and yields in three
 places only: where time passes (`Gradient`), where all must meet (`BARRIER`), and where a worker waits for the next
@@ -8,43 +8,55 @@ clock; what must survive a restart lies in its buffers, nothing in local variabl
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from hogwild.algorithms.view import Gradients as Gradients
 from hogwild.algorithms.view import OfDelay as OfDelay
 from hogwild.algorithms.view import Place as Place
 from hogwild.algorithms.view import View as View
+from hogwild.buffers import GRADIENT as GRADIENT
+from hogwild.buffers import MODEL as MODEL
+from hogwild.buffers import REPLICA as REPLICA
+from hogwild.buffers import SHARED as SHARED
+from hogwild.buffers import SNAPSHOT as SNAPSHOT
+from hogwild.buffers import WORKER as WORKER
+from hogwild.buffers import Buffer as Buffer
+from hogwild.buffers import Rows as Rows
+from hogwild.buffers import Scope as Scope
 from hogwild.rules import Topology
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Scope(str, Enum):
-    """Who may write a buffer, and how many there are."""
-
-    SHARED = "shared"  # one, every worker writes
-    WORKER = "worker"  # one per worker, only its owner touches it
-    REPLICA = "replica"  # one per worker, its owner writes, the others may read or average
-
-
-SHARED, WORKER, REPLICA = Scope.SHARED, Scope.WORKER, Scope.REPLICA
-
-
 @dataclass(frozen=True)
 class Gradient:
     """Request: the gradient of one batch at the parameters `at` [n].
 
-    The answer is a list of tensors, one a parameter. With `cancel` a new version of the master makes it worthless: a
-    driver that can breaks it off there, and begins the worker's text again with the same batch.
+    The answer is a list of tensors, one a parameter; or None if the computation took longer than `within` seconds
+    (virtual in the simulator, wall time in processes) and was given up. The worker keeps the ticket of that batch: the
+    next Gradient request begins the same batch again. MindFlayer SGD (Maranjyan et al. 2024, arXiv:2410.04285) restarts
+    so; where the time of a batch does not vary, a `within` below it is never met.
+
+    The simulator gives up at that very moment, and needs a clock of durations. A process cannot be interrupted within
+    a forward or backward pass: it compares times between the two, which saves the backward pass, and after both. Time
+    is counted from when the batch is drawn; on a GPU each comparison waits for the device.
+
+    With `cancel` a new version of the master makes the gradient worthless: a driver that can breaks it off there, and
+    begins the worker's text again with the same batch.
     """
 
     at: Tensor
     cancel: bool = False
+    within: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.within is not None and not self.within > 0:
+            raise ValueError(f"within is {self.within}: expected seconds > 0, or None to wait for every gradient")
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,7 @@ class Algorithm(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    buffers: ClassVar[Mapping[str, Scope]]
+    buffers: ClassVar[Mapping[str, Buffer]]  # x, shared by all, among them
     barriers_per_round: ClassVar[int] = 0  # 0: asynchronous
     counts_rounds: ClassVar[bool] = False  # its version counts rounds; else every worker's step
     max_workers: ClassVar[int | None] = None
@@ -91,7 +103,7 @@ class Algorithm(ABC):
         """Every push needs a number of its own: one lock, or the simulator."""
         return False
 
-    def keeps(self) -> Mapping[str, Scope]:
+    def keeps(self) -> Mapping[str, Buffer]:
         """The buffers that these options need: `buffers`, unless an option changes them."""
         return self.buffers
 
@@ -110,6 +122,13 @@ class Algorithm(ABC):
     @abstractmethod
     def worker(self, w: View) -> Steps:
         """The steps of one worker, for ever."""
+
+    @classmethod
+    def about(cls) -> str:
+        """One line about the class: its own `summary`, else the first line of its docstring, else its name."""
+        written = inspect.cleandoc(cls.__doc__ or "")
+        is_generated = written.startswith(f"{cls.__name__}(")  # by dataclass, where there is no docstring
+        return str(vars(cls).get("summary") or ("" if is_generated else written.partition("\n")[0]) or cls.__name__)
 
     @classmethod
     def options(cls) -> dict[str, Any]:

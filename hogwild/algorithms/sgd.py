@@ -15,10 +15,10 @@ from typing import ClassVar
 
 from hogwild.algorithms.base import (
     SHARED,
-    WORKER,
+    SNAPSHOT,
     Algorithm,
+    Buffer,
     Gradient,
-    Scope,
     Steps,
     View,
     dampening_option,
@@ -34,7 +34,7 @@ class SGD(Algorithm):
 
     name: ClassVar[str] = "sgd"
     summary: ClassVar[str] = "serial SGD with momentum: one worker, the reference"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "snapshot": SNAPSHOT}
     max_workers: ClassVar[int | None] = 1
 
     momentum: float = momentum_option(0.0)

@@ -19,12 +19,12 @@ from typing import ClassVar
 
 from hogwild.algorithms.base import (
     BARRIER,
-    REPLICA,
+    GRADIENT,
     SHARED,
-    WORKER,
+    SNAPSHOT,
     Algorithm,
+    Buffer,
     Gradient,
-    Scope,
     Steps,
     View,
     dampening_option,
@@ -40,7 +40,7 @@ class SSGD(Algorithm):
 
     name: ClassVar[str] = "ssgd"
     summary: ClassVar[str] = "synchronous SGD: all workers step together on the mean gradient"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "g": REPLICA, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "g": GRADIENT, "snapshot": SNAPSHOT}
     barriers_per_round: ClassVar[int] = 2
     counts_rounds: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""What an algorithm may use: a worker's view of the world, its buffers by name and what can be done with them."""
+"""What an algorithm may use: a worker's view of the run, its buffers by name and what can be done with them."""
 
 from __future__ import annotations
 
@@ -14,30 +14,32 @@ if TYPE_CHECKING:
 Gradients = Sequence["Tensor | None"]
 T = TypeVar("T")
 OfDelay = Callable[[int], T]
-Place = str | tuple[str, int]  # a buffer: the shared or own one of that name, or that rank's
+Place = str | tuple[str, int]  # a buffer: the shared or own one of that name, or (name, rank): that worker's
 
 
 class View(Protocol):
-    """A worker's view of the world: what an algorithm may use. Both drivers provide the same one."""
+    """A worker's view of the run. The process driver and the simulator provide the same one.
+
+    A verb that mutates says which buffers. Delays are counted in versions, learning rates are those of the step.
+    """
+
+    # ---- the worker, and where the run stands ----
 
     rank: int
     workers: int
     lr: float
 
     @property
-    def x(self) -> Tensor:
-        """The master [n]."""
+    def version(self) -> int:
+        """Updates that all workers together have applied, those before a resume included. Other workers may raise it
+        at any time; this worker's own last push is always counted.
+        """
 
     @property
-    def snapshot(self) -> Tensor:
-        """The master as this worker last read it [n]; with in-place reads, the master itself."""
-
-    def buffer(self, place: Place) -> Tensor:
-        """A buffer [n]: the shared one of that name, the own one, or (name, rank): that worker's."""
-
-    @property
-    def replica(self) -> Tensor:
-        """This worker's own model [n]."""
+    def now(self) -> float:
+        """Seconds since the start of the run, never falling: virtual time (1 is the mean time of a gradient) in the
+        simulator, wall time in processes, where all workers read the same clock. A resumed run begins again at 0.
+        """
 
     @property
     def steps(self) -> int:
@@ -47,8 +49,51 @@ class View(Protocol):
     def round(self) -> int:
         """Rounds that this worker's synchronous algorithm has completed."""
 
-    def pull(self, momentum: Momentum | None = None) -> None:
-        """snapshot <- x, or where that rule looks ahead to."""
+    @property
+    def present(self) -> list[int]:
+        """The ranks of the workers that came to the last barrier."""
+
+    def exchanges(self, period: int) -> int:
+        """How many periods of `period` steps all workers together have completed."""
+
+    def draw(self, count: int) -> int:
+        """A number below `count`, uniform; a function of seed, rank and step."""
+
+    def draw_block(self, size: int) -> tuple[int, int]:
+        """The elements [start, stop) of a random run of `size` parameters of one tensor; drawn as by `draw`."""
+
+    # ---- buffers ----
+
+    @property
+    def x(self) -> Tensor:
+        """The master [n]."""
+
+    @property
+    def snapshot(self) -> Tensor:
+        """The master as this worker last read it [n]; with in-place reads, the master itself."""
+
+    @property
+    def replica(self) -> Tensor:
+        """This worker's own model [n]."""
+
+    def buffer(self, place: Place) -> Tensor:
+        """Any buffer [n]: the shared one of that name, the own one, or (name, rank): that worker's."""
+
+    def parts(self, place: Place) -> list[Tensor]:
+        """A buffer as one view per parameter, in the shape of a gradient."""
+
+    def combine(self, to: Place, terms: Mapping[Place, float], *, share: bool = False) -> None:
+        """`to` <- sum of weight * buffer, in one pass; `to` may be one of them. `share`: each worker of the round
+        computes its own part of the elements.
+        """
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """A context that one worker at a time can be in: the run's one lock."""
+
+    # ---- one gradient, one update of the master ----
+
+    def pull(self, momentum: Momentum | None = None, *, of: str = "x") -> None:
+        """snapshot <- x, or the point that this rule looks ahead to.  of="replica":  snapshot <- replica."""
 
     def push(
         self,
@@ -66,8 +111,10 @@ class View(Protocol):
 
         `lr`: the learning rate as a function of this push's delay, in place of w.lr; where it is None the gradient is
         dropped, and the snapshot read afresh. `scale`: a factor on g, likewise. `onto`: the own
-        replica in place of x. `part`: only these elements.
+        replica, or another model of the worker's own, in place of x. `part`: only these elements.
         """
+
+    # ---- several gradients, one update ----
 
     def gather(
         self,
@@ -87,18 +134,14 @@ class View(Protocol):
         """
 
     def deposit(self, name: str, g: Gradients) -> bool:
-        """Own replica of `name` <- g: what the others will read after the next barrier. False if g is not finite."""
+        """Own replica of `name` <- g, for the others to read after the next barrier. False if g is not finite: it is
+        then left out of the round.
+        """
 
     def push_mean(self, name: str, *, momentum: Momentum | None = None) -> None:
-        """x <- x - lr * rule(mean_j name_j), each worker of the round its own share of the elements."""
+        """x <- x - lr * rule(mean_j name_j). Each worker of the round computes its own part of the elements."""
 
-    # ---- own replicas (hogwild/drivers/view/replicas.py) ----
-
-    def adopt(self) -> None:
-        """replica, base <- x."""
-
-    def read(self) -> None:
-        """snapshot <- replica."""
+    # ---- own replicas, and a center ----
 
     def step(
         self,
@@ -113,67 +156,57 @@ class View(Protocol):
         `elastic`, whose d is taken before the step.
         """
 
-    def elastic(self, alpha: float, near: Place = "replica", center: Place = "x") -> None:
-        """d = alpha (near - center);  near <- near - d;  center <- center + d."""
-
-    def spring(self, alpha: float, below: Place, above: Place) -> None:
-        """The same between two buffers that are both shared. Uses the own buffers `flux` and `counter`."""
+    def adopt(self) -> None:
+        """replica <- x."""
 
     def deliver(self) -> None:
-        """x <- x + (replica - base);  replica, base <- x."""
+        """x <- x + (replica - base);  replica, base <- x. Uses the own buffer `base`."""
 
-    @property
-    def present(self) -> list[int]:
-        """The ranks that came to the last barrier."""
+    def elastic(self, alpha: float, near: Place = "replica", center: Place = "x") -> None:
+        """d = alpha (near - center);  near <- near - d;  center <- center + d.
 
-    def exchanges(self, period: int) -> int:
-        """How many periods of `period` steps all workers together have completed."""
-
-    def parts(self, place: Place) -> list[Tensor]:
-        """A buffer as one view per parameter, in the shape of a gradient."""
-
-    def combine(self, to: Place, terms: Mapping[Place, float], *, share: bool = False) -> None:
-        """`to` <- sum of weight * buffer, in one pass; `to` may be one of them. `share`: each worker of the round its
-        own part of the elements.
+        `near` by its name is written by this worker alone. As (name, rank) others may write it too: no addition to it
+        is lost. That form uses the own buffers `flux` and `counter`.
         """
 
-    def exclusive(self) -> AbstractContextManager[None]:
-        """What is done inside, no other worker does at the same time."""
+    def admm(self, g: Gradients, rho: float) -> None:
+        """One tick of round-robin ADMM: multiplier, replica and x (csrc/mix.h). Uses the own buffer `g`."""
+
+    # ---- own replicas, and the other workers' ----
 
     def mix(self, to: str, name: str, topology: Topology, *, correction: str | None = None) -> None:
         """Own `to` <- sum_j W_ij name_j over this round's neighbours, as fluxes name_i + sum_j W_ij (name_j - name_i).
 
-        The weight of a neighbour that is not there stays with the worker. The fluxes are added to `correction` too.
+        A worker keeps the weight of a neighbour that is absent. The fluxes are added to `correction` too.
         """
 
     def peer(self, topology: Topology) -> int:
         """The other end of a random edge at this worker; -1 if it has none to draw."""
 
     def average_with(self, peer: int, order: str, name: str = "replica") -> None:
-        """Own `name`, the peer's `name` <- their mean, chunk by chunk under the locks of both; order "skip": a chunk
-        that somebody else is at is left out, "blocking": waited for.
+        """Own `name`, the peer's `name` <- their mean, chunk by chunk under the locks of both (a buffer declared with
+        `locks`). A chunk that another worker has locked is left out (order "skip") or waited for ("blocking").
         """
 
-    def admm(self, g: Gradients, rho: float) -> None:
-        """One tick of round-robin ADMM: multiplier, replica and x (csrc/mix.h)."""
+    @property
+    def mailbox(self) -> Mailbox:
+        """The messages of push-sum."""
 
-    def debias(self) -> None:
-        """z <- replica / own mass (push-sum)."""
+
+class Mailbox(Protocol):
+    """Push-sum without rounds: a worker sends half of its replica and of its mass, the receiver adds both to its own.
+    Uses the buffers `replica`, `box` and `mass` (two float64: the own mass, that in the mailbox). Call `collect` and
+    `send` within `exclusive`.
+    """
 
     @property
     def mass(self) -> float:
-        """The own mass of push-sum."""
+        """The worker's own mass w; replica / w is its estimate of the mean."""
 
     def collect(self) -> None:
-        """What lies in the own mailbox goes into replica and own mass."""
+        """replica, mass <- replica + box, mass + its mass;  the own mailbox is empty afterwards."""
 
     def send(self, peer: int, *, floor: float, ceiling: float) -> None:
-        """Half of replica and own mass into the peer's mailbox, unless the own mass is below `floor` or that mailbox
-        holds more than `ceiling`.
+        """Half of replica and own mass into the peer's mailbox, unless the own mass is below `floor`, that mailbox
+        holds more than `ceiling`, or the peer has died.
         """
-
-    def draw_block(self, size: int) -> tuple[int, int]:
-        """The elements [start, stop) of a random run of `size` parameters of one tensor."""
-
-    def draw(self, count: int) -> int:
-        """A number below `count`, uniform; a function of seed, rank and step."""

@@ -1,6 +1,7 @@
 """`hogwild compare`: algorithms x workers x clocks x values of an option x seeds in the simulator.
 
-Writes a table, a CSV and a plot. Goes on where it stopped: a cell whose result is in the directory is not run again.
+Writes a table, a CSV and a plot. An interrupted comparison continues: cells with a result in the directory are not run
+again.
 """
 
 from __future__ import annotations
@@ -8,18 +9,18 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hogwild.cli import flags
 from hogwild.cli.comparison_report import Report, score
-from hogwild.config import FIELDS, override
+from hogwild.config import FIELDS, Config, override
+from hogwild.config.algorithm import options_of
 from hogwild.errors import UsageError
 from hogwild.files.writing import refuse_links, write_atomically
-from hogwild.options import unknown
 from hogwild.runs.directory import LINKS
-from hogwild.system import THREAD_VARIABLES
+from hogwild.system import prepare_processes
 from hogwild.text import say
 
 ALGORITHMS = "ssgd,asgd,nag-asgd,staleness-aware,gap-aware,dana-slim,dana-zero,dana-ga,dc-asgd,shifted"
@@ -36,7 +37,7 @@ class Variation(NamedTuple):
 
 def main(argv: Sequence[str]) -> int:
     """Run the missing cells, then write table.md, table.csv and plot.png."""
-    given = vars(_parser().parse(argv))
+    given = vars(_parser(argv).parse(argv))
     names = ("algorithms", "clocks", "workers_list", "seeds", "jobs", "directory", "delay_rule", "vary", "tune")
     algorithms, clocks, workers, seeds, jobs, folder, rule, vary, tune = (given.pop(name) for name in names)
     varied = [variation.option for variation in (vary, tune) if variation]
@@ -50,37 +51,35 @@ def main(argv: Sequence[str]) -> int:
         )
     if twice := [name for name in varied if name in given or varied.count(name) > 1]:
         raise UsageError(f"{flags.flag(twice[0])} has the values of --vary or --tune: give it once")
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = "1"
-    from hogwild.algorithms import REGISTRY
-
-    for name in [*algorithms, *rule]:
-        if name not in REGISTRY:
-            raise unknown("algorithm", name, REGISTRY)
-    if lacking := [(a, o) for o in varied for a in algorithms if o not in {*FIELDS, *REGISTRY[a].options()}]:
+    prepare_processes()
+    own = {name: options_of(name, FIELDS) for name in [*algorithms, *rule]}
+    if lacking := [(a, o) for o in varied for a in algorithms if o not in {*FIELDS, *own[a]}]:
         raise UsageError(f"algorithm {lacking[0][0]} has no option {lacking[0][1]!r}, which is varied: leave one out")
-    from hogwild.drivers.simulated import comparison
+    from hogwild.drivers import comparison
     from hogwild.drivers.simulated.clocks import parse as parse_clock
 
     for clock in clocks:
         parse_clock(clock, max(workers), 0, {})
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make {folder}: {error.strerror}; choose another --directory") from None
     refuse_links(folder, LINKS)
     values = {"eval_every": 0, **given, "out": str(folder / "runs")}
     cells = [
-        comparison.Cell(algorithm, count, clock, seed, tuple(own.items()), _names_of(variant))
+        comparison.Cell(algorithm, count, clock, seed, tuple(its.items()), _names_of(variant))
         for clock in clocks
         for count in workers
         for algorithm in algorithms
         for variant in _variants(vary, tune)
-        for own in [_values(override(values, variant), algorithm, count, rule)]
+        for its in [_values(override(values, variant), own[algorithm], algorithm, count, rule)]
         for seed in range(seeds)
     ]
-    known = {name for algorithm in algorithms for name in REGISTRY[algorithm].options()}
+    known = {name for algorithm in algorithms for name in own[algorithm]}
     if strange := [name for name in given if name not in {*FIELDS, *known}]:
         raise UsageError(f"none of {', '.join(algorithms)} has the option {flags.flag(strange[0])}: leave it out")
     for cell in cells:
-        assert cell.config, "an invalid cell raises its UsageError before any run begins"
+        assert cell.config, "building the config raises the UsageError of an invalid cell before any run begins"
     for row in comparison.run(cells, folder, jobs):
         say(f"{' '.join(map(str, row['key']))}: {score(row):.4f}  gap {row['gap_rms'] or math.nan:.3g}")
     done = {tuple(row["key"]): row for row in comparison.read(folder)}
@@ -105,14 +104,12 @@ def _names_of(variant: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(f"{option}={value}" for option, value in variant.items())
 
 
-def _values(values: dict[str, Any], algorithm: str, workers: int, rule: Sequence[str]) -> dict[str, Any]:
-    """A cell's values: of the algorithms' own options those that this one has; lr / delay for the algorithms that ask
-    for it (Giladi et al. 2020), at a mean delay of N - 1.
+def _values(
+    values: dict[str, Any], own: Collection[str], algorithm: str, workers: int, rule: Sequence[str]
+) -> dict[str, Any]:
+    """The values of a cell. Options of algorithms are kept if this algorithm has them (`own`). For the algorithms
+    selected for the 1 / delay rule (Giladi et al. 2020), lr is divided by the mean delay N - 1.
     """
-    from hogwild.algorithms import REGISTRY
-    from hogwild.config import Config
-
-    own = REGISTRY[algorithm].options()
     values = {name: value for name, value in values.items() if name in FIELDS or name in own}
     if algorithm not in rule or workers < 3:
         return values
@@ -120,22 +117,24 @@ def _values(values: dict[str, Any], algorithm: str, workers: int, rule: Sequence
     return {**values, "lr": lr / (workers - 1)}
 
 
-def _parser() -> Any:
+def _parser(argv: Sequence[str]) -> Any:
     parser = flags.parser(
         "hogwild compare",
-        "Compare algorithms under the virtual clock. Options of simulate apply too, an algorithm's own to it.",
+        "Compare algorithms under the virtual clock. Options of simulate apply too; an algorithm's own apply to it.",
+        algorithms=_names(flags.early_flags(argv, "algorithms")["algorithms"] or ""),
     )
     grid = parser.add_argument_group("grid")
-    grid.add_argument("--algorithms", type=_names, default=_names(ALGORITHMS), metavar="NAME,NAME")
+    grid.add_argument("--algorithms", type=_names, default=_names(ALGORITHMS), metavar="NAME,NAME",
+                      help="known ones, or your own: module:Class")  # fmt: skip
     grid.add_argument("--clocks", type=lambda text: text.split(";"), default=[CLOCKS], metavar="CLOCK;CLOCK")
     grid.add_argument("--workers-list", type=_counts, default=_counts(WORKERS), metavar="N,N")
     grid.add_argument("--vary", type=_variation, metavar="OPTION=X,X",
                       help="values of an option, the columns of the table: period=1,4,16,64")  # fmt: skip
     grid.add_argument("--tune", type=_variation, metavar="OPTION=X,X",
-                      help="values of which table and plot show the best each: lr=0.1,0.03,0.01")  # fmt: skip
+                      help="values of which table and plot show the best: lr=0.1,0.03,0.01")  # fmt: skip
     grid.add_argument("--seeds", type=int, default=3, metavar="N", help="0, 1, ..., N-1")
     grid.add_argument("--lr-over-delay", type=_names, default=[], dest="delay_rule", metavar="NAME,NAME",
-                      help="algorithms whose lr is divided by the mean delay N - 1")  # fmt: skip
+                      help="algorithms with lr divided by the mean delay N - 1")  # fmt: skip
     grid.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), metavar="N", help="runs at a time")
     grid.add_argument("--directory", type=Path, default=Path("runs/compare"), metavar="DIR", help="results go here")
     return parser

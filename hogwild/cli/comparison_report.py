@@ -1,7 +1,7 @@
-"""What `hogwild compare` writes about its runs: a CSV of them all, a table and a plot.
+"""The output of `hogwild compare`: a CSV of all runs, a table and a plot.
 
-The columns of the table, and the x axis of the plot, are the workers, or the values of the option that is varied. Where
-an option is tuned, both show the value that did best in each place; the CSV has them all.
+The columns of the table, and the x axis of the plot, are the numbers of workers, or the values of the varied option. If
+an option is tuned, each cell and point shows its best value; the CSV has all values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Runs = Sequence[Row]  # one per seed
 
 @dataclass(frozen=True)
 class Report:
-    """Rows in the order of the grid, laid out along the option `vary` (None: the workers), the best of `tune` each."""
+    """Rows in the order of the grid. The option `vary` (None: workers) makes the columns; `tune` is set to its best."""
 
     rows: Runs
     vary: str | None = None
@@ -33,7 +33,7 @@ class Report:
 
     @cached_property
     def panels(self) -> dict[str, dict[str, dict[str, Runs]]]:
-        """Clock, and workers where they are not the columns -> algorithm -> column -> runs."""
+        """Clock (and workers, unless they are the columns) -> algorithm -> column -> runs."""
         candidates: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
         for row in self.rows:
             algorithm, workers, clock = row["key"][:3]
@@ -50,7 +50,7 @@ class Report:
         return list(dict.fromkeys(column for line in self.panels[panel].values() for column in line))
 
     def write_csv(self, path: Path) -> None:
-        """One line per run."""
+        """A CSV with one line per run."""
         varied = [name for name in (self.vary, self.tune) if name not in (None, "lr")]
         figures = ["lr", "score", "gap_rms", "delay_mean", "exit_reason"]
         file = io.StringIO(newline="")
@@ -119,7 +119,7 @@ class Report:
 
 
 def variant(row: Row) -> dict[str, str]:
-    """The options that set this run apart, by name."""
+    """The options that distinguish this run, by name."""
     return {name: value for name, _, value in (part.partition("=") for part in row["key"][4:])}
 
 

@@ -1,4 +1,4 @@
-"""`hogwild data list|check|get`: which data sets there are, whether their files are good, and getting them."""
+"""`hogwild data list|check|get`: lists the data sets, checks their files, and downloads them."""
 
 from __future__ import annotations
 

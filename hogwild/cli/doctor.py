@@ -1,4 +1,4 @@
-"""`hogwild doctor`: what was built, and what this machine offers to a run."""
+"""`hogwild doctor`: the build of hogwild, and the resources of this machine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from hogwild import system
 from hogwild.cli import shell
-from hogwild.runs.directory import to_json
 from hogwild.runs.environment import PACKAGES, extension, package_version
+from hogwild.runs.files import to_json
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _doctor(argv: Sequence[str]) -> int:
-    parser = shell.Parser("hogwild doctor", "What was built, and what this machine offers to a run.")
+    parser = shell.Parser("hogwild doctor", "Show the build of hogwild and the resources of this machine.")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     options = parser.parse(argv)
     facts = examine()
@@ -53,7 +53,7 @@ def _threads() -> dict[str, Any]:
 
 
 def _gpus() -> dict[str, Any]:
-    """Names and memory, and which pairs reach each other's memory."""
+    """Names and memory of the GPUs, and the pairs of GPUs with access to each other's memory."""
     from torch import cuda, version
 
     gpus = range(cuda.device_count() if version.cuda else 0)
@@ -68,7 +68,7 @@ def _gpus() -> dict[str, Any]:
 
 
 def _driver_facts() -> list[dict[str, Any]] | None:
-    """Of each GPU, whose memory it reaches and adds in natively; None where the driver cannot be asked."""
+    """For each GPU: the GPUs with memory that it can access, and with native atomics. None without a driver."""
     try:
         from hogwild.kernels import gpus
 
@@ -82,7 +82,7 @@ def _gpu_facts(device: Any) -> dict[str, Any]:
 
 
 def _first_line(*command: str) -> str | None:
-    """The version that `command` prints: the line with a digit in it; None if it is not there."""
+    """The version that `command` prints: the line with a digit in it. None if there is no such command."""
     if shutil.which(command[0]) is None:
         return None
     try:

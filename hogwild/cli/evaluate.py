@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hogwild.cli import shell
-from hogwild.runs.directory import RunDirectory, to_json
+from hogwild.runs.directory import RunDirectory
+from hogwild.runs.files import to_json
 from hogwild.runs.trust import TRUST
 from hogwild.text import say
 

@@ -1,4 +1,4 @@
-"""What theory says about the families easgd, admm, downpour and d2: a table each. See hogwild/theory/."""
+"""The results of theory for the families easgd, admm, downpour and d2, each as a table. See hogwild/theory/."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Row = dict[str, Any]
 Facts = dict[str, Any]
 
 BETA = 0.9
-STEPS = (0.01, 0.1, 0.5, 1.0)  # curvature x lr, where no lr is given
+STEPS = (0.01, 0.1, 0.5, 1.0)  # values of curvature x lr, used if no lr is given
 PENALTIES = (0.5, 1.0, 2.5, 5.0, 10.0)
 PERIODS = (1, 4, 16, 64)
 POINTS = 60
 
 
 def examine(options: argparse.Namespace) -> Facts:
-    """All of it, plain: the options and a table. ValueError or UsageError if they are not allowed."""
+    """The options and a table, as JSON values. Raises ValueError or UsageError if the options are not allowed."""
     return {"family": options.family, "workers": options.workers, **EXAMINE[options.family](options)}
 
 
 def report(facts: Facts) -> str:
-    """The facts for people."""
+    """The facts as readable text."""
     hidden = ("family", "note", "table")
     told = [f"{name} {_cell(value)}" for name, value in facts.items() if value is not None and name not in hidden]
     heads = [name.replace("_", " ") for name in facts["table"][0]]
@@ -36,7 +36,7 @@ def report(facts: Facts) -> str:
 
 
 def figure(options: argparse.Namespace) -> Callable[[Any], None]:
-    """What draws the figure of admm or downpour, for the workers given."""
+    """A function that draws the figure of admm or downpour on axes, for the given number of workers."""
     from hogwild.theory import figures
 
     if options.family == "admm":
@@ -97,7 +97,7 @@ def _admm(options: argparse.Namespace) -> Facts:
                 "verdict": _verdict(radius < 1),
             }
         table.append(row)
-    note = f"ADMM diverges at every lr below that edge; 0: at none. radius: per cycle of {p} ticks, workers in turn"
+    note = f"ADMM diverges at every lr below the edge; 0: at no lr. radius: per cycle of {p} ticks, workers in turn"
     return {"curvature": a, **({"lr": lr} if lr else {}), "table": table, "note": note}
 
 
@@ -148,7 +148,7 @@ EXAMINE: dict[str, Callable[[argparse.Namespace], Facts]] = {
 
 
 def _possible(options: argparse.Namespace) -> Iterator[str]:
-    """The symmetric topologies that this many workers can have."""
+    """The symmetric topologies that exist for this number of workers."""
     for name in FIXED:
         try:
             if mixing(name, options.workers, options.weights, options.self_weight).symmetric:

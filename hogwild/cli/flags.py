@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hogwild.algorithms.registry import loaded
 from hogwild.cli.shell import Parser
 from hogwild.config import FIELDS, GROUPS, LIMITS, Config, override, read_yaml
+from hogwild.config.algorithm import options_of
 from hogwild.errors import UsageError
 from hogwild.files.writing import refuse_links
 from hogwild.options import kind
@@ -30,11 +32,14 @@ METAVARS = {
     "shard": "PARTS",
     "master": "PLACE",
 }
+_CHOICE = {"hogwild compare": "algorithms"}  # what the flag is called that chooses, where it is not --algorithm
+Option = dataclasses.Field[Any]
 
 
 def parse(argv: Sequence[str], prog: str = "hogwild train", defaults: Mapping[str, object] | None = None) -> Config:
     """Flags over the --config file, or over the run to be resumed, over `defaults`. Raises UsageError."""
-    given = vars(parser(prog).parse(argv))
+    algorithm = asked_algorithm(argv)
+    given = vars(parser(prog, algorithms=[] if algorithm is None else [algorithm]).parse(argv))
     file, trust = given.pop("config", None), given.pop("trust", False)
     if given.get("resume") is not None:
         if file is not None:
@@ -70,29 +75,61 @@ def _resumed(given: dict[str, object], trust: bool) -> Config:
     return config
 
 
-def parser(prog: str, description: str = DESCRIPTION) -> Parser:
-    """A parser of every option of a run."""
+def asked_algorithm(argv: Sequence[str]) -> str | None:
+    """The algorithm that `argv`, its --config file or the run that it resumes names: the flags depend on it."""
+    early = early_flags(argv, "algorithm", "config", "resume")
+    name: object = early["algorithm"]
+    if name is None and (early["config"] is None) != (early["resume"] is None):
+        trust, file = "--trust" in argv, early["config"]
+        run = None if early["resume"] is None else RunDirectory.open(early["resume"])
+        name = (read_config(Path(str(file)), trust) if run is None else run.values(trust=trust)).get("algorithm")
+    return name if isinstance(name, str) else None
+
+
+def early_flags(argv: Sequence[str], *names: str) -> dict[str, str | None]:
+    """The values of a few flags, read before the parser that knows all of them can be made."""
+    early = Parser("hogwild", "", add_help=False)
+    for name in names:
+        early.add_argument(flag(name), dest=name)
+    return vars(early.parse_known_args(argv)[0])
+
+
+def parser(prog: str, description: str = DESCRIPTION, algorithms: Sequence[str] = ()) -> Parser:
+    """A parser of every option of a run. The help shows the options of `algorithms` and no other algorithm's.
+
+    Options of the others are understood too: hogwild.config refuses them, and says which algorithm has them.
+    """
     parser = Parser(prog, description)
     parser.usage = f"{prog} [options]"
     groups = {name: parser.add_argument_group(name) for name in GROUPS}
+    choice = flag(_CHOICE.get(prog, "algorithm"))
+    groups["algorithm"].description = f"Its options: {prog} {choice} NAME --help, hogwild list algorithms"
     for field in FIELDS.values():
         _add(groups[field.metadata["group"]], field, _help(field))
-        if field.name == "algorithm":
-            for defaults in algorithm_options().values():
-                _add(groups["algorithm"], *_option_help(defaults))
     groups["run"].add_argument("--config", metavar="FILE", help="YAML with any of these options; flags override it")
     groups["run"].add_argument("--trust", action="store_true", help=TRUST)
     parser.set_defaults(config=None)
+    asked = _owners({name: options_of(name, FIELDS) for name in algorithms})
+    if asked:
+        group = parser.add_argument_group(f"options of {', '.join(algorithms)}")
+        for owners in asked.values():
+            _add(group, *_option_help(owners))
+    for option, owners in algorithm_options().items():
+        if option not in asked:
+            _add(groups["algorithm"], next(iter(owners.values())), argparse.SUPPRESS)
     return parser
 
 
-def algorithm_options() -> dict[str, dict[str, dataclasses.Field[Any]]]:
-    """option -> algorithm that has it -> its field."""
-    from hogwild.algorithms import REGISTRY
+def algorithm_options() -> dict[str, dict[str, Option]]:
+    """option -> algorithm that has it -> its field, of all algorithms that are loaded."""
+    return _owners({name: algorithm.options() for name, algorithm in loaded().items()})
 
-    found: dict[str, dict[str, dataclasses.Field[Any]]] = {}
-    for name, algorithm in REGISTRY.items():
-        for option, field in algorithm.options().items():
+
+def _owners(options: Mapping[str, Mapping[str, Option]]) -> dict[str, dict[str, Option]]:
+    """The same from algorithm -> option -> field."""
+    found: dict[str, dict[str, Option]] = {}
+    for name, fields in options.items():
+        for option, field in fields.items():
             found.setdefault(option, {})[name] = field
     return found
 
@@ -119,13 +156,16 @@ def _help(field: dataclasses.Field[Any]) -> str:
 
 
 def _option_help(owners: dict[str, dataclasses.Field[Any]]) -> tuple[dataclasses.Field[Any], str]:
-    """The field, and `momentum factor m (0.9: shifted, gap-aware; 0.0: asgd)`."""
+    """The field, and `momentum factor m (0.9: shifted, gap-aware; 0: asgd)`, or with the one default that all have."""
     by_default: dict[str, list[str]] = {}
     for name, field in owners.items():
         by_default.setdefault(_short(field.default), []).append(name)
     first = next(iter(owners.values()))
-    defaults = "; ".join(f"{default}: {', '.join(names)}" for default, names in by_default.items())
-    return first, f"{first.metadata['help']} ({defaults})"
+    if len(by_default) == 1:
+        defaults = f"default: {next(iter(by_default))}"
+    else:
+        defaults = "; ".join(f"{default}: {', '.join(names)}" for default, names in by_default.items())
+    return first, f"{first.metadata.get('help', '')} ({defaults})".strip()
 
 
 def _short(value: object) -> str:

@@ -74,9 +74,9 @@ def _named(kind: str) -> dict[str, str]:
 
 
 def _algorithms() -> Iterator[str]:
-    from hogwild.algorithms import REGISTRY
+    from hogwild.algorithms.registry import known
 
-    for name, algorithm in REGISTRY.items():
-        yield f"{name:16} {algorithm.summary}"
+    for name, algorithm in known().items():
+        yield f"{name:16} {algorithm.about()}"
         for option, field in algorithm.options().items():
-            yield f"    {flag(option):20} {field.metadata['help']} (default: {str(field.default).lower()})"
+            yield f"    {flag(option):20} {field.metadata.get('help', '')} (default: {str(field.default).lower()})"

@@ -11,7 +11,7 @@ from hogwild.options import unknown
 from hogwild.runs.environment import package_version
 
 COMMANDS = {
-    "train": ("hogwild.train", "train a model with asynchronous workers (same as python -m hogwild.train)"),
+    "train": ("hogwild.cli.train", "train a model with asynchronous workers (same as python -m hogwild.train)"),
     "simulate": ("hogwild.cli.simulate", "the same in one process, under a virtual clock (--clock, default gamma)"),
     "stability": (
         "hogwild.cli.stability",

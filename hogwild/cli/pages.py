@@ -125,7 +125,7 @@ def _section(group: Sequence[type[Algorithm]]) -> Iterator[str]:
     yield f"File: [{path}](../{path}).\n"
     for algorithm in group:
         of = f" of `{algorithm.name}`" if len(group) > 1 else ""
-        buffers = ", ".join(f"`{name}` {_scope(kept)}" for name, kept in algorithm().keeps().items())
+        buffers = ", ".join(f"`{name}` {buffer.scope.value}" for name, buffer in algorithm().keeps().items())
         yield f"Buffers{of} by default: {buffers}.\n"
         if taken := algorithm.options():
             rows = [(f"`{flag(name)}`", _default(field), _help(field)) for name, field in taken.items()]
@@ -155,11 +155,6 @@ def _blocks(docstring: str) -> Iterator[str]:
             block = []
         if line.strip():
             block.append(line)
-
-
-def _scope(kept: Any) -> str:
-    """The scope of a buffer, be it declared by its scope alone or with more."""
-    return str(getattr(kept, "scope", kept).value)
 
 
 def _options(named: Mapping[str, Mapping[str, str]]) -> Iterator[str]:

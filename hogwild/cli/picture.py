@@ -10,7 +10,10 @@ from hogwild.errors import UsageError
 
 
 def save(path: Path, paint: Callable[[Any], None]) -> None:
-    """Write what `paint` draws on one matplotlib axes. UsageError without matplotlib, or if it cannot be written."""
+    """Write the picture that `paint` draws on one matplotlib axes.
+
+    Raises UsageError without matplotlib, or if the file cannot be written.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:

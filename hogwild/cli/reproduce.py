@@ -11,13 +11,13 @@ from hogwild.cli import shell
 from hogwild.errors import UsageError
 from hogwild.reproduce import REGISTRY, find
 from hogwild.reproduce.figure import SCALES, Figure
-from hogwild.system import THREAD_VARIABLES
+from hogwild.system import prepare_processes
 
-DESCRIPTION = "Compute figures of papers again: what is claimed, what is measured here, and whether it holds."
+DESCRIPTION = "Compute figures of papers again: the claim, the measurement here, and whether the claim holds."
 
 
 def main(argv: Sequence[str]) -> int:
-    """Computes the figures one after the other. 0 also where a claim does not hold: that is a measurement."""
+    """Compute the figures one after the other. Returns 0 also if a claim does not hold, because that is a result."""
     options = _parser().parse(argv)
     names = list(REGISTRY) if options.figures in (["all"], ["list"]) else options.figures
     figures = [find(name) for name in names]
@@ -28,14 +28,16 @@ def main(argv: Sequence[str]) -> int:
     for name in ("seed", "jobs"):
         if getattr(options, name) < (least := 0 if name == "seed" else 1):
             raise UsageError(f"--{name} {getattr(options, name)}: it must be at least {least}")
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = "1"
+    prepare_processes()
     compute(figures, options.scale, options.seed, options.out or Path("runs/reproduce") / options.scale, options.jobs)
     return 0
 
 
 def compute(figures: Sequence[Figure], scale: str, seed: int, folder: Path, jobs: int) -> None:
-    """Each figure's CSV, PNG and line, then the table of all that are in `folder`. UsageError if it is not writable."""
+    """Write each figure's CSV and PNG, print its line, then write the table of all figures in `folder`.
+
+    Raises UsageError if the folder is not writable.
+    """
     from hogwild.reproduce import output
     from hogwild.reproduce.study import Study
 
@@ -60,7 +62,7 @@ def _parser() -> shell.Parser:
     add("figures", nargs="+", metavar="FIG", help="fig1, fig2, ... (or 1, 2, ...), or all; list names them")
     add("--scale", default=SCALES[0], choices=SCALES, help="tiny: minutes; paper: the paper's sizes (default: tiny)")
     add("--out", type=Path, metavar="DIR", help="CSV, PNG, table, finished work (default: runs/reproduce/SCALE)")
-    add("--seed", type=int, default=0, metavar="N", help="of all randomness (default: 0)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of all randomness (default: 0)")
     jobs = len(os.sched_getaffinity(0))
-    add("--jobs", type=int, default=jobs, metavar="N", help="runs at a time (default: the cores)")
+    add("--jobs", type=int, default=jobs, metavar="N", help="runs at a time (default: number of cores)")
     return parser

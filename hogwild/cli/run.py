@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from hogwild import system
 from hogwild.config import Config
-from hogwild.drivers.processes import fork_server
+from hogwild.drivers import fork_server
+from hogwild.drivers.choice import driver_for
 from hogwild.runs.console import Console, thousands
-from hogwild.runs.directory import DONE, RunDirectory, to_json
+from hogwild.runs.directory import DONE, RunDirectory
 from hogwild.runs.environment import extension
+from hogwild.runs.files import to_json
 
-Driver = Callable[[Config, RunDirectory, Console], dict[str, object]]
 RESUMABLE = ("interrupted", "too_few_workers")
 FACTS = ("algorithm", "data", "model", "workers", "device", "access", "seed")
 
@@ -24,7 +24,7 @@ def train(config: Config) -> int:
     from hogwild.drivers.job.device import check_device
 
     check_device(config)
-    drive = _driver(config)
+    driver = driver_for(config)
     run = RunDirectory.create(config) if config.resume is None else RunDirectory.resume(config)
     with Console(quiet=config.quiet, json=config.json, log=run.log) as console:
         try:
@@ -32,7 +32,7 @@ def train(config: Config) -> int:
             warning = system.oversubscription(config.workers, system.cores()) if config.clock is None else None
             if warning is not None:
                 console.warn(warning)
-            summary = drive(config, run, console)
+            summary = driver.of(config, run, console).run()
         except BaseException as error:
             if (known := run.fail(error, _facts(config))) is not None:
                 _show(known, config, run, console)
@@ -43,16 +43,6 @@ def train(config: Config) -> int:
         run.summary(summary)
         _show(summary, config, run, console)
     return 0
-
-
-def _driver(config: Config) -> Driver:
-    if config.clock is not None:
-        from hogwild.drivers.simulated.simulator import simulate
-
-        return simulate
-    from hogwild.drivers.processes import trainer as processes
-
-    return processes.train
 
 
 def _facts(config: Config) -> dict[str, object]:

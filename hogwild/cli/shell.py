@@ -23,8 +23,10 @@ Command = Callable[[Sequence[str]], int]
 class Parser(argparse.ArgumentParser):
     """argparse, but a mistake raises UsageError and an unknown flag is answered with the nearest one."""
 
-    def __init__(self, prog: str, description: str) -> None:
-        super().__init__(prog=prog, description=description, allow_abbrev=False, formatter_class=_Wide)
+    def __init__(self, prog: str, description: str, *, add_help: bool = True) -> None:
+        super().__init__(
+            prog=prog, description=description, add_help=add_help, allow_abbrev=False, formatter_class=_Wide
+        )
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}{'' if message.endswith('?') else '.'} See {self.prog} --help.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hogwild.cli import flags
-from hogwild.train import start
+from hogwild.cli.train import start
 
 DEFAULT_CLOCK = "gamma"
 

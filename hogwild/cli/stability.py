@@ -14,12 +14,12 @@ from typing import Any
 from hogwild import delays
 from hogwild.cli import families, picture, shell, stability_flags
 from hogwild.errors import UsageError
-from hogwild.runs.directory import to_json
+from hogwild.runs.files import to_json
 
 LARGEST_DELAY = 4096
-LARGEST_DEGREE = 300  # all roots of a polynomial take seconds above this
+LARGEST_DEGREE = 300  # above this degree, finding all roots of a polynomial takes seconds
 GROWTH = 1e4
-MARGIN = 0.9  # of the threshold, where the curvature is known
+MARGIN = 0.9  # recommended fraction of the threshold, if the curvature is known
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +50,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def examine(options: argparse.Namespace) -> dict[str, Any]:
-    """All that theory says about these options, plain. ValueError or UsageError if they are not allowed."""
+    """All results of theory for these options, as JSON values. Raises ValueError or UsageError for bad options."""
     from hogwild.theory import stability
 
     if options.momentum is None:
@@ -102,7 +102,7 @@ def examine(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _compare(rule: str, law: delays.Law, k: float, edge: float, factors: dict[str, float]) -> dict[str, Any]:
-    """Where curvature x lr lies, and how fast the loss changes there."""
+    """The ratio of curvature x lr to the threshold, and the rate at which the loss changes there."""
     from hogwild.theory import stability
 
     facts: dict[str, Any] = {"share": k / edge, "is_stable": k < edge, "radius": None, "updates": None}
@@ -156,7 +156,7 @@ def _verdict(facts: dict[str, Any]) -> str:
 
 
 def _moved(lrs: dict[str, float], edge: float | None) -> list[tuple[str, str]]:
-    """The learning rate of the synchronous run at this delay, in three ways."""
+    """The learning rate of the synchronous run, converted to this delay in three ways."""
     ways = {
         "effective": "as stable as plain SGD of the same effective rate",
         "exact": "exactly as stable as the same run",

@@ -54,7 +54,7 @@ LARGEST = {"workers": 256, "period": 100_000}
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Every flag of the family, with its default where it was not given; the other families' flags are None."""
+    """Every flag of the family, with its default if it was not given. The flags of other families are None."""
     options = _parser().parse(argv)
     known = FAMILIES[options.family]
     for name, value in vars(options).items():
@@ -62,7 +62,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             continue
         if value is not None and name not in known:
             others = " or ".join(family for family, flags in FAMILIES.items() if name in flags)
-            raise UsageError(f"{_flag(name)} says nothing about --family {options.family}: it is for {others}")
+            raise UsageError(f"{_flag(name)} has no effect with --family {options.family}: it is for {others}")
         if value is None:
             setattr(options, name, known.get(name))
     for name in POSITIVE:
@@ -97,13 +97,13 @@ def _parser() -> shell.Parser:
     add = parser.add_argument_group("delay").add_argument
     add("--rule", choices=RULES, help="the momentum (default: none)")
     add("--delay", metavar="SPEC", help=f"{delays.SPECS} (default: 4)")
-    add("--dampening", type=float, metavar="D", help="the gradient enters times 1 - D (default: 0)")
+    add("--dampening", type=float, metavar="D", help="the gradient is multiplied by 1 - D (default: 0)")
     add("--weight-decay", type=float, metavar="X", help="needs --curvature (default: 0)")
-    add("--lr-sync", type=float, metavar="X", help="learning rate of a run without delay, to be moved to this delay")
+    add("--lr-sync", type=float, metavar="X", help="learning rate of a run without delay, to convert to this delay")
     add("--sync-momentum", type=float, metavar="M", help="momentum of that run (default: --momentum)")
     add("--sync-dampening", type=float, metavar="D", help="dampening of that run (default: --dampening)")
     add("--noise", type=float, metavar="Q", help="variance of a batch's curvature / A^2 (default: 0)")
-    add("--table", type=int, metavar="N", help="also every constant delay from 0 to N")
+    add("--table", type=int, metavar="N", help="also show every constant delay from 0 to N")
     add = parser.add_argument_group("easgd, admm, downpour (workers in turn) and d2").add_argument
     add("-p", "--workers", type=int, metavar="P", help="(default: easgd and downpour 4, admm 3, d2 8)")
     add("--period", type=int, metavar="N", help="local steps per exchange (default: easgd 1, downpour 1, 4, 16 and 64)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from hogwild.buffers import has_replicas
 from hogwild.config.presets import theory
 from hogwild.errors import UsageError
 from hogwild.rules import Guard
@@ -41,7 +42,7 @@ def check_together(config: Config, algorithm: Algorithm) -> None:
         from hogwild import topology
 
         topology.check(graph, config.workers, above=algorithm.above_eigenvalue)
-    if config.read == "inplace" and ("snapshot" not in algorithm.keeps() or "replica" in algorithm.keeps()):
+    if config.read == "inplace" and has_replicas(algorithm.keeps()):
         raise UsageError(f"algorithm {config.algorithm} trains each worker's own replica: leave --read inplace out")
     if algorithm.needs_snapshot and config.read == "inplace":
         raise UsageError(f"algorithm {config.algorithm} compares the master with a snapshot: use --read snapshot")

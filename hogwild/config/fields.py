@@ -11,10 +11,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from hogwild.algorithms import registry
+from hogwild.config.algorithm import make
 from hogwild.config.checks import LIMITS as LIMITS
 from hogwild.config.checks import TIMED_CLOCKS as TIMED_CLOCKS
 from hogwild.config.checks import check_together
@@ -24,9 +26,6 @@ from hogwild.options import Check, accept, option, unknown
 from hogwild.rules import Access, Guard
 from hogwild.system import parse_cores
 from hogwild.tasks.sharding import SHARDS, is_shard
-
-if TYPE_CHECKING:
-    from hogwild.algorithms import Algorithm
 
 GROUPS = ("data", "model", "algorithm", "workers", "experiments", "run")
 
@@ -82,7 +81,7 @@ class Config:
     """A run, complete. Raises UsageError, in one line, for whatever does not fit.
 
     `options` holds the algorithm's own options (momentum, ...), only those that were given; in YAML and on the command
-    line they are flat. `REGISTRY[config.algorithm](**config.options)` is the algorithm.
+    line they are flat. `hogwild.config.algorithm.make` gives the algorithm.
     """
 
     data: str = _data("digits", f"data set, or {OWN_CODE}", fixed=True)
@@ -105,7 +104,9 @@ class Config:
         choices=("shared", "worker"), fixed=True,
     )  # fmt: skip
 
-    algorithm: str = _algorithm("asgd", "how workers update the model: hogwild list algorithms", fixed=True)
+    algorithm: str = _algorithm(
+        "asgd", f"how workers update the model (hogwild list algorithms), or {registry.OWN}", fixed=True
+    )
     lr: float = _algorithm(
         None, "learning rate per update, or auto (default: the data set's, less with momentum)", POSITIVE
     )
@@ -178,7 +179,9 @@ class Config:
             self._set(field.name, accept(field, getattr(self, field.name)))
             if getattr(self, field.name) is None and field.default is not None:
                 raise UsageError(f"{field.name}: a value is missing")
-        algorithm = _make_algorithm(self)
+        self._set("algorithm", registry.reference(self.algorithm))
+        algorithm, options = make(self.algorithm, self.options, FIELDS)
+        self._set("options", options)
         if self.workers is None:
             self._set("workers", min(DEFAULT_WORKERS, algorithm.max_workers or DEFAULT_WORKERS))
         for name, value in norm_defaults(self.norm, self.guard, algorithm.clip).items():
@@ -230,31 +233,6 @@ def override(lower: Mapping[str, object], upper: Mapping[str, object]) -> dict[s
     if any(upper.get(limit) is not None for limit in LIMITS):
         lower = {name: value for name, value in lower.items() if name not in LIMITS}
     return {**lower, **upper}
-
-
-def _make_algorithm(config: Config) -> Algorithm:
-    """The algorithm with the given options, which are replaced by their converted values."""
-    from hogwild.algorithms import REGISTRY
-
-    if config.algorithm not in REGISTRY:
-        raise unknown("algorithm", config.algorithm, REGISTRY)
-    cls = REGISTRY[config.algorithm]
-    known = cls.options()
-    for name in config.options:
-        if name in known:
-            continue
-        owners = [other for other, that in REGISTRY.items() if name in that.options()]
-        if owners:
-            has = ", ".join(known) or "none"
-            raise UsageError(
-                f"algorithm {config.algorithm} has no option {name!r}; it has: {has}. Known to: {', '.join(owners)}"
-            )
-        raise unknown("option", name, [*FIELDS, *known])
-    config._set("options", {name: accept(known[name], value) for name, value in config.options.items()})
-    try:
-        return cls(**config.options)
-    except (TypeError, ValueError, ArithmeticError) as error:
-        raise UsageError(f"algorithm {config.algorithm}: {error}") from None
 
 
 def _known_model(config: Config) -> str:

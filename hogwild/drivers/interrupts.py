@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupts:
     """A context in which `on_first(name)` is called at the first signal; a second one raises KeyboardInterrupt.
 
-    Outside the main thread nothing is installed: there Python lets nobody handle signals.
+    Outside the main thread nothing is installed: Python handles signals in the main thread only.
     """
 
     def __init__(self, on_first: Callable[[str], None]) -> None:

@@ -1,4 +1,7 @@
-"""One gradient per segment, as autograd leaves them, turned into the table of addresses a push takes."""
+"""One gradient per segment, as autograd leaves them, turned into the table of addresses a push takes.
+
+A push reads the tensors itself (csrc/gradients.h), in the call that runs it; here is what happens where it cannot.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from hogwild.kernels import tensors
 
 
 class GradientTable:
-    """Reads gradients for segments of `numels` elements of the master `x`: quick if all is well, precise if not.
+    """Gradients for segments of `numels` elements of the master `x`. `native` is the table.
 
     With `missing_is_zero` a None stands for zeros, which are kept from one call to the next.
     """
@@ -28,17 +31,16 @@ class GradientTable:
         self._default = tensors.MASTER_DTYPES[x.dtype]
         self.native = _C.GradientTable(Tensor, self._numels, self._default, self._device_index)
 
-    def read(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor]:
-        """Brings `native` up to date, an address per segment (0 for None). Returns copies that must outlive the launch.
+    def owes_zeros(self, grads: Sequence[Tensor | None]) -> bool:
+        """Whether one of them is None and stands for zeros."""
+        return self._missing_is_zero and any(g is None for g in grads)
+
+    def look_closer(self, grads: Sequence[Tensor | None]) -> list[Tensor]:
+        """Brings `native` up to date where it could not read them: an address per segment, 0 for None. Returns copies,
+        which must outlive the launch.
 
         Raises: ValueError naming the gradient that does not fit.
         """
-        needs_zeros = self._missing_is_zero and any(g is None for g in grads)
-        if not needs_zeros and self.native.read(grads):
-            return ()
-        return self._look_closer(grads)
-
-    def _look_closer(self, grads: Sequence[Tensor | None]) -> list[Tensor]:
         try:
             copies, addresses, dtype = self._read(self._with_zeros(grads) if self._missing_is_zero else grads)
         except Exception:  # a mismatch below; and sparse tensors refuse data_ptr(), what is no tensor refuses anything

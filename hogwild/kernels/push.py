@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,11 +13,12 @@ from hogwild._C import PushStats
 from hogwild.kernels import tensors
 from hogwild.kernels.gradients import GradientTable
 from hogwild.kernels.rule import Rule
-from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2, look_ahead
+from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, Scalars, look_ahead
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Graph", "Push", "PushStats"]
-
-Scalars = tuple[float, float, int, float, bool, float, float, int, float, float, float]
 
 
 class Graph(Protocol):
@@ -40,8 +41,9 @@ class Push:
                      non-finite g, G
         look-ahead   snapshot <- x,  or where x is going to be (Dana, Smega2)
 
-    Args:     x, snapshot, v, s, ms, v_sum, b: [n] float32 or float64, all alike, on one device (float64 on the CPU
-              only); exactly those that the rule uses (`snapshot` may be there in any case).
+    Args:     x: [n] float32 or float64 (float64 on the CPU only).
+              buffers: by name (csrc/buffers.h), flat ones [n] like x and on its device; exactly those that the stages
+              name (rules.buffers_of), `snapshot` where they need one (it may be there in any case), and of these two:
               center: [n] likewise, shared; x is then this worker's own replica, and one pass does the step and the
               elastic exchange (Zhang et al. 2015, arXiv:1412.6651, Alg. 1; under Nesterov Alg. 2, where x holds the
               look-ahead point and the worker is at x + lr m v). With momentum None, HeavyBall or Nesterov, and no other
@@ -76,14 +78,6 @@ class Push:
         self,
         *,
         x: Tensor,
-        snapshot: Tensor | None = None,
-        v: Tensor | None = None,
-        s: Tensor | None = None,
-        ms: Tensor | None = None,
-        v_sum: Tensor | None = None,
-        b: Tensor | None = None,
-        center: Tensor | None = None,
-        gap_state: Tensor | None = None,
         segments: Sequence[tuple[int, int]],
         penalty: Gap | None = None,
         momentum: Momentum | None = None,
@@ -93,16 +87,11 @@ class Push:
         stripes: int = 0,
         n_stripes: int = 0,
         cooperative: bool = True,
+        **buffers: Tensor | None,
     ) -> None:
-        self._buffers = tensors.checked_buffers(
-            x=x, snapshot=snapshot, v=v, s=s, ms=ms, v_sum=v_sum, b=b, center=center
-        )
-        self._gap_state = gap_state
-        self._rule = Rule(penalty, momentum, compensation, access, guard, elastic=center is not None)
-        self._rule.check(self._buffers, gap_state, len(segments))
-        self._looks_ahead = isinstance(momentum, Dana | Smega2)
-        self._needs_whole = self._rule.has_rows
-        self._takes_current_lr = penalty is not None and penalty.reference == "lr"
+        self._buffers = tensors.checked_buffers({"x": x, **buffers})
+        self._rule = Rule(penalty, momentum, compensation, access, guard, elastic="center" in self._buffers)
+        self._rule.check(self._buffers, len(segments))
         tensors.check_segments(segments, x.numel(), x.element_size())
         if x.is_cuda and x.dtype is torch.float64:
             raise ValueError("x is float64 on CUDA: a float64 master is for the CPU, use float32")
@@ -111,11 +100,11 @@ class Push:
 
         self._n = x.numel()
         self._device = tensors.device_index(x)
+        self._looks_ahead = bool(look_ahead(momentum, lr=1.0, pushes=0))
+        self._takes_current_lr = penalty is not None and penalty.reference == "lr"
         self._gradients = GradientTable([numel for _, numel in segments], x, missing_is_zero=self._rule.flushes)
-        places_in_memory = (x, snapshot, v, s, ms, v_sum, b, center, gap_state)
-        addresses = tuple(0 if t is None else t.data_ptr() for t in places_in_memory)
-        rule = self._rule.native(x.dtype)
-        rule.cooperative = cooperative
+        rule = self._rule.native(x.dtype, cooperative=cooperative)
+        addresses = {name: tensor.data_ptr() for name, tensor in self._buffers.items()}
         places = [(int(offset), int(numel)) for offset, numel in segments]
         self._native: _C.CpuPush | _C.CudaPush
         self._on_gpu: _C.CudaPush | None = None
@@ -126,62 +115,27 @@ class Push:
             locks = (stripes, n_stripes) if access is Access.STRIPED else (0, 0)
             self._native = _C.CpuPush(rule, addresses, places, locks)
 
-    def __call__(
-        self,
-        grads: Sequence[Tensor | None],
-        *,
-        lr: float,
-        weight_decay: float = 0.0,
-        pushes: int,
-        lr_max: float,
-        first_step: bool = False,
-        scale: float = 1.0,
-        clip: float = 0.0,
-        delay: int = 0,
-        alpha: float = 0.0,
-        start: int | None = None,
-        stop: int | None = None,
-    ) -> PushStats:
+    def __call__(self, grads: Sequence[Tensor | None], **scalars: Unpack[Scalars]) -> PushStats:
         """Push one gradient and report. On CUDA this waits for the device; `enqueue` does not.
 
         Args:    grads: one tensor per segment, all of one dtype (float32 or bfloat16 for a float32 master, float64 for
                  a float64 one), or None where a parameter has no gradient: there only the snapshot is brought up to
                  date (with Smega2 and OrMo, whose flush concerns every element, None counts as zeros).
-                 pushes: pushes to this master before this one. Smega2 and OrMo flush by it: every push must have a
-                 number of its own.  lr_max: the largest lr so far.  delay: pushes since the snapshot (OrMo).
-                 first_step: nothing was pushed into v yet (torch_first_step).
-                 scale: factor of the gradient.  clip: its largest L2 norm, over all segments and after `scale`; 0: any.
-                 alpha: the share of their distance that x and the center each move; 0: it is only measured.
-                 start, stop: touch only elements [start, stop) of the flat buffers.
+                 scalars: lr, pushes, lr_max and more, by name: hogwild.rules.Scalars.
         Returns: PushStats; `applied` is False where Guard.PUSH met a non-finite element and wrote nothing.
         Raises:  ValueError if a gradient does not fit its segment; if clip comes with Guard.ELEMENT, which does not
                  look at the gradient beforehand, clip or a Gap with gap_state with a part of the buffers, or alpha
-                 without a center.
+                 without a center.  TypeError for a scalar that is missing or unknown.
                  RuntimeError if a CUDA launch failed.
         Deviates: the norm is summed in the master's type; float32 gradients with elements beyond 1e19 count as
                  infinitely long, and clip sets them to zero.
         """
-        self._run(grads, lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, alpha, start, stop)
+        self._run(grads, scalars)
         return self._native.stats()
 
-    def enqueue(
-        self,
-        grads: Sequence[Tensor | None],
-        *,
-        lr: float,
-        weight_decay: float = 0.0,
-        pushes: int,
-        lr_max: float,
-        first_step: bool = False,
-        scale: float = 1.0,
-        clip: float = 0.0,
-        delay: int = 0,
-        alpha: float = 0.0,
-        start: int | None = None,
-        stop: int | None = None,
-    ) -> None:
+    def enqueue(self, grads: Sequence[Tensor | None], **scalars: Unpack[Scalars]) -> None:
         """As a call, but on CUDA only put on PyTorch's current stream: `stats` reports, and waits."""
-        self._run(grads, lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, alpha, start, stop)
+        self._run(grads, scalars)
 
     def stats(self) -> PushStats:
         """Statistics of the latest push of this object. On CUDA this waits for it."""
@@ -204,88 +158,62 @@ class Push:
         """
         if self._on_gpu is None:
             raise ValueError("x is on the CPU, and a CUDA graph holds pushes on a GPU: call the push instead")
-        if isinstance(self._rule.momentum, Smega2):
-            raise ValueError("every N-th push of Smega2 is another kernel, which no graph can choose: call the push")
-        copies = self._gradients.read(grads)
-        self._on_gpu.capture(self._gradients.native, tensors.current_stream(self._device))
+        if self._rule.momentum is not None and not self._rule.momentum.is_one_kernel:
+            name = type(self._rule.momentum).__name__
+            raise ValueError(f"every N-th push of {name} is another kernel, which no graph can choose: call the push")
+        on_gpu, table, stream = self._on_gpu, self._gradients.native, tensors.current_stream(self._device)
+        copies: Sequence[Tensor] = ()
+        if self._gradients.owes_zeros(grads) or not on_gpu.capture(table, grads, stream):
+            copies = self._gradients.look_closer(grads)
+            on_gpu.capture(table, None, stream)
         self._held = [*grads, *copies]
 
-    def replay(
-        self,
-        graph: Graph,
-        *,
-        lr: float,
-        weight_decay: float = 0.0,
-        pushes: int,
-        lr_max: float,
-        first_step: bool = False,
-        scale: float = 1.0,
-        clip: float = 0.0,
-        delay: int = 0,
-        alpha: float = 0.0,
-    ) -> None:
+    def replay(self, graph: Graph, **scalars: Unpack[Scalars]) -> None:
         """Replays a graph that holds this push, with these scalars: `stats` reports, and waits for the whole graph.
 
         The scalars travel in the arguments of a small kernel in front of the graph, so the host waits for nothing,
         however many replays are on their way. All of them on one stream.
 
-        Raises: ValueError if nothing was captured, and as a call does.
+        Raises: ValueError if nothing was captured, for a part of the buffers, and as a call does.
         """
         if self._on_gpu is None or self._held is None:
             raise ValueError("this push is in no graph: call capture(grads) inside torch.cuda.graph first")
-        scalars = self._scalars(lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, alpha)
+        if is_part(scalars):
+            raise ValueError("a graph holds a push of whole buffers: leave out start and stop, or call the push")
         stream = tensors.current_stream(self._device)
-        self._on_gpu.prepare(*scalars, stream)
+        self._on_gpu.prepare(self._for_kernel(scalars), stream)
         graph.replay()
         self._on_gpu.replayed(stream)
 
-    def _run(
-        self,
-        grads: Sequence[Tensor | None],
-        lr: float,
-        weight_decay: float,
-        pushes: int,
-        lr_max: float,
-        first_step: bool,
-        scale: float,
-        clip: float,
-        delay: int,
-        alpha: float,
-        start: int | None,
-        stop: int | None,
-    ) -> None:
-        copies = self._gradients.read(grads)
-        begin, end = tensors.check_range(start, stop, self._n)
-        if (clip or self._needs_whole) and (begin, end) != (0, self._n):
-            raise ValueError("clip and a Gap with gap_state concern whole segments: leave out start and stop")
-        scalars = self._scalars(lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, alpha)
-        self._native.run(self._gradients.native, *scalars, begin, end, tensors.current_stream(self._device))
-        del copies  # they had to live until the kernel had them
+    def _run(self, grads: Sequence[Tensor | None], scalars: Scalars) -> None:
+        told = self._for_kernel(scalars)
+        table, stream = self._gradients.native, tensors.current_stream(self._device)
+        if self._gradients.owes_zeros(grads) or not self._native.run(table, grads, told, stream):
+            copies = self._gradients.look_closer(grads)
+            self._native.run(table, None, told, stream)
+            del copies  # they had to live until the kernel had them
 
-    def _scalars(
-        self,
-        lr: float,
-        weight_decay: float,
-        pushes: int,
-        lr_max: float,
-        first_step: bool,
-        scale: float,
-        clip: float,
-        delay: int,
-        alpha: float,
-    ) -> Scalars:
-        """What a push brings along, as the native one takes it."""
-        if clip:
+    def _for_kernel(self, scalars: Scalars) -> dict[str, Any]:
+        """The one place where a push's scalars are checked and completed, for csrc/rule.h. Mutates them."""
+        told: dict[str, Any] = scalars  # type: ignore[assignment]
+        if clip := told.get("clip"):
             self._check_clip(clip)
-        if alpha and not self._rule.elastic:
+        if (alpha := told.get("alpha")) and not self._rule.elastic:
             raise ValueError(f"alpha is {alpha}, but this push has no center to exchange with: give it one")
-        ahead_v = ahead_b = 0.0
-        if self._looks_ahead:
-            weights = look_ahead(self._rule.momentum, lr=lr, pushes=pushes + 1)
-            ahead_v, ahead_b = weights.get("v_sum", weights.get("v", 0.0)), weights.get("b", 0.0)
-        if self._takes_current_lr:
-            lr_max = lr
-        return lr, weight_decay, pushes, lr_max, first_step, scale, clip, delay, ahead_v, ahead_b, alpha
+        if is_part(scalars):
+            told["start"], told["stop"] = start, stop = tensors.check_range(
+                told.get("start"), told.get("stop"), self._n
+            )
+            if (clip or self._rule.has_rows) and (start, stop) != (0, self._n):
+                raise ValueError("clip and a Gap with gap_state concern whole segments: leave out start and stop")
+        try:
+            if self._looks_ahead:
+                told["ahead"] = look_ahead(self._rule.momentum, lr=told["lr"], pushes=told["pushes"] + 1)
+            if self._takes_current_lr:
+                told["lr_max"] = told["lr"]
+        except KeyError as missing:
+            raise TypeError(f"a push needs {missing.args[0]}") from None
+        return told
 
     def _check_clip(self, clip: float) -> None:
         if clip < 0:
@@ -294,3 +222,8 @@ class Push:
             raise ValueError(
                 "clip needs the gradient's norm before the push: use Guard.PUSH, which reads it beforehand"
             )
+
+
+def is_part(scalars: Scalars) -> bool:
+    """Whether they confine a push to a part of its buffers."""
+    return scalars.get("start") is not None or scalars.get("stop") is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -54,16 +54,13 @@ def check_alike(buffers: dict[str, Tensor]) -> None:
         check_flat(name, buffer, None if buffer is like else like, first)
 
 
-def checked_buffers(*, x: Tensor, **others: Tensor | None) -> dict[str, Tensor]:
-    """The buffers that are there: all like x, none over another."""
-    check_flat("x", x)
-    buffers = {"x": x}
-    for name, tensor in others.items():
-        if tensor is not None:
-            check_flat(name, tensor, like=x)
-            buffers[name] = tensor
-    check_disjoint(buffers)
-    return buffers
+def checked_buffers(buffers: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+    """The buffers of a push that are there: flat ones all like x, none over another; gap_state is not looked at."""
+    there = {name: tensor for name, tensor in buffers.items() if tensor is not None}
+    flat = {name: tensor for name, tensor in there.items() if name != "gap_state"}
+    check_alike(flat)
+    check_disjoint(flat)
+    return there
 
 
 def check_disjoint(buffers: dict[str, Tensor]) -> None:

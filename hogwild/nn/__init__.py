@@ -1,4 +1,4 @@
-"""Layers, and what asynchronous training asks of them."""
+"""Normalisation layers for asynchronous training."""
 
 from hogwild.nn.choose import choose_norm as choose_norm
 from hogwild.nn.convert import convert_full_norm as convert_full_norm

@@ -15,7 +15,7 @@ def choose_norm(module: nn.Module, norm: str, alpha: float = 0.1) -> nn.Module:
     Args:     alpha: of Full Normalization.
     Returns:  the module, or its replacement if it is itself a BatchNorm.
     Mutates:  module; draws no random numbers. Weights and biases stay the same parameters.
-    Errors:   UsageError if there is no BatchNorm to replace; `none` is content without one.
+    Errors:   UsageError if there is no BatchNorm to replace and `norm` is not none.
     """
     if norm == "none":
         return remove_batch_norm(module)

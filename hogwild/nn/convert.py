@@ -1,4 +1,4 @@
-"""From BatchNorm to Full Normalization, to GroupNorm, or to nothing."""
+"""Replaces BatchNorm by Full Normalization, by GroupNorm or by the identity."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEW_KINDS: tuple[type[FullNorm], ...] = (FullNorm1d, FullNorm2d, FullNorm3d)
 def convert_full_norm(module: nn.Module, alpha: float = 0.1, alpha_decay: float = 0.0) -> nn.Module:
     """Replace every BatchNorm1d, 2d and 3d in a module by its Full Normalization.
 
-    Args:     module: its BatchNorm layers are replaced in place; layers that occur twice stay one.
+    Args:     module: its BatchNorm layers are replaced in place; a layer that occurs twice is replaced by one layer.
               alpha, alpha_decay: of the new layers.
     Returns:  the module, or the new layer if it is itself a BatchNorm.
     Mutates:  module. weight and bias are the same parameters as before, so optimizers stay valid. mu = running_mean,
@@ -34,8 +34,8 @@ def convert_full_norm(module: nn.Module, alpha: float = 0.1, alpha_decay: float 
 def convert_group_norm(module: nn.Module) -> nn.Module:
     """Replace every BatchNorm1d, 2d and 3d by GroupNorm (Wu and He 2018, arXiv:1803.08494).
 
-    Groups of 4 channels or more, 32 groups at most. Returns, Mutates, Errors: as convert_full_norm; what the layers
-    knew of the data is forgotten.
+    Groups of 4 channels or more, 32 groups at most. The running statistics are dropped. Returns, Mutates, Errors: as
+    convert_full_norm.
     """
     return _replaced(module, _group_norm)
 

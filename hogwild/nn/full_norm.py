@@ -1,8 +1,9 @@
-"""Full Normalization: batch normalisation by the statistics of the whole data set, not of the batch.
+"""Full Normalization: batch normalisation by the statistics of the whole data set instead of those of the batch.
 
 Batch normalisation minimises an objective that depends on how batches are formed; with one class per batch it fails.
-Full Normalization minimises the loss of a network that normalises by E[x] and E[x^2] over all data, a composition of
-expectations, with running estimates inside (stochastic compositional gradients). Both directions need them:
+Full Normalization minimises the loss of a network that normalises by E[x] and E[x^2] over all data. This loss is a
+composition of expectations, so the inner ones are replaced by running estimates (stochastic compositional gradients).
+Forward and backward pass both need running estimates:
 
     forward     mu <- (1 - a) mu + a mean_B x        nu <- (1 - a) nu + a mean_B x^2       nu is linear: E[x^2]
                 y = weight (x - mu) / s + bias       s = sqrt(max(nu - mu^2, 0) + eps)     of the moved statistics
@@ -11,7 +12,7 @@ expectations, with running estimates inside (stochastic compositional gradients)
     evaluation  y from the stored mu, nu
     schedule    a_t = max(alpha / t^alpha_decay, 1 / t) for the t-th batch; G_mu and G_nu count their own batches
 
-With alpha = 1 this is BatchNorm. With alpha = 0 the averages are plain means over everything seen.
+With alpha = 1 this is BatchNorm. With alpha = 0 the averages are plain means over all batches so far.
 
 Source:   Lian and Liu 2019, "Revisit Batch Normalization", arXiv:1810.06177. The theory of stochastic compositional
           gradients asks for learning rates with lr_t / a_t -> 0, sum lr_t = inf and sum a_t^2 < inf: alpha_decay
@@ -20,11 +21,11 @@ Deviates: the estimators dL_B/dmu, dL_B/dnu are derived here and tested against 
 Races:    the buffers may lie in memory shared by processes (set buffer.data, or load_state_dict into it). Nothing is
           locked: plain loads and stores, so workers may lose each other's batches and t may fall behind; elements are
           never torn. With n workers an average forgets about n times as fast as alpha says, by 1 - (1 - a)^n in the
-          time of one worker's batch. Within a batch, backward uses the statistics that its forward used, and nobody's
-          later ones.
+          time of one worker's batch. The backward pass of a batch uses the statistics of its own forward pass, not
+          later ones of other workers.
 Threads:  one. A worker has one thread; torch's intra-op threads are not used.
-Training: b_mu and b_nu of a bad batch linger for 1 / a batches. With large learning rates clip the gradient's norm and
-          warm up.
+Training: the gradients dL/dmu and dL/dnu of a bad batch stay in G_mu and G_nu for about 1 / a batches. With a large
+          learning rate, clip the norm of the gradient and warm up.
 """
 
 from __future__ import annotations
@@ -41,18 +42,18 @@ BUFFERS = ("running_mean", "running_square", "running_mean_grad", "running_squar
 
 
 class FullNorm(nn.Module):
-    """See the module's docstring. Arguments as BatchNorm, in its order, `alpha` in the place of `momentum`.
+    """The layer described in the module docstring. Arguments as for BatchNorm, with `alpha` in place of `momentum`.
 
     Args:    num_features: C.  eps: > 0, added to the variance.  alpha: in [0, 1], the weight of a new batch.
-             affine: whether weight and bias [C] are learned.  track_running_stats: False keeps no state, which is
+             affine: whether weight and bias [C] are learned.  track_running_stats: False keeps no state, like
              alpha = 1, in evaluation too.  device, dtype: of parameters and statistics, float32 or (CPU) float64.
              alpha_decay: in [0, 1), alpha_t = alpha / t^alpha_decay.
     Input:   [N, C, *] of any strides; contiguous and channels-last ones are not copied. float32 or bfloat16 with
              float32 statistics (under autocast too), float64 with float64. One element per channel is enough.
     Buffers: running_mean (mu), running_square (nu), running_mean_grad (G_mu), running_square_grad (G_nu) [C];
-             num_batches_tracked, num_gradients_tracked [] int64. Means, all but the last two: pool copies by averaging.
+             num_batches_tracked, num_gradients_tracked [] int64. All but these two are means: average their copies.
     Mutates: its buffers, in training mode only: the first two and num_batches_tracked in forward, also without
-             gradients; the others in backward. A batch that is not finite leaves them as they are.
+             gradients; the others in backward. A batch that is not finite changes no buffer.
     Errors:  ValueError for another shape, dtype or device; RuntimeError for a second derivative.
     """
 
@@ -72,7 +73,7 @@ class FullNorm(nn.Module):
     ) -> None:
         super().__init__()
         if not eps > 0:
-            raise ValueError(f"eps is {eps}: it must be greater than 0, for a variance may be 0")
+            raise ValueError(f"eps is {eps}: it must be greater than 0, because a variance may be 0")
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha is {alpha}: the weight of a new batch lies in [0, 1]")
         if not 0 <= alpha_decay < 1:
@@ -100,7 +101,7 @@ class FullNorm(nn.Module):
     bias: nn.Parameter | None
 
     def reset_running_stats(self) -> None:
-        """Zero mean, unit variance, no gradients, no batches."""
+        """Reset the statistics: zero mean, unit variance, no gradients, no batches."""
         for buffer in self._buffers.values():
             if buffer is not None:
                 buffer.zero_()
@@ -108,7 +109,7 @@ class FullNorm(nn.Module):
             self.running_square.fill_(1)
 
     def reset_parameters(self) -> None:
-        """The statistics too; weight 1 and bias 0."""
+        """Reset the statistics, and set weight 1 and bias 0."""
         self.reset_running_stats()
         if self.weight is not None and self.bias is not None:
             nn.init.ones_(self.weight)
@@ -122,7 +123,7 @@ class FullNorm(nn.Module):
             return normalise(x, self.weight, self.bias, self._no_state(x), (1.0, 0.0), self.eps)
         if self.training:
             return normalise(x, self.weight, self.bias, self._state(), (self.alpha, self.alpha_decay), self.eps)
-        # in float64, for the difference cancels
+        # in float64, because the difference cancels
         var = (self.running_square.double() - self.running_mean.double().square()).clamp_(min=0)
         var = var.to(self.running_mean.dtype)
         return F.batch_norm(x, self.running_mean, var, self.weight, self.bias, eps=self.eps)

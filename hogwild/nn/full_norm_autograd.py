@@ -1,4 +1,4 @@
-"""Full Normalization as a function of autograd; hogwild/nn/full_norm.py has the equations."""
+"""Full Normalization as an autograd function. The equations are in hogwild/nn/full_norm.py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _gradients(
 
 
 class _Gradients(torch.autograd.Function):
-    """The backward pass, as a function whose own backward pass says that there is none."""
+    """The backward pass as an autograd function. Its own backward pass raises: there is no second derivative."""
 
     @staticmethod
     def forward(_ctx: Any, *arguments: Any) -> tuple[Tensor | None, Tensor, Tensor]:
@@ -33,12 +33,12 @@ class _Gradients(torch.autograd.Function):
     @staticmethod
     def backward(_ctx: Any, *_grads: Tensor) -> Any:
         raise RuntimeError(
-            "FullNorm has no second derivative, its gradient is a running average: use BatchNorm where one is needed"
+            "FullNorm has no second derivative, because its gradient is a running average: use BatchNorm instead"
         )
 
 
 class _Normalise(torch.autograd.Function):
-    """Its state and its schedule: see normalise."""
+    """The forward pass. `state` and `schedule` are described at normalise."""
 
     @staticmethod
     def forward(
@@ -60,13 +60,13 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, saved = ctx.saved_tensors
         wants_x, wants_weight, wants_bias, *_ = ctx.needs_input_grad
-        # A graph of this pass is built only for create_graph; without one a plain call is enough, and quicker.
+        # Autograd records this pass only under create_graph. Otherwise a plain call is enough, and faster.
         gradients = _Gradients.apply if torch.is_grad_enabled() else _gradients
         dx, dweight, dbias = gradients(g, x, weight, saved, ctx.gradient_state, ctx.schedule, wants_x)
         return dx, dweight if wants_weight else None, dbias if wants_bias else None, None, None, None
 
 
-# The kernels take addresses, which a compiler cannot follow.
+# The kernels take addresses, which torch.compile cannot trace.
 _apply = torch.compiler.disable(_Normalise.apply)  # type: ignore[no-untyped-call]
 
 
@@ -78,7 +78,7 @@ def normalise(
     schedule: tuple[float, float],
     eps: float,
 ) -> Tensor:
-    """y of a training pass; moves mu, nu, batches now, and G_mu, G_nu, gradients in backward.
+    """y of a training pass. Updates mu, nu and batches at once, and G_mu, G_nu and gradients in the backward pass.
 
     Args:     x, weight, bias, eps: as norm_forward.  schedule: (alpha, alpha_decay).
               state: (mu, nu, batches, G_mu, G_nu, gradients), the two counters [] int64.

@@ -1,8 +1,8 @@
-"""Statistics of normalisation layers, kept privately by each worker, pooled for evaluation.
+"""Statistics of normalisation layers: each worker keeps its own, and an evaluation pools them.
 
-BatchNorm's running statistics in shared memory would be read, scaled and written by all workers at once: they are
-moving averages, so a lost update is a lost batch and a torn pair (mean, variance) describes no data at all. Each worker
-therefore keeps its own buffers, and an evaluation combines them as if one worker had seen all batches:
+In shared memory all workers would read, scale and write BatchNorm's running statistics at once. These are moving
+averages: a lost update would be a lost batch, and a torn pair (mean, variance) would describe no data at all. Each
+worker therefore keeps its own buffers, and an evaluation combines them as if one worker had seen all batches:
 
     w_i  = n_i / sum_j n_j                      n_i = num_batches_tracked of worker i
     mean = sum_i w_i mean_i                     E[x]
@@ -10,8 +10,8 @@ therefore keeps its own buffers, and an evaluation combines them as if one worke
          = sum_i w_i var_i + sum_i w_i (mean_i - mean)^2         the same, and never negative in floating point
 
 Averaging the variances alone would drop the second sum: the spread between the workers' means. Full Normalization keeps
-E[x] and E[x^2], which are linear: their means with the same weights w_i; those of its averages of gradients count
-num_gradients_tracked. Its state may also be shared by all workers: then all copies are one, and so is their mean.
+E[x] and E[x^2], which are linear: they are averaged with the same weights w_i. Its averages of gradients are averaged
+with weights from num_gradients_tracked. If all workers share its state, all copies are equal, and so is their mean.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 _BATCHES, _MEAN, _VAR = "num_batches_tracked", "running_mean", "running_var"
-_LINEAR = {  # of Full Normalization -> the counter of what it is a mean of
+_LINEAR = {  # buffer of Full Normalization -> the counter of the values of which it is a mean
     "running_mean": _BATCHES,
     "running_square": _BATCHES,
     "running_mean_grad": "num_gradients_tracked",
@@ -31,15 +31,15 @@ _LINEAR = {  # of Full Normalization -> the counter of what it is a mean of
 
 
 def pooled_buffers(module: nn.Module, per_worker: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The buffers of `module` for evaluation, from those of its workers' copies.
+    """The buffers of `module` for evaluation, computed from those of its workers' copies.
 
     Args:     module: gives the names, and the initial values; not modified.
               per_worker: one mapping name -> tensor per worker, as dict(copy.named_buffers()); not modified.
     Returns:  new tensors, one for each name in module.named_buffers(), with its dtype, on its device. Layers with
-              running statistics: the equations above; a worker without batches has no weight, and without any batch
-              at all the initial values stay. Other buffers: floating point averaged over the workers, integers and
-              booleans the maximum (num_batches_tracked too: it says how far one worker's average has come).
-    Races:    per_worker may be written meanwhile; a layer's (mean, var, count) are then of neighbouring batches.
+              running statistics follow the equations above; a worker without batches has weight 0, and if no worker
+              has a batch the initial values stay. Other buffers: the mean over the workers for floating point, the
+              maximum for integers and booleans (also for num_batches_tracked, the age of one worker's average).
+    Races:    workers may write per_worker meanwhile; (mean, var, count) of a layer may then be of different batches.
     Errors:   ValueError if a worker lacks a buffer or has it in another shape.
     Deviates: batches count equally, whatever their size; var_i is torch's running estimate (unbiased per batch).
     """
@@ -81,7 +81,7 @@ def _pool(mean: Tensor, var: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _mean(values: Tensor, batches: Tensor) -> Tensor:
-    """sum_i w_i values_i [features]; workers without batches do not count."""
+    """sum_i w_i values_i [features]; workers without batches have weight 0."""
     return ((batches / batches.sum())[:, None] * values).sum(0)
 
 

@@ -11,7 +11,7 @@ from hogwild.reference.mix import drain as drain
 from hogwild.reference.mix import elastic as elastic
 from hogwild.reference.mix import send as send
 from hogwild.reference.mix import weighted_sum as weighted_sum
-from hogwild.reference.push import Array as Array
-from hogwild.reference.push import Buffers as Buffers
+from hogwild.reference.momentum import Array as Array
+from hogwild.reference.momentum import Buffers as Buffers
 from hogwild.reference.push import PushStats as PushStats
 from hogwild.reference.push import push as push

@@ -1,4 +1,4 @@
-"""Figures of papers, computed again: `hogwild reproduce FIG`. Knowing their names needs neither torch nor numpy."""
+"""Figures of papers, computed again: `hogwild reproduce FIG`. Listing their names needs neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ REGISTRY = {
     "periods": "hogwild.reproduce.averaging",
     "full-norm": "hogwild.reproduce.full_norm",
 }
-"""Name -> the module that has it in FIGURES. fig1 ... fig13 are those of Giladi et al. 2020, At Stability's Edge; admm
-and periods of Zhang et al. 2015, Deep learning with Elastic Averaging SGD; full-norm of Lian and Liu 2019.
+"""Name of a figure -> the module with this figure in FIGURES. fig1 ... fig13 are from Giladi et al. 2020, At
+Stability's Edge; admm and periods from Zhang et al. 2015, Deep learning with Elastic Averaging SGD; full-norm from
+Lian and Liu 2019.
 """
 
 
 def find(name: str) -> Figure:
-    """The figure `name`; a bare number is one of fig1 ... fig13. UsageError if there is none."""
+    """The figure `name`; a bare number N means figN. Raises UsageError if there is no such figure."""
     known = f"fig{name}" if name.isdigit() else name
     if known not in REGISTRY:
         raise unknown("figure", name, REGISTRY)

@@ -1,9 +1,10 @@
-"""Stability of averaging, from Zhang, Choromanska and LeCun 2015: ADMM's missing lower edge, and DOWNPOUR's periods.
+"""Stability of averaging, from Zhang, Choromanska and LeCun 2015: ADMM at small learning rates, and DOWNPOUR's periods.
 
-The paper's: figure 1 (lr up to 1e-2, rho up to 10, 3 and 8 workers), of which EASGD at the same penalty is added; and
-what its experiments say about periods 1, 4, 16 and 64.
-Ours: those experiments as linear theory at curvature x lr = 0.2 / p (hogwild.theory.figures); and the same radii
-measured, with 4 workers, on the real algorithm files in the simulator, workers in turn on a quadratic.
+The paper: figure 1 (ADMM, lr up to 1e-2, rho up to 10, 3 and 8 workers), and the findings of its experiments with
+periods 1, 4, 16 and 64.
+Here: figure 1 also has EASGD at the same penalty. The experiments are replaced by linear theory at curvature x lr =
+0.2 / p (hogwild.theory.figures), and the same radii are measured, with 4 workers, on the real algorithm files in the
+simulator, workers in turn on a quadratic.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from hogwild.reproduce.study import Study
 from hogwild.theory import figures
 
 PAPER = "Zhang et al. 2015"
-POINTS = {"smoke": 6, "tiny": 40, "paper": 100}  # of lr, and of rho
+POINTS = {"smoke": 6, "tiny": 40, "paper": 100}  # number of values of lr, and of rho
 CYCLES = {"smoke": 12, "tiny": 60, "paper": 180}
 TRAINED_WORKERS = 4
 TRAINED = ("downpour", "easgd")
@@ -33,7 +34,7 @@ def admm_verdict(rows: Sequence[Row]) -> Verdict:
 
 
 def periods(study: Study) -> list[Row]:
-    """The radii of theory, and those of trained workers where there are TRAINED_WORKERS."""
+    """The radii of theory, and for TRAINED_WORKERS workers also the radii of simulated training."""
     from hogwild.reproduce.quadratic import radius
 
     rows = figures.period_rows()
@@ -50,7 +51,7 @@ def periods(study: Study) -> list[Row]:
 
 
 def periods_verdict(rows: Sequence[Row]) -> Verdict:
-    """Which periods are stable, and how near the trained radii are to those of theory."""
+    """Which periods are stable, and the ratio of the simulated radii to those of theory."""
     told, holds = figures.period_verdict(rows)
     ratios = [
         row[column] / row[algorithm]
@@ -63,7 +64,7 @@ def periods_verdict(rows: Sequence[Row]) -> Verdict:
 
 
 def plot_periods(axes: Any, rows: Sequence[Row]) -> None:
-    """As the theory draws it, crosses for trained workers."""
+    """The plot of theory, with crosses for the simulated workers."""
     figures.plot_period(axes, rows)
     points = [(row["period"], row[column]) for column in TRAINED_COLUMNS for row in rows if row[column] is not None]
     crosses = f"both in the simulator, p = {TRAINED_WORKERS}"

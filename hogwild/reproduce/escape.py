@@ -1,15 +1,16 @@
-"""Figures 2 and 12 of Giladi et al. 2020: which learning rates leave, under a delay, a minimum found without?
+"""Figures 2 and 12 of Giladi et al. 2020: the learning rates at which training under a delay leaves a minimum.
 
-The paper's: VGG-11 on CIFAR-10, a minimum of large-batch training at lr 0.8; epochs until a run has left it (2,
-left), 1 / (largest lr that stays) against the delay, with a resolution of 8 % (2, right), validation error over
-epochs (12).
-Ours: Fashion-MNIST (digits where it is missing); at tiny scale a perceptron on 1,024 samples, batch 256, and a scan
-in steps of 12 %. The captions do not say when a run has left: here, when its mean training loss exceeds ten times
-that of the minimum, and 0.1. The horizon is a number of updates times delay + 1, as an escape takes that much longer.
-The scan is laid around theory's threshold / curvature, with the curvature measured at the minimum; a delay at which
-all runs stay, or none, has no edge. How far the minimum lies below the edge of its own training, 2 / lr_sync, depends
-on how long it was trained: the curvature of cross-entropy falls with the loss. Figure 12's constant moves with that,
-its 1 / delay does not.
+The minimum was found without delay.
+The paper: VGG-11 on CIFAR-10, a minimum of large-batch training at lr 0.8. Figure 2, left: epochs until a run has left
+the minimum; right: 1 / (largest lr that stays) against the delay, with a resolution of 8 %. Figure 12: validation
+error over epochs.
+Here: Fashion-MNIST (digits if it is missing); at tiny scale a perceptron on 1,024 samples, batch 256, and a scan in
+steps of 12 %. The captions do not say when a run has left; here it has left when its mean training loss exceeds ten
+times that of the minimum, and 0.1. The horizon is a number of updates times delay + 1, because an escape takes that
+much longer. The scan is centred on theory's threshold / curvature, with the curvature measured at the minimum. A delay
+at which all runs stay, or none, has no edge. The curvature of cross-entropy falls with the loss, so the distance from
+the minimum to the edge of its own training, 2 / lr_sync, depends on the length of that training. The constant of
+figure 12 depends on it too; its 1 / delay does not.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ COLUMNS = ("data", "delay", "lr", "lr_sync", "curvature", "epoch", "loss", "erro
 
 
 def compute(study: Study) -> list[Row]:
-    """Both figures: every run, point by point."""
+    """The runs of both figures: one row per evaluation."""
     from hogwild.reproduce.minimum import describe, leave
     from hogwild.theory.closed_forms import constant_delay
 
@@ -104,7 +105,7 @@ def verdict_rule(rows: Sequence[Row]) -> Verdict:
 
 
 def plot_edge(axes: Any, rows: Sequence[Row]) -> None:
-    """1 / lr_max over the delay, with one step of the scan as the bar; inset: epochs to leave over lr."""
+    """1 / lr_max over the delay, with one step of the scan as error bar; inset: epochs until a run leaves over lr."""
     found = {delay: lr for delay, lr in edges(rows).items() if lr}
     if found:
         steps = [_next(rows, delay) for delay in found]
@@ -125,7 +126,7 @@ def plot_edge(axes: Any, rows: Sequence[Row]) -> None:
 
 
 def _next(rows: Sequence[Row], delay: int) -> float:
-    """The smallest lr that left."""
+    """The smallest lr at which a run left the minimum."""
     return min(float(row["lr"]) for row in rows if row["delay"] == delay and row["left"])
 
 

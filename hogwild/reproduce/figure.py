@@ -1,6 +1,6 @@
-"""What a figure of a paper is here: its claim in our words, how its numbers are computed, and whether they bear it out.
+"""A reproduced figure of a paper: the claim in our words, the computation of its numbers, and the verdict on the claim.
 
-`verdict` and `plot` see only the rows, which are those of the CSV: what the figure says can be checked from that file.
+`verdict` and `plot` get only the rows of the CSV, so both can be checked from that file.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 SCALES = ("tiny", "paper")
 SMOKE = "smoke"
-"""A scale of seconds for tests: every step of a figure, at a size that shows nothing."""
+"""A scale for tests, which takes seconds: it runs every step of a figure, too small to show a result."""
 
 Row = dict[str, Any]
-"""Column -> number or text; None where there is no value. Rows read from the CSV are equal to those written."""
+"""Column -> number or text; None if there is no value. Rows read from the CSV equal those written."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class Verdict:
 class Figure:
     """One figure. To add one: a module with a Figure, and a line in hogwild/reproduce/__init__.py.
 
-    `compute(study)` does the work at study.scale (one of SCALES, or SMOKE) and returns rows with `columns`; what takes
-    long goes through study.run, which keeps results and uses all cores. `plot(axes, rows)` draws on matplotlib axes.
+    `compute(study)` does the work at study.scale (one of SCALES, or SMOKE) and returns rows with `columns`. Long
+    computations go through study.run, which stores results and uses all cores. `plot(axes, rows)` draws on matplotlib
+    axes.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Figure:
     compute: Callable[[Study], list[Row]]
     verdict: Callable[[Sequence[Row]], Verdict]
     plot: Callable[[Any, Sequence[Row]], None]
-    report: Callable[[Sequence[Row]], str] | None = None  # Markdown, where a line is not enough
+    report: Callable[[Sequence[Row]], str] | None = None  # a Markdown page, for figures that need more than a line
 
 
 def line(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:

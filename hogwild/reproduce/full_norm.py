@@ -1,11 +1,12 @@
 """Full Normalization against BatchNorm, GroupNorm and no normalisation, on batches built well and badly.
 
-The paper's: LeNet and ResNet-18 on MNIST and CIFAR-10 (Lian and Liu 2019, arXiv:1810.06177); where every batch holds
-one class, Full Normalization trains as on shuffled batches, and BatchNorm fails.
-Ours: digits (128 training samples a class) and Fashion-MNIST (256, shrunk to 14x14), the model mlp, whose one norm has
-256 channels; orders and batch sizes as below; the same initial weights, batches, lr, cosine schedule and clip for all
-norms. One worker in the simulator; then two and four lock-free processes on digits, each with classes of its own.
-The limits of the verdict are ours too; that of BatchNorm in processes was 20 % until a first run measured 20.1 %.
+The paper: LeNet and ResNet-18 on MNIST and CIFAR-10 (Lian and Liu 2019, arXiv:1810.06177). If every batch holds one
+class, Full Normalization trains as well as on shuffled batches, and BatchNorm fails.
+Here: digits (128 training samples a class) and Fashion-MNIST (256, shrunk to 14x14), and the model mlp with one norm of
+256 channels. Orders and batch sizes are listed below. All norms have the same initial weights, batches, lr, cosine
+schedule and clip. One worker runs in the simulator; then two and four lock-free processes run on digits, each with its
+own classes. The limits of the verdict are ours too; that of BatchNorm in processes was 20 % until a first run measured
+20.1 %.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ ORDERS = ("shuffled", "sorted", "single-class")
 NORMS = ("full", "batch", "group", "none")
 STATES = (("full", "shared"), ("full", "worker"), ("batch", None), ("group", None), ("none", None))
 BATCHES = {1: (2000, 0.01), 2: (1500, 0.01), 16: (1500, 0.02), 64: (1500, 0.02)}
-"""Batch size -> updates, lr; of one worker."""
+"""Batch size -> (updates, lr) of one worker."""
 ALL_SPLITS = tuple((order, workers) for order in ("shuffled", "single-class") for workers in (2, 4))
-SPLITS = {"smoke": (("single-class", 2),), "tiny": ALL_SPLITS, "paper": ALL_SPLITS}  # order and number of processes
+SPLITS = {"smoke": (("single-class", 2),), "tiny": ALL_SPLITS, "paper": ALL_SPLITS}  # (order, number of processes)
 SPLIT_BATCH, SPLIT_UPDATES, SPLIT_LR = 16, 3000, 0.02
 CLIP = 16.0
-SIZES = {  # per class, tests, side
+SIZES = {  # (training samples per class, test samples, pixels a side)
     "smoke": {"digits": (8, 40, 8), "fashion_mnist": (8, 40, 7)},
     "tiny": {"digits": (128, 360, 8), "fashion_mnist": (256, 2000, 14)},
     "paper": {"digits": (128, 360, 8), "fashion_mnist": (6000, 10_000, 28)},
 }
-SHARE = {"smoke": 0.002, "tiny": 1.0, "paper": 20.0}  # of the updates
+SHARE = {"smoke": 0.002, "tiny": 1.0, "paper": 20.0}  # factor on the number of updates
 MODEL = {"smoke": "mlp", "tiny": "mlp", "paper": "lenet"}
 SEEDS = {"smoke": 1, "tiny": 3, "paper": 3}
-NEAR = 2.0  # points between single-class and shuffled batches
-CHANCE, TRAINED, UNTRAINED = 10.0, 80.0, 30.0  # percent; the last two of processes
+NEAR = 2.0  # largest allowed difference between single-class and shuffled batches, in percentage points
+CHANCE, TRAINED, UNTRAINED = 10.0, 80.0, 30.0  # accuracies in percent; the last two apply to processes
 
 
 def compute(study: Study) -> list[Row]:
-    """One worker first, many runs at a time; then the processes, which want the cores for themselves."""
+    """The runs of one worker first, many at a time; then the processes, which need all cores."""
     from hogwild.reproduce.norm_runs import alone, is_here, together
 
     seeds = range(study.seed, study.seed + SEEDS[study.scale])
@@ -63,7 +64,7 @@ def compute(study: Study) -> list[Row]:
 
 
 def _case(scale: str, row: Row, updates: int, lr: float) -> Row:
-    """The arguments of a run: its data set and size, the rest for Config."""
+    """The arguments of a run: data set, size, and values for Config."""
     given = {name: value for name, value in row.items() if name != "state"}
     own = {} if row["state"] is None else {"norm_state": row["state"]}
     size = dict(zip(("per_class", "tests", "side"), SIZES[scale][row["data"]], strict=True))
@@ -76,13 +77,13 @@ def select(rows: Iterable[Row], **wanted: Any) -> list[Row]:
 
 
 def score(rows: Iterable[Row], **wanted: Any) -> float:
-    """Mean accuracy over the seeds, in percent; NaN where none came to an end."""
+    """Mean accuracy over the seeds, in percent; NaN if no run finished."""
     found = [100 * row["accuracy"] for row in select(rows, **wanted) if row["accuracy"] is not None]
     return mean(found) if found else math.nan
 
 
 def verdict(rows: Sequence[Row]) -> Verdict:
-    """Full Normalization within NEAR points of shuffled, BatchNorm below twice chance; and the same for processes."""
+    """Full Normalization is within NEAR points of shuffled, BatchNorm below twice chance; likewise in processes."""
     parts, holds = [], True
     for data, group in groups(select(rows, workers=1), "data").items():
         gaps = {size: score(group, norm="full", order="shuffled", batch_size=size)
@@ -102,7 +103,7 @@ def verdict(rows: Sequence[Row]) -> Verdict:
 
 
 def _split(rows: Sequence[Row], order: str) -> list[Row]:
-    """The rows of processes."""
+    """The rows of lock-free processes."""
     return [row for row in rows if row["workers"] > 1 and row["order"] == order]
 
 
@@ -124,7 +125,7 @@ def plot(axes: Any, rows: Sequence[Row]) -> None:
 
 
 def cell(rows: Sequence[Row]) -> str:
-    """`97.1 ± 0.3`: mean and sample standard deviation over the seeds that came to an end."""
+    """`97.1 ± 0.3`: mean and sample standard deviation over the seeds with a finished run."""
     scores = [100 * row["accuracy"] for row in rows if row["accuracy"] is not None]
     if not scores:
         return str(rows[0]["ended"])

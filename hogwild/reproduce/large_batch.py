@@ -1,14 +1,14 @@
 """The shape of figures 5 and 9 of Giladi et al. 2020: the 1 / delay rule in a long run with momentum and lr decay.
 
-The paper's: ResNet-50 on ImageNet, 90 epochs, lr / 10 at epochs 30, 60 and 80; large-batch S-SGD (23.8 % error)
-against A-SGD at lr_sync / delay with standard momentum (28.13 %), without (25.49 %) and with shifted momentum (25.4
-%); at lr_sync / sqrt(delay) it did not converge. Figure 9: shifted, constant delays (25.4 %) against Gaussian ones
-(25.3 %).
-Ours: the shape only. Fashion-MNIST (digits where it is missing), at tiny scale a perceptron on 4,000 samples for 30
-epochs, with the decay at the same fractions of the run; 32 workers. S-SGD and A-SGD with standard momentum have
-momentum 0.9 undampened, shifted momentum is averaged (dampening 0.9), all at the same lr: so the authors' code reads,
-and so the effective rate of the last two A-SGD runs is ten times smaller. The Gaussian delays have the deviation that
-the code's schedule has at 32 workers, 7.3. No lr was tuned for the result.
+The paper: ResNet-50 on ImageNet, 90 epochs, lr / 10 at epochs 30, 60 and 80. Large-batch S-SGD (23.8 % error) is
+compared with A-SGD at lr_sync / delay with standard momentum (28.13 %), without momentum (25.49 %) and with shifted
+momentum (25.4 %); at lr_sync / sqrt(delay) A-SGD did not converge. Figure 9: shifted momentum under constant delays
+(25.4 %) and under Gaussian ones (25.3 %).
+Here: the shape only. Fashion-MNIST (digits if it is missing), at tiny scale a perceptron on 4,000 samples for 30
+epochs, with the decay at the same fractions of the run; 32 workers. As in the authors' code, S-SGD and A-SGD with
+standard momentum have momentum 0.9 without dampening, shifted momentum has dampening 0.9, and all have the same lr. The
+effective rate of the last two A-SGD runs is therefore ten times smaller. The Gaussian delays have deviation 7.3, that
+of the schedule in the authors' code at 32 workers. No lr was tuned for the result.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "shifted, Gaussian": {**SHIFTED, "clock": f"normal:{DELAY}:7.3"},
 }
 COLUMNS = ("data", "run", "lr", "seed", "epoch", "loss", "error")
-LOST = 0.5  # validation error of a run that did not converge
+LOST = 0.5  # a run with a larger validation error did not converge
 SIMILAR = 0.01
 
 
@@ -72,7 +72,7 @@ def _train(study: Study, names: Sequence[str]) -> list[Row]:
 
 
 def final(rows: Sequence[Row]) -> dict[str, float]:
-    """run -> mean over seeds of its last error; 1 for a run that diverged."""
+    """run -> last error, averaged over the seeds; 1 for a run that diverged."""
     return {
         name: mean(1.0 if run[-1]["error"] is None else run[-1]["error"] for run in groups(group, "seed").values())
         for name, group in groups(rows, "run").items()
@@ -84,7 +84,7 @@ def _listing(errors: dict[str, float]) -> str:
 
 
 def verdict_momenta(rows: Sequence[Row]) -> Verdict:
-    """Figure 5: standard is worst; none and shifted are alike and between it and S-SGD; sqrt does not converge."""
+    """Figure 5: standard momentum is worst; none and shifted are alike, better than it; sqrt does not converge."""
     errors = final(rows)
     alike = abs(errors["none"] - errors["shifted"]) < SIMILAR
     ordered = errors["S-SGD"] < max(errors["none"], errors["shifted"]) < errors["standard"]

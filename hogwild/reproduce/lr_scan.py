@@ -1,15 +1,15 @@
 """Figures 1, 13 and 3 of Giladi et al. 2020: validation error against the learning rate under a constant delay.
 
-The paper's: delay 32 on MNIST with a small CNN (1, 13), VGG-11 on CIFAR-10 for several delays with several seeds (3);
-a constant learning rate, plain SGD; the baseline is large-batch synchronous SGD; the rule is lr = lr_sync / delay,
-and at delay 32 the best lr was 0.01 and more than 0.05 did not converge.
-Ours: Fashion-MNIST (digits where it is missing) with one net for all three figures: at tiny scale a perceptron on
-4,000 samples. Delay d is d + 1 workers in turn. The baseline of 1 and 13 is 32 synchronous workers of the same batch;
-that of 3 is delay 0 at the same batch, as in the theory. It has a scan of its own, so lr_sync is measured and not
-assumed; in 3 it is a plateau from 0.02 to 0.32, so the paper's vertical lines (eq. 8) are not drawn. Shifted and
-standard momentum (0.9, averaged gradients: the same effective rate) are scanned beside plain SGD in figure 1. Steady
-state is the mean over the last quarter of the run; at tiny scale the runs of figure 3 at delay 16 and 32 are too
-short for one, their error still falls.
+The paper: delay 32 on MNIST with a small CNN (figures 1, 13), VGG-11 on CIFAR-10 for several delays with several seeds
+(figure 3); plain SGD at a constant learning rate. The baseline is large-batch synchronous SGD, the rule is lr = lr_sync
+/ delay. At delay 32 the best lr was 0.01, and runs above 0.05 did not converge.
+Here: Fashion-MNIST (digits if it is missing) with one net for all three figures: at tiny scale a perceptron on 4,000
+samples. Delay d is d + 1 workers in turn. The baseline of figures 1 and 13 is 32 synchronous workers with the same
+batch size; that of figure 3 is delay 0 at the same batch size, as in the theory. The baseline is scanned too, so
+lr_sync is measured and not assumed. In figure 3 lr_sync is a plateau from 0.02 to 0.32, so the paper's vertical lines
+(eq. 8) are not drawn. Figure 1 also scans shifted and standard momentum (0.9, averaged gradients: the same effective
+rate). The steady state is the mean over the last quarter of the run. At tiny scale the runs of figure 3 at delay 16 and
+32 are too short for a steady state: their error still falls.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hogwild.reproduce.study import Study
 from hogwild.reproduce.thresholds import PAPER
 
 DELAY = 32
-WORKERS = 32  # of the synchronous baseline
+WORKERS = 32  # in the synchronous baseline
 LRS = tuple(0.0025 * 2**power for power in range(8))
 SYNC_LRS = tuple(0.02 * 2**power for power in range(6))
 AVERAGED = {"momentum": 0.9, "dampening": 0.9}
@@ -40,7 +40,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"samples": 4000, "tests": 2000, "model": "mlp", "batch_size": 16, "epochs": 20},
     "paper": {"samples": 60_000, "tests": 10_000, "model": "lenet", "batch_size": 128, "epochs": 100},
 }
-BATCHES = {"smoke": 4, "tiny": 64, "paper": 128}  # of figure 3, where delay must outweigh the noise of a batch
+BATCHES = {"smoke": 4, "tiny": 64, "paper": 128}  # in figure 3, where delay must outweigh the noise of a batch
 EPOCHS = {"smoke": 2, "tiny": 30, "paper": 100}
 DELAYS = {"smoke": (2, 4), "tiny": (4, 8, 16, 32), "paper": (4, 8, 16, 32, 64)}
 SEEDS = {"smoke": 1, "tiny": 2, "paper": 3}
@@ -113,7 +113,7 @@ def _in_percent(error: float) -> str:
 
 
 def verdict_delay(rows: Sequence[Row]) -> Verdict:
-    """Figure 1: the best lr is lr_sync / delay within one step of the scan; four times that has a gap."""
+    """Figure 1: the best lr is lr_sync / delay within one step of the scan; four times that lr has a gap."""
     by_rule = groups(rows, "rule")
     lr_sync, error_sync = best(steady(by_rule["sync"]))
     parts = []
@@ -135,7 +135,7 @@ def verdict_delay(rows: Sequence[Row]) -> Verdict:
 
 
 def verdict_epochs(rows: Sequence[Row]) -> Verdict:
-    """Figure 13: the best lr of plain SGD at delay 32 stays within one step of the scan from a fifth of the run on."""
+    """Figure 13: after a fifth of the run, the best lr of plain SGD at delay 32 stays within one step of the scan."""
     plain = [row for row in rows if row["rule"] == "none"]
     found = {epoch: best(steady(plain, epoch))[0] for epoch in _epochs(plain)}
     text = f"best lr at delay {DELAY} " + ", ".join(f"{lr:g} at epoch {epoch:g}" for epoch, lr in found.items())
@@ -148,7 +148,7 @@ def _epochs(rows: Sequence[Row]) -> list[float]:
 
 
 def verdict_delays(rows: Sequence[Row]) -> Verdict:
-    """Figure 3: the best lr falls like 1 / delay, and with it the error is that of S-SGD."""
+    """Figure 3: the best lr falls like 1 / delay, and the error at this lr equals that of S-SGD."""
     by_delay = groups(rows, "delay")
     _, error_sync = best(steady(by_delay.pop(0)))
     found = {delay: best(steady(group)) for delay, group in by_delay.items()}

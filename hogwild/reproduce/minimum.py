@@ -1,4 +1,4 @@
-"""A minimum, found without delay; and what happens when training goes on from there with one."""
+"""Finds a minimum by training without delay, and continues the training from there with a delay."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from hogwild.drivers.instruments.evaluation import evaluate
 from hogwild.reproduce.training import begin, error, images, job_of, read
 from hogwild.tasks.data import Data
 
-ITERATIONS = 60  # of the power iteration
-GROWTH, LEAST = 10.0, 0.1  # left: mean loss above GROWTH times the loss at the start, and above LEAST
+ITERATIONS = 60  # number of power iterations
+GROWTH, LEAST = 10.0, 0.1  # a run has left if its mean loss is above GROWTH times that at the start, and above LEAST
 
 
 @lru_cache(maxsize=1)
 def find(
     data: str, samples: int, tests: int, model: str, batch_size: int, epochs: float, lr: float, seed: int
 ) -> nn.Module:
-    """The model after plain SGD without delay, momentum, decay or schedule."""
+    """The model after training with plain SGD, without delay, momentum, decay or schedule."""
     values = {"model": model, "algorithm": "sgd", "batch_size": batch_size, "epochs": epochs, "lr": lr, "seed": seed}
     job = job_of(images(data, samples, tests), values)
     simulation = begin(job)
@@ -31,7 +31,7 @@ def find(
 
 
 def describe(*, data: str, samples: int, tests: int, **found: Any) -> dict[str, float]:
-    """loss and error at the minimum, and curvature: the largest eigenvalue of the Hessian of the mean training loss."""
+    """Loss, error and curvature at the minimum: the largest eigenvalue of the Hessian of the mean training loss."""
     part = images(data, samples, tests)
     module = find(data, samples, tests, **found)
     inputs, targets = part.train.batch(torch.arange(len(part.train)), train=False)
@@ -55,10 +55,10 @@ def leave(
     *, data: str, samples: int, tests: int, model: str, batch_size: int, epochs: float, sync_lr: float, seed: int,
     delay: int, lr: float, updates: int, points: int,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Plain asynchronous SGD from the minimum, every gradient `delay` updates old; all snapshots start there.
+    """Plain asynchronous SGD from the minimum, with every gradient `delay` updates old. All snapshots start there.
 
-    One dict per evaluation, `points` of them in `updates`: update, loss (mean since the last one), test_error, left.
-    Ends with the first that has left the minimum.
+    One dict per evaluation, `points` of them in `updates`: update, loss (mean since the last evaluation), test_error,
+    left. The run ends at the first evaluation that finds that it has left the minimum.
     """
     part = images(data, samples, tests)
     start = find(data, samples, tests, model, batch_size, epochs, sync_lr, seed)
@@ -86,5 +86,5 @@ def leave(
 
 
 def mean_loss(data: Data, module: nn.Module) -> float:
-    """Over the training split."""
+    """The mean loss over the training split."""
     return evaluate(module, data, data.train).loss

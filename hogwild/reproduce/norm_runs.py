@@ -1,4 +1,4 @@
-"""The runs behind the figure full-norm: one worker in the simulator, or lock-free processes with own classes."""
+"""The runs of the figure full-norm: one worker in the simulator, or lock-free processes, each with its own classes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from hogwild.tasks import TensorSplit, load
 from hogwild.tasks.data import Data, Split
 
 End = dict[str, Any]
-"""`accuracy` on the test samples, None without; `ended`: done, diverged, or refused."""
+"""`accuracy` on the test samples, None if the run did not finish; `ended`: done, diverged, or refused."""
 
 REFUSED = "more than 1 value per channel"
-"""How torch's BatchNorm1d refuses a batch of one sample."""
+"""Part of the message with which torch's BatchNorm1d refuses a batch of one sample."""
 
 
 @lru_cache(maxsize=1)
@@ -47,7 +47,7 @@ def images(name: str, per_class: int, tests: int, side: int) -> Data:
 
 
 def is_here(name: str) -> bool:
-    """Whether the data set is on this machine; digits always are."""
+    """Whether the data set is on this machine; digits always is."""
     try:
         load(name, download=False)
     except DataError:
@@ -61,7 +61,7 @@ def _tensors(split: Split, count: int, side: int) -> tuple[Tensor, Tensor]:
 
 
 def _job(data: str, size: dict[str, Any], values: dict[str, Any]) -> Job:
-    """`values` are those of a Config."""
+    """The job of a run. `values` are fields of Config."""
     config = Config.from_values({"data": data, "schedule": "cosine", "eval_every": 0, "quiet": True, **values})
     return make_job(config, images(data, **size), model_fn(config))
 
@@ -73,7 +73,7 @@ def alone(data: str, size: dict[str, Any], **values: Any) -> End:
     module = job.build()
     shared = shared_buffers(job.config, module)
     world = World.create(module, job.algorithm.keeps(), 1, shared_buffers=shared)
-    world.control.deal(0, job.total_tickets, [])
+    world.control.assign(0, job.total_tickets, [])
     simulation = Simulation(job, world, job.build(), clocks.parse("round-robin", 1, job.config.seed, {}))
     try:
         while (push := simulation.advance()) is not None:
@@ -88,7 +88,7 @@ def alone(data: str, size: dict[str, Any], **values: Any) -> End:
 
 
 def together(data: str, size: dict[str, Any], **values: Any) -> End:
-    """Processes, each with an equal share of the classes (--shard label)."""
+    """Lock-free processes, each with an equal share of the classes (--shard label)."""
     with tempfile.TemporaryDirectory() as folder:
         job = _job(data, size, {"shard": "label", "out": folder, **values})
         run = RunDirectory.create(job.config)

@@ -1,4 +1,4 @@
-"""What a figure leaves behind: a CSV, a PNG, a line, and its place in the table of all figures."""
+"""The output of a figure: a CSV, a PNG, a line of text, and a row in the table of all figures."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from hogwild.reproduce.figure import Figure, Row
 TABLE = "README.md"
 HEAD = """# Figures, computed again
 
-One row per figure: what the paper says, in our words, and what was measured here. Every number is in the CSV beside
-this file; what is the paper's and what is our downscaling stands at the top of each figure's module in
-`hogwild/reproduce/`.
+One row per figure: the claim of the paper, in our words, and the measurement here. Every number is in the CSV beside
+this file. The top of each figure's module in `hogwild/reproduce/` lists the settings of the paper and our smaller ones.
 
 ```sh
 hogwild reproduce all --out {folder}
@@ -26,7 +25,7 @@ hogwild reproduce all --out {folder}
 
 
 def write_csv(path: Path, figure: Figure, rows: Sequence[Row], scale: str) -> None:
-    """One line per row, the scale in front; what has no value stays empty."""
+    """Write one line per row, with the scale in the first column. A missing value is an empty cell."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["scale", *figure.columns])
@@ -34,11 +33,11 @@ def write_csv(path: Path, figure: Figure, rows: Sequence[Row], scale: str) -> No
 
 
 def read_csv(path: Path, figure: Figure) -> tuple[str, list[Row]]:
-    """(scale, rows) as they were written. UsageError if the file is not one of this figure."""
+    """(scale, rows) as they were written. Raises UsageError if the columns are not those of this figure."""
     with path.open(newline="") as file:
         header, *lines = csv.reader(file)
     if header != ["scale", *figure.columns] or not lines:
-        raise UsageError(f"{path} has not the columns of {figure.name}: delete it, or run {figure.name} again")
+        raise UsageError(f"{path} lacks the columns of {figure.name}: delete it, or run {figure.name} again")
     return lines[0][0], [dict(zip(figure.columns, map(_value, line[1:]), strict=True)) for line in lines]
 
 
@@ -49,7 +48,7 @@ def summary(figure: Figure, rows: Sequence[Row]) -> tuple[str, str, str]:
 
 
 def write_table(folder: Path, figures: Iterable[Figure]) -> None:
-    """The table of every figure whose CSV lies in `folder`."""
+    """The table of every figure with a CSV in `folder`."""
     lines = []
     for figure in figures:
         if (path := folder / f"{figure.name}.csv").exists():
@@ -63,7 +62,7 @@ def write_table(folder: Path, figures: Iterable[Figure]) -> None:
 
 
 def draw(path: Path, figure: Figure, rows: Sequence[Row]) -> bool:
-    """Writes the PNG; False if there is no matplotlib."""
+    """Write the PNG. Returns False if matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure as Canvas
     except ImportError:

@@ -1,7 +1,7 @@
-"""The stability edge of a real algorithm file, found in the simulator: one run scans all learning rates.
+"""The stability edge of a real algorithm file, measured in the simulator: one run scans all learning rates.
 
-Model: loss = sum_i k_i x_i^2 / 2 in float64, lr = 1, x = 1 at the start, so coordinate i obeys the recurrence of
-curvature x lr = k_i exactly. Growth of |x_i| over the second half of the run changes its sign at the edge.
+Model: loss = sum_i k_i x_i^2 / 2 in float64, lr = 1, x = 1 at the start. Coordinate i then obeys the recurrence of
+curvature x lr = k_i exactly. The growth rate of |x_i| over the second half of the run changes its sign at the edge.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from hogwild.drivers.simulated.simulation import Simulation
 from hogwild.reproduce.training import begin
 from hogwild.tasks.data import Data, Split
 
-BELOW, ABOVE = 0.8, 1.15  # the scan, in units of where the edge is expected
+BELOW, ABOVE = 0.8, 1.15  # range of the scan, in units of the expected edge
 POINTS = 41
 
 
 class Point(nn.Module):
-    """x [n]; its output is x whatever the input."""
+    """A model with parameters x [n]. Its output is x for every input."""
 
     def __init__(self, n: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Nothing(Split):
 
 @dataclass(frozen=True)
 class Quadratic:
-    """The loss: k [n] are the curvatures."""
+    """The loss sum_i k_i x_i^2 / 2, with curvatures k [n]."""
 
     k: Tensor
 
@@ -58,7 +58,7 @@ class Quadratic:
 
 
 def start(k: Tensor, values: Mapping[str, Any]) -> Simulation:
-    """A simulation of the quadratic with curvatures k [n]; `values` are those of a Config."""
+    """A simulation of the quadratic with curvatures k [n]. `values` are fields of Config."""
     config = Config.from_values(
         {"data": "quadratic:none", "model": "quadratic:none", "lr": 1.0, "batch_size": 1, "dtype": "float64", **values}
     )
@@ -69,10 +69,10 @@ def start(k: Tensor, values: Mapping[str, Any]) -> Simulation:
 def edge(
     *, algorithm: str, options: dict[str, float], workers: int, clock: str, near: float, updates: int, seed: int = 0
 ) -> float | None:
-    """The curvature x lr at which |x| stops shrinking and grows; None if it is not between BELOW and ABOVE x `near`.
+    """The curvature x lr above which |x| grows; None if it is not between BELOW and ABOVE x `near`.
 
-    Between two points of the scan the rate of growth is interpolated. Under a random clock it is the edge of this one
-    sequence of delays, the same for every point.
+    The growth rate is interpolated between two points of the scan. Under a random clock it is the edge for this one
+    sequence of delays, which is the same for every point.
     """
     k = near * torch.linspace(BELOW, ABOVE, POINTS, dtype=torch.float64)
     values = {"algorithm": algorithm, "workers": workers, "clock": clock, "updates": updates, "seed": seed}
@@ -96,8 +96,8 @@ def edge(
 def radius(*, algorithm: str, workers: int, period: int, k: float, cycles: int) -> float:
     """The factor by which center and replicas shrink or grow per cycle, in which every worker takes `period` steps.
 
-    Workers in turn, curvature x lr = k. Their norm at the ends of cycles, its peak over the last third against that
-    over the third before.
+    Workers in turn, curvature x lr = k. The factor compares the peak of their norm at the ends of cycles over the last
+    third of the run with the peak over the third before.
     """
     updates = workers * period * cycles
     values = {"algorithm": algorithm, "workers": workers, "clock": "round-robin", "updates": updates, "period": period}

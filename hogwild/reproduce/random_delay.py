@@ -1,10 +1,10 @@
 """Figures 7 and 8 of Giladi et al. 2020: 1 / (largest stable curvature x lr) against the mean of a random delay.
 
-The paper's: the laws (uniform on 1 ... b, b up to 64; discrete Gaussian of deviation 1 around 1 ... 30) and eq. 19,
-which says when the EXPECTED trajectory leaves the minimum.
-Ours: the Gaussian law is normalised (as printed it does not sum to 1); and single runs of the real algorithm file in
-the simulator, with delays drawn for every push. A single run has an edge of its own, which the expectation need not
-share; theory's mean-square edge, below which runs converge, is drawn too.
+The paper: the laws (uniform on 1 ... b, b up to 64; discrete Gaussian of deviation 1 around 1 ... 30) and eq. 19, the
+edge at which the EXPECTED trajectory leaves the minimum.
+Here: the Gaussian law is normalised (as printed it does not sum to 1), and single runs of the real algorithm file in
+the simulator are added, with a delay drawn for every push. The edge of a single run can differ from that of the
+expectation. Theory's mean-square edge, below which runs converge, is drawn too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CLOSE = 0.1
 
 @dataclass(frozen=True)
 class Laws:
-    """A family of delay laws with one number: {} in `spec`."""
+    """A family of delay laws with one number, which replaces {} in `spec`."""
 
     spec: str
     largest: int
@@ -61,7 +61,7 @@ class Laws:
 
 
 def verdict(rows: Sequence[Row]) -> Verdict:
-    """1/k straight in the mean delay, and single runs near it."""
+    """1/k is linear in the mean delay, and single runs are near it."""
     slope, _, r2 = line([(row["delay_mean"], 1 / row["threshold"]) for row in rows])
     ratios = [row["simulated"] / row["threshold"] for row in rows if row["simulated"]]
     text = (

@@ -1,10 +1,10 @@
 """Figure 11 of Giladi et al. 2020: spikes of the training error in a long run under delay at a constant learning rate.
 
-The paper's: ResNet-44 on CIFAR-10, A-SGD with standard momentum, without, and with shifted momentum at the same
-hyper-parameters; the first two show spikes late in the run, the third does not.
-Ours: Fashion-MNIST (digits where it is missing), at tiny scale a perceptron on 1,088 samples with 17 workers in turn
-(delay 16) for 200 epochs; momentum 0.9, averaged (dampening 0.9) in both, so that all three have the same effective
-rate. A spiky epoch is one in the second half of the run that ends more than SPIKE above the lowest training error so
+The paper: ResNet-44 on CIFAR-10, A-SGD with standard momentum, without momentum, and with shifted momentum at the same
+hyper-parameters. The first two show spikes late in the run, the third does not.
+Here: Fashion-MNIST (digits if it is missing), at tiny scale a perceptron on 1,088 samples with 17 workers in turn
+(delay 16) for 200 epochs. Both momenta are 0.9 with dampening 0.9, so that all three runs have the same effective rate.
+A spiky epoch is an epoch in the second half of the run that ends more than SPIKE above the lowest training error so
 far.
 """
 
@@ -45,7 +45,7 @@ def compute(study: Study) -> list[Row]:
 
 
 def spiky(run: Sequence[Row]) -> int | None:
-    """How many epochs of a run are spiky; None if it diverged."""
+    """The number of spiky epochs of a run; None if it diverged."""
     errors = [row["train_error"] for row in run]
     if None in errors:
         return None
@@ -54,7 +54,7 @@ def spiky(run: Sequence[Row]) -> int | None:
 
 
 def verdict(rows: Sequence[Row]) -> Verdict:
-    """At no lr has shifted more spiky epochs than another, and in all it has fewer than each."""
+    """Shifted momentum has at no lr more spiky epochs than another rule, and in total fewer than each of them."""
     totals = dict.fromkeys(NAMES, 0.0)
     parts = []
     never_more = True

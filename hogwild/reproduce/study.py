@@ -1,4 +1,4 @@
-"""The pieces of work behind the figures: done on all cores, kept as they end, shared by figures that need the same."""
+"""Runs the computations of the figures on all cores. Each result is stored when it ends, and shared between figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from hogwild.errors import UsageError
 from hogwild.files.reading import json_lines, reading
 from hogwild.files.writing import append, write_atomically
-from hogwild.runs.directory import to_json
+from hogwild.runs.files import to_json
 from hogwild.tasks.catalog import find
 from hogwild.tasks.locate import candidates, is_complete
 
@@ -24,10 +24,10 @@ Case = Mapping[str, Any]
 
 @dataclass
 class Study:
-    """Where figures are computed: scale, seed, processes, and the results so far in `folder`/results.jsonl.
+    """The settings of a computation (scale, seed, processes) and its results so far, in `folder`/results.jsonl.
 
-    A result is kept under the function and all of its arguments, so it serves every figure that asks for the same, and
-    an interrupted study goes on where it stopped. Delete the file after a change of code: it knows nothing of that.
+    The key of a result is the function with all of its arguments. Figures that need the same result share it, and an
+    interrupted study continues where it stopped. The key does not cover the code: delete the file after changing it.
     """
 
     scale: str
@@ -53,9 +53,9 @@ class Study:
         return source.name if any(is_complete(source, folder) for folder in candidates(source)) else "digits"
 
     def run(self, work: Callable[..., Any], cases: Iterable[Case]) -> list[Any]:
-        """work(**case) of every case, in their order. `work` is a module-level function; all is plain enough for JSON.
+        """work(**case) for every case, in order. `work` is a module-level function; cases and results are JSON values.
 
-        What raises is not kept; the error is raised here, once the others have ended.
+        If a case raises, its result is not stored, and the error is raised here after the other cases have ended.
         """
         keyed = [(_key(work, case), case) for case in cases]
         todo = {key: case for key, case in keyed if key not in self._known}
@@ -76,7 +76,7 @@ class Study:
         return [self._known[key] for key, _ in keyed]
 
     def _keep(self, key: str, result: Any) -> None:
-        plain = json.loads(to_json(result))  # the same now as when it is read again
+        plain = json.loads(to_json(result))  # equal to the result as it will be read from the file
         self._known[key] = plain
         append(self.folder / RESULTS, to_json({"key": key, "result": plain}) + "\n")
 

@@ -1,10 +1,11 @@
 """Figures 4, 6 and 10 of Giladi et al. 2020: 1 / (largest stable curvature x lr) against a constant delay.
 
-The paper's: the characteristic equations (eq. 5, 11, 25) and the numerical solution, for several momenta.
-Ours: which momenta and delays (the captions name none); the thresholds come from hogwild.theory.stability, and at
-some delays from the real algorithm files in the simulator as well (hogwild/reproduce/quadratic.py), workers in turn.
-Dampening is not in the captions. Figure 4 needs dampening = momentum for its claim to hold (the authors' code has
-it); figure 10 is without, as in torch, and gives the effective rate k / (1 - m) beside it.
+The paper: the characteristic equations (eq. 5, 11, 25) and their numerical solution, for several momenta.
+Here: the momenta and delays are our choice, because the captions name none. The thresholds come from
+hogwild.theory.stability and, at some delays, also from the real algorithm files in the simulator, workers in turn
+(hogwild/reproduce/quadratic.py). The captions do not state the dampening. The claim of figure 4 holds only with
+dampening = momentum, as in the authors' code. Figure 10 has no dampening, as in torch; the effective rate k / (1 - m)
+is given beside it.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ COLUMNS = ("momentum", "dampening", "delay", "threshold", "simulated")
 LARGEST = {"smoke": 4, "tiny": 32, "paper": 64}
 SIMULATED = {"smoke": (1, 4), "tiny": (1, 8, 32), "paper": (1, 2, 4, 8, 16, 32, 64)}
 ROUNDS = 400  # pushes of each worker; private momentum forgets slowly: m per round
-CLOSE = 0.01  # simulated against theory
+CLOSE = 0.01  # largest relative distance of simulation from theory
 
 
 @dataclass(frozen=True)
 class Curves:
-    """What one of the figures computes. `dampened`: dampening = momentum."""
+    """The settings of one of the figures. `dampened`: dampening = momentum."""
 
     rule: str
     algorithm: str
@@ -100,7 +101,7 @@ def verdict_shifted(rows: Sequence[Row]) -> Verdict:
 
 
 def verdict_standard(rows: Sequence[Row]) -> Verdict:
-    """Figure 10: straight for every m, steeper with more momentum."""
+    """Figure 10: 1/k is linear in the delay for every m, and steeper with more momentum."""
     plain, effective = slopes(rows), slopes(rows, effective=True)
     worst, words = deviation(rows)
     straight = min(r2 for _, r2 in plain.values())
@@ -114,7 +115,7 @@ def verdict_standard(rows: Sequence[Row]) -> Verdict:
 
 
 def plot(axes: Any, rows: Sequence[Row]) -> None:
-    """1 / k over the delay, a line per momentum; dots are simulated."""
+    """1 / k over the delay, a line per momentum; dots are simulated runs."""
     for m, curve in groups(rows, "momentum").items():
         inverse = [1 / row["threshold"] for row in curve]
         (drawn,) = axes.plot([row["delay"] for row in curve], inverse, label=f"m = {m:g}")

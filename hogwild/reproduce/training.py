@@ -1,4 +1,4 @@
-"""Training under the simulator for the figures: the real algorithm files, epoch by epoch."""
+"""Simulated training for the figures: the real algorithm files, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hogwild.shared.world import World
 from hogwild.tasks import build_model, load
 from hogwild.tasks.data import Data, Split
 
-LOST = 10.0  # a run whose mean loss is this many times that of guessing has diverged
+LOST = 10.0  # a run has diverged if its mean loss is this many times that of guessing
 
 
 class Part(Split):
@@ -44,18 +44,18 @@ def images(name: str, train: int, test: int) -> Data:
 
 
 def job_of(data: Data, values: Mapping[str, Any]) -> Job:
-    """A simulated run on `data`; `values` are those of a Config."""
+    """A simulated run on `data`. `values` are fields of Config."""
     config = Config.from_values({"data": data.name, "workers": 1, "clock": "round-robin", **values})
     return make_job(config, data, partial(build_model, config.model))
 
 
 def begin(job: Job, module: nn.Module | None = None) -> Simulation:
-    """A simulation before its first push, from the parameters of `module` (default: freshly made ones)."""
+    """A simulation before its first push, with the parameters of `module` (default: of a new model)."""
     torch.set_num_threads(1)
     config = job.config
     module = job.build() if module is None else module
     world = World.create(module, job.algorithm.keeps(), config.workers, dtype=getattr(torch, config.dtype))
-    world.control.deal(0, job.total_tickets, [])
+    world.control.assign(0, job.total_tickets, [])
     clock = clocks.parse(str(config.clock), config.workers, config.seed, config.straggler)
     return Simulation(job, world, job.build(), clock)
 
@@ -69,10 +69,10 @@ def read(simulation: Simulation, module: nn.Module) -> nn.Module:
 def train(
     *, data: str, samples: int, tests: int, every: float = 1.0, on_train: bool = False, **values: Any
 ) -> list[dict[str, Any]]:
-    """One dict per evaluation, `every` epochs: epoch, loss (mean over the batches since), test_error, train_error.
+    """One dict per evaluation, each `every` epochs: epoch, loss (mean since the last one), test_error, train_error.
 
-    Ends early, with a last dict without test error, when the run has diverged: a loss that is not finite, or LOST
-    times that of guessing.
+    If the run diverges (the loss is not finite, or LOST times that of guessing), it ends early, and the last dict has
+    no test error.
     """
     part = images(data, samples, tests)
     job = job_of(part, values)
@@ -96,5 +96,5 @@ def train(
 
 
 def error(module: nn.Module, data: Data, split: Split) -> float:
-    """Share of a split that is classified wrongly."""
+    """Fraction of a split that is classified wrongly."""
     return 1 - evaluate(module, data, split).value

@@ -8,34 +8,35 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
-import json
 import os
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from hogwild.config import Config, read_yaml
-from hogwild.runs.environment import environment
 from hogwild.errors import CheckpointError, DataError, HogwildError, UsageError
-from hogwild.files.reading import SMALL_BYTES, parse_json, read_json, read_tail
-from hogwild.files.writing import append, refuse_links, write_atomically, writing
+from hogwild.files.writing import append, refuse_links, write_atomically
 from hogwild.runs import trust as made_here
+from hogwild.runs.environment import environment
+from hogwild.runs.files import read_json, to_json
+from hogwild.runs.journal import Journal, JsonLines, mend
 
 FOLDERS = ("workers", "ckpt", "plots")
 DONE = "done"
 REFUSALS = (UsageError, DataError, CheckpointError, KeyboardInterrupt)
 LINKS = ("last", "best")  # of checkpoints, which lead to a name beside them
-TIME_LIMIT_S = 1e15
-TAIL_BYTES = 16 << 20  # in which the last whole line of metrics.jsonl is looked for
+METRICS = "metrics.jsonl"
 
 
 class RunDirectory:
-    """An open run directory and the writers of its files. `create` or `resume` one to write, `open` one to read."""
+    """An open run directory and the writers of its files. `create` or `resume` one to write, `open` one to read.
+
+    `journal` takes the events of the run; they are the lines of metrics.jsonl.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,8 +46,7 @@ class RunDirectory:
         self._lock: int | None = None
         self._asked: Config | None = None  # what config.yaml is yet to say
         self._is_new = self._has_begun = False
-        self._before_s = 0.0
-        self.use_clock(time.monotonic)
+        self.journal = self._journal(0.0)
 
     @classmethod
     def create(cls, config: Config) -> RunDirectory:
@@ -84,34 +84,20 @@ class RunDirectory:
         run = cls.open(config.resume)
         refuse_links(run.path, LINKS)
         run._take_lock()
-        run._before_s = _mend(run.path / "metrics.jsonl")
+        run.journal = run._journal(mend(run.path / METRICS))
         run._asked = config
         return run
 
     def config(self, *, trust: bool = False) -> Config:
         """What config.yaml says. UsageError if it names own code, was made elsewhere, and `trust` is not set."""
+        return Config.from_values(self.values(trust=trust))
+
+    def values(self, *, trust: bool = False) -> dict[str, object]:
+        """The same as flat values, of which nothing has been imported."""
         values = read_yaml(self.path / "config.yaml")
         if not trust:
             made_here.require_trust(self.path, values)
-        return Config.from_values(values)
-
-    def metrics(self, kind: str, **values: object) -> None:
-        """Append one line {"kind": kind, "time": seconds since the start, ...} to metrics.jsonl, at once.
-
-        NaN and infinity become null: they are not JSON.
-        """
-        if self._asked is not None:
-            self._describe(self._asked)
-        self._has_begun = True
-        self._append("metrics.jsonl", to_json({"kind": kind, "time": round(self.elapsed_s(), 6), **values}))
-
-    def use_clock(self, clock: Callable[[], float]) -> None:
-        """What the time in metrics lines is read from, in seconds; the simulator gives its virtual time."""
-        self._clock, self._start = clock, clock()
-
-    def elapsed_s(self) -> float:
-        """Seconds of this run so far, earlier parts of a resumed run included."""
-        return self._before_s + self._clock() - self._start
+        return values
 
     def summary(self, values: Mapping[str, object]) -> None:
         """Write summary.json, whole or not at all."""
@@ -119,10 +105,10 @@ class RunDirectory:
 
     def read_summary(self) -> dict[str, Any]:
         """The last summary; {} if the run never came to one."""
-        return _read_json(self.path / "summary.json")
+        return read_json(self.path / "summary.json")
 
     def log(self, line: str) -> None:
-        self._append("log.txt", f"{datetime.now().isoformat(sep=' ', timespec='milliseconds')} {line}")
+        append(self.path / "log.txt", f"{datetime.now().isoformat(sep=' ', timespec='milliseconds')} {line}\n")
 
     def worker_log(self, rank: int) -> Path:
         return self.workers / f"{rank}.log"
@@ -150,10 +136,20 @@ class RunDirectory:
         shutil.rmtree(self.path)
 
     def close(self) -> None:
-        """Give the lock back. The directory stays readable."""
+        """Close the journal and give the lock back. The directory stays readable."""
+        self.journal.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _journal(self, before_s: float) -> Journal:
+        return Journal(JsonLines(self.path / METRICS, before_first=self._begin), before_s=before_s)
+
+    def _begin(self) -> None:
+        """The first event of this process is about to be written."""
+        if self._asked is not None:
+            self._describe(self._asked)
+        self._has_begun = True
 
     def _describe(self, config: Config) -> None:
         asked = dataclasses.replace(config, resume=None, ckpt="last", overwrite=False)
@@ -161,9 +157,6 @@ class RunDirectory:
         made_here.stamp(self.path, asked.values())
         write_atomically(self.path / "env.json", to_json({**environment(), "seed": config.seed}, indent=2) + "\n")
         self._asked = None
-
-    def _append(self, name: str, line: str) -> None:
-        append(self.path / name, line + "\n")
 
     def _take_lock(self) -> None:
         self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
@@ -175,28 +168,11 @@ class RunDirectory:
 
 
 def is_run(path: Path) -> bool:
-    return (path / "config.yaml").is_file() and "hogwild" in _read_json(path / "env.json")
-
-
-def to_json(value: object, *, indent: int | None = None) -> str:
-    """`value` as JSON; NaN and infinity become null, arrays and tensors of one element numbers, paths text."""
-    return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
-
-
-def _plain(value: Any) -> object:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        return None
-    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
+    return (path / "config.yaml").is_file() and "hogwild" in read_json(path / "env.json")
 
 
 def _new_path(config: Config) -> Path:
-    """The directory, made: of the given name, or of a name that nobody else has taken."""
+    """The directory, made: of the given name, or of a name that is not taken."""
     if config.name is not None:
         path = Path(config.out) / config.name
         path.mkdir(parents=True, exist_ok=True)
@@ -215,42 +191,9 @@ def _make_room(path: Path, overwrite: bool) -> None:
     if not is_run(path) or path.is_symlink():
         raise UsageError(f"{path} exists and is not a run of hogwild: it is left alone. Choose another --name.")
     if not overwrite:
-        finished = _read_json(path / "summary.json").get("exit_reason") == DONE
+        finished = read_json(path / "summary.json").get("exit_reason") == DONE
         state = "a finished run" if finished else "an unfinished run"
         raise UsageError(f"{path} already holds {state}. Choose another --name, or --resume {path}, or --overwrite.")
     old = RunDirectory(path)
     old._take_lock()
     old.discard()
-
-
-def _mend(metrics: Path) -> float:
-    """Cut off what a crash left half written at the end, and return the time of the last whole line."""
-    if not metrics.exists():
-        return 0.0
-    tail, start = read_tail(metrics, TAIL_BYTES, error=UsageError)
-    lines = tail.splitlines(keepends=True)
-    whole = len(lines)
-    while whole and (time_s := _time_of(lines[whole - 1])) is None:
-        whole -= 1
-    if start and not whole:
-        raise UsageError(f"{metrics} has no whole line in its last {TAIL_BYTES:,} bytes: move it away to go on")
-    with writing(metrics):
-        os.truncate(metrics, start + sum(map(len, lines[:whole])))
-    return time_s or 0.0 if whole else 0.0
-
-
-def _time_of(line: bytes) -> float | None:
-    """The time in a whole line; None for anything else."""
-    if not line.endswith(b"\n") or len(line) > SMALL_BYTES:
-        return None
-    with contextlib.suppress(ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
-        time_s = float(parse_json(line)["time"])
-        return time_s if 0 <= time_s < TIME_LIMIT_S else None
-    return None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    with contextlib.suppress(HogwildError):
-        values = read_json(path)
-        return values if isinstance(values, dict) else {}
-    return {}

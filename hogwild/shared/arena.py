@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from hogwild.buffers import Scope
 from hogwild.shared.device_memory import device_memory
 from hogwild.shared.layout import ArenaLayout, BufferSpec
 from hogwild.shared.memory import SharedMemory
@@ -71,8 +72,6 @@ def share_tensors(
     tensors: Mapping[str, Tensor], device: torch.device | str = "cpu"
 ) -> tuple[Arena, dict[str, tuple[int, ...]]]:
     """Copies read-only tensors (a data set) into an arena of their own on `device`; returns it with their shapes."""
-    from hogwild.algorithms.base import Scope
-
     specs = [BufferSpec(name, Scope.SHARED, tensor.numel(), tensor.dtype) for name, tensor in tensors.items()]
     arena = Arena.create(specs, workers=1, device=device)
     for name, tensor in tensors.items():

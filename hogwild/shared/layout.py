@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from hogwild.algorithms.base import Scope
+from hogwild.buffers import Scope
 from hogwild.errors import UsageError
 
 ALIGNMENT_BYTES = 128

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from hogwild.algorithms.base import Scope
+from hogwild.buffers import Scope
 from hogwild.kernels.placed import DRIVER
 from hogwild.shared.layout import ArenaLayout, BufferSpec
 

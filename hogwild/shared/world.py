@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from hogwild.algorithms.base import Scope
+from hogwild.buffers import Buffer, Scope, has_locks
 from hogwild.errors import UsageError
 from hogwild.kernels.control import LOCK_BYTES, STRIPE, Control
 from hogwild.shared.arena import Arena
@@ -18,10 +18,6 @@ from hogwild.shared.placed_arena import PlacedArena
 from hogwild.shared.placement import Placement
 
 MAX_STRIPES = 4096
-MODELS = ("replica", "base", "average", "node", "z")  # buffers that hold a model: they begin as copies of x
-MASS = "mass"  # of push-sum: a worker's own, and that in its mailbox
-REPLICA = "replica"  # the buffer that other workers average with: it has locks of its own
-GAP_STATE, GAP_COLUMNS = "gap_state", 3  # running norms of the gap penalty, float64 [parameter tensors, 3]
 
 
 @dataclass
@@ -32,6 +28,7 @@ class World:
 
     layout: ParameterLayout
     arena: Arena
+    buffers: Mapping[str, Buffer]  # the algorithm's
     control_memory: SharedMemory
     workers: int
     lines: int  # of the control block: one per worker, or more when a resumed run has more tickets to deal again
@@ -42,7 +39,7 @@ class World:
     def create(
         cls,
         module: nn.Module,
-        buffers: Mapping[str, Scope],
+        buffers: Mapping[str, Buffer],
         workers: int,
         *,
         dtype: torch.dtype = torch.float32,
@@ -52,13 +49,11 @@ class World:
     ) -> World:
         """Allocates the world of a model and writes the model's parameters into the master x [n].
 
-        `buffers`: the algorithm's; each has the size of x, gap_state a row per parameter tensor. The model's own
-        buffers (BatchNorm statistics) get a copy per worker, those named in `shared_buffers` one for all:
-        `buffer:<name>`.
+        `buffers`: the algorithm's, by their declarations. The model's own buffers (BatchNorm statistics) get a copy per
+        worker, those named in `shared_buffers` one for all: `buffer:<name>`.
         """
         layout = ParameterLayout.of(module, dtype)
-        sizes = {GAP_STATE: (GAP_COLUMNS * len(layout.names), torch.float64), MASS: (2, torch.float64)}
-        specs = [BufferSpec(name, scope, *sizes.get(name, (layout.n, dtype))) for name, scope in buffers.items()]
+        specs = [_spec(name, buffer, layout) for name, buffer in buffers.items()]
         for name, tensor in module.named_buffers():
             scope = Scope.SHARED if name in shared_buffers else Scope.WORKER
             specs.append(BufferSpec(f"buffer:{name}", scope, tensor.numel(), tensor.dtype))
@@ -66,26 +61,27 @@ class World:
         arena: Arena = place(specs, workers, device)  # type: ignore[arg-type]
         stripes = min(-(-layout.n // STRIPE), MAX_STRIPES)
         lines = max(workers, lines)
-        locks = _lock_count(arena, stripes, workers)
+        locks = _lock_count(buffers, stripes, workers)
         memory = SharedMemory(Control.bytes(lines, locks), "control block")
-        world = cls(layout, arena, memory, workers, lines, stripes)
+        world = cls(layout, arena, buffers, memory, workers, lines, stripes)
         world._control = Control(memory.address, lines, locks, create=True)
         parameters = [p.detach() for p in module.parameters() if p.requires_grad]
         for view, parameter in zip(layout.views(arena.tensor("x")), parameters, strict=True):
             view.copy_(parameter)
-        world.start_models()
+        world.start_buffers()
         for rank in range(workers):
             world.publish(module, rank)
         return world
 
-    def start_models(self) -> None:
-        """Writes x into every other buffer that holds a model; each worker of push-sum has the mass 1."""
-        if MASS in self.arena:
-            for rank in range(self.workers):
-                self.arena.tensor(MASS, rank)[0] = 1.0
-        for name in filter(self.arena.__contains__, MODELS):
-            for rank in range(1 if self.arena.layout.specs[name].scope is Scope.SHARED else self.workers):
-                self.arena.tensor(name, rank).copy_(self.arena.tensor("x"))
+    def start_buffers(self) -> None:
+        """Fills the buffers of a new world, zeros so far, with what they start as, from x as it is now."""
+        for name, buffer in self.buffers.items():
+            for rank in range(1 if buffer.scope is Scope.SHARED else self.workers):
+                tensor = self.arena.tensor(name, rank)
+                if buffer.starts == "x":
+                    tensor.copy_(self.arena.tensor("x"))
+                elif buffer.starts == "one":
+                    tensor[0] = 1.0
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_control": None}
@@ -93,19 +89,21 @@ class World:
     @property
     def control(self) -> Control:
         if self._control is None:
-            locks = _lock_count(self.arena, self.stripes, self.workers)
+            locks = _lock_count(self.buffers, self.stripes, self.workers)
             self._control = Control(self.control_memory.address, self.lines, locks, create=False)
         return self._control
 
     def locks(self, rank: int | None = None) -> int:
-        """Address of the `stripes` locks of what is shared by all, or of worker `rank`'s replica, in this process.
+        """Address of the `stripes` locks of what is shared by all, or of worker `rank`'s own buffers, in this process.
 
-        IndexError if there is no such worker, or the algorithm keeps no buffer `replica`.
+        IndexError if there is no such worker, or the algorithm declares no buffer with locks.
         """
         if rank is None:
             return self.control.stripe_locks
-        if REPLICA not in self.arena or not 0 <= rank < self.workers:
-            raise IndexError(f"no locks of a replica {rank} of {self.workers} workers: is there a buffer {REPLICA!r}?")
+        if not has_locks(self.buffers) or not 0 <= rank < self.workers:
+            raise IndexError(
+                f"no locks of worker {rank} of {self.workers}: does the algorithm declare a buffer with locks=True?"
+            )
         return self.control.stripe_locks + LOCK_BYTES * self.stripes * (1 + rank)
 
     def publish(self, module: nn.Module, rank: int) -> None:
@@ -145,6 +143,11 @@ class World:
         }
 
 
-def _lock_count(arena: Arena, stripes: int, workers: int) -> int:
-    """One set for what is shared by all, and where there are replicas one for each."""
-    return stripes * (1 + workers if REPLICA in arena else 1)
+def _spec(name: str, buffer: Buffer, layout: ParameterLayout) -> BufferSpec:
+    dtype = layout.dtype if buffer.dtype is None else getattr(torch, buffer.dtype)
+    return BufferSpec(name, buffer.scope, buffer.elements(layout.n, len(layout.names)), dtype)
+
+
+def _lock_count(buffers: Mapping[str, Buffer], stripes: int, workers: int) -> int:
+    """One set for what is shared by all, and one for each worker if others average with its buffers."""
+    return stripes * (1 + workers if has_locks(buffers) else 1)

@@ -1,4 +1,4 @@
-"""Data sets and models by name. Importing this, and reading the registries, needs neither torch nor numpy."""
+"""Data sets and models by name. Importing this package and reading its registries need neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def __getattr__(name: str) -> Any:
 
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None, *, download: bool = True) -> Data:
-    """The data set `name`, or what the function of `name` "module:function" returns.
+    """The data set `name`; for a `name` of the form "module:function", the data set that this function returns.
 
-    Looks in data_dir, $HOGWILD_DATA/<name>, the cache; then downloads, unless `download` is False or HOGWILD_OFFLINE is
-    set. Every file is checked before it is used.
+    The files are searched in data_dir, $HOGWILD_DATA/<name> and the cache, in this order. If none has them, they are
+    downloaded, unless `download` is False or HOGWILD_OFFLINE is set. Every file is checked before it is used.
     Errors: UsageError (unknown name, own function unusable); DataError (missing, damaged, altered files).
     """
     if ":" in name:
@@ -58,9 +58,9 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None, *, download:
 
 
 def build_model(name: str, data: Data, norm: bool = False) -> nn.Module:
-    """A new model `name` for `data`, or the one that "module:function" makes.
+    """A new model `name` for `data`; for a `name` of the form "module:function", the model that this function makes.
 
-    `norm`: with BatchNorm also in a registered model that can do without.
+    `norm`: use BatchNorm also in a registered model in which it is optional.
     Initialised from torch's default generator: the same seed gives the same parameters.
     Errors: UsageError (unknown name, a model for another kind of data, own function unusable).
     """

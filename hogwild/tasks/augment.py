@@ -1,4 +1,4 @@
-"""Augmentation as index operations on a whole batch of images."""
+"""Image augmentation, as index operations on a whole batch."""
 
 from __future__ import annotations
 

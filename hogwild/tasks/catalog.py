@@ -1,4 +1,4 @@
-"""The data sets: what each consists of and where it comes from. Needs neither torch nor numpy."""
+"""The known data sets: files, sources and licences. Importing this module needs neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from hogwild.options import unknown
 class File:
     """One file of a data set.
 
-    `size`, `md5` and `sha256` are those of the content: of the unpacked bytes when `gzipped` (a repacked copy is as
-    good as the original), of the file itself otherwise. None: nothing is published.
+    `size`, `md5` and `sha256` describe the content: the unpacked bytes if `gzipped` (so a repacked copy is accepted),
+    otherwise the file itself. None: not known.
     """
 
     name: str
     urls: tuple[str, ...]
     size: int | None
     md5: str | None
-    limit_bytes: int  # a download beyond this is not the file that was asked for
+    limit_bytes: int  # a larger download is refused
     gzipped: bool = False
     sha256: str | None = None
 
@@ -37,7 +37,7 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """One data set. `variants` are further sets of file names, each of which is the whole data set in another form."""
+    """One data set. Each of `variants` is a set of file names that holds the whole data set in another form."""
 
     name: str
     summary: str
@@ -46,8 +46,8 @@ class Source:
     reader: str  # module with load(source, folder) -> Data
     files: tuple[File, ...] = ()
     variants: tuple[tuple[str, ...], ...] = ()
-    pickles: tuple[str, ...] = ()  # forms that are refused: reading a pickle runs code from the file
-    folders: tuple[str, ...] = ()  # further names of its folder
+    pickles: tuple[str, ...] = ()  # files that are refused: reading a pickle runs code from the file
+    folders: tuple[str, ...] = ()  # further accepted names of the folder
     packaged: bool = False  # the files are part of the installed package
 
 

@@ -1,4 +1,4 @@
-"""The class of every training sample, for whoever sorts or divides the data by it."""
+"""The class of every training sample, used to sort the data or to divide it among the workers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ CHUNK = 500
 
 
 def class_numbers(data: Data, wanted_by: str) -> Tensor:
-    """Class of every sample of the training split [n] int64; reads all samples where the targets are not stored apart.
+    """Class of every sample of the training split, [n] int64. If the split stores no targets, all samples are read.
 
-    UsageError, naming `wanted_by`, where a target is anything but one integer.
+    Raises UsageError, which names the option `wanted_by`, if a target is not a single integer.
     """
     found = []
     for targets in _targets(data.train):

@@ -1,4 +1,4 @@
-"""The bytes of a data file, checked against what the catalogue says about them."""
+"""The bytes of a data file, checked against the size and md5 in the catalogue."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def read(folder: Path, file: File) -> tuple[bytes, Path]:
 
 
 def read_bytes(path: Path, limit_bytes: int) -> bytes:
-    """The bytes of the regular file `path`, or a DataError: unreadable, or more than `limit_bytes`."""
+    """The bytes of the regular file `path`. Raises DataError if it cannot be read, or has more than `limit_bytes`."""
     return reading.read_bytes(path, limit_bytes, regular=True)
 
 
 def decode(raw: bytes, file: File, where: str, *, packed: bool) -> bytes:
-    """`raw` unpacked if `packed`, checked against the size and the digest of `file`; `where` names it in a message."""
+    """`raw`, unpacked if `packed`, checked against the size and digest of `file`. `where` names it in messages."""
     remedy = f"Delete it and get it again{' from ' + file.urls[0] if file.urls else ''}."
     content = _gunzip(raw, file, where, remedy) if packed else raw
     if file.size is not None and len(content) != file.size:

@@ -14,33 +14,33 @@ from hogwild.tasks.objectives import count_correct, cross_entropy
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """A small tensor on `device`. Nobody waits: on a GPU it arrives before what is enqueued next."""
+    """A small tensor on `device`. On a GPU the copy is only enqueued, and done before later work on the stream."""
     if device.type != "cuda" or tensor.device == device:
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 class Split(ABC):
-    """Samples that can be asked for in batches. Picklable; holds its samples in the tensors that `tensors` names."""
+    """Samples that are read in batches. Picklable. The samples are stored in the tensors that `tensors` returns."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """Number of samples: what one epoch passes over."""
+        """Number of samples, which is the length of one epoch."""
 
     @abstractmethod
     def batch(self, index: Tensor, *, train: bool) -> tuple[Any, Any]:
         """(inputs, targets) of the samples `index` [batch] int64, ready for the model and for Data.loss.
 
-        With `train` the inputs are augmented where the data set says so; the randomness comes from torch's default
-        generator. Reads the storage only: any number of workers may share it.
+        If `train`, the inputs are augmented as the data set defines it, with random numbers from torch's default
+        generator. The storage is only read, so any number of workers may share it.
         """
 
     def tensors(self) -> dict[str, Tensor]:
-        """The raw storage by name; empty where the samples do not lie in tensors."""
+        """The raw storage by name; empty if the samples are not stored in tensors."""
         return {}
 
     def with_tensors(self, tensors: Mapping[str, Tensor]) -> Split:
-        """The same split over the given storage (same names, shapes, dtypes; another place, such as shared memory)."""
+        """The same split over another storage, such as shared memory, with the same names, shapes and dtypes."""
         if tensors:
             raise ValueError(f"{type(self).__name__} keeps no tensors, got {sorted(tensors)}")
         return self
@@ -48,10 +48,10 @@ class Split(ABC):
 
 @dataclass
 class Data:
-    """A training and a test split with what belongs to them.
+    """A training and a test split, with their loss and their metric.
 
-    `loss(output, target)` is a scalar Tensor, the mean over the batch; `score(output, target)` is (sum, count), and the
-    metric of a split is the ratio of the two totals. `classes` 0: unknown, only own models can be built.
+    `loss(output, target)` is a scalar Tensor, the mean over the batch. `score(output, target)` is (sum, count), and the
+    metric of a split is total sum / total count. `classes` 0: unknown, and no registered classifier can be built.
     """
 
     name: str
@@ -65,4 +65,4 @@ class Data:
     loss: Callable[[Any, Any], Tensor] = cross_entropy
     score: Callable[[Any, Any], tuple[float, int]] = count_correct
     labels: tuple[str, ...] = ()  # names of the classes; the characters of a text
-    note: str = ""  # a caveat that belongs beside every number made with these data
+    note: str = ""  # a caveat to print beside every result on these data

@@ -1,4 +1,4 @@
-"""Decoded images as one npz per source: decoding 60,000 JPEGs takes seconds, reading their pixels a fraction of one."""
+"""A cache of decoded images, one npz per source: decoding 60,000 JPEGs takes seconds, reading their pixels far less."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SHAPES = {"images": 4, "labels": 1}  # dimensions: [n, channels, height, width] 
 
 
 def cached(name: str, key: str, decode: Callable[[], Parts]) -> Parts:
-    """decode(), remembered in the cache under `key` (a digest of everything that the result depends on).
+    """The result of decode(), cached under `key` (a digest of everything that the result depends on).
 
-    A damaged cache file is made again; a cache that cannot be written costs the next run the decoding, nothing else.
+    A damaged cache file is replaced. If the cache cannot be written, the next run decodes again.
     """
     root = cache_root()
     if root is None:

@@ -1,4 +1,4 @@
-"""Downloads of published data files: from the canonical URLs, checked before use, never half written."""
+"""Downloads of published data files. A file is checked before it is used, and appears only when it is complete."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TIMEOUT_S = 30.0  # for the connection and for each read
 def download(file: File, folder: Path) -> Path:
     """Fetch `file` into `folder` from the first of its URLs that delivers the right bytes.
 
-    It is written only after size and digest were found right, and then whole: an interrupted or wrong download leaves
-    nothing behind, and concurrent ones do not disturb each other.
-    Errors: DataError listing what went wrong at each URL.
+    It is written only after its size and digest were checked, and then whole. An interrupted or wrong download
+    therefore leaves no file, and concurrent downloads do not disturb each other.
+    Errors: DataError with the failure at each URL.
     """
     target = folder / file.name
     failures: list[str] = []

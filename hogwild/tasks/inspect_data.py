@@ -1,4 +1,4 @@
-"""What `hogwild data list|check|get` shows and does."""
+"""The work of `hogwild data list`, `check` and `get`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PathLike = str | os.PathLike[str]
 
 
 def load_known(source: catalog.Source, folder: Path) -> Data:
-    """The data set `source` as it lies in `folder`."""
+    """The data set `source`, read from `folder`."""
     data: Data = importlib.import_module(source.reader).load(source, folder)
     return data
 
 
 def describe(name: str, data_dir: PathLike | None = None) -> str:
-    """Several lines of text: contents, licence, default model, files, URLs, and where it lies now."""
+    """Several lines of text: contents, licence, default model, files, URLs and current folder."""
     source = catalog.find(name)
     present = [str(folder) for folder in candidates(source, data_dir) if is_complete(source, folder)]
     lines = [
@@ -43,7 +43,7 @@ def describe(name: str, data_dir: PathLike | None = None) -> str:
 
 
 def check(name: str, data_dir: PathLike | None = None) -> list[tuple[str, bool, str]]:
-    """(file, ok, message) for each file of the data set, and for its contents as a whole. Never downloads."""
+    """(file, ok, message) for each file of the data set, and for the whole folder. Downloads nothing."""
     source = catalog.find(name)
     try:
         folder = locate(source, data_dir, fetch=False)

@@ -1,4 +1,4 @@
-"""Where the files of a data set lie, and what to say when they do not."""
+"""Finds the folder that holds the files of a data set, and explains which files are missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cache_root() -> Path | None:
 
 
 def candidates(source: Source, data_dir: str | os.PathLike[str] | None = None) -> list[Path]:
-    """The folders that are looked at, in this order: data_dir, $HOGWILD_DATA, the cache."""
+    """The folders that are searched, in this order: data_dir, $HOGWILD_DATA, the cache."""
     if source.packaged:
         return [ASSETS]
     names = (source.name, *source.folders)
@@ -33,15 +33,15 @@ def candidates(source: Source, data_dir: str | os.PathLike[str] | None = None) -
 
 
 def is_complete(source: Source, folder: Path) -> bool:
-    """Whether the data set lies in `folder` in one of its forms (by name; nothing is opened)."""
+    """Whether `folder` has all files of one form of the data set. Only names are compared; no file is opened."""
     published = all(any((folder / name).is_file() for name in file.names) for file in source.files)
     return published or any(all((folder / name).exists() for name in names) for names in source.variants)
 
 
 def locate(source: Source, data_dir: str | os.PathLike[str] | None = None, *, fetch: bool = True) -> Path:
-    """The first folder that holds the data set; downloads it if there is none and `fetch` and HOGWILD_OFFLINE allow it.
+    """The first folder that holds the data set. If there is none, downloads it if `fetch` and HOGWILD_OFFLINE allow it.
 
-    Errors: DataError naming the files that are missing, the folders that were looked at, and the URLs.
+    Errors: DataError naming the missing files, the folders that were searched, and the URLs.
     """
     folders = candidates(source, data_dir)
     for folder in folders:
@@ -66,7 +66,7 @@ def target_folder(source: Source, data_dir: str | os.PathLike[str] | None = None
 
 
 def is_offline() -> bool:
-    """HOGWILD_OFFLINE set to anything but an empty string or 0 forbids every download."""
+    """Whether HOGWILD_OFFLINE forbids downloads: it is set, and neither empty nor 0."""
     return os.environ.get("HOGWILD_OFFLINE", "") not in ("", "0")
 
 

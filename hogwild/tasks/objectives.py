@@ -1,4 +1,4 @@
-"""What a task minimises and what it reports; module-level functions, which travel to the workers by name."""
+"""Losses and metrics of tasks. They are module-level functions, so that pickle can send them to the workers by name."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
 
 
 def count_correct(output: Tensor, target: Tensor) -> tuple[float, int]:
-    """(number of positions whose largest output is the target, number of positions): their ratio is the accuracy."""
+    """(number of positions at which the largest output is the target, number of positions): the ratio is accuracy."""
     return float((output.argmax(-1) == target).sum()), target.numel()
 
 
 def mean_squared_error(output: Tensor, target: Tensor) -> Tensor:
-    """Mean of (output - target)^2 over all elements; an output [batch, 1] meets a target [batch]."""
+    """Mean of (output - target)^2 over all elements; an output [batch, 1] is compared with a target [batch]."""
     return F.mse_loss(output.view_as(target), target)
 
 

@@ -1,45 +1,22 @@
-"""Data and models of the user's own, named as `module:function`."""
+"""The user's own data sets and models, named as `module:function`."""
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import inspect
-import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
+from hogwild import own_code
 from hogwild.errors import UsageError
 
 
 def resolve(spec: str, option: str) -> Callable[..., Any]:
-    """The callable that `spec`, "module:function", names. The current directory is searched too.
-
-    Errors: UsageError (not of this form, no such module, no such attribute, not callable). What the module itself
-    raises while it is imported comes through unchanged: its traceback is what its author needs.
-    """
-    module_name, _, attribute = spec.partition(":")
-    if not module_name or not attribute.isidentifier():
-        raise UsageError(f"{option} {spec}: write module:function, for example my_task:make_{option.strip('-')}")
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)  # workers inherit it
-        importlib.invalidate_caches()
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (module_name == error.name or module_name.startswith(error.name + ".")):
-            raise
-        raise UsageError(f"{option} {spec}: no module {error.name!r} in {here} or on PYTHONPATH") from error
-    if not hasattr(module, attribute):
-        near = difflib.get_close_matches(attribute, dir(module), n=1)
-        guess = f" Did you mean {near[0]!r}?" if near else ""
-        raise UsageError(f"{option} {spec}: {module.__file__ or module_name} has no {attribute!r}.{guess}")
-    function = getattr(module, attribute)
+    """The callable that `spec`, "module:function", names (hogwild.own_code). UsageError if it is none."""
+    function = own_code.find(spec, option, "module:function", f"my_task:make_{option.strip('-')}")
     if not callable(function):
-        raise UsageError(f"{option} {spec}: {attribute} is {_a(function)}, not a function")
-    return function  # type: ignore[no-any-return]  # callable() does not narrow Any
+        name = spec.partition(":")[2]
+        raise UsageError(f"{option} {spec}: {name} is {own_code.described(function)}, not a function")
+    return function
 
 
 def call_model(function: Callable[..., Any], data: object, what: str) -> Any:
@@ -57,7 +34,3 @@ def call_model(function: Callable[..., Any], data: object, what: str) -> Any:
     if any(p.name == "data" for p in named):
         return function(data=data)
     return function(data) if required else function()
-
-
-def _a(value: object) -> str:
-    return f"{type(value).__name__} {value!r:.40}"

@@ -1,4 +1,4 @@
-"""Data from what users have: a pair (train, test) of torch data sets or of tensors."""
+"""Makes Data from a pair (train, test) of torch data sets or of tensors."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _NEEDED = "hogwild.tasks.Data or a pair (train, test) of map-style data sets or 
 
 
 def to_data(value: object, name: str) -> Data:
-    """`value` itself if it is Data; else Data made from a pair (train, test).
+    """`value` itself if it is Data; otherwise Data made from the pair (train, test) `value`.
 
     A member of the pair is a TensorDataset, a tuple (inputs, targets) of tensors, any data set with __len__ and
     __getitem__, or a Split. Integer targets mean classification (cross-entropy, accuracy); the number of classes comes
-    from tensors of targets, or from a data set's `classes` or `targets`, and is 0 where neither is there. Floating
+    from tensors of targets, or from a data set's `classes` or `targets`, and is 0 if the data set has neither. Floating
     point targets mean regression (mean squared error).
-    Errors: UsageError saying what is wrong with which member.
+    Errors: UsageError naming the member and its fault.
     """
     if isinstance(value, Data):
         return value
@@ -43,7 +43,7 @@ def to_data(value: object, name: str) -> Data:
 
 
 def to_split(member: object, what: str) -> Split:
-    """One member of the pair as a Split that is not empty."""
+    """One member of the pair as a Split. Raises UsageError if it is empty."""
     split = _as_split(member, what)
     if len(split) == 0:
         raise UsageError(f"{what} is empty")

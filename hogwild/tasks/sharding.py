@@ -1,9 +1,9 @@
-"""How the training set is divided among the workers, by the text of --shard. `parts` does it; needs no torch.
+"""Divides the training set among the workers, as --shard says. `parts` does it. This module needs no torch.
 
-    none               not at all: every worker draws from the whole set
+    none               no division: every worker draws from the whole set
     iid                equal parts at random
     contiguous         equal slices of the set as it is stored
-    label              equal slices of the set sorted by class; where the workers divide the classes, whole classes
+    label              equal slices of the set sorted by class; whole classes if these are a multiple of the workers
     dirichlet:ALPHA    every class in shares drawn from Dirichlet(ALPHA, ..., ALPHA): the smaller ALPHA, the fewer
                        classes a worker has, and the more unequal the parts
 
@@ -45,9 +45,10 @@ def needs_classes(shard: str) -> bool:
 
 
 def parts(shard: str, samples: int, workers: int, seed: int, classes: Numbers | None = None) -> list[Numbers]:
-    """The sample numbers of each worker [m_i] int64, disjoint, together all `samples`; the same for the same seed.
+    """The sample numbers of each worker, [m_i] int64: a partition of range(samples) that depends on the seed only.
 
-    `classes` [samples]: the class of every sample, where needs_classes(shard). UsageError if a worker gets nothing.
+    `classes` [samples]: the class of every sample, needed if needs_classes(shard). Raises UsageError if a worker gets
+    no sample.
     """
     import numpy as np
 

@@ -1,9 +1,10 @@
-"""What linear theory says about asynchronous SGD, in numpy alone.
+"""Linear theory of asynchronous SGD: stability edges and rates. Needs numpy only.
 
-`stability` is the door to stale gradients. Averaging is in `elastic`, `downpour`, `admm`, `synchronous` and `mixing`.
+`stability` collects the functions for stale gradients. Averaging is in `elastic`, `downpour`, `admm`, `synchronous` and
+`mixing`.
 """
 
 RULES = ("none", "standard", "shifted", "nesterov", "dana")
 
 EXCHANGES = ("paper", "post")
-"""Of gradient and exchange in elastic averaging: hogwild/theory/elastic.py."""
+"""The two orders of gradient and exchange in elastic averaging: hogwild/theory/elastic.py."""

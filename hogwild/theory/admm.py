@@ -1,4 +1,4 @@
-"""Round-robin ADMM on F(x) = h x^2 / 2: a learning rate can be too small for it, which EASGD has no equal of.
+"""Round-robin ADMM on F(x) = h x^2 / 2. It can diverge because the learning rate is too small; EASGD cannot.
 
 Tick t belongs to worker i = t mod p (lambda: its multiplier, scaled by rho; e = lr rho, k = h lr):
 
@@ -6,8 +6,8 @@ Tick t belongs to worker i = t mod p (lambda: its multiplier, scaled by rho; e =
     x_i      <- ((1 - k) x_i + e (lambda_i + c)) / (1 + e)
     c        <- mean_j (x_j - lambda_j)
 
-Source: eq. 8-11 and figure 1 of Zhang, Choromanska and LeCun 2015 (arXiv:1412.6651). For h = 1, lr and rho are the
-figure's; a curvature h is (h lr, rho / h). The region's edge and peak: derived here.
+Source: eq. 8-11 and figure 1 of Zhang, Choromanska and LeCun 2015 (arXiv:1412.6651). For h = 1, lr and rho are those of
+the figure; another h behaves as h = 1 at (h lr, rho / h). The edge and the peak of the unstable region: derived here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hogwild.theory.moments import first_failure
 
-SMALLEST = 1e-5  # times 1 / (1 + rho): far below the lr at which the radius peaks
+SMALLEST = 1e-5  # in units of 1 / (1 + rho): far below the lr at which the radius peaks
 LARGEST = 1.0
 STEPS = 60
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -31,9 +31,9 @@ State = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Region:
-    """The learning rates 0 < lr < edge at which round-robin ADMM diverges, and where it does so fastest.
+    """Round-robin ADMM diverges at the learning rates 0 < lr < edge, fastest at lr = peak.
 
-    All 0 if there are none. radius: per cycle of p ticks, at lr = peak.
+    All values are 0 if it never diverges. radius: per cycle of p ticks, at lr = peak.
     """
 
     edge: float
@@ -71,7 +71,7 @@ def radius(workers: int, lr: ArrayLike, rho: ArrayLike) -> NDArray[np.float64]:
 
 
 def region(workers: int, rho: float) -> Region:
-    """Where round-robin ADMM diverges at penalty `rho` > 0 (curvature 1): never for one and two workers.
+    """The learning rates at which round-robin ADMM diverges at penalty `rho` > 0, curvature 1. None for 1 or 2 workers.
 
     Raises ValueError for workers < 1 or rho <= 0.
     """

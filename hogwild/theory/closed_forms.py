@@ -1,4 +1,4 @@
-"""Thresholds that have a closed form. hogwild/theory/stability.py solves all cases alike; these check it."""
+"""Thresholds that have a closed form. hogwild/theory/stability.py solves every case numerically; these check it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def constant_delay(rule: str, delay: int, momentum: float = 0.0, dampening: floa
 
     Source: derived here, from eq. 5, 25 and 11 of Giladi et al. 2020 (arXiv:1909.12340) at z = exp(i th); that paper's
     own closed form (its fig. 6) is the approximation k = pi / (2 tau + 1) for `none`.
-    Raises:   ValueError for nesterov and dana, which have none here.
+    Raises:   ValueError for nesterov and dana, for which no closed form is known here.
     """
     check_rule(rule, momentum, dampening)
     if rule not in ("none", "standard", "shifted"):
@@ -65,7 +65,7 @@ def variance(delay: int, k: float) -> float:
 
 
 def _root(rising: Callable[[float], float], upper: float) -> float:
-    """Where `rising` leaves the negative numbers, in (0, upper]."""
+    """The point in (0, upper] at which the increasing function `rising` changes from negative to positive."""
     lower = 0.0
     for _ in range(HALVINGS):
         middle = (lower + upper) / 2

@@ -12,7 +12,7 @@ from hogwild.theory.loop import Polynomial
 POINTS_PER_WAVE = 64
 HALVINGS = 55
 SMALLEST_FEEDBACK = 1e-9
-NEAR_PI = 1e-6  # there Re w / cos(th/2) still has nine good digits
+NEAR_PI = 1e-6  # distance from pi at which Re w / cos(th/2) still has nine good digits
 
 Angles = NDArray[np.float64]
 
@@ -25,10 +25,10 @@ def first_crossing(memory: Polynomial, feedback: Polynomial) -> float:
         Re w(th) = 0   and   k = 2 sin(th/2) Im w / |B|^2.
 
     The first condition does not contain k: all its solutions in (0, pi] are found, and the smallest positive k wins.
-    th = pi always is one. The others are sign changes of Re w / cos(th/2), a trigonometric polynomial of known degree,
-    sampled POINTS_PER_WAVE times per wave of that degree; two zeros inside one step show as a dip between samples and
-    are caught by its parabola. For k below the result the number of roots inside the circle cannot have changed.
-    Derived here.
+    th = pi is always a solution. The others are sign changes of Re w / cos(th/2), a trigonometric polynomial of known
+    degree, which is sampled POINTS_PER_WAVE times per wave of that degree. Two zeros inside one step make a dip between
+    samples; the parabola through the samples finds it. For k below the result the number of roots inside the circle
+    cannot have changed. Derived here.
     """
     size = 1 << (POINTS_PER_WAVE * (len(memory) + len(feedback))).bit_length()
     grid = np.linspace(0.0, math.pi, size // 2 + 1)
@@ -38,7 +38,7 @@ def first_crossing(memory: Polynomial, feedback: Polynomial) -> float:
     lower, upper = _brackets(grid, crossed, memory, feedback)
     at = np.append(_bisect(lower, upper, memory, feedback), math.pi)
     q, b = _values(memory, at), _values(feedback, at)
-    is_finite = np.abs(b) > SMALLEST_FEEDBACK * np.abs(feedback).sum()  # Re w vanishes with B too: there k is infinite
+    is_finite = np.abs(b) > SMALLEST_FEEDBACK * np.abs(feedback).sum()  # where B = 0, Re w = 0 too, and k is infinite
     k = (2 * np.sin(at / 2) * _waves(at, q, b).imag)[is_finite] / np.abs(b[is_finite]) ** 2
     return float(min(k[k > 0], default=math.inf))
 
@@ -48,7 +48,7 @@ def _waves(at: Angles, q: NDArray[np.complex128], b: NDArray[np.complex128]) -> 
 
 
 def _values(coefficients: Polynomial, at: Angles) -> NDArray[np.complex128]:
-    """The polynomial at u = exp(-i th); few of its coefficients are not zero."""
+    """The polynomial at u = exp(-i th). Only its nonzero coefficients, which are few, are summed."""
     (powers,) = np.nonzero(coefficients)
     return np.asarray(np.exp(-1j * np.outer(at, powers)) @ coefficients[powers])
 
@@ -58,7 +58,7 @@ def _crossed(at: Angles, memory: Polynomial, feedback: Polynomial) -> Angles:
 
 
 def _brackets(grid: Angles, crossed: Angles, memory: Polynomial, feedback: Polynomial) -> tuple[Angles, Angles]:
-    """The steps of the grid in which the sign changes, and the halves of those in which it does so twice."""
+    """The steps of the grid in which the sign changes once, and both halves of those in which it changes twice."""
     left, here, right = crossed[:-2], crossed[1:-1], crossed[2:]
     is_dip = (left * here > 0) & (here * right > 0) & (abs(here) <= abs(left)) & (abs(here) <= abs(right))
     (dips,) = np.nonzero(is_dip & (left - 2 * here + right != 0.0))
@@ -72,7 +72,7 @@ def _brackets(grid: Angles, crossed: Angles, memory: Polynomial, feedback: Polyn
 
 
 def _bisect(lower: Angles, upper: Angles, memory: Polynomial, feedback: Polynomial) -> Angles:
-    """All sign changes at once."""
+    """The places of all sign changes, by bisection of all intervals at once."""
     start = np.sign(_crossed(lower, memory, feedback))
     for _ in range(HALVINGS):
         middle = (lower + upper) / 2

@@ -1,4 +1,4 @@
-"""Round-robin DOWNPOUR near a minimum: plain stale SGD in disguise, with a delay of p - 1 pushes.
+"""Round-robin DOWNPOUR near a minimum: it equals plain SGD with a delay of p - 1 pushes.
 
 p workers in turn, k = curvature x lr. A worker that pulled y takes `period` steps, y -> (1 - k)^period y, and pushes
 the difference, so the center follows
@@ -6,8 +6,8 @@ the difference, so the center follows
     c_t = c_{t-1} - K c_{t-p},       K = 1 - (1 - k)^period
 
 which is rule `none` of hogwild/theory/loop.py at delay p - 1 and gain K: stable if and only if
-K < 2 sin(pi / (4 p - 2)). A long period lets K tend to 1 whatever the learning rate: from 3 workers on DOWNPOUR must
-then blow up, where EASGD is fine.
+K < 2 sin(pi / (4 p - 2)). For long periods K tends to 1 at every learning rate, so DOWNPOUR with 3 or more workers
+diverges; EASGD stays stable.
 
 Source: the algorithm is DOWNPOUR of Dean et al. 2012 as in Zhang et al. 2015 (arXiv:1412.6651); derived here.
 """
@@ -22,8 +22,8 @@ from hogwild.theory import closed_forms, spectrum
 def critical_k(workers: int, period: int = 1) -> float:
     """The curvature x lr at which round-robin DOWNPOUR first reaches the edge of stability.
 
-    1 - (1 - g)^(1 / period) with g = 2 sin(pi / (4 p - 2)). For one worker it is 2; for two, where g = 1, it is 1, and
-    with an even period the edge is only touched there. Raises ValueError for workers or period below 1.
+    1 - (1 - g)^(1 / period) with g = 2 sin(pi / (4 p - 2)). For one worker it is 2. For two workers g = 1, and it is 1;
+    with an even period K touches the edge there without crossing it. Raises ValueError for workers or period below 1.
     """
     _check(workers, period)
     gain = closed_forms.constant_delay("none", workers - 1)

@@ -1,4 +1,4 @@
-"""Round-robin EASGD and EAMSGD near a minimum, for any number of workers, period and exchange: one polynomial.
+"""Stability of round-robin EASGD and EAMSGD near a minimum, for any number of workers, period and exchange.
 
 p workers in turn; each takes `period` local steps and one exchange per turn. Along one eigen-direction (curvature h,
 k = curvature x lr) a worker is y = (x, v), a local step is y <- L y and the exchange with the center c is symmetric:
@@ -6,20 +6,21 @@ k = curvature x lr) a worker is y = (x, v), a local step is y <- L y and the exc
     L = [[1 - k, m (1 - k)], [-k, m (1 - k)]]          v <- m v - k (x + m v);   x <- x + v
     d = alpha (x - c);   x <- x - d;   c <- c + d
 
-Over one turn T = L^period, and the gradient of the step next to the exchange is taken
+Over one turn y changes by T = L^period, and the move -d of the exchange by S. The step next to the exchange takes its
+gradient
 
-    paper   before it, at the x that the exchange still moves (EASGD algorithm 1)      S = L^(period - 1)
-    post    first, and the exchange moves the x after that step                        S = L^period = T
+    paper   at the x before the exchange moves it (EASGD algorithm 1)                  S = L^(period - 1)
+    post    first; the exchange then moves the x after that step                       S = L^period = T
 
-In an eigenmode a cycle multiplies all by one Z; every worker's turn then multiplies c by the same z, and Z = z^p.
+In an eigenmode one cycle multiplies every variable by Z, every worker's turn multiplies c by the same z, and Z = z^p.
 Eliminating y leaves a polynomial of z that is linear in alpha, with chi(Z) = det(Z - T):
 
     P(z) = (z - 1) chi(z^p) + alpha [chi(z^p) + (z - 1) ((z^p - T_22) S_11 + T_12 S_21)]
 
 The run is stable if and only if all its roots lie inside the unit circle; hogwild/theory/crossing.py then gives the
 critical alpha exactly. For m = 0, q = (1 - k)^period and s = S_11 an odd p has the root z = -1 at the alpha of
-`safe_alpha`, 2 (1 + q) / (1 + q + 2 s): at period 1 that is (4 - 2 k) / (4 - k), the condition of the paper, which is
-thus necessary for odd p only.
+`safe_alpha`, 2 (1 + q) / (1 + q + 2 s). At period 1 that is (4 - 2 k) / (4 - k), the condition of the paper. It is
+therefore necessary for odd p only.
 
 Source: algorithms 1 and 2 of Zhang, Choromanska and LeCun 2015 (arXiv:1412.6651); its condition for period 1.
 Derived here: the polynomial, every period above 1, the exchange `post`, momentum, and that even p allow a larger alpha.
@@ -57,7 +58,7 @@ def radius(
 
 
 def safe_alpha(k: float, period: int = 1, exchange: str = "paper") -> float:
-    """Without momentum, the alpha that is stable for every number of workers: critical_alpha for odd ones.
+    """Without momentum, the alpha below which every number of workers is stable: critical_alpha of odd numbers.
 
     2 (1 + q) / (1 + q + 2 s) with q = (1 - k)^period, s = (1 - k)^(period - 1) for exchange paper and q for post.
 
@@ -67,15 +68,15 @@ def safe_alpha(k: float, period: int = 1, exchange: str = "paper") -> float:
     _check(1, k, period, 0.0, exchange)
     is_first = exchange == "paper" and period == 1
     if not (k <= 1 or is_first):
-        raise ValueError(f"curvature x lr is {k:g}: known for every number of workers up to 1 only")
+        raise ValueError(f"curvature x lr is {k:g}: the bound for all numbers of workers is known up to 1 only")
     q = (1 - k) ** period
     return 2 * (1 + q) / (1 + q + 2 * (1 - k) ** (period - 1 if exchange == "paper" else period))
 
 
 def concurrent_alpha(workers: int, k: float) -> float:
-    """Stable alpha at period 1 if all workers read the same center before any writes: (4 - 2 k) / (2 (p + 1) - p k).
+    """Critical alpha at period 1 if all workers read the center before any writes it: (4 - 2 k) / (2 (p + 1) - p k).
 
-    That is the synchronous run, and the worst that a lock-free race can make of the asynchronous one. Derived here.
+    That is the synchronous run, and the worst case of a lock-free race in the asynchronous one. Derived here.
     """
     _check(workers, k, 1, 0.0, "paper")
     return (4 - 2 * k) / (2 * (workers + 1) - workers * k)

@@ -1,7 +1,7 @@
 """Two figures about elastic averaging: ADMM's missing lower edge, and why DOWNPOUR fails at long periods.
 
-Each is `..._rows` (numbers, one dict per point), `..._verdict` (one sentence, and whether the claim holds in the rows)
-and `plot_...` (on one matplotlib axes), with its claim beside it.
+Each figure consists of its claim and three functions: `..._rows` (numbers, one dict per point), `..._verdict` (one
+sentence, and whether the claim holds in the rows) and `plot_...` (on one matplotlib axes).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def admm_rows(points: int, workers: Sequence[int] = ADMM_WORKERS) -> list[Row]:
 
 
 def admm_verdict(rows: Sequence[Row]) -> tuple[str, bool]:
-    """Where ADMM diverges and EASGD does not."""
+    """The points at which ADMM diverges, and whether EASGD is stable at them."""
     words, holds = [], True
     for workers in sorted({row["workers"] for row in rows}):
         own = [row for row in rows if row["workers"] == workers]
@@ -84,8 +84,8 @@ def plot_admm(axes: Any, rows: Sequence[Row]) -> None:
 def period_rows(periods: Sequence[int] = PAPER_PERIODS, workers: Sequence[int] = PERIOD_WORKERS) -> list[Row]:
     """Radius per cycle of round-robin DOWNPOUR and EASGD (beta = 0.9) over the period, at k = 0.2 / p.
 
-    That k, and the radii, are ours: every p k from 0.15 to 0.42 tells the same at p = 4, 8 and 16. The claim is that of
-    the experiments of Zhang, Choromanska and LeCun 2015 (arXiv:1412.6651).
+    That k, and the radii, are ours: every p k from 0.15 to 0.42 gives the same verdict at p = 4, 8 and 16. The claim is
+    that of the experiments of Zhang, Choromanska and LeCun 2015 (arXiv:1412.6651).
     """
     rows: list[Row] = []
     for p in workers:

@@ -1,29 +1,29 @@
 """An update rule under delay as a linear feedback loop, near a minimum and along one eigen-direction of the Hessian.
 
-There the expected gradient is a x (a: the curvature), so every rule here is linear. Everything is a polynomial in the
-one-update delay operator u (u x_t = x_{t-1}), held as coefficients in ascending powers of u. With the delay law
-phi(u) = sum_j p_j u^j, momentum m, c = 1 - dampening and k = curvature x lr:
+Near a minimum the expected gradient is a x (a: the curvature), so every rule here is linear. Each is described by
+polynomials in the one-update delay operator u (u x_t = x_{t-1}), stored as coefficients in ascending powers of u. With
+the delay law phi(u) = sum_j p_j u^j, momentum m, c = 1 - dampening and k = curvature x lr:
 
     rule       update (g: the delayed gradient)                        Q             X          Y
     none       x' = x - lr g                                           1             u          u
     standard   v' = m v + c g;          x' = x - lr v'                 1 - m u       c u        c u
     nesterov   v' = m v + c g;          x' = x - lr (c g + m v')       1 - m u       c u (Q+m)  c u (Q+m)
     shifted    v' = m v_{t-tau} + c g;  x' = x - lr v'                 1 - m u phi   c u        c u
-    dana       as shifted, g is taken at x - lr m sum_i v_i            1 - m u phi   c u        c u (Q+m)
+    dana       as shifted, but g at x - lr m sum_i v_i                 1 - m u phi   c u        c u (Q+m)
 
     P(u) = (1 - u) Q + k (phi Y + r X),     r = weight decay / curvature, undelayed
 
-Q (memory) is what momentum remembers; X (to_x) and Y (to_gradient) say where a unit pulse of gradient goes: to the
-master x, and to the point at which a fresh snapshot takes its gradient. The loop is stable if and only if every root
-z = 1/u of P lies inside the unit circle.
+Q (memory) is the recursion of the momentum. X (to_x) and Y (to_gradient) are the effect of a unit pulse of gradient on
+the master x, and on the point at which a fresh snapshot takes its gradient. The loop is stable if and only if every
+root z = 1/u of P lies inside the unit circle.
 
 Source: for constant delay P is eq. 5 (none), 25 (standard) and 11 (shifted) of Giladi et al. 2020 (arXiv:1909.12340),
-and eq. 19 for `none` with random delay, up to a power of u. The numbers are those of its figure captions; the
-polynomials come from the update rules of the authors' code, as the text of the paper was not at hand.
+and eq. 19 for `none` with random delay, up to a power of u. The equation numbers come from its figure captions, the
+polynomials from the update rules in the authors' code, because the text of the paper was not available.
 Derived here: nesterov and dana, every momentum with random delay, and the weight-decay term.
-Deviates: under a random delay the delays of the updates are independent of each other, and a worker's buffer is the
-one that produced its snapshot (it pulls right after its own push); P then rules the expectation. For nesterov c scales
-the gradient in both places.
+Deviates: under a random delay the delays of the updates are taken as independent of each other, and a worker's buffer
+as the one that produced its snapshot (a worker pulls right after its own push). P then describes the expectation. For
+nesterov c scales the gradient in both places.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Loop:
 
     @classmethod
     def of(cls, rule: str, delay: Delay, momentum: float = 0.0, dampening: float = 0.0) -> Loop:
-        """ValueError for an unknown rule, a value out of range, or a law that does not sum to 1."""
+        """Raises ValueError for an unknown rule, a value out of range, or a law that does not sum to 1."""
         check_rule(rule, momentum, dampening)
         phi = law(delay)
         gradient = np.array([0.0, 1.0 - dampening])
@@ -71,7 +71,7 @@ class Loop:
         )
 
     def feedback(self, weight_decay: float) -> Polynomial:
-        """phi Y + r X: what k multiplies in P."""
+        """phi Y + r X: the factor of k in P."""
         check_weight_decay(weight_decay)
         delayed = polynomial.polymul(self.phi, self.to_gradient)
         return np.asarray(polynomial.polyadd(delayed, weight_decay * self.to_x))
@@ -83,7 +83,7 @@ class Loop:
 
 
 def law(delay: Delay) -> Polynomial:
-    """phi: the probabilities of the delays 0, 1, ..., largest. ValueError if they are none."""
+    """phi: the probabilities of the delays 0, 1, ..., largest. Raises ValueError if they are not probabilities."""
     if isinstance(delay, Mapping):
         return _probabilities(delay)
     if delay < 0:
@@ -98,12 +98,12 @@ def mean(delay: Delay) -> float:
 
 
 def is_random(delay: Delay) -> bool:
-    """More than one delay can happen."""
+    """Whether the law has more than one delay."""
     return int(np.count_nonzero(law(delay))) > 1
 
 
 def check_rule(rule: str, momentum: float, dampening: float) -> None:
-    """ValueError naming what is not allowed."""
+    """Raises ValueError naming the value that is not allowed."""
     if rule not in RULES:
         raise ValueError(f"rule {rule!r} is none of {', '.join(RULES)}")
     if not 0.0 <= momentum < 1.0:
@@ -117,7 +117,7 @@ def check_rule(rule: str, momentum: float, dampening: float) -> None:
 
 
 def check_weight_decay(weight_decay: float) -> None:
-    """ValueError if the ratio weight decay / curvature is none."""
+    """Raises ValueError unless the ratio weight decay / curvature is >= 0."""
     if not 0.0 <= weight_decay < float("inf"):
         raise ValueError(f"weight decay / curvature is {weight_decay:g}; it must be >= 0")
 

@@ -1,4 +1,4 @@
-"""How fast averaging forgets: spectra of mixing matrices, D², random pairs, one-sided pulls, sequences."""
+"""How fast averaging makes replicas equal: spectra of mixing matrices, D², random pairs, one-sided pulls, sequences."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ D2_LIMIT = -1 / 3
 
 CLOSE = 1e-3
 EXACT = 1e-12
-ROUNDED = 14  # digits of an eigenvalue that are not rounding: an eigenvalue 0 has factor 0
+ROUNDED = 14  # digits to which eigenvalues are rounded, so that an eigenvalue 0 has factor 0
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """What one doubly stochastic matrix does to replicas x [n, size] per round, J = 1 1^T / n.
+    """The effect of one doubly stochastic matrix W on replicas x [n, size] per round; J = 1 1^T / n.
 
     lambda_2, lambda_min: second largest and smallest eigenvalue, by the real part if W is not symmetric.
-    sigma_2 = ||W - J||_2: ||x - J x|| shrinks at least by it. gap = 1 - lambda_2.
+    sigma_2 = ||W - J||_2: a round multiplies ||x - J x|| by at most sigma_2. gap = 1 - lambda_2.
     """
 
     lambda_2: float
@@ -37,14 +37,14 @@ class Spectrum:
 
     @property
     def steps(self) -> float:
-        """Rounds until what is left is below 1e-3 of the start; inf if it may never be."""
+        """Rounds after which ||x - J x|| is below 1e-3 of its start; inf if it may never be."""
         if self.sigma_2 < EXACT:
             return 1
         return math.ceil(math.log(CLOSE) / math.log(self.sigma_2)) if self.sigma_2 < 1 - EXACT else math.inf
 
 
 def spectrum(matrix: Matrix) -> Spectrum:
-    """The Spectrum of a doubly stochastic [n, n]. A single worker has no second eigenvalue: all are 0."""
+    """The Spectrum of a doubly stochastic matrix [n, n]. A single worker has no second eigenvalue: its values are 0."""
     n = len(matrix)
     if n == 1:
         return Spectrum(0.0, 0.0, 0.0)
@@ -56,8 +56,8 @@ def spectrum(matrix: Matrix) -> Spectrum:
 def d2_factor(eigenvalue: float) -> float:
     """The factor per step of one mode of D²: the larger root modulus of z^2 - 2 lambda z + lambda = 0.
 
-    sqrt(lambda) for 0 <= lambda < 1, so that D² agrees more slowly than D-PSGD; |lambda| + sqrt(lambda^2 + |lambda|)
-    below 0, which is 1 at lambda = -1/3, where the mode z = -1 never decays.
+    For 0 <= lambda < 1 it is sqrt(lambda), so D² agrees more slowly than D-PSGD. For lambda < 0 it is
+    |lambda| + sqrt(lambda^2 + |lambda|), which is 1 at lambda = -1/3: the mode z = -1 never decays.
     Source:  derived here from x_{t+1} = W (2 x_t - x_{t-1}), D² (Tang et al. 2018) without gradients.
     """
     if eigenvalue >= 0:
@@ -66,7 +66,7 @@ def d2_factor(eigenvalue: float) -> float:
 
 
 def d2_contraction(matrix: Matrix) -> float:
-    """The slowest d2_factor of a symmetric [n, n], its eigenvalue 1 of the mean left out: below 1 if D² is stable."""
+    """The largest d2_factor of a symmetric [n, n] without the eigenvalue 1 of the mean: below 1 if D² is stable."""
     if (abs(matrix - matrix.T) > EXACT).any():
         raise ValueError("D² needs a symmetric mixing matrix")
     values = np.linalg.eigvalsh(matrix)[:-1].round(ROUNDED)
@@ -74,7 +74,7 @@ def d2_contraction(matrix: Matrix) -> float:
 
 
 def lazy(matrix: Matrix) -> Matrix:
-    """(1 + W) / 2, [n, n]: no eigenvalue below 0, so that D² is stable; each round does half as much."""
+    """(1 + W) / 2, [n, n]. It has no eigenvalue below 0, so D² is stable; each round averages half as much."""
     return np.asarray((np.eye(len(matrix)) + matrix) / 2)
 
 
@@ -86,7 +86,7 @@ def random_pairs(n: int, edges: Sequence[tuple[int, int]]) -> float:
     Raises:  ValueError without edges.
     """
     if not edges:
-        raise ValueError(f"{n} workers without an edge never meet")
+        raise ValueError(f"{n} workers without an edge never average")
     laplacian = np.zeros((n, n))
     for i, j in edges:
         laplacian[[i, j], [i, j]] += 1
@@ -97,9 +97,10 @@ def random_pairs(n: int, edges: Sequence[tuple[int, int]]) -> float:
 def one_sided_pull(n: int) -> float:
     """E||w - 1/n||^2 = (n - 1) / (n (n + 1)): how far random one-sided pulls x_i <- (x_i + x_j) / 2 move the mean.
 
-    The replicas agree on w^T x_0 instead of the mean; its root is the error in standard deviations of iid replicas.
-    Derived here: a pull maps ||w||^2 to ||w||^2 - w_i^2 / 2 + w_i w_j on average, so at rest E w_i^2 = 2 E w_i w_j, and
-    sum w = 1 gives E w_i^2 = 2 / (n (n + 1)). Pairs at random, equal speeds, no gradients.
+    The replicas agree on w^T x_0 instead of the mean. The square root of this value is the error in standard deviations
+    of iid replicas. Derived here: a pull changes ||w||^2 by -w_i^2 / 2 + w_i w_j on average, so in the steady state
+    E w_i^2 = 2 E w_i w_j, and sum w = 1 gives E w_i^2 = 2 / (n (n + 1)). Assumes random pairs, equal speeds and no
+    gradients.
     """
     return (n - 1) / (n * (n + 1))
 
@@ -114,7 +115,7 @@ def sequence_error(rounds: Iterable[Matrix]) -> float:
 
 
 def _eigenvalues(matrix: Matrix) -> NDArray[np.complex128]:
-    """All of them, by rising real part."""
+    """All eigenvalues, by rising real part."""
     is_symmetric = not (abs(matrix - matrix.T) > EXACT).any()
     values = np.linalg.eigvalsh(matrix) if is_symmetric else np.linalg.eigvals(matrix)
     return np.asarray(values[np.argsort(values.real)], dtype=np.complex128)

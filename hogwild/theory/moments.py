@@ -1,16 +1,17 @@
-"""Second moments: noise can blow a run up whose expectation converges. Exact for every rule of hogwild/theory/loop.py.
+"""Second moments: with noise a run can diverge although its expectation converges.
 
-A fresh gradient is (1 + noise) a x of the snapshot: `noise` q is the variance of the minibatch curvature over a^2
-(about 1/batch), and a random delay adds the chance of which snapshot it is. Both enter as white noise whose variance is
-linear in the second moments so far. Hence the noise of one update returns, summed over all later updates, as
+The results are exact for every rule of hogwild/theory/loop.py. A fresh gradient is (1 + noise) a x of the snapshot: q
+is the variance of the minibatch curvature over a^2 (about 1/batch). A random delay adds a random choice of snapshot.
+Both act as white noise with a variance that is linear in the second moments so far. The noise of one update therefore
+returns, summed over all later updates, times
 
     K = ||E||^2 - ||phi E||^2 + q ||k Y / P||^2,      ||H||^2 = sum_t h_t^2 of the impulse response of H,
 
-where E is the response of what is drawn with a random delay: k Y / P, and for a private buffer (shifted) the sum
-m v + c k x of what a worker holds, (m (1 - u) - c k) u / P. The second moment is stable if and only if the mean is
-and K < 1; additive gradient noise of variance s^2 then settles at Var x = lr^2 s^2 ||X / P||^2 / (1 - K).
+where E is the response of the value that is read with a random delay: k Y / P, and for a private buffer (shifted) the
+sum m v + c k x that a worker holds, (m (1 - u) - c k) u / P. The second moment is stable if and only if the mean is
+stable and K < 1. Additive gradient noise of variance s^2 then gives Var x = lr^2 s^2 ||X / P||^2 / (1 - K).
 
-Derived here; for `none` with constant delay it is the closed form in hogwild/theory/closed_forms.py.
+Derived here; for `none` with constant delay it equals the closed form in hogwild/theory/closed_forms.py.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ def mean_square_threshold(
 ) -> float:
     """Largest stable k = curvature x lr in mean square, under minibatch noise q and independent random delays.
 
-    Constant delay without noise: the first-moment threshold. Source: derived here (module docstring).
+    For a constant delay without noise it is the first-moment threshold. Source: derived here (module docstring).
 
-    Raises:   ValueError for values out of range, and for dana with a random delay (random_order_threshold has it).
+    Raises:   ValueError for values out of range, and for dana with a random delay (see random_order_threshold).
     """
     check_noise(noise)
     loop = Loop.of(rule, delay, momentum, dampening)
@@ -68,7 +69,7 @@ def stationary_variance(
     *,
     noise: float = 0.0,
 ) -> float:
-    """Var x / (lr^2 s^2) that additive gradient noise of variance s^2 settles at; inf above the mean-square threshold.
+    """Var x / (lr^2 s^2) in the steady state under additive gradient noise of variance s^2; inf above the threshold.
 
     ||X / P||^2 / (1 - K), derived here. Raises ValueError as mean_square_threshold does.
     """
@@ -80,7 +81,7 @@ def stationary_variance(
 
 
 def first_failure(is_stable: Callable[[float], bool], start: float, stop: float) -> float:
-    """The smallest k in (start, stop] where `is_stable` ends, by steps of STRIDE and bisection; stop if it does not."""
+    """The smallest k in (start, stop] at which `is_stable` ends, by steps of STRIDE and bisection; stop if none is."""
     lower = start
     while (upper := min(lower * STRIDE, stop)) < stop and is_stable(upper):
         lower = upper
@@ -91,10 +92,11 @@ def first_failure(is_stable: Callable[[float], bool], start: float, stop: float)
 
 
 def squared_norms(numerators: Sequence[Polynomial], denominator: Polynomial) -> NDArray[np.float64]:
-    """sum_t h_t^2 of each numerator / denominator; inf if the denominator has a root z = 1/u not inside the circle.
+    """sum_t h_t^2 of each numerator / denominator; inf unless all roots z = 1/u of the denominator lie in the circle.
 
-    The recursion of Astrom, Introduction to Stochastic Control Theory (1970), chapter 5, from memory: it peels one
-    degree off at a time, n^2 operations, and meets a leading coefficient <= 0 exactly if the denominator is unstable.
+    The recursion of Astrom, Introduction to Stochastic Control Theory (1970), chapter 5, from memory. It lowers the
+    degree by one at a time, in n^2 operations, and reaches a leading coefficient <= 0 exactly if the denominator is
+    unstable.
     """
     degree = max(map(len, (denominator, *numerators)))
     a = np.pad(denominator, (0, degree - len(denominator)))

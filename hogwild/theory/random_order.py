@@ -1,12 +1,12 @@
-"""Workers in random order: each update draws one of N workers at random, uses its snapshot, and hands it a fresh one.
+"""Workers in random order: each update draws one of N workers, uses its snapshot, and gives it a fresh one.
 
 The delay is then geometric with mean N - 1. In expectation almost any learning rate is stable (k < 4 N - 2 for `none`),
-so only the second moment says something. By symmetry it lives in four small blocks, between the shared state y and
-the private states w_i,
+so the second moment decides. By symmetry it has four small blocks, between the shared state y and the private states
+w_i,
 
     Y = E y y^T,   C = E y w_i^T,   D = E w_i w_i^T,   F = E w_i w_j^T  (i != j),
 
-and one update is a linear map of these blocks: nothing is approximated, and nothing grows with N. Derived here.
+and one update is an exact linear map of these blocks. Their sizes do not depend on N. Derived here.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ def random_order_threshold(
 
 
 def random_order_closed_form(workers: int, noise: float = 0.0) -> float:
-    """The threshold of `none`, as the formula in random_order_threshold. Derived here."""
+    """The threshold of `none`, by the formula in random_order_threshold. Derived here."""
     return ((1 - noise) + math.sqrt((1 - noise) ** 2 + 8 * workers * (1 + noise))) / (2 * workers * (1 + noise))
 
 
 def _update(rule: str, momentum: float, gain: float) -> tuple[Matrix, Matrix, int]:
     """One worker's update of (y, w_i), the effect of a unit of gradient on it, and the place of its snapshot.
 
-    The state is (x, v | s) with a shared buffer and (x | s, v) with private ones, v in units of lr; x is the point that
-    a worker is handed, so that dana is in its Slim form.
+    The state is (x, v | s) with a shared buffer and (x | s, v) with private ones, v in units of lr. x is the point that
+    a worker reads, so dana is in its Slim form.
     """
     snapshot, buffer = (1, 2) if rule in PRIVATE_BUFFER else (2, 1)
     x, v, pulse = np.eye(3)[0], momentum * np.eye(3)[buffer], np.eye(4)[3]

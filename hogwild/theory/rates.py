@@ -1,4 +1,4 @@
-"""Learning rates for a delay: what keeps stability, what converges fastest, and how long an escape takes."""
+"""Learning rates for a delay: the stable ones, the fastest one, and the number of updates that an escape takes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 
 @dataclass(frozen=True)
 class LearningRate:
-    """A synchronous run's learning rate, moved to a run with delay in three ways.
+    """The learning rate of a synchronous run, converted for a run with delay in three ways.
 
     paper      lr_sync / E tau. Source: the practical rule of Giladi et al. 2020 (arXiv:1909.12340), figs. 1, 5 and 12,
                for the lr of a large-batch run. Below a mean delay of 1 it is lr_sync.
-    exact      lr_sync threshold(run) / threshold(synchronous run): what was stable stays so, and nothing else becomes
-               so. From plain SGD to `none` the factor is sin(pi / (2 (2 tau + 1))). Derived here.
+    exact      lr_sync threshold(run) / threshold(synchronous run): the same minima are stable in both runs. From plain
+               SGD to `none` the factor is sin(pi / (2 (2 tau + 1))). Derived here.
     effective  lr_sync (1 - d_s) / (1 - m_s) threshold(run) / 2, with the synchronous run's momentum m_s and dampening
-               d_s: as `exact`, from plain SGD at the same effective rate. For small batches, where a run with momentum
-               sits at the minima of plain SGD; above an effective rate of 2 / curvature it gives no guarantee, and
-               `exact` does. Derived here.
+               d_s: as `exact`, from plain SGD at the same effective rate. It suits small batches, with which a run with
+               momentum stays at the minima of plain SGD. Above an effective rate of 2 / curvature it gives no
+               guarantee, unlike `exact`. Derived here.
 
     Without momentum in both runs `exact` and `effective` are the same.
     """
@@ -51,8 +51,9 @@ class Fastest:
 def edge(rule: str, delay: Delay, momentum: float = 0.0, dampening: float = 0.0) -> float:
     """The k = curvature x lr at which a single run leaves a minimum: the threshold in mean square.
 
-    Under a constant delay it is `threshold`; under a random one the expectation of x converges at rates that no single
-    run survives. For dana, where it is not known, the delay is taken as constant, its mean rounded up.
+    Under a constant delay it is `threshold`. Under a random delay the expectation of x converges also at rates at which
+    every single run diverges. For dana under a random delay it is not known: a constant delay, the mean rounded up, is
+    used instead.
     Raises ValueError for values out of range.
     """
     known: Delay = math.ceil(round(mean(delay), 6)) if rule == "dana" else delay
@@ -69,14 +70,14 @@ def learning_rate(
     sync_momentum: float | None = None,
     sync_dampening: float | None = None,
 ) -> LearningRate:
-    """The learning rate of a run with delay, from the one of a synchronous run.
+    """The learning rate of a run with delay, from that of a synchronous run.
 
-    The synchronous run had `sync_momentum` and `sync_dampening` (default: those of this run), of the same kind of
-    momentum; heavy ball if this run has none.
+    The synchronous run had `sync_momentum` and `sync_dampening` (default: those of this run) and the same kind of
+    momentum, or heavy ball if this run has none.
 
-    `exact` and `effective` move the `edge`.
+    `exact` and `effective` scale by the `edge`.
 
-    Deviates: the paper's 1/tau under a random delay takes the mean of tau.
+    Deviates: under a random delay, the paper's 1/tau uses the mean of tau.
     Raises:   ValueError for values out of range.
     """
     if not 0.0 < lr_sync < math.inf:
@@ -129,8 +130,8 @@ def escape_steps(
 ) -> float:
     """Updates until the loss next to a minimum has grown `growth`-fold: ln growth / (2 ln radius); inf if it does not.
 
-    Just above the threshold it is many times the delay: a run that is too short looks stable. Derived here, for the
-    long run (the first few delays are not in it). Raises ValueError for values out of range.
+    Just above the threshold it is many times the delay, so a run that is too short looks stable. Derived here for the
+    long run; the transient of the first few delays is ignored. Raises ValueError for values out of range.
     """
     if not growth > 1.0:
         raise ValueError(f"growth {growth:g} is not > 1")

@@ -1,4 +1,4 @@
-"""First moment: the characteristic polynomial of a rule, the modulus of its largest root, and where that reaches 1."""
+"""First moment: the characteristic polynomial of a rule, the modulus of its largest root, and the k that makes it 1."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""At which learning rate does stale SGD leave a minimum? Thresholds in units of k = curvature x lr.
+"""The learning rates at which stale SGD leaves a minimum: thresholds in units of k = curvature x lr.
 
-`curvature` is the largest eigenvalue of the Hessian at the minimum. A rule is one of RULES, a delay an integer or a law
-{delay: probability}; the factor (1 - dampening) on the gradient is included, so that for standard and shifted momentum
-dampening = 0 gives the threshold of torch's lr and dampening = momentum that of an averaged gradient.
-Which polynomial is solved, and where it comes from: hogwild/theory/loop.py.
+`curvature` is the largest eigenvalue of the Hessian at the minimum. A rule is one of RULES, a delay is an integer or a
+law {delay: probability}. The factor (1 - dampening) on the gradient is included: for standard and shifted momentum
+dampening = 0 gives the threshold of torch's lr, and dampening = momentum that of an averaged gradient.
+The polynomials and their sources: hogwild/theory/loop.py.
 """
 
 from __future__ import annotations

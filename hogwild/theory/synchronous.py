@@ -1,4 +1,4 @@
-"""Synchronous EASGD on a quadratic with additive noise: mean and variance of the center, and three best beta.
+"""Synchronous EASGD on a quadratic with additive noise: mean and variance of the center, and three choices of rates.
 
 p workers, k = curvature x lr, gradients h x - b - xi with xi of variance s^2, x* = b / h. The mean y of the workers and
 the center c follow (y, c) <- M (y, c), M = [[1 - k - alpha, alpha], [beta, 1 - beta]], beta = p alpha unless said
@@ -8,7 +8,7 @@ otherwise. The roots of M are
 
 and it is stable if and only if (2 - k)(2 - beta) > 2 alpha, for k and alpha > 0.
 
-There is no best beta in variance: a smaller one always lowers V[c], while the rate gamma tends to 1 - beta.
+No beta is best in variance: a smaller beta always lowers V[c], but the rate gamma then tends to 1 - beta.
 
 Source: lemma and corollary of the supplement of Zhang, Choromanska and LeCun 2015 (arXiv:1412.6651), from memory; each
 formula was checked against the recursion. Derived here: the covariances of the workers and best_rate.
@@ -25,7 +25,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Stationary:
-    """Variances at rest, in units of (lr s)^2: of the center, of the workers' mean, of one worker, between two."""
+    """Steady-state variances in units of (lr s)^2: center, workers' mean, one worker; and covariance of two workers."""
 
     center: float
     mean: float
@@ -43,14 +43,14 @@ class Best:
 
 
 def roots(k: float, alpha: float, beta: float) -> tuple[complex, complex]:
-    """(gamma, phi): real for alpha > 0. A negative alpha makes them complex at last: see `negative_alpha`."""
+    """(gamma, phi). They are real for alpha > 0 and complex for an alpha below that of `negative_alpha`."""
     a = k + alpha + beta
     spread = complex(a * a - 4 * k * beta) ** 0.5
     return 1 - (a - spread) / 2, 1 - (a + spread) / 2
 
 
 def is_stable(workers: int, k: float, alpha: float) -> bool:
-    """Whether mean and variance settle, for alpha > 0."""
+    """Whether mean and variance converge, for alpha > 0."""
     return k > 0 and alpha > 0 and k < 2 and (2 - k) * (2 - workers * alpha) > 2 * alpha
 
 
@@ -83,13 +83,13 @@ def center_variance(steps: int, workers: int, k: float, alpha: float) -> float:
 
 
 def stationary(workers: int, k: float, alpha: float) -> Stationary:
-    """The variances at rest. Raises ValueError unless `is_stable`.
+    """The steady-state variances. Raises ValueError unless `is_stable`.
 
-    V[c] = beta^2 / p (1 + g f) / ((1 - g^2) (1 - f^2) (1 - g f)); that of y and Cov(y, c) follow from the fixed
-    point of c's own recursion, and a worker differs from y by a recursion of factor 1 - k - alpha.
+    V[c] = beta^2 / p (1 + g f) / ((1 - g^2) (1 - f^2) (1 - g f)). V[y] and Cov(y, c) follow from the fixed point of the
+    recursion of c. The difference between a worker and y follows a recursion with factor 1 - k - alpha.
     """
     if not is_stable(workers, k, alpha):
-        raise ValueError(f"synchronous EASGD with alpha {alpha:g} at curvature x lr {k:g} does not settle")
+        raise ValueError(f"synchronous EASGD with alpha {alpha:g} at curvature x lr {k:g} does not converge")
     gamma, phi = _real_roots(workers, k, alpha)
     beta = workers * alpha
     product = gamma * phi

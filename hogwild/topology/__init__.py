@@ -1,4 +1,4 @@
-"""Who averages with whom: mixing matrices by name, checked before anything runs. `mixing` is the door to all of it."""
+"""Topologies: which workers average with each other. `mixing` makes the checked mixing matrices of a named topology."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 FIXED = {
     "ring": "i and i +- 1",
     "exponential": "i and i +- 2^k",
-    "exponential-directed": "i hears i - 2^k",
+    "exponential-directed": "i takes from i - 2^k",
     "hypercube": "numbers that differ in one bit; 2^k workers",
     "complete": "everyone with everyone",
     "star": "everyone with worker 0",
     "bipartite": "every even worker with every odd one",
     "bipartite-exponential": "i +- 1 and i +- (1 + 2^k): only even with odd",
-    "torus": "a grid whose edges meet, as square as may be; torus:RxC",
+    "torus": "a grid closed in both directions, as square as possible; torus:RxC",
 }
 """One matrix for all rounds."""
 
 SEQUENCES = {
-    "one-peer-exponential": "i hears i - 2^k, another k each round",
+    "one-peer-exponential": "i takes from i - 2^k, another k each round",
     "one-peer-hypercube": "pairs that differ in bit k, another k each round",
-    "base-2": "one peer a round; all have the exact mean after a period, whatever their number",
+    "base-2": "one peer a round; all have the exact mean after a period, for any number of workers",
     "base-3": "the same with two peers a round; base-K for every K >= 2",
 }
-"""A matrix per round, few peers in each."""
+"""One matrix per round; a worker has few peers in each."""
 
 NAMES = (*FIXED, *SEQUENCES)
 SPECS = f"{', '.join(NAMES)}, base-K, torus:RxC, file:PATH"
@@ -50,7 +50,7 @@ def mixing(name: str, n: int, weights: str = "uniform", self_weight: float | Non
     Sequences and a matrix from a file have their own weights.
 
     Source:  Metropolis weights from memory (Xiao and Boyd 2004); lazy is the form of exact diffusion.
-    Raises:  UsageError in one line: an unknown name, an n that the topology cannot have, weights that do not mix.
+    Raises:  UsageError (unknown name, an n for which the topology does not exist, weights that do not mix).
     """
     from hogwild.topology.catalog import build
 
@@ -58,10 +58,10 @@ def mixing(name: str, n: int, weights: str = "uniform", self_weight: float | Non
 
 
 def check(graph: Topology, n: int, *, above: float = -1.0) -> None:
-    """UsageError, in one line, if `n` workers cannot average over `graph`.
+    """Raises UsageError if `n` workers cannot average over `graph`.
 
-    above: the smallest eigenvalue of its matrix must lie above this: -1/3 for D², which then also needs one symmetric
-    matrix for all rounds. A graph with an active side must be bipartite.
+    above: lower bound of the smallest eigenvalue of its matrix: -1/3 for D². With a bound, one symmetric matrix for all
+    rounds is needed too. A graph with an active side must be bipartite.
     """
     from hogwild.errors import UsageError
     from hogwild.topology.catalog import d2_safe

@@ -1,4 +1,4 @@
-"""From a name to a checked Mixing, and the fixed symmetric mixing that D² is stable on."""
+"""Makes a checked Mixing from the name of a topology, and a fixed symmetric mixing on which D² is stable."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hogwild.topology.files import read
 from hogwild.topology.graphs import GRAPHS, Links, torus
 from hogwild.topology.matrices import Matrix, Mixing
 
-D2_MARGIN = 0.01  # the ring's own -1/3 is marginal: rounding alone decides which side it is on
+D2_MARGIN = 0.01  # a ring may have exactly -1/3, and rounding then decides on which side it falls
 
 
 def build(name: str, n: int, weights: str, self_weight: float | None) -> Mixing:
-    """What hogwild.topology.mixing promises."""
+    """The checked Mixing of hogwild.topology.mixing, with the same errors."""
     if not 1 <= n <= LARGEST:
         raise UsageError(f"topology {quoted(name)} for {n:,} workers: at least 1 is needed, at most {LARGEST:,}")
     if weights not in WEIGHTS:
@@ -52,7 +52,7 @@ def d2_safe(mixing: Mixing) -> tuple[float, Mixing]:
 
 
 def _fixed(name: str, n: int) -> Links | list[Matrix]:
-    """The links of a fixed topology, or the rounds of one that has its own weights."""
+    """The links of a fixed topology, or the rounds of a topology with its own weights."""
     if name in GRAPHS:
         return GRAPHS[name](n)
     if name.startswith("file:"):
@@ -85,7 +85,7 @@ def _weighted(links: Links, weights: str, self_weight: float | None) -> Matrix:
 
 
 def _with_diagonal(matrix: Matrix) -> Matrix:
-    """The columns filled up to 1."""
+    """The matrix with a diagonal that makes every column sum to 1."""
     np.fill_diagonal(matrix, 0.0)
     np.fill_diagonal(matrix, 1 - matrix.sum(axis=0))
     return matrix

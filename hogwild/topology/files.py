@@ -19,11 +19,11 @@ FILE_BYTES = 32 << 20  # a matrix of topology.LARGEST workers, 30 characters a n
 def read(path: str, n: int) -> Links | list[Matrix]:
     """The links of an edge list, or a matrix as a sequence of one round.
 
-    Numbers are separated by blanks or commas, `#` starts a comment. n lines of n numbers are a matrix, row i being what
-    worker i applies; lines of two integers are undirected edges between the workers 0 ... n - 1. For n = 2 the edge
-    list `0 1` has one line and the matrix two.
+    Numbers are separated by blanks or commas, `#` starts a comment. n lines of n numbers are a matrix; row i holds the
+    weights that worker i applies. Lines of two integers are undirected edges between the workers 0 ... n - 1. For n = 2
+    the edge list `0 1` has one line and the matrix two.
 
-    Raises:  UsageError naming the file, the line and what is wrong.
+    Raises:  UsageError naming the file, the line and the fault.
     """
     lines = _numbers(path)
     widths = {len(numbers) for _, numbers in lines}
@@ -44,7 +44,7 @@ def read(path: str, n: int) -> Links | list[Matrix]:
 
 
 def _numbers(path: str) -> list[tuple[int, list[float]]]:
-    """(line number, its numbers), without empty lines."""
+    """(line number, numbers on that line) of every line that is not empty."""
     text = read_text(Path(path), FILE_BYTES, error=UsageError, what=f"topology file {path}")
     lines = []
     for number, line in enumerate(text.splitlines(), 1):

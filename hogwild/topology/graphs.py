@@ -28,7 +28,7 @@ def exponential_directed(n: int) -> Links:
 
 
 def hypercube(n: int) -> Links:
-    """Workers whose numbers differ in one bit."""
+    """Workers with numbers that differ in one bit are linked."""
     check_power_of_two("hypercube", n)
     i = np.arange(n)
     return joined(n, [(i, i ^ hop) for hop in hops(n)])
@@ -44,7 +44,7 @@ def star(n: int) -> Links:
 
 
 def bipartite(n: int) -> Links:
-    """Every even worker with every odd one."""
+    """Every even worker is linked with every odd one."""
     parity = np.arange(n) % 2
     return np.asarray(parity[:, None] != parity)
 
@@ -67,7 +67,7 @@ def torus(n: int, shape: tuple[int, int] | None = None) -> Links:
     if rows * columns != n:
         raise UsageError(f"topology torus:{rows}x{columns} has {rows * columns} workers, not {n}")
     if rows == 1 and n > 3 and shape is None:
-        raise UsageError(f"topology torus is a grid, and {n} workers make none: use --workers {n + 1} or ring")
+        raise UsageError(f"topology torus is a grid, and {n} workers form none: use --workers {n + 1} or ring")
     i = np.arange(n)
     row, column = np.divmod(i, columns)
     return joined(n, [(i, row * columns + (column + 1) % columns), (i, (row + 1) % rows * columns + column)])
@@ -110,7 +110,7 @@ def circulant(n: int, offsets: Iterable[int]) -> Links:
 
 
 def joined(n: int, pairs: Iterable[tuple[NDArray[np.int_], NDArray[np.int_]]]) -> Links:
-    """Both directions of every pair."""
+    """The links of these pairs, in both directions."""
     links = np.zeros((n, n), dtype=bool)
     for left, right in pairs:
         links[left, right] = links[right, left] = True

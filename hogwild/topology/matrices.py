@@ -1,4 +1,4 @@
-"""A mixing: the matrices of one period of averaging rounds, checked, with the views that an algorithm needs of them."""
+"""Mixing: the checked matrices of one period of averaging rounds, and the peers and weights of each worker in them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Mixing:
-    """x_i <- sum_j W_ij x_j in every round, with W = rounds[round % len(rounds)]: row i is what worker i applies.
+    """x_i <- sum_j W_ij x_j in every round, with W = rounds[round % len(rounds)]. Worker i applies row i.
 
-    rounds: each [n, n], float64, non-negative, copied and read-only. Doubly stochastic, so that the mean is kept; with
-    `is_push` only the columns sum to 1, which keeps the sum, and push-sum divides by a weight that travels along.
+    rounds: each [n, n], float64, non-negative, copied and read-only. They are doubly stochastic, which keeps the mean.
+    With `is_push` only the columns sum to 1: this keeps the sum, and push-sum divides by a weight that is sent along.
 
     Raises UsageError if that does not hold to 1e-12, or if the rounds of one period do not connect all workers.
     """
@@ -43,15 +43,15 @@ class Mixing:
 
     @property
     def symmetric(self) -> bool:
-        """Every round is its own transpose: who takes from a peer gives it as much."""
+        """Whether every round equals its transpose: a worker gives each peer the weight that it takes from it."""
         return all(bool((abs(matrix - matrix.T) <= TOLERANCE).all()) for matrix in self.rounds)
 
     def neighbours(self, rank: int, number: int = 0) -> list[tuple[int, float]]:
-        """(peer, W_rank,peer) of everyone whose replica worker `rank` takes in round `number`, without itself."""
+        """(peer, W_rank,peer) for each peer from which worker `rank` takes the replica in round `number`."""
         return _entries(self.rounds[number % len(self.rounds)][rank], rank)
 
     def receivers(self, rank: int, number: int = 0) -> list[tuple[int, float]]:
-        """(peer, W_peer,rank) of everyone who takes worker `rank`'s replica in round `number`, without itself."""
+        """(peer, W_peer,rank) for each peer that takes the replica of worker `rank` in round `number`."""
         return _entries(self.rounds[number % len(self.rounds)][:, rank], rank)
 
     def self_weight(self, rank: int, number: int = 0) -> float:
@@ -59,7 +59,7 @@ class Mixing:
         return float(self.rounds[number % len(self.rounds)][rank, rank])
 
     def edges(self) -> list[tuple[int, int]]:
-        """All pairs (i, j), i < j, that meet in some round in either direction: random pairs are drawn from these."""
+        """All pairs (i, j), i < j, with a weight in either direction in some round; random pairs come from these."""
         return [(i, j) for i, j in np.argwhere(np.triu(_union(self.rounds), 1)).tolist()]
 
     def sides(self) -> list[int] | None:
@@ -85,7 +85,7 @@ def _union(rounds: tuple[Matrix, ...]) -> NDArray[np.bool_]:
 
 
 def _reached(links: NDArray[np.bool_]) -> list[int]:
-    """All that can be reached from worker 0, breadth first."""
+    """The workers that can be reached from worker 0, in breadth-first order."""
     order, waiting = [0], deque([0])
     is_new = np.arange(len(links)) > 0
     while waiting:
@@ -111,14 +111,14 @@ def _check(name: str, number: int, matrix: Matrix, n: int, is_push: bool) -> Non
 
 
 def _check_connected(name: str, rounds: tuple[Matrix, ...]) -> None:
-    """One period's product must be primitive: its powers then tend to a matrix that hears every worker."""
+    """Raises UsageError unless the product of one period is primitive: its powers then converge to full averaging."""
     links = np.any([matrix > 0 for matrix in rounds], axis=0)
     n = len(links)
     for direction in (links, links.T):
         reached = _reached(direction)
         if len(reached) < n:
             lost = min(set(range(n)) - set(reached))
-            raise UsageError(f"topology {name} is not connected: nothing joins worker {lost} to worker 0 both ways")
+            raise UsageError(f"topology {name} is not connected: no links join worker {lost} and worker 0 both ways")
     product = np.linalg.multi_dot([np.eye(n), *reversed(rounds), np.eye(n)])
     if not product.diagonal().all() and np.sort(abs(np.linalg.eigvals(product)))[-2] > 1 - TOLERANCE:
-        raise UsageError(f"topology {name} turns in circles and never averages: give the workers a self-weight > 0")
+        raise UsageError(f"topology {name} is periodic and never averages: give the workers a self-weight > 0")

@@ -1,24 +1,24 @@
-"""Sequences of sparse rounds whose product averages: few peers per round, often exactly J = 1 1^T / n after a period.
+"""Sequences of sparse rounds. Each round has few peers; the product of a period is often exactly J = 1 1^T / n.
 
-A base-(k+1) sequence is exact for every n, with at most k peers per worker and round. Its bricks:
+A base-(k+1) sequence is exact for every n, with at most k peers per worker and round. It is built from these parts:
 
 hyper-hypercube   n = n_1 ... n_L, all n_l <= k + 1. Write a worker's number in the mixed radix n_1, ..., n_L. Round l
                   averages every group of workers that differ in digit l alone. L rounds.
 
 simple            n = sum_l a_l (k+1)^p_l, p_1 > p_2 > ...: one block per digit, block l made of a_l equal cells.
                   1. Every block averages within itself, by hyper-hypercubes, all at the same time.
-                  2. In the round after block 1 is done, each worker v behind it meets one so far unmet worker u in each
-                     cell of block 1, with weight |block 1| / (a_1 n). Then the sum over all behind is that of the
-                     average of all, and the sum over each cell too, since all gave the same: p_1 rounds of
-                     hyper-hypercube inside each cell finish block 1.
-                  3. All behind block 1 is the same task for the remaining digits, one round later. It ends no later
-                     than block 1, since p_2 + 1 <= p_1.
+                  2. In the round after block 1 is done, each worker v outside block 1 averages with one worker u in
+                     each cell of block 1, with weight |block 1| / (a_1 n); every v has its own u. Then the mean over
+                     the workers outside block 1 is the mean of all, and so is the mean over each cell, because each v
+                     gave the same to every cell: p_1 rounds of hyper-hypercube inside each cell finish block 1.
+                  3. The workers outside block 1 are the same problem for the remaining digits, one round later. They
+                     finish no later than block 1, since p_2 + 1 <= p_1.
 
 base-(k+1)        n = p q, q without a factor <= k + 1: p simple sequences of q workers at the same time, then one
                   hyper-hypercube across them; or the simple one of n if that is shorter.
 
 Source:  Takezawa et al. 2023, "Beyond Exponential Graph" (arXiv:2305.11420), algorithms 1 to 3, from memory.
-Deviates: workers of a block that meet nobody in a round stay idle.
+Deviates: workers of a block that have no peer in a round stay idle.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def hyper_hypercube(n: int, k: int) -> Rounds:
 
 @cache
 def factors(n: int, largest: int) -> tuple[int, ...] | None:
-    """The fewest factors <= largest whose product is n; None if there are none."""
+    """The shortest list of factors <= largest with product n; None if there is none."""
     if n == 1:
         return ()
     found = ((d, factors(n // d, largest)) for d in range(min(largest, n), 1, -1) if n % d == 0)
@@ -104,7 +104,7 @@ def factors(n: int, largest: int) -> tuple[int, ...] | None:
 
 
 def _blocks(n: int, radix: int) -> list[NDArray[np.int_]]:
-    """The workers 0 ... n - 1 by the digits of n, the highest first: [a, radix^p] for a digit a > 0 of place p."""
+    """The workers 0 ... n - 1 in blocks, one per digit of n, highest first: [a, radix^p] for digit a > 0 of place p."""
     cell = radix ** max(p for p in range(n.bit_length()) if radix**p <= n)
     blocks, start = [], 0
     while start < n:
@@ -117,7 +117,7 @@ def _blocks(n: int, radix: int) -> list[NDArray[np.int_]]:
 
 
 def _place(rounds: Rounds, start: int, workers: NDArray[np.int_], k: int) -> None:
-    """The hyper-hypercube of these workers, from round `start` on."""
+    """Write the hyper-hypercube of these workers into `rounds`, from round `start` on."""
     for matrix, piece in zip(rounds[start:], hyper_hypercube(workers.size, k), strict=False):
         matrix[np.ix_(workers, workers)] = piece
 

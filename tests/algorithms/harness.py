@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms import REGISTRY, Algorithm
-from hogwild.algorithms.base import Barrier, Gradient, Scope, Update
+from hogwild.algorithms.base import Barrier, Gradient, Update
+from hogwild.buffers import Scope
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Access
 from hogwild.shared.world import World
@@ -70,7 +71,7 @@ class Team:
     def x(self) -> list[Tensor]:
         """The trained model."""
         name = self.algorithm.result()
-        ranks = [None] if self.algorithm.keeps()[name] is Scope.SHARED else range(len(self.views))
+        ranks = [None] if self.algorithm.keeps()[name].scope is Scope.SHARED else range(len(self.views))
         return self.world.layout.views(sum(self.world.arena.tensor(name, rank) for rank in ranks) / len(ranks))
 
     def buffer(self, name: str, rank: int | None = None) -> Tensor:
@@ -96,7 +97,7 @@ class Team:
             generations = {self.world.control.arrive(rank) for rank in requests}
             assert len(generations) == 1
             for view in self.views:
-                view.generation = max(generations)
+                view.rounds.generation = max(generations)
             requests = {rank: self.steps[rank].send(None) for rank in requests}
         for rank, request in requests.items():
             self._ask(rank, request)

@@ -13,7 +13,7 @@ import torch
 from harness import Team, make
 
 from hogwild import reference
-from hogwild.algorithms.base import SHARED
+from hogwild.buffers import Scope
 from hogwild.config import Config
 from hogwild.drivers.job.job import make_job
 from hogwild.drivers.processes.trainer import Trainer
@@ -131,7 +131,7 @@ def test_a_composition_without_a_name_is_the_push_of_the_reference(options: dict
         return [torch.sin(2 * v) + 0.3 * torch.randn(v.shape, generator=noise, dtype=v.dtype) for v in views]
 
     team = Team(algorithm, Net(), workers, gradient, lr, wd, clip=options.get("clip", 0.0))
-    arena, scopes = team.world.arena, algorithm.keeps()
+    arena, declared = team.world.arena, algorithm.keeps()
     ours = Net()
     start = np.zeros(layout.n)
     for (offset, numel), part in zip(layout.segments, ours.parts, strict=True):
@@ -142,8 +142,8 @@ def test_a_composition_without_a_name_is_the_push_of_the_reference(options: dict
             return start.copy()
         return np.zeros((len(SHAPES), 3)) if name == "gap_state" else np.zeros(layout.n)
 
-    kept = {name: [fresh(name)] * workers if scope is SHARED else [fresh(name) for _ in range(workers)]
-            for name, scope in scopes.items()}  # fmt: skip
+    kept = {name: [fresh(name)] * workers if buffer.scope is Scope.SHARED else [fresh(name) for _ in range(workers)]
+            for name, buffer in declared.items()}  # fmt: skip
     momentum = algorithm._momentum(workers)  # type: ignore[attr-defined]
     pulled, pushes = [0] * workers, [0] * workers
     order = random.Random(2)
@@ -154,7 +154,7 @@ def test_a_composition_without_a_name_is_the_push_of_the_reference(options: dict
         delay = version - pulled[rank]
         late = max(1, delay)
         stats = reference.push(
-            reference.Buffers(**{name: kept[name][rank] for name in kept}),
+            {name: kept[name][rank] for name in kept},
             layout.segments,
             answers,
             lr=lr / late if options.get("penalty") == "staleness-lr" else lr,
@@ -163,7 +163,7 @@ def test_a_composition_without_a_name_is_the_push_of_the_reference(options: dict
             pushes=version,
             lr_max=lr,
             weight_decay=wd,
-            first_step=(version if scopes["v"] is SHARED else pushes[rank]) == 0,
+            first_step=(version if declared["v"].scope is Scope.SHARED else pushes[rank]) == 0,
             delay=delay,
             penalty=algorithm.gap() if options.get("penalty") == "gap" else None,  # type: ignore[attr-defined]
             momentum=momentum,

@@ -8,9 +8,9 @@ import pytest
 import torch
 from harness import Point, Team, make
 
-from hogwild.drivers.job.batches import draw
 from hogwild.errors import UsageError
 from hogwild.rules import Topology
+from hogwild.shared.seeds import draw
 from hogwild.topology import check
 
 N, SIZE = 5, 37
@@ -41,8 +41,8 @@ def scatter(one: Team) -> torch.Tensor:
     rows = torch.randn(len(one.views), SIZE, generator=generator, dtype=torch.float64)
     for view, row in zip(one.views, rows, strict=True):
         view.replica[:SIZE] = row
-        if "snapshot" in view.scopes:
-            view.read()
+        if view.buffers.has_snapshot:
+            view.pull(of="replica")
     return rows
 
 

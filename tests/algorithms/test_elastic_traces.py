@@ -27,7 +27,7 @@ def run(name: str, ticks: int, **options: object) -> Team:
 
 
 def values(one: Team, name: str) -> list[float]:
-    scope = one.algorithm.keeps()[name]
+    scope = one.algorithm.keeps()[name].scope
     return [float(one.buffer(name, rank)[0]) for rank in range(1 if scope.value == "shared" else WORKERS)]
 
 

@@ -132,7 +132,7 @@ def test_a_sum_that_overflows_is_refused_and_nobody_waits_for_it():
     team = Team(make("k-sync"), Point(torch.ones(N)), 2, lambda at, rank: [huge.clone()], lr=1e-38, dtype=torch.float32)
     team.turns([0, 1])
     assert torch.equal(team.x[0], torch.ones(N))
-    assert team.views[1].last_refused == N
+    assert team.views[1].outcome.refused == N
     assert not team.waiting
 
 

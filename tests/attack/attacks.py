@@ -1,4 +1,4 @@
-"""The real command in a process group of its own, as a terminal starts it, with a time-out."""
+"""The real command in its own process group, as a terminal starts it, with a time-out."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def arguments(out: Path, *flags: object) -> list[str]:
 
 
 def hear_ctrl_c() -> None:
-    """Tests that run in the background of a shell inherit an ignored Ctrl-C; a terminal's command does not."""
+    """Restore Ctrl-C: tests in the background of a shell inherit an ignored one, a terminal's command does not."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
 def command(out: Path, *flags: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """It runs in `out` and finds own_code:...; nothing of its group outlives the context."""
+    """Run the command in `out`, where it can import own_code. No process of its group outlives the context."""
     process = subprocess.Popen(
         arguments(out, *flags), cwd=out, env=ENVIRONMENT, start_new_session=True, text=True, preexec_fn=hear_ctrl_c,
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
@@ -58,7 +58,7 @@ def run(out: Path, *flags: object) -> tuple[int, str]:
 def wait_until(true: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + TIMEOUT_S
     while not (found := true()):
-        assert time.monotonic() < deadline, "it does not happen"
+        assert time.monotonic() < deadline, "the condition never became true"
         time.sleep(0.005)
     return found
 

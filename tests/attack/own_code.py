@@ -1,4 +1,4 @@
-"""What users bring: models and data that are unusual, wrong, or fail in the middle. The workers import this module."""
+"""User code: models and data that are unusual, wrong, or fail during a run. The workers import this module."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class GrowingBuffer(nn.Module):
 
 
 class Failing(nn.Module):
-    """Raises at its `at`-th batch, in workers whose name ends in `where`."""
+    """Raises at its `at`-th batch, in workers with a process name that ends in `where`."""
 
     def __init__(self, at: int, where: str, message: str = "out of ideas") -> None:
         super().__init__()
@@ -182,7 +182,7 @@ def slow_to_load() -> object:
 
 
 def score_that_waits(output: Tensor, target: Tensor) -> tuple[float, int]:
-    """The evaluation goes on when the test says so."""
+    """A score that waits until the test lets the evaluation continue."""
     marker("evaluating").touch()
     while not marker("go on").exists():
         time.sleep(0.01)
@@ -221,7 +221,7 @@ def ones(worker: hogwild.Worker) -> Tensor:
 
 
 def draw(worker: hogwild.Worker) -> None:
-    """Leaves its first random numbers in the bias of row `rank`."""
+    """Writes its first random numbers to the bias of row `rank`."""
     numbers = torch.rand(3)
     marker(f"draw-{worker.rank}").write_text(str(numbers.tolist()))
     worker.step(ones(worker))

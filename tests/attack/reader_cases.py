@@ -20,11 +20,12 @@ from mutation import Planted, altered, damaged, word, write
 from hogwild import delays, system
 from hogwild.cli import flags
 from hogwild.config import FIELDS, Config, read_yaml
+from hogwild.drivers import comparison
 from hogwild.drivers.checkpoints import store
 from hogwild.drivers.checkpoints.compatibility import require_same_run
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments import recording
-from hogwild.drivers.simulated import clocks, comparison
+from hogwild.drivers.simulated import clocks
 from hogwild.reproduce.study import Study
 from hogwild.runs.directory import RunDirectory
 from hogwild.tasks.sharding import is_shard
@@ -166,7 +167,7 @@ def shard_and_cores(r: Random) -> None:
 
 STATE = {
     "parameters": {"w": torch.ones(3)}, "buffers": {"v": [torch.ones(3)]}, "module_buffers": [], "next": 3,
-    "again": [], "version": 3, "lr_max": 0.1, "pushes": [1], "gathered": 0, "completed": [3],
+    "again": [], "version": 3, "lr_max": 0.1, "steps": [1], "gathered": 0, "completed": [3],
 }  # fmt: skip
 META = {"model": {"w": [3]}, "algorithm": "asgd", "dtype": "float32", "data": "digits", "workers": 2, "samples": 96}
 

@@ -1,4 +1,4 @@
-"""Models and data as users bring them: unusual ones train, wrong ones are refused, failing ones are told of."""
+"""Users' models and data: unusual ones train, wrong ones are refused, failing ones are reported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import hogwild
-from hogwild.algorithms.base import SHARED
+from hogwild.buffers import SHARED
 from hogwild.drivers.checkpoints import store as checkpoint
 from hogwild.errors import TooFewWorkersError, UsageError
 from hogwild.shared.world import World
@@ -98,25 +98,25 @@ def test_a_model_that_fails_in_one_worker_costs_no_samples(capsys):
     assert "RuntimeError: out of ideas: 1 of 2 continue, its work is dealt again" in capsys.readouterr().err
 
 
-def test_a_message_that_is_no_text_does_not_take_the_parent_along():
+def test_an_exception_without_a_printable_message_does_not_end_the_parent():
     with pytest.raises(TooFewWorkersError, match="no file img_"):
         fit(own_code.fails_unprintably, quiet=True)
     faults = [json.loads(line) for line in (the_run() / "metrics.jsonl").read_text().splitlines() if "fault" in line]
     assert "no file img_\udcff.png" in faults[0]["message"]
 
 
-def test_what_only_the_workers_cannot_import_is_explained():
+def test_a_model_that_only_the_workers_cannot_import_is_explained():
     def local() -> torch.nn.Module:
         return own_code.net()
 
-    local.__qualname__ = "absent"  # pickle looks it up by this name: here it is found ...
+    local.__qualname__ = "absent"  # pickle looks up this name, which exists here but not in the workers
     own_code.absent = local  # type: ignore[attr-defined]
     local.__module__ = "own_code"
-    with pytest.raises(UsageError, match=r"Can't get attribute 'absent'.*Define them at module level"):  # ... there not
+    with pytest.raises(UsageError, match=r"Can't get attribute 'absent'.*Define them at module level"):
         fit(local)
 
 
-def test_a_device_that_is_not_there_is_refused_in_the_library_too(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_device_is_refused_in_the_library_too(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.version, "cuda", None)
     for placement in ({"device": "cuda"}, {"master": "cuda:0"}):
         with pytest.raises(UsageError, match="was built without CUDA"):
@@ -125,7 +125,7 @@ def test_a_device_that_is_not_there_is_refused_in_the_library_too(monkeypatch: p
         fit(own_code.net, resume="runs/a")
 
 
-def test_a_core_that_is_not_there_is_refused():
+def test_a_missing_core_is_refused():
     with pytest.raises(UsageError, match="--pin 4095: core 4095 is not one of those this process may use"):
         fit(own_code.net, pin="4095")
 

@@ -1,4 +1,4 @@
-"""Wrong options of the algorithms with replicas, through the command line: one line, exit code 2, nothing left."""
+"""Wrong options of the algorithms with replicas, through the command line: one line, exit code 2, no files left."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from attacks import run
 
 import hogwild
 from hogwild.algorithms import REGISTRY
+from hogwild.buffers import has_replicas
 
 WRONG = {
     "hypercube-of-3": ("d-psgd --topology hypercube --workers 3", "needs 2.k workers, not 3: use --workers 2 or 4"),
     "no-such-file": ("d-psgd --topology file:nowhere --workers 4", "cannot read topology file nowhere: No such file"),
     "not-connected": (
         "d-psgd --topology file:split --workers 4",
-        "is not connected: nothing joins worker 2",
+        "is not connected: no links join worker 2",
     ),
     "not-text": ("ad-psgd --topology file:bytes --workers 4", "cannot read topology file bytes: not a text file"),
     "file-of-others": (
@@ -60,10 +61,10 @@ def test_a_wrong_option_is_refused_in_one_line(tmp_path: Path, case: str):
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("algorithm", [name for name, kind in REGISTRY.items() if "replica" in kind().keeps()])
+@pytest.mark.parametrize("algorithm", [name for name, kind in REGISTRY.items() if has_replicas(kind().keeps())])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_any_number_of_workers_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str, workers: int):
-    """Also one, which has nobody to average with."""
+    """Also a single worker, which has no peer."""
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     result = hogwild.fit(

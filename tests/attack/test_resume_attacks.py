@@ -1,4 +1,4 @@
-"""Going on with a run: exactly where it stood, or not at all."""
+"""Resuming a run: it continues exactly from its checkpoint, or is refused."""
 
 from __future__ import annotations
 

@@ -159,6 +159,15 @@ def test_code_of_a_stranger_waits_for_trust(arguments, capsys):
     assert not Path("imported").exists()
 
 
+@pytest.mark.parametrize("arguments", [["eval", "runs/run"], ["train", "--resume", "runs/run", "--updates", "9"]])
+def test_an_algorithm_of_a_stranger_waits_for_trust(arguments, capsys):
+    config = RUN / "config.yaml"
+    config.write_text(config.read_text().replace("algorithm: asgd", "algorithm: stranger_here:model"))
+    assert command.main(arguments) == 2
+    assert "names code of its own (--algorithm stranger_here:model)" in one_line(capsys)
+    assert not Path("imported").exists()
+
+
 def test_trusted_once_it_is_this_users_run():
     renamed(Path("runs", "own"))
     flags = ["--resume", "runs/own", "--updates", "9", "--quiet"]

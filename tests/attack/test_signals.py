@@ -1,4 +1,4 @@
-"""Signals and deaths at every phase of a run: it ends in order, says so, and leaves no process behind."""
+"""Signals and deaths at every phase of a run: it ends in order, reports that, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_during_the_load_of_the_data(tmp_path: Path, number: signal.Signals):
 
 
 def test_ctrl_c_of_a_terminal_while_the_fork_server_starts(tmp_path: Path):
-    """The whole group gets it, the fork server too, which imports torch as the parent does."""
+    """The whole process group gets the signal, also the fork server, which imports torch like the parent."""
     with command(tmp_path, *LONG) as process:
         wait_until(lambda: fork_server(process.pid))
         server = fork_server(process.pid)
@@ -45,7 +45,7 @@ def test_ctrl_c_of_a_terminal_while_the_fork_server_starts(tmp_path: Path):
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_during_the_last_evaluation(tmp_path: Path, number: signal.Signals):
-    """The training is not lost."""
+    """The result of the training is kept."""
     flags = ("--data", "own_code:slow_to_evaluate", "--model", "own_code:net", "--epochs", 2, "--eval-every", 0)
     with command(tmp_path, *flags, "--ckpt-every", 0) as process:
         wait_until((tmp_path / "evaluating").exists)
@@ -60,14 +60,14 @@ def test_during_the_last_evaluation(tmp_path: Path, number: signal.Signals):
 
 
 def test_the_death_of_the_fork_server(tmp_path: Path):
-    """Its workers count as dead, so they must be: with --respawn two processes would have one place."""
+    """Its workers count as dead, so they must end: otherwise --respawn would give two processes the same rank."""
     flags = ("--epochs", 500, "--eval-every", 0, "--ckpt-every", 0, "--respawn", 2)
     with command(tmp_path, *flags) as process:
         pids = wait_until(lambda: found if len(found := workers(tmp_path / "run")) == 2 else None)
         fork_server(process.pid).kill()
         wait_until(lambda: gone(pids))
         code, err = end(process)
-    assert code in (0, 4)  # 4: what died was not yet gone when its successor was to be started
+    assert code in (0, 4)  # 4: a dead process still existed when its successor had to be started
     assert "Traceback" not in err
     assert len(lines(tmp_path / "run", "fault"))
     assert (tmp_path / "run" / "summary.json").exists()

@@ -1,4 +1,4 @@
-"""What surrounds a run: closed streams, small limits, odd names. It goes on, or says in one line why it cannot."""
+"""The environment of a run: closed streams, small limits, odd names. The run continues, or ends with one clear line."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def is_done(out: Path) -> bool:
 
 
 @pytest.mark.parametrize("streams", ["<&- >&- 2>&-", ">/dev/full 2>/dev/full", "> >(true)"])
-def test_a_run_does_not_end_because_nobody_listens(tmp_path: Path, streams: str):
+def test_a_run_continues_with_closed_streams(tmp_path: Path, streams: str):
     code, _ = shell(tmp_path, "", "--json", suffix=streams)
     assert code == 0
     assert is_done(tmp_path)
 
 
-def test_a_list_whose_reader_has_left_ends_like_any_filter():
+def test_list_ends_quietly_when_its_pipe_is_closed():
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "hogwild.cli.main", "list"]
@@ -55,7 +55,7 @@ def test_too_few_file_descriptors(tmp_path: Path):
 
 
 def test_dev_shm_does_not_matter(tmp_path: Path):
-    """Row 1 of the error table: the shared memory has no place in a file system, so no size of one limits it."""
+    """Row 1 of the error table: the shared memory is in no file system, so the size of /dev/shm does not limit it."""
     small = ["unshare", "-m", "bash", "-c", 'mount -t tmpfs -o size=4k tmpfs /dev/shm && exec "$@"', "-"]
     if shutil.which("unshare") is None or subprocess.run([*small, "true"], capture_output=True).returncode:
         pytest.skip("needs the right to mount")
@@ -64,14 +64,14 @@ def test_dev_shm_does_not_matter(tmp_path: Path):
     assert is_done(tmp_path)
 
 
-def test_a_name_that_is_no_utf8(tmp_path: Path):
+def test_a_name_that_is_not_utf8(tmp_path: Path):
     code, err = shell(tmp_path, "export PYTHONIOENCODING=ascii PYTHONUTF8=0;", suffix=r"--name $'z\xff\xc3\xbc'")
     assert (code, err) == (0, "")
     code, _ = run(tmp_path, "--resume", b"z\xff\xc3\xbc".decode(errors="surrogateescape"), "--epochs", 2)
     assert code == 0
 
 
-def test_a_program_without_a_main_guard_is_told(tmp_path: Path):
+def test_a_program_without_a_main_guard_gets_an_explanation(tmp_path: Path):
     program = tmp_path / "program.py"
     program.write_text("import hogwild, own_code\nhogwild.fit(own_code.net, own_code.data(), epochs=1, batch_size=4)\n")
     done = subprocess.run(

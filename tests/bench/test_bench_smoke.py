@@ -1,4 +1,4 @@
-"""The benchmarks run, check their results, and a quick run is not taken for a measurement."""
+"""The benchmarks run and check their results, and a quick run does not count as a measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The GPU script is not born broken: its parts run on CPU tensors, its books are right, its children end with it."""
+"""The GPU script without a GPU: its parts run on CPU tensors, its results are right, its processes end with it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_one_part_through_the_script(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "==== facts" in (tmp_path / "log.txt").read_text()
 
 
-def test_a_part_that_takes_too_long_is_stopped_with_all_it_started_and_its_rows_stay(tmp_path: Path) -> None:
+def test_a_part_that_takes_too_long_is_stopped_with_its_processes_and_its_rows_stay(tmp_path: Path) -> None:
     code = """
 import json, subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -86,7 +86,7 @@ time.sleep(60)
         time.sleep(0.01)
 
 
-def test_a_part_that_fails_or_comes_too_late_is_told(tmp_path: Path) -> None:
+def test_a_part_that_fails_or_has_no_time_left_is_reported(tmp_path: Path) -> None:
     part = Part("broken", 10.0, (sys.executable, "-c", "print('why'); raise SystemExit(3)"))
     result = script.carry_out(part, time.monotonic() + 60, tmp_path / "log.txt", script.environment(None))
     assert (result["status"], result["rows"]) == ("failed with exit code 3", [])
@@ -95,7 +95,7 @@ def test_a_part_that_fails_or_comes_too_late_is_told(tmp_path: Path) -> None:
     assert (late["status"], late["reason"]) == ("left out", "no time left")
 
 
-def test_it_is_built_for_the_gpu_at_hand() -> None:
+def test_it_is_built_for_the_present_gpu() -> None:
     assert script.environment((9, 0))["HOGWILD_CUDA_ARCHS"] == "90a"
     assert script.environment((8, 6))["HOGWILD_CUDA_ARCHS"] == "86"
 
@@ -114,7 +114,7 @@ def row(name: str, seconds: float, n: int = 1 << 24, group: str = "push", of_cop
     return {"group": group, "name": name, "n": n, "seconds": [seconds] * 3, "of_copy": of_copy}
 
 
-def test_targets_are_held_against_what_was_measured() -> None:
+def test_targets_are_compared_with_the_measurements() -> None:
     lists = "push of 161 tensors"
     rows = [
         row("gap", 1.8, of_copy=0.96),

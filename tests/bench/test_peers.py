@@ -1,4 +1,4 @@
-"""The contestants of bench.peers average as they must, and the check of that can fail."""
+"""The contestants of bench.peers average correctly, and the check of that can fail."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ pytest.importorskip("torch.distributed.optim")
 
 from bench.peers import measure, ours
 from bench.peers.__main__ import RESULTS, main
-from bench.peers.crew import Crew
+from bench.peers.pool import WorkerPool
 from bench.peers.tables import markdown
 
 
 @pytest.fixture(scope="module")
-def crew():
-    with Crew(2, hidden=9) as crew:
-        yield crew
+def pool():
+    with WorkerPool(2, hidden=9) as pool:
+        yield pool
 
 
-def test_every_contestant_keeps_the_sum_of_all_steps(crew):
-    names = [name for name in crew.contestants if name not in measure.CONTROLS]
+def test_every_contestant_keeps_the_sum_of_all_steps(pool):
+    names = [name for name in pool.contestants if name not in measure.CONTROLS]
     assert {"ad-psgd, random pair", "torch PostLocalSGDOptimizer, mean of all"} < set(names)
-    assert {name: crew.check(name) < 1e-5 for name in names} == dict.fromkeys(names, True)
+    assert {name: pool.check(name) < 1e-5 for name in names} == dict.fromkeys(names, True)
 
 
-def test_who_does_not_average_is_found_out(crew):
+def test_a_contestant_that_does_not_average_fails_the_check(pool):
     with pytest.raises(AssertionError, match="step alone, hogwild: the replicas stay apart"):
-        crew.check(ours.CONTROL)
+        pool.check(ours.CONTROL)
 
 
 def test_the_command_records_every_contestant_in_every_round(tmp_path, capsys):

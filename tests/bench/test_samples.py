@@ -1,4 +1,4 @@
-"""What is recorded of a benchmark: no raw rounds, and all that its report says."""
+"""The record of a benchmark has no raw rounds, but all numbers of its report."""
 
 from __future__ import annotations
 

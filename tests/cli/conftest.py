@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -33,23 +31,23 @@ class FakeDriver:
         self.configs: list[Config] = []
         self.then: Callable[[], None] = lambda: None
 
-    def train(self, config: Config, run: RunDirectory, console: Console) -> dict[str, Any]:
+    def of(self, config: Config, run: RunDirectory, console: Console) -> FakeDriver:
         self.configs.append(config)
+        self._run, self._console = run, console
+        return self
+
+    def run(self) -> dict[str, Any]:
         self.then()
-        run.metrics("train", loss=0.031, samples=2880)
-        console.update(Status(2880, 2880, epoch=2.0, loss=0.031, score=0.958, metric="accuracy"))
-        console.warn("worker 1 was slow")
+        self._run.journal.event("train", loss=0.031, samples=2880)
+        self._console.update(Status(2880, 2880, epoch=2.0, loss=0.031, score=0.958, metric="accuracy"))
+        self._console.warn("worker 1 was slow")
         return dict(SUMMARY)
 
 
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
-    import hogwild.drivers
-
-    fake, module = FakeDriver(), ModuleType("hogwild.drivers.processes.trainer")
-    module.train = fake.train  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(hogwild.drivers, "processes", module, raising=False)
+    fake = FakeDriver()
+    monkeypatch.setattr("hogwild.cli.run.driver_for", lambda _: fake)
     return fake
 
 

@@ -42,7 +42,7 @@ def test_every_cell_is_run_once_and_finished_ones_are_kept(tmp_path, capsys):
 
 
 def compare_rows(folder: Path) -> list[dict[str, object]]:
-    from hogwild.drivers.simulated.comparison import read
+    from hogwild.drivers.comparison import read
 
     return read(folder)
 

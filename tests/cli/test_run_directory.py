@@ -11,12 +11,13 @@ import pytest
 
 from hogwild.config import Config
 from hogwild.errors import CheckpointError, DivergedError, HogwildError, UsageError
-from hogwild.runs.directory import RunDirectory, to_json
+from hogwild.runs.directory import RunDirectory
+from hogwild.runs.files import to_json
 
 
 def finished(**values: object) -> RunDirectory:
     run = RunDirectory.create(Config.from_values({"name": "a", **values}))
-    run.metrics("train", loss=0.5)
+    run.journal.event("train", loss=0.5)
     run.summary({"exit_reason": "done"})
     run.close()
     return run
@@ -53,8 +54,8 @@ def test_two_runs_in_one_second_get_two_directories():
 
 def test_metrics_are_one_json_object_a_line_at_once():
     run = RunDirectory.create(Config())
-    run.metrics("train", loss=0.25, samples=10)
-    run.metrics("fault", worker=1, loss=math.nan, gap=[1.0, -math.inf], what=Path("x"))
+    run.journal.event("train", loss=0.25, samples=10)
+    run.journal.event("fault", worker=1, loss=math.nan, gap=[1.0, -math.inf], what=Path("x"))
     first, second = lines(run)
     assert (first["kind"], first["loss"], first["samples"]) == ("train", 0.25, 10)
     assert (second["kind"], second["loss"], second["gap"], second["what"]) == ("fault", None, [1.0, None], "x")
@@ -140,7 +141,7 @@ def test_resume_appends_and_goes_on_counting_time():
         file.write('{"kind": "train", "time": 100.0}\n{"kind": "tra')
     before = run.config()
     again = RunDirectory.resume(dataclasses.replace(before, resume=str(run.path), workers=4, ckpt="best"))
-    again.metrics("train", loss=0.25)
+    again.journal.event("train", loss=0.25)
     kinds = [(line["kind"], float(line["time"])) for line in lines(again)]  # type: ignore[arg-type]
     assert len(kinds) == 3, "the half-written line is gone"
     assert kinds[-1][1] >= 100.0
@@ -150,7 +151,7 @@ def test_resume_appends_and_goes_on_counting_time():
 def test_resume_before_the_first_metric():
     RunDirectory.create(Config(name="a")).close()
     run = RunDirectory.resume(Config(resume="runs/a"))
-    assert run.elapsed_s() < 60
+    assert run.journal.elapsed_s() < 60
 
 
 def test_open_refuses_other_directories():
@@ -168,7 +169,7 @@ def test_what_could_not_begin_leaves_nothing():
 
 def test_what_had_begun_is_on_record():
     run = RunDirectory.create(Config(name="a"))
-    run.metrics("train")
+    run.journal.event("train")
     assert run.fail(DivergedError("NaN", summary={"updates": 3}), {"algorithm": "asgd"}) == run.read_summary()
     assert run.read_summary() == {
         "algorithm": "asgd",
@@ -192,7 +193,7 @@ def test_a_resume_that_cannot_begin_changes_nothing():
 )
 def test_what_a_crash_left_at_the_end_of_the_metrics_is_cut_off(tail: bytes):
     run = RunDirectory.create(Config(name="a"))
-    run.metrics("train")
+    run.journal.event("train")
     run.close()
     whole = (run.path / "metrics.jsonl").read_bytes()
     (run.path / "metrics.jsonl").write_bytes(whole + tail)
@@ -202,7 +203,7 @@ def test_what_a_crash_left_at_the_end_of_the_metrics_is_cut_off(tail: bytes):
 
 def test_text_that_is_no_utf8_is_written_as_json_escapes():
     run = RunDirectory.create(Config(name="a"))
-    run.metrics("fault", message="no file img_\udcff.png")
+    run.journal.event("fault", message="no file img_\udcff.png")
     run.log("no file img_\udcff.png")
     assert lines(run)[0]["message"] == "no file img_\udcff.png"
     assert "img_\\udcff.png" in (run.path / "log.txt").read_text()
@@ -221,7 +222,7 @@ def test_a_full_disk_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(os, "open", is_full)
     with pytest.raises(HogwildError, match=r"cannot write runs/a/metrics.jsonl: No space left on device"):
-        run.metrics("train")
+        run.journal.event("train")
     assert run.fail(DivergedError("NaN"), {})["exit_reason"] == "diverged", "it must not hide what happened"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,7 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hogwild import train
+
 TIMEOUT_S = 90.0
+SAMPLES = 1437  # of the digits training split
+BATCHES = 45  # of an epoch
+ENDLESS = ("--epochs", 1_000_000, "--eval-every", 0, "--ckpt-every", 0)
 
 
 class Run:
@@ -62,6 +68,39 @@ class Run:
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    def kill_workers(self, kills: int, rng: random.Random) -> None:
+        """Kills that many workers, one after the other, at any moment of their lives."""
+        killed: set[int] = set()
+        while len(killed) < kills:
+            fresh = [pid for pid in self.wait_for_workers().values() if pid not in killed]
+            if fresh:
+                time.sleep(rng.uniform(0.0, 0.05))
+                victim = rng.choice(fresh)
+                os.kill(victim, signal.SIGKILL)
+                killed.add(victim)
+            time.sleep(0.01)
+
+    def wait_for_faults(self, count: int = 1) -> list[dict[str, Any]]:
+        """The first that many faults, once they have been told."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(faults := self.lines("fault")) < count:
+            assert time.monotonic() < deadline, f"{len(faults)} of {count} faults are told"
+            assert self.process.poll() is None, self.process.communicate()
+            time.sleep(0.01)
+        return faults[:count]
+
+    def finish(self, at_least: int = 20) -> tuple[int, dict[str, Any], str]:
+        """Interrupts an endless run and lets it go on to the end of an epoch: (epochs, summary, stderr until then).
+
+        So what a run lives through has all the time it needs, and its work ends soon after.
+        """
+        self.signal(signal.SIGINT)
+        code, interrupted, stderr = self.end()
+        assert code == 130, stderr
+        epochs = interrupted["samples"] // SAMPLES + at_least
+        assert train.main(["--resume", str(self.path), "--epochs", str(epochs), "--quiet"]) == 0
+        return epochs, json.loads((self.path / "summary.json").read_text()), stderr
 
 
 def is_running(pid: int) -> bool:

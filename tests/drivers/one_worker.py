@@ -12,7 +12,7 @@ from torch import nn
 from hogwild.config import Config
 from hogwild.drivers.job.job import make_job
 from hogwild.drivers.processes import worker as workers
-from hogwild.drivers.processes.context import Seat
+from hogwild.drivers.processes.context import WorkerContext
 from hogwild.shared.world import World
 from hogwild.tasks.data import Data
 from hogwild.tasks.splits import TensorSplit
@@ -54,10 +54,10 @@ def train(
     )
     job = make_job(config, data(), model)
     world = World.create(job.build(), job.algorithm.keeps(), 1, device=device)
-    world.control.deal(0, job.total_tickets, [])
+    world.control.assign(0, job.total_tickets, [])
     heard, told = multiprocessing.Pipe(duplex=False)
-    worker = workers.Worker(job, Seat(world, 0, told, folder / "0.log", None))
-    worker.view.defers = defers
+    worker = workers.Worker(job, WorkerContext(world, 0, told, folder / "0.log", None))
+    worker.view.updates.defers = defers
     worker.run()
     worker._schedule._file.close()
     events = []

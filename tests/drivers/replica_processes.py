@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hogwild.algorithms import REGISTRY, Algorithm
 from hogwild.algorithms.base import Barrier
-from hogwild.drivers.processes.fork_server import PRELOAD
+from hogwild.drivers.fork_server import PRELOAD
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Access
 from hogwild.shared.world import World
@@ -81,12 +81,12 @@ def work(team: Team, world: World, rank: int, count: int, line: Connection) -> N
     for k, sign in zip(draws, signs, strict=True):
         if team.pause_s:
             time.sleep(team.pause_s * (1.0 if rank else team.straggler))
-        applied[k] += sign * (view.mass if team.name == "sgp" else 1.0)
+        applied[k] += sign * (view.mailbox.mass if team.name == "sgp" else 1.0)
         request = steps.send([signed[sign][k]])
         while isinstance(request, Barrier):
             generation = control.arrive(rank)
             assert control.wait_barrier(rank, generation, WAIT_S), "the others do not come"
-            view.generation = generation
+            view.rounds.generation = generation
             request = steps.send(None)
     control.leave(rank)
     counts = control.stats(rank)

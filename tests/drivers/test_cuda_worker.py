@@ -9,7 +9,7 @@ import torch
 from one_worker import net, train
 from torch import Tensor, nn
 
-from hogwild.algorithms.base import SHARED
+from hogwild.buffers import Scope
 from hogwild.drivers.processes.graph import GraphedGradient, capture
 from hogwild.errors import UsageError
 from hogwild.kernels import build_info
@@ -43,7 +43,7 @@ def test_the_model_is_that_of_an_eager_run(algorithm: str, model: object, tmp_pa
     eager, graphed = worlds
     assert graphed.control.version == eager.control.version > 0
     for name, spec in graphed.arena.layout.specs.items():
-        rank = None if spec.scope is SHARED else 0
+        rank = None if spec.scope is Scope.SHARED else 0
         if spec.dtype.is_floating_point:
             assert torch.equal(graphed.arena.tensor(name, rank), eager.arena.tensor(name, rank)), name
 

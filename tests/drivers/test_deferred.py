@@ -10,12 +10,12 @@ from one_worker import train
 from torch import nn
 
 from hogwild.algorithms import REGISTRY
-from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT, WORKER, Scope
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Gap, HeavyBall
 from hogwild.shared.world import World
 
-BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
+BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
 
 
 @pytest.mark.parametrize("algorithm", sorted(name for name, cls in REGISTRY.items() if not cls.barriers_per_round))
@@ -24,8 +24,8 @@ def test_the_model_is_the_same_to_the_bit(algorithm: str, tmp_path: Path) -> Non
     (tmp_path / "late").mkdir()
     now, told_now = train(algorithm, tmp_path / "now", defers=False)
     late, told_late = train(algorithm, tmp_path / "late", defers=True)
-    for name, scope in REGISTRY[algorithm]().keeps().items():
-        got, want = (world.arena.tensor(name, None if scope is SHARED else 0) for world in (late, now))
+    for name, buffer in REGISTRY[algorithm]().keeps().items():
+        got, want = (world.arena.tensor(name, None if buffer.scope is Scope.SHARED else 0) for world in (late, now))
         assert torch.equal(got, want), name
     assert told_late == told_now == ["ready", "done"]
     stats, expected = late.control.stats(0), now.control.stats(0)
@@ -38,52 +38,54 @@ def test_the_model_is_the_same_to_the_bit(algorithm: str, tmp_path: Path) -> Non
     assert lines[0] == lines[1] != ""
 
 
-def view_of(n: int) -> WorkerView:
+def deferring_view(n: int) -> WorkerView:
     module = nn.Linear(n, 1, bias=False)
     view = WorkerView(World.create(module, BUFFERS, 1), 0, BUFFERS)
-    view.lr, view.defers = 0.1, True
+    view.lr, view.updates.defers = 0.1, True
     view.pull()
     return view
 
 
-def test_the_version_rises_when_the_push_is_settled() -> None:
-    view = view_of(17)
+def test_the_version_rises_when_the_push_is_finished() -> None:
+    view = deferring_view(17)
     view.push([torch.randn(1, 17)], momentum=HeavyBall(0.9), penalty=Gap())
-    assert (view.control.version, view.in_flight) == (0, True)
-    view.settle()
-    assert (view.control.version, view.in_flight) == (1, False)
+    assert (view.control.version, view.pending) == (0, True)
+    view.finish()
+    assert (view.control.version, view.pending) == (1, False)
     view.push([torch.randn(1, 17)], momentum=HeavyBall(0.9), penalty=Gap())
     view.push([torch.randn(1, 17)], momentum=HeavyBall(0.9), penalty=Gap())
     assert view.control.version == 2
     assert view.steps == 3  # asking counts it
+    view.push([torch.randn(1, 17)], momentum=HeavyBall(0.9), penalty=Gap())
+    assert (view.version, view.pending) == (4, False)  # likewise
 
 
 def test_a_refused_push_is_noticed_at_the_next_which_is_waited_for() -> None:
-    view = view_of(17)
+    view = deferring_view(17)
     before = view.x.clone()
     view.push([torch.full((1, 17), float("nan"))])
-    assert view.last_refused == 0  # not known yet
+    assert view.outcome.refused == 0  # not known yet
     view.x.add_(1)  # others go on
     view.push([torch.full((1, 17), float("inf"))])  # of a gradient at the old snapshot
-    assert not view.in_flight
-    assert view.last_refused == 17
+    assert not view.pending
+    assert view.outcome.refused == 17
     assert view.control.version == 0
     assert torch.equal(view.x, before + 1)
     assert torch.equal(view.snapshot, view.x)  # read afresh
     view.push([torch.ones(1, 17)])
-    assert not view.in_flight  # waited for as well, and applied
+    assert not view.pending  # waited for as well, and applied
     view.push([torch.ones(1, 17)])
-    assert view.in_flight
-    view.settle()
+    assert view.pending
+    view.finish()
     assert view.control.version == 2
     assert view.control.stats(0)["refused"] == 2
 
 
-def test_a_failing_push_leaves_nothing_in_flight() -> None:
-    view = view_of(17)
+def test_a_failing_push_leaves_nothing_pending() -> None:
+    view = deferring_view(17)
     with pytest.raises(ValueError, match="gradient 0 has 3 elements"):
         view.push([torch.ones(3)])
-    assert not view.in_flight
+    assert not view.pending
     view.push([torch.ones(1, 17)])
-    view.settle()
+    view.finish()
     assert view.control.version == 1

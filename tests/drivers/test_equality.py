@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from hogwild.config import Config
-from hogwild.drivers.job.batches import BatchOrder, seed_batch
+from hogwild.drivers.job.batches import BatchOrder
 from hogwild.drivers.job.job import make_job
 from hogwild.drivers.processes.trainer import Trainer
 from hogwild.drivers.simulated.simulator import Simulator
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
+from hogwild.shared.seeds import seed_batch
 from hogwild.tasks import load
 from hogwild.tasks.data import Data
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.config import Config
-from hogwild.drivers.job.device import Reading, map_tensors, to_device
 from hogwild.drivers.job.forward import Forward
 from hogwild.errors import UsageError
 from hogwild.nn import FullNorm2d
+from hogwild.shared.devices import Reading, map_tensors, to_device
 from hogwild.shared.layout import ParameterLayout, trainable
 
 CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ from command_runs import gone
 from hogwild.algorithms import REGISTRY
 from hogwild.config import Config
 from hogwild.drivers.checkpoints.state import State
-from hogwild.drivers.processes.trainer import train
+from hogwild.drivers.processes.trainer import Trainer
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
@@ -39,7 +39,7 @@ def test_three_workers_learn_and_every_gradient_is_in_one_update(tmp_path: Path,
     )
     run = RunDirectory.create(config)
     try:
-        summary = train(config, run, Console(quiet=True))
+        summary = Trainer.of(config, run, Console(quiet=True)).run()
     finally:
         run.close()
     assert summary["samples"] == 10 * SAMPLES

@@ -14,10 +14,10 @@ from one_worker import net, train
 from torch import Tensor, nn
 
 from hogwild.algorithms import REGISTRY
-from hogwild.algorithms.base import SHARED
+from hogwild.buffers import Scope
 from hogwild.config import Config
 from hogwild.drivers.job import device
-from hogwild.drivers.processes import worker as workers
+from hogwild.drivers.processes import computation
 from hogwild.drivers.processes.graph import GraphedGradient
 from hogwild.errors import UsageError
 
@@ -49,7 +49,7 @@ class Rerun:
 @pytest.fixture
 def rerun(monkeypatch: pytest.MonkeyPatch) -> Rerun:
     found = Rerun()
-    monkeypatch.setattr(workers, "GraphedGradient", partial(GraphedGradient, capture=found))
+    monkeypatch.setattr(computation, "GraphedGradient", partial(GraphedGradient, capture=found))
     return found
 
 
@@ -63,7 +63,7 @@ def test_the_model_is_that_of_an_eager_run(algorithm: str, defers: bool, tmp_pat
     assert (rerun.captures, rerun.replays) == (1, FULL)
     assert told_graphed == told_eager == ["ready", "done"]
     for name, spec in graphed.arena.layout.specs.items():
-        rank = None if spec.scope is SHARED else 0
+        rank = None if spec.scope is Scope.SHARED else 0
         if spec.dtype.is_floating_point:
             assert torch.equal(graphed.arena.tensor(name, rank), eager.arena.tensor(name, rank)), name
     assert graphed.control.version == eager.control.version > 0

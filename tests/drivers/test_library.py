@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ import torch
 
 import hogwild
 from hogwild.errors import UsageError
+
+STEPS, PAUSE_S = 30, 0.02  # of the loop that sleeps
 
 
 def model() -> torch.nn.Module:
@@ -88,6 +93,34 @@ def test_launch_runs_an_own_loop_in_every_worker(tmp_path: Path, algorithm: str)
     assert (result.model(inputs).argmax(1) == targets).float().mean() > 0.9
 
 
+def slow_loop(worker: hogwild.Worker) -> None:
+    """Says in the worker's log which cores it may use; between its updates it sleeps."""
+    print(sorted(os.sched_getaffinity(0)), flush=True)
+    inputs = torch.randn(3, 4, generator=torch.Generator().manual_seed(worker.rank))
+    for _ in range(STEPS):
+        time.sleep(PAUSE_S)
+        worker.step((worker.model(inputs) ** 2).mean(), samples=3)
+
+
+def test_pinned_workers_may_use_their_core_only(tmp_path: Path):
+    """The cores are dealt in turn: three workers on two of them, in the order in which they were given."""
+    cores = sorted(os.sched_getaffinity(0), reverse=True)[:2]
+    result = hogwild.launch(slow_loop, model, workers=3, lr=0.1, pin=",".join(map(str, cores)), out=str(tmp_path))
+    logs = [(Path(result.path) / "workers" / f"{rank}.log").read_text() for rank in range(3)]
+    assert [json.loads(log) for log in logs] == [[cores[rank % len(cores)]] for rank in range(3)]
+
+
+def test_the_closing_lines_tell_gradients_from_updates(tmp_path: Path):
+    """What sleeps before an update is its gradient: no less than the sleeps, however busy the machine is."""
+    result = hogwild.launch(slow_loop, model, workers=2, lr=0.1, out=str(tmp_path))
+    lines = map(json.loads, (Path(result.path) / "metrics.jsonl").read_text().splitlines())
+    ended = [line for line in lines if line.get("event") == "ended"]
+    assert len(ended) == 2
+    for line in ended:
+        assert line["gradient_s"] >= STEPS * PAUSE_S
+        assert line["update_s"] > 0
+
+
 def unequal_loop(worker: hogwild.Worker) -> None:
     inputs = torch.randn(4, 4, generator=torch.Generator().manual_seed(worker.rank))
     for _ in range(6 if worker.rank else 12):
@@ -105,7 +138,7 @@ def test_a_worker_that_returns_leaves_the_update_to_those_that_are_left(tmp_path
 def test_what_workers_cannot_import_is_refused_at_once(tmp_path: Path):
     data = (samples(100, 1), samples(10, 2))
     with pytest.raises(
-        UsageError, match=r"the workers cannot import the model or the data.*Define them at module level"
+        UsageError, match=r"the workers cannot import the model, the data or the algorithm.*Define them at module level"
     ):
         hogwild.fit(lambda: torch.nn.Linear(4, 3), data, workers=1, batch_size=10, out=str(tmp_path))
 

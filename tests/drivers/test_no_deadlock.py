@@ -13,7 +13,7 @@ import pytest
 import torch
 from replica_processes import WAIT_S, Flat, Team, context, hear, held, running
 
-from hogwild.algorithms.base import REPLICA, SHARED
+from hogwild.buffers import SHARED, Buffer, Scope
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Topology
 from hogwild.shared.world import World
@@ -29,12 +29,12 @@ GRAPHS = {
 def meet(world: World, rank: int, order: str, exchanges: int, line: Connection) -> None:
     """`exchanges` pair averages with peers drawn as ad-psgd draws them; the passive side only stands by."""
     torch.set_num_threads(1)
-    view = WorkerView(world, rank, {"x": SHARED, "replica": REPLICA})
+    view = WorkerView(world, rank, {"x": SHARED, "replica": Buffer(Scope.REPLICA, locks=True)})
     assert world.control.join(rank, 0, WAIT_S)
     line.send("ready")
     line.recv()
     for step in range(exchanges):
-        world.control.restore_pushes(rank, step)  # the draw depends on the worker's step
+        world.control.restore_steps(rank, step)  # the draw depends on the worker's step
         peer = view.peer(GRAPHS[order])
         if peer >= 0:
             view.average_with(peer, "skip" if order == "skip" else "blocking")
@@ -46,7 +46,7 @@ def meet(world: World, rank: int, order: str, exchanges: int, line: Connection) 
 @pytest.mark.parametrize("order", list(GRAPHS))
 @pytest.mark.timeout(600)
 def test_exchanges_without_end(order: str, exchanges: int):
-    world = World.create(Flat(N), {"x": SHARED, "replica": REPLICA}, PROCESSES)
+    world = World.create(Flat(N), {"x": SHARED, "replica": Buffer(Scope.REPLICA, locks=True)}, PROCESSES)
     for rank in range(PROCESSES):
         world.arena.tensor("replica", rank).normal_(generator=torch.Generator().manual_seed(rank))
     before, active = held(world, "replica"), PROCESSES // (2 if order == "bipartite" else 1)
@@ -86,9 +86,9 @@ def throughput(team: Team, windows: int, window_s: float) -> list[float]:
     with running(team, world, 1_000_000) as (processes, _):
 
         def window() -> float:
-            before, began = sum(world.control.pushes(rank) for rank in others), time.monotonic()
+            before, began = sum(world.control.steps(rank) for rank in others), time.monotonic()
             time.sleep(window_s)
-            return (sum(world.control.pushes(rank) for rank in others) - before) / (time.monotonic() - began)
+            return (sum(world.control.steps(rank) for rank in others) - before) / (time.monotonic() - began)
 
         ratios = []
         for _ in range(windows):

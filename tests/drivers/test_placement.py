@@ -9,9 +9,9 @@ import torch
 
 from hogwild.algorithms import REGISTRY
 from hogwild.config import Config
-from hogwild.drivers.job import device, job, placement
-from hogwild.drivers.job.job import SharedSplit
+from hogwild.drivers.job import device, placement, shared_split
 from hogwild.drivers.job.placement import place
+from hogwild.drivers.job.shared_split import SharedSplit
 from hogwild.errors import UsageError
 from hogwild.kernels.placed import Gpu
 from hogwild.shared.placement import Placement
@@ -135,7 +135,9 @@ def test_what_is_not_there(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_gpu_has_the_data_once(monkeypatch: pytest.MonkeyPatch) -> None:
     split = TensorSplit(torch.randn(50, 3), torch.arange(50))
     places = []
-    monkeypatch.setattr(job, "share_tensors", lambda tensors, place: (places.append(place), {"n": (len(tensors),)}))
+    monkeypatch.setattr(
+        shared_split, "share_tensors", lambda tensors, place: (places.append(place), {"n": (len(tensors),)})
+    )
     free = {0: 1 << 20, 1: 1 << 20, 2: 1000}
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free[device.index], 1 << 20))
     devices = [torch.device("cuda", rank % 3) for rank in range(6)]

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hogwild.config import Config
-from hogwild.drivers.job.batches import BatchOrder, seed_batch
+from hogwild.drivers.job.batches import BatchOrder
+from hogwild.shared.seeds import seed_batch
 
 
 @settings(max_examples=50, deadline=None)

@@ -42,7 +42,7 @@ def rate(team: Team, seconds: float) -> float:
         time.sleep(0.2)
 
         def count() -> int:
-            return sum(world.control.pushes(rank) for rank in range(team.workers))
+            return sum(world.control.steps(rank) for rank in range(team.workers))
 
         before, began = count(), time.monotonic()
         time.sleep(seconds)

@@ -20,7 +20,7 @@ def scattered(name: str, workers: int) -> tuple[World, Flat]:
     for rank in range(workers):
         for buffer in {result, "replica"}:
             world.arena.tensor(buffer, rank).normal_(generator=torch.Generator().manual_seed(rank))
-        world.control.restore_pushes(rank, 10 + rank)
+        world.control.restore_steps(rank, 10 + rank)
     return world, module
 
 
@@ -36,7 +36,7 @@ def test_the_mean_is_of_the_survivors(name: str, lost: set[int]):
     assert len(state.module_buffers) == len(left)
     if len(left) > 1 or name == "sgp":  # a single copy of the result is in the parameters
         assert len(state.buffers["replica"]) == len(left)
-    assert state.pushes == [10 + rank for rank in left]
+    assert state.steps == [10 + rank for rank in left]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 5])

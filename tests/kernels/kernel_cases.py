@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import get_args
 
 import numpy as np
 import torch
@@ -10,10 +11,19 @@ from torch import Tensor
 
 from hogwild import reference
 from hogwild.kernels import Push, PushStats
-from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, OrMo, Smega2
+from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, Smega2, buffers_of, needs_snapshot
 
 SIZES = (1, 15, 16, 17, 4099)
 PADDING = 777.0  # between segments; must survive
+SIGNED = ("x", "snapshot", "center", "v", "v_sum", "b")  # buffers; a mean of squares is not
+
+CONSTANTS = {"momentum": 0.9, "dampening": 0.1, "workers": 2}  # of the stages below; others as they are by default
+STAGES = [
+    stage(**{field.name: CONSTANTS[field.name] for field in fields(stage) if field.name in CONSTANTS})
+    for stage in get_args(Momentum)
+]
+MOMENTA = [None, *(stage for stage in STAGES if not stage.flushes)]  # go with corrections
+FLUSHING = [*(stage for stage in STAGES if stage.flushes), Smega2(0.9, 3, advanced=False)]  # go with none
 
 
 def place(sizes: tuple[int, ...], element_bytes: int) -> tuple[list[tuple[int, int]], int]:
@@ -51,33 +61,26 @@ class Case:
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.seed)
         self.segments, n = place(self.sizes, self.dtype.itemsize)
-        names = ["x", "center"] if self.has_center else ["x"]
+        stages = self.momentum, self.penalty, self.compensation
+        names = ["x", *buffers_of(*stages)]
         if self.has_center:
-            self.has_snapshot = False
-        if self.has_snapshot or self.penalty or self.compensation or isinstance(self.momentum, Dana | Smega2 | OrMo):
+            names.append("center")
+        elif self.has_snapshot or needs_snapshot(*stages):
             names.append("snapshot")
-        if self.momentum:
-            names.append("v")
-        if self.penalty and not self.penalty.rows:
-            names.append("s")
-        if self.compensation and self.compensation.adaptive:
-            names.append("ms")
-        if isinstance(self.momentum, Dana):
-            names.append("v_sum")
-        if isinstance(self.momentum, Smega2):
-            names.append("b")
         for name in names:
+            if name == "gap_state":
+                continue
             flat = torch.full((n,), PADDING, dtype=self.dtype)
             for offset, numel in self.segments:
                 value = self._random(numel)
-                flat[offset : offset + numel] = value.square() if name in ("s", "ms") else value
+                flat[offset : offset + numel] = value if name in SIGNED else value.square()
             self.buffers[name] = flat.to(self.device)
-        self.numpy = reference.Buffers(**{k: b.cpu().double().numpy().copy() for k, b in self.buffers.items()})
+        self.numpy = {name: buffer.cpu().double().numpy().copy() for name, buffer in self.buffers.items()}
         if self.penalty and self.penalty.rows:
             state = torch.rand(len(self.sizes), 3, generator=self.generator, dtype=torch.float64) + 0.5
             state[:, 1] = 1 - self.penalty.decay**3  # of three samples
             self.gap_state = state.to(self.device)
-            self.numpy.gap_state = state.numpy().copy()
+            self.numpy["gap_state"] = state.numpy().copy()
         self.new_gradients()
         self.push = Push(
             **self.buffers,
@@ -119,10 +122,10 @@ class Case:
         """Largest difference of each buffer from the oracle's, relative to 1 + the oracle's value."""
         result = {}
         for name, buffer in self.buffers.items():
-            want = getattr(self.numpy, name)
+            want = self.numpy[name]
             result[name] = float(np.max(np.abs(buffer.cpu().double().numpy() - want) / (1 + np.abs(want))))
         if self.gap_state is not None:
-            want = self.numpy.gap_state
+            want = self.numpy["gap_state"]
             result["gap_state"] = float(np.max(np.abs(self.gap_state.cpu().numpy() - want) / (1 + np.abs(want))))
         return result
 

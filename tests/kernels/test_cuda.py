@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 import torch
-from kernel_cases import SIZES, Case, same_statistics
+from kernel_cases import FLUSHING, MOMENTA, SIZES, Case, same_statistics
 
 from hogwild.kernels import Push, build_info, copy, count_nonfinite, pair_average, weighted_sum
 from hogwild.kernels.control import LOCK_BYTES, Control
-from hogwild.rules import Access, Compensation, Dana, Gap, Guard, HeavyBall, Nesterov, OrMo, Smega2
+from hogwild.rules import Access, Compensation, Gap, Guard, HeavyBall, Nesterov
 
 pytestmark = [
     pytest.mark.gpu,
@@ -25,11 +25,10 @@ RULES = list(
 )
 
 
-MOMENTA = [None, HeavyBall(0.9, dampening=0.1), Nesterov(0.9), Dana(0.9)]
 NEW_RULES = [
     *itertools.product([Gap(unit="g"), Gap(unit="step", reference="lr")], [None], MOMENTA),
     *itertools.product([None], [Compensation(), Compensation(power=1), Compensation(adaptive=True)], MOMENTA),
-    *((None, None, momentum) for momentum in (Dana(0.9), Smega2(0.9, 2), Smega2(0.9, 3, False), OrMo(0.9, 2))),
+    *((None, None, momentum) for momentum in (*MOMENTA, *FLUSHING)),
 ]
 NORM_GAPS = [
     Gap(0.9, level=level, unit=unit, lagged=lagged)

@@ -9,13 +9,12 @@ import sys
 
 import pytest
 import torch
-from kernel_cases import Case, same_statistics
+from kernel_cases import FLUSHING, MOMENTA, Case, same_statistics
 
 from hogwild.kernels import build_info, copy, count_nonfinite, use_isa, weighted_sum
-from hogwild.rules import Access, Compensation, Dana, Gap, Guard, HeavyBall, Nesterov, OrMo, Smega2
+from hogwild.rules import Access, Compensation, Gap, Guard
 
 ISAS = build_info()["isa"]
-MOMENTA = [None, HeavyBall(0.9, dampening=0.3), Nesterov(0.9), Dana(0.9)]
 DTYPES = [(torch.float32, torch.float32), (torch.float32, torch.bfloat16), (torch.float64, torch.float64)]
 
 
@@ -33,7 +32,7 @@ def restore_isa():
     [
         *((penalty, None, MOMENTA) for penalty in (None, Gap(), Gap(unit="g"), Gap(unit="step"))),
         *((None, compensation, MOMENTA) for compensation in (Compensation(power=1), Compensation(adaptive=True))),
-        (None, None, [Smega2(0.9, 2), OrMo(0.9, 2)]),
+        (None, None, FLUSHING),
     ],
 )
 def test_every_instruction_set_gives_the_same_bits(dtype, gradient, guard, penalty, compensation, momenta):

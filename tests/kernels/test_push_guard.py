@@ -35,7 +35,7 @@ def test_a_refused_push_writes_nothing(dtype, gradient, penalty, momentum, acces
 @pytest.mark.parametrize(("dtype", "gradient"), DTYPES)
 def test_guard_element_leaves_exactly_the_bad_elements(dtype, gradient, penalty, momentum, access, bad):
     case = Case(dtype=dtype, gradient=gradient, penalty=penalty, momentum=momentum, access=access, guard=Guard.ELEMENT)
-    case.buffers["x"][0] = case.numpy.x[0] = -0.0  # must keep its sign
+    case.buffers["x"][0] = case.numpy["x"][0] = -0.0  # must keep its sign
     before = {name: buffer.clone() for name, buffer in case.buffers.items()}
     offset = case.segments[-1][0]
     places = [0, offset, offset + 2000, offset + 4098]

@@ -33,17 +33,20 @@ class Device:
     def __init__(self, push: Push) -> None:
         self.push, self.said = push, []
 
-    def capture(self, gradients: GradientTable, stream: int) -> None:
-        self.gradients, self.stream = gradients, stream
+    def capture(self, table: GradientTable, grads: list[torch.Tensor | None] | None, stream: int) -> bool:
+        if grads is not None and not table.read(grads):
+            return False
+        self.table, self.stream = table, stream
         self.said.append("capture")
+        return True
 
-    def prepare(self, *arguments: float) -> None:
-        *self.scalars, _ = arguments
+    def prepare(self, scalars: dict[str, object], _stream: int) -> None:
+        self.scalars = scalars
         self.said.append("prepare")
 
     def replay(self) -> None:
         self.said.append("replay")
-        self.push._native.run(self.gradients, *self.scalars, 0, self.push._n, self.stream)
+        assert self.push._native.run(self.table, None, self.scalars, self.stream)
 
     def replayed(self, _stream: int) -> None:
         self.said.append("replayed")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import SIZES, Case, same_statistics
+from kernel_cases import FLUSHING, MOMENTA, SIZES, Case, same_statistics
 
 from hogwild.kernels.control import Control
 from hogwild.rules import Access, Compensation, Dana, Gap, Guard, HeavyBall, Nesterov, OrMo, Smega2
@@ -96,7 +96,6 @@ def test_float64_equals_the_oracle(sizes, rule, access, guard, lr, weight_decay,
     case.check(1e-10)
 
 
-MOMENTA = [None, HeavyBall(0.9, dampening=0.1), Nesterov(0.9), Dana(0.9)]
 CORRECTIONS = [
     (None, Compensation()),
     (None, Compensation(power=1)),
@@ -109,7 +108,7 @@ CORRECTIONS = [
     (Gap(size="global", unit="step"), None),
 ]
 RULES = [(m, *c) for m in MOMENTA for c in CORRECTIONS]
-RULES += [(m, None, None) for m in (Dana(0.9), Smega2(0.9, 2), Smega2(0.9, 3, advanced=False), OrMo(0.9, 2))]
+RULES += [(m, None, None) for m in (*MOMENTA, *FLUSHING)]
 
 
 def three_pushes(case: Case, tolerance: float, statistics: float) -> None:

@@ -1,4 +1,4 @@
-"""What tests of layers share."""
+"""Fixtures for tests of layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers beside their BatchNorm, inputs for them, and what one forward and backward pass gives."""
+"""Layers beside their BatchNorm, inputs for them, and the results of one forward and backward pass."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class PlainNorm(nn.Module):
-    """One layer whose call takes the batch and dL/dy and returns y, dL/dx, dL/dweight, dL/dbias."""
+    """One layer. Its call takes the batch and dL/dy and returns y, dL/dx, dL/dweight, dL/dbias."""
 
     def __init__(self, channels: int, alpha: float, alpha_decay: float = 0.0, eps: float = 1e-5) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The norm of a model by name: what is replaced, what stays."""
+"""The norm of a model by name: the layers that are replaced, and those that stay."""
 
 from __future__ import annotations
 

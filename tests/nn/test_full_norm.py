@@ -14,7 +14,7 @@ from hogwild.nn import FullNorm1d, FullNorm2d
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize(("kind", "batch_norm", "shape"), KINDS)
 def test_alpha_1_is_batch_norm(kind, batch_norm, shape, dtype):
-    """float32 is compared with BatchNorm in float64, whose own float32 is no nearer to it."""
+    """float32 is compared with BatchNorm in float64; BatchNorm in float32 has an error of the same size."""
     fn, bn = kind(shape[1], alpha=1.0, dtype=dtype), batch_norm(shape[1], dtype=torch.float64)
     with_random_parameters(bn, fn)
     for _ in range(3):
@@ -62,7 +62,7 @@ def test_evaluation_uses_the_stored_statistics_and_moves_nothing():
     torch.testing.assert_close(y, (x - mu.view(1, 5, 1, 1)) * scale + fn.bias.detach().view(1, 5, 1, 1))
     torch.testing.assert_close(dx, g * scale)
     assert all(torch.equal(buffer, before[name]) for name, buffer in fn.named_buffers())
-    fn.running_square.fill_(-1.0)  # as no data has: clamped
+    fn.running_square.fill_(-1.0)  # impossible for real data, and clamped
     assert fn(x).isfinite().all()
 
 
@@ -97,7 +97,7 @@ def test_without_parameters():
 def test_frozen_parameters_and_inputs():
     fn = FullNorm1d(4, alpha=1.0)
     x, g = samples(8, 4, dtype=torch.float32), samples(8, 4, dtype=torch.float32)
-    fn(x).backward(g)  # x wants none
+    fn(x).backward(g)  # x needs no gradient
     weight_grad = fn.weight.grad.clone()
     fn.requires_grad_(False)
     x.requires_grad_()
@@ -109,7 +109,7 @@ def test_frozen_parameters_and_inputs():
 def test_one_element_per_channel_is_enough():
     fn = FullNorm1d(4, alpha=0.5)
     x = samples(1, 4, dtype=torch.float32)
-    assert torch.equal(fn(x), torch.zeros(1, 4))  # alone, it is the mean
+    assert torch.equal(fn(x), torch.zeros(1, 4))  # a single element equals the mean
     y = fn(x + 2)
     assert y.isfinite().all()
     assert (y > 0).all()

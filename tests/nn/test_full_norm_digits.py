@@ -1,4 +1,4 @@
-"""What Full Normalization is for: batches of a single class. Here digits, 8 batches of 16 for each of 10 classes."""
+"""Full Normalization on batches of a single class: digits, 8 batches of 16 for each of 10 classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hogwild import tasks
 from hogwild.nn import FullNorm1d
 
 PER_CLASS, BATCH = 128, 16
-FOREVER = 1 << 60  # batches so many that the next ones move nothing
+FOREVER = 1 << 60  # a number of batches after which another batch changes nothing
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_with_exact_averages_the_gradient_is_that_of_the_full_batch(data, full_b
 
 
 def test_the_faster_it_forgets_the_further_off(data, full_batch):
-    """Batch normalisation forgets at once, and its gradient is another one."""
+    """Batch normalisation forgets at once, and its gradient differs from that of the full batch."""
     batches, errors = single_class_batches(), {}
     for alpha in (0.01, 0.1):
         model = net(FullNorm1d, alpha=alpha)

@@ -1,4 +1,4 @@
-"""Everything a drop-in layer is asked to do: layouts, autocast, compilation, copies, shared memory, errors."""
+"""The uses of a drop-in layer: layouts, autocast, compilation, copies, shared memory, errors."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_state_dict_deepcopy_and_pickle():
 
 
 def test_buffers_in_shared_memory():
-    """Two layers on one state, as two workers have them: each goes on where the other stopped."""
+    """Two layers on one state, like those of two workers: each continues from the state of the other."""
     one, two, alone = (FullNorm1d(4, alpha=0.5) for _ in range(3))
     shared = {name: buffer.clone().share_memory_() for name, buffer in one.named_buffers()}
     for layer in (one, two):

@@ -1,4 +1,4 @@
-"""Pooled BatchNorm statistics against those of the concatenated data."""
+"""Pooled BatchNorm statistics, compared with those of the concatenated data."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_without_any_batch_the_initial_values_stay():
 
 
 def test_variance_is_never_negative():
-    """Where E[x^2] - E[x]^2 loses all digits: a mean of 1024.7 and no variance."""
+    """E[x^2] - E[x]^2 loses all digits at a mean of 1024.7 and no variance."""
     huge = {MEAN: torch.full((4,), 1024.7), VAR: torch.zeros(4), BATCHES: torch.tensor(3)}
     pooled = pooled_buffers(nn.Sequential(nn.BatchNorm1d(4)), [huge, huge, huge])
     assert pooled[VAR].min() >= 0

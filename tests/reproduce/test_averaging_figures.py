@@ -1,4 +1,4 @@
-"""The figures about averaging: workers in the simulator have the radii of theory, and verdicts can say no."""
+"""The figures about averaging: workers in the simulator have the radii of theory, and verdicts can fail."""
 
 from __future__ import annotations
 

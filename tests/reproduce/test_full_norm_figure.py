@@ -1,4 +1,4 @@
-"""The table of Full Normalization: how a run ends, and what is made of the rows."""
+"""The table of Full Normalization: the end of a run, and the verdict, cells and report from the rows."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def rows(full_single: float, batch_single: float) -> list[Row]:
 @pytest.mark.parametrize(
     ("full", "batch", "holds"), [(0.885, 0.1, True), (0.7, 0.1, False), (0.885, 0.22, False), (0.885, 0.3, False)]
 )
-def test_the_verdict_says_what_the_rows_say(full: float, batch: float, holds: bool) -> None:
+def test_the_verdict_follows_the_rows(full: float, batch: float, holds: bool) -> None:
     verdict = full_norm.verdict(rows(full, batch))
     assert verdict.holds is holds
     assert f"full below shuffled by {100 * (0.9 - full):.1f} (size 1)" in verdict.measured
     assert f"batch refused, {100 * batch:.1f}" in verdict.measured
 
 
-def test_a_cell_has_mean_and_spread_and_says_what_is_missing() -> None:
+def test_a_cell_has_mean_and_deviation_or_names_failed_runs() -> None:
     done = [{"accuracy": value, "ended": "done"} for value in (0.8, 0.9)]
     assert full_norm.cell(done) == "85.0 ± 7.1"
     assert full_norm.cell([*done, {"accuracy": None, "ended": "diverged"}]) == "85.0 ± 7.1 (1 of 3 diverged)"

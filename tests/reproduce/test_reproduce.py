@@ -1,4 +1,4 @@
-"""hogwild reproduce: every figure keeps the contract of the registry at a size of seconds; mistakes are one line."""
+"""hogwild reproduce: every figure keeps the contract of the registry at the smallest scale; mistakes give one line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", reproduce.REGISTRY)
-def test_a_figure_leaves_csv_png_and_one_line(folder, name, capsys):
+def test_a_figure_writes_csv_png_and_one_line(folder, name, capsys):
     figure = reproduce.find(name)
     face.compute([figure], SMOKE, 0, folder, 1)
     lines = capsys.readouterr().out.splitlines()
@@ -45,15 +45,15 @@ def test_a_figure_leaves_csv_png_and_one_line(folder, name, capsys):
 
 
 @pytest.mark.parametrize("name", reproduce.REGISTRY)
-def test_a_figure_says_what_it_is(name):
+def test_a_figure_has_claim_source_and_settings(name):
     figure = reproduce.find(name)
     assert figure.name == name
     assert len(figure.claim) > 20
     assert "|" not in figure.claim
     assert figure.source.startswith("Giladi et al. 2020, figure ") == name.startswith("fig")
     module = sys.modules[reproduce.REGISTRY[name]]
-    assert "The paper's:" in module.__doc__
-    assert "Ours:" in module.__doc__
+    assert "The paper: " in module.__doc__
+    assert "Here: " in module.__doc__
 
 
 def test_finished_work_is_not_done_again(tmp_path):
@@ -63,13 +63,13 @@ def test_finished_work_is_not_done_again(tmp_path):
     path = tmp_path / RESULTS
     kept = path.read_text()
     assert len(kept.splitlines()) == 2
-    path.write_text(kept.replace("6.0", "7.0") + kept[:20])  # a mark, and a line that was not finished
+    path.write_text(kept.replace("6.0", "7.0") + kept[:20])  # a changed value, and an unfinished line
     again = Study(SMOKE, 0, tmp_path)
     assert again.run(scaled, [{"x": 3.0}, {"x": 4.0}]) == [{"twice": 7.0}, {"twice": 8.0}]
     assert len(path.read_text().splitlines()) == 3
 
 
-def test_work_that_fails_is_not_kept(tmp_path):
+def test_failed_work_is_not_stored(tmp_path):
     with pytest.raises(TypeError):
         Study(SMOKE, 0, tmp_path).run(scaled, [{"x": 1.0}, {"x": None}])
     assert len((tmp_path / RESULTS).read_text().splitlines()) == 1
@@ -214,7 +214,7 @@ def test_values_without_a_number_survive_the_csv(tmp_path):
     rows = [{"a": 3, "b": None, "c": "shifted, Gaussian"}, {"a": 0.25, "b": 1e-9, "c": "x"}]
     output.write_csv(tmp_path / "x.csv", figure, rows, "tiny")
     assert output.read_csv(tmp_path / "x.csv", figure) == ("tiny", rows)
-    with pytest.raises(UsageError, match="has not the columns of fig4"):
+    with pytest.raises(UsageError, match="lacks the columns of fig4"):
         output.read_csv(tmp_path / "x.csv", thresholds.FIGURES[0])
 
 
@@ -254,7 +254,7 @@ def test_list_names_every_figure(capsys):
     assert [text.split()[0] for text in lines] == list(reproduce.REGISTRY)
 
 
-def test_the_command_is_there_in_both_ways():
+def test_the_command_runs_in_both_forms():
     for command in (["hogwild.cli.main", "reproduce"], ["hogwild.reproduce"]):
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", *command, "figx"], capture_output=True, text=True, timeout=60

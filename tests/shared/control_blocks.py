@@ -12,7 +12,7 @@ from hogwild.kernels.control import Control
 WAIT_S = 20.0
 
 
-MEMORY: list[torch.Tensor] = []  # a Control does not own the block it looks at
+MEMORY: list[torch.Tensor] = []  # keeps the blocks alive, because a Control does not own its block
 
 
 def address_for(workers: int, stripes: int) -> int:

@@ -1,7 +1,7 @@
-// A CUDA driver without a GPU, for tests: memory of a device is a memfd, addresses are this process's own. It is as
-// strict as the real one about sizes, order and reach, and is told by the environment what machine it is:
-// FAKE_GPUS=3, FAKE_GPU_KIB=1024 each, FAKE_APART="0-1 1-0": pairs without peer access, FAKE_PLAIN="1": devices
-// without virtual memory management, FAKE_ATOMICS=1: native atomics everywhere.
+// A CUDA driver without a GPU, for tests: memory of a device is a memfd, addresses are those of this process. It is as
+// strict as the real driver about sizes, order and access. Environment variables describe the machine: FAKE_GPUS=3,
+// FAKE_GPU_KIB=1024 (memory of each), FAKE_APART="0-1 1-0" (pairs without peer access), FAKE_PLAIN="1" (devices
+// without virtual memory management), FAKE_ATOMICS=1 (native atomics everywhere).
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@
 
 #include "../../csrc/driver.h"
 
-// There where this stands for the driver of an emulated GPU (tools/cuda_emulator): its memory is counted together.
+// Present if this is the driver of an emulated GPU (tools/cuda_emulator). The two count their memory together.
 extern "C" __attribute__((weak)) void emulator_charge(int device, long bytes);
 
 namespace {
@@ -129,7 +129,7 @@ int cuMemCreate(Handle* handle, std::size_t bytes, const Properties* properties,
   const int fd = memfd_create("fake-gpu", MFD_CLOEXEC);
   if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) return kOutOfMemory;
   charge(device, static_cast<long>(bytes));
-  // The device is kept where every process that has the descriptor can read it: in the times of the file.
+  // The device is stored in the times of the file, which every process with the descriptor can read.
   const timespec times[2] = {{device, 0}, {device, 0}};
   futimens(fd, times);
   blocks[next] = {fd, device, bytes, true};

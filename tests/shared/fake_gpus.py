@@ -1,4 +1,4 @@
-"""A machine with GPUs that are none, for tests of placement: importable by a spawned interpreter."""
+"""A machine with fake GPUs, for tests of placement. A spawned interpreter can import this module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.kernels.placed import tensor_at
 from hogwild.rules import Access, Guard
@@ -24,7 +24,7 @@ from hogwild.shared.world import World
 
 KIB = 1 << 10
 GRAIN = 64 * KIB
-BUFFERS = {"x": SHARED, "snapshot": WORKER}
+BUFFERS = {"x": SHARED, "snapshot": SNAPSHOT}
 
 
 def build(folder: Path) -> str:
@@ -38,14 +38,14 @@ def build(folder: Path) -> str:
 
 
 class Pinned:
-    """Host memory that needs no pinning, for nothing reads it over a bus."""
+    """Host memory that is not pinned, because no device reads it over a bus."""
 
     def __init__(self, memory: SharedMemory) -> None:
         self.memory = memory
 
 
 def view(address: int, nbytes: int, gpu: int, owner: object) -> Tensor:
-    """Memory of a fake GPU is the process's own; the tensor says with `gpu` what it would be a tensor of."""
+    """A CPU tensor over memory of a fake GPU, which is memory of the process. `seen` records the number of the GPU."""
     tensor = tensor_at(address, nbytes, torch.device("cpu"), owner)
     seen.append((gpu, tensor.data_ptr(), nbytes))
     return tensor
@@ -56,7 +56,7 @@ in_use: list[int] = []
 
 
 def take_over(patch: pytest.MonkeyPatch) -> None:
-    """The runtime of this process is that of the fake GPUs."""
+    """Replace the CUDA runtime of this process by that of the fake GPUs."""
     free = int(os.environ.get("FAKE_GPU_KIB", 64 * KIB)) * KIB
     patch.setattr(runtime, "use", in_use.append)
     patch.setattr(runtime, "room", lambda _: (free, free))
@@ -68,7 +68,7 @@ def take_over(patch: pytest.MonkeyPatch) -> None:
 
 
 def write_and_read(memory: PlacedMemory, gpu: int, line: Connection) -> None:
-    """Writes its GPU's number plus one to its own half, when it is told to what lies in the other one."""
+    """On order, write the number of its GPU plus one to its own half, then report the contents of the other half."""
     memory.allow(gpu)
     nbytes = sum(size for _, size in memory.parts)
     half = tensor_at(memory.address, nbytes, torch.device("cpu"), memory).chunk(2)
@@ -79,7 +79,7 @@ def write_and_read(memory: PlacedMemory, gpu: int, line: Connection) -> None:
 
 
 def add(world: World, rank: int, times: int, line: Connection) -> None:
-    """x <- x + 1, so many times; then for ever, if it is told to."""
+    """x <- x + 1, `times` times; then without end, if it is ordered to."""
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         take_over(patch)

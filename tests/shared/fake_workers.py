@@ -1,4 +1,4 @@
-"""The model of runs on fake GPUs. A worker that imports it to build the model finds the fake GPUs in place as well."""
+"""The model of runs on fake GPUs. A worker that imports this module to build the model installs the fake GPUs too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 def compute_on_the_cpu(patch: pytest.MonkeyPatch) -> None:
-    """Placed memory is that of fake GPUs, and what would run on them runs on the CPU."""
+    """Placed memory becomes that of fake GPUs, and their computations run on the CPU."""
     fake_gpus.take_over(patch)
     patch.setattr(PlacedArena, "device", CPU)
     patch.setattr(PlacedArena, "device_of", lambda *_: CPU)

@@ -1,4 +1,4 @@
-"""Processes of the tests of CUDA sharing, and how they are started."""
+"""Processes for the tests of CUDA sharing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
-from hogwild.algorithms.base import SHARED, WORKER
-from hogwild.drivers.processes import fork_server
+from hogwild.buffers import SHARED, SNAPSHOT
+from hogwild.drivers import fork_server
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.kernels import placed
 from hogwild.kernels.placed import tensor_at
@@ -17,11 +17,11 @@ from hogwild.rules import Access, Guard
 from hogwild.shared.placed_memory import PlacedMemory
 from hogwild.shared.world import World
 
-BUFFERS = {"x": SHARED, "snapshot": WORKER}
+BUFFERS = {"x": SHARED, "snapshot": SNAPSHOT}
 
 
 def started(target: object, *args: object) -> tuple[BaseProcess, Connection]:
-    """A process as the product starts its workers: torch is there, a GPU has not been touched; and the line to it."""
+    """Start a process like a worker: with torch imported, but no GPU used. Returns the process and its connection."""
     fork_server.start()
     context = multiprocessing.get_context("forkserver")
     ours, theirs = context.Pipe()
@@ -32,33 +32,33 @@ def started(target: object, *args: object) -> tuple[BaseProcess, Connection]:
 
 
 def add_for_ever(world: World, rank: int, line: Connection) -> None:
-    """x <- x + 1, again and again, without waiting, until it is killed; says when it has begun."""
+    """x <- x + 1 in a loop, without waiting, until it is killed. Reports that it has begun."""
     world.arena.enter(rank)
     view = WorkerView(world, rank, BUFFERS, access=Access.ATOMIC, guard=Guard.ELEMENT)
-    view.lr, view.defers = 1.0, True
+    view.lr, view.updates.defers = 1.0, True
     g = [torch.full((world.layout.parameters,), -1.0, device=world.arena.device)]
     view.push(g)
-    view.settle()
+    view.finish()
     line.send("began")
     while True:
         view.push(g)
 
 
 def add(world: World, rank: int, times: int, line: Connection) -> None:
-    """x <- x + 1, so many times, and until that is done."""
+    """x <- x + 1, `times` times. Reports when the device has finished."""
     world.arena.enter(rank)
     view = WorkerView(world, rank, BUFFERS, access=Access.ATOMIC, guard=Guard.ELEMENT)
-    view.lr, view.defers = 1.0, True
+    view.lr, view.updates.defers = 1.0, True
     g = [torch.full((world.layout.parameters,), -1.0, device=world.arena.device)]
     for _ in range(times):
         view.push(g)
-    view.settle()
+    view.finish()
     torch.cuda.synchronize()
     line.send(times)
 
 
 def map_and_let_go(memory: PlacedMemory, times: int, line: Connection) -> None:
-    """Maps the memory, reads its last byte and lets go of it, again and again; says what was free before and after."""
+    """Map the memory, read its last byte and unmap it, `times` times. Reports the free memory before and after."""
     torch.cuda.init()
     nbytes, free = sum(size for _, size in memory.parts), []
     for turn in range(times):
@@ -73,7 +73,7 @@ def map_and_let_go(memory: PlacedMemory, times: int, line: Connection) -> None:
 
 
 def attach_and_let_go(line: Connection) -> None:
-    """Maps what it is sent, looks at its first element, and lets go of it; until it is sent None."""
+    """Map each memory that it receives, read its first element, and unmap it, until it receives None."""
     while (memory := line.recv()) is not None:
         first = int(memory[0])
         del memory

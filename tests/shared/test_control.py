@@ -23,9 +23,9 @@ def test_a_second_view_sees_the_same_block_and_a_foreign_one_is_refused():
         control.take(3)
 
 
-def test_every_ticket_is_dealt_exactly_once():
+def test_every_ticket_is_assigned_exactly_once():
     control = block(4)
-    control.deal(0, 1000, [])
+    control.assign(0, 1000, [])
     taken: list[list[int]] = [[] for _ in range(4)]
 
     def work(rank: int) -> Callable[[], None]:
@@ -41,19 +41,19 @@ def test_every_ticket_is_dealt_exactly_once():
     assert control.outstanding() == []
 
 
-def test_the_ticket_of_a_dead_worker_is_dealt_again_first():
+def test_the_ticket_of_a_dead_worker_is_assigned_again_first():
     control = block(3)
-    control.deal(0, 10, [])
+    control.assign(0, 10, [])
     assert [control.take(0), control.take(1), control.take(2)] == [0, 1, 2]
     control.complete(0)
-    control.bury(1)
+    control.mark_dead(1)
     assert control.outstanding() == [1, 2]
     assert control.take(0) == 1
-    control.bury(2)
-    control.bury(0)
+    control.mark_dead(2)
+    control.mark_dead(0)
     assert control.outstanding() == [1, 2]
     first = control.take(1)
-    assert control.take(1) == first, "what is in hand is done first"
+    assert control.take(1) == first, "the ticket that a worker holds comes first"
     control.complete(1)
     assert {first, control.take(1)} == {1, 2}
     control.complete(1)
@@ -62,51 +62,51 @@ def test_the_ticket_of_a_dead_worker_is_dealt_again_first():
 
 def test_completed_tickets_are_counted_by_rank_and_outlive_a_worker():
     control = block(2)
-    control.deal(0, 10, [])
+    control.assign(0, 10, [])
     control.restore_completed(1, 40)
     for _ in range(3):
         control.take(0)
         control.complete(0)
-        control.complete(0)  # nothing is in hand any more
+        control.complete(0)  # the worker holds no ticket any more
     control.take(0)
     control.take(1)
-    control.bury(0)
+    control.mark_dead(0)
     assert (control.completed(0), control.completed(1)) == (3, 40)
     control.complete(1)
-    assert control.take(1) == 3, "the one that broke off"
+    assert control.take(1) == 3, "the interrupted ticket"
     control.complete(1)
     assert (control.completed(0), control.completed(1)) == (3, 42)
 
 
-def test_a_worker_without_work_waits_for_what_may_come_back():
+def test_a_worker_without_work_waits_for_tickets_that_may_come_back():
     control = block(2)
-    control.deal(0, 2, [])
+    control.assign(0, 2, [])
     assert (control.take(0), control.take(1)) == (0, 1)
     control.complete(0)
     assert control.take(0) == -1
     assert not control.wait_for_work(0, 0.01)  # worker 1 still holds ticket 1
     assert control.outstanding() == [1]
-    control.bury(1)
+    control.mark_dead(1)
     assert control.wait_for_work(0, WAIT_S)
     assert control.take(0) == 1
     control.complete(0)
     assert not control.wait_for_work(0, WAIT_S)
 
 
-def test_stopping_deals_nothing_more_but_remembers_what_is_left():
+def test_stopping_assigns_no_more_tickets_but_keeps_the_remaining_ones():
     control = block(1)
-    control.deal(5, 10, [2])
+    control.assign(5, 10, [2])
     control.stop()
     assert control.take(0) == -1
     assert control.outstanding() == [2]
 
 
-def test_more_tickets_to_deal_again_than_lines_is_refused():
+def test_more_tickets_to_assign_again_than_lines_is_refused():
     with pytest.raises(ValueError, match="more tickets"):
-        block(1).deal(5, 10, [1, 2])
+        block(1).assign(5, 10, [1, 2])
 
 
-def test_delay_is_what_others_committed_since_the_own_pull():
+def test_delay_counts_the_commits_of_others_since_the_own_pull():
     control = block(2)
     for rank in (0, 1):
         control.pulled(rank)

@@ -1,4 +1,4 @@
-"""Gathered gradients in the control block: who waits for which update, and when the last gradient of a run is in."""
+"""Gathered gradients in the control block: the waits of workers for updates, and the last gradient of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hogwild.kernels.control import Control
 
 def team(workers: int, tickets: int) -> Control:
     control = block(workers)
-    control.deal(0, tickets, [])
+    control.assign(0, tickets, [])
     for rank in range(workers):
         control.join(rank, 0, 1.0)
         control.pulled(rank)
@@ -24,7 +24,7 @@ def bring(control: Control, rank: int, *, taken: bool = True, waits: bool = True
     return delay
 
 
-def test_a_gradient_taken_is_done_and_one_cancelled_stays_in_hand():
+def test_a_taken_gradient_completes_its_ticket_and_a_cancelled_one_keeps_it():
     control = team(3, 10)
     bring(control, 0)
     bring(control, 1, taken=False)
@@ -45,20 +45,20 @@ def test_a_delay_counts_updates_between_the_pull_and_the_gathering():
     control.commit(0)
     control.commit(0)
     assert bring(control, 1, waits=False) == 2
-    assert bring(control, 0, waits=False) == 0, "it has read its own update"
+    assert bring(control, 0, waits=False) == 0, "the worker has read its own update"
     assert control.delays(1)[:3] == [0, 0, 1]
     assert control.version == 2
 
 
 def test_the_last_gradient_of_a_run_is_known_under_the_lock():
-    control = team(2, 3)  # both hold one, one is left
+    control = team(2, 3)  # both workers hold a ticket, one ticket is left
     bring(control, 0)
     assert not control.exhausted()
     control.take(0)
     bring(control, 1)
-    assert not control.exhausted(), "worker 0 holds the last one"
-    control.bury(0)
-    assert not control.exhausted(), "it is to be dealt again"
+    assert not control.exhausted(), "worker 0 holds the last ticket"
+    control.mark_dead(0)
+    assert not control.exhausted(), "the ticket must be assigned again"
     assert control.take(1) == 2
     bring(control, 1)
     assert control.exhausted()
@@ -70,7 +70,7 @@ def test_without_tickets_no_gradient_is_the_last():
     assert not control.exhausted()
 
 
-def test_who_waits_goes_on_with_the_update():
+def test_a_waiting_worker_continues_with_the_update():
     control = team(2, 10)
     bring(control, 0)
     assert control.awaits_update(0)
@@ -86,16 +86,16 @@ def test_who_waits_goes_on_with_the_update():
     assert control.gathered == 0
 
 
-def test_who_waits_is_told_when_nobody_is_left_to_bring_the_update():
+def test_waiting_workers_learn_that_no_worker_is_left_to_bring_the_update():
     control = team(3, 10)
     bring(control, 0)
     bring(control, 1)
     assert not control.all_await()
-    together(lambda: control.bury(2), lambda: _await(control, 0), lambda: _await(control, 1))
+    together(lambda: control.mark_dead(2), lambda: _await(control, 0), lambda: _await(control, 1))
     assert control.all_await()
     assert control.awaits_update(0)
     control.join(2, 0, 1.0)
-    assert not control.all_await(), "a replaced worker is expected to bring one"
+    assert not control.all_await(), "a replaced worker may bring a gradient"
 
 
 def test_a_stop_ends_the_waiting():

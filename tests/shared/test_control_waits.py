@@ -9,7 +9,7 @@ import pytest
 from control_blocks import WAIT_S, block, together
 
 
-def test_nobody_passes_a_barrier_before_all_have_come():
+def test_no_worker_passes_a_barrier_before_all_have_arrived():
     control = block(4)
     rounds, log = 200, []
     for rank in range(4):
@@ -30,13 +30,13 @@ def test_nobody_passes_a_barrier_before_all_have_come():
     assert log == sorted(log), "a worker began a round before another had ended the one before"
 
 
-def test_a_dead_worker_leaves_the_barrier_to_the_others():
+def test_a_barrier_does_not_wait_for_a_dead_worker():
     control = block(3)
     for rank in range(3):
         control.join(rank, 1, WAIT_S)
     generations = [control.arrive(rank) for rank in (0, 1)]
     assert not control.wait_barrier(0, generations[0], 0.01)
-    control.bury(2)
+    control.mark_dead(2)
     assert control.wait_barrier(0, generations[0], WAIT_S)
     assert control.participants(generations[0]) == [0, 1]
 
@@ -74,10 +74,10 @@ def test_a_new_worker_joins_at_the_end_of_a_round():
     others = {generation: present for generation, *present in seen[0]}
     for generation, present in common.items():
         assert 2 in present
-        assert others.get(generation, present) == present, "the workers disagree on who took part"
+        assert others.get(generation, present) == present, "the workers disagree on the participants"
 
 
-def test_a_closed_gate_lets_nobody_in_and_drains():
+def test_a_closed_gate_admits_no_worker_and_drains():
     control = block(2)
     for rank in (0, 1):
         control.join(rank, 0, WAIT_S)
@@ -128,7 +128,7 @@ def test_a_gate_for_rounds_closes_between_two_rounds():
     assert shares[0] > 0
 
 
-def test_who_was_there_before_all_had_left_is_not_there_when_one_comes_back():
+def test_old_arrivals_do_not_count_after_all_had_left_and_one_returns():
     control = block(3)
     for rank in range(3):
         assert control.join(rank, 2, WAIT_S)
@@ -136,7 +136,7 @@ def test_who_was_there_before_all_had_left_is_not_there_when_one_comes_back():
         for rank in range(3):
             generation = control.arrive(rank)
     assert control.participants(generation) == [0, 1, 2]
-    control.bury(2)
+    control.mark_dead(2)
     control.leave(0)
     control.leave(1)
     assert control.join(0, 2, WAIT_S)  # for the ticket of the dead one
@@ -146,14 +146,14 @@ def test_who_was_there_before_all_had_left_is_not_there_when_one_comes_back():
     assert control.participants(again) == [0]
 
 
-def test_joining_takes_as_long_as_the_round_of_the_others_and_no_longer():
+def test_joining_waits_for_the_round_of_the_others_and_no_longer():
     control = block(2)
     assert control.join(0, 2, WAIT_S)
     control.arrive(0)  # in the middle of its round
     for _ in range(5):
         assert not control.join(1, 2, 0.0)
     for _ in range(3):
-        assert control.wait_barrier(0, control.arrive(0), 0.0), "a worker that is yet to join holds up the others"
+        assert control.wait_barrier(0, control.arrive(0), 0.0), "a worker that has not joined yet blocks the others"
         if control.join(1, 2, 0.0):
             break
     else:

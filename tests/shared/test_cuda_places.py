@@ -1,6 +1,6 @@
-"""A master in shards that are mapped as one range, and one in pinned host memory. Needs a GPU; one is enough.
+"""A master in shards that are mapped as one range, and a master in pinned host memory. Needs one GPU.
 
-Several shards lie on the one GPU, as they would on several: the same calls, the same mapping in every process.
+Several shards are on the one GPU, with the same calls and the same mapping in every process as on several GPUs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from gpu_processes import BUFFERS, add, add_for_ever, map_and_let_go, started
 from torch import nn
 
-from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT, WORKER
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.kernels import build_info
 from hogwild.kernels.placed import gpus, granularity, tensor_at
@@ -42,16 +42,16 @@ def world(workers: int, placement: Placement) -> World:
 
 
 def push_together(shared: World, times: int) -> None:
-    """Every worker adds ones `times` times; all of them must be there."""
-    crew = [started(add, shared, rank, times) for rank in range(shared.workers)]
+    """Every worker adds ones `times` times; all of them must be in x."""
+    members = [started(add, shared, rank, times) for rank in range(shared.workers)]
     try:
-        for _, line in crew:
+        for _, line in members:
             assert line.poll(ANSWER_S)
             assert line.recv() == times
         assert bool((shared.arena.tensor("x")[:N] == shared.workers * times).all())
         assert shared.control.version == shared.workers * times
     finally:
-        for process, _ in crew:
+        for process, _ in members:
             process.kill()
             process.join()
 
@@ -83,7 +83,7 @@ def test_pushes_to_shards_on_two_gpus_arrive() -> None:
 
 
 @pytest.mark.parametrize("placement", [SHARDED, HOST], ids=["shards", "host"])
-def test_torch_works_on_it_as_on_its_own_memory(placement: Placement) -> None:
+def test_torch_works_on_the_master_as_on_its_own_memory(placement: Placement) -> None:
     """Copies both ways, kernels, reductions and views, across the boundaries of the parts."""
     shared = world(2, placement)
     values, x = torch.randn(shared.layout.n), shared.arena.tensor("x")
@@ -103,8 +103,8 @@ def test_torch_works_on_it_as_on_its_own_memory(placement: Placement) -> None:
 
 @pytest.mark.parametrize("placement", [SHARDED, HOST], ids=["shards", "host"])
 @pytest.mark.parametrize("access", [Access.RACING, Access.LOCKED])
-def test_a_worker_alone_makes_the_model_of_the_cpu(placement: Placement, access: Access) -> None:
-    scopes = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
+def test_a_single_worker_gives_the_model_of_the_cpu(placement: Placement, access: Access) -> None:
+    scopes = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(1200, 1300), nn.Linear(1300, 5))
     views = []

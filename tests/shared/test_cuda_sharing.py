@@ -1,4 +1,4 @@
-"""A master on a GPU that several processes push to. Needs a GPU, and CUDA IPC."""
+"""A master on a GPU, with pushes from several processes. Needs a GPU, and CUDA IPC."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from gpu_processes import BUFFERS, add, add_for_ever, attach_and_let_go, started
 from torch import nn
 
-from hogwild.algorithms.base import SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT, WORKER
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.kernels import build_info
 from hogwild.rules import Gap, HeavyBall
@@ -35,15 +35,15 @@ def world(workers: int) -> World:
 
 def test_atomic_pushes_of_four_processes_lose_nothing() -> None:
     shared, times = world(4), 300
-    crew = [started(add, shared, rank, times) for rank in range(4)]
+    members = [started(add, shared, rank, times) for rank in range(4)]
     try:
-        for _, line in crew:
+        for _, line in members:
             assert line.poll(ANSWER_S)
             assert line.recv() == times
         assert bool((shared.arena.tensor("x")[:N] == 4 * times).all())
         assert shared.control.version == 4 * times
     finally:
-        for process, _ in crew:
+        for process, _ in members:
             process.kill()
             process.join()
 
@@ -93,14 +93,14 @@ def test_attaching_a_thousand_times_leaks_nothing() -> None:
 
 
 def test_a_worker_that_does_not_wait_makes_the_model_of_one_that_does() -> None:
-    """Bit for bit, and without a word from torch about waiting for the device."""
-    scopes = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": WORKER}
+    """The models are equal bit for bit, and torch reports no wait for the device."""
+    scopes = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(65, 33), nn.Linear(33, 5))
     views = []
     for device in ("cuda", "cpu"):
         view = WorkerView(World.create(module, scopes, 1, device=device), 0, scopes)
-        view.lr, view.defers = 0.1, device == "cuda"
+        view.lr, view.updates.defers = 0.1, device == "cuda"
         view.pull()
         views.append(view)
     gradients = [[torch.randn(p.shape) for p in module.parameters()] for _ in range(5)]
@@ -111,7 +111,7 @@ def test_a_worker_that_does_not_wait_makes_the_model_of_one_that_does() -> None:
             views[0].push(gs, momentum=HeavyBall(0.9), penalty=Gap())
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    views[0].settle()
+    views[0].finish()
     for gs in gradients:
         views[1].push(gs, momentum=HeavyBall(0.9), penalty=Gap())
     for name in scopes:

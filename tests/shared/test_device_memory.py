@@ -1,4 +1,4 @@
-"""What keeps GPU memory from being shared is said in one line; the rest needs a GPU."""
+"""Obstacles to sharing GPU memory are reported in one line. The other tests of GPU memory need a GPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from hogwild.config import Config
 from hogwild.drivers.job import device
-from hogwild.drivers.job.job import SharedSplit, restore
+from hogwild.drivers.job.shared_split import SharedSplit, restore
 from hogwild.errors import UsageError
 from hogwild.shared import device_memory
 from hogwild.tasks.data import send
@@ -20,7 +20,7 @@ GPU = torch.device("cuda:0")
 
 @pytest.fixture
 def a_gpu(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A machine with one GPU, as far as questions go."""
+    """A machine that reports one GPU."""
     facts = SimpleNamespace(uuid="GPU-1", free=4 << 20)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -34,7 +34,7 @@ def a_gpu(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 @pytest.mark.usefixtures("a_gpu")
-def test_where_the_master_lies() -> None:
+def test_the_place_of_the_master() -> None:
     assert device.resolve(Config(device="cuda")) == GPU
     assert device.resolve(Config()) == GPU
     assert device.resolve(Config(device="cpu")) == torch.device("cpu")
@@ -60,7 +60,7 @@ def test_expandable_segments_are_refused(name: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("a_gpu")
-def test_too_large_a_model_is_told_the_numbers() -> None:
+def test_too_large_a_model_is_refused_with_the_numbers() -> None:
     with pytest.raises(UsageError, match=r"needs 5 MiB on cuda:0 \(x 5\), 4 MiB of 80 MiB are free"):
         device_memory.device_memory(5 << 20, GPU, "x 5")
 
@@ -69,7 +69,7 @@ def test_another_gpu_under_the_same_number(a_gpu: SimpleNamespace, monkeypatch: 
     mine = device_memory.identity(GPU)
     assert mine == "GPU-1"
     device_memory.check_identity(mine, GPU)
-    device_memory.check_identity(None, GPU)  # a torch that cannot say
+    device_memory.check_identity(None, GPU)  # a torch that does not report the identity
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     a_gpu.uuid = "GPU-2"
     with pytest.raises(UsageError, match=r"cuda:0 is GPU GPU-2 here and GPU GPU-1 .*CUDA_VISIBLE_DEVICES='3'"):
@@ -90,6 +90,6 @@ def test_data_that_would_crowd_the_gpu_stay_on_the_host(a_gpu: SimpleNamespace) 
     assert targets.tolist() == [7, 3]
 
 
-def test_sending_to_the_cpu_is_no_copy() -> None:
+def test_sending_to_the_cpu_makes_no_copy() -> None:
     tensor = torch.randn(3)
     assert send(tensor, torch.device("cpu")) is tensor

@@ -1,4 +1,4 @@
-"""Shared memory: checked before it is taken, seen by others, gone with its last user."""
+"""Shared memory: checked before allocation, visible to other processes, freed with its last user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hogwild import system
-from hogwild.algorithms.base import Scope
+from hogwild.buffers import Scope
 from hogwild.errors import UsageError
 from hogwild.shared.arena import Arena, share_tensors
 from hogwild.shared.layout import ArenaLayout, BufferSpec, ParameterLayout
@@ -47,12 +47,12 @@ def test_nothing_is_left_in_dev_shm():
     del arena
 
 
-def test_too_much_is_refused_before_anything_is_taken():
+def test_too_much_is_refused_before_any_allocation():
     with pytest.raises(UsageError, match=r"needs .* MiB of shared memory \(x .*\), .* MiB are free"):
         Arena.create([BufferSpec("x", Scope.SHARED, 10**15, torch.float32)], workers=2)
 
 
-def test_a_small_machine_is_told_what_the_memory_is_for(monkeypatch: pytest.MonkeyPatch):
+def test_the_refusal_on_a_small_machine_lists_the_buffers(monkeypatch: pytest.MonkeyPatch):
     memory = system.Memory(total_bytes=10**9, available_bytes=64 << 20, cgroup_limit_bytes=None)
     monkeypatch.setattr(system, "memory", lambda: memory)
     specs = [
@@ -72,7 +72,7 @@ def test_memory_is_aligned_zeroed_and_writable():
     assert (block.bytes == 7).all()
 
 
-def test_every_buffer_starts_on_a_line_of_its_own():
+def test_every_buffer_starts_on_its_own_cache_line():
     layout = ArenaLayout.of(SPECS, workers=3)
     starts = [layout.position(name, rank)[0] for name in ("v", "count") for rank in range(3)]
     starts.append(layout.position("x", None)[0])
@@ -97,7 +97,7 @@ def test_parameters_become_views_of_the_flat_buffer():
     assert module[0].bias[0].item() == -1.0
 
 
-def test_tied_parameters_are_kept_once_and_frozen_ones_not_at_all():
+def test_tied_parameters_are_stored_once_and_frozen_ones_are_not():
     module = torch.nn.ModuleDict({"a": torch.nn.Linear(4, 4), "b": torch.nn.Linear(4, 4)})
     module["b"].weight = module["a"].weight
     module["b"].bias.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""A master over several GPUs, or on the host, and what each worker has on its own: on a driver without a GPU."""
+"""A master over several GPUs, or on the host, and each worker's own buffers, on a driver without a GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from fake_gpus import BUFFERS, GRAIN, add, build
 from torch import nn
 
-from hogwild.algorithms.base import REPLICA, SHARED, WORKER
+from hogwild.buffers import SHARED, SNAPSHOT, WORKER, Scope
 from hogwild.drivers.checkpoints.state import State
 from hogwild.errors import UsageError
 from hogwild.shared import runtime
@@ -26,10 +26,10 @@ from hogwild.shared.world import World
 ANSWER_S = 60.0
 N = 50_003  # 200 KB: a bit more than three grains
 SPECS = [
-    BufferSpec("x", SHARED, N, torch.float32),
-    BufferSpec("mean", SHARED, 7, torch.float32),
-    BufferSpec("v", WORKER, N, torch.float32),
-    BufferSpec("box", REPLICA, 5, torch.float64),
+    BufferSpec("x", Scope.SHARED, N, torch.float32),
+    BufferSpec("mean", Scope.SHARED, 7, torch.float32),
+    BufferSpec("v", Scope.WORKER, N, torch.float32),
+    BufferSpec("box", Scope.REPLICA, 5, torch.float64),
 ]
 
 
@@ -71,7 +71,7 @@ def test_where_buffers_lie(shards: tuple[int, ...]) -> None:
     ends.sort()
     assert all(end <= start for (_, end), (start, _) in itertools.pairwise(ends))
     names = {name for name, _ in layout.offsets}
-    assert names == ({"x", "mean", "v", "box"} if shards else {"v"})  # on the host: what others read as well
+    assert names == ({"x", "mean", "v", "box"} if shards else {"v"})  # buffers that others read stay on the host
     if len(shards) > 1:
         assert layout.offsets["x", 0] % GRAIN == 0
         own = [gpu for gpu, _ in layout.parts[: len(shards)]]
@@ -81,7 +81,7 @@ def test_where_buffers_lie(shards: tuple[int, ...]) -> None:
 
 
 def test_a_small_model_is_not_split() -> None:
-    layout = PlacedLayout.of([BufferSpec("x", SHARED, 9, torch.float32)], 1, Placement((0, 1), (0, 1)), GRAIN)
+    layout = PlacedLayout.of([BufferSpec("x", Scope.SHARED, 9, torch.float32)], 1, Placement((0, 1), (0, 1)), GRAIN)
     assert layout.parts == [(0, GRAIN)]
 
 
@@ -95,7 +95,7 @@ def test_buffers_are_zero_apart_and_seen_from_the_gpu_of_the_worker(shards: tupl
         assert not arena.tensor(name, rank).any(), name
     for value, (name, rank) in enumerate(names, 1):
         arena.tensor(name, rank).fill_(value)
-    again = copy.copy(arena)  # as another process has it
+    again = copy.copy(arena)  # as in another process
     assert again.enter(1) == torch.device("cuda:1")
     assert fake_gpus.in_use == [0, 1]
     fake_gpus.seen.clear()
@@ -121,7 +121,7 @@ def test_without_peer_access_each_gpu_keeps_to_its_own(driver: str, monkeypatch:
         0,
         1,
         0,
-    ]  # the parent: v from where it lies, the host's from GPU 0
+    ]  # the parent reads v from its own GPU, and host memory from GPU 0
     worker = copy.copy(arena)
     worker.enter(1)
     assert (worker.tensor("v", 1) == 2).all()
@@ -140,21 +140,21 @@ def test_atomic_pushes_of_several_processes_lose_nothing_and_a_killed_one_takes_
     world, times = World.create(flat(), BUFFERS, 2, device=Placement(gpus, shards, driver)), 20
     x = world.arena.tensor("x")[:N]
     context = multiprocessing.get_context("spawn")
-    crew = []
+    members = []
     try:
         for rank in range(2):
             ours, theirs = context.Pipe()
             process = context.Process(target=add, args=(world, rank, times, theirs), daemon=True)
             process.start()
             theirs.close()
-            crew.append((process, ours))
-        for rank, (_, line) in enumerate(crew):
+            members.append((process, ours))
+        for rank, (_, line) in enumerate(members):
             assert line.poll(ANSWER_S)
             gpu = gpus[rank % len(gpus)]
             assert line.recv() == (f"cuda:{gpu}", [gpu], {gpu})
         assert (x == 2 * times).all()
         assert world.control.version == 2 * times
-        process, line = crew[0]
+        process, line = members[0]
         line.send("go on")
         assert line.poll(ANSWER_S)
         process.kill()
@@ -162,7 +162,7 @@ def test_atomic_pushes_of_several_processes_lose_nothing_and_a_killed_one_takes_
         assert (x >= 2 * times).all()
         assert torch.equal(x, x.round())
     finally:
-        for process, line in crew:
+        for process, line in members:
             process.kill()
             process.join()
             line.close()
@@ -172,7 +172,7 @@ def test_atomic_pushes_of_several_processes_lose_nothing_and_a_killed_one_takes_
 @pytest.mark.parametrize("shards", [(0, 1), ()])
 def test_a_state_goes_to_another_placement_and_back(shards: tuple[int, ...], driver: str) -> None:
     torch.manual_seed(1)
-    scopes = {"x": SHARED, "v": WORKER, "snapshot": WORKER}
+    scopes = {"x": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
     algorithm = SimpleNamespace(keeps=lambda: scopes, result=lambda: "x")
     module = nn.Sequential(nn.Linear(33, 5), nn.BatchNorm1d(5))
     there = World.create(module, scopes, 2, device=Placement((0, 1), shards, driver))
@@ -198,7 +198,10 @@ def test_a_state_goes_to_another_placement_and_back(shards: tuple[int, ...], dri
 @pytest.mark.usefixtures("_fake")
 def test_too_much_is_refused_with_the_numbers_of_the_gpu(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "room", lambda gpu: ((80 << 20) if gpu == 0 else (2 << 20), 80 << 20))
-    specs = [BufferSpec("x", SHARED, 4 << 20, torch.float32), BufferSpec("v", WORKER, 2 << 20, torch.float32)]
+    specs = [
+        BufferSpec("x", Scope.SHARED, 4 << 20, torch.float32),
+        BufferSpec("v", Scope.WORKER, 2 << 20, torch.float32),
+    ]
     with pytest.raises(
         UsageError, match=r"needs 16 MiB on GPU 1 \(x 16 \+ v 16 for 2 workers, over all GPUs\), 2 of 80"
     ):

@@ -1,4 +1,4 @@
-"""One range of addresses over several GPUs: mapped, shared, let go of, refused. On a driver without a GPU."""
+"""One range of addresses over several GPUs: mapped, shared, released, refused. On a driver without a GPU."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_parts_on_several_gpus_are_one_range(driver: str) -> None:
     files = open_files()
     parts = [(0, 2 * GRAIN), (1, GRAIN), (0, GRAIN)]
     memory = PlacedMemory(parts, "x", driver)
-    assert mapped() == ["---s"] * 3  # nobody may touch it yet
+    assert mapped() == ["---s"] * 3  # no access is allowed yet
     assert memory.allow(1) == {0, 1}
     assert mapped() == ["rw-s"] * 3
     values = torch.randint(0, 256, (4 * GRAIN,), dtype=torch.uint8)
     whole = tensor_at(memory.address, 4 * GRAIN, CPU, memory)
     whole.copy_(values)
     across = whole[2 * GRAIN - 8 : 2 * GRAIN + 8].view(torch.float64)
-    again = placed.PlacedMemory(driver, parts, memory._descriptors)  # what another process does with them
+    again = placed.PlacedMemory(driver, parts, memory._descriptors)  # as another process does
     again.allow(0)
     assert again.address != memory.address
     assert torch.equal(tensor_at(again.address, 4 * GRAIN, CPU, again), values)
@@ -58,13 +58,13 @@ def test_parts_on_several_gpus_are_one_range(driver: str) -> None:
     seen = tensor_at(again.address, 4 * GRAIN, CPU, again)[2 * GRAIN - 8 : 2 * GRAIN + 8].view(torch.float64)
     assert seen.tolist() == [2.5, 2.5]
     del memory, whole
-    assert len(mapped()) == 6  # a view keeps all of it
+    assert len(mapped()) == 6  # a view keeps the whole range mapped
     del across, again, seen
     assert mapped() == []
     assert open_files() == files
 
 
-def test_only_what_a_gpu_reaches_is_opened_to_it(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_parts_that_a_gpu_can_access_are_opened_to_it(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_APART", "0-1")
     memory = PlacedMemory([(0, GRAIN), (1, GRAIN)], "x", driver)
     assert memory.allow(0) == {0}
@@ -77,23 +77,23 @@ def test_two_processes_share_it(driver: str) -> None:
     memory = PlacedMemory([(0, GRAIN), (1, GRAIN)], "x", driver)
     memory.allow(0)
     context = multiprocessing.get_context("spawn")
-    crew = []
+    members = []
     try:
         for gpu in range(2):
             ours, theirs = context.Pipe()
             process = context.Process(target=write_and_read, args=(memory, gpu, theirs), daemon=True)
             process.start()
             theirs.close()
-            crew.append((process, ours))
-        for _, line in crew:
+            members.append((process, ours))
+        for _, line in members:
             assert line.poll(ANSWER_S)
             assert line.recv() == "written"
-        for gpu, (_, line) in enumerate(crew):
+        for gpu, (_, line) in enumerate(members):
             line.send("go on")
             assert line.poll(ANSWER_S)
             assert line.recv() == [2 - gpu]
     finally:
-        for process, line in crew:
+        for process, line in members:
             process.kill()
             process.join()
             line.close()
@@ -128,7 +128,7 @@ def test_attaching_a_thousand_times_leaks_nothing(driver: str) -> None:
         ({}, [(0, GRAIN + 1)], "cuMemCreate: invalid argument"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(
+def test_impossible_placements_are_refused_in_one_line(
     facts: dict[str, str], parts: list[tuple[int, int]], message: str, driver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in facts.items():
@@ -141,7 +141,7 @@ def test_what_cannot_be_is_said_in_one_line(
     assert open_files() == files
 
 
-def test_what_cannot_be_mapped_is_said_by_who_needs_it(driver: str) -> None:
+def test_a_failed_mapping_names_its_buffers(driver: str) -> None:
     memory = PlacedMemory([(0, GRAIN)], "x 5", driver)
     closed = os.dup(memory._descriptors[0])
     os.close(closed)
@@ -149,11 +149,11 @@ def test_what_cannot_be_mapped_is_said_by_who_needs_it(driver: str) -> None:
     there = _receive([sent], memory.parts, memory.what, driver)
     with pytest.raises(UsageError, match=r"cannot map x 5: .*cuMemImportFromShareableHandle: invalid argument"):
         there.allow(0)
-    there._descriptors.clear()  # it never had it
+    there._descriptors.clear()  # as if it had never received them
 
 
-def test_the_device_of_a_tensor_is_the_one_that_was_asked_for() -> None:
-    """In the capsule, that is: this torch may know no GPU. DLPack: data, device type (2: CUDA), device, dimensions."""
+def test_the_device_of_a_tensor_is_the_requested_one() -> None:
+    """The capsule is checked, because this torch may have no GPU. DLPack: data, device type (2: CUDA), device, dims."""
 
     class Owner:
         pass
@@ -177,7 +177,7 @@ def test_no_driver() -> None:
     assert "\n" not in str(error.value)
 
 
-def test_what_the_driver_says_of_each_gpu_and_pair(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_facts_of_the_driver_on_each_gpu_and_pair(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_GPUS", "3")
     monkeypatch.setenv("FAKE_APART", "0-2")
     monkeypatch.setenv("FAKE_PLAIN", "2")

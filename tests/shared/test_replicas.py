@@ -1,4 +1,4 @@
-"""Replicas that real processes average while their owners push: conservation, no deadlock, and holders that die."""
+"""Replicas that real processes average while their owners push: conservation, no deadlock, killed lock holders."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import nn
 
-from hogwild.algorithms.base import REPLICA, SHARED
-from hogwild.drivers.processes.fork_server import PRELOAD
+from hogwild.buffers import SHARED, Buffer, Scope
+from hogwild.drivers.fork_server import PRELOAD
 from hogwild.kernels import PairStats, Push, pair_average
 from hogwild.kernels.control import LOCK_BYTES, STRIPE
 from hogwild.rules import Access
@@ -40,7 +40,7 @@ class Flat(nn.Module):
 
 def make_world(replicas: int, n: int) -> World:
     """Replicas drawn from N(0, 1)."""
-    world = World.create(Flat(n), {"x": SHARED, "replica": REPLICA}, replicas)
+    world = World.create(Flat(n), {"x": SHARED, "replica": Buffer(Scope.REPLICA, locks=True)}, replicas)
     for rank in range(replicas):
         world.arena.tensor("replica", rank).normal_(generator=torch.Generator().manual_seed(rank))
     return world
@@ -56,7 +56,7 @@ def gradient(rank: int, n: int) -> torch.Tensor:
 
 
 def gossip(world: World, process: int, order: str, line: Connection) -> None:
-    """Owner of the replicas `process` and `process` + 4: random pairs, now and then its gradient into each of them."""
+    """The owner of the replicas `process` and `process` + 4: averages random pairs, and sometimes pushes to its own."""
     torch.set_num_threads(1)
     n = world.layout.n
     pushes = {
@@ -84,8 +84,8 @@ def gossip(world: World, process: int, order: str, line: Connection) -> None:
 
 
 @pytest.mark.parametrize("order", ["skip", "blocking"])
-def test_the_sum_of_all_replicas_is_what_the_ledger_says(order: str) -> None:
-    """But for float32 rounding, measured at 3e-6 rms; a single lost gradient of one chunk alone makes 2.5e-3."""
+def test_the_sum_of_all_replicas_is_that_of_the_pushes(order: str) -> None:
+    """Except for float32 rounding, measured at 3e-6 rms; one lost gradient of one chunk would give 2.5e-3."""
     world = make_world(REPLICAS, N)
     total = sum(world.arena.tensor("replica", rank).double() for rank in range(REPLICAS))
     spread = spread_of(world)
@@ -142,7 +142,7 @@ def hold(world: World, rank: int, chunk: int, line: Connection) -> None:
 
 @pytest.mark.parametrize("order", ["skip", "blocking"])
 @pytest.mark.parametrize("owner", [0, 1])
-def test_a_lock_whose_holder_was_killed_is_taken_over(owner: int, order: str) -> None:
+def test_a_lock_of_a_killed_holder_is_taken_over(owner: int, order: str) -> None:
     world = make_world(2, 5 * STRIPE)
     x, y = (world.arena.tensor("replica", rank).clone() for rank in range(2))
     ours, theirs = context.Pipe()
@@ -161,14 +161,14 @@ def test_a_lock_whose_holder_was_killed_is_taken_over(owner: int, order: str) ->
         torch.testing.assert_close(world.arena.tensor("replica", rank), (x + y) / 2)
 
 
-def test_every_replica_has_locks_of_its_own() -> None:
+def test_every_replica_has_its_own_locks() -> None:
     world = make_world(3, 5 * STRIPE)
     addresses = [world.locks(), *(world.locks(rank) for rank in range(3))]
     assert [b - a for a, b in itertools.pairwise(addresses)] == [LOCK_BYTES * 5] * 3
     assert addresses[0] == world.control.stripe_locks
-    with pytest.raises(IndexError, match="replica 3 of 3 workers"):
+    with pytest.raises(IndexError, match="worker 3 of 3"):
         world.locks(3)
     alone = World.create(Flat(8), {"x": SHARED}, 2)
     assert alone.locks() == alone.control.stripe_locks
-    with pytest.raises(IndexError, match="is there a buffer 'replica'"):
+    with pytest.raises(IndexError, match="a buffer with locks=True"):
         alone.locks(0)

@@ -1,4 +1,4 @@
-"""Tiny hand-made data files, and the way to the real ones: $HOGWILD_DATA/<name>."""
+"""Tiny hand-made data files, and the folders of the real ones: $HOGWILD_DATA/<name>."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def real_folder():
-    """name -> the folder with the real files; skips where they are not to be had."""
+    """name -> the folder with the real files. Skips the test if there is none."""
 
     def find(name: str) -> Path:
         source = SOURCES[name]

@@ -17,7 +17,7 @@ from hogwild.tasks.catalog import SOURCES
 from hogwild.tasks.datasets import cifar10
 from hogwild.tasks.readers import cifar_binary, images
 
-RECORDS = 20  # per file: two of each class
+RECORDS = 20  # records per file, two of each class
 
 
 def pixels(seed: int) -> np.ndarray:
@@ -77,7 +77,7 @@ def test_binary_archive(tmp_path, make, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["cifar-10-binary.tar.gz"]  # nothing was unpacked
 
 
-def test_binary_archive_that_lacks_a_member_or_is_none(make, tmp_path):
+def test_binary_archive_that_lacks_a_member_or_is_not_an_archive(make, tmp_path):
     with pytest.raises(DataError, match=r"holds no data_batch_2\.bin, data_batch_3\.bin"):
         cifar_binary.read_archive(make.tar({"x/data_batch_1.bin": batch(0)}), tmp_path)
     with pytest.raises(DataError, match="not a whole tar archive"):
@@ -126,7 +126,7 @@ def test_image_archive(tmp_path, make, jpegs, name, mode):
     (folder / name).write_bytes(make.tar({f"./top/{member}": content for member, content in jpegs.items()}, mode))
     assert_is_the_jpeg_data(tasks.load("cifar10", tmp_path))
     cache = next((tmp_path / "cache").rglob("decoded-*.npz"))
-    cache.write_bytes(cache.read_bytes()[:100])  # a damaged cache is made again
+    cache.write_bytes(cache.read_bytes()[:100])  # a damaged cache is replaced
     assert_is_the_jpeg_data(tasks.load("cifar10", tmp_path))
     assert cache.stat().st_size > 100
     assert [path.name for path in folder.iterdir()] == [name]

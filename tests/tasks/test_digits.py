@@ -1,4 +1,4 @@
-"""The data set that is shipped, and that something is learned from it."""
+"""The data set in the package; plain SGD learns it."""
 
 from __future__ import annotations
 

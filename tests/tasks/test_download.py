@@ -21,7 +21,7 @@ TEXT = b"First Citizen:\nBefore we proceed any further, hear me speak.\n" * 20
 
 class Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
-        if self.path == "/cut":  # announces more than it sends
+        if self.path == "/cut":  # announces more bytes than it sends
             self.send_response(200)
             self.send_header("Content-Length", "5000")
             self.end_headers()
@@ -51,7 +51,7 @@ def file_at(*urls: str, limit_bytes: int = 10_000) -> File:
     return File("input.txt", urls, len(TEXT), hashlib.md5(TEXT).hexdigest(), limit_bytes)
 
 
-def test_right_bytes_arrive_and_nothing_else(served, tmp_path):
+def test_a_download_leaves_the_right_file_only(served, tmp_path):
     folder, url = served
     (folder / "input.txt").write_bytes(TEXT)
     path = download(file_at(f"{url}/input.txt"), tmp_path / "new" / "folder")
@@ -68,7 +68,7 @@ def test_second_url_after_the_first_failed(served, tmp_path):
     assert download(file_at(*urls), tmp_path / "out").read_bytes() == TEXT
 
 
-def test_every_failure_is_told_and_nothing_is_left(served, tmp_path):
+def test_every_failure_is_named_and_no_file_is_left(served, tmp_path):
     folder, url = served
     (folder / "wrong.txt").write_bytes(TEXT[:-1] + b"!")
     (folder / "huge.txt").write_bytes(TEXT * 100)
@@ -124,7 +124,7 @@ def test_load_downloads_into_the_cache_unless_forbidden(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("shakespeare")
-def test_get_repairs_what_is_damaged(tmp_path, monkeypatch):
+def test_get_replaces_damaged_files(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "input.txt").write_bytes(TEXT[:100])
     with pytest.raises(DataError, match=r"HOGWILD_OFFLINE is set, nothing is downloaded \(.*100 bytes"):

@@ -41,7 +41,7 @@ def test_whole_files(folder):
     assert data.train.targets.tolist() == LABELS.tolist()
 
 
-def test_repacked_and_unpacked_files_are_as_good(folder, make):
+def test_repacked_and_unpacked_files_are_accepted(folder, make):
     path = folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(make.gz(make.idx(IMAGES)) + b"")
     (folder / "train-labels-idx1-ubyte").write_bytes(make.idx(LABELS))
@@ -88,7 +88,7 @@ def test_one_wrong_byte(folder, make):
         load(folder)
 
 
-def test_missing_file_says_where_and_from_where(folder, monkeypatch):
+def test_missing_file_message_has_folders_and_urls(folder, monkeypatch):
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(DataError) as error:
         load(folder)

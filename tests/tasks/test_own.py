@@ -1,4 +1,4 @@
-"""Data and models of the user's own."""
+"""The user's own data sets and models."""
 
 from __future__ import annotations
 
@@ -150,12 +150,12 @@ def test_floating_point_targets_mean_regression(mine):
         ("", "--data own_task:: write module:function, for example my_task:make_data"),
     ],
 )
-def test_what_is_wrong_with_own_data(mine, name, message):
+def test_faults_of_own_data_are_named(mine, name, message):
     with pytest.raises(UsageError, match=message):
         tasks.load(mine + name)
 
 
-def test_samples_that_are_no_pairs(mine):
+def test_samples_that_are_not_pairs_are_refused(mine):
     with pytest.raises(DataError, match=r"Scalars\[i\] must be a pair \(input, target\), it is Tensor"):
         tasks.load(mine + "scalars")
 
@@ -190,19 +190,19 @@ def test_own_module_class(mine):
         ("ne", r"--model own_task:ne: .*own_task.py has no 'ne'. Did you mean 'net'\?"),
     ],
 )
-def test_what_is_wrong_with_own_models(mine, name, message):
+def test_faults_of_own_models_are_named(mine, name, message):
     with pytest.raises(UsageError, match=message):
         tasks.build_model(mine + name, tasks.load(mine + "whole"))
 
 
 def test_known_model_needs_the_number_of_classes(mine):
     with pytest.raises(
-        UsageError, match="needs the number of classes, which own_task:pair_without_classes does not tell"
+        UsageError, match="needs the number of classes, which own_task:pair_without_classes does not have"
     ):
         tasks.build_model("mlp", tasks.load(mine + "pair_without_classes"))
 
 
-def test_to_data_takes_what_fit_takes():
+def test_to_data_takes_the_same_values_as_fit():
     train = TensorDataset(torch.zeros(4, 2), torch.tensor([0, 1, 2, 3], dtype=torch.int32))
     data = tasks.to_data((train, train), "dataset")
     assert data.classes == 4

@@ -1,4 +1,4 @@
-"""The published data, where HOGWILD_DATA has them: published counts, and a real batch through the default model."""
+"""The published data, if HOGWILD_DATA has them: published counts, and a real batch through the default model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names: what is known, what is not, and what costs no torch."""
+"""Known and unknown names. The registries do not import torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_registries_need_neither_torch_nor_numpy():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_every_name_is_there_with_a_line_about_it():
+def test_every_name_has_a_description():
     assert list(tasks.DATASETS) == ["digits", "fashion_mnist", "mnist", "cifar10", "a9a", "tinyshakespeare"]
     assert list(tasks.MODELS) == ["mlp", "lenet", "resnet20", "logistic", "charlm"]
     assert all(len(line) > 20 and "\n" not in line for line in (*tasks.DATASETS.values(), *tasks.MODELS.values()))
@@ -39,7 +39,7 @@ def test_unknown_data_set_suggests_the_nearest():
     )
 
 
-def test_unknown_model_suggests_only_what_is_near():
+def test_unknown_model_suggests_only_near_names():
     digits = tasks.load("digits")
     with pytest.raises(UsageError, match=r"unknown model 'resnet'\. Did you mean 'resnet20'\?"):
         tasks.build_model("resnet", digits)

@@ -1,4 +1,4 @@
-"""Batches: selection, normalisation, augmentation, storage that can be replaced."""
+"""Batches: selection, normalisation, augmentation, replaceable storage."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SPLITS = [
 
 
 @pytest.mark.parametrize("split", SPLITS, ids=lambda split: type(split).__name__)
-def test_storage_can_be_replaced_and_travels(split):
+def test_storage_can_be_replaced_and_pickled(split):
     assert len(split) == 6
     copied = {name: tensor.clone().share_memory_() for name, tensor in split.tensors().items()}
     other = split.with_tensors(copied)

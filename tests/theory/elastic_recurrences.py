@@ -1,4 +1,4 @@
-"""EASGD, EAMSGD and DOWNPOUR as programs run them, round robin on one weight: nothing here knows of polynomials."""
+"""EASGD, EAMSGD and DOWNPOUR as programs run them, round robin on one weight, without polynomials."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def downpour(k: float, period: int) -> Body:
 
 
 def run(body: Body, workers: int, start: Vector, ticks: int) -> Vector:
-    """The state (x_1 ... x_p, v_1 ... v_p, center) after so many ticks, from the start of a cycle."""
+    """The state (x_1 ... x_p, v_1 ... v_p, center) after `ticks` ticks, from the start of a cycle."""
     x, v, center = np.split(start.astype(float), [workers, 2 * workers])
     for tick in range(ticks):
         body(x, v, center, tick % workers, tick // workers)

@@ -1,4 +1,4 @@
-"""Numbers on elastic averaging and on mixing that were found without this package; they hold to the digits printed."""
+"""Numbers on elastic averaging and on mixing, computed without this package; they are right to the printed digits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A diagonal quadratic through both drivers: each coordinate is a run of its own, with a curvature of its own.
+"""A diagonal quadratic through both drivers: each coordinate is an independent run with its own curvature.
 
 f(x) = sum_i a_i x_i^2 / 2,   x = 1 at the start;   g = a x exactly, in float64
 """
@@ -24,13 +24,13 @@ from hogwild.drivers.simulated.simulation import Simulation
 from hogwild.shared.world import World
 from hogwild.tasks import Data, TensorSplit
 
-SAMPLES = 4096  # of an epoch, all alike
+SAMPLES = 4096  # samples of an epoch, all equal
 PATIENCE_S = 60.0
 COMMON: Mapping[str, Any] = {"batch_size": 1, "dtype": "float64", "eval_every": 0, "quiet": True}
 
 
 class Diagonal(nn.Module):
-    """The model: nothing but x [n]."""
+    """A model with the parameters x [n] only."""
 
     def __init__(self, n: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Diagonal(nn.Module):
 
 @dataclass(frozen=True)
 class Quadratic:
-    """The loss; it is also what a data set needs to be one of this task."""
+    """The loss, with a data set and a model for it."""
 
     curvatures: Sequence[float]
     noise: Tensor | None = None  # [samples, n]
@@ -62,9 +62,9 @@ class Quadratic:
 
 @dataclass(frozen=True)
 class Trace:
-    """Of a run: x after each gradient, from x_0 on; the snapshot that was left behind; delays; virtual times.
+    """The trace of a run: x after each gradient, from x_0 on; the snapshots that pushes wrote; delays; virtual times.
 
-    `behind`: versions that each worker's last snapshot is behind at the end.
+    `behind`: the number of versions that each worker's last snapshot is behind at the end.
     """
 
     x: Tensor
@@ -83,7 +83,7 @@ def simulate(
     noise: Tensor | None = None,
     **options: Any,
 ) -> Trace:
-    """`pushes` gradients in the simulator."""
+    """The trace of `pushes` gradients in the simulator."""
     task = Quadratic(curvatures, noise)
     spec = clock if isinstance(clock, str) else "round-robin"
     config = Config.from_values(
@@ -91,7 +91,7 @@ def simulate(
     )
     job = make_job(config, task.data(), task.model)
     world = World.create(job.build(), job.algorithm.keeps(), workers, dtype=torch.float64)
-    world.control.deal(0, job.total_tickets, [])
+    world.control.assign(0, job.total_tickets, [])
     if isinstance(clock, str):
         clock = clocks.parse(clock, workers, config.seed, {})
     simulation = Simulation(job, world, job.build(), clock)
@@ -103,7 +103,7 @@ def simulate(
         view = simulation.workers[push.rank].view
         xs.append(x.clone())
         snapshots.append(world.layout.views(view.snapshot)[0].clone())
-        delays.append(view.last_delay)
+        delays.append(view.outcome.delay)
         times.append(push.time)
     behind = [world.control.version - world.control.pulled_version(rank) for rank in range(workers)]
     return Trace(torch.stack(xs), torch.stack(snapshots), delays, times, behind)
@@ -111,11 +111,11 @@ def simulate(
 
 @dataclass(frozen=True)
 class InTurn:
-    """The loop of a real worker: waits for the token, takes one step, hands the token to the next rank."""
+    """The loop of a real worker: it waits for the token, takes one step, and passes the token to the next rank."""
 
     task: Quadratic
     folder: Path
-    pushes: int  # of all workers together
+    pushes: int  # number of pushes of all workers together
 
     def __call__(self, worker: hogwild.Worker) -> None:
         mine, next_one = (
@@ -123,7 +123,7 @@ class InTurn:
         )
         snapshots = []
         for _ in range(worker.rank, self.pushes, worker.workers):
-            assert select.select([mine], [], [], PATIENCE_S)[0], f"worker {worker.rank}: its turn does not come"
+            assert select.select([mine], [], [], PATIENCE_S)[0], f"worker {worker.rank} never gets the token"
             os.read(mine, 1)
             worker.step(self.task(worker.model(None)))
             snapshots.append(worker.model.x.detach().clone())
@@ -136,14 +136,14 @@ def train(
 ) -> tuple[Tensor, Tensor]:
     """(x at the end, snapshots after each push) of `workers` real processes that push in turn.
 
-    The order is made by a token that goes round in FIFOs: nothing depends on how fast anyone is.
+    A token that is passed through FIFOs fixes the order, so nothing depends on the speed of a process.
     """
     task, token_folder = Quadratic(curvatures), folder / "turns"
     token_folder.mkdir()
     with ExitStack() as stack:
         for rank in range(workers):
             os.mkfifo(token_folder / str(rank))
-            line = os.open(token_folder / str(rank), os.O_RDWR)  # what is written lasts while someone has it open
+            line = os.open(token_folder / str(rank), os.O_RDWR)  # a FIFO keeps its data while a process has it open
             stack.callback(os.close, line)
             if rank == 0:
                 os.write(line, b".")

@@ -1,4 +1,4 @@
-"""The update rules as a program runs them, on one weight: nothing here knows of polynomials."""
+"""The update rules as a program runs them, on one weight, without polynomials."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def trajectory(
     curvature: float = 1.0,
     first_step: str = "damped",
 ) -> Iterator[float]:
-    """x_0 = 1, x_1, ...: `delay + 1` workers in turn, each pulls right after its push."""
+    """x_0 = 1, x_1, ...: `delay + 1` workers in turn. Each worker pulls right after its push."""
     workers = delay + 1
     x, total = 1.0, 0.0
     snapshots = [1.0] * workers

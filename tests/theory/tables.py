@@ -1,6 +1,6 @@
-"""Numbers that were found without this package: unit-circle solves in 40 digits, root scans, raw recurrences.
+"""Numbers computed without this package: unit-circle solves in 40 digits, root scans, raw recurrences.
 
-Rounded as printed: a value agrees if it rounds to the same digits.
+A value agrees if it rounds to the printed digits.
 """
 
 from __future__ import annotations

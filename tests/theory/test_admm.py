@@ -1,4 +1,4 @@
-"""Round-robin ADMM: the matrix of the paper, its radius, where it diverges, and the chaos demonstration."""
+"""Round-robin ADMM: the matrix of the paper, its radius, the unstable region, and the chaos demonstration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def written_out(p: int, lr: float, rho: float) -> np.ndarray:
         f2[2 * i + 1, [2 * i, 2 * i + 1, -1]] = e / (1 + e), (1 - lr) / (1 + e), e / (1 + e)
         f3[-1] = [-1 / p, 1 / p] * p + [0]
         product = f3 @ f2 @ f1 @ product
-        if p > 1:  # each tick alone leaves the other workers as they are
+        if p > 1:  # a tick does not change the other workers
             assert abs(np.linalg.eigvals(f3 @ f2 @ f1)).max() == pytest.approx(1, abs=1e-7)
     return product
 
@@ -41,7 +41,7 @@ def test_table_of_radii():
 
 
 def test_table_of_the_region():
-    """The table's peaks are the highest points of a grid: the true ones are as high at least, and close by."""
+    """The table's peaks are the highest points of a grid. The true peaks are at least as high, and near them."""
     for rho, p, edge, height, at in rows(ADMM_REGION):
         found = admm.region(int(p), float(rho))
         assert agrees(found.edge, edge)

@@ -45,7 +45,7 @@ def test_geometric_is_the_delay_of_workers_in_random_order():
 
 
 @pytest.mark.parametrize("spec", ["7", "uniform:2:9", "normal:3:2", "geometric:5"])
-def test_every_law_is_one(spec):
+def test_every_law_sums_to_one(spec):
     law = parse(spec)
     assert math.fsum(law.values()) == pytest.approx(1.0, abs=1e-12)
     assert list(law) == sorted(law)
@@ -68,7 +68,7 @@ def test_histogram_files(name, text):
     assert parse(f"hist:{name}") == {0: 0.25, 3: 0.75}
 
 
-def test_a_run_is_asked_for_its_newest_histogram():
+def test_the_newest_histogram_of_a_run_is_read():
     Path("run").mkdir()
     Path("run/metrics.jsonl").write_text('{"delay_histogram": [1, 3]}\n')
     assert parse("hist:run") == {0: 0.25, 1: 0.75}
@@ -118,7 +118,7 @@ def test_refusals(spec, message):
         ("a.jsonl", '{"kind": "eval"}\n', "a.jsonl holds no delay_histogram"),
     ],
 )
-def test_files_that_are_no_histogram(name, text, message):
+def test_files_without_a_histogram_are_refused(name, text, message):
     Path(name).write_text(text)
     with pytest.raises(UsageError) as error:
         parse(f"hist:{name}")

@@ -1,4 +1,4 @@
-"""The theory against the algorithms themselves, in the simulator and in real processes that push in turn."""
+"""The theory, compared with the algorithms in the simulator and in real processes that push in turn."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from hogwild.theory.stability import radius, threshold
 ALGORITHMS = {
     "none": "asgd", "standard": "asgd", "shifted": "shifted", "nesterov": "nag-asgd", "dana": "dana-zero",
 }  # fmt: skip
-SHARES = (0.99, 1.01)  # of the threshold: a coordinate each
+SHARES = (0.99, 1.01)  # fractions of the threshold, one coordinate each
 LR = 0.05
-SETTLED, PUSHES = 500, 2000
+TRANSIENT, PUSHES = 500, 2000
 IN_PROCESSES = [("standard", 1), *((rule, 3) for rule in ALGORITHMS), ("shifted", 8), ("dana", 8), ("none", 16)]
 
 
@@ -28,11 +28,11 @@ def curvatures(rule: str, delay: int, momentum: float) -> list[float]:
     return [share * threshold(rule, delay, momentum) / LR for share in SHARES]
 
 
-def growth(x: torch.Tensor, delay: int, settled: int = SETTLED) -> list[float]:
+def growth(x: torch.Tensor, delay: int, transient: int = TRANSIENT) -> list[float]:
     """log of the change of |x| per push, from peaks in two windows longer than an oscillation."""
     window = 16 * (2 * delay + 1)
-    early, late = (part.abs().max(dim=0).values for part in (x[settled : settled + window], x[-window:]))
-    return ((late / early).log() / (len(x) - settled - window)).tolist()
+    early, late = (part.abs().max(dim=0).values for part in (x[transient : transient + window], x[-window:]))
+    return ((late / early).log() / (len(x) - transient - window)).tolist()
 
 
 def check(x: torch.Tensor, rule: str, delay: int, momentum: float) -> None:
@@ -55,7 +55,7 @@ def test_the_threshold_in_the_simulator(rule: str, algorithm: str, delay: int):
 
 @pytest.mark.parametrize(("rule", "delay"), IN_PROCESSES)
 def test_the_threshold_in_real_processes(tmp_path: Path, rule: str, delay: int):
-    """Bit for bit what the simulator does, and therefore on the same sides of the threshold."""
+    """Real processes give the same bits as the simulator, and are therefore on the same side of the threshold."""
     momentum = 0.0 if rule == "none" else 0.9
     arguments = (ALGORITHMS[rule], delay + 1, curvatures(rule, delay, momentum), PUSHES)
     last, snapshots = train(tmp_path, *arguments, lr=LR, momentum=momentum)
@@ -110,6 +110,6 @@ def test_every_option_against_the_raw_recurrence(rule: str, delay: int):
     ("rule", "ends"), [("standard", {0.034: 3e-9, 0.036: 2e13}), ("shifted", {0.062: 1e-5, 0.066: 1e2})]
 )
 def test_where_golden_trajectories_end(rule: str, ends: dict[float, float]):
-    """|x| after 20,000 pushes with curvature 1; here every lr is a curvature at one lr."""
+    """|x| after 20,000 pushes with curvature 1. Here each lr becomes a curvature at one common lr."""
     trace = simulate(ALGORITHMS[rule], 4, [lr / LR for lr in ends], 20_000, lr=LR, momentum=0.9)
     assert trace.x[-100:].abs().max(dim=0).values.tolist() == pytest.approx(list(ends.values()), rel=2.0)

@@ -1,4 +1,4 @@
-"""Round-robin EASGD, EAMSGD and DOWNPOUR: against tables and against the programs themselves."""
+"""Round-robin EASGD, EAMSGD and DOWNPOUR, compared with tables and with runs of the programs."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_downpour_turns_unstable_at_its_limit(workers, period):
     if workers != 2:
         assert cycle_radius(downpour(edge * 0.999, period), workers, period) < 1
         assert cycle_radius(downpour(edge * 1.001, period), workers, period) > 1
-    else:  # 1 - (1 - k)^period is flat there
+    else:  # 1 - (1 - k)^period is flat at its limit
         assert cycle_radius(downpour(edge * 0.6, period), workers, period) < 1
         assert cycle_radius(downpour(edge, period), workers, period) == pytest.approx(1, abs=1e-9)
     if workers > 2:
@@ -146,7 +146,7 @@ def test_the_synchronous_run_turns_unstable_at_the_concurrent_bound(workers):
     assert 0.9 / workers < alpha
 
 
-def test_the_calm_trajectory():
+def test_the_stable_trajectory():
     body = easgd(0.001, 0.0025, 1)
     state, done = np.array([1000.0] * 3 + [0.0] * 3 + [1000.0]), 0
     for tick, text in groups(CALM, 2):

@@ -1,4 +1,4 @@
-"""`hogwild stability --family ...`: it says what the library says, and refuses what does not belong together."""
+"""`hogwild stability --family ...`: prints the results of the library, refuses options that do not fit together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hogwild.topology import mixing
 
 @pytest.fixture
 def ask(capsys, tmp_path, monkeypatch):
-    """The report of `hogwild stability --family ...`, in a directory of its own."""
+    """The report of `hogwild stability --family ...`, run in its own directory."""
     monkeypatch.chdir(tmp_path)
 
     def ask(line: str) -> str:
@@ -119,9 +119,9 @@ def test_defaults(facts):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("easgd --delay 3", "--delay says nothing about --family easgd: it is for delay"),
-        ("easgd --plot a.png", "--plot says nothing about --family easgd: it is for delay or admm or downpour"),
-        ("delay --alpha 1", "--alpha says nothing about --family delay: it is for easgd"),
+        ("easgd --delay 3", "--delay has no effect with --family easgd: it is for delay"),
+        ("easgd --plot a.png", "--plot has no effect with --family easgd: it is for delay or admm or downpour"),
+        ("delay --alpha 1", "--alpha has no effect with --family delay: it is for easgd"),
         ("easgd --alpha 0.1 --beta 0.4", "--alpha and --beta both set the moving rate"),
         ("easgd --rho 2", "--rho 2 sets alpha = lr rho: give --lr X too"),
         ("easgd --lr 3", "curvature x lr is 3; a worker alone is stable from 0 to 2"),

@@ -1,4 +1,4 @@
-"""The two figures: their numbers, their verdicts, and that a verdict can fail."""
+"""The two figures: their numbers and their verdicts. A verdict can fail."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_periods():
 
 
 def test_the_same_for_other_learning_rates(monkeypatch):
-    """As the docstring of period_rows says."""
+    """The verdict holds for the learning rates that the docstring of period_rows names."""
     for cycle_k, expected in ((0.15, True), (0.42, True), (0.1, False), (0.6, False)):
         monkeypatch.setattr(figures, "CYCLE_K", cycle_k)
         assert figures.period_verdict(figures.period_rows())[1] == expected

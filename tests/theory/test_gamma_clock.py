@@ -1,4 +1,4 @@
-"""Clusters with gamma distributed execution times, as the papers on gaps simulate them: delays, and what waiting costs.
+"""Clusters with gamma distributed execution times, as in the papers on gaps: delays, and the cost of waiting.
 
 Expected numbers: Monte Carlo of that model (40 homogeneous, 400 heterogeneous clusters), made without this package.
 """
@@ -28,7 +28,7 @@ def times(spec: str, workers: int, seed: int, gradients: int) -> np.ndarray:
 
 
 def speed_up(spec: str, workers: int, seed: int, gradients: int) -> float:
-    """Each worker at its own pace, over all waiting for the slowest."""
+    """The rate with each worker at its own pace, divided by the rate if all wait for the slowest."""
     durations = times(spec, workers, seed, gradients)
     return float((1 / durations.mean(axis=1)).sum() * durations.max(axis=0).mean() / workers)
 
@@ -48,13 +48,13 @@ def test_delays_of_a_homogeneous_cluster(workers: int):
 @pytest.mark.parametrize("clock", [HOMOGENEOUS, HETEROGENEOUS, "random", "round-robin:burst=0.1x9"])
 @pytest.mark.parametrize("workers", [8, 32])
 def test_the_mean_delay_is_exactly_one_less_than_the_workers(workers: int, clock: str):
-    """Every push makes N - 1 snapshots one version older: the delays, and what is still behind, sum to that."""
+    """Every push makes N - 1 snapshots one version older. The delays and the final ages of snapshots sum to that."""
     trace = simulate("asgd", workers, [1.0], 1500, clock, lr=1e-4, seed=3)
     assert sum(trace.delays) + sum(trace.behind) == (workers - 1) * 1500
 
 
 def test_delays_of_a_heterogeneous_cluster():
-    """One draw differs much from the next. The mean stays; slow workers make a tail, fast ones a median below it."""
+    """Draws differ much. The mean is fixed; slow workers make a tail, fast workers a median below the mean."""
     medians, tails = [], []
     for seed in range(8):
         delays = np.array(simulate("asgd", 8, [1.0], 1600, HETEROGENEOUS, lr=1e-4, seed=seed).delays[100:])

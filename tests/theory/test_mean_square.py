@@ -1,4 +1,4 @@
-"""Second-moment thresholds: against tables, closed forms, and the full operator on all second moments."""
+"""Second-moment thresholds, compared with tables, closed forms, and the full operator on all second moments."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_variance_in_closed_form():
 
 
 def test_variance_of_a_run():
-    """200 runs of plain SGD with delay 2 and noise 1, after they have settled: 12,000 updates each."""
+    """200 runs of plain SGD with delay 2 and noise 1, in the steady state: 12,000 updates each."""
     rng, lr, delay = np.random.default_rng(0), 0.3, 2
     x = np.zeros((delay + 1, 200))
     total, steps = 0.0, 12_000

@@ -1,4 +1,4 @@
-"""Spectra of mixing matrices, D², random pairs and one-sided pulls: against tables and against the averaging itself."""
+"""Spectra of mixing matrices, D², random pairs and one-sided pulls, compared with tables and with real averaging."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_d2_factor_is_the_largest_root():
     assert d2_factor(-0.33) < 1 < d2_factor(-0.34)
 
 
-@pytest.mark.parametrize(("self_weight", "settles"), [(1 / 3, False), (0.4, True)])
-def test_d2_without_gradients_agrees_only_above_a_third(self_weight, settles):
+@pytest.mark.parametrize(("self_weight", "converges"), [(1 / 3, False), (0.4, True)])
+def test_d2_without_gradients_agrees_only_above_a_third(self_weight, converges):
     matrix = mixing("ring", 8, self_weight=self_weight).rounds[0]
     x = np.random.default_rng().normal(size=(8, 200))
     before, now = x, matrix @ x
@@ -69,7 +69,7 @@ def test_d2_without_gradients_agrees_only_above_a_third(self_weight, settles):
         before, now = now, matrix @ (2 * now - before)
         apart.append(np.sqrt(np.mean((now - now.mean(axis=0)) ** 2)))
     assert now.mean(axis=0) == pytest.approx(x.mean(axis=0), abs=1e-9)
-    if settles:
+    if converges:
         assert apart[-1] < 1e-12
     else:
         assert apart[-1] == pytest.approx(apart[-200], rel=1e-3)
@@ -102,13 +102,13 @@ def test_random_pairs_by_enumeration():
 
 
 def test_no_pairs():
-    with pytest.raises(ValueError, match="1 workers without an edge never meet"):
+    with pytest.raises(ValueError, match="1 workers without an edge never average"):
         random_pairs(1, [])
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 8])
 def test_one_sided_pull_by_enumeration(n):
-    """E w w^T at rest is the eigenvector of the average over all pulls."""
+    """In the steady state, E w w^T is the eigenvector of the average over all pulls."""
     events = []
     for i, j in ((i, j) for i in range(n) for j in range(n) if i != j):
         event = np.eye(n)
@@ -121,7 +121,7 @@ def test_one_sided_pull_by_enumeration(n):
 
 
 def test_table_of_one_sided_pulls():
-    """The table's are averages over simulated runs: they agree to the error of those."""
+    """The values of the table are averages over simulated runs. They agree up to the error of these averages."""
     for n, squared, root in (line.split() for line in PULLS):
         assert one_sided_pull(int(n)) == pytest.approx(float(squared), abs=2.5e-3)
         assert math.sqrt(one_sided_pull(int(n))) == pytest.approx(float(root), abs=8e-3)

@@ -24,7 +24,7 @@ LR = 0.1
 
 @dataclass
 class Scripted(DelayClock):
-    """Delays as they are written down."""
+    """A clock that returns a given list of delays."""
 
     script: Sequence[int] = field(default=())
 
@@ -63,7 +63,7 @@ def test_expectations_over_all_sequences_of_delays(rule: str):
 
 @pytest.mark.parametrize("rule", ALGORITHMS)
 def test_expectations_over_all_orders_of_workers(rule: str):
-    """E x_t^2 over all orders of two workers is that of the operator whose radius makes the threshold."""
+    """E x_t^2 over all orders of two workers equals that of the operator that defines the threshold by its radius."""
     workers, pushes, k, momentum = 2, 7, 0.4, 0.0 if rule == "none" else 0.6
     second = np.zeros(pushes + 1)
     for order in itertools.product(range(workers), repeat=pushes):
@@ -99,7 +99,7 @@ def test_a_single_run_in_random_order(rule: str, momentum: float, workers: int, 
 
 @pytest.mark.parametrize("clock", ["uniform:0:6", "normal:4:1", "geometric:4", "random", "gamma:cv=0.5"])
 def test_a_run_is_the_recurrence_of_its_own_delays(clock: str):
-    """x_{t+1} = x_t - lr a x_{t - delay_t}, whatever draws the delays; delays are those that the driver reports."""
+    """x_{t+1} = x_t - lr a x_{t - delay_t} for every clock, with the delays that the driver reports."""
     trace = simulate("asgd", 5, [0.3 / LR], 400, clock, lr=LR)
     assert len(set(trace.delays)) > 4
     x = [1.0]
@@ -110,7 +110,7 @@ def test_a_run_is_the_recurrence_of_its_own_delays(clock: str):
 
 @pytest.mark.parametrize(("rule", "delay"), [("none", 0), ("none", 4), ("standard", 2), ("shifted", 3), ("dana", 3)])
 def test_the_variance_of_a_run_with_noisy_gradients(rule: str, delay: int):
-    """500 coordinates with unit noise of their own, at a third of the threshold: lr^2 times the computed variance."""
+    """500 coordinates with independent unit noise, at a third of the threshold: lr^2 times the computed variance."""
     n, pushes, momentum = 500, 2000, 0.0 if rule == "none" else 0.7
     k = stability.threshold(rule, delay, momentum) / 3
     noise = torch.randn(pushes, n, generator=torch.Generator().manual_seed(5))

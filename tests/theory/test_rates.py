@@ -1,4 +1,4 @@
-"""Learning rates for a delay, the fastest one, and how long an escape takes."""
+"""Learning rates for a delay, the fastest one, and the length of an escape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The thresholds against the update rules as a program runs them."""
+"""The thresholds, compared with the update rules as a program runs them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WINDOW = 200  # longer than one oscillation
 
 
 def test_golden_trajectories():
-    """They fix what the raw recurrence of these tests is."""
+    """They define the raw recurrence of these tests."""
     for rule, dampening, lr, decay, first_step, *expected in rows(GOLDEN):
         x = trajectory(rule, 3, float(lr), 0.9, float(dampening), float(decay), first_step=first_step)
         assert list(itertools.islice(x, len(expected))) == pytest.approx(list(map(float, expected)), abs=1e-12)

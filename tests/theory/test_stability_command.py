@@ -45,7 +45,7 @@ def test_without_options(ask):
     ]
 
 
-def test_all_it_can_say(ask):
+def test_all_lines_of_the_report(ask):
     text = ask("--rule shifted --delay 8 --dampening 0.9 --curvature 20 --lr 0.01 --lr-sync 0.1 --noise 0.1 --table 1")
     assert text.splitlines() == [
         "rule         shifted, momentum 0.9, dampening 0.9, noise 0.1",

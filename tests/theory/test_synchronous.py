@@ -1,4 +1,4 @@
-"""Synchronous EASGD with noise: against tables and against the moments of the whole recursion of p workers."""
+"""Synchronous EASGD with noise, compared with tables and with the moments of the whole recursion of p workers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def step(p: int, k: float, alpha: float) -> np.ndarray:
 
 
 def covariance(p: int, k: float, alpha: float, steps: int) -> np.ndarray:
-    """E of (x, center) (x, center)^T in units of (lr s)^2 after so many steps."""
+    """E of (x, center) (x, center)^T in units of (lr s)^2 after `steps` steps."""
     matrix, noise, found = step(p, k, alpha), np.diag([1.0] * p + [0.0]), np.zeros((p + 1, p + 1))
     for _ in range(steps):
         found = matrix @ found @ matrix.T + noise
     return found
 
 
-def test_table_at_rest():
+def test_table_of_the_steady_state():
     for p, gamma, phi, *texts in rows(STATIONARY):
         alpha = 0.9 / int(p)
         found = sync.roots(0.1, alpha, 0.9)
@@ -45,7 +45,7 @@ def test_table_of_finite_times():
         assert agrees(0.1**2 * 10 * sync.center_variance(int(steps), 4, 0.1, 0.225), variance)
 
 
-def test_at_rest_by_the_recursion():
+def test_steady_state_by_the_recursion():
     for p, k, alpha in ((1, 0.3, 0.4), (3, 0.2, 0.25), (5, 0.7, 0.02)):
         rest, full = sync.stationary(p, k, alpha), covariance(p, k, alpha, 3000)
         assert rest.center == pytest.approx(full[-1, -1], rel=1e-9)
@@ -125,7 +125,7 @@ def test_negative_moving_rate():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="does not settle"):
+    with pytest.raises(ValueError, match="does not converge"):
         sync.stationary(4, 0.1, 0.5)
     with pytest.raises(ValueError, match="must be > 0"):
         sync.center_variance(3, 4, 0.1, 0.0)

@@ -1,4 +1,4 @@
-"""First-moment thresholds: against tables, closed forms, the roots themselves, and the expectation by enumeration."""
+"""First-moment thresholds, compared with tables, closed forms, the roots, and the expectation by enumeration."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_constants_of_long_delays():
 
 
 def test_slopes_of_the_inverse_threshold():
-    """1 / k_d grows by that much per unit of delay, from 1 to 32 (figs. 4, 6 and 10)."""
+    """The growth of 1 / k_d per unit of delay, from 1 to 32 (figs. 4, 6 and 10)."""
     for rule, momentum, slope in (("none", 0.0, 0.635), ("standard", 0.9, 0.762), ("shifted", 0.9, 0.509)):
         short, long = (1 / threshold(rule, delay, momentum, momentum) for delay in (1, 32))
         assert (long - short) / 31 == pytest.approx(slope, abs=5e-4), rule
@@ -118,7 +118,7 @@ def test_nesterov_without_delay(rule):
 
 
 @pytest.mark.parametrize(("rule", "momentum"), MOMENTA)
-def test_the_largest_root_reaches_the_circle_there_and_not_before(rule, momentum):
+def test_the_largest_root_reaches_the_circle_at_the_threshold_and_not_before(rule, momentum):
     for delay in (0, 1, 2, 3, 7, 20, 50):
         k = threshold(rule, delay, momentum)
         assert radius(rule, delay, k, momentum) == pytest.approx(1.0, abs=1e-9)
@@ -158,7 +158,7 @@ def test_two_crossings_inside_one_step_of_the_grid():
 def expectation(
     rule: str, law: dict[int, float], k: float, m: float, c: float, ratio: float, steps: int
 ) -> list[float]:
-    """E x_t by enumeration of all delay sequences; a buffer is the one that produced its snapshot."""
+    """E x_t by enumeration of all delay sequences; a worker's buffer is the one that produced its snapshot."""
     mean = np.zeros(steps + 1)
     for drawn in itertools.product(law.items(), repeat=steps):
         x, v, total, look = [1.0], [0.0], 0.0, [1.0]
@@ -177,7 +177,7 @@ def expectation(
 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_expectation_under_random_delay_obeys_the_polynomial(rule):
-    """E x_t over all delay sequences satisfies the linear recurrence whose polynomial is solved, once it has begun."""
+    """After the first delays, E x_t over all delay sequences satisfies the recurrence of the polynomial."""
     law, m, d, ratio, steps = {0: 0.3, 1: 0.5, 2: 0.2}, 0.6, 0.25, 0.1, 9
     if rule == "none":
         m = d = 0.0

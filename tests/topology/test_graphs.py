@@ -1,4 +1,4 @@
-"""The fixed topologies, from their definitions by loops, and their weights."""
+"""The fixed topologies, compared with their definitions as loops, and their weights."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CASES = [(name, n) for name in FIXED for n in SIZES if has(name, n)]
 
 
 @pytest.mark.parametrize(("name", "n"), CASES)
-def test_who_meets_whom(name, n):
+def test_links_are_those_of_the_definition(name, n):
     found = mixing(name, n)
     for i in range(n):
         wanted = [j for j in range(n) if j != i and is_linked(name, n, i, j)]
@@ -59,7 +59,7 @@ def test_who_meets_whom(name, n):
 
 @pytest.mark.parametrize(("name", "n"), CASES)
 @pytest.mark.parametrize("weights", WEIGHTS)
-def test_all_weights_keep_what_they_must(name, n, weights):
+def test_all_weights_keep_mean_or_sum(name, n, weights):
     (matrix,) = mixing(name, n, weights).rounds
     assert (matrix >= 0).all()
     assert abs(matrix.sum(axis=0) - 1).max() < 1e-12

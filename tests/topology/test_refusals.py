@@ -1,4 +1,4 @@
-"""What a topology refuses, in one line; topologies from files; the mixing that is safe for D²."""
+"""Refusals of a topology, in one line; topologies from files; the mixing on which D² is stable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hogwild.topology.matrices import Mixing
         (("hypercube", 6), "needs 2^k workers, not 6: use --workers 4 or 8, or --topology base-2"),
         (("one-peer-hypercube", 3), "needs 2^k workers, not 3: use --workers 2 or 4, or --topology base-2"),
         (("bipartite-exponential", 7), "has two equal sides, not 7 workers: use --workers 8"),
-        (("torus", 7), "7 workers make none: use --workers 8 or ring"),
+        (("torus", 7), "7 workers form none: use --workers 8 or ring"),
         (("torus:2x3", 8), "torus:2x3 has 6 workers, not 8"),
         (("rign", 4), "topology 'rign' is not known; it must be one of ring, "),
         (("base-1", 4), "the base is at least 2"),
@@ -28,7 +28,7 @@ from hogwild.topology.matrices import Mixing
         (("ring", 4, "out", 0.5), "it must be in [0, 1) and not with out"),
         (("base-2", 4, "lazy"), "base-2 has weights of its own"),
         (("one-peer-exponential", 4, "uniform", 0.5), "one-peer-exponential has weights of its own"),
-        (("ring", 4, "uniform", 0.0), "turns in circles and never averages: give the workers a self-weight > 0"),
+        (("ring", 4, "uniform", 0.0), "is periodic and never averages: give the workers a self-weight > 0"),
         (("file:nowhere", 4), "cannot read topology file nowhere: No such file or directory"),
     ],
 )
@@ -46,7 +46,7 @@ def test_an_odd_ring_needs_no_self_weight():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0 1\n2 3\n", "is not connected: nothing joins worker 2 to worker 0"),
+        ("0 1\n2 3\n", "is not connected: no links join worker 2 and worker 0"),
         ("0 1\n1 x\n", "line 2: '1 x' is not numbers"),
         ("0 1\n\n1 4\n", "line 3: edge 1 4 does not join two of the workers 0 to 3"),
         ("0 1\n1 1\n", "line 2: edge 1 1 does not join"),
@@ -57,10 +57,10 @@ def test_an_odd_ring_needs_no_self_weight():
         ),
         ("# nothing\n", "it has 0 lines of no numbers"),
         ("nan 0 0 0\n" * 4, "line 1: 'nan 0 0 0' is not finite"),
-        ("1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n", "is not connected: nothing joins worker 1 to worker 0"),
+        ("1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n", "is not connected: no links join worker 1 and worker 0"),
         (".5 .5 0 0\n.5 .5 0 0\n0 .5 .5 0\n0 0 .5 .5\n", "column 1 sums to 1.5, not to 1: the mean would drift"),
         ("1.5 -.5 0 0\n-.5 1.5 0 0\n0 0 1 0\n0 0 0 1\n", "weight -0.5 in row 0, column 1; weights are finite and >= 0"),
-        ("0 0 0 1\n1 0 0 0\n0 1 0 0\n0 0 1 0\n", "turns in circles and never averages"),
+        ("0 0 0 1\n1 0 0 0\n0 1 0 0\n0 0 1 0\n", "is periodic and never averages"),
         ("1 0 0 0\n.5 0 .5 0\n0 .5 0 .5\n0 0 .5 .5\n", "column 0 sums to 1.5"),
     ],
 )
@@ -98,7 +98,7 @@ def test_two_workers_in_a_file(tmp_path):
     assert mixing(f"file:{path}", 2).self_weight(0) == 0.7
 
 
-def test_matrices_that_are_none():
+def test_bad_matrices_are_refused():
     with pytest.raises(UsageError, match="the matrix is 2 x 3; it must be square"):
         Mixing("odd", (np.ones((2, 3)) / 3,))
     with pytest.raises(UsageError, match="round 1: the matrix is 2 x 2"):
@@ -117,7 +117,7 @@ def test_d2_gets_the_lazy_form_where_its_spectrum_reaches_a_third(name, n):
     assert d2_contraction(safe.rounds[0]) < 1
 
 
-def test_d2_keeps_what_is_safe_and_refuses_what_it_is_not_defined_on():
+def test_d2_keeps_a_safe_mixing_and_refuses_one_on_which_it_is_not_defined():
     for given in (mixing("ring", 5), mixing("ring", 8, self_weight=0.4), mixing("complete", 6), mixing("star", 9)):
         lowest, safe = d2_safe(given)
         assert safe is given

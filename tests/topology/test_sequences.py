@@ -1,4 +1,4 @@
-"""Sequences of sparse rounds: what each round is, and what they multiply to."""
+"""Sequences of sparse rounds: each round, and the product of all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LENGTHS = {
     "base-2": "3:3 4:2 5:5 6:4 7:5 8:3 10:6 12:5 16:4 25:9 32:5",
     "base-3": "3:1 5:3 6:2 7:4 8:3 10:4 12:3 16:4",
 }
-"""Workers: rounds, of the authors' own program."""
+"""Number of workers -> number of rounds, from the authors' own program."""
 
 
 @pytest.mark.parametrize("name", LENGTHS)

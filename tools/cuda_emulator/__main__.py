@@ -1,8 +1,7 @@
 """Runs a command of Python on emulated GPUs: EMULATED_GPUS=2 python tools/cuda_emulator -m pytest tests -m gpu
 
-EMULATED_GPUS is 1 if it is not set. Builds what it needs under build/emulated: the runtime of the emulated device, a
-driver, and hogwild._C with its kernels
-compiled for it. They are built again when a source has changed.
+EMULATED_GPUS is 1 if it is not set. The command builds under build/emulated: the runtime of the emulated device, a
+driver, and hogwild._C with kernels compiled for the device. They are built again when a source has changed.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ BUILD = ROOT / "build/emulated"
 
 
 def library(name: str, sources: list[Path]) -> Path:
-    """A shared library of C++ sources."""
+    """Build a shared library from C++ sources."""
     target = BUILD / name
     newest = max(path.stat().st_mtime for path in [*sources, *HERE.rglob("*.h")])
     if not target.exists() or target.stat().st_mtime < newest:
@@ -31,7 +30,7 @@ def library(name: str, sources: list[Path]) -> Path:
 
 
 def extension() -> Path:
-    """hogwild._C whose CUDA part is for the emulated device: bin/nvcc stands in for the compiler."""
+    """hogwild._C with the CUDA part compiled for the emulated device: bin/nvcc replaces the compiler."""
     folders = ["--build-lib", str(BUILD / "lib"), "--build-temp", str(BUILD / "temp")]
     settings = {**os.environ, "CUDA_HOME": str(HERE), "HOGWILD_CUDA": "1"}
     command = [sys.executable, "setup.py", "-q", "build_ext", *folders]

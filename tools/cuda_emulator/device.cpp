@@ -1,4 +1,4 @@
-// What the emulated devices are, and which one a thread works on.
+// The properties of the emulated devices, and the current device of a thread.
 #include <cstdlib>
 
 #include "grid.h"

@@ -1,5 +1,5 @@
-// DLPack between torch, which believes that everything is on the CPU, and who knows of devices: memory that lies elsewhere
-// and counts as a device's, and the device that a tensor is said to be on.
+// DLPack between torch, which places every tensor on the CPU, and code that uses devices. Foreign memory can count as
+// memory of a device, and exported tensors name their emulated device.
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -39,7 +39,7 @@ struct Adopted {
   std::uintptr_t start;
   std::size_t bytes;
   int device;
-  DLManagedTensor given;  // as it was
+  DLManagedTensor given;  // the unchanged original
 };
 
 std::mutex mutex;

@@ -1,4 +1,4 @@
-// Small programs with one fault each, which the emulated device has to notice; and the same without the fault.
+// Small programs with one fault each, which the emulated device must detect; and the same programs without the fault.
 #include <cooperative_groups.h>
 
 #include <cstdio>
@@ -35,7 +35,7 @@ __global__ void whole_grid(bool faulty) {
   cooperative_groups::this_grid().sync();
 }
 
-// Every thread reads what another one has written: right only behind a barrier.
+// Every thread reads a value that another thread writes, which is correct only behind a barrier.
 __global__ void shared(bool faulty, int* wrong) {
   __shared__ unsigned values[256];
   values[threadIdx.x] = 0;

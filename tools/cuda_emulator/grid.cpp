@@ -1,6 +1,6 @@
-// Runs a grid on the CPU. A block is an operating-system thread, its device threads are fibers on it that run until they
-// wait. Which of them goes first is drawn, one warp of each block is as late as it can be, and blocks truly run side by
-// side. What would hang a GPU ends the process with a line that says why.
+// Runs a grid on the CPU. A block is an operating-system thread; its device threads are fibers on it that run until
+// they wait. Their order is random, one warp of each block runs as late as possible, and blocks run concurrently. A
+// fault that would hang a GPU ends the process with a line that names it.
 #include "grid.h"
 
 #include <setjmp.h>
@@ -31,7 +31,7 @@ constexpr std::size_t kStackBytes = 64 << 10;
   std::abort();
 }
 
-// Threads of one block that wait for each other. Who ends is no longer waited for.
+// A barrier for threads of one block. It does not wait for threads that have ended.
 struct Barrier {
   int expected = 0, arrived = 0;
   unsigned generation = 0;
@@ -57,10 +57,10 @@ struct Fiber {
   unsigned shuffles = 0;
   bool has_started = false, is_done = true;
   const Barrier* waits_for = nullptr;
-  unsigned generation = 0;  // of that barrier, when the wait began
+  unsigned generation = 0;  // generation of that barrier when the wait began
 };
 
-// All blocks of a cooperative launch.
+// A barrier for all blocks of a cooperative launch.
 class GridBarrier {
  public:
   explicit GridBarrier(int blocks) : blocks_(blocks) {}
@@ -94,8 +94,8 @@ class GridBarrier {
   unsigned generation_ = 0;
 };
 
-// The fibers of one block after another.
-class Crew {
+// Runs one block after another on its fibers.
+class BlockRunner {
  public:
   void run(const std::function<void()>& body, GridBarrier* grid) {
     const uint3 dim = blockDim;
@@ -133,7 +133,7 @@ class Crew {
     if (grid != nullptr) grid->leave();
   }
 
-  static Crew& current() {
+  static BlockRunner& current() {
     if (current_ == nullptr) give_up("device code runs outside a kernel");
     return *current_;
   }
@@ -165,7 +165,8 @@ class Crew {
   }
 
  private:
-  // Every fiber that need not wait, once, the late ones only if asked for. Returns how many ended; -1: none could go on.
+  // Runs every fiber that need not wait once; the late ones only if asked. Returns how many ended, or -1 if none could
+  // run.
   int pass(bool with_the_late) {
     int ended = 0;
     bool moved = false;
@@ -201,12 +202,12 @@ class Crew {
     if (_setjmp(running_->resume_at) == 0) _longjmp(scheduler_, 1);
   }
 
-  [[noreturn]] static void live() {  // a fiber's life: one block after another, always of the same crew
-    Crew& crew = current();
+  [[noreturn]] static void live() {  // the body of a fiber: one block after another, always in the same runner
+    BlockRunner& runner = current();
     for (;;) {
-      (*crew.body_)();
-      crew.running_->is_done = true;
-      crew.yield();
+      (*runner.body_)();
+      runner.running_->is_done = true;
+      runner.yield();
     }
   }
 
@@ -214,68 +215,68 @@ class Crew {
     auto fiber = std::make_unique<Fiber>();
     void* stack = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED) give_up("no memory for another fiber");
-    mprotect(stack, 4096, PROT_NONE);  // an overflow is a fault, not another fiber's data
+    mprotect(stack, 4096, PROT_NONE);  // an overflow faults instead of changing another fiber's data
     getcontext(&fiber->context);
     fiber->context.uc_stack.ss_sp = stack;
     fiber->context.uc_stack.ss_size = kStackBytes;
     fiber->context.uc_link = nullptr;
-    makecontext(&fiber->context, reinterpret_cast<void (*)()>(&Crew::live), 0);
+    makecontext(&fiber->context, reinterpret_cast<void (*)()>(&BlockRunner::live), 0);
     fiber->index = static_cast<int>(fibers_.size());
     fibers_.push_back(std::move(fiber));
   }
 
-  static thread_local Crew* current_;
+  static thread_local BlockRunner* current_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Warp> warps_;
   Barrier block_barrier_, grid_barrier_;
   const std::function<void()>* body_ = nullptr;
   GridBarrier* grid_ = nullptr;
   Fiber* running_ = nullptr;
-  int threads_ = 0, late_ = 0;  // late: a warp that goes on only when no other can
+  int threads_ = 0, late_ = 0;  // late: a warp that runs only if no other can
   jmp_buf scheduler_;
   std::minstd_rand random_{static_cast<unsigned>(std::random_device{}())};
 };
 
-thread_local Crew* Crew::current_ = nullptr;
+thread_local BlockRunner* BlockRunner::current_ = nullptr;
 
-// Crews outlive the threads that they ran on, for their stacks are dear.
+// Runners outlive the threads on which they ran, because their stacks are expensive.
 std::mutex pool_mutex;
-std::deque<std::unique_ptr<Crew>> pool;
+std::deque<std::unique_ptr<BlockRunner>> pool;
 
-std::unique_ptr<Crew> take_crew() {
+std::unique_ptr<BlockRunner> take_runner() {
   const std::lock_guard<std::mutex> lock(pool_mutex);
-  if (pool.empty()) return std::make_unique<Crew>();
-  std::unique_ptr<Crew> crew = std::move(pool.back());
+  if (pool.empty()) return std::make_unique<BlockRunner>();
+  std::unique_ptr<BlockRunner> runner = std::move(pool.back());
   pool.pop_back();
-  return crew;
+  return runner;
 }
 
-void give_crew(std::unique_ptr<Crew> crew) {
+void return_runner(std::unique_ptr<BlockRunner> runner) {
   const std::lock_guard<std::mutex> lock(pool_mutex);
-  pool.push_back(std::move(crew));
+  pool.push_back(std::move(runner));
 }
 
 }  // namespace
 
-void sync_block() { Crew::current().wait_for_block(); }
-void sync_grid() { Crew::current().wait_for_grid(); }
-std::uint64_t shuffle(std::uint64_t value, unsigned offset) { return Crew::current().shuffle(value, offset); }
+void sync_block() { BlockRunner::current().wait_for_block(); }
+void sync_grid() { BlockRunner::current().wait_for_grid(); }
+std::uint64_t shuffle(std::uint64_t value, unsigned offset) { return BlockRunner::current().shuffle(value, offset); }
 
 void run_grid(dim3 grid_dim, dim3 block_dim, bool is_cooperative, const std::function<void()>& device_thread) {
   const int blocks = static_cast<int>(grid_dim.x * grid_dim.y * grid_dim.z);
   GridBarrier barrier(blocks);
   std::atomic<int> next{0};
   const auto work = [&] {
-    std::unique_ptr<Crew> crew = take_crew();
-    crew->make_current();
+    std::unique_ptr<BlockRunner> runner = take_runner();
+    runner->make_current();
     for (int i = next++; i < blocks; i = next++) {
       const auto u = static_cast<unsigned>(i);
       blockIdx = {u % grid_dim.x, u / grid_dim.x % grid_dim.y, u / grid_dim.x / grid_dim.y};
       blockDim = block_dim;
       gridDim = grid_dim;
-      crew->run(device_thread, is_cooperative ? &barrier : nullptr);
+      runner->run(device_thread, is_cooperative ? &barrier : nullptr);
     }
-    give_crew(std::move(crew));
+    return_runner(std::move(runner));
   };
   std::vector<std::thread> side_by_side;
   for (int i = 0; i < (is_cooperative ? blocks : std::min(blocks, 2)); ++i) side_by_side.emplace_back(work);

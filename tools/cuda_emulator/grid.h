@@ -1,14 +1,14 @@
-// What streams ask of grids.
+// The interface between streams and grids.
 #pragma once
 
 #include "include/cuda_runtime.h"
 
 namespace emulator {
 
-// Few, so that grids are larger than the device.
+// Small numbers, so that grids are larger than the device.
 constexpr int kMultiprocessors = 2, kBlocksPerMultiprocessor = 4;
 
-// What a program has asked of the runtime, so often.
+// Kinds of calls of the runtime, which are counted.
 enum class Deed { launch, wait, copy, allocation, kinds };
 void count(Deed);
 

@@ -36,7 +36,7 @@ constexpr unsigned char kPoison = 0xFF, kFence = 0xA5;
   std::abort();
 }
 
-// Addresses of which parts are taken and given back, in pages.
+// A range of addresses. Parts of it are taken and given back, in pages.
 class Room {
  public:
   explicit Room(std::uintptr_t start) : holes_{{start, kHalf}} {}
@@ -74,7 +74,7 @@ struct Device {
         mmap(at, kRange, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) == at &&
         mmap(at, kHalf, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, descriptor, 0) == at;
     pthread_atfork(nullptr, nullptr, [] { is_forked = true; });
-    madvise(at, kHalf, MADV_NOHUGEPAGE);  // a page is there if it was used, and for no other reason
+    madvise(at, kHalf, MADV_NOHUGEPAGE);  // then a page is present only if it was used
   }
   std::uintptr_t start;
   Room own, others;
@@ -103,7 +103,7 @@ std::uintptr_t number(const void* address) { return reinterpret_cast<std::uintpt
 bool is_in_ranges(std::uintptr_t at) { return at - kBase < (kMostDevices + 1) * kRange; }
 std::size_t whole(std::size_t bytes) { return (bytes + 2 * kGuard + kPage - 1) / kPage * kPage; }
 
-// With the mutex held.
+// Call it with the mutex held.
 Device* device_at(int device) {
   if (device < 0 || device > kPinned || is_forked) return nullptr;
   Device*& found = state().devices[device];
@@ -120,8 +120,8 @@ bool is_fence(std::uintptr_t from, std::uintptr_t to) {
   return std::all_of(bytes, bytes + (to - from), [](unsigned char byte) { return byte == kFence; });
 }
 
-// As torch's allocator of device memory does it, in the order of the streams: memory is used again only when the work that
-// was enqueued before it was let go has been done.
+// As in torch's allocator of device memory: memory is used again only when all work that was enqueued before its
+// release has finished.
 void release_what_was_let_go() {
   std::vector<void*> ready;
   {
@@ -152,7 +152,7 @@ void* allocate(std::size_t bytes, int number) {
   if (device == nullptr || pages > total_bytes() || taken(*device) > total_bytes() - pages) return nullptr;
   const std::uintptr_t block = device->own.take(pages), start = block + kGuard;
   if (block == 0) return nullptr;
-  // What was given back has no pages: one that has some was used after that.
+  // Freed memory has no pages. A page that is present was used after the memory was freed.
   const off_t offset = block - device->start, page = lseek(device->descriptor, offset, SEEK_DATA);
   if (page >= 0 && static_cast<std::size_t>(page - offset) < pages)
     fail("used after it was freed", reinterpret_cast<void*>(device->start + page), kPage, number);

@@ -1,4 +1,4 @@
-// Memory as the CUDA runtime gives it out.
+// The memory functions of the CUDA runtime.
 #include <cuda_runtime.h>
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Streams, events and graphs. A stream is as lazy as it may be: what is put on it runs when somebody waits for it, on the
-// thread that waits. Whoever relies on the device having done something without having waited is found out.
+// Streams, events and graphs. A stream is as lazy as possible: an operation runs when a host thread waits for it, on
+// that thread. Code that uses a result of the device without waiting therefore fails.
 #include <deque>
 #include <mutex>
 #include <set>
@@ -19,10 +19,10 @@ struct Graph {
 struct Stream {
   std::deque<Operation> waiting;
   std::uint64_t enqueued = 0, done = 0;
-  Graph* graph = nullptr;  // being captured
+  Graph* graph = nullptr;  // the graph that is being captured
 };
 
-// Done when its stream has done as many operations.
+// An event is complete when its stream has finished this number of operations.
 struct Event {
   Stream* stream = nullptr;
   std::uint64_t after = 0;
@@ -96,7 +96,7 @@ using namespace emulator;
 extern "C" {
 
 long emulator_count(int deed) { return counted[deed]; }
-int emulator_settle() {
+int emulator_finish() {
   const Lock lock(mutex);
   const std::set<Stream*> all = streams;
   for (Stream* stream : all) drain(*stream, stream->enqueued);
@@ -117,7 +117,7 @@ cudaError_t cudaDeviceSynchronize() {
   count(Deed::wait);
   const Lock lock(mutex);
   if (is_capturing()) return cudaErrorStreamCaptureUnsupported;
-  emulator_settle();
+  emulator_finish();
   return cudaSuccess;
 }
 
@@ -140,7 +140,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   const auto is_pageable = [](const void* p) { return device_of(p) < 0 && !is_pinned(p); };
   const bool captures = at(stream).graph != nullptr;
   if (captures && (is_pageable(to) || is_pageable(from))) return cudaErrorStreamCaptureUnsupported;
-  if (is_pageable(from)) {  // is read before the call returns
+  if (is_pageable(from)) {  // pageable memory is read before the call returns
     const auto* first = static_cast<const char*>(from);
     enqueue(stream,
             [to, read = std::vector<char>(first, first + bytes)] { std::memcpy(to, read.data(), read.size()); });

@@ -1,4 +1,4 @@
-"""The emulated device notices what it is there to notice: programs with one fault each, and without it."""
+"""The emulated device detects faults: programs with one fault each, and the same programs without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch on an emulated GPU: where tensors are, in which order things happen, what is refused. Needs the emulator."""
+"""torch on an emulated GPU: the devices of tensors, the order of operations, refusals. Needs the emulator."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_results_are_where_their_operands_are() -> None:
     assert torch.equal(x.cpu(), torch.tensor(x.tolist()))
 
 
-def test_what_has_no_elements_is_somewhere_too() -> None:
+def test_tensors_without_elements_have_a_device() -> None:
     assert torch.empty(0, device="cuda").is_cuda
     assert torch.randn(3, device="cuda")[3:].view(-1).is_cuda
     assert not torch.empty(0, device="cuda").cpu().is_cuda
@@ -75,7 +75,7 @@ def test_a_forgotten_move_raises(on_gpu: str) -> None:
     assert torch.equal((values[on_gpu] * torch.tensor(2.0)).cpu(), values[on_gpu].cpu() * 2)
 
 
-def test_what_the_host_cannot_read() -> None:
+def test_the_host_cannot_read_a_tensor_of_the_device() -> None:
     x = torch.randn(3, device="cuda")
     with pytest.raises(TypeError, match=r"Use Tensor.cpu\(\)"):
         x.numpy()
@@ -87,7 +87,7 @@ def test_what_the_host_cannot_read() -> None:
         x.to("cuda:7")
 
 
-def test_waiting_is_refused_where_it_is_to_be() -> None:
+def test_waiting_is_refused_in_the_error_mode() -> None:
     x, host = torch.randn(3, device="cuda"), pinned(3)
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -100,7 +100,7 @@ def test_waiting_is_refused_where_it_is_to_be() -> None:
     assert torch.equal(x.cpu(), host)
 
 
-def test_copies_that_nobody_waits_for_come_late() -> None:
+def test_non_blocking_copies_run_late() -> None:
     x, host = torch.randn(1000, device="cuda"), torch.zeros(1000).pin_memory()
     assert host.is_pinned()
     host.copy_(x, non_blocking=True)
@@ -134,7 +134,7 @@ def test_streams_wait_for_each_other() -> None:
 
 
 def test_memory_is_not_given_out_again_before_its_use() -> None:
-    """Neither the device's nor the host's."""
+    """Neither memory of the device nor pinned memory of the host."""
     values, target = torch.randn(1000), torch.zeros(1000).pin_memory()
     on_gpu = values.pin_memory().to("cuda", non_blocking=True)
     target.copy_(on_gpu, non_blocking=True)
@@ -200,15 +200,15 @@ def test_a_graph_does_nothing_until_it_is_replayed() -> None:
         assert count == turn + 1
 
 
-def test_dlpack_says_whose_memory_it_is() -> None:
+def test_dlpack_names_the_device_of_the_memory() -> None:
     class Capsule:
-        """Of a device, over the host's memory."""
+        """A capsule that names a device, over the host's memory."""
 
     from hogwild._C import as_dlpack
 
     owner = torch.arange(10, dtype=torch.uint8)
     view = from_dlpack(as_dlpack(owner.data_ptr(), 10, 0, Capsule()))
-    assert view.device == owner.device == GPU  # for it is told by the address
+    assert view.device == owner.device == GPU  # the address determines the device
     view.add_(1)
     del view
     assert owner.device == torch.device("cpu")

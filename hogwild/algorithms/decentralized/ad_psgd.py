@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hogwild.algorithms.base import (
-    REPLICA,
     SHARED,
-    WORKER,
+    SNAPSHOT,
     Algorithm,
+    Buffer,
     Gradient,
     Scope,
     Steps,
@@ -42,7 +42,9 @@ class ADPSGD(Algorithm):
 
     name: ClassVar[str] = "ad-psgd"
     summary: ClassVar[str] = "workers average with one random peer at a time; nobody waits"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "replica": REPLICA, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {
+        "x": SHARED, "replica": Buffer(Scope.REPLICA, starts="x", locks=True), "snapshot": SNAPSHOT,
+    }  # fmt: skip
 
     topology: str = topology_option("complete")
     pairing: str = option(
@@ -53,8 +55,8 @@ class ADPSGD(Algorithm):
     momentum: float = momentum_option(0.0, "momentum factor m of each worker")
     average_momentum: bool = average_momentum_option()
 
-    def keeps(self) -> Mapping[str, Scope]:
-        return {**self.buffers, **({"v": REPLICA} if self.momentum else {})}
+    def keeps(self) -> Mapping[str, Buffer]:
+        return {**self.buffers, **({"v": Buffer(Scope.REPLICA, locks=self.average_momentum)} if self.momentum else {})}
 
     def result(self) -> str:
         return "replica"
@@ -65,7 +67,7 @@ class ADPSGD(Algorithm):
     def worker(self, w: View) -> Steps:
         order = "skip" if self.pairing == "skip" else "blocking"
         momentum = HeavyBall(self.momentum) if self.momentum else None
-        w.read()
+        w.pull(of="replica")
         while True:
             g = yield Gradient(at=w.snapshot)
             if (peer := w.peer(self.graph())) >= 0:

@@ -27,9 +27,9 @@ from hogwild.algorithms.base import (
     REPLICA,
     WORKER,
     Algorithm,
+    Buffer,
     Gradient,
     Place,
-    Scope,
     Steps,
     View,
     momentum_option,
@@ -51,7 +51,7 @@ class D2(Algorithm):
 
     name: ClassVar[str] = "d2"
     summary: ClassVar[str] = "neighbour averaging that is exact for workers with different data"
-    buffers: ClassVar[Mapping[str, Scope]] = {**MODELS, "correction": REPLICA}
+    buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "correction": REPLICA}
     barriers_per_round: ClassVar[int] = 2
     above_eigenvalue: ClassVar[float] = -1 / 3
 
@@ -61,7 +61,7 @@ class D2(Algorithm):
     recentre: int = option(100, "rounds between two removals of the corrections' mean; 0: never", check=NOT_NEGATIVE)
     momentum: float = momentum_option(0.0, "momentum factor m of each worker")
 
-    def keeps(self) -> Mapping[str, Scope]:
+    def keeps(self) -> Mapping[str, Buffer]:
         momentum = {"v": WORKER} if self.momentum else {}
         return {**self.buffers, **momentum, **({"sent_correction": REPLICA} if self.recentre else {})}
 

@@ -18,17 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    BARRIER,
-    REPLICA,
-    Algorithm,
-    Gradient,
-    Scope,
-    Steps,
-    View,
-    momentum_option,
-    option,
-)
+from hogwild.algorithms.base import BARRIER, REPLICA, Algorithm, Buffer, Gradient, Steps, View, momentum_option, option
 from hogwild.algorithms.decentralized.options import (
     MODELS,
     average_momentum_option,
@@ -46,7 +36,7 @@ class DPSGD(Algorithm):
 
     name: ClassVar[str] = "d-psgd"
     summary: ClassVar[str] = "workers average with their neighbours in rounds"
-    buffers: ClassVar[Mapping[str, Scope]] = MODELS
+    buffers: ClassVar[Mapping[str, Buffer]] = MODELS
     barriers_per_round: ClassVar[int] = 2
 
     topology: str = topology_option()
@@ -56,7 +46,7 @@ class DPSGD(Algorithm):
     momentum: float = momentum_option(0.0, "momentum factor m of each worker")
     average_momentum: bool = average_momentum_option()
 
-    def keeps(self) -> Mapping[str, Scope]:
+    def keeps(self) -> Mapping[str, Buffer]:
         momentum = {"v": REPLICA} if self.momentum else {}
         sent = {"sent_v": REPLICA} if self.momentum and self.average_momentum else {}
         return {**self.buffers, **momentum, **sent}

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import BARRIER, REPLICA, WORKER, Algorithm, Gradient, Scope, Steps, View
+from hogwild.algorithms.base import BARRIER, GRADIENT, REPLICA, WORKER, Algorithm, Buffer, Gradient, Steps, View
 from hogwild.algorithms.decentralized.options import (
     MODELS,
     graph,
@@ -34,8 +34,8 @@ class GradientTracking(Algorithm):
 
     name: ClassVar[str] = "gradient-tracking"
     summary: ClassVar[str] = "neighbours average models and a running estimate of the mean gradient"
-    buffers: ClassVar[Mapping[str, Scope]] = {
-        **MODELS, "g": REPLICA, "g_before": WORKER, "y": REPLICA, "sent_y": REPLICA,
+    buffers: ClassVar[Mapping[str, Buffer]] = {
+        **MODELS, "g": GRADIENT, "g_before": WORKER, "y": REPLICA, "sent_y": REPLICA,
     }  # fmt: skip
     barriers_per_round: ClassVar[int] = 2
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hogwild.algorithms.base import REPLICA, SHARED, option
+from hogwild.algorithms.base import MODEL, REPLICA, SHARED, option
 from hogwild.rules import Topology
 
-MODELS = {"x": SHARED, "replica": REPLICA, "sent": REPLICA}
+MODELS = {"x": SHARED, "replica": MODEL, "sent": REPLICA}
 
 
 def topology_option(default: str = "ring") -> str:

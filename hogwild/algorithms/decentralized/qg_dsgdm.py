@@ -20,8 +20,8 @@ from hogwild.algorithms.base import (
     BELOW_ONE,
     WORKER,
     Algorithm,
+    Buffer,
     Gradient,
-    Scope,
     Steps,
     View,
     momentum_option,
@@ -43,7 +43,7 @@ class QuasiGlobalMomentum(Algorithm):
 
     name: ClassVar[str] = "qg-dsgdm"
     summary: ClassVar[str] = "neighbour averaging with momentum of the averaged model's own movement"
-    buffers: ClassVar[Mapping[str, Scope]] = {**MODELS, "before": WORKER, "q": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "before": WORKER, "q": WORKER}
     barriers_per_round: ClassVar[int] = 2
 
     topology: str = topology_option()

@@ -21,9 +21,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import REPLICA, SHARED, Algorithm, Gradient, Scope, Steps, View
+from hogwild.algorithms.base import MODEL, REPLICA, SHARED, Algorithm, Buffer, Gradient, Scope, Steps, View
 
 FLOOR, CEILING = 1 / 16, 4.0
+MASS = Buffer(Scope.REPLICA, starts="one", size=2, dtype="float64")  # the worker's own, and that in its mailbox
 
 
 @dataclass(frozen=True)
@@ -32,21 +33,20 @@ class StochasticGradientPush(Algorithm):
 
     name: ClassVar[str] = "sgp"
     summary: ClassVar[str] = "push-sum: half of the model into a peer's mailbox; nobody waits"
-    buffers: ClassVar[Mapping[str, Scope]] = {
-        "x": SHARED, "replica": REPLICA, "z": REPLICA, "box": REPLICA, "mass": REPLICA,
+    buffers: ClassVar[Mapping[str, Buffer]] = {
+        "x": SHARED, "replica": MODEL, "z": MODEL, "box": REPLICA, "mass": MASS,
     }  # fmt: skip
 
     def result(self) -> str:
         return "z"
 
     def worker(self, w: View) -> Steps:
-        w.debias()
         while True:
+            w.combine("z", {"replica": 1 / w.mailbox.mass})
             g = yield Gradient(at=w.buffer("z"))
-            w.step(g, rate=w.mass)
+            w.step(g, rate=w.mailbox.mass)
             hops = max(w.workers - 1, 1).bit_length()
             with w.exclusive():
-                w.collect()
+                w.mailbox.collect()
                 if w.workers > 1:
-                    w.send((w.rank + 2 ** (w.steps % hops)) % w.workers, floor=FLOOR, ceiling=CEILING)
-            w.debias()
+                    w.mailbox.send((w.rank + 2 ** (w.steps % hops)) % w.workers, floor=FLOOR, ceiling=CEILING)

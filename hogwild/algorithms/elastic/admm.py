@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import REPLICA, WORKER, Algorithm, Gradient, Scope, Steps, View, option
+from hogwild.algorithms.base import GRADIENT, WORKER, Algorithm, Buffer, Gradient, Steps, View, option
 from hogwild.algorithms.elastic.options import MODELS
 from hogwild.algorithms.elastic.slowmo import POSITIVE
 
@@ -27,7 +27,7 @@ class ADMM(Algorithm):
 
     name: ClassVar[str] = "admm"
     summary: ClassVar[str] = "consensus by multipliers, one worker at a time"
-    buffers: ClassVar[Mapping[str, Scope]] = {**MODELS, "multiplier": WORKER, "g": REPLICA}
+    buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "multiplier": WORKER, "g": GRADIENT}
 
     rho: float = option(1.0, "penalty rho of a distance from the center", check=POSITIVE)
 

@@ -22,6 +22,7 @@ from hogwild.algorithms.base import (
     SHARED,
     WORKER,
     Algorithm,
+    Buffer,
     Gradient,
     Place,
     Scope,
@@ -41,8 +42,8 @@ class AsyncDiLoCo(Algorithm):
 
     name: ClassVar[str] = "async-diloco"
     summary: ClassVar[str] = "workers push what they moved by; the center's momentum acts once in N pushes"
-    buffers: ClassVar[Mapping[str, Scope]] = {
-        **MODELS, "base": WORKER, "v": WORKER, "delta": WORKER, "u": SHARED, "c": SHARED,
+    buffers: ClassVar[Mapping[str, Buffer]] = {
+        **MODELS, "base": Buffer(Scope.WORKER, starts="x"), "v": WORKER, "delta": WORKER, "u": SHARED, "c": SHARED,
     }  # fmt: skip
 
     period: int = period_option(50, "own steps between two pushes")
@@ -69,3 +70,4 @@ class AsyncDiLoCo(Algorithm):
                     step["u"] = -a * m
                 w.combine("x", step)
             w.adopt()
+            w.combine("base", {"replica": 1})

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import SHARED, Scope, View, option
+from hogwild.algorithms.base import Buffer, Scope, View, option
 from hogwild.algorithms.elastic.downpour import Downpour
 from hogwild.algorithms.elastic.options import average
 
@@ -26,7 +26,7 @@ class AveragedDownpour(Downpour):
 
     name: ClassVar[str] = "adownpour"
     summary: ClassVar[str] = "downpour, its result the mean of all centers"
-    buffers: ClassVar[Mapping[str, Scope]] = {**Downpour.buffers, "average": SHARED}
+    buffers: ClassVar[Mapping[str, Buffer]] = {**Downpour.buffers, "average": Buffer(Scope.SHARED, starts="x")}
 
     def result(self) -> str:
         return "average"

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option
+from hogwild.algorithms.base import WORKER, Algorithm, Buffer, Gradient, Scope, Steps, View, momentum_option
 from hogwild.algorithms.elastic.options import MODELS, period_option
 from hogwild.rules import HeavyBall
 
@@ -28,12 +28,12 @@ class Downpour(Algorithm):
 
     name: ClassVar[str] = "downpour"
     summary: ClassVar[str] = "workers hand in the sum of period steps and start again from the center"
-    buffers: ClassVar[Mapping[str, Scope]] = {**MODELS, "base": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "base": Buffer(Scope.WORKER, starts="x")}
 
     period: int = period_option(4)
     momentum: float = momentum_option(0.0, "momentum factor m of each worker, kept over exchanges")
 
-    def keeps(self) -> Mapping[str, Scope]:
+    def keeps(self) -> Mapping[str, Buffer]:
         return {**self.buffers, **({"v": WORKER} if self.momentum else {})}
 
     def worker(self, w: View) -> Steps:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import WORKER, Scope, momentum_option
+from hogwild.algorithms.base import WORKER, Buffer, momentum_option
 from hogwild.algorithms.elastic.easgd import EASGD
 from hogwild.algorithms.elastic.options import MODELS
 from hogwild.rules import Momentum, Nesterov
@@ -32,7 +32,7 @@ class EAMSGD(EASGD):
 
     name: ClassVar[str] = "eamsgd"
     summary: ClassVar[str] = "elastic averaging with Nesterov momentum in the workers"
-    buffers: ClassVar[Mapping[str, Scope]] = {**MODELS, "v": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "v": WORKER}
 
     momentum: float = momentum_option(0.99, "momentum factor m of each worker")
 

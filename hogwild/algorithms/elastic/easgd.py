@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import Algorithm, Gradient, Scope, Steps, View, option
+from hogwild.algorithms.base import Algorithm, Buffer, Gradient, Steps, View, option
 from hogwild.algorithms.elastic.options import (
     AVERAGE,
     MODELS,
@@ -43,7 +43,7 @@ class EASGD(Algorithm):
 
     name: ClassVar[str] = "easgd"
     summary: ClassVar[str] = "elastic averaging: replicas tied to a center, exchanged every period steps"
-    buffers: ClassVar[Mapping[str, Scope]] = MODELS
+    buffers: ClassVar[Mapping[str, Buffer]] = MODELS
 
     alpha: float = alpha_option()
     beta: float = beta_option()
@@ -53,7 +53,7 @@ class EASGD(Algorithm):
     evaluate: str = evaluate_option()
     average_rate: float = average_rate_option()
 
-    def keeps(self) -> Mapping[str, Scope]:
+    def keeps(self) -> Mapping[str, Buffer]:
         return with_average(dict(self.buffers), self.evaluate)
 
     def result(self) -> str:

@@ -26,9 +26,9 @@ from hogwild.algorithms.base import (
     REPLICA,
     WORKER,
     Algorithm,
+    Buffer,
     Gradient,
     Place,
-    Scope,
     Steps,
     View,
     momentum_option,
@@ -56,7 +56,7 @@ class SynchronousEASGD(Algorithm):
 
     name: ClassVar[str] = "easgd-sync"
     summary: ClassVar[str] = "elastic averaging in synchronous rounds"
-    buffers: ClassVar[Mapping[str, Scope]] = {**MODELS, "sent": REPLICA, "center": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "sent": REPLICA, "center": WORKER}
     barriers_per_round: ClassVar[int] = 2
 
     alpha: float = alpha_option()
@@ -70,7 +70,7 @@ class SynchronousEASGD(Algorithm):
     evaluate: str = evaluate_option()
     average_rate: float = average_rate_option()
 
-    def keeps(self) -> Mapping[str, Scope]:
+    def keeps(self) -> Mapping[str, Buffer]:
         return with_average({**self.buffers, **({"v": WORKER} if self.momentum else {})}, self.evaluate)
 
     def result(self) -> str:

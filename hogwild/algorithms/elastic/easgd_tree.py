@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hogwild.algorithms.base import (
-    REPLICA,
+    MODEL,
     WORKER,
     Algorithm,
+    Buffer,
     Gradient,
     Place,
-    Scope,
     Steps,
     View,
     momentum_option,
@@ -41,8 +41,8 @@ class EASGDTree(Algorithm):
 
     name: ClassVar[str] = "easgd-tree"
     summary: ClassVar[str] = "elastic averaging along the edges of a tree of centers"
-    buffers: ClassVar[Mapping[str, Scope]] = {
-        **MODELS, "node": REPLICA, "flux": WORKER, "counter": WORKER,
+    buffers: ClassVar[Mapping[str, Buffer]] = {
+        **MODELS, "node": MODEL, "flux": WORKER, "counter": WORKER,
     }  # fmt: skip
 
     degree: int = option(4, "children of an inner node", check=AT_LEAST_TWO)
@@ -52,7 +52,7 @@ class EASGDTree(Algorithm):
     period_up: int = period_option(100, "steps between exchanges of an inner node with its parent")
     momentum: float = momentum_option(0.0, "momentum factor m of each worker")
 
-    def keeps(self) -> Mapping[str, Scope]:
+    def keeps(self) -> Mapping[str, Buffer]:
         return {**self.buffers, **({"v": WORKER} if self.momentum else {})}
 
     def worker(self, w: View) -> Steps:
@@ -68,7 +68,7 @@ class EASGDTree(Algorithm):
                 below = parent
                 for above in higher:
                     if below[1] == w.rank:
-                        w.spring(alpha, below[0], above[0])
+                        w.elastic(alpha, below[0], above[0])
                     below = above
 
 

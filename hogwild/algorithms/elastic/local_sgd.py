@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import BARRIER, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option, option
+from hogwild.algorithms.base import BARRIER, WORKER, Algorithm, Buffer, Gradient, Steps, View, momentum_option, option
 from hogwild.algorithms.elastic.options import MODELS, period_option
 from hogwild.rules import HeavyBall
 
@@ -30,14 +30,14 @@ class LocalSGD(Algorithm):
 
     name: ClassVar[str] = "local-sgd"
     summary: ClassVar[str] = "own steps, and every period steps all start from the mean"
-    buffers: ClassVar[Mapping[str, Scope]] = MODELS
+    buffers: ClassVar[Mapping[str, Buffer]] = MODELS
     barriers_per_round: ClassVar[int] = 2
 
     period: int = period_option(8, "own steps between two averages")
     local_from: int = option(0, "steps that are all averaged at first (post-local SGD)", check=NOT_NEGATIVE)
     momentum: float = momentum_option(0.0, "momentum factor m of each worker, kept over averages")
 
-    def keeps(self) -> Mapping[str, Scope]:
+    def keeps(self) -> Mapping[str, Buffer]:
         return {**self.buffers, **({"v": WORKER} if self.momentum else {})}
 
     def result(self) -> str:

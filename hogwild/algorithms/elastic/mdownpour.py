@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option, option
+from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, momentum_option, option
 from hogwild.rules import HeavyBall, Nesterov
 
 
@@ -27,7 +27,7 @@ class MomentumDownpour(Algorithm):
     name: ClassVar[str] = "mdownpour"
     summary: ClassVar[str] = "downpour of period 1 with Nesterov momentum on the center"
     stability_rule: ClassVar[str | None] = "nesterov"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "snapshot": SNAPSHOT}
     nesterov: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.9, "momentum factor m of the center")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from hogwild.algorithms.base import REPLICA, SHARED, Scope, View, option
+from hogwild.algorithms.base import MODEL, SHARED, Buffer, Scope, View, option
 
 RATE = (lambda value: 0 <= value <= 1, "a number, 0 <= number <= 1")
 AT_LEAST_ONE = (lambda value: value >= 1, "an integer >= 1")
 CENTER, MEAN, AVERAGE = "center", "mean", "average"
 RESULTS = {CENTER: "x", MEAN: "replica", AVERAGE: "average"}
-MODELS = {"x": SHARED, "replica": REPLICA}
+MODELS = {"x": SHARED, "replica": MODEL}
 
 
 def alpha_option() -> float:
@@ -44,8 +44,8 @@ def moving_rate(alpha: float, beta: float, beta_per: str, period: int, workers: 
     return alpha or beta / (workers * (period if beta_per == "step" else 1))
 
 
-def with_average(buffers: dict[str, Scope], evaluate: str) -> dict[str, Scope]:
-    return buffers | ({"average": SHARED} if evaluate == AVERAGE else {})
+def with_average(buffers: dict[str, Buffer], evaluate: str) -> dict[str, Buffer]:
+    return buffers | ({"average": Buffer(Scope.SHARED, starts="x")} if evaluate == AVERAGE else {})
 
 
 def average(w: View, rate: float, period: int) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import BELOW_ONE, SHARED, Place, Scope, View, momentum_option, option
+from hogwild.algorithms.base import BELOW_ONE, SHARED, Buffer, Place, View, momentum_option, option
 from hogwild.algorithms.elastic.local_sgd import LocalSGD
 from hogwild.algorithms.elastic.options import period_option
 
@@ -31,7 +31,7 @@ class SlowMo(LocalSGD):
 
     name: ClassVar[str] = "slowmo"
     summary: ClassVar[str] = "local SGD with momentum on the averages"
-    buffers: ClassVar[Mapping[str, Scope]] = {**LocalSGD.buffers, "u": SHARED, "delta": SHARED}
+    buffers: ClassVar[Mapping[str, Buffer]] = {**LocalSGD.buffers, "u": SHARED, "delta": SHARED}
 
     period: int = period_option(48, "own steps between two averages")
     outer_momentum: float = option(0.5, "momentum of the outer step", check=BELOW_ONE)

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import NOT_NEGATIVE, SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, option
+from hogwild.algorithms.base import NOT_NEGATIVE, SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, option
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class AsySGConsistent(Algorithm):
 
     name: ClassVar[str] = "asysg-con"
     summary: ClassVar[str] = "a step with the sum of any M gradients; reads are consistent"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "sum": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "sum": SHARED, "snapshot": SNAPSHOT}
     numbers_pushes: ClassVar[bool] = True
 
     gradients: int = option(0, "M: gradients that make an update; 0: as many as workers", check=NOT_NEGATIVE)

@@ -9,9 +9,9 @@ from typing import ClassVar
 from hogwild.algorithms.base import (
     NOT_NEGATIVE,
     SHARED,
-    WORKER,
+    SNAPSHOT,
     Algorithm,
-    Scope,
+    Buffer,
     dampening_option,
     momentum_option,
     option,
@@ -23,7 +23,7 @@ from hogwild.rules import HeavyBall
 class KGradients(Algorithm):
     """An update takes the mean of K gradients; the kinds differ in whose, and in what the other workers do then."""
 
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "sum": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "sum": SHARED, "snapshot": SNAPSHOT}
     numbers_pushes: ClassVar[bool] = True
 
     k: int = option(0, "K: gradients that make an update; 0: as many as workers", check=NOT_NEGATIVE)

@@ -20,10 +20,10 @@ from typing import ClassVar
 
 from hogwild.algorithms.base import (
     SHARED,
-    WORKER,
+    SNAPSHOT,
     Algorithm,
+    Buffer,
     Gradient,
-    Scope,
     Steps,
     View,
     dampening_option,
@@ -39,7 +39,7 @@ class Softsync(Algorithm):
 
     name: ClassVar[str] = "softsync"
     summary: ClassVar[str] = "n-softsync: an update per floor(N / n) gradients, nobody waits"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "sum": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "sum": SHARED, "snapshot": SNAPSHOT}
     numbers_pushes: ClassVar[bool] = True
 
     softsync_n: int = option(

@@ -25,10 +25,11 @@ from typing import ClassVar, NamedTuple
 
 from hogwild.algorithms.base import (
     SHARED,
+    SNAPSHOT,
     WORKER,
     Algorithm,
+    Buffer,
     Gradient,
-    Scope,
     Steps,
     View,
     dampening_option,
@@ -44,7 +45,7 @@ class Kind(NamedTuple):
     """A kind of momentum: its rule, its buffers, its linear stability theory, and what it demands."""
 
     rule: type[Momentum]
-    buffers: Mapping[str, Scope]
+    buffers: Mapping[str, Buffer]
     stability_rule: str | None
     looks_ahead: bool = False
     numbers_pushes: bool = False
@@ -70,7 +71,7 @@ class ASGD(GapOptions, CompensationOptions, Algorithm):
 
     name: ClassVar[str] = "asgd"
     summary: ClassVar[str] = "asynchronous SGD on the shared master (Hogwild!); its parts compose freely"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "snapshot": SNAPSHOT}
 
     momentum: float = momentum_option(0.0, "momentum factor m")
     momentum_kind: str = option("heavy-ball", "what momentum does, and whether workers share it", choices=tuple(KINDS))
@@ -84,13 +85,13 @@ class ASGD(GapOptions, CompensationOptions, Algorithm):
         for refusal in self._refusals():
             raise ValueError(refusal)
 
-    def keeps(self) -> Mapping[str, Scope]:
+    def keeps(self) -> Mapping[str, Buffer]:
         return {
             "x": SHARED,
             **(self._kind.buffers if self.momentum else {}),
             **(self.gap_buffers() if self.penalty == "gap" else {}),
             **({"ms": WORKER} if self.compensation == "dc-adaptive" else {}),
-            "snapshot": WORKER,
+            "snapshot": SNAPSHOT,
         }
 
     @property

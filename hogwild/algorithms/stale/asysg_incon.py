@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, option
+from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, option
 
 AT_LEAST_ONE = (lambda value: value >= 1, "an integer >= 1")
 
@@ -28,7 +28,7 @@ class AsySGInconsistent(Algorithm):
 
     name: ClassVar[str] = "asysg-incon"
     summary: ClassVar[str] = "lock-free SGD in shared memory; one coordinate, a block or all at a time"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "snapshot": SNAPSHOT}
 
     coords: str = option("all", "what an update changes: one coordinate, a block, all", choices=("one", "block", "all"))
     block: int = option(16, "elements of a block (16: a cache line of floats)", check=AT_LEAST_ONE)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hogwild.algorithms.base import BELOW_ONE, SHARED, WORKER, Scope, option
+from hogwild.algorithms.base import BELOW_ONE, SHARED, Buffer, Rows, Scope, option
 from hogwild.rules import Compensation, Gap
+
+GAP_COLUMNS = 3  # of gap_state (hogwild.rules.Gap)
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,12 @@ class GapOptions:
             lagged=self.gap_lagged,
         )
 
-    def gap_buffers(self) -> dict[str, Scope]:
+    def gap_buffers(self) -> dict[str, Buffer]:
         """The running size of what moves x: of every element, or of the norms."""
         if self.gap().rows is None:
             return {"s": SHARED}
-        return {"gap_state": WORKER if self.gap_lagged else SHARED}
+        scope = Scope.WORKER if self.gap_lagged else Scope.SHARED
+        return {"gap_state": Buffer(scope, size=Rows(GAP_COLUMNS), dtype="float64")}
 
 
 @dataclass(frozen=True)

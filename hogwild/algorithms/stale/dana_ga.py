@@ -19,10 +19,11 @@ from typing import ClassVar
 from hogwild.algorithms.base import (
     BELOW_ONE,
     SHARED,
+    SNAPSHOT,
     WORKER,
     Algorithm,
+    Buffer,
     Gradient,
-    Scope,
     Steps,
     View,
     momentum_option,
@@ -38,12 +39,12 @@ class DANAGA(Algorithm):
     name: ClassVar[str] = "dana-ga"
     summary: ClassVar[str] = "DANA's look-ahead with the gap penalty"
     stability_rule: ClassVar[str | None] = "dana"
-    buffers: ClassVar[Mapping[str, Scope]] = {
+    buffers: ClassVar[Mapping[str, Buffer]] = {
         "x": SHARED,
         "v": WORKER,
         "v_sum": SHARED,
         "s": SHARED,
-        "snapshot": WORKER,
+        "snapshot": SNAPSHOT,
     }
     needs_snapshot: ClassVar[bool] = True
 

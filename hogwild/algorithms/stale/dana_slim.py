@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option
+from hogwild.algorithms.base import SHARED, SNAPSHOT, WORKER, Algorithm, Buffer, Gradient, Steps, View, momentum_option
 from hogwild.rules import Nesterov
 
 
@@ -29,7 +29,7 @@ class DANASlim(Algorithm):
     name: ClassVar[str] = "dana-slim"
     summary: ClassVar[str] = "look-ahead by private Nesterov momentum"
     stability_rule: ClassVar[str | None] = "dana"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": WORKER, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
     nesterov: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.9, "momentum factor m of the private buffers")

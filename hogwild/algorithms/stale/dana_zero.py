@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option
+from hogwild.algorithms.base import SHARED, SNAPSHOT, WORKER, Algorithm, Buffer, Gradient, Steps, View, momentum_option
 from hogwild.rules import Dana
 
 
@@ -26,7 +26,7 @@ class DANAZero(Algorithm):
     name: ClassVar[str] = "dana-zero"
     summary: ClassVar[str] = "look-ahead over the momenta of all workers"
     stability_rule: ClassVar[str | None] = "dana"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": WORKER, "v_sum": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": WORKER, "v_sum": SHARED, "snapshot": SNAPSHOT}
     needs_snapshot: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.9, "momentum factor m of the private buffers")

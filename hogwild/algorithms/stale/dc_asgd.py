@@ -16,7 +16,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option, option
+from hogwild.algorithms.base import (
+    SHARED,
+    SNAPSHOT,
+    WORKER,
+    Algorithm,
+    Buffer,
+    Gradient,
+    Steps,
+    View,
+    momentum_option,
+    option,
+)
 from hogwild.algorithms.stale.corrections import CompensationOptions
 from hogwild.rules import HeavyBall
 
@@ -28,7 +39,7 @@ class DCASGD(CompensationOptions, Algorithm):
     name: ClassVar[str] = "dc-asgd"
     summary: ClassVar[str] = "gradients corrected to first order for the way the master has moved"
     stability_rule: ClassVar[str | None] = "standard"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "ms": WORKER, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "ms": WORKER, "snapshot": SNAPSHOT}
     needs_snapshot: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.0, "momentum factor m of the shared buffer")

@@ -16,17 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    NOT_NEGATIVE,
-    SHARED,
-    WORKER,
-    Algorithm,
-    Gradient,
-    Scope,
-    Steps,
-    View,
-    option,
-)
+from hogwild.algorithms.base import NOT_NEGATIVE, SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, option
 
 
 @dataclass(frozen=True)
@@ -36,7 +26,7 @@ class DelayAdaptive(Algorithm):
     name: ClassVar[str] = "delay-adaptive"
     summary: ClassVar[str] = "smaller learning rate for gradients older than usual"
     stability_rule: ClassVar[str | None] = "standard"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "snapshot": SNAPSHOT}
 
     rule: str = option("mishchenko", "which rule", choices=("mishchenko", "koloskova"))
     delay_cutoff: int = option(

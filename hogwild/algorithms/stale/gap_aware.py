@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option
+from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, momentum_option
 from hogwild.algorithms.stale.corrections import GapOptions
 from hogwild.rules import HeavyBall
 
@@ -38,12 +38,12 @@ class GapAware(GapOptions, Algorithm):
     name: ClassVar[str] = "gap-aware"
     summary: ClassVar[str] = "gradients divided by their gap to the master"
     stability_rule: ClassVar[str | None] = "standard"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "s": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "s": SHARED, "snapshot": SNAPSHOT}
     needs_snapshot: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.9, "momentum factor m of the shared buffer")
 
-    def keeps(self) -> Mapping[str, Scope]:
+    def keeps(self) -> Mapping[str, Buffer]:
         return {name: scope for name, scope in self.buffers.items() if name != "s"} | self.gap_buffers()
 
     def worker(self, w: View) -> Steps:

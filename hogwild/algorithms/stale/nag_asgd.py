@@ -13,16 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    SHARED,
-    WORKER,
-    Algorithm,
-    Gradient,
-    Scope,
-    Steps,
-    View,
-    momentum_option,
-)
+from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, momentum_option
 from hogwild.rules import Nesterov
 
 
@@ -33,7 +24,7 @@ class NAGASGD(Algorithm):
     name: ClassVar[str] = "nag-asgd"
     summary: ClassVar[str] = "asynchronous SGD with shared Nesterov momentum"
     stability_rule: ClassVar[str | None] = "nesterov"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "snapshot": SNAPSHOT}
 
     nesterov: ClassVar[bool] = True
 

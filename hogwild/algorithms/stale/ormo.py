@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option
+from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, momentum_option
 from hogwild.rules import OrMo
 
 
@@ -29,7 +29,7 @@ class OrderedMomentum(Algorithm):
 
     name: ClassVar[str] = "ormo"
     summary: ClassVar[str] = "momentum in the order in which gradients were asked for"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "snapshot": SNAPSHOT}
     numbers_pushes: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.9, "momentum factor m of the shared buffer")

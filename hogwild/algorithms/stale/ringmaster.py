@@ -14,17 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    NOT_NEGATIVE,
-    SHARED,
-    WORKER,
-    Algorithm,
-    Gradient,
-    Scope,
-    Steps,
-    View,
-    option,
-)
+from hogwild.algorithms.base import NOT_NEGATIVE, SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, option
 
 
 @dataclass(frozen=True)
@@ -34,7 +24,7 @@ class Ringmaster(Algorithm):
     name: ClassVar[str] = "ringmaster"
     summary: ClassVar[str] = "drops gradients whose delay reaches a limit"
     stability_rule: ClassVar[str | None] = "standard"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "snapshot": SNAPSHOT}
 
     delay_limit: int = option(0, "R: delays below it are used; 0: twice the number of workers", check=NOT_NEGATIVE)
 

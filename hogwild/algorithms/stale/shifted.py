@@ -19,10 +19,11 @@ from typing import ClassVar
 
 from hogwild.algorithms.base import (
     SHARED,
+    SNAPSHOT,
     WORKER,
     Algorithm,
+    Buffer,
     Gradient,
-    Scope,
     Steps,
     View,
     dampening_option,
@@ -39,7 +40,7 @@ class ShiftedMomentum(Algorithm):
     name: ClassVar[str] = "shifted"
     summary: ClassVar[str] = "asynchronous SGD with shifted (private) momentum"
     stability_rule: ClassVar[str | None] = "shifted"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": WORKER, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
 
     momentum: float = momentum_option(0.9, "momentum factor m of the private buffers")
     dampening: float = dampening_option()

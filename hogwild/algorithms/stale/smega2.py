@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option, option
+from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, momentum_option, option
 from hogwild.rules import Smega2
 
 
@@ -24,7 +24,7 @@ class SMEGA2(Algorithm):
 
     name: ClassVar[str] = "smega2"
     summary: ClassVar[str] = "look-ahead with a single momentum buffer"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "b": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "b": SHARED, "snapshot": SNAPSHOT}
     numbers_pushes: ClassVar[bool] = True
     needs_snapshot: ClassVar[bool] = True
 

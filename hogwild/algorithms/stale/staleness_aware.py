@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient, Scope, Steps, View, momentum_option
+from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, momentum_option
 from hogwild.rules import HeavyBall
 
 
@@ -24,7 +24,7 @@ class StalenessAware(Algorithm):
 
     name: ClassVar[str] = "staleness-aware"
     summary: ClassVar[str] = "learning rate divided by the delay of each gradient"
-    buffers: ClassVar[Mapping[str, Scope]] = {"x": SHARED, "v": SHARED, "snapshot": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "snapshot": SNAPSHOT}
 
     momentum: float = momentum_option(0.9, "momentum factor m of the shared buffer")
 

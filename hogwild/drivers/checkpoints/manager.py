@@ -7,7 +7,6 @@ from torch import nn
 from hogwild.drivers.checkpoints import store as checkpoint
 from hogwild.drivers.checkpoints.compatibility import facts, require_compatible
 from hogwild.drivers.checkpoints.state import State
-from hogwild.drivers.instruments.evaluation import Score
 from hogwild.drivers.job.job import Job
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
@@ -37,17 +36,16 @@ class Checkpoints:
         console.info(f"resuming from {found.name}: {found.samples:,} samples, update {found.step}")
         return State.from_plain(found.state)
 
-    def save(self, state: State, score: Score | None) -> None:
-        """Writes a checkpoint; with the best score so far it also becomes `best`."""
-        value = None if score is None else score.value
+    def save(self, state: State, score: float | None) -> None:
+        """Writes a checkpoint; with the best value so far of the data set's metric it also becomes `best`."""
         sign = 1.0 if self.job.data.maximize else -1.0
-        is_best = value is not None and (self._best is None or sign * value > sign * self._best)
-        self._best = value if is_best else self._best
+        is_best = score is not None and (self._best is None or sign * score > sign * self._best)
+        self._best = score if is_best else self._best
         samples = state.samples(self.job.order)
-        meta = {**self.facts, "samples": samples, "updates": state.version, "score": value}
+        meta = {**self.facts, "samples": samples, "updates": state.version, "score": score}
         keep = self.job.config.keep
         checkpoint.save(self.run.ckpt, state.version, state.plain(), meta, keep=keep, best=is_best)
-        self.run.metrics("checkpoint", samples=samples, updates=state.version)
+        self.run.journal.event("checkpoint", samples=samples, updates=state.version)
 
     def newest(self) -> str:
         """For messages: `last checkpoint: step-00000400`."""

@@ -1,8 +1,10 @@
-"""What a run must remember to go on: the algorithm's buffers, the model's own buffers, and where the tickets stand.
+"""What a run must remember to go on: the algorithm's buffers, the model's own buffers, where the tickets stand, and the
+statistics so far.
 
 A state is taken while the gate is closed and drained, so it is exactly the model after the completed tickets: a
-gradient in flight has left no trace in it, and its ticket is listed to be dealt again. The exception are averages of
-Full Normalization that all workers share: they may have seen a batch in flight, and then see it once more.
+gradient that a worker is computing has left no trace in it, and its ticket is listed to be assigned again. The
+exception are averages of Full Normalization that all workers share: they may have seen the batch of such a gradient,
+and then see it once more.
 """
 
 from __future__ import annotations
@@ -14,24 +16,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hogwild.algorithms.base import SHARED, Algorithm
+from hogwild.algorithms.base import Algorithm
+from hogwild.buffers import Scope, has_replicas
+from hogwild.drivers.checkpoints import statistics
 from hogwild.drivers.checkpoints.fitting import require_types
+from hogwild.drivers.checkpoints.statistics import WorkerStatistics
 from hogwild.drivers.job.batches import Batches
 from hogwild.errors import CheckpointError
 from hogwild.files.reading import reading
 from hogwild.nn.pooling import pooled_buffers
+from hogwild.shared.control import Tickets, Versions
 from hogwild.shared.layout import trainable
 from hogwild.shared.world import World
 
 OTHER = "configuration and checkpoint do not belong together: take another with --ckpt"
-REFRESHED = ("snapshot", "g")  # written before they are read
 
 
 @dataclass(frozen=True)
 class State:
     """A consistent copy. `parameters` by name, of the trained model: the mean of the copies of the algorithm's result.
     `buffers` as flat tensors, one per copy, the result excepted where there is one only; tickets and counters as
-    numbers. Copies are of the workers that were not lost, in the order of their ranks.
+    numbers. Copies are of the workers that were not lost, in the order of their ranks; `steps` are the pushes that each
+    of them has seen.
     """
 
     parameters: dict[str, Tensor]
@@ -41,40 +47,47 @@ class State:
     again: list[int]
     version: int
     lr_max: float
-    pushes: list[int]
+    steps: list[int]
     gathered: int = 0  # gradients in the buffer `sum`
     completed: list[int] = field(default_factory=list)  # tickets, by each worker
+    statistics: list[WorkerStatistics] = field(default_factory=list)  # of each worker, also of those that were lost
 
     @classmethod
     def of(cls, world: World, module: nn.Module, algorithm: Algorithm, lost: Collection[int] = ()) -> State:
         """Copies the state out of the shared memory. The caller has drained the gate (or no worker lives).
 
-        `lost`: workers that died; where they stood still is no part of the mean, nor of a resumed run.
+        `lost`: workers that died; their last buffers are no part of the mean, nor of a resumed run.
         """
-        control, arena, layout = world.control, world.arena, world.layout
+        arena, layout = world.arena, world.layout
+        tickets: Tickets = world.control
+        versions: Versions = world.control
         ranks = [rank for rank in range(world.workers) if rank not in lost] or range(world.workers)
-        copies = {
-            name: [arena.tensor(name, rank).to("cpu", copy=True) for rank in (range(1) if scope is SHARED else ranks)]
-            for name, scope in algorithm.keeps().items()
-            if name not in REFRESHED
+
+        def copies(name: str) -> list[Tensor]:
+            own = world.buffers[name].scope is not Scope.SHARED
+            return [arena.tensor(name, rank).to("cpu", copy=True) for rank in (ranks if own else range(1))]
+
+        result = copies(algorithm.result())
+        buffers = {
+            name: result if name == algorithm.result() else copies(name)
+            for name, buffer in world.buffers.items()
+            if buffer.saved and (name != algorithm.result() or len(result) > 1)
         }
-        result = copies[algorithm.result()]
-        if len(result) == 1:
-            del copies[algorithm.result()]
         mean = sum(result[1:], result[0].double()).div_(len(result)).to(result[0].dtype)
         return cls(
             parameters={name: view.clone() for name, view in zip(layout.names, layout.views(mean), strict=True)},
-            buffers=copies,
+            buffers=buffers,
             module_buffers=[
                 {name: value.cpu() for name, value in world.published(module, rank).items()} for rank in ranks
             ],
-            next=control.next,
-            again=control.outstanding(),
-            version=control.version,
-            lr_max=control.lr_max,
-            pushes=[control.pushes(rank) for rank in ranks],
-            gathered=control.gathered,
-            completed=[control.completed(rank) for rank in range(world.workers)],
+            next=tickets.next,
+            again=tickets.outstanding(),
+            version=versions.version,
+            lr_max=versions.lr_max,
+            steps=[versions.steps(rank) for rank in ranks],
+            gathered=versions.gathered,
+            completed=[tickets.completed(rank) for rank in range(world.workers)],
+            statistics=statistics.of(world.control, world.workers),
         )
 
     def plain(self) -> dict[str, Any]:
@@ -84,37 +97,44 @@ class State:
     @classmethod
     @reading("the state in the checkpoint", "one of a run", error=CheckpointError, remedy=OTHER)
     def from_plain(cls, values: Mapping[str, Any]) -> State:
-        require_types(dict(values), cls)
-        return cls(**values)
+        """From a checkpoint. One of version 0.1.0 calls `steps` pushes and has no statistics: then those of the
+        resumed run, counts and sums alike, are of the part since.
+        """
+        found = {"steps" if name == "pushes" else name: value for name, value in values.items()}
+        require_types(found, cls)
+        return cls(**found)
 
     @reading("the state in the checkpoint", "one of this model and algorithm", error=CheckpointError, remedy=OTHER)
     def write_to(self, world: World) -> None:
         """Puts the state into a new world, before any worker lives there.
 
-        With another number of workers, private buffers go to the ranks that still exist, zeros to new ones. Replicas,
-        and what belongs to them (corrections, masses, multipliers), mean something only all together: they then all
-        begin at the trained model, with zeros for the rest.
+        With another number of workers, private buffers go to the ranks that still exist, and start afresh at new ones.
+        Replicas, and what belongs to them (corrections, masses, multipliers), mean something only all together: they
+        then all start afresh, from the trained model. So does what is not saved.
         """
-        has_replicas, specs = "replica" in world.arena, world.arena.layout.specs
+        only_together = has_replicas(world.buffers)
         for view, parameter in zip(world.layout.views(world.arena.tensor("x")), self.parameters.values(), strict=True):
             _copy(view, parameter)
-        world.start_models()
+        world.start_buffers()
         for name, copies in self.buffers.items():
-            if has_replicas and specs[name].scope is not SHARED and len(copies) != world.workers:
+            own = world.buffers[name].scope is not Scope.SHARED
+            if own and only_together and len(copies) != world.workers:
                 continue
             for rank, value in enumerate(copies[: world.workers]):
                 _copy(world.arena.tensor(name, rank), value)
         for rank, buffers in enumerate(self.module_buffers[: world.workers]):
             for name, value in buffers.items():
                 _copy(world.arena.tensor(f"buffer:{name}", rank), value.reshape(-1))
-        control = world.control
-        control.version = self.version
-        control.gathered = self.gathered
-        control.raise_lr_max(self.lr_max)
-        for rank, pushes in enumerate(self.pushes[: world.workers]):
-            control.restore_pushes(rank, pushes)
+        tickets: Tickets = world.control
+        versions: Versions = world.control
+        versions.version = self.version
+        versions.gathered = self.gathered
+        versions.raise_lr_max(self.lr_max)
+        for rank, steps in enumerate(self.steps[: world.workers]):
+            versions.restore_steps(rank, steps)
         for rank, completed in enumerate(self.completed[: world.workers]):
-            control.restore_completed(rank, completed)
+            tickets.restore_completed(rank, completed)
+        statistics.restore(world.control, world.workers, self.statistics)
 
     @reading("the state in the checkpoint", "one of this model", error=CheckpointError, remedy=OTHER)
     def load_module(self, module: nn.Module) -> None:

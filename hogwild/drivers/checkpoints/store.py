@@ -5,7 +5,7 @@
     ckpt/last -> step-00001000         ckpt/best -> ...
 
 A checkpoint is written beside its final place, flushed to disk and renamed; a crash at any moment leaves the older ones
-as they were. The caller passes a state that nobody writes to any more (a consistent copy); a race cannot be seen here.
+as they were. The caller passes a consistent copy, to which no process writes any more; a race cannot be seen here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hogwild.drivers.checkpoints.manifest import FORMAT, MANIFEST, STATE, read_m
 from hogwild.errors import CheckpointError
 from hogwild.files.reading import reading
 from hogwild.files.writing import beside, write_atomically
-from hogwild.runs.directory import to_json
+from hogwild.runs.files import to_json
 from hogwild.text import quoted
 
 LINKS = ("last", "best")

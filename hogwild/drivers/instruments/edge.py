@@ -24,10 +24,10 @@ from hogwild import delays
 from hogwild.config.presets import PRESETS, Preset, expected_delay, stable_lr, theory
 from hogwild.drivers.instruments.curvature import Curvature, largest_curvature
 from hogwild.drivers.instruments.statistics import Statistics
-from hogwild.drivers.job.device import to_device
 from hogwild.drivers.job.job import Job
 from hogwild.runs.console import Console
-from hogwild.runs.directory import RunDirectory
+from hogwild.runs.journal import Journal
+from hogwild.shared.devices import to_device
 from hogwild.shared.layout import trainable
 from hogwild.theory import stability
 
@@ -37,18 +37,18 @@ MANY = 2.0  # times the expected delay is too much for --lr auto
 
 
 class Edge:
-    """The measurements of one run: lines of kind edge, warnings, the summary's `edge`."""
+    """The measurements of one run: events of kind edge, warnings, the summary's `edge`. `begins`: where it begins."""
 
-    def __init__(self, job: Job, run: RunDirectory, console: Console, version: int) -> None:
-        self.job, self.run, self.console = job, run, console
+    def __init__(self, job: Job, journal: Journal, console: Console, begins: Statistics) -> None:
+        self.job, self.journal, self.console = job, journal, console
         self.every = job.config.edge_every
         self.ratio: float | None = None  # the last one
         self._line: dict[str, float] = {}
         self._largest = -math.inf
         self._measurements = 0
         self._spent_s = 0.0
-        self._version = version  # of the last measurement
-        self._delays: tuple[int, ...] = ()  # counted until then
+        self._version = begins.version  # of the last measurement
+        self._delays = begins.delays  # counted until then
         self._vector: list[Tensor] | None = None
         self._warned = 1.0 / GROWTH  # the ratio of the last warning
 
@@ -75,7 +75,7 @@ class Edge:
         self._largest = max(self._largest, self.ratio)
         self._measurements += 1
         facts = {"delay_mean": delays.mean(law), "products": found.products, "converged": found.converged}
-        self.run.metrics("edge", updates=stats.version, **self._line, **facts)
+        self.journal.event("edge", updates=stats.version, **self._line, **facts)
         if self.ratio > 1.0 and self.ratio >= GROWTH * self._warned:
             self._warned = self.ratio
             self.console.warn(self._warning(law))
@@ -94,8 +94,7 @@ class Edge:
 
     def _recent(self, counts: tuple[int, ...]) -> delays.Law | None:
         """The law of the delays since the last measurement; None if nothing was pushed."""
-        before = self._delays or (0,) * len(counts)
-        self._delays = counts
+        before, self._delays = self._delays, counts
         recent = {delay: now - then for delay, (now, then) in enumerate(zip(counts, before, strict=True))}
         return delays.normalise(recent) if any(recent.values()) else None
 

@@ -12,9 +12,9 @@ from torch import nn
 from hogwild.drivers.checkpoints import store as checkpoint
 from hogwild.drivers.checkpoints.compatibility import facts, require_same_run
 from hogwild.drivers.checkpoints.state import State
-from hogwild.drivers.job.device import to_device
 from hogwild.drivers.job.model import build, model_fn
 from hogwild.runs.directory import RunDirectory
+from hogwild.shared.devices import to_device
 from hogwild.tasks import load
 from hogwild.tasks.data import Data, Split
 

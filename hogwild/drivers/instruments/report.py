@@ -1,4 +1,4 @@
-"""The books of a run: the progress bar, the metrics lines, the summary. Reads counters; decides nothing."""
+"""What a run reports: the progress bar, the events of its journal, the summary. Reads counters, decides nothing."""
 
 from __future__ import annotations
 
@@ -13,18 +13,26 @@ from hogwild.drivers.instruments.evaluation import Score
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.job.job import Job
 from hogwild.runs.console import Console, Status
-from hogwild.runs.directory import DONE, RunDirectory
+from hogwild.runs.directory import DONE
+from hogwild.runs.journal import Journal
+from hogwild.shared.control import Tickets
 from hogwild.shared.world import World
 
 TRAIN_LINE_S = 1.0
 
 
 class Report:
-    """The books of one run, of processes or simulated. Times in lines are those of the run's clock."""
+    """Reports one run, of processes or simulated. Times of events are those of the run's clock.
 
-    def __init__(self, job: Job, world: World, run: RunDirectory, console: Console) -> None:
-        self.job, self.world, self.run, self.console = job, world, run, console
-        self.edge = Edge(job, run, console, world.control.version)
+    A resumed run's counters go on from those of its checkpoint, so totals and means are of the whole run. Rates per
+    second are of this part of the run: they divide what was counted since `begin` by the time since then.
+    """
+
+    def __init__(self, job: Job, world: World, journal: Journal, console: Console) -> None:
+        self.job, self.world, self.journal, self.console = job, world, journal, console
+        self.tickets: Tickets = world.control
+        self._start = Statistics.of(world)  # of this part of the run
+        self.edge = Edge(job, journal, console, self._start)
         self.score: Score | None = None
         self.faults = 0
         self.began = self.ended = time.monotonic()
@@ -34,7 +42,7 @@ class Report:
     @property
     def completed(self) -> int:
         """Tickets whose gradient is in the model."""
-        return self.world.control.next - len(self.world.control.outstanding())
+        return self.tickets.next - len(self.tickets.outstanding())
 
     @property
     def samples(self) -> int:
@@ -46,29 +54,30 @@ class Report:
     @property
     def lr(self) -> float:
         """Of the next ticket, or of the last one."""
-        return self.job.schedule.lr(max(0, min(self.world.control.next, self.job.total_tickets - 1)))
+        return self.job.schedule.lr(max(0, min(self.tickets.next, self.job.total_tickets - 1)))
 
     def started(self, rank: int, pid: int) -> None:
         """A worker process is up and has joined the run."""
-        self.run.metrics("worker", event="started", worker=rank, pid=pid)
+        self.journal.event("worker", event="started", worker=rank, pid=pid)
 
     def begin(self) -> None:
         """The workers set off now."""
         self.began = self.ended = time.monotonic()
-        self._line = (self.run.elapsed_s(), Statistics.of(self.world))
+        self._start = Statistics.of(self.world)
+        self._line = (self.journal.elapsed_s(), self._start)
 
     def finished(self, at: float) -> None:
         """A worker said that it did its last update at that time (time.monotonic)."""
         self.ended = max(self.ended, at)
 
     def tick(self, alive: int) -> None:
-        """One turn of the trainer's loop: moves the bar, and writes a metrics line every second."""
+        """One turn of the trainer's loop: moves the bar, and writes an event of kind train every second."""
         stats = Statistics.of(self.world)
         self.mark_epoch(stats)
         if self._line is None:
             return
         self.show(alive, stats)
-        if self.run.elapsed_s() - self._line[0] >= TRAIN_LINE_S:
+        if self.journal.elapsed_s() - self._line[0] >= TRAIN_LINE_S:
             self.train_line(stats)
 
     def mark_epoch(self, stats: Statistics) -> None:
@@ -93,7 +102,7 @@ class Report:
                 loss=stats.mean_loss_since(earlier),
                 score=self.score.value if self.score else None,
                 metric=self.job.data.metric,
-                samples_per_s=stats.samples / max(time.monotonic() - self.began, 1e-9),
+                samples_per_s=(stats.samples - self._start.samples) / max(time.monotonic() - self.began, 1e-9),
                 delay_mean=stats.delay_mean,
                 delay_p95=stats.delay_quantile(0.95),
                 lr=self.lr,
@@ -103,11 +112,11 @@ class Report:
         )
 
     def train_line(self, stats: Statistics) -> None:
-        """A line of kind train about everything since the last one."""
-        now = self.run.elapsed_s()
+        """An event of kind train, about everything since the last one."""
+        now = self.journal.elapsed_s()
         since, earlier = self._line or (now, None)
         samples = stats.samples - (earlier.samples if earlier else 0)
-        self.run.metrics(
+        self.journal.event(
             "train",
             samples=self.samples,
             updates=stats.version,
@@ -125,23 +134,23 @@ class Report:
     def evaluated(self, state: State, score: Score) -> None:
         self.score = score
         samples = state.samples(self.job.order)
-        self.run.metrics(
+        self.journal.event(
             "eval", samples=samples, epoch=samples / self.job.order.samples, updates=state.version, **score.fields()
         )
 
     def fault(self, reason: str, line: str, **facts: Any) -> None:
-        """A line of kind fault, and a warning on the console."""
+        """An event of kind fault, and a warning on the console."""
         self.faults += 1
-        self.run.metrics("fault", reason=reason, message=line, **facts)
+        self.journal.event("fault", reason=reason, message=line, **facts)
         self.console.warn(line)
 
     def summary(self, score: Score | None) -> dict[str, Any]:
-        """The keys of summary.json; also writes each worker's closing line."""
+        """The keys of summary.json; also writes each worker's closing event."""
         stats = Statistics.of(self.world)
         if self._line is not None:
             self.train_line(stats)
         for rank in range(self.world.workers):
-            self.run.metrics("worker", event="ended", **stats.worker_line(rank))
+            self.journal.event("worker", event="ended", **stats.worker_line(rank))
         config, wall_s = self.job.config, max(self.ended - self.began, 1e-9)
         return {
             "algorithm": config.algorithm,
@@ -155,7 +164,7 @@ class Report:
             "updates": stats.version,
             "samples": self.samples,
             "wall_s": wall_s,
-            "samples_per_s": stats.samples / wall_s,
+            "samples_per_s": (stats.samples - self._start.samples) / wall_s,
             "train_loss": self._last_epoch_loss(stats),
             **(score.fields() if score else {}),
             "delay": stats.delay_summary(),
@@ -173,9 +182,9 @@ class Report:
 
     def _last_epoch_loss(self, stats: Statistics) -> float:
         """Mean loss of about the last epoch's gradients: since the newest epoch boundary that lies a whole epoch
-        back.
+        back, or since this part of the run began.
         """
         wanted = self.completed - self.job.order.tickets_per_epoch
         passed = [earlier for completed, earlier in self._epochs if completed <= wanted]
-        loss = stats.mean_loss_since(passed[-1] if passed else None)
-        return loss if math.isfinite(loss) else stats.mean_loss_since(None)
+        loss = stats.mean_loss_since(passed[-1] if passed else self._start)
+        return loss if math.isfinite(loss) else stats.mean_loss_since(self._start)

@@ -1,4 +1,4 @@
-"""What the run knows about staleness, summed over the workers' own counters."""
+"""What a run knows about staleness, speed and loss: the workers' own counters, and their sums."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from hogwild.shared.control import Ledger, Versions
 from hogwild.shared.world import World
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Totals at one moment. Delays count versions; gap_rms and step_rms are per parameter, over all applied pushes."""
+    """Totals of the whole run at one moment: a resumed run goes on from those of its checkpoint. Delays count versions;
+    gap_rms and step_rms are per parameter, over all applied pushes.
+    """
 
     version: int
     pushes: int
@@ -33,18 +36,19 @@ class Statistics:
     @classmethod
     def of(cls, world: World) -> Statistics:
         """Reads the counters while their owners write them: each number is right, together they may be a push apart."""
-        control = world.control
-        workers = tuple(control.stats(rank) for rank in range(world.workers))
-        histograms = [control.delays(rank) for rank in range(world.workers)]
+        ledger: Ledger = world.control
+        versions: Versions = world.control
+        workers = tuple(ledger.stats(rank) for rank in range(world.workers))
+        histograms = [ledger.delays(rank) for rank in range(world.workers)]
 
         def total(key: str) -> Any:
             return sum(worker[key] for worker in workers)
 
         pushes = int(total("pushes"))
         delays = tuple(map(sum, zip(*histograms, strict=True)))
-        elements = max(sum(delays), 1) * world.layout.parameters  # a resumed run's earlier pushes are not in the sums
+        elements = max(pushes, 1) * world.layout.parameters
         return cls(
-            version=control.version,
+            version=versions.version,
             pushes=pushes,
             refused=int(total("refused")),
             dropped=int(total("dropped")),
@@ -73,7 +77,7 @@ class Statistics:
 
     @property
     def delay_mean(self) -> float:
-        return self.delay_sum / max(sum(self.delays), 1)
+        return self.delay_sum / max(self.pushes, 1)
 
     def delay_summary(self) -> dict[str, float]:
         """{mean, p50, p95, max} of the delays so far."""
@@ -94,7 +98,7 @@ class Statistics:
         return (self.loss_sum - (earlier.loss_sum if earlier else 0.0)) / losses if losses else math.nan
 
     def worker_line(self, rank: int) -> dict[str, Any]:
-        """One worker's own numbers, as a metrics line."""
+        """One worker's own numbers, for the event of its end."""
         own = self.workers[rank]
         pushes = max(own["pushes"], 1)
         return {

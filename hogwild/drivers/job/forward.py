@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.config import Config
-from hogwild.drivers.job.device import map_tensors
+from hogwild.shared.devices import map_tensors
 
 BACKEND = "inductor"
 

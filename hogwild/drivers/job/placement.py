@@ -12,6 +12,7 @@ from itertools import permutations
 import torch
 
 from hogwild.algorithms.base import Algorithm
+from hogwild.buffers import has_locks
 from hogwild.config import Config
 from hogwild.drivers.job.device import resolve
 from hogwild.errors import UsageError
@@ -81,7 +82,7 @@ def _require_atomics(config: Config, algorithm: Algorithm, placement: Placement,
     """UsageError if the run adds in memory where that would be a read and a write, which lose what comes between."""
     if config.access == "atomic":
         who, instead = "--access atomic", "use --access racing, or --gpus 1 and --master cuda:0"
-    elif {"replica", "snapshot"} <= algorithm.keeps().keys():  # pair averages add on both sides
+    elif has_locks(algorithm.keeps()):  # pair averages add on both sides
         who, instead = f"--algorithm {config.algorithm}", "use --gpus 1 and --master cuda:0"
     else:
         return

@@ -1,4 +1,4 @@
-"""A worker's place in a run, and what its process does on taking it."""
+"""What a worker process is given by the parent, and how it sets itself up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fcntl
 import multiprocessing
 import os
 import signal
+import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,8 +19,8 @@ from hogwild.shared.world import World
 
 
 @dataclass
-class Seat:
-    """A worker's place in the run: the memory it maps, its rank, the pipe to the parent, its log, its core."""
+class WorkerContext:
+    """What one worker process needs besides the job: the memory to map, its rank, the pipe to the parent, its log."""
 
     world: World
     rank: int
@@ -27,16 +28,16 @@ class Seat:
     log: Path
     arena: Arena | None
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    core: int | None = None
+    core: int | None = None  # the one to stay on, if any
     gpu: str | None = None  # which one it computes on, as the parent sees it
+    began: float = field(default_factory=time.monotonic)  # when the run started; all processes read the same clock
 
-    def take(self) -> None:
-        """One thread, own log, never outlives the parent, leaves Ctrl-C to the parent."""
+    def enter(self) -> None:
+        """Sets this process up: one thread, its own log, Ctrl-C left to the parent, death with the parent."""
         parent = multiprocessing.parent_process()
         assert parent is not None, "a worker is started by multiprocessing"
-        # The parent's end of this pipe closes when it dies, however it dies; the kernel then kills this process. Not
-        # the death signal of prctl: the fork server is the one whose death that would report, and it lives as long as
-        # a worker does.
+        # The parent's end of this pipe closes when it dies, however it dies; the kernel then kills this process. The
+        # death signal of prctl would not do: it reports the death of the fork server, which lives as long as a worker.
         fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(parent.sentinel, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import Gradients
-from hogwild.drivers.job.device import map_tensors
 from hogwild.errors import UsageError
+from hogwild.shared.devices import map_tensors
 
 WARM_UPS = 3  # libraries choose their algorithms and get their workspaces before the capture
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ class Handle:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._steps = 0
-        self._began = time.perf_counter()
+        self._began = self._worker.clock()
 
     @property
     def model(self) -> nn.Module:
@@ -37,19 +36,20 @@ class Handle:
     @property
     def version(self) -> int:
         """Updates that all workers together have applied so far."""
-        return self._worker.control.version
+        return self._worker.versions.version
 
     @property
     def stopping(self) -> bool:
         """The run is asked to end (Ctrl-C): return soon."""
-        return self._worker.control.stopping
+        return self._worker.tickets.stopping
 
     def step(self, loss: Tensor, samples: int = 1) -> None:
         """Backward of a scalar loss, then one update of the shared model by the run's algorithm.
 
         Mutates the shared buffers, and `model`, whose parameters are fresh afterwards. Waits while the parent copies
-        the model, and at the barriers of a synchronous algorithm. A gradient that is not finite is not applied.
+        the model, and at the barriers of a synchronous algorithm. A gradient that is not finite is not applied; one
+        given up (Gradient.within) is lost and counted as dropped: the next step brings another batch.
         """
         self._worker.step(loss, samples, self._steps, self._began)
         self._steps += 1
-        self._began = time.perf_counter()
+        self._began = self._worker.clock()

@@ -1,4 +1,4 @@
-"""The worker processes: starting them, hearing from them, noticing that one is gone or stands still."""
+"""The worker processes of a run: starts them, receives their messages, and notices when one is gone or has stalled."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from typing import Any
 import psutil
 
 from hogwild import system
-from hogwild.drivers.job.job import IMPORTABLE, Job, SharedSplit
+from hogwild.drivers.fork_server import PRELOAD, ctrl_c_blocked
+from hogwild.drivers.job.job import IMPORTABLE, Job
+from hogwild.drivers.job.shared_split import SharedSplit
 from hogwild.drivers.processes import worker
-from hogwild.drivers.processes.context import Seat
-from hogwild.drivers.processes.fork_server import PRELOAD, ctrl_c_blocked
+from hogwild.drivers.processes.context import WorkerContext
 from hogwild.errors import DataError, UsageError
 from hogwild.files.reading import read_tail
 from hogwild.kernels.control import Phase
+from hogwild.shared.control import Ledger
 from hogwild.shared.device_memory import identity
 from hogwild.shared.world import World
 
@@ -34,12 +36,15 @@ ABANDONED = 255  # exit code that multiprocessing reports when it was the fork s
 MEMORY_S = 1.0
 STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
 WAITING = (Phase.BARRIER, Phase.PAUSED)
-WAITING_S = 5.0  # in which who waits gives a sign of life (worker.POLL_S) even on a busy machine
+WAITING_S = 5.0  # in which a waiting worker gives a sign of life (worker.POLL_S) even on a busy machine
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to worker `rank`: ready, done, nonfinite, error, or died (process over, not done)."""
+    """A message of worker `rank` (ready, done, nonfinite, error), or its death (died: over, and not done).
+
+    `detail`: its process number; when it ended; the arguments of Driver.on_nonfinite; (kind, text); what it died of.
+    """
 
     kind: str
     rank: int
@@ -61,7 +66,7 @@ class Member:
     is_named: bool = False
 
 
-class Crew:
+class WorkerPool:
     """Starts and watches the workers of one job. A context manager: on leaving it no worker process is left."""
 
     def __init__(self, job: Job, world: World, split: SharedSplit, logs: Path) -> None:
@@ -70,13 +75,14 @@ class Crew:
         self.members: dict[int, Member] = {}
         self._split = split
         self._measured_at = 0.0
+        self._began = time.monotonic()
         self._cores = _cores(job.config.pin)
         self._context = multiprocessing.get_context(job.config.start_method)
         if job.config.start_method == "forkserver":
             self._context.set_forkserver_preload(PRELOAD)
         self._payload = job.dumps(split.stand_in)
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -89,12 +95,12 @@ class Crew:
 
     @property
     def alive(self) -> list[int]:
-        """Workers whose end has not been heard of yet."""
+        """Workers that have not ended yet, as far as the parent knows."""
         return [member.rank for member in self.members.values() if not member.events.closed]
 
     @property
     def left(self) -> int:
-        """How many have finished their part or still work on it."""
+        """How many workers have finished their part or still work on it."""
         return sum(member.is_done or not member.events.closed for member in self.members.values())
 
     @property
@@ -108,8 +114,8 @@ class Crew:
         core = self._cores[rank % len(self._cores)] if self._cores else None
         log, device = self.logs / f"{rank}.log", self.world.arena.device_of(rank)
         data, shapes = self._split.arena(device), self._split.shapes
-        seat = Seat(self.world, rank, send, log, data, shapes, core, identity(device))
-        process = self._context.Process(target=worker.main, args=(self._payload, seat), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
+        context = WorkerContext(self.world, rank, send, log, data, shapes, core, identity(device), self._began)
+        process = self._context.Process(target=worker.main, args=(self._payload, context), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
         with ctrl_c_blocked():
             process.start()
         send.close()
@@ -141,9 +147,9 @@ class Crew:
             member.process.join()
             member.events.close()
             if not member.is_done:
-                yield Event("died", member.rank, self._obituary(member))
+                yield Event("died", member.rank, self._death_message(member))
 
-    def _obituary(self, member: Member) -> str:
+    def _death_message(self, member: Member) -> str:
         """`worker 2 (pid 4711) died: SIGKILL, probably out of memory (RSS was 14.1 GB)`."""
         code = member.process.exitcode or 0
         if member.error is not None:
@@ -169,15 +175,15 @@ class Crew:
         return f"; last words: {' | '.join(lines)}" if lines else ""
 
     def stalled(self, timeout_s: float) -> list[str]:
-        """Workers that made no progress for `timeout_s`, each named once per stall; who waits for others and gives
-        signs of life has not stalled.
+        """A line for each worker that has made no progress for `timeout_s` seconds, once per stall. A worker that waits
+        for others and gives signs of life has not stalled.
         """
-        named = []
-        now = time.monotonic()
+        ledger: Ledger = self.world.control
+        named, now = [], time.monotonic()
         for member in self.members.values():
             if member.is_done or not member.process.is_alive():
                 continue
-            stats = self.world.control.stats(member.rank)
+            stats = ledger.stats(member.rank)
             patience_s = max(timeout_s, WAITING_S) if stats["phase"] in WAITING else timeout_s
             if stats["beats"] != member.beats or stats["phase"] is Phase.DONE:
                 member.beats, member.beat_at, member.is_named = stats["beats"], now, False
@@ -190,7 +196,7 @@ class Crew:
         return named
 
     def give_up_stopped(self) -> None:
-        """Kills whoever was named as stalled and is stopped (SIGSTOP, a debugger): its batch is then dealt again."""
+        """Kills the stalled workers that are stopped (SIGSTOP, a debugger): their batches are then assigned again."""
         for member in self.members.values():
             if member.is_named and member.process.is_alive():
                 with contextlib.suppress(psutil.Error):
@@ -198,7 +204,7 @@ class Crew:
                         member.process.kill()
 
     def measure_memory(self) -> None:
-        """Notes each worker's resident memory now and then, to be told if it dies."""
+        """Notes each worker's resident memory now and then, for the message of its death."""
         if time.monotonic() - self._measured_at < MEMORY_S:
             return
         self._measured_at = time.monotonic()

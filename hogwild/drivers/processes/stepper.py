@@ -13,10 +13,10 @@ from hogwild.shared.layout import trainable
 
 
 class Stepper:
-    """Runs an algorithm's generator on a module whose parameters ARE the buffer that the algorithm names.
+    """Runs an algorithm's generator on a module whose parameters lie in the buffer that the algorithm names.
 
-    `wait` is called with every request for something else than a gradient, and returns when it is fulfilled. A
-    generator can be begun again at any time: what matters lies in its buffers.
+    `wait` is called with every request that is not a gradient, and returns when it is fulfilled. A generator can be
+    begun again at any time: its state lies in its buffers.
     """
 
     def __init__(
@@ -27,7 +27,8 @@ class Stepper:
         self.module = module
         self.wait = wait
         self._parameters = trainable(module)
-        self.bound = 0  # the address of the buffer that the parameters are
+        self.bound = 0  # the address of the buffer in which the parameters lie
+        self.within: float | None = None  # seconds that the requested gradient may take
 
     def begin(self) -> None:
         """Starts the algorithm's text afresh, up to its first request for a gradient."""
@@ -42,14 +43,15 @@ class Stepper:
             parameter.grad = None
         return gradients
 
-    def advance(self, g: Gradients) -> None:
-        """Answers the request with `g`: the update happens, waits are kept, up to the next request."""
+    def advance(self, g: Gradients | None) -> None:
+        """Answers the request for a gradient, with None if it was given up: runs the text up to the next request."""
         self._serve(self._steps.send(g))
 
     def _serve(self, request: Gradient | Barrier | Update) -> None:
         while not isinstance(request, Gradient):
             self.wait(request)
             request = self._steps.send(None)
+        self.within = request.within
         if request.at.data_ptr() != self.bound:
             self.view.world.layout.bind(self.module, request.at)
             self.bound = request.at.data_ptr()

@@ -1,12 +1,13 @@
 """The simulator: the same algorithm texts, views and kernels in one process, under a virtual clock.
 
-Asynchrony is an input here. A heap holds who finishes when; the worker whose gradient is due gets its answer, updates
-the model at once (updates take no virtual time), and asks for its next gradient. Who waits for that update goes on, and
-who computes a gradient that it cancels begins again, at the same virtual time. Runs are repeatable bit for bit.
+A min-heap orders the workers by the virtual time at which their gradient is due. The next one applies its update, which
+takes no virtual time, and starts its next gradient. Workers that waited for that update resume, and workers whose
+gradient it cancels restart, at the same virtual time. Runs are repeatable bit for bit.
 
-A gradient is fixed when it is asked for. With private snapshots nobody can change what it depends on until it is
-answered, so it is computed then, and no gradient waits in memory; with in-place reads it is computed at the request.
-Averages of Full Normalization that all workers share are read and moved when the gradient is computed.
+A gradient is determined when it is asked for. With private snapshots nothing that it depends on changes before it is
+due, so it is computed only then, and no gradient is held in memory; with in-place reads it is computed at the request.
+Averages of Full Normalization that all workers share are read and moved when the gradient is computed. A gradient that
+takes longer than Gradient.within is never computed: its worker is answered with None when that time has passed.
 """
 
 from __future__ import annotations
@@ -20,54 +21,59 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import Barrier, Gradient, Gradients, Steps, Update
-from hogwild.drivers.job.device import to_device
+from hogwild.buffers import has_replicas
 from hogwild.drivers.job.forward import Forward
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.simulated.clocks import Clock, DelayClock, TimedClock, TraceClock
-from hogwild.drivers.view.worker_view import WorkerView
+from hogwild.drivers.view.worker_view import WorkerView, view_of
 from hogwild.errors import UsageError
-from hogwild.rules import Access, Guard
+from hogwild.shared.control import NO_TICKET, Ledger, Rounds, Tickets, Versions
+from hogwild.shared.devices import to_device
 from hogwild.shared.layout import trainable
 from hogwild.shared.world import World
-
-NO_TICKET = -1
 
 
 @dataclass
 class SimulatedWorker:
-    """One worker of the simulation: its column of the algorithm, and the batch it is computing."""
+    """One worker of the simulation: its run of the algorithm's text, and the batch that it computes."""
 
     view: WorkerView
     steps: Steps
     parameters: list[Tensor] = field(default_factory=list)  # where its next gradient is taken, as views
-    ready: float = 0.0  # when what it has sent and read has arrived
+    ready: float = 0.0  # when all that it has sent and read has arrived
     ticket: int = NO_TICKET
-    completed: int = 0  # tickets; the control's count ends with the tickets, and a trace may deal them unequally
+    completed: int = 0  # tickets; the control's count ends with the tickets, and a trace may assign them unequally
     samples: int = 0  # of its batch
     answer: tuple[float, Gradients] | None = None  # computed at the request, if what it depends on may change
     at_barrier: bool = False
     at_update: bool = False
     cancels: bool = False  # a new version cancels the gradient it computes
-    request: int = 0  # number of the request in flight
+    within: float | None = None  # virtual time after which it gives up the gradient
+    gives_up: bool = False  # the gradient takes longer than that
+    request: int = 0  # number of the request that is in the heap
 
 
 @dataclass(frozen=True)
 class Push:
-    """What the simulation says of one answered gradient."""
+    """One answered request for a gradient. `loss`: of the batch, at the snapshot; not a number if it was given up."""
 
     time: float
     rank: int
     ticket: int
     loss: float
+    given_up: bool = False
 
 
 class Simulation:
-    """Simulated workers on one world. `advance` answers one gradient; `now` is the virtual time."""
+    """Simulated workers on one world. `advance` answers one request for a gradient; `now` is the virtual time."""
 
     def __init__(self, job: Job, world: World, module: nn.Module, clock: Clock) -> None:
         config = job.config
         self.job, self.world, self.module, self.clock = job, world, module, clock
-        self.control = world.control
+        self.tickets: Tickets = world.control
+        self.versions: Versions = world.control
+        self.rounds: Rounds = world.control
+        self.ledger: Ledger = world.control
         self.now = 0.0
         self.computed = 0  # gradients
         self.messages = self.moved_bytes = 0  # between the workers and what they share
@@ -83,7 +89,7 @@ class Simulation:
         waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates
         if isinstance(clock, DelayClock) and (waits or self._inplace):
             raise UsageError("a clock that draws delays is for asynchronous algorithms with --read snapshot")
-        if isinstance(clock, DelayClock) and "replica" in job.algorithm.keeps():
+        if isinstance(clock, DelayClock) and has_replicas(job.algorithm.keeps()):
             raise UsageError(
                 f"a clock that draws delays is for snapshots of one master, and algorithm {config.algorithm} trains "
                 "each worker's own replica: use --clock gamma, round-robin or random"
@@ -93,46 +99,42 @@ class Simulation:
         module.train()
         self.workers = []
         for rank in range(world.workers):
-            view = WorkerView(
-                world,
-                rank,
-                job.algorithm.keeps(),
-                access=Access(config.access),
-                guard=Guard(config.guard),
-                inplace=self._inplace,
-                weight_decay=config.weight_decay,
-                clip=config.clip,
-                barriers_per_round=job.algorithm.barriers_per_round,
-                seed=config.seed,
-            )
-            self.control.join(rank, job.algorithm.barriers_per_round, 0.0)
+            view = view_of(job, world, rank, lambda: self.now)
+            self.rounds.join(rank, job.algorithm.barriers_per_round, 0.0)
             self.workers.append(SimulatedWorker(view, job.algorithm.worker(view)))
         for rank, worker in enumerate(self.workers):
             self._serve(rank, next(worker.steps))
         self._remember()
 
     def advance(self) -> Push | None:
-        """Answers the gradient that is due next. None when no ticket is left."""
+        """Answers the request that is due next. None when no ticket is left."""
         rank = self._next_rank()
         if rank is None:
             return None
         worker = self.workers[rank]
-        ticket = worker.ticket
-        loss, g = worker.answer or self._gradient(rank)
-        worker.answer = None
-        self.computed += 1
-        worker.completed += 1
+        ticket, given_up = worker.ticket, worker.gives_up
         worker.view.lr = self.job.schedule.lr(ticket)
-        request = worker.steps.send(g)
-        if self._has_buffers:
-            self.world.publish(self.module, rank)
-        self.control.record_loss(rank, loss, worker.samples)
+        if given_up:
+            loss = math.nan
+            worker.view.drop()
+            request = worker.steps.send(None)
+        else:
+            loss, g = worker.answer or self._gradient(rank)
+            worker.answer = None
+            self.computed += 1
+            request = worker.steps.send(g)
+            if self._has_buffers:
+                self.world.publish(self.module, rank)
+            if not worker.view.outcome.cancelled:  # else the ticket stays in hand
+                self.ledger.record_loss(rank, loss, worker.samples)
+                self.tickets.complete(rank)
+                worker.completed += 1
         self._remember()
         self._serve(rank, request)
         self._follow_update()
-        return Push(self.now, rank, ticket, loss)
+        return Push(self.now, rank, ticket, loss, given_up)
 
-    # ---- who is next ----------------------------------------------------------------------------------------------
+    # ---- the next worker -------------------------------------------------------------------------------------------
 
     def _next_rank(self) -> int | None:
         if isinstance(self.clock, TimedClock):
@@ -161,10 +163,10 @@ class Simulation:
         assert isinstance(self.clock, DelayClock)
         delay = min(self.clock.delay(), len(self._history) - 1)
         self.workers[rank].view.snapshot.copy_(self._history[-1 - delay])
-        self.control.set_pulled(rank, self.control.version - delay)
+        self.versions.set_pulled(rank, self.versions.version - delay)
 
     def _remember(self) -> None:
-        if isinstance(self.clock, DelayClock) and self.control.version >= self._remembered:
+        if isinstance(self.clock, DelayClock) and self.versions.version >= self._remembered:
             self._remembered += 1
             self._history.append(self.workers[0].view.x.clone())
 
@@ -175,50 +177,61 @@ class Simulation:
         if isinstance(request, Barrier):
             worker.at_barrier = True
             worker.ready = self._after_traffic(worker, self.now)
-            self.control.arrive(rank)
+            self.rounds.arrive(rank)
             self._release()
             return
         if isinstance(request, Update):
             worker.at_update = True
             return
-        worker.cancels, worker.request = request.cancel, 0
-        worker.parameters = self.world.layout.views(request.at)
-        self.control.complete(rank)
-        worker.ticket = self.control.take(rank)
+        self._ask(worker, request)
+        worker.ticket = self.tickets.take(rank)
         if worker.ticket == NO_TICKET:
             self._after_traffic(worker, self.now)
-            self.control.leave(rank)
+            self.rounds.leave(rank)
             self._release()
             return
         self._begin(rank)
 
+    def _ask(self, worker: SimulatedWorker, request: Gradient) -> None:
+        """Notes what gradient the worker is to compute next."""
+        if request.within is not None and not isinstance(self.clock, TimedClock):
+            raise UsageError(
+                f"--clock {self.job.config.clock} knows no durations, and algorithm {self.job.config.algorithm} gives "
+                "up gradients after a time: use --clock gamma, round-robin or random"
+            )
+        worker.cancels, worker.within, worker.request = request.cancel, request.within, 0
+        worker.parameters = self.world.layout.views(request.at)
+
     def _begin(self, rank: int) -> None:
-        """The worker sets to work on its ticket."""
+        """Starts the worker's gradient of its ticket."""
         worker = self.workers[rank]
         if isinstance(self.clock, TimedClock):
             self._requests += 1
             worker.request = self._requests
-            due = self._after_traffic(worker, max(self.now, worker.ready)) + self.clock.duration(rank)
+            duration = self.clock.duration(rank)
+            worker.gives_up = worker.within is not None and duration > worker.within
+            takes = worker.within if worker.within is not None and worker.gives_up else duration
+            due = self._after_traffic(worker, max(self.now, worker.ready)) + takes
             heapq.heappush(self._due, (due, self._requests, rank))
-        if self._inplace:
+        if self._inplace and not worker.gives_up:
             worker.answer = self._gradient(rank)
 
     def _follow_update(self) -> None:
-        """Who waited for an update that is there goes on, and who computes a cancelled gradient begins it again."""
+        """Resumes the workers that wait for an update which is now there, and restarts the gradients it cancels."""
         for rank, worker in enumerate(self.workers):
-            if worker.at_update and not self.control.awaits_update(rank):
+            if worker.at_update and not self.versions.awaits_update(rank):
                 worker.at_update = False
                 self._serve(rank, worker.steps.send(None))
-            elif worker.cancels and worker.request and self.control.pulled_version(rank) < self.control.version:
+            elif worker.cancels and worker.request and self.versions.pulled_version(rank) < self.versions.version:
                 worker.view.drop()
                 worker.steps = self.job.algorithm.worker(worker.view)
                 request = next(worker.steps)
                 assert isinstance(request, Gradient), "an algorithm begins with a gradient"
-                worker.parameters = self.world.layout.views(request.at)
+                self._ask(worker, request)
                 self._begin(rank)
 
     def _release(self) -> None:
-        """Lets the workers at a barrier go on, in the order of their ranks, once all that are left have come."""
+        """Resumes the workers at a barrier, in the order of their ranks, once all that have a ticket have come."""
         waiting = [worker for worker in self.workers if worker.at_barrier]
         left = [worker for worker in self.workers if worker.ticket != NO_TICKET]
         if not waiting or len(waiting) < len(left):
@@ -228,14 +241,14 @@ class Simulation:
             worker.at_barrier, worker.ready = False, opens
         requests = []
         for worker in waiting:
-            worker.view.generation = max(self.control.arrived(w.view.rank) for w in waiting)
+            worker.view.rounds.generation = max(self.rounds.arrived(w.view.rank) for w in waiting)
             requests.append((worker.view.rank, worker.steps.send(None)))
         for rank, request in requests:
             self._serve(rank, request)
 
     def _after_traffic(self, worker: SimulatedWorker, since: float) -> float:
-        """When the worker's messages since its last request are through: latency each, and bytes over bandwidth."""
-        config, traffic = self.job.config, worker.view.traffic.take()
+        """When the worker's messages since its last request have arrived: a latency each, and bytes over bandwidth."""
+        config, traffic = self.job.config, worker.view.buffers.traffic.take()
         self.messages += traffic.messages
         self.moved_bytes += traffic.moved_bytes
         return since + config.latency * traffic.messages + traffic.moved_bytes / (config.bandwidth or math.inf)

@@ -1,1 +1,1 @@
-"""The view of the world that an algorithm sees, made of the kernels and the shared memory."""
+"""A worker's view of the run: what an algorithm may do, on the kernels and the shared memory."""

@@ -1,4 +1,4 @@
-"""What every part of a worker's view starts from: the world, its rank, and the buffers by name."""
+"""What every part of a worker's view starts from: the world, the worker's rank, and its buffers by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hogwild.algorithms.base import Place, Scope
+from hogwild.algorithms.base import Place
+from hogwild.buffers import Buffer, Rows, Scope
 from hogwild.rules import Access
 from hogwild.shared.world import World
 
@@ -32,32 +33,47 @@ class Traffic:
 
 
 class Buffers:
-    """The buffers [n] that worker `rank` sees. The driver sets `generation` at each barrier and `lr` before each step;
-    `seed` is that of the worker's own random choices.
-    """
+    """The buffers that worker `rank` may use, and how it may write the shared ones (`access`)."""
 
-    def __init__(
-        self, world: World, rank: int, scopes: Mapping[str, Scope], access: Access, barriers_per_round: int, seed: int
-    ) -> None:
+    def __init__(self, world: World, rank: int, declared: Mapping[str, Buffer], access: Access) -> None:
         self.world = world
         self.control = world.control
         self.rank = rank
         self.workers = world.workers
-        self.scopes = scopes
+        self.declared = declared
         self.access = access
-        self.barriers_per_round = barriers_per_round
-        self.generation = 0
-        self.lr = 0.0
-        self.seed = seed
         self.traffic = Traffic()
         self._tensors: dict[tuple[str, int], Tensor] = {}
 
-    def buffer(self, place: Place) -> Tensor:
-        """The shared buffer of that name, or this worker's own, or (name, rank): that worker's."""
+    def __getitem__(self, place: Place) -> Tensor:
+        """The shared buffer of that name, or this worker's own; (name, rank): that worker's. One with a row per
+        parameter tensor is [tensors, columns].
+        """
         key = (place, self.rank) if isinstance(place, str) else place
         if key not in self._tensors:
-            self._tensors[key] = self.world.arena.tensor(*key)
+            tensor, size = self.world.arena.tensor(*key), self.world.buffers[key[0]].size
+            self._tensors[key] = tensor.view(-1, size.columns) if isinstance(size, Rows) else tensor
         return self._tensors[key]
 
-    def settle(self) -> None:
-        """Until a push of this worker that is still on its way has been counted; there may be none."""
+    def __contains__(self, name: str) -> bool:
+        """Whether the algorithm keeps a buffer of that name."""
+        return name in self.declared
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether gradients are taken at a snapshot, which pulls and pushes write."""
+        return "snapshot" in self.declared
+
+    def is_shared(self, name: str) -> bool:
+        """Whether there is one buffer of that name for all workers."""
+        return self.declared[name].scope is Scope.SHARED
+
+    def parts(self, place: Place) -> list[Tensor]:
+        """A buffer as one view per parameter, in the shape of a gradient."""
+        return self.world.layout.views(self[place])
+
+    def is_remote(self, place: Place) -> bool:
+        """Whether a worker on another machine would have to send or fetch the buffer."""
+        if isinstance(place, str):
+            return self.is_shared(place)
+        return place[1] != self.rank

@@ -1,44 +1,34 @@
 """Updates that take several gradients: the sum that workers fill together, and the step on its mean.
 
-A mixin of WorkerView (worker_view.py). What is gathered and not yet applied lies in the shared buffer `sum` and in
-the control block's count, so it outlives its workers and is in every checkpoint. All of it happens under the one lock
-of Access.LOCKED, or in one process.
+What is gathered and not yet applied lies in the shared buffer `sum` and in the control block's count, so it outlives
+its workers and is in every checkpoint. All of it happens under the one lock of Access.LOCKED, or in one process.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from hogwild.drivers.view.pushes import Pushes
-from hogwild.kernels import Push
-from hogwild.rules import Access
+from hogwild.algorithms.base import Gradients, OfDelay
+from hogwild.drivers.view.buffers import Buffers
+from hogwild.drivers.view.outcome import CurrentUpdate, Outcome
+from hogwild.drivers.view.pushes import PushCache
+from hogwild.drivers.view.updates import Updates
+from hogwild.kernels import PushStats
+from hogwild.rules import Access, Momentum
 
-if TYPE_CHECKING:
-    from hogwild.algorithms.base import Gradients, OfDelay
-    from hogwild.kernels import PushStats
-    from hogwild.rules import Momentum
 
-
-class Gathering(Pushes):
+class Gathering:
     """`gather` of hogwild.algorithms.base.View, and what the drivers need beside it."""
 
-    cancelled = False  # the gradient gathered last came too late: its batch is begun again
-    last_place = 0  # of that gradient, among those of its version
-    _sum: Push | None = None
-    _step: tuple[Momentum | None, float | None] = (None, None)
-
-    weight_decay: float
-    clip: float
-    last_refused: int
-    last_delay: int
-    last_version: int
-    last_lr: float
-    last_stats: PushStats | None
-
-    if TYPE_CHECKING:
-
-        def pull(self, momentum: Momentum | None = None) -> None: ...
-        def _is_first_step(self, version: int) -> bool: ...
+    def __init__(self, buffers: Buffers, pushes: PushCache, updates: Updates, current: CurrentUpdate) -> None:
+        self._buffers = buffers
+        self._control = buffers.control
+        self._rank = buffers.rank
+        self._locked = buffers.access is Access.LOCKED
+        self._pushes = pushes
+        self._updates = updates
+        self._current = current
+        self._rule: tuple[Momentum | None, float | None] = (None, None)  # momentum and lr of the step to come
 
     def gather(
         self,
@@ -54,71 +44,81 @@ class Gathering(Pushes):
         """sum <- sum + scale(delay) g;  the `count`-th one:  x <- x - lr rule(sum / count),  sum <- 0.
 
         The last gradient of a run takes a sum of fewer along, with its own mean. A worker that is killed in here may
-        leave a gradient in the sum that is not counted, and comes again with its batch; or, killed between the step and
-        the count, the next update takes that sum once more.
+        leave a gradient in the sum that is not counted, and brings it once more when it is replaced; or, killed between
+        the step and the count, the next update takes that sum once more.
 
         Mutates: sum, x, v and the own snapshot, which is fresh afterwards; the counters. A delay is counted for every
         gradient taken; one older than `max_delay` counts as dropped, one that is not finite as refused.
         """
-        self.settle()
-        control, locked = self.control, self.access is Access.LOCKED
-        version = self.last_version = control.begin_push(self.rank, locked)
+        self._updates.finish()
+        control, rank = self._control, self._rank
+        version = control.begin_push(rank, self._locked)
         gap_sq = step_sq = 0.0
         try:
-            delay = self.last_delay = version - control.pulled_version(self.rank)
-            self.cancelled = max_delay is not None and delay > max_delay
-            self.last_place, self._step = control.gathered, (momentum, lr)
-            added = None if self.cancelled else self._add(g, 1.0 if scale is None else scale(delay))
+            delay = version - control.pulled_version(rank)
+            cancelled = max_delay is not None and delay > max_delay
+            place, self._rule = control.gathered, (momentum, lr)
+            added = None if cancelled else self._add(g, 1.0 if scale is None else scale(delay))
             taken, nonfinite = (False, 0) if added is None else (added.applied, added.nonfinite)
-            control.gather(self.rank, taken, waits, nonfinite)
-            self.last_refused, self.last_lr = 0 if taken else nonfinite, 0.0
+            control.gather(rank, taken, waits, nonfinite)
+            refused, rate = 0 if taken else nonfinite, 0.0
             if control.gathered >= count or (control.gathered and control.exhausted()):
-                stats = self._apply_sum(version)
+                stats, rate = self._apply_sum(version)
+                refused = refused if stats.applied else stats.nonfinite
             else:
-                stats = self._push(None, None)([None] * len(self.world.layout.segments), lr=0.0, pushes=0, lr_max=0.0)
-                control.pulled(self.rank)
-            self.last_stats = stats if taken else None
-            gap_sq, step_sq = stats.gap_sq if taken else 0.0, stats.step_sq
+                stats = self._measure()
+                control.pulled(rank)
+            gap_sq = stats.gap_sq if taken else 0.0
+            seen = stats if taken else None
+            self._current.outcome = Outcome(version, delay, place, rate, refused, cancelled, taken, seen)
+            step_sq = stats.step_sq
         finally:
-            control.end_gather(self.rank, locked, gap_sq, step_sq)
+            control.end_gather(rank, self._locked, gap_sq, step_sq)
 
     def gather_rest(self) -> None:
-        """The update that this worker waits for, on what there is of its sum, if all that are left wait for it."""
-        control, locked, step_sq = self.control, self.access is Access.LOCKED, 0.0
-        version = control.begin_push(self.rank, locked)
+        """If all workers that are left wait for this worker's update, makes it of what its sum has so far."""
+        control, rank, step_sq = self._control, self._rank, 0.0
+        version = control.begin_push(rank, self._locked)
         try:
-            if control.awaits_update(self.rank) and control.all_await():
-                step_sq = self._apply_sum(version).step_sq
+            if control.awaits_update(rank) and control.all_await():
+                stats, rate = self._apply_sum(version)
+                outcome, step_sq = self._current.outcome, stats.step_sq
+                refused = outcome.refused if stats.applied else stats.nonfinite
+                self._current.outcome = replace(outcome, lr=rate, refused=refused)
         finally:
-            control.end_gather(self.rank, locked, 0.0, step_sq)
+            control.end_gather(rank, self._locked, 0.0, step_sq)
 
     def drop(self) -> None:
-        """Counts a gradient that was broken off."""
-        self.control.begin_push(self.rank, False)
-        self.control.end_push(self.rank, False, False, 0, 0.0, 0.0)
+        """Counts a gradient whose computation was broken off or given up."""
+        self._updates.finish()
+        self._control.begin_push(self._rank, False)
+        self._control.end_push(self._rank, False, False, 0, 0.0, 0.0)
 
     def _add(self, g: Gradients, scale: float) -> PushStats:
-        total = self.buffer("sum")
-        if self._sum is None:
-            self._sum = Push(x=total, segments=self.world.layout.segments, guard=self.guard)
-        if not self.control.gathered:  # here, not after an update: no half-written rest of a killed worker survives
-            total.zero_()
-        return self._sum(g, lr=-1.0, pushes=0, lr_max=1.0, scale=scale, clip=self.clip)
+        push = self._pushes.onto_sum()
+        if not self._control.gathered:  # here, not after an update: no half-written rest of a killed worker survives
+            self._buffers["sum"].zero_()
+        return push(g, lr=-1.0, pushes=0, lr_max=1.0, scale=scale, clip=self._updates.clip)
 
-    def _apply_sum(self, version: int) -> PushStats:
-        momentum, lr = self._step
-        self.last_lr = self.lr if lr is None else lr
-        stats = self._push(momentum, None)(
-            self.world.layout.views(self.buffer("sum")),
-            lr=self.last_lr,
-            weight_decay=self.weight_decay,
+    def _measure(self) -> PushStats:
+        """The gap, by a push without a gradient, which also renews the snapshot."""
+        nothing = [None] * len(self._buffers.world.layout.segments)
+        return self._pushes.get(None)(nothing, lr=0.0, pushes=0, lr_max=0.0)
+
+    def _apply_sum(self, version: int) -> tuple[PushStats, float]:
+        """The step on the mean of the sum, and its learning rate."""
+        momentum, lr = self._rule
+        rate = self._current.lr if lr is None else lr
+        stats = self._pushes.get(momentum)(
+            self._buffers.parts("sum"),
+            lr=rate,
+            weight_decay=self._updates.weight_decay,
             pushes=version,
-            lr_max=self.last_lr,
-            first_step=self._is_first_step(version),
-            scale=1.0 / self.control.gathered,
+            lr_max=rate,
+            first_step=self._updates.is_first_step(version),
+            scale=1.0 / self._control.gathered,
         )
-        self.control.commit(self.rank)
+        self._control.commit(self._rank)
         if not stats.applied:  # finite gradients, but their sum is not
-            self.last_refused = stats.nonfinite
-            self.pull()
-        return stats
+            self._updates.pull()
+        return stats, rate

@@ -1,4 +1,4 @@
-"""The push objects of a worker's view: one per rule, over the buffers that the rule works on."""
+"""The push kernels of a worker's view: one object for each rule, over the buffers that the rule works on."""
 
 from __future__ import annotations
 
@@ -8,70 +8,90 @@ from hogwild.algorithms.base import Place
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.errors import UsageError
 from hogwild.kernels import Push
-from hogwild.rules import Access, Compensation, Dana, Gap, Guard, Momentum, Smega2
-from hogwild.shared.world import GAP_COLUMNS, GAP_STATE
+from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, buffers_of
 
 
-class Pushes(Buffers):
-    """A mixin of hogwild.drivers.view.worker_view.WorkerView."""
+class PushCache:
+    """Makes the push of a rule when it is first asked for, and keeps it.
 
-    guard: Guard
-    inplace: bool
-    _pushes: dict[tuple[Any, ...], Push]
+    `inplace`: gradients are taken at the master itself, so there is no snapshot to renew or to measure a gap from.
+    """
 
-    def _push(
+    def __init__(self, buffers: Buffers, guard: Guard, inplace: bool) -> None:
+        self.guard = guard
+        self.inplace = inplace
+        self._buffers = buffers
+        self._pushes: dict[tuple[Any, ...], Push] = {}
+        self._sum: Push | None = None
+
+    def get(
         self,
         momentum: Momentum | None,
-        penalty: Gap | None,
+        penalty: Gap | None = None,
         compensation: Compensation | None = None,
         *,
         onto: str = "x",
         center: Place | None = None,
         fresh_snapshot: bool = True,
     ) -> Push:
+        """The push of that rule onto the master or the own replica. UsageError for a gap without a snapshot.
+
+        `center`: exchanged with in the same pass. `fresh_snapshot`: it leaves the next snapshot behind.
+        """
         key = (momentum, penalty, compensation, onto, center, fresh_snapshot)
         if key not in self._pushes:
-            if self.inplace and (penalty is not None or compensation is not None):
-                raise UsageError("a gap needs a private snapshot: use --read snapshot")
-            used = needed_buffers(momentum, penalty, compensation)
-            if fresh_snapshot and not self.inplace and center is None and "snapshot" in self.scopes:
-                used.add("snapshot")
-            access, locks = self._access(onto, center)
-            buffers: dict[str, Any] = {name: self.buffer(name) for name in used if name != GAP_STATE}
-            self._pushes[key] = Push(
-                x=self.buffer(onto),
-                center=None if center is None else self.buffer(center),
-                **buffers,
-                gap_state=self.buffer(GAP_STATE).view(-1, GAP_COLUMNS) if GAP_STATE in used else None,
-                segments=self.world.layout.segments,
-                penalty=penalty,
-                momentum=momentum,
-                compensation=compensation,
-                access=access,
-                guard=self.guard,
-                stripes=locks,
-                n_stripes=self.world.stripes if locks else 0,
-            )
+            self._pushes[key] = self._make(*key)
         return self._pushes[key]
 
+    def onto_sum(self) -> Push:
+        """sum <- sum - lr g, for gradients that are gathered."""
+        if self._sum is None:
+            segments = self._buffers.world.layout.segments
+            self._sum = Push(x=self._buffers["sum"], segments=segments, guard=self.guard)
+        return self._sum
+
+    def _make(
+        self,
+        momentum: Momentum | None,
+        penalty: Gap | None,
+        compensation: Compensation | None,
+        onto: str,
+        center: Place | None,
+        fresh_snapshot: bool,
+    ) -> Push:
+        if self.inplace and (penalty is not None or compensation is not None):
+            raise UsageError("a gap needs a private snapshot: use --read snapshot")
+        buffers, world = self._buffers, self._buffers.world
+        used = set(buffers_of(momentum, penalty, compensation))
+        if fresh_snapshot and not self.inplace and center is None and buffers.has_snapshot:
+            used.add("snapshot")
+        access, locks = self._access(onto, center)
+        named: dict[str, Any] = {name: buffers[name] for name in used}
+        return Push(
+            x=buffers[onto],
+            center=None if center is None else buffers[center],
+            **named,
+            segments=world.layout.segments,
+            penalty=penalty,
+            momentum=momentum,
+            compensation=compensation,
+            access=access,
+            guard=self.guard,
+            stripes=locks,
+            n_stripes=world.stripes if locks else 0,
+        )
+
     def _access(self, onto: str, center: Place | None) -> tuple[Access, int]:
-        """The policy of a push, and the address of its locks: a replica that peers average is written chunk by chunk
-        under its own, one that nobody else writes under none.
+        """The access policy of a push, and the address of its locks.
+
+        A buffer declared with locks, which peers average with theirs, is written chunk by chunk under the worker's own
+        locks. Any other buffer of the worker's has one writer, which needs none.
         """
-        if onto == "x" or center is not None:
-            return self.access, self.world.locks() if self.access is Access.STRIPED else 0
-        if "snapshot" not in self.scopes:
+        buffers = self._buffers
+        if buffers.is_shared(onto) or center is not None:
+            return buffers.access, buffers.world.locks() if buffers.access is Access.STRIPED else 0
+        if not buffers.declared[onto].locks:
             return Access.RACING, 0
-        return (Access.ATOMIC, 0) if self.buffer("x").is_cuda else (Access.STRIPED, self.world.locks(self.rank))
-
-
-def needed_buffers(momentum: Momentum | None, penalty: Gap | None, compensation: Compensation | None) -> set[str]:
-    """The buffers that a push with these rules works on, besides x and the snapshot."""
-    names: set[str] = set()
-    if momentum is not None:
-        names |= {"v"} | ({"v_sum"} if isinstance(momentum, Dana) else {"b"} if isinstance(momentum, Smega2) else set())
-    if penalty is not None:
-        names.add(GAP_STATE if penalty.rows else "s")
-    if compensation is not None and compensation.adaptive:
-        names.add("ms")
-    return names
+        if buffers["x"].is_cuda:
+            return Access.ATOMIC, 0
+        return Access.STRIPED, buffers.world.locks(buffers.rank)

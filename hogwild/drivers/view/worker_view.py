@@ -1,53 +1,44 @@
-"""A worker's view of the world: pull, push and deposit on the kernels.
+"""A worker's view of the run: the parts that hogwild.algorithms.base.View is made of, put together.
 
-The process driver and the simulator use this same class; they differ in who answers the algorithm's requests.
+The process driver and the simulator use this same class; they differ in how they answer the algorithm's requests.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
 
-import torch
 from torch import Tensor
 
-from hogwild.algorithms.base import SHARED, Gradients, OfDelay, Place, Scope
-from hogwild.drivers.job.device import finish
+from hogwild.buffers import Buffer
+from hogwild.drivers.job.job import Job
+from hogwild.drivers.view.buffers import Buffers
+from hogwild.drivers.view.draws import Draws
+from hogwild.drivers.view.exchanges import Exchanges
 from hogwild.drivers.view.gathering import Gathering
-from hogwild.drivers.view.replicas import Replicas
-from hogwild.kernels import Push, PushStats, copy, count_nonfinite, weighted_sum
-from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, look_ahead
+from hogwild.drivers.view.mailbox import Mailbox
+from hogwild.drivers.view.neighbours import Neighbours
+from hogwild.drivers.view.outcome import CurrentUpdate, Outcome
+from hogwild.drivers.view.pushes import PushCache
+from hogwild.drivers.view.rounds import Rounds
+from hogwild.drivers.view.updates import Updates
+from hogwild.rules import Access, Guard
 from hogwild.shared.world import World
 
 
-@dataclass(frozen=True)
-class Flight:
-    """A push that has been enqueued and not yet counted. `op`: None if the gradient was dropped."""
+class WorkerView:
+    """See hogwild.algorithms.base.View. Each of its verbs is a method of one part, which this object holds.
 
-    op: Push | None
-    locked: bool
-    is_master: bool  # onto x
-    is_shared: bool  # x is moved
-    momentum: Momentum | None
-
-
-class WorkerView(Gathering, Replicas):
-    """See hogwild.algorithms.base.View. `lr` and `generation` are set by the driver before each step.
-
-    With `defers` (masters on a GPU) a push is only enqueued, and counted by `settle`, at the next one if not before.
-
-    Mutates shared buffers through the kernels only, under the access policy of the run; delays and gaps are recorded
-    in the control block with every push.
+    For the drivers: `lr` is set before each update and `outcome` read after it; `rounds.generation` is set at each
+    barrier; `updates.defers` is set for masters on a GPU, whose pushes are `pending` until `finish` counts them;
+    `buffers.traffic` has what was moved.
     """
-
-    defers = False
 
     def __init__(
         self,
         world: World,
         rank: int,
-        scopes: Mapping[str, Scope],
+        declared: Mapping[str, Buffer],
         *,
         access: Access = Access.RACING,
         guard: Guard = Guard.PUSH,
@@ -56,231 +47,120 @@ class WorkerView(Gathering, Replicas):
         clip: float = 0.0,
         barriers_per_round: int = 0,
         seed: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(world, rank, scopes, access, barriers_per_round, seed)
-        self.guard = guard
-        self._pushes = {}
-        self.inplace = inplace
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.last_refused = 0  # non-finite elements of the last push, if it was refused
-        self.last_delay = 0  # of the last gradient, also of one that was dropped or refused
-        self.last_version = 0  # of the master when the last push began
-        self.last_lr = 0.0
-        self.last_stats: PushStats | None = None  # None if the last gradient was dropped
-        self._flight: Flight | None = None
-        self._was_refused = False  # the push that was settled last
+        """`inplace`: gradients are taken at the master, not at a snapshot. `seed`: of the worker's own random choices.
+        `clock`: seconds since the start of the run.
+        """
+        self.world = world
+        self.control = world.control
+        self.rank = rank
+        self.workers = world.workers
+        self._clock = clock
+        self._current = CurrentUpdate()
+        self.buffers = Buffers(world, rank, declared, access)
+        pushes = PushCache(self.buffers, guard, inplace)
+        own_share = 1 / world.workers if barriers_per_round else 0.0
+        self.updates = Updates(
+            self.buffers, pushes, self._current, weight_decay=weight_decay, clip=clip, own_share=own_share
+        )
+        self.rounds = Rounds(self.buffers, pushes, self.updates, self._current, barriers_per_round)
+        gathering = Gathering(self.buffers, pushes, self.updates, self._current)
+        exchanges = Exchanges(self.buffers, self.updates, self.rounds, self._current)
+        draws = Draws(self.buffers, self.updates, seed)
+        neighbours = Neighbours(self.buffers, self.rounds, draws)
+        self.mailbox = Mailbox(self.buffers, exchanges)
+        self._snapshot = "x" if inplace else "snapshot"
+
+        self.buffer = self.buffers.__getitem__
+        self.parts = self.buffers.parts
+        self.pull = self.updates.pull
+        self.push = self.updates.push
+        self.step = self.updates.step
+        self.exchanges = self.updates.exchanges
+        self.gather = gathering.gather
+        self.deposit = self.rounds.deposit
+        self.push_mean = self.rounds.push_mean
+        self.combine = self.rounds.combine
+        self.adopt = exchanges.adopt
+        self.elastic = exchanges.elastic
+        self.deliver = exchanges.deliver
+        self.admm = exchanges.admm
+        self.exclusive = exchanges.exclusive
+        self.mix = neighbours.mix
+        self.peer = neighbours.peer
+        self.average_with = neighbours.average_with
+        self.draw = draws.draw
+        self.draw_block = draws.draw_block
+
+        self.finish = self.updates.finish  # for the drivers, as the next two
+        self.gather_rest = gathering.gather_rest
+        self.drop = gathering.drop
+
+    @property
+    def lr(self) -> float:
+        return self._current.lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._current.lr = lr
 
     @property
     def x(self) -> Tensor:
-        return self.buffer("x")
+        return self.buffers["x"]
 
     @property
     def snapshot(self) -> Tensor:
-        return self.x if self.inplace else self.buffer("snapshot")
-
-    def pull(self, momentum: Momentum | None = None) -> None:
-        """snapshot <- x, or where that rule looks ahead to. Races with pushes.
-
-        The version is read first, so that a delay is never counted too small.
-        """
-        self.settle()
-        self.control.pulled(self.rank)
-        if self.inplace:
-            return
-        ahead = look_ahead(momentum, lr=self.lr, pushes=self.control.version)
-        if ahead:
-            buffers = [self.x, *(self.buffer(name) for name in ahead)]
-            weighted_sum(self.snapshot, buffers, [1.0, *(-weight for weight in ahead.values())])
-        else:
-            copy(self.snapshot, self.x)
-        own = 1 / self.workers if self.barriers_per_round else 0.0  # its share of a round's result it has itself
-        self.traffic.add(self.x, 1 - own)
-
-    def push(
-        self,
-        g: Gradients,
-        *,
-        lr: OfDelay[float | None] | None = None,
-        scale: OfDelay[float] | None = None,
-        momentum: Momentum | None = None,
-        penalty: Gap | None = None,
-        compensation: Compensation | None = None,
-        onto: str = "x",
-        part: tuple[int, int] | None = None,
-        alpha: float = 0.0,
-        center: Place = "x",
-        is_fresh: bool = False,
-    ) -> None:
-        """One push (csrc/push.h). A refused or dropped one changes nothing but the counters, and reads x afresh.
-
-        `is_fresh`: nobody but this worker has moved what the gradient was taken at; its delay is 0.
-        """
-        self.settle()
-        g = clipped(g, self.clip) if part else g
-        op = self._push(momentum, penalty, compensation, onto=onto, center=center if alpha else None)
-        control, locked = self.control, self.access is Access.LOCKED and (onto == "x" or bool(alpha))
-        lr_max = control.raise_lr_max(self.lr) if penalty is not None else self.lr
-        version = self.last_version = control.begin_push(self.rank, locked)
-        if is_fresh:
-            control.set_pulled(self.rank, version)
-        delay = self.last_delay = version - control.pulled_version(self.rank)
-        self.last_stats = None
-        try:
-            rate = self.lr if lr is None else lr(delay)
-            if rate is not None:
-                op.enqueue(
-                    g,
-                    lr=rate,
-                    weight_decay=self.weight_decay,
-                    pushes=version,
-                    lr_max=lr_max,
-                    first_step=self._is_first_step(version),
-                    scale=1.0 if scale is None else scale(delay),
-                    clip=0.0 if part else self.clip,
-                    delay=delay,
-                    alpha=alpha,
-                    start=part[0] if part else None,
-                    stop=part[1] if part else None,
-                )
-        except BaseException:
-            control.end_push(self.rank, locked, False, 0, 0.0, 0.0)
-            raise
-        self.last_lr = rate or 0.0
-        flight = Flight(None if rate is None else op, locked, onto == "x", onto == "x" or bool(alpha), momentum)
-        if self.defers and not self._was_refused and rate is not None:
-            self._flight = flight
-        else:
-            self._land(flight, refresh=True)
+        return self.buffers[self._snapshot]
 
     @property
-    def in_flight(self) -> bool:
+    def replica(self) -> Tensor:
+        return self.buffers["replica"]
+
+    @property
+    def version(self) -> int:
+        return self.updates.version
+
+    @property
+    def steps(self) -> int:
+        return self.updates.steps
+
+    @property
+    def now(self) -> float:
+        return self._clock()
+
+    @property
+    def round(self) -> int:
+        return self.rounds.round
+
+    @property
+    def present(self) -> list[int]:
+        return self.rounds.present
+
+    @property
+    def pending(self) -> bool:
         """Whether a push has been enqueued and not yet been counted."""
-        return self._flight is not None
+        return self.updates.pending
 
-    def settle(self) -> None:
-        """Waits for a push that is still on its way and counts it: only now does the version rise.
-
-        One that turns out to have been refused leaves the snapshot stale, and its version with it, for the next
-        gradient is being computed there; the next push is then waited for.
-        """
-        if self._flight is not None:
-            flight, self._flight = self._flight, None
-            self._land(flight, refresh=False)
-
-    def _land(self, flight: Flight, refresh: bool) -> None:
-        """Waits for a push and counts it; one that was refused reads afresh if the snapshot may be written."""
-        applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
-        try:
-            if flight.op is not None:
-                stats = self.last_stats = flight.op.stats()
-                applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
-        finally:
-            self.control.end_push(self.rank, flight.locked, applied, nonfinite, gap_sq, step_sq)
-        self.last_refused = 0 if applied else nonfinite
-        self._was_refused = self.defers and self.last_refused > 0
-        if flight.is_shared:
-            self.traffic.add(self.x, 2 if applied else 1)
-        if not applied and refresh:
-            if flight.is_master:
-                self.pull(flight.momentum)
-            elif "snapshot" in self.scopes:
-                self.read()
-
-    def step(
-        self,
-        g: Gradients,
-        *,
-        rate: float = 1.0,
-        momentum: Momentum | None = None,
-        alpha: float = 0.0,
-        center: Place = "x",
-    ) -> None:
-        """A push onto the own replica, at rate * lr."""
-        self.push(
-            g,
-            lr=lambda _: rate * self.lr,
-            momentum=momentum,
-            onto="replica",
-            alpha=alpha,
-            center=center,
-            is_fresh=True,
-        )
-
-    def admm(self, g: Gradients, rho: float) -> None:
-        """Counts as a push of the worker, with delay 0; what is not finite is refused as there."""
-        finite = self.deposit("g", g)  # settles
-        locked = self.access is Access.LOCKED
-        self.last_version = self.control.begin_push(self.rank, locked)
-        self.control.set_pulled(self.rank, self.last_version)
-        try:
-            if finite:
-                if self.weight_decay:
-                    self.combine("g", {"g": 1, "replica": self.weight_decay})
-                places = (self.buffer(name) for name in ("replica", "multiplier", "x", "g"))
-                self._exchange.admm(*places, lr=self.lr, rho=rho, workers=self.workers)
-                if locked:
-                    finish(self.x.device)
-        finally:
-            self.last_delay = self.control.end_push(self.rank, locked, finite, self.last_refused, 0.0, 0.0)
-        self.last_lr = self.lr if finite else 0.0
-        self.traffic.add(self.x, 2)
-
-    def deposit(self, name: str, g: Gradients) -> bool:
-        """Own replica of `name` [n] <- g. A gradient that is not finite is withheld from the round, and counted."""
-        self.settle()
-        self.last_version = self.control.version
-        self.last_refused = count_nonfinite(g)
-        self.control.contribute(self.rank, not self.last_refused)
-        if self.last_refused:
-            return False
-        for view, gradient in zip(self.world.layout.views(self.buffer(name)), clipped(g, self.clip), strict=True):
-            if gradient is None:
-                view.zero_()
-            else:
-                view.copy_(gradient)
-        return True
-
-    def push_mean(self, name: str, *, momentum: Momentum | None = None) -> None:
-        """x[share] <- x - lr * rule(mean_j name_j)[share], the mean over this round's finite contributions.
-
-        Mutates this worker's share of x, of v, and of its own replica of `name` (which then holds the mean): no other
-        worker reads those elements before the next barrier.
-        """
-        present = self.present
-        contributed = [rank for rank in present if self.control.contributes(rank)]
-        start, stop = self.share()
-        step_sq = 0.0
-        version = self.last_version  # of the deposit: by now the first worker may have counted this round already
-        if contributed and start < stop:
-            mean = self.buffer(name)
-            inputs = [self.buffer((name, rank)) for rank in contributed]
-            weighted_sum(mean, inputs, [1.0 / len(contributed)] * len(contributed), start=start, stop=stop)
-            stats = self._push(momentum, None, fresh_snapshot=False)(
-                self.world.layout.views(mean),
-                lr=self.lr,
-                weight_decay=self.weight_decay,
-                pushes=version,
-                lr_max=self.lr,
-                first_step=self._is_first_step(version),
-                start=start,
-                stop=stop,
-            )
-            step_sq = stats.step_sq
-            self.traffic.add(mean, (len(contributed) - 1) * (stop - start) / mean.numel())
-        commits = bool(contributed) and present[0] == self.rank
-        self.control.end_round(self.rank, commits, self.last_refused, step_sq)
-
-    def _is_first_step(self, version: int) -> bool:
-        own = self.scopes.get("v") is not SHARED
-        return (self.control.pushes(self.rank) if own else version) == 0
+    @property
+    def outcome(self) -> Outcome:
+        """The result of the last gradient; of one whose push is pending, once that is finished."""
+        return self._current.outcome
 
 
-def clipped(g: Gradients, clip: float) -> Gradients:
-    """g min(1, clip / ||g||), for what does not go through a push of the whole gradient. Writes nothing to g."""
-    if not clip:
-        return g
-    norms = [float(torch.linalg.vector_norm(gradient, dtype=torch.float64)) for gradient in g if gradient is not None]
-    if not clip < (norm := math.hypot(*norms)) < math.inf:
-        return g
-    return [None if gradient is None else gradient * (clip / norm) for gradient in g]
+def view_of(job: Job, world: World, rank: int, clock: Callable[[], float]) -> WorkerView:
+    """The view of worker `rank` in a run of `job`. `clock`: seconds since the start of the run."""
+    config = job.config
+    return WorkerView(
+        world,
+        rank,
+        job.algorithm.keeps(),
+        access=Access(config.access),
+        guard=Guard(config.guard),
+        inplace=config.read == "inplace",
+        weight_decay=config.weight_decay,
+        clip=config.clip,
+        barriers_per_round=job.algorithm.barriers_per_round,
+        seed=config.seed,
+        clock=clock,
+    )

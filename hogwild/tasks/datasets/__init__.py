@@ -1,1 +1,1 @@
-"""The data sets that hogwild knows: files -> Data."""
+"""One module per known data set: it turns the files into Data."""

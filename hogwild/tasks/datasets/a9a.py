@@ -20,7 +20,7 @@ FEATURES = 123
 
 
 def load(source: Source, folder: Path) -> Data:
-    """32,561 training and 16,281 test rows: lists of active features 1..123, 0 fills up."""
+    """32,561 training and 16,281 test rows: lists of active features 1..123, padded with 0."""
     splits = []
     for file in source.files:
         content, path = read(folder, file)

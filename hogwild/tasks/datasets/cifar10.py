@@ -40,7 +40,7 @@ def load(source: Source, folder: Path) -> Data:
 
 
 def _read(source: Source, folder: Path) -> tuple[Parts, str]:
-    """(the arrays, a caveat), from the first form of the data set that lies in `folder`."""
+    """(the arrays, a caveat), from the first form of the data set that `folder` contains."""
     file = source.files[0]
     if (folder / file.name).is_file():
         content, path = read(folder, file)
@@ -63,7 +63,7 @@ def _decode(files: images.Files, where: Path) -> Parts:
 
 
 def _complete(parts: Parts, where: Path) -> Parts:
-    """`parts`, if every class has as many images as it should."""
+    """`parts`. Raises DataError unless every class has the expected number of images."""
     for part, (_, labels) in parts.items():
         counts = np.bincount(labels, minlength=10)
         worst = int(np.abs(counts - PER_CLASS[part]).argmax())
@@ -76,7 +76,7 @@ def _complete(parts: Parts, where: Path) -> Parts:
 
 
 def _digest_of_listing(folder: Path) -> str:
-    """Changes whenever an image is added, removed or rewritten."""
+    """A key for the cache, which changes whenever an image is added, removed or rewritten."""
     listing = hashlib.md5(str(folder.resolve()).encode(), usedforsecurity=False)
     for path in sorted(folder.glob("*/*/*")):
         facts = path.stat()

@@ -1,4 +1,4 @@
-"""The models by name: what each is for, and where it is written. Needs no torch until one is built."""
+"""The registered models: name, purpose and module. torch is imported only when a model is built."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model: one line about it, and the kinds of data it takes. Its module has build(data) -> nn.Module, and if it
-    can do with or without BatchNorm, build(data, norm).
+    """A model: one line about it, and the kinds of data it takes. Its module has build(data) -> nn.Module, or
+    build(data, norm) if BatchNorm is optional.
     """
 
     summary: str
@@ -47,9 +47,9 @@ def models_for(kind: str) -> list[str]:
 
 
 def build_known(name: str, data: Data, norm: bool = False) -> nn.Module:
-    """The registered model `name`, sized for `data`, with BatchNorm also where it is optional if `norm`.
+    """The registered model `name`, sized for `data`. If `norm`, it has BatchNorm also where that is optional.
 
-    Raises UsageError where it does not fit.
+    Raises UsageError if the model does not fit the data.
     """
     if name not in ENTRIES:
         raise unknown("model", name, ENTRIES, "your own: --model module:function")
@@ -61,7 +61,7 @@ def build_known(name: str, data: Data, norm: bool = False) -> nn.Module:
         )
     if data.classes < 1:
         raise UsageError(
-            f"model {name!r} needs the number of classes, which {data.name} does not tell: give its data set a "
+            f"model {name!r} needs the number of classes, which {data.name} does not have: give its data set a "
             "`classes` list, return hogwild.tasks.Data with classes=..., or use your own --model module:function"
         )
     build = importlib.import_module(f"{__name__}.{name}").build

@@ -1,6 +1,6 @@
 """A small causal transformer over characters (Vaswani et al. 2017, arXiv:1706.03762; layer norms before the sublayers).
 
-Not an LSTM: cuDNN re-packs an LSTM's parameters into memory of its own, and they would no longer be the shared ones.
+An LSTM would not do: cuDNN copies an LSTM's parameters into memory of its own, which the workers do not share.
 """
 
 from __future__ import annotations

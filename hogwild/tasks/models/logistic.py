@@ -14,9 +14,9 @@ from hogwild.tasks.data import Data
 
 
 class SparseLogistic(nn.Module):
-    """Rows of active features [batch, most] (1-based, 0 fills up) -> [batch, classes]: the sum of their weights + b.
+    """Rows of active features [batch, most] (1-based, padded with 0) -> [batch, classes]: the sum of their weights + b.
 
-    The gradient of the weights is dense (a push takes no other), [features + 1, classes], its row 0 always zero.
+    The gradient of the weights is dense, because a push takes no sparse one: [features + 1, classes]; row 0 is zero.
     """
 
     def __init__(self, features: int, classes: int) -> None:

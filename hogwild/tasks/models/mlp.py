@@ -14,7 +14,7 @@ HIDDEN = 256
 def build(data: Data, norm: bool = False) -> nn.Module:
     """Flatten -> Linear(inputs, 256) -> ReLU -> Linear(256, classes); 203,530 parameters on 28x28 and 10 classes.
 
-    `norm`: BatchNorm before the ReLU. The other layers begin with the same values either way.
+    `norm`: BatchNorm before the ReLU. The initial values of the other layers do not depend on it.
     """
     return nn.Sequential(
         nn.Flatten(),

@@ -1,1 +1,1 @@
-"""File formats, as NumPy arrays. A reader trusts nothing: whatever is wrong is a DataError with path and numbers."""
+"""Readers of file formats into NumPy arrays. Every fault of a file is a DataError with its path and the numbers."""

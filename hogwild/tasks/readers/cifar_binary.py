@@ -37,7 +37,7 @@ def read_folder(folder: Path) -> dict[str, tuple[Bytes, Bytes]]:
 
 
 def read_archive(content: bytes, path: Path) -> dict[str, tuple[Bytes, Bytes]]:
-    """The same from the bytes of cifar-10-binary.tar.gz; members are read in memory, nothing is written to disk."""
+    """The same from the bytes of cifar-10-binary.tar.gz. Members are read in memory; no file is written."""
     found: dict[str, tuple[bytes, str]] = {}
     for name, part in members(io.BytesIO(content), path, BATCH_BYTES):
         if (file := PurePosixPath(name).name) in (*TRAIN, *TEST):

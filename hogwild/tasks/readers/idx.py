@@ -13,7 +13,7 @@ from hogwild.errors import DataError
 
 
 def parse_idx(content: bytes, dimensions: int, path: Path) -> npt.NDArray[np.uint8]:
-    """The array of `dimensions` dimensions in `content`: magic 0x0000_08_dd, dd sizes as uint32, the bytes."""
+    """The array of `dimensions` dimensions in `content`, which is magic 0x0000_08_dd, dd sizes as uint32, the bytes."""
     header = 4 + 4 * dimensions
     expected = 0x0800 + dimensions
     magic = int.from_bytes(content[:4], "big")

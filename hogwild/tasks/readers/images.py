@@ -19,7 +19,7 @@ from hogwild.tasks.readers.archive import MEMBERS_LIMIT, members
 Bytes = npt.NDArray[np.uint8]
 Files = Iterator[tuple[str, bytes]]
 
-IMAGE_LIMIT_BYTES = 1 << 20  # one small image; a larger member is not one
+IMAGE_LIMIT_BYTES = 1 << 20  # a larger member is not a small image, and is refused
 FORMATS = ("PNG", "JPEG")  # Pillow knows dozens, and starts other programs for some
 _NAME = re.compile(r"(?:^|/)(train|test)/([^/]+)/([^/]+\.(?:png|jpe?g))$", re.IGNORECASE)
 
@@ -45,7 +45,7 @@ def decode_images(
 ) -> dict[str, tuple[Bytes, Bytes]]:
     """{"train": (images [n, 3, height, width], labels [n]), "test": ...}, ordered by class, then by name.
 
-    Errors: DataError: an unknown class, another size than `size` (width, height), bytes that are no image, no Pillow.
+    Errors: DataError (unknown class, size other than `size` (width, height), bytes that are no image, no Pillow).
     """
     number = {name: i for i, name in enumerate(classes)}
     found: dict[str, list[tuple[int, str, Bytes]]] = {"train": [], "test": []}

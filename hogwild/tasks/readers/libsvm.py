@@ -14,10 +14,10 @@ _LABELS = {b"+1": 1, b"1": 1, b"-1": 0}
 
 
 def parse_libsvm(content: bytes, features: int, path: Path) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """(lists [n, most] of the active features, filled up with 0; classes [n]: 1 for +1, 0 for -1).
+    """(lists [n, most] of the active features, padded with 0; classes [n]: 1 for +1, 0 for -1).
 
-    Errors: DataError with the line number: a label other than +1 or -1, a value other than 1, an index that is out of
-    1..`features` or does not ascend.
+    Errors: DataError with the line number (a label other than +1 or -1, a value other than 1, an index outside
+    1..`features` or not ascending).
     """
     rows: list[list[int]] = []
     classes: list[int] = []

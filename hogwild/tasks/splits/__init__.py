@@ -1,4 +1,4 @@
-"""Kinds of splits: how samples are stored and how a batch of them is made."""
+"""Kinds of splits. Each kind stores its samples in its own form and makes batches of them."""
 
 from hogwild.tasks.splits.dataset import DatasetSplit as DatasetSplit
 from hogwild.tasks.splits.image import ImageSplit as ImageSplit

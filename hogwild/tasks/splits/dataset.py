@@ -17,8 +17,8 @@ from hogwild.tasks.data import Split
 class DatasetSplit(Split):
     """Samples dataset[i] -> (input, target), joined by torch's default_collate.
 
-    Augmentation is the data set's own; for training it finds the generators of Python and NumPy seeded with the seed of
-    torch's, so that all three belong to the batch.
+    The data set does its own augmentation. For training, the generators of Python and NumPy are seeded from torch's
+    generator, so that the batch determines the random numbers of all three.
     """
 
     def __init__(self, dataset: Dataset[Any]) -> None:

@@ -8,9 +8,9 @@ from hogwild.tasks.splits.storage import StoredSplit, take
 
 
 class SparseSplit(StoredSplit):
-    """features [n, most] int32: the 1-based numbers of a row's active features, filled up with 0; targets [n] int64.
+    """features [n, most] int32: the 1-based numbers of a row's active features, padded with 0; targets [n] int64.
 
-    The inputs are these lists: made for nn.EmbeddingBag(features + 1, ..., padding_idx=0).
+    The inputs are these lists, as nn.EmbeddingBag(features + 1, ..., padding_idx=0) takes them.
     """
 
     stored = ("features", "targets")

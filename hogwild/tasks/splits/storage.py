@@ -1,4 +1,4 @@
-"""Splits whose samples lie in tensors."""
+"""Splits that store their samples in tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Self = TypeVar("Self", bound="StoredSplit")
 
 
 class StoredSplit(Split):
-    """A split over the tensors that the attributes named in `stored` hold."""
+    """A split over the tensors in the attributes named by `stored`."""
 
     stored: tuple[str, ...] = ()
 

@@ -10,10 +10,10 @@ from hogwild.tasks.splits.storage import StoredSplit
 
 
 class TextSplit(StoredSplit):
-    """symbols [length] uint8; sample i is the window that starts at i * block, its targets are the next characters.
+    """symbols [length] uint8. Sample i is the window that starts at i * block; its targets are the next characters.
 
-    When training, each window is moved by a random 0..block-1 characters (inside the text), so that an epoch still
-    reads about every character once, but not always with the same left context.
+    For training, each window is moved by a random 0..block-1 characters (inside the text). An epoch then still reads
+    nearly every character once, but with a varying left context.
     """
 
     stored = ("symbols",)

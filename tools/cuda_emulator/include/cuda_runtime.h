@@ -1,4 +1,4 @@
-// As much of the CUDA runtime and of device code's vocabulary as csrc/cuda uses, for a C++ compiler: see ../README.md.
+// The parts of the CUDA runtime and of the device language that csrc/cuda uses, for a C++ compiler: see docs/adr/0008.
 #pragma once
 
 #include <atomic>
@@ -17,7 +17,7 @@
 #define __forceinline__ inline
 #define __grid_constant__
 #define __launch_bounds__(...)
-#define __shared__ static thread_local  // every block that runs has an operating-system thread of its own
+#define __shared__ static thread_local  // every running block has its own operating-system thread
 
 struct uint3 {
   unsigned x, y, z;
@@ -37,13 +37,13 @@ struct alignas(16) double2 {
 
 namespace emulator {
 
-void sync_block();  // until all threads of the block that have not ended are here
-void sync_grid();   // likewise of the grid, which was launched cooperatively
-std::uint64_t shuffle(std::uint64_t value, unsigned offset);  // what the lane `offset` above gives
+void sync_block();  // waits until all threads of the block that have not ended are here
+void sync_grid();   // the same for the grid, which must be launched cooperatively
+std::uint64_t shuffle(std::uint64_t value, unsigned offset);  // the value of the lane `offset` above
 
 }  // namespace emulator
 
-// Of the device thread that runs on this operating-system thread.
+// Indices of the device thread that runs on this operating-system thread.
 extern __thread uint3 threadIdx, blockIdx, blockDim, gridDim;
 
 inline void __syncthreads() { emulator::sync_block(); }
@@ -173,7 +173,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t);
 cudaError_t cudaGraphDestroy(cudaGraph_t);
 }
 
-// For any kind of pointer, as the runtime's own C++ interface has it.
+// For every kind of pointer, as in the runtime's own C++ interface.
 template <class T>
 cudaError_t cudaMalloc(T** memory, std::size_t bytes) {
   return cudaMalloc(reinterpret_cast<void**>(memory), bytes);

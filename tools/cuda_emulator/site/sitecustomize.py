@@ -1,4 +1,4 @@
-"""In every Python process of an emulated run: emulated GPUs for torch, as it is imported; an extension for hogwild."""
+"""Runs in every Python process of an emulated run: gives torch emulated GPUs on import, and hogwild its extension."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A torch without CUDA that behaves as if it had EMULATED_GPUS devices: those of libcudart_emulated.so.
+"""Makes a torch without CUDA behave as if it had EMULATED_GPUS devices: those of libcudart_emulated.so.
 
-A tensor is on a GPU if its memory is. What torch does itself is done at once by its CPU code, after everything that is
-enqueued; hogwild's launches and the copies that nobody waits for lie on the emulated streams.
+A tensor is on a GPU if its memory is. torch's own operations run its CPU code at once, after all enqueued operations.
+hogwild's launches and non-blocking copies are enqueued on the emulated streams.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def install() -> None:
-    """Once, right after torch has been imported."""
+    """Install the emulation. Call it once, right after torch has been imported."""
     from torch_cuda import generators, graphs, mode, runtime, sharing, streams
 
     for part in (generators, streams, graphs, runtime, sharing, mode):
@@ -18,7 +18,7 @@ def install() -> None:
 
 
 def rebuild(*facts: Any) -> Any:
-    """A tensor of another process; here, because whoever unpickles it may not have imported torch yet."""
+    """A tensor of another process; defined here because the process that unpickles it may not have torch yet."""
     import torch  # noqa: F401
 
     from torch_cuda import sharing

@@ -1,4 +1,4 @@
-"""Copies between the host's memory and a device's. One that nobody waits for lies on the stream like a launch."""
+"""Copies between the host's memory and a device's. A non-blocking copy is enqueued on the stream like a launch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ sync_debug_mode = "default"
 
 
 def check_waiting() -> None:
-    """RuntimeError where the host may not wait for the device."""
+    """Raises RuntimeError if the host may not wait for the device."""
     if streams.is_capturing():
         raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
     if sync_debug_mode == "error":
@@ -27,7 +27,7 @@ def is_pinned(tensor: Tensor) -> bool:
 
 
 def _lies_on_stream(one: Tensor, other: Tensor, non_blocking: bool) -> bool:
-    """Whether the copy may come later: nobody waits, and the host's side is pinned."""
+    """Whether the copy may run later: it is non-blocking, and the host's memory is pinned."""
     return non_blocking and all(library.place(t) >= 0 or is_pinned(t) for t in (one, other))
 
 
@@ -40,7 +40,7 @@ def _enqueue(target: Tensor, source: Tensor) -> None:
 
 
 def move(tensor: Tensor, where: int, non_blocking: bool = False) -> Tensor:
-    """A copy of a tensor that is elsewhere."""
+    """A copy of a tensor on another device."""
     if tensor.requires_grad and torch.is_grad_enabled():
         return _Move.apply(tensor, where, non_blocking)
     if where == HOST and non_blocking:
@@ -51,7 +51,7 @@ def move(tensor: Tensor, where: int, non_blocking: bool = False) -> Tensor:
         _enqueue(target, tensor)
         return target
     check_waiting()
-    library.settle()
+    library.finish()
     with library.inside(where):
         target = tensor.to(device="cpu", copy=True)
     if not target.numel():
@@ -88,7 +88,7 @@ def to(tensor: Tensor, *args: Any, copy: bool = False, **kwargs: Any) -> Tensor:
     if where != here:
         made, copy = move(tensor, where, non_blocking), False
     if (copy or options) and where >= 0:
-        library.settle()
+        library.finish()
     if copy or options:
         with library.inside(where):
             made = made.to(device="cpu", copy=copy, **options)
@@ -107,7 +107,7 @@ def copy_(target: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
         return target
     if len(places) == 2 and not (non_blocking and _lies_on_stream(target, source, non_blocking)):
         check_waiting()
-    library.settle()
+    library.finish()
     with library.inside(library.place(target)):
         return target.copy_(source)
 

@@ -1,4 +1,4 @@
-"""Random numbers of a device: of its own generator, not the CPU's."""
+"""Random numbers of a device, which has its own generator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _defaults: dict[int, torch.Generator] = {}
 
 
 class Generator(torch.Generator):
-    """One that knows which device it is for."""
+    """A generator with the device to which it belongs."""
 
     def __new__(cls, device: Any = "cpu") -> Generator:
         generator = super().__new__(cls)
@@ -39,7 +39,7 @@ def default(device: int) -> torch.Generator:
 
 
 def check(generator: Any, where: int) -> None:
-    """RuntimeError for a generator of another device."""
+    """Raises RuntimeError for a generator of another device."""
     own = getattr(generator, "place", library.HOST)
     if generator is not None and (own >= 0) != (0 <= where < library.PINNED):
         raise RuntimeError(f"Expected a {library.name(where)} device type for generator but found {library.name(own)}")
@@ -47,7 +47,7 @@ def check(generator: Any, where: int) -> None:
 
 @contextlib.contextmanager
 def drawing(what: str, where: int) -> Iterator[None]:
-    """torch's default generator has the state of the device's while something that may draw from it runs."""
+    """Gives torch's default generator the state of the device's generator while a function that may draw runs."""
     if not 0 <= where < library.PINNED or not DRAWS.search(what):
         yield
         return

@@ -1,6 +1,6 @@
-"""CUDA graphs. Launches on the stream are captured by the runtime; what torch does between them is written down, one
-operation after the other, and done again at every replay, on the same memory. During a capture it is done too, for how
-else to know what it returns, and undone at the end.
+"""CUDA graphs. The runtime captures launches on the stream. torch's operations between them are recorded in order, and
+every replay runs them again on the same memory. They also run during the capture, because their results are needed, and
+are undone at its end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class CUDAGraph:
 
 
 class Instance:
-    """A captured stretch of launches."""
+    """A captured sequence of launches."""
 
     def __init__(self, graph: int) -> None:
         self._handle = library.handle_of("cudaGraphInstantiate", graph, 0)
@@ -44,14 +44,14 @@ class Instance:
 
 
 class Operation:
-    """Something torch does on a device, and where its results lie."""
+    """An operation of torch on a device, and the memory of its results."""
 
     def __init__(self, function: Any, args: Any, kwargs: Any, results: list[Tensor], device: int) -> None:
         self._call, self._results, self._device = (function, args, kwargs), results, device
 
     def __call__(self) -> None:
         function, args, kwargs = self._call
-        library.settle()
+        library.finish()
         quietly, draws = torch._C.DisableTorchFunction(), generators.drawing(str(function), self._device)
         with quietly, torch.no_grad(), library.inside(self._device), draws:
             again = tensors_in(function(*args, **kwargs))
@@ -65,7 +65,7 @@ def tensors_in(nest: Any) -> list[Tensor]:
 
 
 class graph(TorchDispatchMode):
-    """torch.cuda.graph: what is enqueued inside it becomes the CUDAGraph."""
+    """torch.cuda.graph: the operations enqueued inside it become the CUDAGraph."""
 
     def __init__(
         self, cuda_graph: CUDAGraph, pool: Any = None, stream: Any = None, capture_error_mode: str = "global"
@@ -89,7 +89,7 @@ class graph(TorchDispatchMode):
         super().__exit__(*exception)
         self._end()
         self._context.__exit__(None, None, None)
-        library.settle()
+        library.finish()
         with torch._C.DisableTorchFunction(), torch.no_grad():
             for tensor, before in reversed(self._written.values()):
                 tensor.copy_(before)
@@ -116,7 +116,7 @@ class graph(TorchDispatchMode):
         return result
 
     def _remember(self, function: Any, args: Any, kwargs: Any) -> None:
-        """What this writes to, as it was."""
+        """Copies of the tensors that this operation writes, before it runs."""
         arguments = function._schema.arguments
         named = dict(zip((argument.name for argument in arguments), args, strict=False)) | kwargs
         for argument in arguments:

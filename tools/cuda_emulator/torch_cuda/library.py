@@ -1,4 +1,4 @@
-"""The emulated runtime by ctypes, and where the memory of a tensor lies."""
+"""The emulated runtime through ctypes, and the device of a tensor's memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-HOST, PINNED, ELSEWHERE = -1, 8, -2  # beside the numbers of devices; ELSEWHERE: meta and whatever else torch knows
+HOST, PINNED, ELSEWHERE = -1, 8, -2  # in addition to the numbers of devices; ELSEWHERE: meta and other kinds of device
 
 _library = ctypes.CDLL(os.environ["HOGWILD_EMULATOR"])
 _library.cudaGetErrorString.restype = ctypes.c_char_p
@@ -19,33 +19,33 @@ _library.emulator_import.restype = _library.emulator_exchange.restype = ctypes.c
 _device_of = _library.emulator_device_of
 _device_of.argtypes = [ctypes.c_void_p]
 _enter, _leave = _library.emulator_enter, _library.emulator_leave
-settle = _library.emulator_settle
+finish = _library.emulator_finish
 
 _is_on_host = torch._C.TensorBase.is_cpu.__get__
 
-is_used = False  # whether this process has had to do with a device
+is_used = False  # whether this process has used a device
 
 
 def ask(name: str, *arguments: Any) -> Any:
-    """What a function of the library returns; integers are passed as wide as pointers."""
+    """Call a function of the library and return its result. Integers are passed as wide as pointers."""
     return getattr(_library, name)(*(ctypes.c_ssize_t(a) if isinstance(a, int) else a for a in arguments))
 
 
 def call(name: str, *arguments: Any) -> None:
-    """RuntimeError, in torch's words, if the runtime returns an error."""
+    """Raises RuntimeError with torch's message if the runtime returns an error."""
     if error := ask(name, *arguments):
         raise RuntimeError(f"CUDA error: {_library.cudaGetErrorString(error).decode()}")
 
 
 def number_of(name: str, *arguments: Any) -> int:
-    """What a function of the runtime writes to its first argument, an int."""
+    """The int that a function of the runtime writes to its first argument."""
     value = ctypes.c_int()
     call(name, ctypes.byref(value), *arguments)
     return value.value
 
 
 def handle_of(name: str, *arguments: Any) -> int:
-    """What a function of the runtime makes and writes to its first argument, a pointer."""
+    """The pointer that a function of the runtime creates and writes to its first argument."""
     handle = ctypes.c_void_p()
     call(name, ctypes.byref(handle), *arguments)
     return handle.value or 0
@@ -66,7 +66,7 @@ def use(device: int) -> None:
 
 
 def resolve(device: Any) -> int:
-    """The number of a device however it is written, HOST or ELSEWHERE."""
+    """The number of a device in any notation, HOST or ELSEWHERE."""
     if not isinstance(device, int):
         device = torch.device(device)
         if device.type != "cuda":
@@ -78,13 +78,13 @@ def resolve(device: Any) -> int:
 
 
 def place(tensor: Tensor) -> int:
-    """The device that a tensor's memory is of, HOST or ELSEWHERE. To be asked with torch functions disabled."""
+    """The device of a tensor's memory, HOST or ELSEWHERE. Call it with torch functions disabled."""
     if not _is_on_host(tensor):
         return ELSEWHERE
     if tensor.layout is not torch.strided:
-        return HOST  # nobody has sparse tensors on a GPU
+        return HOST  # sparse tensors on a GPU are not emulated
     address = tensor.data_ptr()
-    if address == 0:  # without elements, and so without an address
+    if address == 0:  # a tensor without elements has no address
         return getattr(tensor, "_place", HOST)
     return _device_of(address)
 
@@ -95,7 +95,7 @@ def name(device: int) -> torch.device:
 
 @contextlib.contextmanager
 def inside(where: int) -> Iterator[None]:
-    """What torch allocates lies there."""
+    """Within this context, torch allocates memory of this device."""
     global is_used
     is_used = is_used or 0 <= where < PINNED
     _enter(where)

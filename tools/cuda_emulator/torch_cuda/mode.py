@@ -1,4 +1,4 @@
-"""What stands around every function of torch: where its results lie, and that it comes after what is enqueued."""
+"""The wrapper of every torch function: places its results on a device, and runs it after all enqueued operations."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Ask nothing of the device: they look at a tensor, or at the same memory in another shape.
+# Functions that need no device: they read metadata of a tensor, or return the same memory in another shape.
 PLAIN = words(
     """__get__ __set__ __len__ __hash__ __iter__ _has_compatible_shallow_copy_type _parse_to _set_grad_enabled data_ptr
     detach dim element_size expand is_complex is_contiguous is_floating_point is_inference is_same_size movedim narrow
     ndimension nelement numel permute register_hook requires_grad_ retain_grad select size squeeze storage_offset
     stride t transpose unbind unflatten unsqueeze untyped_storage view view_as"""
 )
-# Their results are Python's; whoever asks waits.
+# Functions that return Python values, so the host waits.
 TELLING = words(
     """__bool__ __contains__ __float__ __format__ __index__ __int__ __repr__ allclose equal is_nonzero item
     tolist"""
 )
 WAITING = TELLING | words("masked_select nonzero unique")
-# Copy numbers of the host's; or no tensor, where it is on the right device already.
+# Functions that copy numbers from the host, or return the tensor itself if it is on the right device already.
 READING, ALIASING = words("as_tensor asarray tensor"), words("as_tensor asarray")
-# May have arguments on several devices.
+# Functions that accept arguments on several devices.
 MIXING = words("__deepcopy__ __reduce_ex__ __setitem__ backward grad index_put_ set_ type_as")
 
 
@@ -66,13 +66,13 @@ def run(function: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
     check_places(name, args, tensors)
     if name in WAITING or (name in READING and 0 <= where < PINNED and not tensors):
         copies.check_waiting()
-    library.settle()
+    library.finish()
     with library.inside(HOST if name in TELLING else where), generators.drawing(name, where):
         return tagged(function(*args, **kwargs), (), where)
 
 
 def check_places(name: str, args: Any, tensors: list[Tensor]) -> None:
-    """RuntimeError where torch has one: tensors on several devices, apart from numbers in the host's memory."""
+    """Raises RuntimeError as torch does, for tensors on several devices, except numbers in the host's memory."""
     if name in MIXING or (name == "__getitem__" and library.place(args[0]) >= 0):
         return
     places = {place for t in tensors if (place := library.place(t)) >= 0 or t.dim()}
@@ -92,7 +92,7 @@ def tensors_in(nest: Any) -> Iterator[Tensor]:
 
 
 def tagged(result: Any, args: Any, where: int | None = None) -> Any:
-    """A tensor without elements has no address that would say where it is: it gets a note."""
+    """Store the device on a tensor without elements, because it has no address from which to tell the device."""
     if isinstance(result, Tensor) and not result.is_meta and result.layout is torch.strided and not result.numel():
         if where is None:
             where = max(map(library.place, tensors_in(args)), default=HOST)

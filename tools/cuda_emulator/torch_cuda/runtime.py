@@ -1,4 +1,4 @@
-"""The functions of torch.cuda, and what else asks whether torch has CUDA."""
+"""The functions of torch.cuda, and other functions that depend on CUDA in torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from torch_cuda import copies, library
 
-MULTIPROCESSORS, CACHE_BYTES = 16, 38  # of cudaDeviceGetAttribute
+MULTIPROCESSORS, CACHE_BYTES = 16, 38  # arguments of cudaDeviceGetAttribute
 CAPABILITY = (9, 0)
 
 
@@ -56,12 +56,12 @@ def get_device_properties(of: Any = None) -> SimpleNamespace:
 
 
 def set_sync_debug_mode(mode: str) -> None:
-    """`error`: reading a value and waiting copies raise, as torch's do."""
+    """With `error`, reading a value and blocking copies raise, as in torch."""
     copies.sync_debug_mode = mode
 
 
 class Autocast(torch.autocast):
-    """By the CPU's rules, whose lists of operations are not quite CUDA's."""
+    """Autocast by the CPU's rules. Its lists of operations differ slightly from CUDA's."""
 
     def __init__(self, device_type: str, dtype: torch.dtype | None = None, *args: Any, **kwargs: Any) -> None:
         if device_type == "cuda":
@@ -75,7 +75,7 @@ def cudart() -> SimpleNamespace:
 
 
 def as_it_is(function: Any = None, **_: Any) -> Any:
-    """torch.compile: what it makes of a function would not be seen by the emulation."""
+    """torch.compile without effect, because the emulation cannot intercept compiled functions."""
     return as_it_is if function is None else function
 
 

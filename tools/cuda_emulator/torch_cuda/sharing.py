@@ -1,4 +1,4 @@
-"""Tensors over memory that something else has made: a DLPack capsule, or another process."""
+"""Tensors over foreign memory: of a DLPack capsule, or of another process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import torch
-import torch.multiprocessing  # registers what is registered over here
+import torch.multiprocessing  # registers the reducers that are replaced here
 import torch.utils.dlpack
 from torch import Tensor
 
@@ -30,7 +30,7 @@ def from_dlpack(capsule: Any) -> Tensor:
 
 
 def reduce(tensor: Tensor) -> tuple[Any, ...]:
-    """For another process: where the memory is, as CUDA IPC has it. This process must outlive its use."""
+    """The location of the memory for another process, as for CUDA IPC. This process must outlive its use."""
     with torch._C.DisableTorchFunction():
         place = library.place(tensor)
         if place < 0:
@@ -60,7 +60,7 @@ def rebuild(kind: type, memory: tuple[int, ...], make: tuple[Any, ...]) -> Tenso
 
 
 def _forget(address: int) -> None:
-    library.settle()
+    library.finish()
     library.ask("emulator_forget", address)
 
 

@@ -18,7 +18,7 @@ CYCLES_OF_ONE = 100_000_000
 
 
 class Stream:
-    """Like torch's, which come from a pool, it is never destroyed."""
+    """A stream. It is never destroyed, like torch's, which come from a pool."""
 
     def __init__(self, device: Any = None, priority: int = 0, *, cuda_stream: int | None = None) -> None:
         self.device_index = library.resolve("cuda" if device is None else device)
@@ -64,7 +64,7 @@ class Event:
         library.call("cudaEventSynchronize", self._handle)
 
     def elapsed_time(self, end: Event) -> float:
-        """Milliseconds between the calls of record: there is no device whose time it could be."""
+        """Milliseconds between the calls of record on the host, because the emulated device has no clock."""
         return 1e3 * (end._recorded_s - self._recorded_s)
 
     def __del__(self) -> None:
@@ -118,7 +118,7 @@ def is_capturing() -> bool:
 
 
 def sleep(cycles: int) -> None:
-    """Operations that do nothing, of which every query of an event ends one."""
+    """Operations that do nothing. Every query of an event finishes one of them."""
     for _ in range(1 + cycles // CYCLES_OF_ONE):
         library.call("emulator_sleep", current_stream().cuda_stream)
 

@@ -1,4 +1,4 @@
-"""Processes that hold every contestant and step the one they are told to, all of them together."""
+"""Worker processes that hold every contestant, and step the ordered one together."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from bench.peers.ours import OURS, Ours, algorithm
 from bench.peers.rivals import RIVALS, available, connect
 from hogwild.shared.world import World
 
-PATIENCE_S = 120.0  # with a process that starts, or steps
-LEAD_S = 0.02  # from the order to the common start
-SETTLE = 4  # steps that change nothing: buckets are made, memory is touched
-MIX = 16  # averaging steps without gradient, after which replicas must have come together
+PATIENCE_S = 120.0  # longest wait for a process that starts, or steps
+LEAD_S = 0.02  # time from the order to the common start
+WARM_UP = 4  # first steps, which change nothing: torch makes its buckets, memory is touched
+MIX = 16  # averaging steps without gradient, after which the replicas must be close
 LR = 1e-6
 PROBE = 4096
 
@@ -35,7 +35,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Steps:
-    """So many steps of a contestant, all processes beginning together; the answer is when the last of them ended."""
+    """Order for `calls` steps of a contestant, which all processes begin together. The answer is the end time."""
 
     contestant: str
     calls: int
@@ -46,28 +46,28 @@ class Steps:
 
 @dataclass(frozen=True)
 class Look:
-    """The answer is a View."""
+    """Order for a View of a contestant."""
 
     contestant: str
 
 
 @dataclass(frozen=True)
 class View:
-    """The first elements of the models of one process, its worker's first, and of its gradient."""
+    """The first elements of the models of one process (its worker's model comes first), and of its gradient."""
 
     models: Array  # [models, PROBE]
     g: Array  # [PROBE]
 
 
-class Crew:
-    """`processes` of them on one machine, every contestant in each. A context manager: none is left behind."""
+class WorkerPool:
+    """`processes` worker processes with every contestant in each. A context manager: it ends all of them."""
 
     def __init__(self, processes: int, hidden: int) -> None:
         self.processes = processes
         self.contestants = [*OURS, *available()]
         worlds = {name: World.create(model(hidden), algorithm(name).keeps(), processes) for name in OURS}
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["torch", "bench.peers.crew"])
+        context.set_forkserver_preload(["torch", "bench.peers.pool"])
         self._folder = tempfile.TemporaryDirectory()
         meeting = Path(self._folder.name) / "meeting"
         self._lines: list[Connection] = []
@@ -82,7 +82,7 @@ class Crew:
             self._lines.append(ours)
             self._processes.append(process)
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         for rank in range(self.processes):
             self._hear(rank)  # ready
         return self
@@ -98,11 +98,12 @@ class Crew:
         self._folder.cleanup()
 
     def check(self, contestant: str) -> float:
-        """How far averaging is from doing what it must, relative to the step.
+        """The error of averaging, relative to the step.
 
-        After one step with gradients that differ by process and some without: all models together have moved by the sum
-        of the steps, and the replicas are less than half as far apart as those steps had put them (AssertionError).
-        Who waits for nobody steps alone: under the racing policy two that meet at the center may lose an update.
+        After one step with gradients that differ by process, and MIX steps without gradient, the models together must
+        have moved by the sum of the steps. The replicas must be less than half as far apart as those steps moved them
+        (AssertionError). Contestants without barriers step one process at a time, because under the racing policy two
+        processes that update the center at once may lose an update.
         """
         in_turn = contestant in OURS and not algorithm(contestant).barriers_per_round
         before = self._look(contestant)
@@ -116,7 +117,7 @@ class Crew:
         return float(np.max(np.abs(moved - owed) / (1 + np.abs(owed))))
 
     def seconds_per_step(self, contestant: str, calls: int) -> float:
-        """From the common start to the end of the last process, by the steps of one."""
+        """The time from the common start to the end of the last process, divided by the steps of one process."""
         starts_at = time.perf_counter() + LEAD_S
         return (max(self._step(Steps(contestant, calls, starts_at))) - starts_at) / calls
 
@@ -149,9 +150,9 @@ def serve(rank: int, processes: int, hidden: int, worlds: dict[str, World], meet
     generator = torch.Generator().manual_seed(1 + rank)
     zeros = [torch.zeros_like(parameter) for parameter in model(hidden).parameters()]
     g = [torch.empty_like(zero).normal_(generator=generator) for zero in zeros]
-    dist.barrier()  # whose rounds begin before all have joined goes on without the others
+    dist.barrier()  # all processes must have joined: an algorithm with rounds would begin without the others
     for contestant in contestants.values():
-        for _ in range(SETTLE):
+        for _ in range(WARM_UP):
             contestant.step(zeros, 0.0)
     line.send("ready")
     while True:

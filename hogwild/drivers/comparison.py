@@ -16,15 +16,16 @@ from typing import Any
 import torch
 
 from hogwild.config import Config
+from hogwild.drivers.choice import driver_for
+from hogwild.drivers.fork_server import PRELOAD
 from hogwild.drivers.job.job import make_job
 from hogwild.drivers.job.model import model_fn
-from hogwild.drivers.processes.fork_server import PRELOAD
-from hogwild.drivers.simulated.simulator import Simulator
 from hogwild.errors import DivergedError, UsageError
 from hogwild.files.reading import json_lines, reading
 from hogwild.files.writing import append, write_atomically
 from hogwild.runs.console import Console
-from hogwild.runs.directory import RunDirectory, to_json
+from hogwild.runs.directory import RunDirectory
+from hogwild.runs.files import to_json
 from hogwild.tasks import load
 from hogwild.tasks.data import Data
 
@@ -91,7 +92,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     try:
         data = _data(config.data, config.data_dir)
         job = make_job(config, data, model_fn(config))
-        summary = Simulator(job, directory, Console(quiet=True, log=directory.log)).run()
+        summary = driver_for(config)(job, directory, Console(quiet=True, log=directory.log)).run()
         directory.summary(summary)
     except DivergedError as error:
         summary = {**error.summary, "exit_reason": "diverged"}

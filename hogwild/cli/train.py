@@ -1,0 +1,30 @@
+"""`hogwild train` and `python -m hogwild.train`: train a model with asynchronous workers.
+
+torch is imported only after the command line has been understood, and with one thread per process: workers x threads
+beyond the cores make every worker several times slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hogwild.cli import flags, shell
+from hogwild.config import Config
+from hogwild.system import prepare_processes
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code (hogwild/errors.py)."""
+    return shell.run(_train, argv)
+
+
+def _train(argv: Sequence[str]) -> int:
+    return start(flags.parse(argv))
+
+
+def start(config: Config) -> int:
+    """Run `config` with one thread per process: set before torch is imported."""
+    prepare_processes()
+    from hogwild.cli.run import train
+
+    return train(config)

@@ -1,0 +1,53 @@
+"""The algorithm of a run, from its name and its own options."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from hogwild.algorithms import registry
+from hogwild.algorithms.base import Algorithm
+from hogwild.errors import UsageError
+from hogwild.options import accept, unknown
+
+OF_COMMANDS = (
+    "help", "config", "trust", "options", "algorithms", "clocks", "workers_list", "vary", "tune", "seeds",
+    "lr_over_delay", "jobs", "directory",
+)  # fmt: skip
+"""Flags that commands have beside the options of a run."""
+
+
+def options_of(algorithm: str, taken: Collection[str]) -> Mapping[str, dataclasses.Field[Any]]:
+    """The algorithm's own options. UsageError if there is no such algorithm, or an option has one of the names `taken`
+    by options of every run.
+    """
+    found = registry.find(algorithm).options()
+    for name in found:
+        if name in taken or name in OF_COMMANDS:
+            raise UsageError(f"algorithm {algorithm}: its option {name!r} is one of every run: call it otherwise")
+    return found
+
+
+def make(name: str, options: Mapping[str, object], taken: Collection[str]) -> tuple[Algorithm, dict[str, object]]:
+    """The algorithm with the given options, and these converted to their types.
+
+    UsageError for an unknown algorithm or option, a value of another type, or what the algorithm itself refuses.
+    """
+    known = options_of(name, taken)
+    for option in options:
+        if option not in known:
+            raise _stranger(name, option, list(known), taken)
+    converted = {option: accept(known[option], value) for option, value in options.items()}
+    try:
+        return registry.find(name)(**converted), converted
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise UsageError(f"algorithm {name}: {error}") from None
+
+
+def _stranger(name: str, option: str, known: Collection[str], taken: Collection[str]) -> UsageError:
+    owners = [other for other, that in registry.loaded().items() if option in that.options()]
+    if not owners:
+        return unknown("option", option, [*taken, *known])
+    has, others = ", ".join(known) or "none", ", ".join(owners)
+    return UsageError(f"algorithm {name} has no option {option!r}; it has: {has}. Known to: {others}")

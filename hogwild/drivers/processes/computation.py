@@ -1,0 +1,90 @@
+"""A worker's gradients: forward and backward pass, by way of a CUDA graph if asked for, and giving up on slow ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hogwild.algorithms.base import Gradients
+from hogwild.drivers.job.forward import Forward
+from hogwild.drivers.job.job import Job
+from hogwild.drivers.processes.graph import GraphedGradient
+from hogwild.drivers.processes.stepper import Stepper
+from hogwild.shared.devices import finish
+
+
+class Computation:
+    """Loss and gradients of a batch at the parameters that the algorithm asked for.
+
+    `began` is always clock() when work on the batch started. `slowdown`: a straggler takes that many times as long.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        module: nn.Module,
+        device: torch.device,
+        stepper: Stepper,
+        clock: Callable[[], float],
+        slowdown: float,
+    ) -> None:
+        self._job = job
+        self._device = device
+        self._stepper = stepper
+        self._clock = clock
+        self._slowdown = slowdown
+        self._forward = Forward(module, job.config, device)
+        self._graph: GraphedGradient | None = None
+        if job.config.cuda_graph:
+            self._graph = GraphedGradient(self._evaluate, module, lambda: stepper.bound)
+
+    def __call__(self, inputs: Any, targets: Any, began: float) -> tuple[Tensor, Gradients | None]:
+        """Detached loss [] and gradients; None for gradients that took longer than Gradient.within."""
+        if self._graph is None:
+            loss = self._loss(inputs, targets)
+            return loss.detach(), self.backward(loss, began)
+        loss, g = self._graph(inputs, targets)
+        return loss, None if self._is_late(began) else g
+
+    def prepare(self, inputs: Any, targets: Any) -> None:
+        """Computes the gradient of a batch and drops it, so that compilers run and graphs are captured."""
+        (self._evaluate if self._graph is None else self._graph.prepare)(inputs, targets)
+
+    @property
+    def needs_preparing(self) -> bool:
+        return self._job.config.compile or self._graph is not None
+
+    def backward(self, loss: Tensor, began: float) -> Gradients | None:
+        """The gradients; None if they took too long. If the forward pass alone did, the backward pass is saved."""
+        if self._is_late(began):
+            return None
+        g = self._stepper.gradients(loss)
+        return None if self._is_late(began) else g
+
+    def slow_down(self, began: float, given_up: bool) -> None:
+        """Sleeps until a straggler would be done, or would give up."""
+        if self._slowdown <= 1.0:
+            return
+        finish(self._device)
+        spent_s = self._clock() - began
+        total_s = spent_s * self._slowdown
+        if given_up and self._stepper.within is not None:
+            total_s = min(total_s, self._stepper.within)
+        time.sleep(max(total_s - spent_s, 0.0))
+
+    def _is_late(self, began: float) -> bool:
+        if self._stepper.within is None:
+            return False
+        finish(self._device)
+        return (self._clock() - began) * self._slowdown > self._stepper.within
+
+    def _loss(self, inputs: Any, targets: Any) -> Tensor:
+        return self._job.data.loss(self._forward(inputs), targets)
+
+    def _evaluate(self, inputs: Any, targets: Any) -> tuple[Tensor, Gradients]:
+        loss = self._loss(inputs, targets)
+        return loss.detach(), self._stepper.gradients(loss)

@@ -1,0 +1,77 @@
+"""What workers average with each other: with all neighbours in rounds, or in pairs."""
+
+from __future__ import annotations
+
+import functools
+
+from hogwild import topology
+from hogwild.drivers.view.buffers import Buffers
+from hogwild.drivers.view.draws import Draws
+from hogwild.drivers.view.rounds import Rounds
+from hogwild.kernels import diffuse
+from hogwild.kernels.pair import pair_average
+from hogwild.rules import Topology
+from hogwild.topology.matrices import Mixing
+
+
+@functools.lru_cache(maxsize=8)
+def mixing(graph: Topology, workers: int) -> Mixing:
+    return topology.mixing(graph.name, workers, weights=graph.weights, self_weight=graph.self_weight)
+
+
+@functools.lru_cache(maxsize=1024)
+def partners(graph: Topology, workers: int, rank: int) -> list[int]:
+    """The workers with which worker `rank` may begin a pair average."""
+    found = mixing(graph, workers)
+    if graph.active_side and (sides := found.sides()) is not None and sides[rank] == 1:
+        return []
+    return [other for i, j in found.edges() for own, other in ((i, j), (j, i)) if own == rank]
+
+
+class Neighbours:
+    """`mix` of hogwild.algorithms.base.View, between the barriers of a round, and pair averages without rounds.
+
+    A pair average takes the locks of both replicas, chunk by chunk.
+    """
+
+    def __init__(self, buffers: Buffers, rounds: Rounds, draws: Draws) -> None:
+        self._buffers = buffers
+        self._control = buffers.control
+        self._rank = buffers.rank
+        self._rounds = rounds
+        self._draws = draws
+
+    def mix(self, to: str, name: str, topology: Topology, *, correction: str | None = None) -> None:
+        """Leaves out a neighbour that is not in this round; the mean of those present is kept."""
+        buffers, present = self._buffers, set(self._rounds.present)
+        neighbours = mixing(topology, buffers.workers).neighbours(self._rank, self._rounds.round)
+        row = [(j, weight) for j, weight in neighbours if j in present]
+        diffuse(
+            buffers[to],
+            buffers[name],
+            [buffers[name, j] for j, _ in row],
+            [weight for _, weight in row],
+            correction=None if correction is None else buffers[correction],
+        )
+        buffers.traffic.add(buffers[to], len(row))
+
+    def peer(self, topology: Topology) -> int:
+        ends = [end for end in partners(topology, self._buffers.workers, self._rank) if self._control.alive(end)]
+        return ends[self._draws.draw(len(ends))] if ends else -1
+
+    def average_with(self, peer: int, order: str, name: str = "replica") -> None:
+        buffers, world = self._buffers, self._buffers.world
+        if not buffers.declared[name].locks:
+            raise ValueError(f"buffer {name!r} is declared without locks: workers average with Buffer(..., locks=True)")
+        own = buffers[name]
+        first, second = sorted((self._rank, peer))  # every worker takes the locks of a pair in this order
+        locks = {} if own.is_cuda else {"locks_a": world.locks(first), "locks_b": world.locks(second)}
+        done = pair_average(
+            buffers[name, first],
+            buffers[name, second],
+            **locks,
+            n_locks=0 if own.is_cuda else world.stripes,
+            order=order,
+        )
+        self._control.count_exchange(self._rank, *done)
+        buffers.traffic.add(own, 2)

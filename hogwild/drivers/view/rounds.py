@@ -1,0 +1,108 @@
+"""What a synchronous worker does between barriers: bring a gradient, step on the mean, combine buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hogwild.algorithms.base import Gradients, Place
+from hogwild.drivers.view.buffers import Buffers
+from hogwild.drivers.view.clipping import clipped
+from hogwild.drivers.view.outcome import CurrentUpdate, Outcome
+from hogwild.drivers.view.pushes import PushCache
+from hogwild.drivers.view.updates import Updates
+from hogwild.kernels import copy, count_nonfinite, weighted_sum
+from hogwild.rules import Momentum
+
+ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
+
+
+class Rounds:
+    """`deposit`, `push_mean` and `combine` of hogwild.algorithms.base.View.
+
+    The driver sets `generation`, the number of the barrier that the worker has passed, at each barrier.
+    """
+
+    def __init__(
+        self, buffers: Buffers, pushes: PushCache, updates: Updates, current: CurrentUpdate, barriers_per_round: int
+    ) -> None:
+        self.generation = 0
+        self._buffers = buffers
+        self._control = buffers.control
+        self._rank = buffers.rank
+        self._pushes = pushes
+        self._updates = updates
+        self._current = current
+        self._barriers_per_round = barriers_per_round
+        self._deposited = Outcome()
+
+    @property
+    def round(self) -> int:
+        return max(self.generation - 1, 0) // max(self._barriers_per_round, 1)
+
+    @property
+    def present(self) -> list[int]:
+        return list(self._control.participants(self.generation))
+
+    def share(self) -> tuple[int, int]:
+        """The elements [start, stop) of a shared buffer that are this worker's part of the round."""
+        present, n = self.present, self._buffers.world.layout.n
+        index, lines = present.index(self._rank), -(-n // ALIGNED)
+        start, stop = (lines * i // len(present) * ALIGNED for i in (index, index + 1))
+        return start, min(stop, n)
+
+    def deposit(self, name: str, g: Gradients) -> bool:
+        """Own replica of `name` [n] <- g. A gradient that is not finite is withheld from the round, and counted."""
+        self._updates.finish()
+        refused = count_nonfinite(g)
+        self._control.contribute(self._rank, not refused)
+        self._deposited = Outcome(version=self._control.version, refused=refused, applied=not refused)
+        self._current.outcome = self._deposited
+        if refused:
+            return False
+        for part, gradient in zip(self._buffers.parts(name), clipped(g, self._updates.clip), strict=True):
+            if gradient is None:
+                part.zero_()
+            else:
+                part.copy_(gradient)
+        return True
+
+    def push_mean(self, name: str, *, momentum: Momentum | None = None) -> None:
+        """x[share] <- x - lr * rule(mean_j name_j)[share], the mean over this round's finite contributions.
+
+        Mutates this worker's share of x, of v, and of its own replica of `name` (which then holds the mean): no other
+        worker reads those elements before the next barrier.
+        """
+        buffers, control, present, lr = self._buffers, self._control, self.present, self._current.lr
+        contributed = [rank for rank in present if control.contributes(rank)]
+        start, stop = self.share()
+        step_sq = 0.0
+        version = self._deposited.version  # by now the first worker of the round may have raised control.version
+        if contributed and start < stop:
+            mean = buffers[name]
+            inputs = [buffers[name, rank] for rank in contributed]
+            weighted_sum(mean, inputs, [1.0 / len(contributed)] * len(contributed), start=start, stop=stop)
+            stats = self._pushes.get(momentum, fresh_snapshot=False)(
+                buffers.parts(name),
+                lr=lr,
+                weight_decay=self._updates.weight_decay,
+                pushes=version,
+                lr_max=lr,
+                first_step=self._updates.is_first_step(version),
+                start=start,
+                stop=stop,
+            )
+            step_sq = stats.step_sq
+            buffers.traffic.add(mean, (len(contributed) - 1) * (stop - start) / mean.numel())
+        commits = bool(contributed) and present[0] == self._rank
+        control.end_round(self._rank, commits, self._deposited.refused, step_sq)
+
+    def combine(self, to: Place, terms: Mapping[Place, float], *, share: bool = False) -> None:
+        buffers = self._buffers
+        out, inputs = buffers[to], [buffers[place] for place in terms]
+        start, stop = self.share() if share else (0, out.numel())
+        if not share and list(terms.values()) == [1]:
+            copy(out, inputs[0])
+        elif start < stop:
+            weighted_sum(out, inputs, list(terms.values()), start=start, stop=stop)
+        if remote := sum(buffers.is_remote(place) for place in (to, *terms)):
+            buffers.traffic.add(out, remote * (stop - start) / out.numel())

@@ -1,0 +1,196 @@
+"""One gradient, one update: reading the model, pushing onto it, and counting the push."""
+
+from __future__ import annotations
+
+from hogwild.algorithms.base import Gradients, OfDelay, Place
+from hogwild.drivers.view.buffers import Buffers
+from hogwild.drivers.view.clipping import clipped
+from hogwild.drivers.view.outcome import CurrentUpdate, Outcome, PendingPush
+from hogwild.drivers.view.pushes import PushCache
+from hogwild.kernels import PushStats, copy, weighted_sum
+from hogwild.rules import Access, Compensation, Gap, Momentum, look_ahead
+
+
+class Updates:
+    """`pull`, `push` and `step` of hogwild.algorithms.base.View, and the counts of updates.
+
+    With `defers` (masters on a GPU) a push is only enqueued. `finish` counts it, at the next push if not before; so
+    does anything that asks for a count.
+
+    Mutates shared buffers through the kernels only, under the access policy of the run. Every push records its delay
+    and gap in the control block, and replaces the outcome.
+    """
+
+    def __init__(
+        self,
+        buffers: Buffers,
+        pushes: PushCache,
+        current: CurrentUpdate,
+        *,
+        weight_decay: float,
+        clip: float,
+        own_share: float,
+    ) -> None:
+        """`own_share`: the part of the master that this worker itself has made in a round, and need not be sent."""
+        self.defers = False
+        self.weight_decay = weight_decay
+        self.clip = clip
+        self._buffers = buffers
+        self._control = buffers.control
+        self._rank = buffers.rank
+        self._pushes = pushes
+        self._current = current
+        self._own_share = own_share
+        self._pending: PendingPush | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether a push has been enqueued and not yet been counted."""
+        return self._pending is not None
+
+    @property
+    def version(self) -> int:
+        self.finish()
+        return self._control.version
+
+    @property
+    def steps(self) -> int:
+        self.finish()
+        return self._control.steps(self._rank)
+
+    def exchanges(self, period: int) -> int:
+        self.finish()
+        return sum(self._control.steps(rank) // period for rank in range(self._buffers.workers))
+
+    def is_first_step(self, version: int) -> bool:
+        """Whether nothing has been pushed into v yet."""
+        own = "v" not in self._buffers or not self._buffers.is_shared("v")
+        return (self._control.steps(self._rank) if own else version) == 0
+
+    def pull(self, momentum: Momentum | None = None, *, of: str = "x") -> None:
+        """snapshot <- x, or where that rule looks ahead to; or the own replica. Races with pushes and pair averages.
+
+        The version is read first, so that a delay is never counted too small.
+        """
+        self.finish()
+        self._control.pulled(self._rank)
+        if of != "x":
+            copy(self._buffers["snapshot"], self._buffers[of])
+            return
+        if self._pushes.inplace:
+            return
+        x, snapshot = self._buffers["x"], self._buffers["snapshot"]
+        if ahead := look_ahead(momentum, lr=self._current.lr, pushes=self._control.version):
+            inputs = [x, *(self._buffers[name] for name in ahead)]
+            weighted_sum(snapshot, inputs, [1.0, *(-weight for weight in ahead.values())])
+        else:
+            copy(snapshot, x)
+        self._buffers.traffic.add(x, 1 - self._own_share)
+
+    def push(
+        self,
+        g: Gradients,
+        *,
+        lr: OfDelay[float | None] | None = None,
+        scale: OfDelay[float] | None = None,
+        momentum: Momentum | None = None,
+        penalty: Gap | None = None,
+        compensation: Compensation | None = None,
+        onto: str = "x",
+        part: tuple[int, int] | None = None,
+        alpha: float = 0.0,
+        center: Place = "x",
+        is_fresh: bool = False,
+    ) -> None:
+        """One push (csrc/push.h). One that is refused or dropped changes only the counters, and reads x afresh.
+
+        `is_fresh`: only this worker has moved the point at which the gradient was taken; its delay is 0.
+        """
+        self.finish()
+        g = clipped(g, self.clip) if part else g
+        kernel = self._pushes.get(momentum, penalty, compensation, onto=onto, center=center if alpha else None)
+        control, rank, w_lr = self._control, self._rank, self._current.lr
+        is_shared = self._buffers.is_shared(onto) or bool(alpha)
+        locked = is_shared and self._buffers.access is Access.LOCKED
+        lr_max = control.raise_lr_max(w_lr) if penalty is not None else w_lr
+        version = control.begin_push(rank, locked)
+        if is_fresh:
+            control.set_pulled(rank, version)
+        delay = version - control.pulled_version(rank)
+        try:
+            rate = w_lr if lr is None else lr(delay)
+            if rate is not None:
+                kernel.enqueue(
+                    g,
+                    lr=rate,
+                    weight_decay=self.weight_decay,
+                    pushes=version,
+                    lr_max=lr_max,
+                    first_step=self.is_first_step(version),
+                    scale=1.0 if scale is None else scale(delay),
+                    clip=0.0 if part else self.clip,
+                    delay=delay,
+                    alpha=alpha,
+                    start=part[0] if part else None,
+                    stop=part[1] if part else None,
+                )
+        except BaseException:
+            control.end_push(rank, locked, False, 0, 0.0, 0.0)
+            raise
+        used = None if rate is None else kernel
+        pending = PendingPush(used, version, delay, rate or 0.0, locked, onto, is_shared, momentum)
+        if self.defers and rate is not None and not self._current.outcome.refused:
+            self._pending = pending
+        else:
+            self._finish(pending, refresh=True)
+
+    def step(
+        self,
+        g: Gradients,
+        *,
+        rate: float = 1.0,
+        momentum: Momentum | None = None,
+        alpha: float = 0.0,
+        center: Place = "x",
+    ) -> None:
+        """A push onto the own replica, at rate * lr."""
+        w_lr = self._current.lr
+        self.push(
+            g,
+            lr=lambda _: rate * w_lr,
+            momentum=momentum,
+            onto="replica",
+            alpha=alpha,
+            center=center,
+            is_fresh=True,
+        )
+
+    def finish(self) -> None:
+        """Finish the pending push: wait for it and count it, which raises the version. No-op if none is pending.
+
+        If it was refused, the snapshot and its version stay old, because the next gradient is already being computed
+        there; the next push is then waited for at once.
+        """
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            self._finish(pending, refresh=False)
+
+    def _finish(self, push: PendingPush, refresh: bool) -> None:
+        """Waits for a push and counts it. `refresh`: one that was not applied reads the snapshot afresh."""
+        stats: PushStats | None = None
+        applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
+        try:
+            if push.kernel is not None:
+                stats = push.kernel.stats()
+                applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
+        finally:
+            self._control.end_push(self._rank, push.locked, applied, nonfinite, gap_sq, step_sq)
+        refused = 0 if applied else nonfinite
+        self._current.outcome = Outcome(push.version, push.delay, 0, push.lr, refused, False, applied, stats)
+        if push.is_shared:
+            self._buffers.traffic.add(self._buffers["x"], 2 if applied else 1)
+        if not applied and refresh:
+            if push.onto == "x":
+                self.pull(push.momentum)
+            elif self._buffers.has_snapshot:
+                self.pull(of=push.onto)

@@ -1,0 +1,161 @@
+"""The momentum stages of a push. Each states here, once, which buffers it needs, its constants and what it demands;
+the kernels' checks, the native rule, the drivers, the NumPy reference and the tests derive from that. Its arithmetic is
+in csrc/stages/momentum.h, and once more in hogwild/reference/momentum.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class MomentumStage:
+    """What a momentum stage states about itself, and what holds where it states nothing.
+
+    Its fields are its constants; their names are those of csrc/rule.h.
+    """
+
+    kind: ClassVar[str]  # its name in csrc/stages/momentum.h
+    buffers: ClassVar[tuple[str, ...]] = ("v",)  # besides x and the snapshot
+    needs_snapshot: ClassVar[bool] = False  # it looks ahead, or counts by the delay
+    flushes: ClassVar[bool] = False  # owes all elements an update every N pushes: goes with no Gap or Compensation
+    is_one_kernel: ClassVar[bool] = True  # for every push, so that a CUDA graph can hold it
+    takes_center: ClassVar[bool] = False  # goes with an elastic exchange
+
+    def constants(self) -> dict[str, object]:
+        """Its constants by their names in csrc/rule.h."""
+        return {"momentum_kind": self.kind} | {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def check(self) -> None:
+        """Raises: ValueError for constants out of range."""
+
+    def look_ahead(self, *, lr: float, pushes: int) -> dict[str, float]:  # noqa: ARG002
+        """The weight of each buffer in what a worker subtracts from x when it reads it after `pushes` pushes."""
+        return {}
+
+
+@dataclass(frozen=True)
+class HeavyBall(MomentumStage):
+    """v <- m v + (1 - dampening) d;  x <- x - lr v.
+
+    With a SHARED v this is heavy-ball momentum; with a WORKER v it is shifted momentum (Giladi et al. 2020).
+    `torch_first_step`: the first update of a buffer is v <- d, undampened, as torch.optim.SGD does.
+    """
+
+    kind: ClassVar[str] = "heavy_ball"
+    takes_center: ClassVar[bool] = True
+
+    momentum: float
+    dampening: float = 0.0
+    torch_first_step: bool = True
+
+
+@dataclass(frozen=True)
+class Nesterov(MomentumStage):
+    """v <- m v + (1 - dampening) d;  x <- x - lr (d + m v), the form of torch.optim.SGD(nesterov=True)."""
+
+    kind: ClassVar[str] = "nesterov"
+    takes_center: ClassVar[bool] = True
+
+    momentum: float
+    dampening: float = 0.0
+    torch_first_step: bool = True
+
+
+@dataclass(frozen=True)
+class Dana(MomentumStage):
+    """DANA-Zero (Hakimi et al. 2019, arXiv:1907.11612), in its O(1) form. Buffers v (WORKER) and v_sum (SHARED).
+
+        v' = m v + d;   x <- x - lr v';   v_sum <- v_sum + (v' - v);   v <- v'
+        snapshot <- x - lr m v_sum                                        where the model will be when all have moved
+
+    v_sum is an accumulator of differences: under RACING a lost update makes it differ from the sum of the workers' v
+    for ever, under ATOMIC, STRIPED and LOCKED none is lost.
+    """
+
+    kind: ClassVar[str] = "dana"
+    buffers: ClassVar[tuple[str, ...]] = ("v", "v_sum")
+    needs_snapshot: ClassVar[bool] = True
+
+    momentum: float
+
+    def look_ahead(self, *, lr: float, pushes: int) -> dict[str, float]:  # noqa: ARG002
+        return {"v_sum": lr * self.momentum}
+
+
+@dataclass(frozen=True)
+class Smega2(MomentumStage):
+    """SMEGA2 (Cohen, Hakimi, Schuster 2022): one momentum v and one sum of gradients b for all; both SHARED.
+
+        b <- b + d;   x <- x - lr (d + m v);   every `workers` pushes:  v <- m v + b / N,  b <- 0
+        snapshot <- x - lr m ((N + c (m - 1)) v + (c / N) b)    advanced;  c pushes since the last of these
+        snapshot <- x - lr m N v                                naive
+
+    A missing or held-back gradient counts as zero. The number of pushes decides when v is updated: concurrent pushes
+    must each have a number of their own, or an update may be missed or made twice.
+    """
+
+    kind: ClassVar[str] = "smega2"
+    buffers: ClassVar[tuple[str, ...]] = ("v", "b")
+    needs_snapshot: ClassVar[bool] = True
+    flushes: ClassVar[bool] = True
+    is_one_kernel: ClassVar[bool] = False
+
+    momentum: float
+    workers: int
+    advanced: bool = True
+
+    def constants(self) -> dict[str, object]:
+        return {"momentum_kind": self.kind, "momentum": self.momentum, "workers": self.workers}
+
+    def check(self) -> None:
+        _check_workers(self, self.workers)
+
+    def look_ahead(self, *, lr: float, pushes: int) -> dict[str, float]:
+        m, workers, c = self.momentum, self.workers, pushes % self.workers
+        if not self.advanced:
+            return {"v": lr * m * workers}
+        return {"v": lr * m * (workers + c * (m - 1)), "b": lr * m * c / workers}
+
+
+@dataclass(frozen=True)
+class OrMo(MomentumStage):
+    """Ordered momentum (Shi et al. 2024, arXiv:2407.19234). Buffer v (SHARED) holds u, with the learning rate inside.
+
+        bucket(k) = floor(k / N);   l = bucket(pushes) - bucket(pushes - delay)
+        when the bucket increases:  x <- x - m u,  u <- m u
+        u <- u + m^l lr d;   x <- x - (1 - m^(l+1)) / (1 - m) lr d
+
+    Once all gradients of the begun buckets have arrived this is synchronous momentum SGD with steps of sum lr d, bucket
+    by bucket. A missing or held-back gradient counts as zero; concurrent pushes must each have a number of their own.
+    Deviates: as recalled and checked against synchronous momentum, not read in the paper's text.
+    """
+
+    kind: ClassVar[str] = "ormo"
+    needs_snapshot: ClassVar[bool] = True
+    flushes: ClassVar[bool] = True
+
+    momentum: float
+    workers: int
+
+    def check(self) -> None:
+        _check_workers(self, self.workers)
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"OrMo has momentum {self.momentum}: 0 <= momentum < 1 is needed")
+
+
+Momentum = HeavyBall | Nesterov | Dana | Smega2 | OrMo
+
+
+def look_ahead(momentum: Momentum | None, *, lr: float, pushes: int) -> dict[str, float]:
+    """What a worker subtracts from x when it reads it after `pushes` pushes: snapshot <- x - sum_k weight_k buffer_k.
+
+    Empty for rules that do not look ahead.
+    """
+    return {} if momentum is None else momentum.look_ahead(lr=lr, pushes=pushes)
+
+
+def _check_workers(stage: MomentumStage, workers: int) -> None:
+    if workers < 1:
+        raise ValueError(f"{type(stage).__name__} has {workers} workers: at least 1 is needed")

@@ -1,0 +1,93 @@
+"""The oracle's momenta: what each does to its buffers, and to x, and where a worker looks ahead to.
+
+Each function takes the buffers, the part of them that is meant, the direction d there, where a gradient is good, the
+stage, and the push's scalars; it brings the stage's buffers up to date and returns the step to subtract from x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hogwild.rules import Dana, HeavyBall, Momentum, Nesterov, OrMo, Scalars, Smega2
+
+Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Buffers = dict[str, Array]
+
+
+def next_velocity(v: Array, d: Array, rule: HeavyBall | Nesterov, call: Scalars) -> Array:
+    """v <- m v + (1 - dampening) d, undampened on a first step if the rule says so"""
+    damp = 1.0 if call.get("first_step", False) and rule.torch_first_step else 1 - rule.dampening
+    return rule.momentum * v + damp * d
+
+
+def heavy_ball(at: Buffers, place: slice, d: Array, good: Flags, rule: HeavyBall, call: Scalars) -> Array:
+    """v <- m v + (1 - dampening) d;  x <- x - lr v"""
+    v = at["v"][place]
+    v[:] = np.where(good, next_velocity(v, d, rule, call), v)
+    return call["lr"] * v
+
+
+def nesterov(at: Buffers, place: slice, d: Array, good: Flags, rule: Nesterov, call: Scalars) -> Array:
+    """v <- m v + (1 - dampening) d;  x <- x - lr (d + m v)"""
+    v = at["v"][place]
+    v[:] = np.where(good, next_velocity(v, d, rule, call), v)
+    return call["lr"] * (d + rule.momentum * v)
+
+
+def dana(at: Buffers, place: slice, d: Array, good: Flags, rule: Dana, call: Scalars) -> Array:
+    """v' = m v + d;  x <- x - lr v';  v_sum <- v_sum + (v' - v)   [Hakimi et al. 2019]"""
+    v = at["v"][place]
+    after = np.where(good, rule.momentum * v + d, v)
+    at["v_sum"][place] += after - v
+    v[:] = after
+    return call["lr"] * after
+
+
+def smega2(at: Buffers, place: slice, d: Array, _good: Flags, rule: Smega2, call: Scalars) -> Array:
+    """b <- b + d;  x <- x - lr (d + m v);  every N pushes v <- m v + b / N, b <- 0   [Cohen et al. 2022]"""
+    v, b = at["v"][place], at["b"][place]
+    step: Array = call["lr"] * (d + rule.momentum * v)
+    b += d
+    if (call["pushes"] + 1) % rule.workers == 0:
+        v[:] = rule.momentum * v + b / rule.workers
+        b[:] = 0
+    return step
+
+
+def ormo(at: Buffers, place: slice, d: Array, _good: Flags, rule: OrMo, call: Scalars) -> Array:
+    """x <- x - m u, u <- m u as a bucket begins;  u <- u + m^l lr d;  x <- x - (1 - m^(l+1)) / (1 - m) lr d"""
+    u, m, pushes, lr = at["v"][place], rule.momentum, call["pushes"], call["lr"]
+    bucket = pushes // rule.workers
+    late = bucket - max(0, pushes - call.get("delay", 0)) // rule.workers
+    drained: Array = np.zeros_like(u)
+    if pushes > 0 and pushes % rule.workers == 0:
+        drained = m * u
+        u[:] = drained
+    u += m**late * lr * d
+    return drained + (1 - m ** (late + 1)) / (1 - m) * lr * d
+
+
+STEPS: dict[type, Callable[[Buffers, slice, Array, Flags, Any, Scalars], Array]] = {
+    HeavyBall: heavy_ball,
+    Nesterov: nesterov,
+    Dana: dana,
+    Smega2: smega2,
+    OrMo: ormo,
+}
+
+
+def ahead(at: Buffers, place: slice, rule: Momentum | None, call: Scalars) -> Array:
+    """Where x is going to be, as far as the rule looks ahead, once this push has been counted"""
+    x: Array = at["x"][place].copy()
+    lr, pushes = call["lr"], call["pushes"] + 1
+    if isinstance(rule, Dana):
+        x -= lr * rule.momentum * at["v_sum"][place]
+    if isinstance(rule, Smega2):
+        m, n, c = rule.momentum, rule.workers, pushes % rule.workers if rule.advanced else 0
+        x -= lr * m * ((n + c * (m - 1)) * at["v"][place] + c / n * at["b"][place])
+    return x

@@ -1,0 +1,122 @@
+"""The journal of a run: what happens in it, as events, and the sinks that the events are written to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from hogwild.errors import UsageError
+from hogwild.files.reading import SMALL_BYTES, parse_json, read_tail
+from hogwild.files.writing import append, writing
+from hogwild.runs.files import to_json
+
+TIME_DIGITS = 6  # microseconds
+TIME_LIMIT_S = 1e15
+TAIL_BYTES = 16 << 20  # in which the last whole line is looked for
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a run, `time` seconds of its clock after it began. Kinds: train, eval, checkpoint,
+    edge, worker, fault.
+    """
+
+    kind: str
+    time: float
+    values: Mapping[str, Any]
+
+
+class Sink(Protocol):
+    """A place that events are written to."""
+
+    def write(self, event: Event) -> None:
+        """Takes one event, at once: a run may be killed at any moment."""
+
+    def close(self) -> None:
+        """No event comes any more."""
+
+
+class Journal:
+    """Gives every event of a run to its sinks, in order. Only the parent process has one.
+
+    The time of events is read from `clock`, in seconds, and counted from `before_s`: how long earlier parts of a
+    resumed run took. The simulator sets its virtual time as the clock.
+    """
+
+    def __init__(self, *sinks: Sink, before_s: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.sinks = list(sinks)
+        self._before_s = before_s
+        self.use_clock(clock)
+
+    def use_clock(self, clock: Callable[[], float]) -> None:
+        """Reads the time from `clock` from now on; this part of the run begins now."""
+        self._clock, self._start = clock, clock()
+
+    def elapsed_s(self) -> float:
+        """Seconds of this run so far, earlier parts of a resumed run included."""
+        return self._before_s + self._clock() - self._start
+
+    def event(self, kind: str, **values: object) -> None:
+        """Writes an event that happens now. HogwildError if a sink cannot take it."""
+        event = Event(kind, self.elapsed_s(), values)
+        for sink in self.sinks:
+            sink.write(event)
+
+    def close(self) -> None:
+        """Closes the sinks. May be called again."""
+        while self.sinks:
+            self.sinks.pop().close()
+
+
+class JsonLines:
+    """A sink that appends each event to a file, as a line {"kind": ..., "time": ..., values}.
+
+    The time is rounded to microseconds. NaN and infinity become null: they are not JSON. `before_first` is called
+    before the first line is written.
+    """
+
+    def __init__(self, path: Path, before_first: Callable[[], None] = lambda: None) -> None:
+        self.path = path
+        self._before_first: Callable[[], None] | None = before_first
+
+    def write(self, event: Event) -> None:
+        if self._before_first is not None:
+            self._before_first()
+            self._before_first = None
+        append(self.path, to_json({"kind": event.kind, "time": round(event.time, TIME_DIGITS), **event.values}) + "\n")
+
+    def close(self) -> None:
+        """Nothing is open between two lines."""
+
+
+def mend(path: Path) -> float:
+    """Cut off what a crash left half written at the end of a file of events, and return the time of the last whole
+    line, in seconds; 0 if there is none.
+    """
+    if not path.exists():
+        return 0.0
+    tail, start = read_tail(path, TAIL_BYTES, error=UsageError)
+    lines = tail.splitlines(keepends=True)
+    whole = len(lines)
+    while whole and (time_s := _time_of(lines[whole - 1])) is None:
+        whole -= 1
+    if start and not whole:
+        raise UsageError(f"{path} has no whole line in its last {TAIL_BYTES:,} bytes: move it away to go on")
+    with writing(path):
+        os.truncate(path, start + sum(map(len, lines[:whole])))
+    return time_s or 0.0 if whole else 0.0
+
+
+def _time_of(line: bytes) -> float | None:
+    """The time in a whole line; None for anything else."""
+    if not line.endswith(b"\n") or len(line) > SMALL_BYTES:
+        return None
+    with contextlib.suppress(ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
+        time_s = float(parse_json(line)["time"])
+        return time_s if 0 <= time_s < TIME_LIMIT_S else None
+    return None

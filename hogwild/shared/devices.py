@@ -1,0 +1,73 @@
+"""Working with a device: moving tensors there, reading a number back, waiting for it; and the threads of the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """torch with one thread while the context lasts: beside busy workers more threads make it far slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def to_device(batch: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> Any:
+    """A batch (tensors in tuples, lists and dicts) on `device`, its float32 tensors as `dtype`; else unchanged."""
+
+    def move(tensor: Tensor) -> Tensor:
+        return tensor.to(device, dtype if tensor.dtype is torch.float32 else tensor.dtype, non_blocking=True)
+
+    if device.type == "cpu" and dtype is torch.float32 and not isinstance(batch, Tensor):
+        return batch
+    return map_tensors(move, batch)
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], nest: Any) -> Any:
+    """`nest` with `function` of every tensor in its tuples, lists and dicts; else unchanged."""
+    if isinstance(nest, Tensor):
+        return function(nest)
+    if isinstance(nest, dict):
+        return {key: map_tensors(function, value) for key, value in nest.items()}
+    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
+        return type(nest)(*(map_tensors(function, value) for value in nest))
+    if isinstance(nest, (tuple, list)):
+        return type(nest)(map_tensors(function, value) for value in nest)
+    return nest
+
+
+class Reading:
+    """A number that a device computes: on its way to the host from here on, and there when it is asked for.
+
+    Asking waits for what was enqueued before, not for what came after.
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        self._value: Tensor | float
+        self._arrived = None
+        if not value.is_cuda:
+            self._value = float(value)
+        else:
+            self._value = torch.empty_like(value, device="cpu", pin_memory=True).copy_(value, non_blocking=True)
+            self._arrived = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            self._arrived.record()
+
+    def get(self) -> float:
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return float(self._value)
+
+
+def finish(device: torch.device) -> None:
+    """Waits until the device has done what this process gave it; at once on the CPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,173 @@
+"""What one worker alone does under the algorithms that then are not plain SGD: the papers' recursions, in float64.
+
+Each function takes the start x [n], `gradient(k, at)`, the k-th gradient taken at `at`, and the number of steps; it
+returns the trained model. The center and what the worker holds are vectors of their own, the paper's velocity is
+-lr times the one that hogwild keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float64]
+GradientFn = Callable[[int, Vector], Vector]
+Recursion = Callable[..., Vector]
+
+
+def eamsgd(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, alpha: float, period: int,
+    momentum: float = 0.0, center_last: bool = False,
+) -> Vector:  # fmt: skip
+    """Zhang, Choromanska and LeCun 2015, Algorithms 1 and 2; `center_last`: its Gauss-Seidel form."""
+    center, v = x.copy(), np.zeros_like(x)
+    for k in range(steps):
+        at = x + momentum * v
+        g = gradient(k, at) + weight_decay * at
+        v = momentum * v - lr * g
+        if k % period == 0:
+            before, x = x, x + v - alpha * (x - center)
+            center = center + alpha * ((x if center_last else before) - center)
+        else:
+            x = x + v
+    return center
+
+
+def easgd_tree(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, alpha: float, period: int,
+    momentum: float,
+) -> Vector:  # fmt: skip
+    """The root is the only node above the worker: EASGD that exchanges after the period-th step, with heavy-ball."""
+    center, v = x.copy(), np.zeros_like(x)
+    for k in range(steps):
+        v = momentum * v + gradient(k, x) + weight_decay * x
+        x = x - lr * v
+        if (k + 1) % period == 0:
+            force = alpha * (x - center)
+            x, center = x - force, center + force
+    return center
+
+
+def admm(x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, rho: float) -> Vector:
+    """Zhang, Choromanska and LeCun 2015, equations 8 to 11; the mean over workers is that of one."""
+    center, multiplier = x.copy(), np.zeros_like(x)
+    for k in range(steps):
+        g = gradient(k, x) + weight_decay * x
+        multiplier = multiplier - (x - center)
+        x = (x - lr * g + lr * rho * (multiplier + center)) / (1 + lr * rho)
+        center = x - multiplier
+    return center
+
+
+def lookahead(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, period: int, slow_rate: float,
+    momentum: float,
+) -> Vector:  # fmt: skip
+    """Zhang et al. 2019: the slow weights go a part of the way, the fast ones start again from them."""
+    slow, v = x.copy(), np.zeros_like(x)
+    for k in range(steps):
+        v = momentum * v + gradient(k, x) + weight_decay * x
+        x = x - lr * v
+        if (k + 1) % period == 0:
+            slow = slow + slow_rate * (x - slow)
+            x = slow
+    return slow
+
+
+def slowmo(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, period: int, momentum: float,
+    outer_lr: float, outer_momentum: float, nesterov: bool = False, outer_every: int = 1,
+) -> Vector:  # fmt: skip
+    """Wang et al. 2020; `nesterov`: Douillard et al. 2023; `outer_every` N: the delayed momentum of Liu et al. 2024."""
+    center, v = x.copy(), np.zeros_like(x)
+    u, gathered, pushes = np.zeros_like(x), np.zeros_like(x), 0
+    for k in range(steps):
+        v = momentum * v + gradient(k, x) + weight_decay * x
+        x = x - lr * v
+        if (k + 1) % period == 0:
+            delta, pushes = center - x, pushes + 1
+            gathered = gathered + delta / outer_every
+            step = delta / outer_every if nesterov else np.zeros_like(x)
+            if pushes % outer_every == 0:
+                u, gathered = outer_momentum * u + gathered, np.zeros_like(x)
+                step = step + (outer_momentum * u if nesterov else u)
+            center = center - outer_lr * step
+            x = center
+    return center
+
+
+def averaged_downpour(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, period: int, momentum: float,
+    average_rate: float = 0.0,
+) -> Vector:  # fmt: skip
+    """One worker's center is what it handed in; the result is the mean of all centers, or their moving average."""
+    v, centers = np.zeros_like(x), [x]
+    for k in range(steps):
+        v = momentum * v + gradient(k, x) + weight_decay * x
+        x = x - lr * v
+        if (k + 1) % period == 0:
+            centers.append(x)
+    if not average_rate:
+        return np.mean(centers, axis=0)
+    average = centers[0]
+    for center in centers[1:]:
+        average = (1 - average_rate) * average + average_rate * center
+    return average
+
+
+def dana_ga(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, momentum: float, gap_decay: float,
+    penalize_wd: bool, eps: float = 1e-8,
+) -> Vector:  # fmt: skip
+    """Barkai et al. 2020: the gap of one worker is its look-ahead, lr m v; C is a running size of v times lr."""
+    v, s = np.zeros_like(x), np.zeros_like(x)
+    for k in range(steps):
+        ahead = lr * momentum * v
+        g, decay = gradient(k, x - ahead), weight_decay * x
+        s = gap_decay * s + (1 - gap_decay) * v**2
+        size = lr * (np.sqrt(s / (1 - gap_decay ** (k + 1))) + eps)
+        penalty = 1 + np.abs(ahead) / size
+        v = momentum * v + g / penalty + (decay / penalty if penalize_wd else decay)
+        x = x - lr * v
+    return x
+
+
+def qg_dsgdm(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, momentum: float,
+    quasi_global: float,
+) -> Vector:  # fmt: skip
+    """Lin et al. 2021, with no neighbour: q is a running mean of the steps over lr."""
+    q = np.zeros_like(x)
+    for k in range(steps):
+        step = gradient(k, x) + weight_decay * x + momentum * q
+        x, q = x - lr * step, quasi_global * q + (1 - quasi_global) * step
+    return x
+
+
+OUTER: Mapping[str, float] = {"period": 3, "momentum": 0.7, "outer_lr": 0.6, "outer_momentum": 0.4}
+ELASTIC: Mapping[str, float] = {"alpha": 0.3, "period": 3}
+GAUSS_SEIDEL = {"form": "gauss-seidel"}
+
+RECURSIONS: list[tuple[str, Recursion, Mapping[str, object], Mapping[str, object]]] = [
+    # the algorithm, what one worker makes of it, the options of both, options of the algorithm alone
+    ("easgd", eamsgd, ELASTIC, {}),
+    ("eamsgd", eamsgd, {**ELASTIC, "momentum": 0.7}, {}),
+    ("easgd-sync", eamsgd, ELASTIC, {}),
+    ("easgd-sync", eamsgd, {**ELASTIC, "momentum": 0.7}, {}),
+    ("easgd-sync", partial(eamsgd, center_last=True), ELASTIC, GAUSS_SEIDEL),
+    ("easgd-sync", partial(eamsgd, center_last=True), {**ELASTIC, "momentum": 0.7}, GAUSS_SEIDEL),
+    ("easgd-tree", easgd_tree, {**ELASTIC, "momentum": 0.7}, {}),
+    ("admm", admm, {"rho": 2.5}, {}),
+    ("lookahead", lookahead, {"period": 3, "slow_rate": 0.4, "momentum": 0.7}, {}),
+    ("slowmo", slowmo, OUTER, {}),
+    ("diloco", partial(slowmo, nesterov=True), OUTER, {}),
+    ("async-diloco", partial(slowmo, nesterov=True), {**OUTER, "outer_every": 4}, {}),
+    ("adownpour", averaged_downpour, {"period": 3, "momentum": 0.7}, {}),
+    ("mvadownpour", averaged_downpour, {"period": 3, "momentum": 0.7, "average_rate": 0.2}, {}),
+    ("qg-dsgdm", qg_dsgdm, {"momentum": 0.7, "quasi_global": 0.8}, {}),
+    ("dana-ga", dana_ga, {"momentum": 0.7, "gap_decay": 0.9, "penalize_wd": False}, {}),
+    ("dana-ga", dana_ga, {"momentum": 0.7, "gap_decay": 0.9, "penalize_wd": True}, {}),
+]

@@ -1,0 +1,76 @@
+"""The installed command from a folder that has nothing to do with hogwild, and whose names would mislead it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the command is started: modules that raise, a folder `hogwild`, and files where folders are expected."""
+    place = tmp_path / "elsewhere"
+    (place / "hogwild").mkdir(parents=True)
+    for name in ("torch", "numpy", "yaml", "own"):
+        (place / f"{name}.py").write_text(f"raise RuntimeError('{name}.py of the current directory was imported')\n")
+    for name in ("docs", "bench", "experiments", "tests", "examples"):
+        (place / name).write_text("not a folder\n")
+    return place
+
+
+def hogwild(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    """As pip's script: it lies in a folder of its own, and the current directory is not on sys.path."""
+    script = folder.parent / "bin" / "hogwild"
+    script.parent.mkdir(exist_ok=True)
+    script.write_text("import sys\nfrom hogwild.cli.main import main\nsys.exit(main())\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "error", str(script), *argv]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ("list", "  asgd "),
+        ("doctor --json", '"cores"'),
+        ("stability --delay 4", "threshold"),
+        ("stability --family downpour --lr 0.05", ""),
+        ("reproduce --help", "--scale"),
+        ("reproduce list", "fig2"),
+        ("data list digits", "1,797"),
+        ("train --help", "--algorithm"),
+    ],
+)
+def test_what_writes_nothing_works_in_a_folder_without_leave_to_write(folder, argv, said):
+    before = sorted(folder.rglob("*"))
+    folder.chmod(0o500)
+    try:
+        done = hogwild(folder, *argv.split())
+    finally:
+        folder.chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="a fork server of Python 3.10 searches the current directory")
+def test_a_run_and_what_follows_it(folder):
+    done = hogwild(folder, "train", "--updates", "20", "--model", "logistic", "--name", "a", "--json", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["updates"] == 20
+    assert (folder / "runs/a/summary.json").exists()
+    done = hogwild(folder, "export", "runs/a", "weights.pt")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_comparison_where_nothing_can_be_written(folder):
+    done = hogwild(folder, "compare", "--algorithms", "asgd", "--workers-list", "2", "--directory", "docs/grid")
+    assert done.returncode == 2
+    assert done.stderr == "hogwild: error: cannot make docs/grid: Not a directory; choose another --directory\n"

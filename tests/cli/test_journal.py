@@ -1,0 +1,75 @@
+"""The journal: every event goes to every sink, in order, with the time of the run's clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hogwild.errors import HogwildError
+from hogwild.runs.journal import Event, Journal, JsonLines, mend
+
+
+class Memory:
+    """A sink that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.closings = 0
+
+    def write(self, event: Event) -> None:
+        self.events.append(event)
+
+    def close(self) -> None:
+        self.closings += 1
+
+
+def test_every_sink_gets_every_event_at_the_time_of_the_clock():
+    first, second, now = Memory(), Memory(), [5.0]
+    journal = Journal(first, second, before_s=100.0, clock=lambda: now[0])
+    journal.event("train", loss=0.5)
+    now[0] = 7.25
+    journal.event("eval", test_loss=0.25)
+    assert first.events == second.events
+    assert first.events == [Event("train", 100.0, {"loss": 0.5}), Event("eval", 102.25, {"test_loss": 0.25})]
+    journal.use_clock(lambda: 40.0)
+    assert journal.elapsed_s() == 100.0, "this part of the run begins when its clock is set"
+    journal.close()
+    journal.close()
+    assert (first.closings, second.closings) == (1, 1)
+
+
+def test_the_bytes_of_a_line(tmp_path: Path):
+    sink = JsonLines(tmp_path / "metrics.jsonl")
+    sink.write(Event("train", 1.23456789, {"b": float("nan"), "a": [1, float("inf")], "name": "ü"}))
+    sink.write(Event("fault", 2.0, {}))
+    assert (tmp_path / "metrics.jsonl").read_text() == (
+        '{"kind": "train", "time": 1.234568, "b": null, "a": [1, null], "name": "ü"}\n{"kind": "fault", "time": 2.0}\n'
+    )
+
+
+def test_what_comes_before_the_first_line_comes_once_and_again_if_it_failed(tmp_path: Path):
+    calls = []
+
+    def prepare() -> None:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            raise HogwildError("the disk is full")
+
+    sink = JsonLines(tmp_path / "metrics.jsonl", before_first=prepare)
+    with pytest.raises(HogwildError):
+        sink.write(Event("train", 0.0, {}))
+    assert not sink.path.exists()
+    for _ in range(2):
+        sink.write(Event("train", 0.0, {}))
+    assert calls == [0, 1]
+    assert len(sink.path.read_text().splitlines()) == 2
+
+
+def test_mending_keeps_whole_lines_and_tells_the_last_time(tmp_path: Path):
+    path = tmp_path / "metrics.jsonl"
+    assert mend(path) == 0.0
+    whole = b'{"kind": "train", "time": 1.5}\n{"kind": "eval", "time": 2.5}\n'
+    path.write_bytes(whole + b'{"kind": "eval", "ti')
+    assert mend(path) == 2.5
+    assert path.read_bytes() == whole
