@@ -7,6 +7,7 @@ that is asked for in vain, eight seconds of computing, a file written outside th
 from __future__ import annotations
 
 import collections
+import faulthandler
 import json
 import os
 import random
@@ -102,7 +103,9 @@ def main() -> None:
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY_BYTES,) * 2)
     watch, found, count = Watch(folder), collections.Counter[str](), 0
+    faulthandler.enable()
     for name in names or reader_cases.READERS:
+        print(name, file=sys.stderr, flush=True)  # a crash of the process is then that reader's
         for case in range(int(cases)):
             watch.is_on = True
             fault = attempt(name, f"{seed} {name} {case}")
