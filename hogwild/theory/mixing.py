@@ -100,7 +100,8 @@ def random_pairs(n: int, edges: Sequence[tuple[int, int]]) -> float:
         """E[W X W]:  X - (L X + X L) / (2 |E|) + sum_d d (d^T X d) d^T / (4 |E|)."""
         squares = second[i, i] + second[j, j] - second[i, j] - second[j, i]
         pulled = _laplacian(n, i, j, np.ones(len(i))) @ second
-        return second - (pulled + pulled.T) / (2 * len(i)) + _laplacian(n, i, j, squares) / (4 * len(i))
+        after: Matrix = second - (pulled + pulled.T) / (2 * len(i)) + _laplacian(n, i, j, squares) / (4 * len(i))
+        return after
 
     return _largest_eigenvalue(event, np.eye(n) - 1 / n)
 
