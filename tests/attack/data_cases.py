@@ -32,9 +32,17 @@ def idx_file(r: Random) -> None:
     idx.parse_idx(content, 3, Path("x"))
 
 
+GZIP_BOMBS = [zlib.compress(bytes(size), 9, wbits=31) for size in (10, 50_000_000)]
+
+
 def gzip_bomb(r: Random) -> None:
-    packed = zlib.compress(bytes(r.choice([10, 50_000_000])), 9, wbits=31)
-    decode(packed, File("x.gz", (), None, None, 1000, gzipped=True), "x", packed=True)
+    packed = r.choice(GZIP_BOMBS)
+    decode(
+        packed if r.random() < 0.5 else damaged(r, packed),
+        File("x.gz", (), None, None, 1000, gzipped=True),
+        "x",
+        packed=True,
+    )
 
 
 def libsvm_file(r: Random) -> None:

@@ -26,7 +26,7 @@ def state(value: float) -> dict[str, object]:
     """What the driver saves: digits, logistic regression, all weights `value`."""
     module = build_model("logistic", load("digits"))
     parameters = {name: torch.full_like(weights, value) for name, weights in module.named_parameters()}
-    return State(parameters, {}, [{}], next=0, again=[], version=1, lr_max=0.1, pushes=[1]).plain()
+    return State(parameters, {}, [{}], next=0, again=[], version=1, lr_max=0.1, steps=[1]).plain()
 
 
 @pytest.fixture
