@@ -37,12 +37,8 @@ GZIP_BOMBS = [zlib.compress(bytes(size), 9, wbits=31) for size in (10, 50_000_00
 
 def gzip_bomb(r: Random) -> None:
     packed = r.choice(GZIP_BOMBS)
-    decode(
-        packed if r.random() < 0.5 else damaged(r, packed),
-        File("x.gz", (), None, None, 1000, gzipped=True),
-        "x",
-        packed=True,
-    )
+    packed = packed if r.random() < 0.5 else damaged(r, packed)
+    decode(packed, File("x.gz", (), None, None, 1000, gzipped=True), "x", packed=True)
 
 
 def libsvm_file(r: Random) -> None:
