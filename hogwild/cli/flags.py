@@ -13,8 +13,10 @@ from hogwild.cli.shell import Parser
 from hogwild.config import FIELDS, GROUPS, LIMITS, Config, override, read_yaml
 from hogwild.config.algorithm import options_of
 from hogwild.errors import UsageError
+from hogwild.files.writing import refuse_links
 from hogwild.options import kind
-from hogwild.runs.directory import DONE, RunDirectory
+from hogwild.runs.directory import DONE, LINKS, RunDirectory, is_run
+from hogwild.runs.trust import TRUST, require_trust
 
 DESCRIPTION = "Train a model with asynchronous workers on one shared copy. Without options: digits, 2 workers."
 METAVARS = {
@@ -40,19 +42,28 @@ def parse(argv: Sequence[str], prog: str = "hogwild train", defaults: Mapping[st
     """
     algorithm = asked_algorithm(argv)
     given = vars(parser(prog, algorithms=[] if algorithm is None else [algorithm]).parse(argv))
-    file = given.pop("config", None)
+    file, trust = given.pop("config", None), given.pop("trust", False)
     if given.get("resume") is not None:
         if file is not None:
             raise UsageError("--resume takes the configuration of the run: leave --config out, flags may change it")
-        return _resumed(given)
-    values = given if file is None else override(read_yaml(Path(file)), given)
+        return _resumed(given, trust)
+    values = given if file is None else override(read_config(Path(file), trust), given)
     missing = {name: value for name, value in (defaults or {}).items() if values.get(name) is None}
     return Config.from_values({**values, **missing})
 
 
-def _resumed(given: dict[str, object]) -> Config:
+def read_config(file: Path, trust: bool) -> dict[str, object]:
+    """The flat values of a --config file. If it is that of a run, own code in it needs trust as with --resume."""
+    values = read_yaml(file)
+    if is_run(file.parent) and not trust:
+        require_trust(file.parent, values)
+    return values
+
+
+def _resumed(given: dict[str, object], trust: bool) -> Config:
     run = RunDirectory.open(str(given["resume"]))
-    before = run.config()
+    refuse_links(run.path, LINKS)
+    before = run.config(trust=trust)
     config = Config.from_values(override(before.values(), given))
     for name in (*(name for name, field in FIELDS.items() if field.metadata["fixed"]), "options"):
         here, there = getattr(config, name), getattr(before, name)
@@ -71,8 +82,9 @@ def asked_algorithm(argv: Sequence[str]) -> str | None:
     early = early_flags(argv, "algorithm", "config", "resume")
     name: object = early["algorithm"]
     if name is None and (early["config"] is None) != (early["resume"] is None):
+        trust, file = "--trust" in argv, early["config"]
         run = None if early["resume"] is None else RunDirectory.open(early["resume"])
-        name = read_yaml(Path(str(early["config"])) if run is None else run.path / "config.yaml").get("algorithm")
+        name = (read_config(Path(str(file)), trust) if run is None else run.values(trust=trust)).get("algorithm")
     return name if isinstance(name, str) else None
 
 
@@ -97,6 +109,7 @@ def parser(prog: str, description: str = DESCRIPTION, algorithms: Sequence[str] 
     for field in FIELDS.values():
         _add(groups[field.metadata["group"]], field, _help(field))
     groups["run"].add_argument("--config", metavar="FILE", help="YAML with any of these options; flags override it")
+    groups["run"].add_argument("--trust", action="store_true", help=TRUST)
     parser.set_defaults(config=None)
     asked = _owners({name: options_of(name, FIELDS) for name in algorithms})
     if asked:

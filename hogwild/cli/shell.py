@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn, TextIO
 
 from hogwild.errors import HogwildError, Interrupted, UsageError
+from hogwild.text import cut, printable, quoted
 
 Command = Callable[[Sequence[str]], int]
 
@@ -36,9 +37,9 @@ class Parser(argparse.ArgumentParser):
         values, rest = self.parse_known_args(argv)
         if rest:
             flags = [flag for action in self._actions for flag in action.option_strings]
-            close = difflib.get_close_matches(rest[0].partition("=")[0], flags, n=1)
+            close = difflib.get_close_matches(cut(rest[0].partition("=")[0], 100), flags, n=1)
             guess = f" Did you mean {close[0]}?" if close and rest[0].startswith("-") else ""
-            self.error(f"unknown argument {rest[0]!r}.{guess}".removesuffix("."))
+            self.error(f"unknown argument {quoted(rest[0])}.{guess}".removesuffix("."))
         return values
 
 
@@ -109,4 +110,4 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return printable(" ".join(str(error).split()))

@@ -12,8 +12,8 @@ from hogwild.errors import UsageError
 from hogwild.options import accept, unknown
 
 OF_COMMANDS = (
-    "help", "config", "options", "algorithms", "clocks", "workers_list", "vary", "tune", "seeds", "lr_over_delay",
-    "jobs", "directory",
+    "help", "config", "trust", "options", "algorithms", "clocks", "workers_list", "vary", "tune", "seeds",
+    "lr_over_delay", "jobs", "directory",
 )  # fmt: skip
 """Flags of commands that are not options of a run."""
 
@@ -41,7 +41,7 @@ def make(name: str, options: Mapping[str, object], taken: Collection[str]) -> tu
     converted = {option: accept(known[option], value) for option, value in options.items()}
     try:
         return registry.find(name)(**converted), converted
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise UsageError(f"algorithm {name}: {error}") from None
 
 

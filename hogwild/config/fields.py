@@ -11,16 +11,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from hogwild.algorithms import registry
 from hogwild.config.algorithm import make
-from hogwild.config.checks import LIMITS as LIMITS
-from hogwild.config.checks import TIMED_CLOCKS as TIMED_CLOCKS
 from hogwild.config.checks import check_together
+from hogwild.config.limits import LIMITS
 from hogwild.config.presets import PRESETS, Preset, default_lr, expected_delay, norm_defaults, stable_lr
 from hogwild.errors import UsageError
 from hogwild.options import Check, accept, option, unknown
@@ -31,6 +29,8 @@ from hogwild.tasks.sharding import SHARDS, is_shard
 GROUPS = ("data", "model", "algorithm", "workers", "experiments", "run")
 
 DEFAULT_WORKERS = 2
+WORKERS_LIMIT = 65_536  # real ones and simulated ones
+FACTOR_LIMIT = 1e6
 ORDERS = ("shuffled", "sorted", "single-class")
 
 AMP = ("none", "bf16")
@@ -51,17 +51,18 @@ def _is_cores(text: str) -> bool:
 
 POSITIVE: Check = ((lambda value: value > 0), "a number > 0")
 COUNT = _at_least(1, "an integer >= 1")
+WORKERS: Check = ((lambda value: 1 <= value <= WORKERS_LIMIT), f"an integer >= 1, at most {WORKERS_LIMIT:,}")
 NOT_NEGATIVE = _at_least(0, "a number >= 0")
 SEED: Check = ((lambda value: 0 <= value < 1 << 63), "an integer, 0 <= seed < 2^63")
 MASTER: Check = (
-    (lambda text: re.fullmatch(r"auto|host|sharded|cuda:\d+", text) is not None), "auto, host, sharded or cuda:N"
+    (lambda text: re.fullmatch(r"auto|host|sharded|cuda:\d{1,3}", text) is not None), "auto, host, sharded or cuda:N"
 )  # fmt: skip
 SHARD: Check = (is_shard, SHARDS)
 CORES: Check = (_is_cores, "none, auto or cores such as 0,2,4-7")
 NAME: Check = ((lambda text: "/" not in text and not text.startswith(".")), "a directory name without '/'")
 FACTORS: Check = (
-    (lambda factors: all(worker >= 0 and factor >= 1 for worker, factor in factors.items())),
-    "WORKER:FACTOR with a factor >= 1, such as 0:4",
+    (lambda factors: all(worker >= 0 and 1 <= factor <= FACTOR_LIMIT for worker, factor in factors.items())),
+    "WORKER:FACTOR with a factor from 1 to a million, such as 0:4",
 )
 MILESTONES: Check = (
     (lambda parts: all(0 < part < 1 for part in parts) and list(parts) == sorted(set(parts))),
@@ -120,7 +121,7 @@ class Config:
     step_factor: float | None = _algorithm(None, "factor on lr at each milestone (default: 0.1)", POSITIVE)
     options: Mapping[str, object] = _algorithm((), "the algorithm's own options")
 
-    workers: int = _workers(None, "worker processes, one thread each (default: 2, sgd 1)", COUNT)
+    workers: int = _workers(None, "worker processes, one thread each (default: 2, sgd 1)", WORKERS)
     device: str = _workers("auto", "device on which gradients are computed", choices=("auto", "cpu", "cuda"))
     gpus: int = _workers(1, "number of GPUs, assigned to the workers in turn; 0: all", NOT_NEGATIVE)
     master: str = _workers(
@@ -224,28 +225,6 @@ class Config:
 
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Config) if f.name != "options"}
-
-
-def read_yaml(path: Path) -> dict[str, object]:
-    """The flat values in a YAML file. UsageError if the file does not exist or is not a mapping."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise UsageError(f"{path} must hold one mapping, 'option: value' per line")
-    return values
-
-
-def override(lower: Mapping[str, object], upper: Mapping[str, object]) -> dict[str, object]:
-    """Merges `upper` over `lower`. A limit (epochs, samples, updates) in `upper` replaces any limit in `lower`."""
-    if any(upper.get(limit) is not None for limit in LIMITS):
-        lower = {name: value for name, value in lower.items() if name not in LIMITS}
-    return {**lower, **upper}
 
 
 def _known_model(config: Config) -> str:

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from multiprocessing import forkserver, resource_tracker
 
+SAFE_PATH = "PYTHONSAFEPATH"
 PRELOAD = ["torch", "hogwild.drivers.processes.worker"]
 
 
 def start() -> None:
     """Starts the fork server early: it imports torch while this process does, which takes each of them a second."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
-    with ctrl_c_blocked():
+    with ctrl_c_blocked(), path_kept():
         forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def path_kept() -> Iterator[None]:
+    """A fork server that is started here takes no module from the current directory unless this process does.
+
+    Python lets it search that directory first, where a file torch.py would be taken for torch. 3.10 cannot be told.
+    """
+    before = os.environ.get(SAFE_PATH)
+    if before is None and not {"", os.getcwd()} & set(sys.path):
+        os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(SAFE_PATH, None)
 
 
 @contextlib.contextmanager

@@ -25,11 +25,13 @@ ASYNCHRONOUS = [  # one gradient an update, and taken at the master
     and "sum" not in REGISTRY[name].buffers
     and not has_replicas(REGISTRY[name].buffers)
 ]
+WEIGHT_DECAY = 0.1
 SHAPES = [(17, 3), (5,), (1,)]
 OPTIONS = ("momentum", "dampening", "nesterov")
 SERIAL = {"downpour": {"period": 5}}  # 5 divides the steps, so all of them have been delivered to the center
 NOT_SGD = {name for name, *_ in serial.RECURSIONS}  # also different with one worker: compared with their own recursion
 OPTIMUM = {  # the defaults are for longer runs than 1,500 steps per worker
+    "dana-ga": {"penalize_wd": True},  # unpenalised, the weight decay outweighs a penalised gradient at first
     "eamsgd": {"momentum": 0.9},
     "mvadownpour": {"average_rate": 0.1},
     "diloco": {"period": 20, "momentum": 0.0},
@@ -115,7 +117,9 @@ def test_one_worker_equals_the_recursion_of_the_paper(
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "adownpour"])  # the mean of all, early ones too
 def test_the_optimum_of_a_quadratic_is_reached(name: str):
-    """f(x) = sum_i a_i (x_i - b_i)^2 / 2 with curvatures from 0.1 to 1, at a stable lr, with four workers."""
+    """f(x) = sum_i a_i (x_i - b_i)^2 / 2 with curvatures from 0.1 to 1, at a stable lr, with four workers, and on it
+    wd |x|^2 / 2: the optimum is a b / (a + wd). Dividing the gradient alone by its delay, 3, makes it a b / (a + 3 wd).
+    """
     algorithm = make(name, **OPTIMUM.get(name, {}))
     workers = algorithm.max_workers or 4
     curvature, optimum = (
@@ -126,11 +130,30 @@ def test_the_optimum_of_a_quadratic_is_reached(name: str):
     lr = LR.get(name, 0.2) * (1 - momentum)
     team = Team(
         algorithm, Point(torch.zeros(16, dtype=torch.float64)), workers,
-        lambda at, rank: [(curvature * (at[:16] - optimum))], lr,
+        lambda at, rank: [(curvature * (at[:16] - optimum))], lr, WEIGHT_DECAY,
     )  # fmt: skip
     for turn in range(6000):
         team.round() if algorithm.barriers_per_round else team.turn(turn % workers)
-    torch.testing.assert_close(team.x[0], optimum, rtol=1e-6, atol=1e-6)
+    regularised = curvature * optimum / (curvature + WEIGHT_DECAY * (3 if name == "dana-sa" else 1))
+    torch.testing.assert_close(team.x[0], regularised, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_at_lr_0_move_nothing_and_harm_nothing(name: str):
+    """As in a warm-up that begins at 0; afterwards the model learns, and stays finite."""
+    algorithm = make(name, **({"period": 2} if "period" in REGISTRY[name].options() else {}))
+    workers = min(algorithm.max_workers or 3, 3)
+    start = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    team = Team(algorithm, Point(start), workers, lambda at, rank: [0.5 * at[:3] + 0.25], 0.0, WEIGHT_DECAY)
+    for lr in (0.0, 0.05):
+        for view in team.views:
+            view.lr = lr
+        for _ in range(6):
+            team.round() if algorithm.barriers_per_round else team.turns(range(workers))
+            if not lr:
+                torch.testing.assert_close(team.x[0], start, rtol=1e-15, atol=1e-15)
+    assert torch.isfinite(team.x[0]).all()
+    assert bool((team.x[0] - start).abs().min() > 1e-6)
 
 
 @pytest.mark.parametrize("name", ASYNCHRONOUS)

@@ -153,6 +153,20 @@ def test_quasi_global_momentum_is_its_three_lines():
         torch.testing.assert_close(stacked(one), x, rtol=1e-11, atol=1e-12)
 
 
+def test_quasi_global_momentum_learns_nothing_from_rounds_with_lr_0():
+    one, _ = team("qg-dsgdm", 0.02)
+    for _ in range(3):
+        one.round()
+    replicas, q = stacked(one), stacked(one, "q")
+    for view in one.views:
+        view.lr = 0.0
+    one.round()
+    eye = torch.eye(N, dtype=torch.float64)
+    w = (eye + eye.roll(1, 0) + eye.roll(-1, 0)) / 3
+    assert torch.equal(stacked(one, "q"), q)
+    torch.testing.assert_close(stacked(one), w @ replicas, rtol=1e-12, atol=1e-13)
+
+
 @pytest.mark.parametrize("pairing", ["skip", "blocking", "bipartite"])
 def test_random_pairs_keep_the_sum_and_reach_consensus(pairing: str):
     topology = "bipartite" if pairing == "bipartite" else "complete"

@@ -134,6 +134,30 @@ def test_ormo_equals_synchronous_momentum_once_all_have_arrived(workers: int, mo
     torch.testing.assert_close(team.x[0], x, rtol=1e-10, atol=1e-10)
 
 
+def test_dana_ga_does_not_penalise_while_s_is_zero():
+    """The first push of each of three workers is that of DANA-Zero, though x has moved away from their snapshots; later
+    pushes are penalised. An element whose gradients have all been zero has s = 0 still, and counts as having no gap.
+    """
+    zero_first = torch.ones(N, dtype=torch.float64)
+    zero_first[7] = 0.0
+    teams = [
+        Team(make(name), start(), 3, lambda at, rank: [zero_first * gradient(at, rank)[0]], lr=0.05)
+        for name in ("dana-ga", "dana-zero")
+    ]
+    for team in teams:
+        team.turns([0, 1, 2])
+        assert float((team.x[0] - start().x.detach())[:7].abs().min()) > 1e-3
+    assert torch.equal(teams[0].x[0], teams[1].x[0])
+    assert torch.equal(teams[0].buffer("s"), torch.zeros_like(teams[0].buffer("s")))
+    zero_first[7] = 1.0
+    for team in teams:
+        team.turn(0)  # its gradient is from before element 7 had one
+        team.turn(1)
+    penalised = (teams[0].x[0] - teams[1].x[0]).abs() > 1e-6
+    assert bool(penalised[:7].all())
+    assert not penalised[7]
+
+
 def test_dc_asgd_corrects_towards_the_gradient_at_the_master():
     """For f = a x^2 / 2 with g = a x and lam g^2 the correction has the sign of a (x - snapshot)."""
     curvature = torch.linspace(0.5, 2.0, N, dtype=torch.float64)

@@ -29,7 +29,9 @@ def hogwild(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     """Like pip's script: in a separate folder, with the current directory not on sys.path."""
     script = folder.parent / "bin" / "hogwild"
     script.parent.mkdir(exist_ok=True)
-    script.write_text("import sys\nfrom hogwild.cli.main import main\nsys.exit(main())\n")
+    script.write_text(
+        "import sys\nfrom hogwild.cli.main import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", str(script), *argv]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)

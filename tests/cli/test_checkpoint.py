@@ -128,9 +128,9 @@ def future_manifest(path: Path) -> None:
         (truncate, r"step-00001000/state.pt: checksum differs from manifest \(file is 100 bytes, exp.*disk full\?\)"),
         (flip, r"state.pt: checksum differs from manifest \(file is ([\d,]+) bytes, expected \1\)"),
         (lose_state, r"state.pt: missing"),
-        (lose_manifest, r"manifest.json: missing or unreadable"),
-        (halve_manifest, r"manifest.json: missing or unreadable"),
-        (empty_manifest, r"manifest.json: missing or unreadable"),
+        (lose_manifest, r"cannot read .*manifest.json: No such file"),
+        (halve_manifest, r"manifest.json is not .*nothing vouches|manifest.json is not valid JSON"),
+        (empty_manifest, r"manifest.json is not .*nothing vouches|manifest.json is not valid JSON"),
         (future_manifest, r"manifest.json: format 99, this version of hogwild reads format 1"),
     ],
 )
@@ -160,7 +160,7 @@ def test_loading_executes_no_code_even_with_a_matching_checksum(folder, write):
         "sha256": checkpoint._sha256(path / "state.pt"),
     }
     (path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(CheckpointError, match="holds more than tensors, numbers and texts; it is not loaded"):
+    with pytest.raises(CheckpointError, match="is not a state of tensors, numbers and texts; it is not loaded"):
         checkpoint.load(folder)
     assert not Path("executed").exists()
 

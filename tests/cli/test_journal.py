@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hogwild.runs.journal import Event, Journal, JsonLines, mend
 
 from hogwild.errors import HogwildError
+from hogwild.runs.journal import Event, Journal, JsonLines, mend
 
 
 class Memory:

@@ -8,11 +8,11 @@ import os
 from pathlib import Path
 
 import pytest
-from hogwild.runs.files import to_json
 
 from hogwild.config import Config
 from hogwild.errors import CheckpointError, DivergedError, HogwildError, UsageError
 from hogwild.runs.directory import RunDirectory
+from hogwild.runs.files import to_json
 
 
 def finished(**values: object) -> RunDirectory:
@@ -220,7 +220,7 @@ def test_a_full_disk_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch):
     def is_full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "open", is_full)
+    monkeypatch.setattr(os, "open", is_full)
     with pytest.raises(HogwildError, match=r"cannot write runs/a/metrics.jsonl: No space left on device"):
         run.journal.event("train")
     assert run.fail(DivergedError("NaN"), {})["exit_reason"] == "diverged", "it must not hide what happened"

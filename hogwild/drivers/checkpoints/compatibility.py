@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hogwild.errors import CheckpointError
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hogwild.config import Config
+
 BLOCKING = ("algorithm", "dtype", "data")
 POSITION = ("samples", "updates", "step", "epoch")
+
+
+def facts(config: Config, module: nn.Module) -> dict[str, Any]:
+    """What a manifest says of the run, and a run that goes on from it must agree with."""
+    return {
+        "model": {name: list(parameter.shape) for name, parameter in module.named_parameters()},
+        "algorithm": config.algorithm,
+        "dtype": config.dtype,
+        "data": config.data,
+        "workers": config.workers,
+        "lr": config.lr,
+    }
 
 
 def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
@@ -44,6 +61,12 @@ def require_compatible(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list
     if lines := differences(now, saved):
         raise CheckpointError(f"cannot resume: {'; '.join(lines)}. Start a new run, or resume with the old settings.")
     return changes(now, saved)
+
+
+def require_same_run(now: Mapping[str, Any], saved: Mapping[str, Any], what: str) -> None:
+    """CheckpointError that lists all `differences` between the configuration of a run and its checkpoint `what`."""
+    if lines := differences(now, saved):
+        raise CheckpointError(f"{what} does not belong to config.yaml beside it: {'; '.join(lines)}")
 
 
 def _differs(key: str, now: Mapping[str, Any], saved: Mapping[str, Any]) -> bool:

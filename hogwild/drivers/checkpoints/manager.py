@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
 from hogwild.drivers.checkpoints import store as checkpoint
-from hogwild.drivers.checkpoints.compatibility import require_compatible
+from hogwild.drivers.checkpoints.compatibility import facts, require_compatible
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.job.job import Job
 from hogwild.runs.console import Console
@@ -19,15 +17,7 @@ class Checkpoints:
 
     def __init__(self, job: Job, module: nn.Module, run: RunDirectory) -> None:
         self.job, self.run = job, run
-        config = job.config
-        self.facts: dict[str, Any] = {
-            "model": {name: list(parameter.shape) for name, parameter in module.named_parameters()},
-            "algorithm": config.algorithm,
-            "dtype": config.dtype,
-            "data": config.data,
-            "workers": config.workers,
-            "lr": config.lr,
-        }
+        self.facts = facts(job.config, module)
         self._best: float | None = None
 
     def resume(self, console: Console) -> State | None:
@@ -41,7 +31,8 @@ class Checkpoints:
         found = checkpoint.load(self.run.ckpt, config.ckpt)
         for line in require_compatible(self.facts, found.meta):
             console.info(f"resuming: {line}")
-        self._best = checkpoint.meta(self.run.ckpt, "best").get("score")
+        best = checkpoint.meta(self.run.ckpt, "best").get("score")
+        self._best = float(best) if isinstance(best, (int, float)) else None
         console.info(f"resuming from {found.name}: {found.samples:,} samples, update {found.step}")
         return State.from_plain(found.state)
 

@@ -18,12 +18,17 @@ from torch import Tensor, nn
 from hogwild.algorithms.base import Algorithm
 from hogwild.buffers import Scope, has_replicas
 from hogwild.drivers.checkpoints import statistics
+from hogwild.drivers.checkpoints.fitting import require_types
 from hogwild.drivers.checkpoints.statistics import WorkerStatistics
 from hogwild.drivers.job.batches import Batches
+from hogwild.errors import CheckpointError
+from hogwild.files.reading import reading
 from hogwild.nn.pooling import pooled_buffers
 from hogwild.shared.control import Tickets, Versions
 from hogwild.shared.layout import trainable
 from hogwild.shared.world import World
+
+OTHER = "configuration and checkpoint do not belong together: take another with --ckpt"
 
 
 @dataclass(frozen=True)
@@ -89,12 +94,16 @@ class State:
         return dict(self.__dict__)
 
     @classmethod
+    @reading("the state in the checkpoint", "one of a run", error=CheckpointError, remedy=OTHER)
     def from_plain(cls, values: Mapping[str, Any]) -> State:
         """The state in a checkpoint. In checkpoints of version 0.1.0 `steps` is called `pushes`, and there are no
         statistics: counts and sums of the resumed run then begin at zero.
         """
-        return cls(**{"steps" if name == "pushes" else name: value for name, value in values.items()})
+        found = {"steps" if name == "pushes" else name: value for name, value in values.items()}
+        require_types(found, cls)
+        return cls(**found)
 
+    @reading("the state in the checkpoint", "one of this model and algorithm", error=CheckpointError, remedy=OTHER)
     def write_to(self, world: World) -> None:
         """Writes the state into a new world, before any worker starts.
 
@@ -105,17 +114,17 @@ class State:
         """
         only_together = has_replicas(world.buffers)
         for view, parameter in zip(world.layout.views(world.arena.tensor("x")), self.parameters.values(), strict=True):
-            view.copy_(parameter)
+            _copy(view, parameter)
         world.start_buffers()
         for name, copies in self.buffers.items():
             own = world.buffers[name].scope is not Scope.SHARED
             if own and only_together and len(copies) != world.workers:
                 continue
             for rank, value in enumerate(copies[: world.workers]):
-                world.arena.tensor(name, rank).copy_(value)
+                _copy(world.arena.tensor(name, rank), value)
         for rank, buffers in enumerate(self.module_buffers[: world.workers]):
             for name, value in buffers.items():
-                world.arena.tensor(f"buffer:{name}", rank).copy_(value.reshape(-1))
+                _copy(world.arena.tensor(f"buffer:{name}", rank), value.reshape(-1))
         tickets: Tickets = world.control
         versions: Versions = world.control
         versions.version = self.version
@@ -127,11 +136,12 @@ class State:
             tickets.restore_completed(rank, completed)
         statistics.restore(world.control, world.workers, self.statistics)
 
+    @reading("the state in the checkpoint", "one of this model", error=CheckpointError, remedy=OTHER)
     def load_module(self, module: nn.Module) -> None:
         """Copies the parameters and the pooled BatchNorm statistics into `module`, for evaluation."""
         with torch.no_grad():
             for parameter, value in zip(trainable(module), self.parameters.values(), strict=True):
-                parameter.copy_(value)
+                _copy(parameter, value)
             pooled = pooled_buffers(module, self.module_buffers)
             for name, buffer in module.named_buffers():
                 buffer.copy_(pooled[name])
@@ -140,3 +150,10 @@ class State:
         """The number of samples of the completed tickets."""
         waiting = sum(order.samples_before(ticket + 1) - order.samples_before(ticket) for ticket in self.again)
         return order.samples_before(self.next) - waiting
+
+
+def _copy(target: Tensor, value: Tensor) -> None:
+    """target.copy_(value), which would also spread a single number over the whole target."""
+    if target.shape != value.shape:
+        raise ValueError(f"a tensor {list(value.shape)} where {list(target.shape)} is needed")
+    target.copy_(value)

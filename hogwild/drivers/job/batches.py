@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from hogwild.drivers.job.passes import Passes
+from hogwild.errors import UsageError
 from hogwild.shared.seeds import mixed, seed_batch
 from hogwild.tasks.classes import class_numbers
 from hogwild.tasks.sharding import needs_classes, parts
@@ -33,6 +34,9 @@ from hogwild.tasks.sharding import needs_classes, parts
 if TYPE_CHECKING:
     from hogwild.config import Config
     from hogwild.tasks.data import Data
+
+
+TICKETS_LIMIT = 10**15
 
 
 class Batches(ABC):
@@ -64,11 +68,15 @@ class Batches(ABC):
     def total_tickets(self, config: Config, updates_take: int) -> int:
         """Tickets of a run limited by epochs, samples or updates (one update takes `updates_take` tickets)."""
         if config.updates is not None:
-            return config.updates * updates_take
-        if config.samples is not None:
-            return self.tickets_for(config.samples)
-        assert config.epochs is not None, "a Config always has one limit"
-        return max(1, round(config.epochs * self.tickets_per_epoch))
+            total: float = config.updates * updates_take
+        elif config.samples is not None:
+            total = self.tickets_for(min(config.samples, TICKETS_LIMIT * config.batch_size))
+        else:
+            assert config.epochs is not None, "a Config always has one limit"
+            total = max(1.0, config.epochs * self.tickets_per_epoch)
+        if total >= TICKETS_LIMIT:
+            raise UsageError(f"a run of {total:.3g} gradients never ends: at most {TICKETS_LIMIT:.0e} are counted")
+        return round(total)
 
 
 @dataclass

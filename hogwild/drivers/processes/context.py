@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from hogwild.files.writing import open_append
 from hogwild.shared.arena import Arena
 from hogwild.shared.world import World
 
@@ -43,7 +44,7 @@ class WorkerContext:
         if not parent.is_alive():
             os._exit(1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        log = open_append(self.log)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)

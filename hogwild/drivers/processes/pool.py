@@ -23,13 +23,15 @@ from hogwild.drivers.job.job import IMPORTABLE, Job
 from hogwild.drivers.job.shared_split import SharedSplit
 from hogwild.drivers.processes import worker
 from hogwild.drivers.processes.context import WorkerContext
-from hogwild.errors import UsageError
+from hogwild.errors import DataError, UsageError
+from hogwild.files.reading import read_tail
 from hogwild.kernels.control import Phase
 from hogwild.shared.control import Ledger
 from hogwild.shared.device_memory import identity
 from hogwild.shared.world import World
 
 LOG_TAIL_LINES = 5
+LOG_TAIL_BYTES = 4096
 ABANDONED = 255  # exit code that multiprocessing reports if the fork server has died
 MEMORY_S = 1.0
 STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
@@ -167,9 +169,10 @@ class WorkerPool:
 
     def _log_tail(self, rank: int) -> str:
         try:
-            lines = (self.logs / f"{rank}.log").read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-        except OSError:
+            tail = read_tail(self.logs / f"{rank}.log", LOG_TAIL_BYTES)[0]
+        except DataError:
             return ""
+        lines = tail.decode(errors="replace").splitlines()[-LOG_TAIL_LINES:]
         return f"; last words: {' | '.join(lines)}" if lines else ""
 
     def stalled(self, timeout_s: float) -> list[str]:

@@ -6,6 +6,7 @@ The contents of metrics.jsonl and pushes.csv depend on the configuration alone: 
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from typing import TextIO
@@ -21,6 +22,7 @@ from hogwild.drivers.job.job import Job
 from hogwild.drivers.simulated import clocks
 from hogwild.drivers.simulated.simulation import Push, Simulation
 from hogwild.errors import UsageError
+from hogwild.files.writing import open_fresh, writing
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 
@@ -61,7 +63,7 @@ class Simulator(Driver):
         self.report.begin()
         per_epoch = self.job.order.tickets_per_epoch
         every = self.config.eval_every * per_epoch or math.inf
-        with (self.directory.path / "pushes.csv").open("w") as log:
+        with self._pushes() as log:
             log.write(f"{PUSH_COLUMNS}\n")
             while not (self.stopped or self.is_interrupted) and (push := self.simulation.advance()) is not None:
                 if push.given_up:
@@ -78,6 +80,11 @@ class Simulator(Driver):
                 if done // every > (done - 1) // every and done < self.job.total_tickets:
                     self.evaluate(self.copy())
         self.report.finished(time.monotonic())
+
+    def _pushes(self) -> TextIO:
+        path = self.directory.path / "pushes.csv"
+        with writing(path):
+            return os.fdopen(open_fresh(path), "w")
 
     def _log(self, log: TextIO, push: Push) -> None:
         outcome = self.simulation.workers[push.rank].view.outcome

@@ -10,6 +10,7 @@ from torch import Tensor
 from hogwild.algorithms.base import Place
 from hogwild.buffers import Buffer, Rows, Scope
 from hogwild.rules import Access
+from hogwild.shared.control import Ledger, Rounds, Tickets, Versions
 from hogwild.shared.world import World
 
 
@@ -39,7 +40,10 @@ class Buffers:
 
     def __init__(self, world: World, rank: int, declared: Mapping[str, Buffer], access: Access) -> None:
         self.world = world
-        self.control = world.control
+        self.tickets: Tickets = world.control
+        self.versions: Versions = world.control
+        self.rounds: Rounds = world.control
+        self.ledger: Ledger = world.control
         self.rank = rank
         self.workers = world.workers
         self.declared = declared

@@ -23,7 +23,7 @@ class Gathering:
 
     def __init__(self, buffers: Buffers, pushes: PushCache, updates: Updates, current: CurrentUpdate) -> None:
         self._buffers = buffers
-        self._control = buffers.control
+        self._tickets, self._versions = buffers.tickets, buffers.versions
         self._rank = buffers.rank
         self._locked = buffers.access is Access.LOCKED
         self._pushes = pushes
@@ -52,52 +52,52 @@ class Gathering:
         every gradient taken; one older than `max_delay` counts as dropped, one that is not finite as refused.
         """
         self._updates.finish()
-        control, rank = self._control, self._rank
-        version = control.begin_push(rank, self._locked)
+        versions, rank = self._versions, self._rank
+        version = versions.begin_push(rank, self._locked)
         gap_sq = step_sq = 0.0
         try:
-            delay = version - control.pulled_version(rank)
+            delay = version - versions.pulled_version(rank)
             cancelled = max_delay is not None and delay > max_delay
-            place, self._rule = control.gathered, (momentum, lr)
+            place, self._rule = versions.gathered, (momentum, lr)
             added = None if cancelled else self._add(g, 1.0 if scale is None else scale(delay))
             taken, nonfinite = (False, 0) if added is None else (added.applied, added.nonfinite)
-            control.gather(rank, taken, waits, nonfinite)
+            versions.gather(rank, taken, waits, nonfinite)
             refused, rate = 0 if taken else nonfinite, 0.0
-            if control.gathered >= count or (control.gathered and control.exhausted()):
+            if versions.gathered >= count or (versions.gathered and self._tickets.exhausted()):
                 stats, rate = self._apply_sum(version)
                 refused = refused if stats.applied else stats.nonfinite
             else:
                 stats = self._measure()
-                control.pulled(rank)
+                versions.pulled(rank)
             gap_sq = stats.gap_sq if taken else 0.0
             seen = stats if taken else None
             self._current.outcome = Outcome(version, delay, place, rate, refused, cancelled, taken, seen)
             step_sq = stats.step_sq
         finally:
-            control.end_gather(rank, self._locked, gap_sq, step_sq)
+            versions.end_gather(rank, self._locked, gap_sq, step_sq)
 
     def gather_rest(self) -> None:
         """If all remaining workers wait for an update, makes it of the gradients in the sum so far."""
-        control, rank, step_sq = self._control, self._rank, 0.0
-        version = control.begin_push(rank, self._locked)
+        versions, rank, step_sq = self._versions, self._rank, 0.0
+        version = versions.begin_push(rank, self._locked)
         try:
-            if control.awaits_update(rank) and control.all_await():
+            if versions.awaits_update(rank) and versions.all_await():
                 stats, rate = self._apply_sum(version)
                 outcome, step_sq = self._current.outcome, stats.step_sq
                 refused = outcome.refused if stats.applied else stats.nonfinite
                 self._current.outcome = replace(outcome, lr=rate, refused=refused)
         finally:
-            control.end_gather(rank, self._locked, 0.0, step_sq)
+            versions.end_gather(rank, self._locked, 0.0, step_sq)
 
     def drop(self) -> None:
         """Counts a gradient that was cancelled or given up."""
         self._updates.finish()
-        self._control.begin_push(self._rank, False)
-        self._control.end_push(self._rank, False, False, 0, 0.0, 0.0)
+        self._versions.begin_push(self._rank, False)
+        self._versions.end_push(self._rank, False, False, 0, 0.0, 0.0)
 
     def _add(self, g: Gradients, scale: float) -> PushStats:
         push = self._pushes.onto_sum()
-        if not self._control.gathered:  # not cleared after an update: a killed worker may leave a partial sum
+        if not self._versions.gathered:  # not cleared after an update: a killed worker may leave a partial sum
             self._buffers["sum"].zero_()
         return push(g, lr=-1.0, pushes=0, lr_max=1.0, scale=scale, clip=self._updates.clip)
 
@@ -117,9 +117,9 @@ class Gathering:
             pushes=version,
             lr_max=rate,
             first_step=self._updates.is_first_step(version),
-            scale=1.0 / self._control.gathered,
+            scale=1.0 / self._versions.gathered,
         )
-        self._control.commit(self._rank)
+        self._versions.commit(self._rank)
         if not stats.applied:  # the gradients are finite, their sum is not
             self._updates.pull()
         return stats, rate

@@ -36,7 +36,7 @@ class Neighbours:
 
     def __init__(self, buffers: Buffers, rounds: Rounds, draws: Draws) -> None:
         self._buffers = buffers
-        self._control = buffers.control
+        self._barriers, self._ledger = buffers.rounds, buffers.ledger
         self._rank = buffers.rank
         self._rounds = rounds
         self._draws = draws
@@ -56,7 +56,7 @@ class Neighbours:
         buffers.traffic.add(buffers[to], len(row))
 
     def peer(self, topology: Topology) -> int:
-        ends = [end for end in partners(topology, self._buffers.workers, self._rank) if self._control.alive(end)]
+        ends = [end for end in partners(topology, self._buffers.workers, self._rank) if self._barriers.alive(end)]
         return ends[self._draws.draw(len(ends))] if ends else -1
 
     def average_with(self, peer: int, order: str, name: str = "replica") -> None:
@@ -73,5 +73,5 @@ class Neighbours:
             n_locks=0 if own.is_cuda else world.stripes,
             order=order,
         )
-        self._control.count_exchange(self._rank, *done)
+        self._ledger.count_exchange(self._rank, *done)
         buffers.traffic.add(own, 2)

@@ -38,7 +38,7 @@ class Updates:
         self.weight_decay = weight_decay
         self.clip = clip
         self._buffers = buffers
-        self._control = buffers.control
+        self._versions = buffers.versions
         self._rank = buffers.rank
         self._pushes = pushes
         self._current = current
@@ -53,21 +53,17 @@ class Updates:
     @property
     def version(self) -> int:
         self.finish()
-        return self._control.version
+        return self._versions.version
 
     @property
     def steps(self) -> int:
         self.finish()
-        return self._control.steps(self._rank)
-
-    def exchanges(self, period: int) -> int:
-        self.finish()
-        return sum(self._control.steps(rank) // period for rank in range(self._buffers.workers))
+        return self._versions.steps(self._rank)
 
     def is_first_step(self, version: int) -> bool:
         """Whether no push has written v yet."""
         own = "v" not in self._buffers or not self._buffers.is_shared("v")
-        return (self._control.steps(self._rank) if own else version) == 0
+        return (self._versions.steps(self._rank) if own else version) == 0
 
     def pull(self, momentum: Momentum | None = None, *, of: str = "x") -> None:
         """snapshot <- x, or its look-ahead point under `momentum`; or snapshot <- buffer `of`. Races with pushes and
@@ -76,14 +72,14 @@ class Updates:
         The version is read before x, so that no delay is counted too small.
         """
         self.finish()
-        self._control.pulled(self._rank)
+        self._versions.pulled(self._rank)
         if of != "x":
             copy(self._buffers["snapshot"], self._buffers[of])
             return
         if self._pushes.inplace:
             return
         x, snapshot = self._buffers["x"], self._buffers["snapshot"]
-        if ahead := look_ahead(momentum, lr=self._current.lr, pushes=self._control.version):
+        if ahead := look_ahead(momentum, lr=self._current.lr, pushes=self._versions.version):
             inputs = [x, *(self._buffers[name] for name in ahead)]
             weighted_sum(snapshot, inputs, [1.0, *(-weight for weight in ahead.values())])
         else:
@@ -104,29 +100,31 @@ class Updates:
         alpha: float = 0.0,
         center: Place = "x",
         is_fresh: bool = False,
+        decay: float = 1.0,
     ) -> None:
         """One push (csrc/push.h). A push that is refused or dropped changes only the counters, and reads x again.
 
-        `is_fresh`: no other worker has changed the point at which the gradient was taken, so its delay is 0.
+        `is_fresh`: no other worker has changed the point at which the gradient was taken, so its delay is 0. `decay`: a
+        factor on the weight decay.
         """
         self.finish()
         g = clipped(g, self.clip) if part else g
         kernel = self._pushes.get(momentum, penalty, compensation, onto=onto, center=center if alpha else None)
-        control, rank, w_lr = self._control, self._rank, self._current.lr
+        versions, rank, w_lr = self._versions, self._rank, self._current.lr
         is_shared = self._buffers.is_shared(onto) or bool(alpha)
         locked = is_shared and self._buffers.access is Access.LOCKED
-        lr_max = control.raise_lr_max(w_lr) if penalty is not None else w_lr
-        version = control.begin_push(rank, locked)
+        lr_max = versions.raise_lr_max(w_lr) if penalty is not None else w_lr
+        version = versions.begin_push(rank, locked)
         if is_fresh:
-            control.set_pulled(rank, version)
-        delay = version - control.pulled_version(rank)
+            versions.set_pulled(rank, version)
+        delay = version - versions.pulled_version(rank)
         try:
             rate = w_lr if lr is None else lr(delay)
             if rate is not None:
                 kernel.enqueue(
                     g,
                     lr=rate,
-                    weight_decay=self.weight_decay,
+                    weight_decay=decay * self.weight_decay,
                     pushes=version,
                     lr_max=lr_max,
                     first_step=self.is_first_step(version),
@@ -138,7 +136,7 @@ class Updates:
                     stop=part[1] if part else None,
                 )
         except BaseException:
-            control.end_push(rank, locked, False, 0, 0.0, 0.0)
+            versions.end_push(rank, locked, False, 0, 0.0, 0.0)
             raise
         used = None if rate is None else kernel
         pending = PendingPush(used, version, delay, rate or 0.0, locked, onto, is_shared, momentum)
@@ -156,7 +154,7 @@ class Updates:
         alpha: float = 0.0,
         center: Place = "x",
     ) -> None:
-        """A push onto the own replica, at rate * lr."""
+        """A push onto the own replica at rate * lr, its weight decay at lr: rate lr (g + (wd / rate) x)."""
         w_lr = self._current.lr
         self.push(
             g,
@@ -166,6 +164,7 @@ class Updates:
             alpha=alpha,
             center=center,
             is_fresh=True,
+            decay=1 / rate,
         )
 
     def finish(self) -> None:
@@ -187,7 +186,7 @@ class Updates:
                 stats = push.kernel.stats()
                 applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
         finally:
-            self._control.end_push(self._rank, push.locked, applied, nonfinite, gap_sq, step_sq)
+            self._versions.end_push(self._rank, push.locked, applied, nonfinite, gap_sq, step_sq)
         refused = 0 if applied else nonfinite
         self._current.outcome = Outcome(push.version, push.delay, 0, push.lr, refused, False, applied, stats)
         if push.is_shared:

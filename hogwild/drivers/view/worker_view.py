@@ -77,7 +77,6 @@ class WorkerView:
         self.pull = self.updates.pull
         self.push = self.updates.push
         self.step = self.updates.step
-        self.exchanges = self.updates.exchanges
         self.gather = gathering.gather
         self.deposit = self.rounds.deposit
         self.push_mean = self.rounds.push_mean
