@@ -81,7 +81,7 @@ def test_a_model_that_cannot_be_trained_is_refused_and_leaves_nothing(model, mes
     ("model", "message"),
     [
         (own_code.SparseGradient, "a push takes dense gradients; use sparse=False"),
-        (own_code.GrowingBuffer, r"the model's buffer cache has shape \[5, 2\], which it had not when the run began"),
+        (own_code.GrowingBuffer, r"the model's buffer cache has shape \[5, 2\], not that of the start of the run"),
         (own_code.fails_in_all_workers, "no workers left, --min-workers is 1: .*RuntimeError: out of ideas"),
         (own_code.fails_when_it_is_built_there, "no workers left, .*exit code 3"),
     ],
@@ -95,7 +95,7 @@ def test_a_model_that_fails_in_every_worker_ends_the_run_with_the_cause(model, m
 def test_a_model_that_fails_in_one_worker_costs_no_samples(capsys):
     result = fit(own_code.fails_in_one_worker)
     assert (result.summary["samples"], result.summary["faults"]) == (EPOCHS * 200, 1)
-    assert "RuntimeError: out of ideas: 1 of 2 continue, its work is dealt again" in capsys.readouterr().err
+    assert "RuntimeError: out of ideas: 1 of 2 continue, its work is assigned again" in capsys.readouterr().err
 
 
 def test_an_exception_without_a_printable_message_does_not_end_the_parent():
