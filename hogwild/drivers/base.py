@@ -106,7 +106,7 @@ class Driver(ABC):
         )
         self.report.fault("nonfinite", line, worker=rank)
         if self.config.on_nonfinite == "stop":
-            hint = f"{remedy(self.config)}; --on-nonfinite skip leaves such gradients out and goes on"
+            hint = f"{remedy(self.config)}; --on-nonfinite skip leaves such gradients out and continues"
             self.stop(DivergedError, f"{line}. Stopping, {self.checkpoints.newest()}; {hint}")
 
     def copy(self) -> State:

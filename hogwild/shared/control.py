@@ -4,7 +4,7 @@
     Versions    how many updates the model has seen, and how old each worker's snapshot is
     Rounds      the barriers of synchronous algorithms, and the workers that take part in them
     Gate        keeps workers out of their updates while the parent copies the model
-    Ledger      what each worker is doing, and its statistics
+    Ledger      the phase of each worker, and its statistics
 
 The control block in shared memory (csrc/control.h, hogwild.kernels.control.Control) implements all five for processes
 on one machine. Code depends on the single interface it needs, so that a driver across machines can replace the

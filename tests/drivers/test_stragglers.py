@@ -36,7 +36,7 @@ def test_sixteen_workers_in_virtual_time(base: float, algorithm: str, slowdown: 
 
 
 def rate(team: Team, seconds: float) -> float:
-    """Gradients of all processes together in `pause_s`, over the sum of what each could do alone."""
+    """Gradients of all processes together in `pause_s`, over the sum for processes that run alone."""
     world = team.world()
     with running(team, world, 1_000_000):
         time.sleep(0.2)

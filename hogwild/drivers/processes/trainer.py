@@ -51,7 +51,7 @@ class Trainer(Driver):
         places = [self.world.arena.device_of(rank) for rank in range(self.config.workers)]
         split = SharedSplit(self.job.data.train, *places)
         for where in set(places):
-            finish(where)  # what the workers find is there
+            finish(where)  # the copy must be complete before workers start
         with WorkerPool(self.job, self.world, split, self.directory.workers) as self.pool:
             self.watch = Watch(self, self.pool)
             self._start()

@@ -11,7 +11,7 @@ from hogwild.shared.control import Tickets, Versions
 
 class Watch:
     """Starts the workers of `pool` and replaces those that die, as far as the run allows. Reports deaths, stalls and
-    gradients that are not finite, and stops the driver when the run cannot go on.
+    gradients that are not finite, and stops the driver when the run cannot continue.
     """
 
     def __init__(self, driver: Driver, pool: WorkerPool) -> None:
