@@ -86,6 +86,10 @@ class Config:
     data_dir: str | None = _data(None, "directory of the data files (default: $HOGWILD_DATA, then the cache)")
     batch_size: int = _data(None, "samples per gradient (default: the data set's)", COUNT, fixed=True)
     shard: str = _data("none", f"what part each worker draws its batches from: {SHARDS}", SHARD, fixed=True)
+    drop_last: bool | None = _data(
+        None, "leave out the last batch of a pass if it is not full (default: if it has one sample and the model has "
+        "BatchNorm)", fixed=True,
+    )  # fmt: skip
     order: str = _data("shuffled", "of the samples in a pass over the data, or over a worker's part", choices=ORDERS,
                        fixed=True)  # fmt: skip
 

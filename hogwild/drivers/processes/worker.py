@@ -32,7 +32,7 @@ from hogwild.kernels.control import Phase
 from hogwild.shared.control import NO_TICKET, Gate, Ledger, Rounds, Tickets, Versions
 from hogwild.shared.device_memory import check_identity
 from hogwild.shared.devices import Reading, finish, to_device
-from hogwild.shared.seeds import seed_batch
+from hogwild.shared.seeds import mixed, seed_all
 
 POLL_S = 1.0  # how long one wait in C++ may last before Python looks at signals
 MAX_REPORTS = 20  # of non-finite gradients, per worker: enough to act on
@@ -106,7 +106,7 @@ class Worker:
 
     def run(self) -> None:
         """Works until no ticket is left that could come here, or the caller's own loop (hogwild.launch) returns."""
-        seed_batch(self.job.config.seed, self.versions.version * self.world.workers + self.rank)  # for an own loop
+        seed_all(mixed(self.job.config.seed, self.versions.version * self.world.workers + self.rank))  # for an own loop
         self.enter_run()
         if self.job.body is not None:
             self.job.body(Handle(self))
