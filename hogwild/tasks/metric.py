@@ -35,7 +35,9 @@ from hogwild.tasks.objectives import (
 Score = Callable[[Any, Any], tuple[float, int]]
 Loss = Callable[[Any, Any], Tensor]
 
-REMEDY = "For others give score_fn= and metric=, with a loss of your own loss_fn= (score, metric and loss of Data)"
+REMEDY = (
+    "To train or measure something else, give loss_fn=, score_fn= and metric= (in Data, or --data: loss, score, metric)"
+)
 SURE = 20.0  # a logit at which its class is beyond doubt
 
 
