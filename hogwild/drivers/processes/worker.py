@@ -1,16 +1,10 @@
-"""The worker process: takes a ticket, computes its gradient, lets the algorithm update the shared model, and repeats.
-
-The parent imports this module in the fork server before any worker exists, so that a worker starts in a tenth of a
-second.
-"""
+"""The worker process: takes a ticket, computes its gradient, lets the algorithm update the shared model, and repeats."""
 
 from __future__ import annotations
 
 import math
 import os
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,10 +18,8 @@ from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.shared_split import restore
 from hogwild.drivers.processes.computation import Computation
 from hogwild.drivers.processes.context import WorkerContext
-from hogwild.drivers.processes.handle import Handle
 from hogwild.drivers.processes.stepper import Stepper
 from hogwild.drivers.view.worker_view import view_of
-from hogwild.errors import HogwildError
 from hogwild.kernels.control import Phase
 from hogwild.shared.control import NO_TICKET, Gate, Ledger, Rounds, Tickets, Versions
 from hogwild.shared.device_memory import check_identity
@@ -52,20 +44,6 @@ class Pending:
     update_s: float
     waiting_s: float
     given_up: bool
-
-
-def main(payload: bytes, context: WorkerContext) -> None:
-    """Entry point of a worker process. `payload` is Job.dumps()."""
-    context.enter()
-    try:
-        Worker(Job.loads(payload), context).run()
-    except HogwildError as error:
-        context.events.send(("error", type(error).__name__, str(error)))
-        sys.exit(1)
-    except Exception as error:
-        traceback.print_exc()
-        context.events.send(("error", type(error).__name__, f"{type(error).__name__}: {error}"))
-        sys.exit(1)
 
 
 class Worker:
@@ -104,14 +82,11 @@ class Worker:
         self.compute = Computation(job, self.module, self.device, self.stepper, clock, slowdown)
         self._pending: Pending | None = None
 
-    def run(self) -> None:
-        """Works until this worker can get no more tickets, or the caller's own loop (hogwild.launch) returns."""
+    def run(self, body: Callable[[], None] | None = None) -> None:
+        """Works until no ticket is left that could come here, or until the caller's own loop `body` returns."""
         seed_batch(self.job.config.seed, self.versions.version * self.world.workers + self.rank)  # for an own loop
         self.enter_run()
-        if self.job.body is not None:
-            self.job.body(Handle(self))
-        else:
-            self._train()
+        (body or self._train)()
         self.leave_run()
 
     def _train(self) -> None:
