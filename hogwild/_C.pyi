@@ -11,7 +11,7 @@ def isa() -> str: ...
 def use_isa(name: str) -> None: ...
 
 class Rule:
-    """csrc/rule.h lists its constants; TypeError for a name that is not among them. The choices by their names, and
+    """csrc/lists.h lists its constants; TypeError for a name that is not among them. The choices by their names, and
     ValueError for any other:
 
     master float32|float64, compensation none|constant|adaptive, penalty none|gap|gap_of_steps|norm_gap|sized_gap,
@@ -53,8 +53,8 @@ class GradientTable:
     def set(self, addresses: Sequence[int], dtype: str, /) -> None: ...
 
 class CpuPush:
-    """`buffers` are addresses by name, of those that csrc/buffers.h lists and gap_state; `stripes` the address and
-    number of locks. TypeError for an unknown name, ValueError where the momentum has a buffer that is not there.
+    """`buffers` are addresses by name, of those that csrc/lists.h lists and gap_state; `stripes` the address and
+    number of locks. TypeError for an unknown name, and where a stage works on a buffer that is not there.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class CpuPush:
         self, table: GradientTable, grads: Sequence[object] | None, scalars: dict[str, Any], stream: int, /
     ) -> bool:
         """Reads the gradients into the table and pushes them; None: those in the table. The scalars by the names that
-        csrc/rule.h lists; TypeError where one is missing or unknown. False: a gradient needs a closer look, and nothing
-        was done.
+        csrc/lists.h lists; TypeError where one is missing or unknown. False: a gradient needs a closer look, and
+        nothing was done.
         """
     def stats(self) -> PushStats: ...
 
@@ -90,7 +90,11 @@ class CudaPush:
     @property
     def is_cooperative(self) -> bool: ...
 
+# The kernels below take addresses and numbers by name alone: csrc/calls.h and csrc/norm_call.h list them. TypeError for
+# a name that is missing or unknown.
+
 def weighted_sum(
+    *,
     dtype: str,
     out: int,
     inputs: Sequence[int],
@@ -99,10 +103,11 @@ def weighted_sum(
     stop: int,
     device: int,
     stream: int,
-    /,
 ) -> None: ...
-def copy(dtype: str, out: int, source: int, start: int, stop: int, device: int, stream: int, /) -> None: ...
+def copy(*, dtype: str, out: int, source: int, start: int, stop: int, device: int, stream: int) -> None: ...
+def count_nonfinite(*, dtype: str, g: int, numel: int, device: int, stream: int) -> int: ...
 def pair_average(
+    *,
     dtype: str,
     a: int,
     b: int,
@@ -115,64 +120,83 @@ def pair_average(
     stop: int,
     device: int,
     stream: int,
-    /,
 ) -> tuple[int, int, int]: ...
 def exchange(
+    *,
     kind: str,
     dtype: str,
     access: str,
-    addresses: Sequence[int],
-    rates: tuple[float, float, float],
-    stripes: tuple[int, int],
+    share: float,
+    lr: float = 0,
+    rho: float = 0,
+    stripes: int,
+    n_stripes: int,
     start: int,
     stop: int,
     device: int,
     stream: int,
-    /,
+    **buffers: int,
 ) -> int:
-    """csrc/exchange.h: kind elastic|deliver|admm|send|drain|blend; addresses of x, center, memory, g (0: none); rates
-    share, lr, rho; address and number of stripe locks. Returns how many of them had a dead holder."""
+    """kind elastic|deliver|admm|send|drain|blend; the address and number of the stripe locks; of the buffers x, center,
+    memory and g (csrc/mix.h) those that the kind works on, else TypeError. Returns how many locks had a dead holder.
+    """
 
 def diffuse(
+    *,
     dtype: str,
     out: int,
     own: int,
-    correction: int,
+    correction: int = 0,
     neighbours: Sequence[int],
     weights: Sequence[float],
     start: int,
     stop: int,
     device: int,
     stream: int,
-    /,
 ) -> None: ...
-def count_nonfinite(dtype: str, g: int, n: int, device: int, stream: int, /) -> int: ...
 def norm_forward(
+    *,
     master: str,
     input: str,
-    shape: tuple[int, int, int],
-    addresses: tuple[int, ...],
+    outer: int,
+    channels: int,
+    inner: int,
+    x: int,
+    weight: int = 0,
+    bias: int = 0,
+    y: int,
+    saved: int,
+    mu: int,
+    nu: int,
+    count: int,
     alpha: float,
     decay: float,
     eps: float,
     device: int,
     stream: int,
-    /,
-) -> None:
-    """`shape` is outer, channels, inner; `addresses` x, weight, bias, y, saved, mu, nu, count."""
-
+) -> None: ...
 def norm_backward(
+    *,
     master: str,
     input: str,
-    shape: tuple[int, int, int],
-    addresses: tuple[int, ...],
+    outer: int,
+    channels: int,
+    inner: int,
+    g: int,
+    x: int,
+    weight: int = 0,
+    saved: int,
+    dx: int = 0,
+    weight_grad: int,
+    bias_grad: int,
+    mu_grad: int,
+    nu_grad: int,
+    count: int,
     alpha: float,
     decay: float,
     device: int,
     stream: int,
-    /,
-) -> None:
-    """`addresses` are g, x, weight, saved, dx, weight_grad, bias_grad, mu_grad, nu_grad, count."""
+) -> None: ...
 
 class Phase:
     """What a worker is doing (csrc/control.h)."""
