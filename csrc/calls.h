@@ -1,6 +1,6 @@
-// What averages, exchanges and the like are called with: every value is listed here and nowhere else, as VALUE(type, name)
-// or, where it may be left out, as OPTIONAL(type, name, value then). The structs are made of the lists, and the bindings
-// find each value by its name among the keywords of a call in Python (named.h). Host only.
+// The run-time descriptions of averages, copies, exchanges and diffusions. Each value is listed only here, as
+// VALUE(type, name) or OPTIONAL(type, name, default). The structs are generated from the lists, and the bindings look up
+// each value by its name among the keywords of a call in Python (named.h). Host only.
 #pragma once
 
 #include <string_view>
@@ -17,12 +17,12 @@ enum class ExchangeKind { elastic, deliver, admm, send, drain, blend };
 template <>
 ExchangeKind named(std::string_view name);
 
-// Where a call runs: a CUDA device and its stream; device -1 is the CPU.
+// A CUDA device and its stream; device -1 is the CPU.
 #define HOGWILD_PLACE(VALUE) \
   VALUE(int, device)         \
   VALUE(uintptr_t, stream)
 
-// What it touches of flat buffers: [start, stop).
+// The elements of the flat buffers that a call changes: [start, stop).
 #define HOGWILD_RANGE(VALUE) \
   VALUE(int64_t, start)      \
   VALUE(int64_t, stop)
@@ -48,8 +48,8 @@ ExchangeKind named(std::string_view name);
   VALUE(int64_t, numel)                          \
   HOGWILD_PLACE(VALUE)
 
-// `waits`: for a chunk of which a lock is held; else it is skipped. Chunk k of kStripe elements is guarded by lock k
-// modulo n_locks of either replica, as in a striped push. On CUDA there are no locks.
+// Chunk k of kStripe elements is guarded by lock k modulo n_locks of each replica, as in a striped push. `waits`: wait
+// for a busy chunk; else skip it. On CUDA there are no locks.
 #define HOGWILD_PAIR_AVERAGE(VALUE, OPTIONAL) \
   VALUE(Dtype, dtype)                         \
   VALUE(void*, a)                             \
@@ -72,7 +72,7 @@ ExchangeKind named(std::string_view name);
   HOGWILD_RANGE(VALUE)                        \
   HOGWILD_PLACE(VALUE)
 
-// lr and rho are ADMM's. The buffers are listed in mix.h. The stripes are taken where access is striped.
+// lr and rho are for ADMM. The buffers are listed in mix.h. The call takes the locks `stripes` if access is striped.
 #define HOGWILD_EXCHANGE(VALUE, OPTIONAL) \
   VALUE(ExchangeKind, kind)               \
   VALUE(Dtype, dtype)                     \

@@ -1,5 +1,5 @@
-// hogwild._C: exchanges and diffusions. Keywords in, found by the names of the lists in calls.h; the GIL released.
-// Arguments are checked in hogwild/kernels/.
+// hogwild._C: exchanges and diffusions. Takes keywords, named as in calls.h, and releases the GIL; hogwild/kernels/
+// checks arguments.
 #include "cpu/exchange.h"
 #include "cuda/exchange.h"
 #include "dispatch.h"
@@ -18,7 +18,7 @@ void check_buffer(bool there, bool used, const char* name) {
   if (there && !used) throw py::type_error(std::string("this exchange has no use for ") + name);
 }
 
-// Those of this kind of exchange, and no others.
+// Raises TypeError unless the buffers are those that this kind of exchange uses.
 void check_buffers(const ExchangeCall& call) {
   with_exchange(call.kind, call.access, [&](auto exchange, auto) {
     using Kind = typename decltype(exchange)::type;

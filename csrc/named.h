@@ -1,5 +1,5 @@
-// Values that come from Python in a dict, each found by its name. A name is a string made once, so that finding it is a
-// comparison of two addresses. For the bindings.
+// Reads values from a Python dict by their names. The names are interned strings, so a lookup compares addresses. For
+// the bindings.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -38,11 +38,12 @@ void read(PyObject* value, std::vector<T>& field) {
   }
 }
 
+// Takes the values of a dict by their names, and reports names that are missing or were not taken.
 class Named {
  public:
   explicit Named(pybind11::handle dict) : dict_(dict.ptr()) {}
 
-  // Whether there is a value of that name, which `field` then holds. None is no value.
+  // Whether there is a value of that name; if so, it is stored in `field`. None counts as no value.
   template <class Field>
   bool take(PyObject* name, Field& field) {
     asked_.at(n_asked_++) = name;
@@ -59,7 +60,7 @@ class Named {
     if (!take(name, field)) missing_ += " " + text(name);
   }
 
-  // Raises TypeError for the names that were required and not there, or there and not asked for.
+  // Raises TypeError for required names that are missing, and for names that were not taken.
   void finish(const char* what) const {
     if (!missing_.empty()) throw pybind11::type_error(std::string(what) + " needs" + missing_);
     if (found_ == PyDict_Size(dict_)) return;
@@ -94,7 +95,7 @@ class Named {
 #define HOGWILD_READ_VALUE(type, name) values_.require(HOGWILD_KEY(name), to_.name);
 #define HOGWILD_READ_OPTIONAL(type, name, value) values_.take(HOGWILD_KEY(name), to_.name);
 
-// What the momentum buffers are weighted with: again a dict.
+// The weights of the momentum buffers: a dict again.
 inline void read(PyObject* value, Motion<double>& weights) {
   Named values(value);
 #define HOGWILD_TAKE(name) values.take(HOGWILD_KEY(name), weights.name);

@@ -1,5 +1,5 @@
-// Full Normalization in hogwild._C: keywords in, found by the names of the lists in norm_call.h; the GIL released.
-// Arguments are checked in hogwild/kernels/norm.py.
+// hogwild._C: Full Normalization. Takes keywords, named as in norm_call.h, and releases the GIL; hogwild/kernels/
+// checks arguments.
 #include <vector>
 
 #include "cpu/kernels.h"

@@ -1,4 +1,4 @@
-// A pass of Full Normalization as it is described at run time (norm.h has the equations): its values, listed as in calls.h.
+// The run-time description of a pass of Full Normalization (norm.h has the equations), listed as in calls.h. Host only.
 #pragma once
 
 #include "calls.h"
@@ -6,7 +6,7 @@
 
 namespace hogwild {
 
-// Element (n, c, s) lies at (n channels + c) inner + s. Channels last: inner is 1.
+// Element (n, c, s) is at (n channels + c) inner + s. Channels last: inner is 1.
 #define HOGWILD_NORM_SHAPE(VALUE, OPTIONAL) \
   VALUE(int64_t, outer)                     \
   VALUE(int64_t, channels)                  \
@@ -17,34 +17,35 @@ namespace hogwild {
   VALUE(double, alpha)                           \
   VALUE(double, decay)
 
-// x, y, g, dx: elements of `input`; everything else of `master` and [channels], but for saved [3, channels].
-#define HOGWILD_NORM_FORWARD(VALUE, OPTIONAL)               \
-  VALUE(Dtype, master)                                      \
-  VALUE(Dtype, input)                                       \
-  VALUE(const void*, x)                                     \
-  OPTIONAL(const void*, weight, nullptr) /* then it is 1 */ \
-  OPTIONAL(const void*, bias, nullptr)   /* then it is 0 */ \
-  VALUE(void*, y)                                           \
-  VALUE(void*, saved)                                       \
-  VALUE(void*, mu) /* state, shared perhaps */              \
-  VALUE(void*, nu)                                          \
-  VALUE(int64_t*, count) /* batches seen; raised by one */  \
-  VALUE(double, eps)                                        \
+// x, y, g, dx: elements of type `input`; all others have type `master` and shape [channels], except saved [3,
+// channels].
+#define HOGWILD_NORM_FORWARD(VALUE, OPTIONAL)                             \
+  VALUE(Dtype, master)                                                    \
+  VALUE(Dtype, input)                                                     \
+  VALUE(const void*, x)                                                   \
+  OPTIONAL(const void*, weight, nullptr) /* null: 1 */                    \
+  OPTIONAL(const void*, bias, nullptr)   /* null: 0 */                    \
+  VALUE(void*, y)                                                         \
+  VALUE(void*, saved)                                                     \
+  VALUE(void*, mu) /* state, possibly shared */                           \
+  VALUE(void*, nu)                                                        \
+  VALUE(int64_t*, count) /* number of batches so far; increased by one */ \
+  VALUE(double, eps)                                                      \
   HOGWILD_PLACE(VALUE)
 
-#define HOGWILD_NORM_BACKWARD(VALUE, OPTIONAL)               \
-  VALUE(Dtype, master)                                       \
-  VALUE(Dtype, input)                                        \
-  VALUE(const void*, g)                                      \
-  VALUE(const void*, x)                                      \
-  OPTIONAL(const void*, weight, nullptr) /* then it is 1 */  \
-  VALUE(void*, saved)                                        \
-  OPTIONAL(void*, dx, nullptr) /* then nobody asks for it */ \
-  VALUE(void*, weight_grad)                                  \
-  VALUE(void*, bias_grad)                                    \
-  VALUE(void*, mu_grad)                                      \
-  VALUE(void*, nu_grad)                                      \
-  VALUE(int64_t*, count)                                     \
+#define HOGWILD_NORM_BACKWARD(VALUE, OPTIONAL)         \
+  VALUE(Dtype, master)                                 \
+  VALUE(Dtype, input)                                  \
+  VALUE(const void*, g)                                \
+  VALUE(const void*, x)                                \
+  OPTIONAL(const void*, weight, nullptr) /* null: 1 */ \
+  VALUE(void*, saved)                                  \
+  OPTIONAL(void*, dx, nullptr) /* null: not needed */  \
+  VALUE(void*, weight_grad)                            \
+  VALUE(void*, bias_grad)                              \
+  VALUE(void*, mu_grad)                                \
+  VALUE(void*, nu_grad)                                \
+  VALUE(int64_t*, count)                               \
   HOGWILD_PLACE(VALUE)
 
 #define HOGWILD_FIELD(type, name) type name{};
@@ -71,7 +72,8 @@ struct NormBackward {
 #undef HOGWILD_FIELD_WITH
 #undef HOGWILD_FIELD
 
-// The channels of a pass; `rows`: 2 [channels] forward, 3 [channels] backward, for what the second pass needs.
+// The channels of a pass. `rows`: room for the scalars of its second half, [2, channels] forward, [3, channels]
+// backward.
 template <class T>
 HW_HD ForwardChannels<T> channels_of(const NormForward& call, T* rows) {
   ForwardChannels<T> at{};

@@ -1,5 +1,4 @@
-// hogwild._C: a push. Constants, buffers and scalars come in dicts and are found by the names of the lists in
-// lists.h.
+// hogwild._C: a push. Constants, buffers and scalars are passed in dicts and looked up by the names in lists.h.
 #include <pybind11/stl.h>
 
 #include <optional>
@@ -23,7 +22,7 @@ using Address = uintptr_t;
 using Segments = std::vector<std::pair<int64_t, int64_t>>;
 using Locks = std::pair<Address, int64_t>;
 
-// The plan's buffers, of which those that its stages work on are there.
+// Raises TypeError for an unknown name, and if a buffer that the stages use is missing.
 void read_buffers(const py::dict& buffers, PushPlan& plan) {
   Named values(buffers);
 #define HOGWILD_TAKE(name) values.take(HOGWILD_KEY(name), plan.buffers.name);
@@ -67,8 +66,8 @@ void read_scalars(const py::dict& scalars, PushCall& call) {
   values.finish("a push");
 }
 
-// The gradients' addresses, read from the tensors, or where there are none as they are in the table. False: a tensor
-// needs a closer look, and nothing was done.
+// Reads the gradients' addresses from the tensors; without tensors, keeps those in the table. False: Python must check
+// a tensor, and nothing was done.
 bool read_gradients(GradientTable& table, const std::optional<py::sequence>& grads, PushCall& call) {
   if (grads && !table.read(*grads)) return false;
   call.grads = table.addresses();

@@ -1,4 +1,4 @@
-"""Updates of several gradients on real processes: nobody is left waiting, whoever dies, and no sample is lost."""
+"""Updates of several gradients on real processes: after any death no worker waits forever, and no sample is lost."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def test_three_workers_learn_and_every_gradient_is_in_one_update(tmp_path: Path,
 
 
 def test_the_others_go_on_without_a_killed_worker(start):
-    """Three of three make an update. The one that is killed is the slow one, so the others wait for it just then."""
+    """Three of three make an update. The slow worker is killed, so the others are waiting for it at that time."""
     run = start(*flags("k-sync", 30), "--straggler", "1:20")
     pids = run.wait_for_workers(3)
     time.sleep(0.1)
     os.kill(pids[1], signal.SIGKILL)
     code, summary, stderr = run.end()
     assert code == 0, stderr
-    assert "2 of 3 continue, its work is dealt again" in stderr
+    assert "2 of 3 continue, its work is assigned again" in stderr
     assert summary["samples"] == 30 * SAMPLES
     assert summary["updates"] > 30 * BATCHES // 3, "the two that are left make updates of two"
     assert summary["test_accuracy"] > 0.9
@@ -70,7 +70,7 @@ def test_a_killed_worker_that_waits_has_delivered_and_its_successor_goes_on(star
     run = start(*flags("k-async", 30), "--straggler", "1:20", "--respawn", 1)
     pids = run.wait_for_workers(3)
     time.sleep(0.1)
-    os.kill(pids[0], signal.SIGKILL)  # it waits for worker 1 nearly all the time
+    os.kill(pids[0], signal.SIGKILL)  # it waits for worker 1 most of the time
     code, summary, stderr = run.end()
     assert code == 0, stderr
     assert run.pids()[0] != pids[0]
@@ -95,7 +95,7 @@ def test_an_interrupt_ends_the_waiting_and_the_rest_is_resumed(start):
     assert epochs * BATCHES / 3 <= resumed["updates"] <= epochs * BATCHES / 3 + 2
 
 
-def test_what_is_gathered_and_not_applied_is_in_the_state():
+def test_gathered_gradients_that_are_not_applied_are_in_the_state():
     algorithm = REGISTRY["k-batch-async"](k=3)
     module = torch.nn.Linear(5, 1, bias=False).double()
     worlds = [World.create(module, algorithm.keeps(), 3, dtype=torch.float64) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Pairs that meet as often as they can: no deadlock, and a stopped or killed worker costs the others nothing."""
+"""Pair averages at the highest rate: no deadlock, and a stopped or killed worker does not slow down the others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.rules import Topology
 from hogwild.shared.world import World
 
-PROCESSES, N = 4, 1021  # one chunk: everybody wants the same few locks
+PROCESSES, N = 4, 1021  # one chunk, so all workers need the same few locks
 GRAPHS = {
     "skip": Topology("complete"),
     "blocking": Topology("complete"),
@@ -27,7 +27,7 @@ GRAPHS = {
 
 
 def meet(world: World, rank: int, order: str, exchanges: int, line: Connection) -> None:
-    """`exchanges` pair averages with peers drawn as ad-psgd draws them; the passive side only stands by."""
+    """`exchanges` pair averages with peers drawn as in ad-psgd; the passive side does nothing."""
     torch.set_num_threads(1)
     view = WorkerView(world, rank, {"x": SHARED, "replica": Buffer(Scope.REPLICA, locks=True)})
     assert world.control.join(rank, 0, WAIT_S)
@@ -80,7 +80,7 @@ def test_exchanges_without_end(order: str, exchanges: int):
 
 
 def throughput(team: Team, windows: int, window_s: float) -> list[float]:
-    """Pushes of all others while the last worker is stopped, relative to the window before, in which it works."""
+    """Pushes of all others while the last worker is stopped, relative to the previous window, in which it runs."""
     world = team.world()
     others = range(team.workers - 1)
     with running(team, world, 1_000_000) as (processes, _):
@@ -104,7 +104,7 @@ def throughput(team: Team, windows: int, window_s: float) -> list[float]:
 )
 @pytest.mark.parametrize(("name", "options"), [("ad-psgd", {}), ("easgd", {"period": 1})])
 def test_a_stopped_worker_costs_the_others_nothing(name: str, options, windows: int, window_s: float, least: float):
-    """Gradients sleep, so that what is compared does not depend on how many cores are free."""
+    """Gradients sleep, so that the comparison does not depend on the number of free cores."""
     ratios = throughput(Team(name, options, pause_s=0.005), windows, window_s)
     print(f"\n{name}: pushes of the others while one is stopped {statistics.median(ratios):.3f} ({sorted(ratios)})")
     assert statistics.median(ratios) > least

@@ -1,4 +1,4 @@
-"""Workers with replicas that are killed or stopped in a real run: it goes on, counts every sample, and ends."""
+"""Workers with replicas that are killed or stopped in a real run: the run continues, counts every sample, and ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_random_kills_and_every_sample_is_seen(start, algorithm: str, kills: int
 
 
 def test_a_run_whose_last_batch_is_with_a_stopped_worker_ends(start):
-    """It is named, given up when all others wait for it, and its batch is done by another."""
+    """It is named, killed when all others wait for it, and its batch is computed by another worker."""
     run = start("--algorithm", "ad-psgd", "--workers", 3, "--epochs", 60, "--eval-every", 0, "--ckpt-every", 0,
                 "--stall-timeout", 1)  # fmt: skip
     pids = run.wait_for_workers(3)

@@ -81,7 +81,7 @@ RULES = [
 
 @pytest.mark.parametrize(("penalty", "momentum", "compensation"), RULES)
 def test_buffers_of_a_plan(penalty, momentum, compensation):
-    """The compiled module refuses by itself what it would follow a null pointer for."""
+    """The compiled module checks by itself that no buffer in use is a null pointer."""
     rule = Rule(penalty, momentum, compensation, Access.RACING, Guard.PUSH).native(torch.float64, cooperative=False)
     buffers = dict.fromkeys(("x", "snapshot", *buffers_of(momentum, penalty, compensation)), AT)
     if penalty is not None and penalty.rows is not None:
