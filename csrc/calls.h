@@ -1,5 +1,5 @@
 // The run-time descriptions of averages, copies, exchanges and diffusions. Each value is listed only here, as
-// VALUE(type, name) or OPTIONAL(type, name, default). The structs are generated from the lists, and the bindings look up
+// VALUE(type, name) or OPTIONAL(type, name, default). The structs are generated from the lists. The bindings look up
 // each value by its name among the keywords of a call in Python (named.h). Host only.
 #pragma once
 
