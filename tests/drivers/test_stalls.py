@@ -23,7 +23,7 @@ from hogwild.shared.world import World
         (Phase.UPDATE, 1.0),
         (Phase.BARRIER, WAITING_S),
         (Phase.PAUSED, WAITING_S),
-        (Phase.DONE, 0),
+        (Phase.DONE, math.inf),
     ],
 )
 def test_a_silent_worker_is_named_once_unless_it_is_done(monkeypatch, phase: Phase, patience_s: float):
