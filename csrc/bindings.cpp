@@ -1,5 +1,6 @@
-// hogwild._C: plain pointers in, statistics out, the GIL released. Arguments are checked in hogwild/kernels/, the
-// mathematics lives in push.h and mix.h. Here: averages, pairs, the build, and the module.
+// hogwild._C: takes plain pointers, returns statistics, releases the GIL. Arguments are checked in hogwild/kernels/;
+// the mathematics is in push.h and mix.h. This file binds averages, pair averages and build facts, and makes the
+// module.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 

@@ -1,4 +1,4 @@
-// An exchange and a diffusion as they are described at run time. Host only.
+// The run-time descriptions of an exchange and a diffusion. Host only.
 #pragma once
 
 #include <string_view>
@@ -10,7 +10,7 @@ namespace hogwild {
 
 enum class ExchangeKind { elastic, deliver, admm, send, drain, blend };
 
-// Of the flat range [start, stop); `stripes` are taken where access is striped.
+// An exchange of the flat range [start, stop); it takes the locks `stripes` if access is striped.
 struct ExchangeCall {
   ExchangeKind kind;
   Dtype dtype;
@@ -22,7 +22,7 @@ struct ExchangeCall {
   int64_t start, stop;
 };
 
-// The correction is null where there is none.
+// The correction is null if there is none.
 struct DiffusionCall {
   Dtype dtype;
   void* out;
@@ -37,7 +37,7 @@ struct DiffusionCall {
 template <>
 ExchangeKind named(std::string_view name);
 
-// lr and rho are ADMM's; 0 elsewhere.
+// lr and rho are for ADMM; 0 in other exchanges.
 inline MixRates<double> fold_rates(double share, double lr, double rho) {
   return {share, lr, lr * rho, 1 / (1 + lr * rho)};
 }

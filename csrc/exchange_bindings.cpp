@@ -1,4 +1,4 @@
-// hogwild._C: exchanges and diffusions. Plain pointers in, the GIL released; arguments are checked in hogwild/kernels/.
+// hogwild._C: exchanges and diffusions. Takes plain pointers and releases the GIL; hogwild/kernels/ checks arguments.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 

@@ -1,4 +1,4 @@
-// Full Normalization in hogwild._C: plain pointers, the GIL released. Arguments are checked in hogwild/kernels/norm.py.
+// hogwild._C: Full Normalization. Takes plain pointers and releases the GIL; hogwild/kernels/norm.py checks arguments.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 

@@ -1,4 +1,4 @@
-// A pass of Full Normalization as it is described at run time (norm.h has the equations). Host only.
+// The run-time description of a pass of Full Normalization (norm.h has the equations). Host only.
 #pragma once
 
 #include "norm.h"
@@ -6,21 +6,22 @@
 
 namespace hogwild {
 
-// Element (n, c, s) lies at (n channels + c) inner + s. Channels last: inner is 1.
+// Element (n, c, s) is at (n channels + c) inner + s. Channels last: inner is 1.
 struct NormShape {
   int64_t outer, channels, inner;
 
   HW_HD double per_channel() const { return static_cast<double>(outer * inner); }
 };
 
-// x, y, g, dx: elements of `input`; everything else of `master` and [channels], but for saved [3, channels].
+// x, y, g, dx: elements of type `input`; all others have type `master` and shape [channels], except saved [3,
+// channels].
 struct NormForward {
   Dtype master, input;
   NormShape shape;
   const void *x, *weight, *bias;  // weight and bias: null for 1 and 0
   void *y, *saved;
-  void *mu, *nu;   // state, shared perhaps
-  int64_t* count;  // batches seen; raised by one
+  void *mu, *nu;   // state, possibly shared
+  int64_t* count;  // number of batches so far; increased by one
   Forgetting forgetting;
   double eps;
   int device;  // -1: the CPU
@@ -31,7 +32,7 @@ struct NormBackward {
   Dtype master, input;
   NormShape shape;
   const void *g, *x, *weight;
-  void *saved, *dx;  // dx: null where nobody asks
+  void *saved, *dx;  // dx: null if it is not needed
   void *weight_grad, *bias_grad;
   void *mu_grad, *nu_grad;
   int64_t* count;

@@ -1,5 +1,4 @@
-// hogwild._C: a push. Constants, buffers and scalars come in dicts and are found by the names of the lists in buffers.h
-// and rule.h.
+// hogwild._C: a push. Constants, buffers and scalars are passed in dicts and looked up by the names in lists.h.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -40,12 +39,12 @@ std::enable_if_t<std::is_enum_v<Kind>> read(PyObject* value, Kind& field) {
   field = named<Kind>(py::cast<std::string_view>(py::handle(value)));
 }
 
-// The values of a dict, each taken by its name, and the names that nobody took.
+// Takes the values of a dict by their names, and reports names that were not taken.
 class Named {
  public:
   explicit Named(PyObject* dict) : dict_(dict) {}
 
-  // Whether there is one of that name, which `field` then holds; None leaves it as it is.
+  // Whether there is a value of that name; if so, it is stored in `field`, except None.
   template <class Field>
   bool take(PyObject* name, Field& field) {
     PyObject* const value = PyDict_GetItemWithError(dict_, name);
@@ -57,7 +56,7 @@ class Named {
     return value != nullptr;
   }
 
-  // Raises TypeError if `names` are not all that there is.
+  // Raises TypeError if there are other names than `names`.
   void finish(const char* names) const {
     if (taken_ == PyDict_Size(dict_)) return;
     const std::string given = py::str(py::handle(PyDict_Keys(dict_)));
@@ -134,8 +133,8 @@ void read_scalars(const py::dict& scalars, PushCall& call) {
 #undef HOGWILD_REQUIRED
 }
 
-// The gradients' addresses, read from the tensors, or where there are none as they are in the table. False: a tensor
-// needs a closer look, and nothing was done.
+// Reads the gradients' addresses from the tensors; without tensors, keeps those in the table. False: Python must check
+// a tensor, and nothing was done.
 bool read_gradients(GradientTable& table, const std::optional<py::sequence>& grads, PushCall& call) {
   if (grads && !table.read(*grads)) return false;
   call.grads = table.addresses();

@@ -73,7 +73,7 @@ MomentumKind named(std::string_view name) {
 #undef HOGWILD_PAIR
 }
 
-// A push under the one lock may race: its caller holds the lock, so no other push is there.
+// A push under the one lock may run as a racing one: its caller holds the lock, so there is no concurrent push.
 template <>
 AccessKind named(std::string_view name) {
   return find<AccessKind>(name, {{"racing", AccessKind::racing},

@@ -1,4 +1,4 @@
-// Walks the range stripe by stripe where there are locks to take; the loops do the rest. Host only.
+// Calls the loops on a range, stripe by stripe if there are locks to take. Host only.
 #include "exchange.h"
 
 #include <algorithm>

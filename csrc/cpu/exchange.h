@@ -5,7 +5,7 @@
 
 namespace hogwild::cpu {
 
-// Returns how many stripe locks had a holder that died.
+// Returns the number of stripe locks with a dead holder.
 int64_t exchange(const ExchangeCall& call);
 void diffuse(const DiffusionCall& call);
 

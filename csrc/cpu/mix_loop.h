@@ -1,5 +1,5 @@
-// The CPU's loops over exchanges and diffusions. They know vectors and blocks and no equation.
-// Included by kernels.cpp only, as loop.h is.
+// The CPU's loops of exchanges and diffusions. They contain vectors and blocks but no equation. Included by kernels.cpp
+// only, as loop.h is.
 #pragma once
 
 #include "../exchange.h"
@@ -14,7 +14,7 @@ void exchange_loop(const MixBuffers<T> at, int64_t n, const MixRates<T> h) {
   for (int64_t i = 0; i < n; ++i) Exchange::template element<Access>(at, i, h);
 }
 
-// Where a diffusion works, from its first element on; the correction is null where there is none.
+// The buffers of a diffusion, from its first element on; `correction` is null if there is none.
 template <class T>
 struct DiffusionBuffers {
   explicit DiffusionBuffers(const DiffusionCall& call)
@@ -29,8 +29,8 @@ struct DiffusionBuffers {
   int64_t n;
 };
 
-// A few neighbours at once, their fluxes in registers. own is read once, for all fluxes and for the sum: others may write
-// it meanwhile, and `out` may be own.
+// A few neighbours at once, with their fluxes in registers. own is read once, for all fluxes and for the sum, because
+// other workers may write it meanwhile and `out` may be own.
 template <int kCount, bool kCorrects, class T>
 void diffuse_few(const DiffusionCall& call) {
   const DiffusionBuffers<T> at(call);
@@ -50,7 +50,7 @@ void diffuse_few(const DiffusionCall& call) {
   }
 }
 
-// Any number of neighbours, one after the other past a block of own and its fluxes.
+// Any number of neighbours, one after the other, for a block of own and its fluxes.
 template <bool kCorrects, class T>
 void diffuse_many(const DiffusionCall& call) {
   constexpr int64_t kBlock = 1024;

@@ -1,4 +1,4 @@
-// Takes the two locks of every chunk; the loop does the rest. Host only.
+// Takes the two locks of every chunk and calls the loop on it. Host only.
 #include "pair.h"
 
 #include <algorithm>
@@ -9,8 +9,8 @@
 namespace hogwild::cpu {
 namespace {
 
-// Both locks of one chunk for a scope, the one at the lower address first. All lock sets of a run lie in one block of
-// shared memory, so every process has the same order, and waiting for the second one cannot close a circle.
+// Both locks of one chunk for a scope, the one at the lower address first. All lock sets of a run are in one block of
+// shared memory, so every process uses the same order, and waiting for the second lock cannot deadlock.
 class PairLock {
  public:
   PairLock(const PairLocks& locks, int64_t chunk, PairStats& stats)

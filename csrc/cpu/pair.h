@@ -10,7 +10,7 @@ namespace hogwild::cpu {
 struct PairLocks {
   RobustMutex *a, *b;
   int64_t count;
-  bool waits;  // for a busy chunk; else it is skipped
+  bool waits;  // wait for a busy chunk; else skip it
 };
 
 PairStats pair_average(Dtype dtype, void* a, void* b, double weight, const PairLocks& locks, int64_t start,

@@ -1,4 +1,4 @@
-// Stands in for the .cu files where the extension is built without nvcc.
+// Replaces the .cu files if the extension is built without nvcc.
 #include <stdexcept>
 
 #include "../norm_call.h"

@@ -9,8 +9,8 @@
 namespace hogwild::cuda {
 namespace {
 
-// kCount elements from i on, by way of registers. Under Atomic the center is added to in memory; where a worker keeps
-// what the center then is, that is the value read plus the own addition. One that is emptied is exchanged where it lies.
+// kCount elements from i on, through registers. Under Atomic the center is changed by additions in memory; a worker's
+// copy of the new center is the value read plus its own addition. A mailbox that is emptied is exchanged in memory.
 template <class Exchange, class Access, class T, int kCount>
 __device__ void exchange_at(const MixBuffers<T>& at, int64_t i, const MixRates<T>& h) {
   constexpr bool kAtomic = std::is_same_v<Access, Atomic>;

@@ -1,4 +1,4 @@
-// Averages, copies and the count of what is not finite, on the device.
+// Averages, copies and the count of non-finite elements, on the device.
 #include "../dispatch.h"
 #include "push.h"
 #include "span.cuh"

@@ -1,4 +1,5 @@
-// Full Normalization on the device: sums per block, then a thread per channel, then the elements. It knows no equation.
+// Full Normalization on the device: sums per block, then a thread per channel, then the elements. It contains no
+// equation.
 #include "../dispatch.h"
 #include "../norm_call.h"
 #include "runtime.cuh"
@@ -26,14 +27,14 @@ struct Grid {
                 static_cast<unsigned>(splits));
   }
 
-  // The channel of this thread; -1 where there is none.
+  // The channel of this thread; -1 if there is none.
   __device__ int64_t channel() const {
     if (inner > 1) return blockIdx.x;
     const int64_t c = static_cast<int64_t>(blockIdx.x) * kColumns + threadIdx.x;
     return c < channels ? c : -1;
   }
 
-  // visit(index) for this thread's elements of channel c: neighbours in a warp are neighbours in memory.
+  // visit(index) for this thread's elements of channel c: neighbouring threads of a warp visit neighbouring addresses.
   template <class Visit>
   __device__ void for_each(int64_t c, const Visit& visit) const {
     const int lane = inner > 1 ? threadIdx.y * kColumns + threadIdx.x : threadIdx.y;
@@ -140,7 +141,7 @@ class Work {
 
 const dim3 kBlock(kColumns, kRows);
 
-// Both passes over the batch's sums, and what belongs to the channels.
+// Both passes over the batch's sums, and the data per channel.
 template <class Sums, class T, class X, class Channels, class Call>
 void finish_channels(const X* x, const X* g, const Channels& at, const Grid& grid, const Work& work, const Call& call) {
   const cudaStream_t stream = as_stream(call.stream);

@@ -1,4 +1,4 @@
-// The average of two replicas on the device: without locks, both sides added to in the memory system.
+// The average of two replicas on the device: without locks, by atomic additions to both sides.
 #include <stdexcept>
 
 #include "push.h"

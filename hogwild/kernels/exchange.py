@@ -1,4 +1,4 @@
-"""One worker and one buffer that several workers write, in one pass over memory (csrc/mix.h)."""
+"""Exchanges between one worker's buffers and one shared buffer, in one pass over memory (csrc/mix.h)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from hogwild.rules import Access
 class Exchange:
     """The exchanges of one worker with a center, an average or a mailbox, under one access policy.
 
-    Every method takes flat buffers [n], float32 or float64, all alike, on one device and apart in memory; it changes
-    the elements [start, stop) and returns how many stripe locks had a holder that died (0 unless striped).
+    Every method takes flat buffers [n], float32 or float64, all of one dtype, on one device and without overlap. It
+    changes the elements [start, stop) and returns the number of stripe locks with a dead holder (0 unless striped).
 
     Args:   stripes, n_stripes: address and number of the control block's mutexes, for Access.STRIPED.
-    Races:  x, base and multiplier are the caller's own; who reads them meanwhile sees whole elements. The shared buffer
-            (center, average, box) as `access` says. RACING: two workers that meet at an element may lose one of two
-            additions. ATOMIC: none is lost, and exactly what one side gives the other gets; a difference is taken to
-            the one value of the center that was read. (CUDA: added in hardware, which flushes denormals; what a worker
-            then keeps of the center is that value plus its own addition.) STRIPED: as RACING under one lock per 16384
-            elements. LOCKED: runs as RACING, the caller holds the lock.
+    Races:  x, base and multiplier are the caller's own; concurrent readers see whole elements. The shared buffer
+            (center, average, box) is accessed according to `access`. RACING: when two workers add to an element at the
+            same time, one of the additions may be lost. ATOMIC: no addition is lost, and one side receives exactly the
+            value that the other side gives; a difference is computed with the one value of the center that was read.
+            (CUDA: added in hardware, which flushes denormals; the worker's copy of the center is then the value read
+            plus its own addition.) STRIPED: as RACING under one lock per 16384 elements. LOCKED: runs as RACING, the
+            caller holds the lock.
     Raises: ValueError for buffers that differ or overlap, rates out of range, or locks that are missing.
     """
 
@@ -78,10 +79,11 @@ class Exchange:
         """lambda' = lambda - (x - c);  x' = (x - lr g + lr rho (lambda' + c)) / (1 + lr rho);  c <- c + (x' - c) / p
 
         One worker's turn of linearised ADMM, lambda in units of rho (Zhang, Choromanska, LeCun 2015, eqs. 8-11). The
-        paper sets c = mean_j (x_j - lambda_j). With x and lambda of this worker alone changed, p times that mean
-        changes by (x' - lambda') - (x - lambda) = (x' - x) - (lambda' - lambda) = (x' - x) + (x - c) = x' - c: where c
-        was the mean it still is. It must be so at the start (lambda = 0 and c the mean of all x). Since lambda' and the
-        increment hold the same c, this is so for turns that overlap, too, as long as no addition is lost.
+        paper sets c = mean_j (x_j - lambda_j). If only this worker changes its x and lambda, p times that mean changes
+        by (x' - lambda') - (x - lambda) = (x' - x) - (lambda' - lambda) = (x' - x) + (x - c) = x' - c, which is p times
+        the increment of c. So c stays equal to the mean if it is so at the start (lambda = 0 and c the mean of all x).
+        As lambda' and the increment use the same c, this also holds for overlapping turns, as long as no addition is
+        lost.
 
         Args:    g: gradient at x, [n] as the others.  workers: p.
         Mutates: x, multiplier, center.   Bytes: 28.
@@ -94,7 +96,8 @@ class Exchange:
     def send(self, box: Tensor, x: Tensor, share: float, *, start: int | None = None, stop: int | None = None) -> int:
         """box <- box + share x;  x <- x - share x
 
-        Half of an edge of push-sum: mass leaves for another worker's mailbox. Conserves x + box up to rounding.
+        The sending half of a push-sum edge: a share of x moves to another worker's mailbox. Conserves x + box up to
+        rounding.
 
         Mutates: box, x.   Bytes: 16.
         """
@@ -103,8 +106,8 @@ class Exchange:
     def drain(self, x: Tensor, box: Tensor, *, start: int | None = None, stop: int | None = None) -> int:
         """x <- x + box;  box <- 0
 
-        The other half: this worker empties its mailbox. Under ATOMIC each element is exchanged for 0, so that what
-        arrives meanwhile is either in this x or still in the box.
+        The receiving half: this worker empties its mailbox. Under ATOMIC each element is exchanged for 0, so a
+        concurrent addition is either in this x or still in the box.
 
         Mutates: x, box.   Bytes: 16.
         """
@@ -131,7 +134,7 @@ class Exchange:
         lr: float = 0.0,
         rho: float = 0.0,
     ) -> int:
-        """`buffers` in the order x, center, memory, g of csrc/mix.h, by the names the caller knows."""
+        """Checks `buffers`, in the order x, center, memory, g of csrc/mix.h, under the caller's names for them."""
         x = buffers["x"]
         tensors.check_alike(buffers)
         tensors.check_disjoint(buffers)

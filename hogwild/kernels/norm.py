@@ -23,7 +23,7 @@ def norm_forward(
     alpha_decay: float = 0.0,
     eps: float = 1e-5,
 ) -> tuple[Tensor, Tensor]:
-    """Normalise a batch by the running statistics that it has just moved.
+    """Normalise a batch by the running statistics, which are updated with this batch first.
 
         count <- count + 1,   a = max(alpha / count^alpha_decay, 1 / count)
         mu <- (1 - a) mu + a mean x,   nu <- (1 - a) nu + a mean x^2
@@ -35,8 +35,9 @@ def norm_forward(
     Returns: y like x, and what norm_backward needs: [3, C] like mu.
     Mutates: mu, nu, count; not at all for an empty batch, and a channel whose statistics would become infinite or NaN
              keeps those it has (its y is not finite).
-    Races:   mu, nu and count may be shared by processes, without locks: a lost update is a lost batch, and mu may be
-             newer than nu, so nu - mu^2 is clamped at 0. Elements are never torn. `y` uses this batch's own values.
+    Races:   mu, nu and count may be shared by processes, without locks: a lost update loses one batch, and mu may be
+             newer than nu, so nu - mu^2 is clamped at 0. Elements are never torn. `y` is computed with the values that
+             this call wrote.
     Raises:  ValueError if shapes, dtypes or devices do not fit.
     """
     _check_input(x, mu)
@@ -66,7 +67,7 @@ def norm_backward(
     alpha_decay: float = 0.0,
     wants_x: bool = True,
 ) -> tuple[Tensor | None, Tensor, Tensor]:
-    """The gradients of one batch, that of x by way of running averages of dL/dmu and dL/dnu.
+    """The gradients of one batch; the gradient of x uses running averages of dL/dmu and dL/dnu.
 
         count <- count + 1, a as in norm_forward;   r = 1 / sqrt(var + eps), r' = -r^3 / 2, or 0 where var was clamped
         b_nu = weight r' sum g (x - mu),   b_mu = -weight r sum g - 2 mu b_nu                  of this batch
@@ -74,8 +75,9 @@ def norm_backward(
         dx = weight r g + (mu_grad + 2 x nu_grad) / m,   m = x.numel() / C
         dweight = r sum g (x - mu),   dbias = sum g
 
-    Args:    g: dL/dy, like x.  x, weight, saved: of norm_forward.  mu_grad, nu_grad: [C].  count: [] int64, of its
-             own: backward passes, which need not be as many as forward passes.  wants_x: whether to compute dx.
+    Args:    g: dL/dy, like x.  x, weight, saved: of norm_forward.  mu_grad, nu_grad: [C].  count: [] int64, the number
+             of backward passes, separate from that of norm_forward, because there may be fewer. wants_x: whether to
+             compute dx.
     Returns: dx like x or None, dweight and dbias [C].
     Mutates: mu_grad, nu_grad, count; nothing for an empty batch, and no channel that would become infinite or NaN.
     Races:   as norm_forward.
@@ -102,7 +104,7 @@ def norm_backward(
 
 
 def _dense(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
-    """x, copied if need be, and its (outer, channels, inner): inner is 1 where the channels lie last in memory."""
+    """x, copied if necessary, and its (outer, channels, inner); inner is 1 if the channels are last in memory."""
     channels = x.shape[1]
     inner = x[0, 0].numel() if x.numel() else 1
     if inner > 1 and not x.is_contiguous() and not x.movedim(1, -1).is_contiguous():
@@ -148,7 +150,7 @@ def _check_input(x: Tensor, mu: Tensor) -> None:
 
 
 def _check_channels(like: Tensor, **buffers: Tensor | None) -> None:
-    """Each is None or [C], contiguous, like the statistics."""
+    """Checks that each tensor is None, or [C] and contiguous like the statistics."""
     for name, tensor in {"the statistics": like, **buffers}.items():
         if tensor is not None and (
             tensor.shape != like.shape

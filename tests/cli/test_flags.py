@@ -114,10 +114,10 @@ def test_every_algorithm_option_has_a_flag(algorithm, option):
     assert flags.parse(["--algorithm", algorithm, *argv]).options == {option: value, **needed}
 
 
-def test_what_a_message_takes_is_of_virtual_time():
+def test_latency_and_bandwidth_need_virtual_time():
     config = flags.parse(["--latency", "0.5", "--bandwidth", "1e6", "--clock", "gamma"])
     assert (config.latency, config.bandwidth) == (0.5, 1e6)
-    with pytest.raises(UsageError, match="latency and bandwidth are of virtual time: add --clock"):
+    with pytest.raises(UsageError, match="latency and bandwidth need virtual time: add --clock"):
         flags.parse(["--latency", "0.5"])
 
 
@@ -150,7 +150,7 @@ def test_mistakes_on_the_command_line(argv, message):
         flags.parse(argv)
 
 
-def test_resume_takes_the_run_and_lets_flags_change_what_may_change():
+def test_resume_keeps_the_configuration_and_flags_change_allowed_options():
     first = flags.parse(["--algorithm", "shifted", "--momentum", "0.5", "--epochs", "2", "--name", "a"])
     run = RunDirectory.create(first)
     config = flags.parse(["--resume", "runs/a", "--epochs", "5", "--workers", "4", "--lr", "0.5", "--ckpt", "best"])

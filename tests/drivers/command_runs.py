@@ -1,4 +1,4 @@
-"""Runs of the real command in processes of their own, with a time-out: what is tested is what a user starts."""
+"""Runs of the real command in separate processes, as a user starts them, with a time-out."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Run:
         self.process.send_signal(number)
 
     def kill_workers(self, kills: int, rng: random.Random) -> None:
-        """Kills that many workers, one after the other, at any moment of their lives."""
+        """Kills that many workers, one after the other, at arbitrary moments."""
         killed: set[int] = set()
         while len(killed) < kills:
             fresh = [pid for pid in self.wait_for_workers().values() if pid not in killed]
@@ -118,21 +118,21 @@ class Run:
             time.sleep(0.01)
 
     def wait_for_faults(self, count: int = 1) -> list[dict[str, Any]]:
-        """The first that many faults, once they have been told."""
-        self.wait_for(lambda: len(self.lines("fault")) >= count, f"{count} faults are told")
+        """Waits for and returns the first `count` reported faults."""
+        self.wait_for(lambda: len(self.lines("fault")) >= count, f"{count} faults are reported")
         return self.lines("fault")[:count]
 
     def wait_for_death(self) -> dict[str, Any]:
-        """The first fault that is a death."""
-        return self.wait_for(self._deaths, "a death is told")[0]
+        """Waits for and returns the first reported death."""
+        return self.wait_for(self._deaths, "a death is reported")[0]
 
     def _deaths(self) -> list[dict[str, Any]]:
         return [line for line in self.lines("fault") if line["reason"] == "died"]
 
     def finish(self, at_least: int = 20) -> tuple[int, dict[str, Any], str]:
-        """Interrupts an endless run and lets it go on to the end of an epoch: (epochs, summary, stderr until then).
+        """Interrupts an endless run and resumes it to the end of an epoch: (epochs, summary, stderr until then).
 
-        So what a run lives through has all the time it needs, and its work ends soon after.
+        So the events of a test have all the time they need, and the run ends soon after them.
         """
         self.signal(signal.SIGINT)
         code, interrupted, stderr = self.end()

@@ -1,4 +1,4 @@
-"""Real processes that run an algorithm's own text on gradients of the test's making, and keep a ledger of them."""
+"""Real processes that run an algorithm on artificial gradients, and record the gradients that they applied."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hogwild.shared.world import World
 
 WAIT_S = 60.0
 LR = 0.01
-POOL = 8  # gradients that a worker draws from, with either sign
+POOL = 8  # gradients from which a worker draws, with either sign
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(PRELOAD)
@@ -74,7 +74,7 @@ def stay_behind(control: Control, workers: int, lag: int) -> None:
 
 
 def work(team: Team, world: World, rank: int, count: int, line: Connection) -> None:
-    """`count` steps; sends how much of each gradient of the pool it has applied: sum over steps of +-(own mass)."""
+    """`count` steps; sends, for each gradient of the pool, the sum over its applications of +-(own mass)."""
     torch.set_num_threads(1)
     algorithm, control = team.algorithm, world.control
     view = WorkerView(
@@ -102,7 +102,7 @@ def work(team: Team, world: World, rank: int, count: int, line: Connection) -> N
         request = steps.send([signed[sign][k]])
         while isinstance(request, Barrier):
             generation = control.arrive(rank)
-            assert control.wait_barrier(rank, generation, WAIT_S), "the others do not come"
+            assert control.wait_barrier(rank, generation, WAIT_S), "the others do not start"
             view.rounds.generation = generation
             request = steps.send(None)
     control.leave(rank)
@@ -112,7 +112,7 @@ def work(team: Team, world: World, rank: int, count: int, line: Connection) -> N
 
 @contextmanager
 def running(team: Team, world: World, count: int) -> Iterator[tuple[list[BaseProcess], list[Connection]]]:
-    """All workers, set off together; none outlives the context."""
+    """Starts all workers together; none outlives the context."""
     lines, processes = [], []
     for rank in range(team.workers):
         ours, theirs = context.Pipe()
@@ -136,7 +136,9 @@ def hear(line: Connection, timeout_s: float = WAIT_S) -> object:
 
 
 def run(team: Team, world: World, count: int, timeout_s: float = WAIT_S) -> tuple[Tensor, int]:
-    """All workers' `count` steps each; the sum of what they applied [n] in float64, and the chunks they skipped."""
+    """Runs `count` steps of each worker; returns the sum of the applied gradients [n] in float64, and the skipped
+    chunks.
+    """
     with running(team, world, count) as (_, lines):
         told = [hear(line, timeout_s) for line in lines]
     total = torch.zeros(world.layout.parameters, dtype=torch.float64)
@@ -146,7 +148,7 @@ def run(team: Team, world: World, count: int, timeout_s: float = WAIT_S) -> tupl
 
 
 def held(world: World, *names: str) -> Tensor:
-    """Sum in float64 [n] of those buffers, over all workers where there is one for each."""
+    """Sum in float64 [n] of those buffers, over all workers if there is one per worker."""
     total = torch.zeros(world.layout.parameters, dtype=torch.float64)
     for name in names:
         shared = world.arena.layout.specs[name].scope == "shared"

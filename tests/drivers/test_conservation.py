@@ -1,4 +1,4 @@
-"""What concurrent processes may lose and what they never do: sums, whole vectors, consistent copies."""
+"""Conservation under concurrent processes: sums, whole vectors, consistent copies."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def push_ones(world: World, rank: int, access: Access, pushes: int | None) -> No
 
 
 def start(world: World, access: Access, pushes: int | None) -> list[multiprocessing.process.BaseProcess]:
-    """All workers, lined up behind the closed gate until everyone is there, so that they really meet."""
+    """Starts all workers behind the closed gate and opens it when all are ready, so that they run concurrently."""
     context = multiprocessing.get_context("forkserver")
     world.control.close_gate(0)
     processes = [context.Process(target=push_ones, args=(world, rank, access, pushes)) for rank in range(world.workers)]

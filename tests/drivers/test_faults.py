@@ -1,4 +1,4 @@
-"""Workers that die, parents that die, Ctrl-C: the run says what happened, loses nothing and leaves nothing behind."""
+"""Workers that die, parents that die, Ctrl-C: the run reports it, loses no sample and leaves no process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_random_kills_and_every_sample_is_seen(start, kills: int):
     faults = run.wait_for_faults(kills)
     epochs, summary, _ = run.finish()
     assert summary["samples"] == epochs * SAMPLES
-    assert summary["updates"] >= epochs * BATCHES  # a batch whose push was done but not yet booked is done once more
+    assert summary["updates"] >= epochs * BATCHES  # a batch is computed again if its push was made but not yet counted
     assert summary["updates"] <= epochs * BATCHES + kills
     assert len(run.lines("fault")) == kills
     assert all(fault["reason"] == "died" and "SIGKILL" in fault["message"] for fault in faults)
@@ -33,7 +33,7 @@ def test_a_killed_worker_does_not_stop_the_run(start, algorithm: str):
     epochs, summary, stderr = run.finish()
     assert summary["samples"] == epochs * SAMPLES
     assert f"worker 1 (pid {pids[1]}) died: SIGKILL" in stderr
-    assert "2 of 3 continue, its work is dealt again" in stderr
+    assert "2 of 3 continue, its work is assigned again" in stderr
     assert summary["test_accuracy"] > 0.9
 
 
@@ -107,10 +107,10 @@ def test_a_stopped_worker_is_named_and_does_not_stop_the_others(start):
     assert summary["samples"] == epochs * SAMPLES
 
 
-def test_who_waits_for_a_stopped_worker_has_not_stalled(start):
+def test_a_worker_that_waits_for_a_stopped_worker_has_not_stalled(start):
     run = start("--algorithm", "ssgd", "--workers", 2, "--stall-timeout", 1, *ENDLESS)
     pids = run.wait_for_workers(2)
-    os.kill(pids[0], signal.SIGSTOP)  # wherever it is: a worker that is stopped in a barrier is named too
+    os.kill(pids[0], signal.SIGSTOP)  # anywhere: a worker that is stopped in a barrier is named too
     run.wait_for(lambda: [line for line in run.lines("fault") if "worker 0" in line["message"]], "worker 0 is named")
     os.kill(pids[0], signal.SIGCONT)
     run.signal(signal.SIGINT)
@@ -121,7 +121,7 @@ def test_who_waits_for_a_stopped_worker_has_not_stalled(start):
     assert not any("worker 1 has" in line and "(last: barrier)" in line for line in named)
 
 
-def test_divergence_ends_with_3_and_says_what_to_do(start):
+def test_divergence_ends_with_3_and_gives_advice(start):
     code, summary, stderr = start("--lr", 1e30, "--ckpt-every", 0).end()
     assert code == 3
     assert summary["exit_reason"] == "diverged"

@@ -1,4 +1,4 @@
-"""Updates of several gradients on real processes: nobody is left waiting, whoever dies, and no sample is lost."""
+"""Updates of several gradients on real processes: after any death no worker waits forever, and no sample is lost."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_others_go_on_without_a_killed_worker(start):
     run.wait_for_death()
     run.wait_for_pushes(30)
     epochs, summary, stderr = run.finish()
-    assert "2 of 3 continue, its work is dealt again" in stderr
+    assert "2 of 3 continue, its work is assigned again" in stderr
     assert summary["samples"] == epochs * SAMPLES
     assert summary["updates"] >= epochs * BATCHES // 3 + 30 // 6, "30 gradients make 15 updates of two and not 10"
     assert summary["test_accuracy"] > 0.9
@@ -99,7 +99,7 @@ def test_an_interrupt_ends_the_waiting_and_the_rest_is_resumed(start):
     assert epochs * BATCHES / 3 <= resumed["updates"] <= epochs * BATCHES / 3 + 2
 
 
-def test_what_is_gathered_and_not_applied_is_in_the_state():
+def test_gathered_gradients_that_are_not_applied_are_in_the_state():
     algorithm = REGISTRY["k-batch-async"](k=3)
     module = torch.nn.Linear(5, 1, bias=False).double()
     worlds = [World.create(module, algorithm.keeps(), 3, dtype=torch.float64) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Pairs that meet as often as they can: no deadlock, and a stopped or killed worker costs the others nothing."""
+"""Pair averages at the highest rate: no deadlock, and a stopped or killed worker does not slow down the others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hogwild.kernels.control import Control, Phase
 from hogwild.rules import Topology
 from hogwild.shared.world import World
 
-PROCESSES, N = 4, 1021  # one chunk: everybody wants the same few locks
+PROCESSES, N = 4, 1021  # one chunk, so all workers need the same few locks
 GRAPHS = {
     "skip": Topology("complete"),
     "blocking": Topology("complete"),
@@ -29,7 +29,7 @@ GRAPHS = {
 
 
 def meet(world: World, rank: int, order: str, exchanges: int, line: Connection) -> None:
-    """`exchanges` pair averages with peers drawn as ad-psgd draws them; the passive side only stands by."""
+    """`exchanges` pair averages with peers drawn as in ad-psgd; the passive side does nothing."""
     torch.set_num_threads(1)
     view = WorkerView(world, rank, {"x": SHARED, "replica": Buffer(Scope.REPLICA, locks=True)})
     assert world.control.join(rank, 0, WAIT_S)

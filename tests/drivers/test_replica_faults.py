@@ -1,4 +1,4 @@
-"""Workers with replicas that are killed or stopped in a real run: it goes on, counts every sample, and ends."""
+"""Workers with replicas that are killed or stopped in a real run: the run continues, counts every sample, and ends."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class StopsOneWorker(nn.Module):
 
 
 def test_a_run_whose_last_batch_is_with_a_stopped_worker_ends(tmp_path: Path, monkeypatch):
-    """It is named, given up when all others wait for it, and its batch is done by another."""
+    """It is named, killed when all others wait for it, and its batch is computed by another worker."""
     monkeypatch.chdir(tmp_path)  # that of the workers too
     inputs = torch.randn(203, 4, generator=torch.Generator().manual_seed(1))
     data = (inputs, inputs[:, :3].argmax(1))

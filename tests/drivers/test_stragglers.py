@@ -1,4 +1,4 @@
-"""A slow worker costs its own share where nobody waits, and holds everybody up where all do."""
+"""A slow worker costs only its own share if no worker waits, and slows down all workers if they wait for it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def base() -> float:
     ],
 )
 def test_sixteen_workers_in_virtual_time(base: float, algorithm: str, slowdown: int, low: float, high: float):
-    """Time for the same number of gradients, communication 0.1 of one: (100 + 0.1) / 1.1 = 91 for who waits, and
-    16 / (15 + 1.1 / 100.1) = 1.066 for who does not.
+    """Time for the same number of gradients, with communication of 0.1 gradients: (100 + 0.1) / 1.1 = 91 for algorithms
+    that wait, and 16 / (15 + 1.1 / 100.1) = 1.066 for others.
     """
     assert low < virtual_time(algorithm, slowdown, BATCHES) / base < high
 
