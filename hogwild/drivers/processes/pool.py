@@ -186,7 +186,7 @@ class WorkerPool:
                 continue
             stats = ledger.stats(member.rank)
             patience_s = max(timeout_s, WAITING_S) if stats["phase"] in WAITING else timeout_s
-            if stats["beats"] != member.beats or stats["phase"] is Phase.DONE:
+            if stats["beats"] != member.beats or stats["phase"] == Phase.DONE:
                 member.beats, member.beat_at, member.is_named = stats["beats"], now, False
             elif now - member.beat_at > patience_s and not member.is_named:
                 member.is_named = True
