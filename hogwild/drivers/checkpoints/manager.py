@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import nn
 
 from hogwild.drivers.checkpoints import store as checkpoint
@@ -37,9 +39,13 @@ class Checkpoints:
         return State.from_plain(found.state)
 
     def save(self, state: State, score: float | None) -> None:
-        """Writes a checkpoint. It also becomes `best` if it has the best value so far of the data set's metric."""
-        sign = 1.0 if self.job.data.maximize else -1.0
-        is_best = score is not None and (self._best is None or sign * score > sign * self._best)
+        """Writes a checkpoint; with the best value so far of the data set's metric it also becomes `best`. A value that
+        is not a number never does.
+        """
+        sign = 1.0 if self.job.data.larger_is_better else -1.0
+        is_best = score is not None and not math.isnan(score)
+        if score is not None and self._best is not None:
+            is_best = sign * score > sign * self._best
         self._best = score if is_best else self._best
         samples = state.samples(self.job.order)
         meta = {**self.facts, "samples": samples, "updates": state.version, "score": score}

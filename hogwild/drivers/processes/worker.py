@@ -1,4 +1,4 @@
-"""The worker process: takes a ticket, computes its gradient, lets the algorithm update the shared model, and repeats."""
+"""A worker process takes a ticket, computes its gradient, lets the algorithm update the shared model, and repeats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hogwild.kernels.control import Phase
 from hogwild.shared.control import NO_TICKET, Gate, Ledger, Rounds, Tickets, Versions
 from hogwild.shared.device_memory import check_identity
 from hogwild.shared.devices import Reading, finish, to_device
-from hogwild.shared.seeds import seed_batch
+from hogwild.shared.seeds import mixed, seed_all
 
 POLL_S = 1.0  # longest wait in C++ before Python handles signals
 MAX_REPORTS = 20  # reports of non-finite gradients per worker
@@ -84,7 +84,7 @@ class Worker:
 
     def run(self, body: Callable[[], None] | None = None) -> None:
         """Works until no ticket is left that could come here, or until the caller's own loop `body` returns."""
-        seed_batch(self.job.config.seed, self.versions.version * self.world.workers + self.rank)  # for an own loop
+        seed_all(mixed(self.job.config.seed, self.versions.version * self.world.workers + self.rank))  # for an own loop
         self.enter_run()
         (body or self._train)()
         self.leave_run()
