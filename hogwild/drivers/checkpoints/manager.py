@@ -19,6 +19,7 @@ class Checkpoints:
 
     def __init__(self, job: Job, module: nn.Module, run: RunDirectory) -> None:
         self.job, self.run = job, run
+        self.module = module
         self.facts = facts(job.config, module)
         self._best: float | None = None
 
@@ -36,7 +37,10 @@ class Checkpoints:
         best = checkpoint.meta(self.run.ckpt, "best").get("score")
         self._best = float(best) if isinstance(best, (int, float)) else None
         console.info(f"resuming from {found.name}: {found.samples:,} samples, update {found.step}")
-        return State.from_plain(found.state)
+        state = State.from_plain(found.state)
+        if (missing := state.unsaved(self.module)) is not None:
+            console.warn(missing)
+        return state
 
     def save(self, state: State, score: float | None) -> None:
         """Writes a checkpoint; with the best value so far of the data set's metric it also becomes `best`. A value that

@@ -20,6 +20,7 @@ from hogwild.shared.devices import to_device
 from hogwild.shared.seeds import own_generators
 from hogwild.tasks import load
 from hogwild.tasks.data import Data, Split
+from hogwild.text import say
 
 EVAL_BATCH = 500
 
@@ -72,7 +73,10 @@ def load_model(run: RunDirectory, name: str, *, trust: bool = False) -> tuple[nn
     data = load(config.data, config.data_dir)
     module = build(config, data, model_fn(config))
     require_same_run(facts(config, module), found.meta, f"checkpoint {found.name}")
-    State.from_plain(found.state).load_module(module)
+    state = State.from_plain(found.state)
+    if (line := state.unsaved(module)) is not None:
+        say(line, to_stderr=True)
+    state.load_module(module)
     return module, data, found
 
 
