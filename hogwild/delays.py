@@ -10,16 +10,19 @@ hist:FILE         a measured histogram: .csv (delay,count), .json, or a run with
 from __future__ import annotations
 
 import csv
-import json
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from hogwild.errors import UsageError
+from hogwild.files.reading import TABLE_BYTES, parse_json, read_tail, read_text, reading
+from hogwild.text import quoted
 
 SPECS = "4, const:4, uniform:1:8, normal:8:1, geometric:8, hist:FILE"
 HISTOGRAM = "delay_histogram"
+LARGEST = 100_000  # delay of any law: a simulation keeps so many models, theory so many probabilities
 REMAINDER = 1e-12  # a geometric law is cut where less than this probability is left
 
 Law = dict[int, float]
@@ -31,24 +34,25 @@ def parse(spec: str) -> Law:
     kind, _, rest = spec.strip().partition(":")
     if kind == "hist":
         return _measured(spec, Path(rest))
-    if kind.lstrip("+-").isdigit() and not rest:
+    if kind.lstrip("+-").isdecimal() and not rest:
         kind, rest = "const", kind
     if kind not in _LAWS:
-        raise UsageError(f"delay {spec!r} is not known; it must be one of {SPECS}")
+        raise UsageError(f"delay {quoted(spec)} is not known; it must be one of {SPECS}")
     law, form, needed, optional = _LAWS[kind]
     words = rest.split(":")
     if not len(needed) <= len(words) <= len(needed + optional):
         raise _refusal(spec, f"it must look like {form}")
     try:
         return law(*(number(word) for number, word in zip(needed + optional, words, strict=False)))
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise _refusal(spec, str(error)) from None
 
 
 def constant(delay: int) -> Law:
-    """Always `delay`. Raises ValueError if it is negative."""
+    """Always `delay`. Raises ValueError if it is negative or above LARGEST."""
     if delay < 0:
         raise ValueError("a delay is >= 0")
+    _check_largest(delay)
     return {delay: 1.0}
 
 
@@ -56,6 +60,7 @@ def uniform(smallest: int, largest: int) -> Law:
     """Each integer from `smallest` to `largest` equally often. ValueError unless 0 <= smallest <= largest."""
     if not 0 <= smallest <= largest:
         raise ValueError("0 <= smallest <= largest is needed")
+    _check_largest(largest)
     return dict.fromkeys(range(smallest, largest + 1), 1 / (largest - smallest + 1))
 
 
@@ -69,6 +74,7 @@ def normal(center: int, deviation: float = 1.0) -> Law:
     """
     if center < 1 or not 0 < deviation < math.inf:
         raise ValueError("a center >= 1 and a deviation > 0 are needed")
+    _check_largest(2 * center)
 
     def below(x: float) -> float:
         return 0.5 * math.erfc((center - x) / (deviation * math.sqrt(2)))
@@ -85,6 +91,7 @@ def geometric(workers: int) -> Law:
         raise ValueError("at least 1 worker is needed")
     if workers == 1:
         return {0: 1.0}
+    _check_largest(math.ceil(-math.log(REMAINDER) * (workers - 1)))
     stays = 1 - 1 / workers
     last = math.ceil(math.log(REMAINDER) / math.log(stays))
     return normalise({j: stays**j / workers for j in range(last)})
@@ -99,6 +106,7 @@ def normalise(weights: Mapping[int, float]) -> Law:
         raise ValueError("the counts must be >= 0, and one of them > 0")
     if min(weights) < 0:
         raise ValueError(f"it has the negative delay {min(weights)}")
+    _check_largest(max(weights))
     return {delay: weights[delay] / total for delay in sorted(weights) if weights[delay] > 0}
 
 
@@ -107,32 +115,33 @@ def mean(law: Mapping[int, float]) -> float:
     return math.fsum(delay * probability for delay, probability in law.items())
 
 
+def _check_largest(delay: int) -> None:
+    if delay > LARGEST:
+        raise ValueError(f"its largest delay is {quoted(delay)}, and the limit is {LARGEST:,}")
+
+
 def _measured(spec: str, path: Path) -> Law:
     """The law of a histogram file, or of the newest histogram in a run directory."""
     files = [path / name for name in ("summary.json", "metrics.jsonl")] if path.is_dir() else [path]
     for file in files:
-        try:
-            found = _histogram(file.suffix, file.read_text(encoding="utf-8"))
-            if found is not None:
-                return normalise(found)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise _refusal(spec, f"cannot read {file}: {error.strerror}") from None
-        except (ValueError, TypeError) as error:
-            raise _refusal(spec, f"{file} is no histogram of delays: {error}") from None
-    if not path.exists():
-        raise _refusal(spec, f"there is no {str(path)!r}")
+        if os.path.lexists(file):
+            with reading(f"delay {quoted(spec)}: {file}", "a histogram of delays", error=UsageError):
+                if (found := _histogram(file)) is not None:
+                    return normalise(found)
+    if not os.path.lexists(path):
+        raise _refusal(spec, f"there is no {quoted(str(path))}")
     raise _refusal(spec, f"{path} holds no {HISTOGRAM}")
 
 
-def _histogram(suffix: str, text: str) -> Law | None:
-    if suffix == ".csv":
+def _histogram(file: Path) -> Law | None:
+    if file.suffix == ".jsonl":
+        lines = read_tail(file, TABLE_BYTES, error=UsageError)[0].splitlines()
+        found = (_named(parse_json(line)) for line in reversed(lines))
+        return next((law for law in found if law is not None), None)
+    text = read_text(file, TABLE_BYTES, error=UsageError)
+    if file.suffix == ".csv":
         return _counts(row for row in csv.reader(text.splitlines()) if row)
-    if suffix == ".jsonl":
-        lines = (_named(json.loads(line)) for line in reversed(text.splitlines()))
-        return next((found for found in lines if found is not None), None)
-    value = json.loads(text)
+    value = parse_json(text)
     return _named(value) if _is_named(value) else _plain(value)
 
 
@@ -161,6 +170,7 @@ def _counts(rows: Iterable[Any]) -> Law:
         if number == 0 and not _is_whole(row[0]):
             continue
         delay, count = row
+        _check_largest(_whole(delay))
         counts[_whole(delay)] = counts.get(_whole(delay), 0.0) + float(count)
     if not counts:
         raise ValueError("it is empty")
@@ -168,17 +178,17 @@ def _counts(rows: Iterable[Any]) -> Law:
 
 
 def _is_whole(word: object) -> bool:
-    return str(word).strip().lstrip("+-").isdigit()
+    return isinstance(word, (int, str)) and str(word).strip().lstrip("+-").isdecimal()
 
 
 def _whole(word: object) -> int:
     if not _is_whole(word):
-        raise ValueError(f"{word!r} is not an integer")
+        raise ValueError(f"{quoted(word)} is not an integer")
     return int(str(word))
 
 
 def _refusal(spec: str, reason: str) -> UsageError:
-    return UsageError(f"delay {spec!r}: {reason}")
+    return UsageError(f"delay {quoted(spec)}: {reason}")
 
 
 Numbers = tuple[Callable[[str], float], ...]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from hogwild.text import cut, printable
+
 
 class HogwildError(Exception):
     """An error that is shown to the user as one line instead of a traceback.
 
+    The message may quote a file: it is cut, and characters that a terminal would obey are escaped.
     `summary` may carry the results of a run that ended with this error (the keys of summary.json).
     """
 
@@ -13,7 +16,7 @@ class HogwildError(Exception):
     exit_reason = "failed"  # value of exit_reason in summary.json
 
     def __init__(self, message: str, *, summary: dict[str, object] | None = None) -> None:
-        super().__init__(message)
+        super().__init__(cut(printable(message)))
         self.summary: dict[str, object] = {} if summary is None else summary
 
 

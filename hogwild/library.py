@@ -1,7 +1,7 @@
 """hogwild as a library: `fit` trains a model on a data set; `launch` runs your own loop in every worker.
 
-Both need what any multiprocessing program needs: the model and the functions at module level in a file, and the call
-under `if __name__ == "__main__"`.
+As in any multiprocessing program, the model and the functions must be at module level in a file, and the call under `if
+__name__ == "__main__"`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["Result", "Worker", "fit", "launch"]
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended: `summary` has the keys of summary.json, `model` the trained parameters, `path` the run
+    """The result of a run: `summary` has the keys of summary.json, `model` the trained parameters, `path` the run
     directory.
     """
 
@@ -94,10 +94,10 @@ def launch(
     quiet: bool = True,
     **values: Any,
 ) -> Result:
-    """Runs `fn(worker)` in `workers` processes; each drives its own loop and calls `worker.step(loss)`.
+    """Runs `fn(worker)` in `workers` processes; each runs its own loop and calls `worker.step(loss)`.
 
-    The substrate, the algorithm, the statistics and the checkpoint at the end are those of `fit`; data, number of steps
-    and evaluation are the caller's. The learning rate is constant. Options as for `fit`.
+    Shared memory, algorithm, statistics and the checkpoint at the end are as in `fit`; data, number of steps and
+    evaluation are up to the caller. The learning rate is constant. Options as for `fit`.
     """
     _require_function(model_fn)
     if not callable(fn):
@@ -109,7 +109,7 @@ def launch(
     if config.shard != "none" or config.order != "shuffled" or config.drop_last is not None:
         raise UsageError("launch leaves the batches to your own loops: shard, order and drop_last are for hogwild.fit")
     if config.edge_every:
-        raise UsageError("launch has no data to take a curvature of: edge_every is for hogwild.fit")
+        raise UsageError("launch has no data for a curvature: edge_every is for hogwild.fit")
     for name in ("amp", "compile", "cuda_graph", "channels_last"):
         if getattr(config, name) != FIELDS[name].default:
             raise UsageError(f"launch leaves the forward pass to your own loops: {name} is for hogwild.fit")
@@ -123,7 +123,7 @@ def launch(
 
 @dataclass(frozen=True)
 class Make:
-    """A model function without arguments, in the place of one that takes the data."""
+    """Adapts a model function without arguments to the interface with the data as argument."""
 
     model_fn: Callable[[], nn.Module]
 
@@ -140,7 +140,7 @@ class Make:
 
 @dataclass(frozen=True)
 class _Endless(Split):
-    """The place of a data set where the caller brings its own batches."""
+    """Stands in for a data set when the caller has its own batches."""
 
     samples: int
 

@@ -14,6 +14,10 @@ from dataclasses import Field, field
 from typing import Any
 
 from hogwild.errors import UsageError
+from hogwild.text import cut, quoted
+
+INT_LIMIT = 1 << 63
+"""Counts go into 64-bit integers."""
 
 Check = tuple[Callable[[Any], bool], str]
 """A predicate, and a description of the values that it allows: (lambda n: n >= 1, "an integer >= 1")."""
@@ -58,13 +62,13 @@ def accept(field: Field[Any], value: object) -> object:
     convert, words = _CONVERSIONS[kind(field)]
     try:
         converted = convert(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, ArithmeticError):
         if choices is None:
             raise _refusal(field, value, words) from None
         converted = value
     if choices is not None and converted not in choices:
         names = [str(choice) for choice in choices]
-        raise _refusal(field, value, f"one of {', '.join(names)}.{_did_you_mean(str(value), names)}")
+        raise _refusal(field, value, f"one of {', '.join(names)}.{_did_you_mean(converted, names)}")
     check: Check | None = field.metadata.get("check")
     if check is not None and not check[0](converted):
         raise _refusal(field, value, check[1])
@@ -75,16 +79,16 @@ def unknown(what: str, name: object, known: Iterable[str], hint: str = "") -> Us
     """`unknown data set 'fashon_mnist'. Did you mean 'fashion_mnist'? Known: ...`"""
     known = list(known)
     listing = "; ".join(part for part in (", ".join(known), hint) if part)
-    return UsageError(f"unknown {what} {name!r}.{_did_you_mean(str(name), known)} Known: {listing or 'none'}.")
+    return UsageError(f"unknown {what} {quoted(name)}.{_did_you_mean(name, known)} Known: {listing or 'none'}.")
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
+def _did_you_mean(name: object, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(cut(name, 100), list(known), n=1) if isinstance(name, str) else []
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def _refusal(field: Field[Any], value: object, allowed: str) -> UsageError:
-    return UsageError(f"{field.name}: {value!r} is not allowed; it must be {allowed.rstrip('.')}")
+    return UsageError(f"{field.name}: {quoted(value)} is not allowed; it must be {allowed.rstrip('.')}")
 
 
 def _plain(value: object) -> object:
@@ -115,13 +119,17 @@ def _float(value: object) -> float:
 def _int(value: object) -> int:
     value = _plain(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lstrip("+-").isdigit():
-        return int(value)
-    number = _float(value)
-    if number != int(number):
+        number = value
+    elif isinstance(value, str) and value.strip().lstrip("+-").isdigit():
+        number = int(value)
+    else:
+        whole = _float(value)
+        if whole != int(whole):
+            raise ValueError
+        number = int(whole)
+    if not -INT_LIMIT <= number < INT_LIMIT:
         raise ValueError
-    return int(number)
+    return number
 
 
 def _bool(value: object) -> bool:
@@ -160,7 +168,7 @@ def _mapping(value: object) -> dict[str, object]:
 
 _CONVERSIONS: dict[str, tuple[Callable[[object], object], str]] = {
     "str": (_text, "a text (in YAML: quote it)"),
-    "int": (_int, "an integer"),
+    "int": (_int, "an integer of 64 bits"),
     "float": (_float, "a finite number"),
     "bool": (_bool, "true or false"),
     "tuple[float, ...]": (_floats, "numbers: 0.5,0.75"),

@@ -9,14 +9,16 @@ import math
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from hogwild.text import quoted
+
 ROOT = Path("/")
+CORES_LIMIT = 65_536
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -96,10 +98,10 @@ def parse_cores(text: str) -> list[int]:
     """[0, 2, 3, 4] for "0,2-4". Raises ValueError for text of another form."""
     found: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        match = re.fullmatch(r"\s*(\d{1,6})(?:-(\d{1,6}))?\s*", part, re.ASCII)
         some = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
-        if not some:
-            raise ValueError(f"{text!r} is no list of cores such as 0,2-4")
+        if not some or len(found) + len(some) > CORES_LIMIT:
+            raise ValueError(f"{quoted(text)} is no list of cores such as 0,2-4")
         found += some
     return found
 
@@ -162,13 +164,3 @@ def _read(path: Path) -> str | None:
         return path.read_text().strip()
     except OSError:
         return None
-
-
-def prepare_processes() -> None:
-    """Set the environment of the processes to come: one thread each, and no module from the current directory where
-    this process takes none either. Python would search it for `torch` in a fork server (before 3.11 it still does).
-    """
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = "1"
-    if not {"", os.getcwd()} & set(sys.path):
-        os.environ["PYTHONSAFEPATH"] = "1"

@@ -1,7 +1,20 @@
-"""One thread everywhere: with more, torch on a busy machine is tens of times slower, and tests are about results."""
+"""One thread everywhere: with more, torch on a busy machine is tens of times slower, and tests are about results.
+
+The key with which runs are marked as made here is one of its own, not the user's.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 import torch
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _a_state_folder_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield

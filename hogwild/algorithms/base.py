@@ -112,7 +112,7 @@ class Algorithm(ABC):
         return "x"
 
     def graph(self) -> Topology | None:
-        """Who averages with whom, if the algorithm knows neighbours; checked against the number of workers."""
+        """The graph of workers that average with each other; None without one. Checked against their number."""
         return None
 
     def gradients_per_update(self, workers: int) -> int:

@@ -53,9 +53,6 @@ class View(Protocol):
     def present(self) -> list[int]:
         """The ranks of the workers that came to the last barrier."""
 
-    def exchanges(self, period: int) -> int:
-        """How many periods of `period` steps all workers together have completed."""
-
     def draw(self, count: int) -> int:
         """A number below `count`, uniform; a function of seed, rank and step."""
 
@@ -152,8 +149,9 @@ class View(Protocol):
         alpha: float = 0.0,
         center: Place = "x",
     ) -> None:
-        """replica <- replica - rate * lr * rule(g), never stale. With alpha, in the same pass, the exchange of
-        `elastic`, whose d is taken before the step.
+        """replica <- replica - lr * rule(g), never stale. `rate` multiplies the part of g in that and leaves the weight
+        decay as it is; without momentum: replica <- replica - lr (rate g + wd replica). With alpha, in the same pass,
+        the exchange of `elastic`; its d is taken before the step.
         """
 
     def adopt(self) -> None:

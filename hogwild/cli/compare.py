@@ -15,10 +15,13 @@ from typing import Any, NamedTuple
 
 from hogwild.cli import flags
 from hogwild.cli.comparison_report import Report, score
-from hogwild.config import FIELDS, Config, override, read_yaml
+from hogwild.config import FIELDS, Config, override
 from hogwild.config.algorithm import options_of
 from hogwild.errors import UsageError
-from hogwild.system import prepare_processes
+from hogwild.files.writing import refuse_links, write_atomically
+from hogwild.runs.directory import LINKS
+from hogwild.system import THREAD_VARIABLES
+from hogwild.text import say
 
 ALGORITHMS = "ssgd,asgd,nag-asgd,staleness-aware,gap-aware,dana-slim,dana-zero,dana-ga,dc-asgd,shifted"
 CLOCKS = "gamma"
@@ -26,7 +29,7 @@ WORKERS = "1,4,8,16,32,64"
 
 
 class Variation(NamedTuple):
-    """An option and the values that it takes in turn."""
+    """An option and its values in the grid."""
 
     option: str
     values: tuple[str, ...]
@@ -38,8 +41,9 @@ def main(argv: Sequence[str]) -> int:
     names = ("algorithms", "clocks", "workers_list", "seeds", "jobs", "directory", "delay_rule", "vary", "tune")
     algorithms, clocks, workers, seeds, jobs, folder, rule, vary, tune = (given.pop(name) for name in names)
     varied = [variation.option for variation in (vary, tune) if variation]
-    if (file := given.pop("config")) is not None:
-        given = override(read_yaml(Path(file)), given)
+    file, trust = given.pop("config"), given.pop("trust")
+    if file is not None:
+        given = override(flags.read_config(Path(file), trust), given)
     of_grid = ("algorithm", "workers", "clock", "seed", "out", "name")
     if taken := [name for name in of_grid if name in {*given, *varied}]:
         raise UsageError(
@@ -47,7 +51,8 @@ def main(argv: Sequence[str]) -> int:
         )
     if twice := [name for name in varied if name in given or varied.count(name) > 1]:
         raise UsageError(f"{flags.flag(twice[0])} has the values of --vary or --tune: give it once")
-    prepare_processes()
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = "1"
     own = {name: options_of(name, FIELDS) for name in [*algorithms, *rule]}
     if lacking := [(a, o) for o in varied for a in algorithms if o not in {*FIELDS, *own[a]}]:
         raise UsageError(f"algorithm {lacking[0][0]} has no option {lacking[0][1]!r}, which is varied: leave one out")
@@ -60,6 +65,7 @@ def main(argv: Sequence[str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make {folder}: {error.strerror}; choose another --directory") from None
+    refuse_links(folder, LINKS)
     values = {"eval_every": 0, **given, "out": str(folder / "runs")}
     cells = [
         comparison.Cell(algorithm, count, clock, seed, tuple(its.items()), _names_of(variant))
@@ -76,20 +82,20 @@ def main(argv: Sequence[str]) -> int:
     for cell in cells:
         assert cell.config, "building the config raises the UsageError of an invalid cell before any run begins"
     for row in comparison.run(cells, folder, jobs):
-        print(f"{' '.join(map(str, row['key']))}: {score(row):.4f}  gap {row['gap_rms'] or math.nan:.3g}", flush=True)
+        say(f"{' '.join(map(str, row['key']))}: {score(row):.4f}  gap {row['gap_rms'] or math.nan:.3g}")
     done = {tuple(row["key"]): row for row in comparison.read(folder)}
     rows = [done[cell.key] for cell in cells]
     report = Report(rows, vary=vary.option if vary else None, tune=tune.option if tune else None)
     report.write_csv(folder / "table.csv")
     table = report.markdown()
-    (folder / "table.md").write_text(table)
+    write_atomically(folder / "table.md", table)
     report.plot(folder / "plot.png")
-    print(table)
+    say(table)
     return 0
 
 
 def _variants(*variations: Variation | None) -> Iterator[dict[str, str]]:
-    """Every choice of one value for each of the options."""
+    """Every combination of one value per option."""
     given = [variation for variation in variations if variation]
     for values in itertools.product(*(variation.values for variation in given)):
         yield {variation.option: value for variation, value in zip(given, values, strict=True)}
@@ -115,7 +121,7 @@ def _values(
 def _parser(argv: Sequence[str]) -> Any:
     parser = flags.parser(
         "hogwild compare",
-        "Compare algorithms under the virtual clock. Options of simulate apply too; an algorithm's own apply to it.",
+        "Compare algorithms under the virtual clock. Takes the options of simulate; an algorithm's own affect only it.",
         algorithms=_names(flags.early_flags(argv, "algorithms")["algorithms"] or ""),
     )
     grid = parser.add_argument_group("grid")
@@ -126,7 +132,7 @@ def _parser(argv: Sequence[str]) -> Any:
     grid.add_argument("--vary", type=_variation, metavar="OPTION=X,X",
                       help="values of an option, the columns of the table: period=1,4,16,64")  # fmt: skip
     grid.add_argument("--tune", type=_variation, metavar="OPTION=X,X",
-                      help="values of which table and plot show the best: lr=0.1,0.03,0.01")  # fmt: skip
+                      help="values of an option, of which table and plot show the best: lr=0.1,0.03,0.01")  # fmt: skip
     grid.add_argument("--seeds", type=int, default=3, metavar="N", help="0, 1, ..., N-1")
     grid.add_argument("--lr-over-delay", type=_names, default=[], dest="delay_rule", metavar="NAME,NAME",
                       help="algorithms with lr divided by the mean delay N - 1")  # fmt: skip

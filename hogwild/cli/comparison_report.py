@@ -7,6 +7,7 @@ an option is tuned, each cell and point shows its best value; the CSV has all va
 from __future__ import annotations
 
 import csv
+import io
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hogwild.errors import UsageError
+from hogwild.files.writing import replacing, write_atomically, writing
 
 Row = Mapping[str, Any]
 Runs = Sequence[Row]  # one per seed
@@ -51,15 +53,14 @@ class Report:
         """A CSV with one line per run."""
         varied = [name for name in (self.vary, self.tune) if name not in (None, "lr")]
         figures = ["lr", "score", "gap_rms", "delay_mean", "exit_reason"]
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["algorithm", "workers", "clock", "seed", *varied, *figures])
-            for row in self.rows:
-                delay = (row["delay"] or {}).get("mean")
-                own = [variant(row)[name] for name in varied if name]
-                writer.writerow(
-                    [*row["key"][:4], *own, row["lr"], score(row), row["gap_rms"], delay, row["exit_reason"]]
-                )
+        file = io.StringIO(newline="")
+        writer = csv.writer(file)
+        writer.writerow(["algorithm", "workers", "clock", "seed", *varied, *figures])
+        for row in self.rows:
+            delay = (row["delay"] or {}).get("mean")
+            own = [variant(row)[name] for name in varied if name]
+            writer.writerow([*row["key"][:4], *own, row["lr"], score(row), row["gap_rms"], delay, row["exit_reason"]])
+        write_atomically(path, file.getvalue())
 
     def markdown(self) -> str:
         """Per panel a table of mean ± sample standard deviation over seeds of the score, and one of the gap."""
@@ -113,7 +114,8 @@ class Report:
             axes.set_xticks(list(places.values()), columns)
             axes.minorticks_off()
             axes.legend(fontsize="small")
-        figure.savefig(path, dpi=120)
+        with writing(path), replacing(path) as file:
+            figure.savefig(file, dpi=120, format=path.suffix.removeprefix("."))
 
 
 def variant(row: Row) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hogwild.cli import shell
 from hogwild.errors import DataError
 from hogwild.options import unknown
+from hogwild.text import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +26,7 @@ def _data(argv: Sequence[str]) -> int:
         if name not in DATASETS:
             raise unknown("data set", name, DATASETS)
     if options.action == "list":
-        print("\n".join(describe(name, options.data_dir) for name in options.names or DATASETS))
+        say("\n".join(describe(name, options.data_dir) for name in options.names or DATASETS))
     elif options.action == "check":
         good = [_check(name, options.data_dir) for name in options.names or DATASETS]
         return DataError.exit_code if options.names and not all(good) else 0
@@ -33,7 +34,7 @@ def _data(argv: Sequence[str]) -> int:
         parser.error("get which data set? hogwild data list names them")
     else:
         for name in options.names:
-            print(f"{name}: {get(name, options.data_dir)}")
+            say(f"{name}: {get(name, options.data_dir)}")
     return 0
 
 
@@ -42,5 +43,5 @@ def _check(name: str, data_dir: str | None) -> bool:
 
     results = check(name, data_dir)
     for file, is_good, message in results:
-        print(f"{name:16} {'good' if is_good else 'BAD '} {file}: {' '.join(message.split())}")
+        say(f"{name:16} {'good' if is_good else 'BAD '} {file}: {' '.join(message.split())}")
     return all(is_good for _, is_good, _ in results)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from hogwild.cli import shell
 from hogwild.runs.directory import RunDirectory
 from hogwild.runs.files import to_json
+from hogwild.runs.trust import TRUST
+from hogwild.text import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,13 +20,14 @@ def _evaluate(argv: Sequence[str]) -> int:
     parser.add_argument("run", metavar="RUN", help="run directory")
     parser.add_argument("--ckpt", default="last", metavar="NAME", help="last, best or a name (default: last)")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.add_argument("--trust", action="store_true", help=TRUST)
     options = parser.parse(argv)
     run = RunDirectory.open(options.run)
     from hogwild.drivers.instruments.evaluation import evaluate_checkpoint
 
-    result = evaluate_checkpoint(run, options.ckpt)
+    result = evaluate_checkpoint(run, options.ckpt, trust=options.trust)
     if options.json:
-        print(to_json(result))
+        say(to_json(result))
     else:
-        print("\n".join(f"{name:16} {value}" for name, value in result.items()))
+        say("\n".join(f"{name:16} {value}" for name, value in result.items()))
     return 0

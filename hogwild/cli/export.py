@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hogwild.cli import shell
 from hogwild.errors import UsageError
+from hogwild.files.writing import replacing
 from hogwild.runs.directory import RunDirectory
+from hogwild.runs.trust import TRUST
+from hogwild.text import say
 
 Weights = dict[str, Any]
-Writer = Callable[[Weights, Path], None]
+Writer = Callable[[Weights, IO[bytes]], None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,36 +27,23 @@ def _export(argv: Sequence[str]) -> int:
     parser.add_argument("out", metavar="OUT", help="OUT.pt or OUT.safetensors")
     parser.add_argument("--ckpt", default="last", metavar="NAME", help="last, best or a name (default: last)")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--trust", action="store_true", help=TRUST)
     options = parser.parse(argv)
     run, out = RunDirectory.open(options.run), Path(options.out)
     write = _writer(out.suffix)
     if out.exists() and not options.overwrite:
         raise UsageError(f"{out} exists: choose another name, or --overwrite")
-    from hogwild.drivers.checkpoints import store as checkpoint
+    from hogwild.drivers.instruments.evaluation import load_model
 
-    found = checkpoint.load(run.ckpt, options.ckpt)
-    weights = _weights(run, found.state)
-    temporary = out.with_name(f".{out.name}.tmp")
+    module, _, found = load_model(run, options.ckpt, trust=options.trust)
+    weights = {name: value.clone() for name, value in module.state_dict().items()}
     try:
-        write(weights, temporary)
-        temporary.replace(out)
+        with replacing(out) as file:
+            write(weights, file)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UsageError(f"cannot write {out}: {error.strerror}") from error
-    print(f"{out}: {len(weights)} tensors, {sum(w.numel() for w in weights.values()):,} values, {found.name}")
+    say(f"{out}: {len(weights)} tensors, {sum(w.numel() for w in weights.values()):,} values, {found.name}")
     return 0
-
-
-def _weights(run: RunDirectory, state: dict[str, Any]) -> Weights:
-    """The model's state_dict: parameters by name, BatchNorm statistics pooled over the workers."""
-    from hogwild.drivers.checkpoints.state import State
-    from hogwild.drivers.job.model import build, model_fn
-    from hogwild.tasks import load
-
-    config = run.config()
-    module = build(config, load(config.data, config.data_dir), model_fn(config))
-    State.from_plain(state).load_module(module)
-    return {name: value.clone() for name, value in module.state_dict().items()}
 
 
 def _writer(suffix: str) -> Writer:
@@ -62,14 +52,17 @@ def _writer(suffix: str) -> Writer:
     if suffix != ".safetensors":
         raise UsageError(f"export knows .pt and .safetensors, not {suffix or 'a name without an ending'!r}")
     try:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
     except ImportError:
         raise UsageError("safetensors is not installed: pip install safetensors, or export to OUT.pt") from None
-    return save_file
+
+    def write(weights: Weights, file: IO[bytes]) -> None:
+        file.write(save(weights))
+
+    return write
 
 
-def _save_pt(weights: Weights, path: Path) -> None:
+def _save_pt(weights: Weights, file: IO[bytes]) -> None:
     import torch
 
-    with path.open("wb") as file:
-        torch.save(weights, file)
+    torch.save(weights, file)

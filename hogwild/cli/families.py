@@ -135,7 +135,10 @@ def _d2(options: argparse.Namespace) -> Facts:
         edges = given.edges()
         row["random_pair_factor"] = theory.random_pairs(given.n, edges) if edges else None
         table.append({**row, "verdict": "stable" if safe is given else "unsafe: use lazy"})
-    note = "D² is stable if and only if lambda_min > -1/3 (its factor is then below 1); a pair event moves two workers"
+    note = (
+        "D² is stable if and only if lambda_min > -1/3 (its factor is then below 1)\n"
+        "random_pair_factor: of the mean squared distance from the mean per average of a random pair, in the long run"
+    )
     return {"weights": options.weights, "self_weight": options.self_weight, "table": table, "note": note}
 
 

@@ -1,4 +1,4 @@
-"""The flags of a run, made from the fields of Config and of every algorithm, and the Config that they give."""
+"""The flags of a run, made from the fields of Config and of every algorithm, and the Config made from flags."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from hogwild.cli.shell import Parser
 from hogwild.config import FIELDS, GROUPS, LIMITS, Config, override, read_yaml
 from hogwild.config.algorithm import options_of
 from hogwild.errors import UsageError
+from hogwild.files.writing import refuse_links
 from hogwild.options import kind
-from hogwild.runs.directory import DONE, RunDirectory
+from hogwild.runs.directory import DONE, LINKS, RunDirectory, is_run
+from hogwild.runs.trust import TRUST, require_trust
 
 DESCRIPTION = "Train a model with asynchronous workers on one shared copy. Without options: digits, 2 workers."
 METAVARS = {
@@ -30,27 +32,38 @@ METAVARS = {
     "shard": "PARTS",
     "master": "PLACE",
 }
-_CHOICE = {"hogwild compare": "algorithms"}  # what the flag is called that chooses, where it is not --algorithm
+_CHOICE = {"hogwild compare": "algorithms"}  # the flag that chooses the algorithms, if it is not --algorithm
 Option = dataclasses.Field[Any]
 
 
 def parse(argv: Sequence[str], prog: str = "hogwild train", defaults: Mapping[str, object] | None = None) -> Config:
-    """Flags over the --config file, or over the run to be resumed, over `defaults`. Raises UsageError."""
+    """The Config of the flags, which override the --config file or the resumed run, which override `defaults`. Raises
+    UsageError.
+    """
     algorithm = asked_algorithm(argv)
     given = vars(parser(prog, algorithms=[] if algorithm is None else [algorithm]).parse(argv))
-    file = given.pop("config", None)
+    file, trust = given.pop("config", None), given.pop("trust", False)
     if given.get("resume") is not None:
         if file is not None:
             raise UsageError("--resume takes the configuration of the run: leave --config out, flags may change it")
-        return _resumed(given)
-    values = given if file is None else override(read_yaml(Path(file)), given)
+        return _resumed(given, trust)
+    values = given if file is None else override(read_config(Path(file), trust), given)
     missing = {name: value for name, value in (defaults or {}).items() if values.get(name) is None}
     return Config.from_values({**values, **missing})
 
 
-def _resumed(given: dict[str, object]) -> Config:
+def read_config(file: Path, trust: bool) -> dict[str, object]:
+    """The flat values of a --config file. If it is that of a run, own code in it needs trust as with --resume."""
+    values = read_yaml(file)
+    if is_run(file.parent) and not trust:
+        require_trust(file.parent, values)
+    return values
+
+
+def _resumed(given: dict[str, object], trust: bool) -> Config:
     run = RunDirectory.open(str(given["resume"]))
-    before = run.config()
+    refuse_links(run.path, LINKS)
+    before = run.config(trust=trust)
     config = Config.from_values(override(before.values(), given))
     for name in (*(name for name, field in FIELDS.items() if field.metadata["fixed"]), "options"):
         here, there = getattr(config, name), getattr(before, name)
@@ -69,13 +82,14 @@ def asked_algorithm(argv: Sequence[str]) -> str | None:
     early = early_flags(argv, "algorithm", "config", "resume")
     name: object = early["algorithm"]
     if name is None and (early["config"] is None) != (early["resume"] is None):
+        trust, file = "--trust" in argv, early["config"]
         run = None if early["resume"] is None else RunDirectory.open(early["resume"])
-        name = read_yaml(Path(str(early["config"])) if run is None else run.path / "config.yaml").get("algorithm")
+        name = (read_config(Path(str(file)), trust) if run is None else run.values(trust=trust)).get("algorithm")
     return name if isinstance(name, str) else None
 
 
 def early_flags(argv: Sequence[str], *names: str) -> dict[str, str | None]:
-    """The values of a few flags, read before the parser that knows all of them can be made."""
+    """The values of a few flags, read before the complete parser can be made."""
     early = Parser("hogwild", "", add_help=False)
     for name in names:
         early.add_argument(flag(name), dest=name)
@@ -83,9 +97,9 @@ def early_flags(argv: Sequence[str], *names: str) -> dict[str, str | None]:
 
 
 def parser(prog: str, description: str = DESCRIPTION, algorithms: Sequence[str] = ()) -> Parser:
-    """A parser of every option of a run. The help shows the options of `algorithms` and no other algorithm's.
+    """A parser of every option of a run. The help shows only the options of `algorithms`.
 
-    Options of the others are understood too: hogwild.config refuses them, and says which algorithm has them.
+    The parser accepts options of other algorithms too; hogwild.config then refuses them and names their algorithms.
     """
     parser = Parser(prog, description)
     parser.usage = f"{prog} [options]"
@@ -95,6 +109,7 @@ def parser(prog: str, description: str = DESCRIPTION, algorithms: Sequence[str] 
     for field in FIELDS.values():
         _add(groups[field.metadata["group"]], field, _help(field))
     groups["run"].add_argument("--config", metavar="FILE", help="YAML with any of these options; flags override it")
+    groups["run"].add_argument("--trust", action="store_true", help=TRUST)
     parser.set_defaults(config=None)
     asked = _owners({name: options_of(name, FIELDS) for name in algorithms})
     if asked:
@@ -108,12 +123,12 @@ def parser(prog: str, description: str = DESCRIPTION, algorithms: Sequence[str] 
 
 
 def algorithm_options() -> dict[str, dict[str, Option]]:
-    """option -> algorithm that has it -> its field, of all algorithms that are loaded."""
+    """option -> algorithm with that option -> its field, for all loaded algorithms."""
     return _owners({name: algorithm.options() for name, algorithm in loaded().items()})
 
 
 def _owners(options: Mapping[str, Mapping[str, Option]]) -> dict[str, dict[str, Option]]:
-    """The same from algorithm -> option -> field."""
+    """The same mapping from algorithm -> option -> field."""
     found: dict[str, dict[str, Option]] = {}
     for name, fields in options.items():
         for option, field in fields.items():
@@ -143,7 +158,9 @@ def _help(field: dataclasses.Field[Any]) -> str:
 
 
 def _option_help(owners: dict[str, dataclasses.Field[Any]]) -> tuple[dataclasses.Field[Any], str]:
-    """The field, and `momentum factor m (0.9: shifted, gap-aware; 0: asgd)`, or with the one default that all have."""
+    """The field and its help, such as `momentum factor m (0.9: shifted, gap-aware; 0: asgd)`, or with the common
+    default.
+    """
     by_default: dict[str, list[str]] = {}
     for name, field in owners.items():
         by_default.setdefault(_short(field.default), []).append(name)

@@ -11,7 +11,7 @@ from hogwild.cli import shell
 from hogwild.errors import UsageError
 from hogwild.reproduce import REGISTRY, find
 from hogwild.reproduce.figure import SCALES, Figure
-from hogwild.system import prepare_processes
+from hogwild.system import THREAD_VARIABLES
 
 DESCRIPTION = "Compute figures of papers again: the claim, the measurement here, and whether the claim holds."
 
@@ -28,7 +28,8 @@ def main(argv: Sequence[str]) -> int:
     for name in ("seed", "jobs"):
         if getattr(options, name) < (least := 0 if name == "seed" else 1):
             raise UsageError(f"--{name} {getattr(options, name)}: it must be at least {least}")
-    prepare_processes()
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = "1"
     compute(figures, options.scale, options.seed, options.out or Path("runs/reproduce") / options.scale, options.jobs)
     return 0
 

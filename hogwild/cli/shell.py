@@ -1,4 +1,6 @@
-"""What all commands share: an argument parser that raises, and errors that become one line and an exit code."""
+"""Common parts of all commands: an argument parser that raises, and the translation of errors to one line and an exit
+code.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn, TextIO
 
 from hogwild.errors import HogwildError, Interrupted, UsageError
+from hogwild.text import cut, printable, quoted
 
 Command = Callable[[Sequence[str]], int]
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but a mistake raises UsageError and an unknown flag is answered with the nearest one."""
+    """argparse, but a mistake raises UsageError, and the message for an unknown flag suggests the most similar one."""
 
     def __init__(self, prog: str, description: str, *, add_help: bool = True) -> None:
         super().__init__(
@@ -34,9 +37,9 @@ class Parser(argparse.ArgumentParser):
         values, rest = self.parse_known_args(argv)
         if rest:
             flags = [flag for action in self._actions for flag in action.option_strings]
-            close = difflib.get_close_matches(rest[0].partition("=")[0], flags, n=1)
+            close = difflib.get_close_matches(cut(rest[0].partition("=")[0], 100), flags, n=1)
             guess = f" Did you mean {close[0]}?" if close and rest[0].startswith("-") else ""
-            self.error(f"unknown argument {rest[0]!r}.{guess}".removesuffix("."))
+            self.error(f"unknown argument {quoted(rest[0])}.{guess}".removesuffix("."))
         return values
 
 
@@ -46,7 +49,9 @@ class _Wide(argparse.HelpFormatter):
 
 
 def run(command: Command, argv: Sequence[str] | None = None) -> int:
-    """The exit code of `command`. A HogwildError is told in one line on stderr; any other exception passes through."""
+    """Runs `command` and returns its exit code. A HogwildError is printed in one line on stderr; any other exception
+    passes through.
+    """
     _open_streams()
     try:
         with _sigterm_as_ctrl_c():
@@ -56,7 +61,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         if not _has_lost_its_reader(sys.stdout):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for output that is flushed at exit
         return 128 + signal.SIGPIPE
     except Interrupted as error:
         print(f"hogwild: {_one_line(error)}", file=sys.stderr)
@@ -70,15 +75,15 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Standard streams that were closed become /dev/null: else the next file opened would be taken for one of them.
+    """Replaces closed standard streams by /dev/null: else the next opened file would get the number of one of them.
 
-    What cannot be written in the terminal's encoding is escaped.
+    Characters outside the terminal's encoding are escaped.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -86,7 +91,7 @@ def _open_streams() -> None:
 
 
 def _has_lost_its_reader(stream: TextIO) -> bool:
-    """Whether `stream` is a pipe that nobody reads any more, as in `hogwild list | head`."""
+    """Whether `stream` is a pipe without a reader, as in `hogwild list | head`."""
     poll = select.poll()
     poll.register(stream, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))
@@ -105,4 +110,4 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return printable(" ".join(str(error).split()))

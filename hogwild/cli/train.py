@@ -6,11 +6,12 @@ beyond the cores make every worker several times slower.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from hogwild.cli import flags, shell
 from hogwild.config import Config
-from hogwild.system import prepare_processes
+from hogwild.system import THREAD_VARIABLES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +25,8 @@ def _train(argv: Sequence[str]) -> int:
 
 def start(config: Config) -> int:
     """Run `config` with one thread per process: set before torch is imported."""
-    prepare_processes()
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = "1"
     from hogwild.cli.run import train
 
     return train(config)

@@ -1,95 +1,153 @@
-"""Which options of a run go together: every value may be right alone, and two of them senseless."""
+"""Checks of combinations of options: values that are valid alone may be invalid together.
+
+Each check is a small function for one subject. It returns an error message, one line without a full stop, or None.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hogwild.buffers import has_replicas
+from hogwild.config.limits import LIMITS
 from hogwild.config.presets import theory
 from hogwild.errors import UsageError
-from hogwild.rules import Guard
+from hogwild.rules import Access, Guard
 
 if TYPE_CHECKING:
     from hogwild.algorithms import Algorithm
     from hogwild.config import Config
 
-LIMITS = ("epochs", "samples", "updates")
-"""How long to train: at most one of them is set."""
+    Check = Callable[[Config, Algorithm], str | None]
 
 PROCESS_ONLY = (
     "record", "respawn", "min_workers", "stall_timeout", "pin", "start_method", "ckpt_every", "resume", "cuda_graph",
     "gpus",
 )  # fmt: skip
-"""Options that a simulated run (--clock) has no use for."""
+"""Options that have no effect in a simulated run (--clock)."""
 
 TIMED_CLOCKS = ("round-robin", "gamma", "random")
-"""Clocks that draw how long a gradient takes; the others draw its delay, or replay a schedule."""
+"""Clocks that draw the duration of a gradient; the other clocks draw its delay, or replay a schedule."""
 
 
 def check_together(config: Config, algorithm: Algorithm) -> None:
-    """Raises UsageError, in one line, for the first two values of a run that do not go together."""
+    """Raises UsageError, in one line, for the first combination of values that is invalid."""
+    for check in CHECKS:
+        if (complaint := check(config, algorithm)) is not None:
+            raise UsageError(complaint)
+
+
+def workers(config: Config, algorithm: Algorithm) -> str | None:
+    """The number of workers, and the options that name single workers."""
     if algorithm.max_workers is not None and config.workers > algorithm.max_workers:
-        raise UsageError(
+        return (
             f"algorithm {config.algorithm} takes at most {algorithm.max_workers} worker, not {config.workers}: "
             f"use --workers {algorithm.max_workers} or another algorithm"
         )
     try:
         algorithm.gradients_per_update(config.workers)
     except ValueError as error:
-        raise UsageError(f"algorithm {config.algorithm}: {error}") from None
-    if (graph := algorithm.graph()) is not None:
+        return f"algorithm {config.algorithm}: {error}"
+    if config.min_workers > config.workers:
+        return f"min_workers is {config.min_workers} but there are only {config.workers} workers"
+    absent = [worker for worker in config.straggler if worker >= config.workers]
+    if absent:
+        return f"straggler: there is no worker {absent[0]}; they are 0 to {config.workers - 1}"
+    return None
+
+
+def graph(config: Config, algorithm: Algorithm) -> str | None:
+    """The graph of an algorithm with neighbours. topology.check raises its own UsageError."""
+    if (chosen := algorithm.graph()) is not None:
         from hogwild import topology
 
-        topology.check(graph, config.workers, above=algorithm.above_eigenvalue)
+        topology.check(chosen, config.workers, above=algorithm.above_eigenvalue)
+    return None
+
+
+def reading(config: Config, algorithm: Algorithm) -> str | None:
+    """In-place reads, and algorithms that need a snapshot or a replica."""
     if config.read == "inplace" and has_replicas(algorithm.keeps()):
-        raise UsageError(f"algorithm {config.algorithm} trains each worker's own replica: leave --read inplace out")
-    if algorithm.needs_snapshot and config.read == "inplace":
-        raise UsageError(f"algorithm {config.algorithm} compares the master with a snapshot: use --read snapshot")
-    if algorithm.numbers_pushes and config.clock is None and config.workers > 1 and config.access != "locked":
-        raise UsageError(f"algorithm {config.algorithm} counts pushes, one at a time: use --access locked, or simulate")
+        return f"algorithm {config.algorithm} trains each worker's own replica: leave --read inplace out"
+    if config.read == "inplace" and algorithm.needs_snapshot:
+        return f"algorithm {config.algorithm} compares the master with a snapshot: use --read snapshot"
+    return None
+
+
+def access(config: Config, algorithm: Algorithm) -> str | None:
+    """Algorithms that need a number for each push."""
+    is_locked = config.access == Access.LOCKED.value or config.clock is not None
+    if algorithm.numbers_pushes and config.workers > 1 and not is_locked:
+        return f"algorithm {config.algorithm} counts pushes, one at a time: use --access locked, or simulate"
+    return None
+
+
+def gradients(config: Config, algorithm: Algorithm) -> str | None:
+    """Clipping, the guard, and the theory that --edge-every needs (it raises its own UsageError)."""
     if config.clip and config.guard != Guard.PUSH.value:
-        raise UsageError(
-            f"clip needs the norm of the whole gradient, and guard {config.guard} takes it in parts: use push"
-        )
-    if config.norm_alpha is not None and config.norm != "full":
-        raise UsageError("norm_alpha is of Full Normalization: add --norm full, or leave it out")
-    if config.norm_state is not None and config.norm not in (None, "full"):
-        raise UsageError(f"norm_state is of Full Normalization, and --norm is {config.norm}: leave it out")
+        return f"clip needs the norm of the whole gradient, and guard {config.guard} takes it in parts: use push"
     if config.edge_every:
         theory(algorithm, "--edge-every")
+    return None
+
+
+def normalization(config: Config, _algorithm: Algorithm) -> str | None:
+    """Options of Full Normalization."""
+    if config.norm_alpha is not None and config.norm != "full":
+        return "norm_alpha is an option of Full Normalization: add --norm full, or leave it out"
+    if config.norm_state is not None and config.norm not in (None, "full"):
+        return f"norm_state is an option of Full Normalization, and --norm is {config.norm}: leave it out"
+    return None
+
+
+def limits(config: Config, _algorithm: Algorithm) -> str | None:
+    """The end of the run, and the schedule of the learning rate up to it."""
     given = [limit for limit in LIMITS if getattr(config, limit) is not None]
     if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} are both given; a run has one limit: leave one out")
-    if config.min_workers > config.workers:
-        raise UsageError(f"min_workers is {config.min_workers} but there are only {config.workers} workers")
-    strangers = [worker for worker in config.straggler if worker >= config.workers]
-    if strangers:
-        raise UsageError(f"straggler: there is no worker {strangers[0]}; they are 0 to {config.workers - 1}")
-    if (config.latency or config.bandwidth) and not _is_timed(config.clock):
-        raise UsageError("latency and bandwidth are of virtual time: add --clock gamma, round-robin or random")
+        return f"{' and '.join(given)} are both given; a run has one limit: leave one out"
+    if config.schedule == "step" and not config.milestones:
+        return "schedule step needs milestones, fractions of the run: --milestones 0.5,0.75"
+    if config.schedule != "step" and (config.milestones or config.step_factor is not None):
+        return f"milestones and step_factor are for --schedule step, this one is {config.schedule}"
+    return None
+
+
+def clock(config: Config, _algorithm: Algorithm) -> str | None:
+    """Options of virtual time only, and of worker processes only."""
+    is_timed = config.clock is not None and config.clock.partition(":")[0] in TIMED_CLOCKS
+    if (config.latency or config.bandwidth) and not is_timed:
+        return "latency and bandwidth need virtual time: add --clock gamma, round-robin or random"
     if config.clock is not None:
         defaults = {field.name: field.default for field in dataclasses.fields(config)}
         idle = [name for name in PROCESS_ONLY if getattr(config, name) != defaults[name]]
         if idle:
-            raise UsageError(f"{idle[0]} concerns worker processes, and --clock simulates them in one: leave it out")
-    if config.schedule == "step" and not config.milestones:
-        raise UsageError("schedule step needs milestones, fractions of the run: --milestones 0.5,0.75")
-    if config.schedule != "step" and (config.milestones or config.step_factor is not None):
-        raise UsageError(f"milestones and step_factor are for --schedule step, this one is {config.schedule}")
+            return f"{idle[0]} concerns worker processes, and --clock simulates them in one: leave it out"
+    return None
+
+
+def device(config: Config, _algorithm: Algorithm) -> str | None:
+    """Options that need a GPU, and number types."""
     if config.device == "cpu" and config.master not in ("auto", "host"):
-        raise UsageError(f"master {config.master} needs a GPU, but device is cpu: use --master host or --device cuda")
-    if config.cuda_graph and config.device == "cpu":
-        raise UsageError("cuda_graph needs a GPU, but device is cpu: leave it out, or use --device cuda")
-    if config.cuda_graph and config.compile:
-        raise UsageError("compile and cuda_graph are both given, and have not been tried together: leave one out")
+        return f"master {config.master} needs a GPU, but device is cpu: use --master host or --device cuda"
+    if config.device == "cpu" and config.cuda_graph:
+        return "cuda_graph needs a GPU, but device is cpu: leave it out, or use --device cuda"
     if config.device == "cpu" and config.gpus != 1:
-        raise UsageError(f"gpus {config.gpus} needs GPUs, but device is cpu: leave one of the two out")
+        return f"gpus {config.gpus} needs GPUs, but device is cpu: leave one of the two out"
+    if config.cuda_graph and config.compile:
+        return "compile and cuda_graph are both given, and have not been tested together: leave one out"
     if config.amp != "none" and config.dtype != "float32":
-        raise UsageError(f"amp {config.amp} is for a float32 master, dtype is {config.dtype}: leave one of the two out")
+        return f"amp {config.amp} is for a float32 master, dtype is {config.dtype}: leave one of the two out"
+    return None
+
+
+def checkpoint(config: Config, _algorithm: Algorithm) -> str | None:
+    """The checkpoint to resume from."""
     if config.ckpt != "last" and config.resume is None:
-        raise UsageError(f"ckpt {config.ckpt!r} says where to resume from: add --resume RUN")
+        return f"ckpt {config.ckpt!r} says where to resume from: add --resume RUN"
+    return None
 
 
-def _is_timed(clock: str | None) -> bool:
-    return clock is not None and clock.partition(":")[0] in TIMED_CLOCKS
+CHECKS: tuple[Check, ...] = (
+    workers, graph, reading, access, gradients, normalization, limits, clock, device, checkpoint,
+)  # fmt: skip

@@ -1,16 +1,16 @@
 """Many simulated runs at once: algorithms x workers x clocks x values of options x seeds.
 
-Each cell of the grid is a run; what is finished is kept.
+Each cell of the grid is a run. Results of finished cells are kept.
 """
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,15 @@ import torch
 
 from hogwild.config import Config
 from hogwild.drivers.choice import driver_for
-from hogwild.drivers.fork_server import PRELOAD
+from hogwild.drivers.fork_server import PRELOAD, path_kept
 from hogwild.drivers.job.job import make_job
 from hogwild.drivers.job.model import model_fn
-from hogwild.errors import DivergedError
+from hogwild.errors import DivergedError, UsageError
+from hogwild.files.reading import json_lines, reading
+from hogwild.files.writing import append, write_atomically
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
-from hogwild.runs.files import to_json, write_atomically
+from hogwild.runs.files import to_json
 from hogwild.tasks import load
 from hogwild.tasks.data import Data
 
@@ -33,8 +35,8 @@ RESULTS = "results.jsonl"
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a comparison. `values` are the flat values of its Config; `variant` names those that set it apart from
-    other cells, as `option=value`.
+    """One run of a comparison. `values` are the flat values of its Config. `variant` names the values that distinguish
+    it from other cells, as `option=value`.
     """
 
     algorithm: str
@@ -56,9 +58,9 @@ class Cell:
 
 
 def run(cells: Iterable[Cell], folder: Path, jobs: int) -> Iterator[dict[str, Any]]:
-    """Runs the cells that `folder` has no result of, in `jobs` processes; yields each row as it is done.
+    """Runs the cells that have no result in `folder`, in `jobs` processes; yields each row when its run has ended.
 
-    A row is appended to results.jsonl when its run has ended, so an interrupted comparison goes on where it stopped.
+    A row is appended to results.jsonl when its run has ended, so an interrupted comparison continues where it stopped.
     """
     rows = read(folder)
     write_atomically(folder / RESULTS, "".join(to_json(row) + "\n" for row in rows))  # without a half-written line
@@ -66,26 +68,27 @@ def run(cells: Iterable[Cell], folder: Path, jobs: int) -> Iterator[dict[str, An
     todo = [cell for cell in cells if cell.key not in done]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool, (folder / RESULTS).open("a") as file:
+    with path_kept():
+        forkserver.ensure_running()
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         futures = [pool.submit(run_cell, cell) for cell in todo]
         for future in as_completed(futures):
             row = future.result()
-            file.write(to_json(row) + "\n")
-            file.flush()
+            append(folder / RESULTS, to_json(row) + "\n")
             yield row
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The rows that are there; a half-written last one is left out."""
-    try:
-        lines = (folder / RESULTS).read_text().splitlines(keepends=True)
-    except OSError:
+    """The rows of results.jsonl; a half-written last row is left out."""
+    path = folder / RESULTS
+    if not path.exists():
         return []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    with reading(path, "a file of results", error=UsageError, remedy="Move it away."):
+        return [row for row in json_lines(path, error=UsageError, drop_partial=True) if tuple(row["key"])]
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:
-    """One simulated run, and what it came to. A diverged run is a result too; it has no score."""
+    """Runs one cell in the simulator and returns its row. A diverged run is a result too; it has no score."""
     torch.set_num_threads(1)
     config = cell.config
     directory = RunDirectory.create(config)

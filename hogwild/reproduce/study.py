@@ -8,10 +8,15 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cached_property
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-from hogwild.runs.files import to_json, write_atomically
+from hogwild.drivers.fork_server import path_kept
+from hogwild.errors import UsageError
+from hogwild.files.reading import json_lines, reading
+from hogwild.files.writing import append, write_atomically
+from hogwild.runs.files import to_json
 from hogwild.tasks.catalog import find
 from hogwild.tasks.locate import candidates, is_complete
 
@@ -36,11 +41,12 @@ class Study:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / RESULTS
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        if lines and not lines[-1].endswith("\n"):  # the process was killed while it wrote this line
-            lines.pop()
-            write_atomically(path, "".join(lines))
-        self._known = {entry["key"]: entry["result"] for entry in map(json.loads, lines)}
+        self._known = {}
+        if path.exists():
+            with reading(path, "a file of results", error=UsageError, remedy="Move it away."):
+                lines = list(json_lines(path, error=UsageError, drop_partial=True))
+                self._known = {entry["key"]: entry["result"] for entry in lines}
+            write_atomically(path, "".join(to_json(line) + "\n" for line in lines))  # without a half-written line
 
     @cached_property
     def data(self) -> str:
@@ -61,6 +67,8 @@ class Study:
         else:
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(["torch", work.__module__])
+            with path_kept():
+                forkserver.ensure_running()
             with ProcessPoolExecutor(self.jobs, mp_context=context) as pool:
                 futures = {pool.submit(work, **case): key for key, case in todo.items()}
                 try:
@@ -74,8 +82,7 @@ class Study:
     def _keep(self, key: str, result: Any) -> None:
         plain = json.loads(to_json(result))  # equal to the result as it will be read from the file
         self._known[key] = plain
-        with (self.folder / RESULTS).open("a") as file:
-            file.write(to_json({"key": key, "result": plain}) + "\n")
+        append(self.folder / RESULTS, to_json({"key": key, "result": plain}) + "\n")
 
 
 def _key(work: Callable[..., Any], case: Case) -> str:

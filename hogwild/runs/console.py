@@ -12,6 +12,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from hogwild.text import printable, say
+
 TERMINAL_INTERVAL_S = 0.2
 LOG_INTERVAL_S = 10.0
 
@@ -101,7 +103,7 @@ class Console:
         """The answer of the command, on stdout whatever else is switched off."""
         self.close()
         with _unheard_is_no_error():
-            print(text, flush=True)
+            say(text)
 
     def close(self) -> None:
         """End the bar with its last state. May be called again."""
@@ -120,6 +122,7 @@ class Console:
         self.close()
 
     def _write(self, line: str, *, to_stderr: bool) -> None:
+        line = printable(line)
         with _unheard_is_no_error():
             _Bar.write(line, file=sys.stderr if to_stderr else sys.stdout)
             sys.stdout.flush()

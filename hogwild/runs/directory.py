@@ -19,13 +19,16 @@ from typing import Any
 
 from hogwild.config import Config, read_yaml
 from hogwild.errors import CheckpointError, DataError, HogwildError, UsageError
+from hogwild.files.writing import append, refuse_links, write_atomically
+from hogwild.runs import trust as made_here
 from hogwild.runs.environment import environment
-from hogwild.runs.files import append_line, read_json, to_json, write_atomically
+from hogwild.runs.files import read_json, to_json
 from hogwild.runs.journal import Journal, JsonLines, mend
 
 FOLDERS = ("workers", "ckpt", "plots")
 DONE = "done"
 REFUSALS = (UsageError, DataError, CheckpointError, KeyboardInterrupt)
+LINKS = ("last", "best")  # of checkpoints, which lead to a name beside them
 METRICS = "metrics.jsonl"
 
 
@@ -79,13 +82,22 @@ class RunDirectory:
         if config.resume is None:
             raise ValueError("config.resume names no run")
         run = cls.open(config.resume)
+        refuse_links(run.path, LINKS)
         run._take_lock()
         run.journal = run._journal(mend(run.path / METRICS))
         run._asked = config
         return run
 
-    def config(self) -> Config:
-        return Config.from_values(read_yaml(self.path / "config.yaml"))
+    def config(self, *, trust: bool = False) -> Config:
+        """What config.yaml says. UsageError if it names own code, was made elsewhere, and `trust` is not set."""
+        return Config.from_values(self.values(trust=trust))
+
+    def values(self, *, trust: bool = False) -> dict[str, object]:
+        """The same as flat values, of which nothing has been imported."""
+        values = read_yaml(self.path / "config.yaml")
+        if not trust:
+            made_here.require_trust(self.path, values)
+        return values
 
     def summary(self, values: Mapping[str, object]) -> None:
         """Write summary.json, whole or not at all."""
@@ -96,7 +108,7 @@ class RunDirectory:
         return read_json(self.path / "summary.json")
 
     def log(self, line: str) -> None:
-        append_line(self.path / "log.txt", f"{datetime.now().isoformat(sep=' ', timespec='milliseconds')} {line}")
+        append(self.path / "log.txt", f"{datetime.now().isoformat(sep=' ', timespec='milliseconds')} {line}\n")
 
     def worker_log(self, rank: int) -> Path:
         return self.workers / f"{rank}.log"
@@ -142,6 +154,7 @@ class RunDirectory:
     def _describe(self, config: Config) -> None:
         asked = dataclasses.replace(config, resume=None, ckpt="last", overwrite=False)
         write_atomically(self.path / "config.yaml", f"# run it again: hogwild train --config FILE\n{asked.yaml()}")
+        made_here.stamp(self.path, asked.values())
         write_atomically(self.path / "env.json", to_json({**environment(), "seed": config.seed}, indent=2) + "\n")
         self._asked = None
 

@@ -1,17 +1,15 @@
-"""Writing the files of a run: as JSON, whole or not at all, with an error in one line when the disk is full."""
+"""The JSON of a run's files."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hogwild.errors import HogwildError
-
-ESCAPED = "backslashreplace"  # of bytes that are no UTF-8, in names and messages: still valid JSON
+from hogwild.files import reading
 
 
 def to_json(value: object, *, indent: int | None = None) -> str:
@@ -19,39 +17,12 @@ def to_json(value: object, *, indent: int | None = None) -> str:
     return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text`: a reader sees the old or the new file, after a power cut too."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with writing(path):
-        with temporary.open("w", encoding="utf-8", errors=ESCAPED) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-
-
-def append_line(path: Path, line: str) -> None:
-    """Add a line to a file, at once. HogwildError if it cannot be written."""
-    with writing(path), path.open("a", encoding="utf-8", errors=ESCAPED) as file:
-        file.write(line + "\n")
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """An OSError inside becomes a HogwildError, in one line, about the file `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise HogwildError(f"cannot write {path}: {error.strerror}") from error
-
-
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; {} if there is no such file, or something else in it."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+    """The object in a small JSON file; {} if there is no such file, or something else in it."""
+    with contextlib.suppress(HogwildError):
+        values = reading.read_json(path)
+        return values if isinstance(values, dict) else {}
+    return {}
 
 
 def _plain(value: Any) -> object:

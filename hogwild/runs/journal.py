@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from hogwild.runs.files import append_line, to_json, writing
+from hogwild.errors import UsageError
+from hogwild.files.reading import SMALL_BYTES, parse_json, read_tail
+from hogwild.files.writing import append, writing
+from hogwild.runs.files import to_json
 
 TIME_DIGITS = 6  # microseconds
+TIME_LIMIT_S = 1e15
+TAIL_BYTES = 16 << 20  # in which the last whole line is looked for
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class JsonLines:
         if self._before_first is not None:
             self._before_first()
             self._before_first = None
-        append_line(self.path, to_json({"kind": event.kind, "time": round(event.time, TIME_DIGITS), **event.values}))
+        append(self.path, to_json({"kind": event.kind, "time": round(event.time, TIME_DIGITS), **event.values}) + "\n")
 
     def close(self) -> None:
         """Nothing is open between two lines."""
@@ -95,17 +100,23 @@ def mend(path: Path) -> float:
     """
     if not path.exists():
         return 0.0
-    lines = path.read_bytes().splitlines(keepends=True)
+    tail, start = read_tail(path, TAIL_BYTES, error=UsageError)
+    lines = tail.splitlines(keepends=True)
     whole = len(lines)
     while whole and (time_s := _time_of(lines[whole - 1])) is None:
         whole -= 1
+    if start and not whole:
+        raise UsageError(f"{path} has no whole line in its last {TAIL_BYTES:,} bytes: move it away to go on")
     with writing(path):
-        os.truncate(path, sum(map(len, lines[:whole])))
+        os.truncate(path, start + sum(map(len, lines[:whole])))
     return time_s or 0.0 if whole else 0.0
 
 
 def _time_of(line: bytes) -> float | None:
-    try:
-        return float(json.loads(line.decode())["time"]) if line.endswith(b"\n") else None
-    except (ValueError, KeyError, TypeError):
+    """The time in a whole line; None for anything else."""
+    if not line.endswith(b"\n") or len(line) > SMALL_BYTES:
         return None
+    with contextlib.suppress(ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
+        time_s = float(parse_json(line)["time"])
+        return time_s if 0 <= time_s < TIME_LIMIT_S else None
+    return None

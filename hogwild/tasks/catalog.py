@@ -11,8 +11,8 @@ from hogwild.options import unknown
 class File:
     """One file of a data set.
 
-    `size` and `md5` describe the content: the unpacked bytes if `gzipped` (so a repacked copy is accepted), otherwise
-    the file itself. None: the source publishes no value, and the reader checks the numbers of records instead.
+    `size`, `md5` and `sha256` describe the content: the unpacked bytes if `gzipped` (so a repacked copy is accepted),
+    otherwise the file itself. None: not known.
     """
 
     name: str
@@ -21,11 +21,18 @@ class File:
     md5: str | None
     limit_bytes: int  # a larger download is refused
     gzipped: bool = False
+    sha256: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names under which the file is accepted: as published, or unpacked."""
         return (self.name, self.name.removesuffix(".gz")) if self.gzipped else (self.name,)
+
+    @property
+    def digest(self) -> tuple[str, str] | None:
+        """(algorithm, expected digest) of the content."""
+        known = (("sha256", self.sha256), ("md5", self.md5))
+        return next(((kind, value) for kind, value in known if value is not None), None)
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,14 @@ def _idx(base_urls: tuple[str, ...], md5: dict[str, str]) -> tuple[File, ...]:
 
 _LIBSVM = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary"
 
+_A9A = {
+    "a9a": "7ba53cccb27e2e525f0fb173e1f446d49856e3fb007eb43be4ec6d0f5b3335ca",
+    "a9a.t": "1f448a153f0320399a7e40836eb207655b0bde0f21fc941cc472193daa9f5de9",
+}
+"""LIBSVM publishes no digest. These were computed from a copy in another project's repository, whose rows and classes
+are as many as LIBSVM states; a9a.t was the same in a second repository. They say that a copy is that one, no more.
+"""
+
 CIFAR10_IMAGE_ARCHIVES = ("cifar10_jpeg.tar.xz", "cifar10_jpeg.tar", "cifar10_images.tar.xz", "cifar10_images.tar")
 
 _ALL = (
@@ -80,10 +95,7 @@ _ALL = (
         model="lenet",
         reader="hogwild.tasks.datasets.mnist",
         files=_idx(
-            (
-                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
-                "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
-            ),
+            ("https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",),
             {
                 "train-images-idx3": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
                 "train-labels-idx1": "9018921c3c673c538a1fc5bad174d6f9",
@@ -139,8 +151,8 @@ _ALL = (
         model="logistic",
         reader="hogwild.tasks.datasets.a9a",
         files=(
-            File("a9a", (f"{_LIBSVM}/a9a",), None, None, 4_000_000),
-            File("a9a.t", (f"{_LIBSVM}/a9a.t",), None, None, 2_000_000),
+            File("a9a", (f"{_LIBSVM}/a9a",), 2_327_314, None, 4_000_000, sha256=_A9A["a9a"]),
+            File("a9a.t", (f"{_LIBSVM}/a9a.t",), 1_164_628, None, 2_000_000, sha256=_A9A["a9a.t"]),
         ),
     ),
     Source(

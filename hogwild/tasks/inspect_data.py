@@ -36,7 +36,7 @@ def describe(name: str, data_dir: PathLike | None = None) -> str:
         f"  found in: {present[0] if present else 'nowhere yet (hogwild data get ' + name + ')'}",
     ]
     for file in source.files:
-        facts = [f"{file.size:,} bytes" if file.size else "", f"md5 {file.md5}" if file.md5 else "", *file.urls[:1]]
+        facts = [f"{file.size:,} bytes" if file.size else "", " ".join(file.digest or ()), *file.urls[:1]]
         unpacked = " unpacked:" if file.gzipped else ""
         lines.append(f"  {file.name}{unpacked} {', '.join(fact for fact in facts if fact)}")
     return "\n".join(lines)
@@ -54,7 +54,7 @@ def check(name: str, data_dir: PathLike | None = None) -> list[tuple[str, bool, 
         if any((folder / accepted).is_file() for accepted in file.names):
             try:
                 content, path = read(folder, file)
-                checked = "size and md5 right" if file.md5 else "readable"
+                checked = f"size and {file.digest[0]} right" if file.digest else "readable"
                 results.append((str(path), True, f"{len(content):,} bytes, {checked}"))
             except DataError as error:
                 results.append((str(folder / file.name), False, str(error)))

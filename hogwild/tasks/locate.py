@@ -6,15 +6,16 @@ import os
 from pathlib import Path
 
 from hogwild.errors import DataError
+from hogwild.files.places import user_folder
 from hogwild.tasks.catalog import Source
 from hogwild.tasks.download import download
 
 ASSETS = Path(__file__).parent / "assets"
 
 
-def cache_root() -> Path:
-    """$XDG_CACHE_HOME/hogwild, by default ~/.cache/hogwild: downloads and decoded images."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "hogwild"
+def cache_root() -> Path | None:
+    """$XDG_CACHE_HOME/hogwild, by default ~/.cache/hogwild: downloads and decoded images. None without a home."""
+    return user_folder("XDG_CACHE_HOME", "~/.cache")
 
 
 def candidates(source: Source, data_dir: str | os.PathLike[str] | None = None) -> list[Path]:
@@ -27,7 +28,8 @@ def candidates(source: Source, data_dir: str | os.PathLike[str] | None = None) -
         folders += [Path(data_dir), *(Path(data_dir) / name for name in names)]
     if os.environ.get("HOGWILD_DATA"):
         folders += [Path(os.environ["HOGWILD_DATA"]) / name for name in names]
-    return [*folders, cache_root() / source.name]
+    root = cache_root()
+    return folders if root is None else [*folders, root / source.name]
 
 
 def is_complete(source: Source, folder: Path) -> bool:
@@ -55,8 +57,12 @@ def locate(source: Source, data_dir: str | os.PathLike[str] | None = None, *, fe
 
 
 def target_folder(source: Source, data_dir: str | os.PathLike[str] | None = None) -> Path:
-    """The folder for a download: data_dir if given, else the cache."""
-    return Path(data_dir) if data_dir is not None else candidates(source)[-1]
+    """Where a download goes: data_dir, else the cache."""
+    if data_dir is not None:
+        return Path(data_dir)
+    if not (folders := candidates(source)):
+        raise DataError(f"{source.name}: no home directory to keep it in: set HOME, HOGWILD_DATA or --data-dir")
+    return folders[-1]
 
 
 def is_offline() -> bool:

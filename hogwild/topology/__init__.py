@@ -31,6 +31,8 @@ SEQUENCES = {
 
 NAMES = (*FIXED, *SEQUENCES)
 SPECS = f"{', '.join(NAMES)}, base-K, torus:RxC, file:PATH"
+LARGEST = 1024
+"""Workers of a topology: its matrices are [n, n] numbers, and its spectrum takes n^3 steps."""
 WEIGHTS = ("uniform", "metropolis", "lazy", "out")
 
 

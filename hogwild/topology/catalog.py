@@ -8,8 +8,9 @@ import numpy as np
 
 from hogwild.errors import UsageError
 from hogwild.options import unknown
+from hogwild.text import quoted
 from hogwild.theory.mixing import D2_LIMIT, lazy, spectrum
-from hogwild.topology import SPECS, WEIGHTS, sequences
+from hogwild.topology import LARGEST, SPECS, WEIGHTS, sequences
 from hogwild.topology.files import read
 from hogwild.topology.graphs import GRAPHS, Links, torus
 from hogwild.topology.matrices import Matrix, Mixing
@@ -19,8 +20,8 @@ D2_MARGIN = 0.01  # a ring may have exactly -1/3, and rounding then decides on w
 
 def build(name: str, n: int, weights: str, self_weight: float | None) -> Mixing:
     """The checked Mixing of hogwild.topology.mixing, with the same errors."""
-    if n < 1:
-        raise UsageError(f"topology {name} for {n} workers: at least 1 is needed")
+    if not 1 <= n <= LARGEST:
+        raise UsageError(f"topology {quoted(name)} for {n:,} workers: at least 1 is needed, at most {LARGEST:,}")
     if weights not in WEIGHTS:
         raise unknown("weights", weights, WEIGHTS)
     if self_weight is not None and not (0 <= self_weight < 1 and weights != "out"):
@@ -56,9 +57,9 @@ def _fixed(name: str, n: int) -> Links | list[Matrix]:
         return GRAPHS[name](n)
     if name.startswith("file:"):
         return read(name.removeprefix("file:"), n)
-    if grid := re.fullmatch(r"torus:(\d+)x(\d+)", name):
+    if grid := re.fullmatch(r"torus:(\d{1,9})x(\d{1,9})", name):
         return torus(n, (int(grid[1]), int(grid[2])))
-    if radix := re.fullmatch(r"base-(\d+)", name):
+    if radix := re.fullmatch(r"base-(\d{1,9})", name):
         if int(radix[1]) < 2:
             raise UsageError(f"topology {name}: the base is at least 2, for one peer per round")
         return sequences.base(n, int(radix[1]) - 1)
@@ -66,7 +67,7 @@ def _fixed(name: str, n: int) -> Links | list[Matrix]:
         return sequences.one_peer_exponential(n)
     if name == "one-peer-hypercube":
         return sequences.one_peer_hypercube(n)
-    raise UsageError(f"topology {name!r} is not known; it must be one of {SPECS}")
+    raise UsageError(f"topology {quoted(name)} is not known; it must be one of {SPECS}")
 
 
 def _weighted(links: Links, weights: str, self_weight: float | None) -> Matrix:

@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from hogwild.errors import UsageError
+from hogwild.files.reading import read_text
+from hogwild.text import quoted
 from hogwild.topology.graphs import Links, joined
 from hogwild.topology.matrices import Matrix
+
+FILE_BYTES = 32 << 20  # a matrix of topology.LARGEST workers, 30 characters a number
 
 
 def read(path: str, n: int) -> Links | list[Matrix]:
@@ -41,20 +45,16 @@ def read(path: str, n: int) -> Links | list[Matrix]:
 
 def _numbers(path: str) -> list[tuple[int, list[float]]]:
     """(line number, numbers on that line) of every line that is not empty."""
-    try:
-        text = Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise UsageError(f"cannot read topology file {path}: {reason}") from None
+    text = read_text(Path(path), FILE_BYTES, error=UsageError, what=f"topology file {path}")
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.partition("#")[0].replace(",", " ").split()
         try:
             numbers = [float(word) for word in words]
         except ValueError:
-            raise UsageError(f"topology file {path}, line {number}: {line.strip()!r} is not numbers") from None
+            raise UsageError(f"topology file {path}, line {number}: {quoted(line.strip())} is not numbers") from None
         if not all(map(math.isfinite, numbers)):
-            raise UsageError(f"topology file {path}, line {number}: {line.strip()!r} is not finite")
+            raise UsageError(f"topology file {path}, line {number}: {quoted(line.strip())} is not finite")
         if numbers:
             lines.append((number, numbers))
     return lines

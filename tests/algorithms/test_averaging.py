@@ -1,4 +1,4 @@
-"""Local SGD and its outer optimizers, Lookahead, the tree: each against its lines, written out in matrices."""
+"""Local SGD and its outer optimizers, Lookahead, the tree: each against its equations, written with matrices."""
 
 from __future__ import annotations
 
@@ -107,6 +107,35 @@ def test_delayed_nesterov():
         center = center - 0.7 * step
         x[rank] = center
         torch.testing.assert_close(flat(one, "x"), center, rtol=1e-12, atol=1e-13)
+
+
+def test_the_average_of_all_centers_with_a_worker_that_starts_late():
+    """Starting, late or again, is no exchange: the result is the plain mean of the first center and all others."""
+    one = team("adownpour", workers=2, period=2)
+    centers = [flat(one, "x")]
+    for turn, rank in enumerate([0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 1, 1, 0, 1]):
+        if turn in (6, 7, 10):  # worker 0 again, right after its exchange; worker 1 at last; both in the midst
+            for begun in ([0], [1], [0, 1])[(6, 7, 10).index(turn)]:
+                one.steps[begun] = one.algorithm.worker(one.views[begun])
+                one._ask(begun, next(one.steps[begun]))
+        one.turn(rank)
+        if one.views[rank].steps % 2 == 0:
+            centers.append(flat(one, "x"))
+        torch.testing.assert_close(flat(one, "average"), torch.stack(centers).mean(0), rtol=1e-12, atol=1e-13)
+    assert len(centers) == 8
+    assert float((centers[-1] - centers[0]).abs().max()) > 0.1
+
+
+@pytest.mark.parametrize("period", [1, 3])
+@pytest.mark.parametrize("name", ["easgd", "easgd-sync"])
+def test_the_mean_of_all_values_of_an_elastic_center(name: str, period: int):
+    one = team(name, period=period, evaluate="average", average_rate=0.0)
+    centers = [flat(one, "x")]
+    for turn in range(7 if name == "easgd-sync" else 7 * N):
+        one.round() if name == "easgd-sync" else one.turn(turn % N)
+        if (turn if name == "easgd-sync" else turn // N) % period == 0:
+            centers.append(flat(one, "x"))
+        torch.testing.assert_close(flat(one, "average"), torch.stack(centers).mean(0), rtol=1e-12, atol=1e-13)
 
 
 def test_lookahead_of_one_worker():

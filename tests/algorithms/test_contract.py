@@ -1,4 +1,4 @@
-"""What every registered algorithm owes, found through the registry: a new one is tested here without a new test."""
+"""The contract of every registered algorithm. The tests find algorithms through the registry, new ones too."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ ASYNCHRONOUS = [  # one gradient an update, and taken at the master
     and "sum" not in REGISTRY[name].buffers
     and not has_replicas(REGISTRY[name].buffers)
 ]
+WEIGHT_DECAY = 0.1
 SHAPES = [(17, 3), (5,), (1,)]
 OPTIONS = ("momentum", "dampening", "nesterov")
-SERIAL = {"downpour": {"period": 5}}  # 5 divides the steps: the center has been given all of them
-NOT_SGD = {name for name, *_ in serial.RECURSIONS}  # not with one worker either: compared with a recursion of its own
-OPTIMUM = {  # the usual values are for longer runs than 1,500 steps of each worker
+SERIAL = {"downpour": {"period": 5}}  # 5 divides the steps, so all of them have been delivered to the center
+NOT_SGD = {name for name, *_ in serial.RECURSIONS}  # also different with one worker: compared with their own recursion
+OPTIMUM = {  # the defaults are for longer runs than 1,500 steps per worker
+    "dana-ga": {"penalize_wd": True},  # unpenalised, the weight decay outweighs a penalised gradient at first
     "eamsgd": {"momentum": 0.9},
     "mvadownpour": {"average_rate": 0.1},
     "diloco": {"period": 20, "momentum": 0.0},
     "async-diloco": {"period": 5, "momentum": 0.0},
 }
-LR = {"dc-asgd": 0.05, "downpour": 0.1, "mvadownpour": 0.1}  # the quadratic below would be unstable at the usual 0.2
+LR = {"dc-asgd": 0.05, "downpour": 0.1, "mvadownpour": 0.1}  # the quadratic below would be unstable at the default 0.2
 
 
 def torch_options(algorithm: object) -> dict[str, object]:
@@ -44,7 +46,7 @@ def torch_options(algorithm: object) -> dict[str, object]:
 
 
 def clipping(algorithm: object, gradient: list[torch.Tensor]) -> float:
-    """The factor that a limit on the norm of the gradient makes."""
+    """The factor of the clip of the gradient's norm."""
     norm = math.sqrt(sum(float((part**2).sum()) for part in gradient))
     return min(1.0, (algorithm.clip or math.inf) / norm)
 
@@ -89,7 +91,7 @@ def test_one_worker_equals_serial_sgd(name: str, weight_decay: float):
 def test_one_worker_equals_the_recursion_of_the_paper(
     name: str, recursion: serial.Recursion, options: dict[str, object], own: dict[str, object], weight_decay: float
 ):
-    """With gradients that depend on where they are taken."""
+    """With gradients that depend on the point at which they are taken."""
     steps, lr = 60, 0.05  # steps: a multiple of every period
     noise = [torch.cat([part.reshape(-1) for part in parts]).numpy() for parts in noisy_gradients(steps + 1)]
     calls = iter(range(steps + 1))
@@ -115,7 +117,9 @@ def test_one_worker_equals_the_recursion_of_the_paper(
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "adownpour"])  # the mean of all, early ones too
 def test_the_optimum_of_a_quadratic_is_reached(name: str):
-    """f(x) = sum_i a_i (x_i - b_i)^2 / 2 with curvatures from 0.1 to 1, at a stable lr, with four workers."""
+    """f(x) = sum_i a_i (x_i - b_i)^2 / 2 with curvatures from 0.1 to 1, at a stable lr, with four workers, and on it
+    wd |x|^2 / 2: the optimum is a b / (a + wd). Dividing the gradient alone by its delay, 3, makes it a b / (a + 3 wd).
+    """
     algorithm = make(name, **OPTIMUM.get(name, {}))
     workers = algorithm.max_workers or 4
     curvature, optimum = (
@@ -126,15 +130,34 @@ def test_the_optimum_of_a_quadratic_is_reached(name: str):
     lr = LR.get(name, 0.2) * (1 - momentum)
     team = Team(
         algorithm, Point(torch.zeros(16, dtype=torch.float64)), workers,
-        lambda at, rank: [(curvature * (at[:16] - optimum))], lr,
+        lambda at, rank: [(curvature * (at[:16] - optimum))], lr, WEIGHT_DECAY,
     )  # fmt: skip
     for turn in range(6000):
         team.round() if algorithm.barriers_per_round else team.turn(turn % workers)
-    torch.testing.assert_close(team.x[0], optimum, rtol=1e-6, atol=1e-6)
+    regularised = curvature * optimum / (curvature + WEIGHT_DECAY * (3 if name == "dana-sa" else 1))
+    torch.testing.assert_close(team.x[0], regularised, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_at_lr_0_move_nothing_and_harm_nothing(name: str):
+    """As in a warm-up that begins at 0; afterwards the model learns, and stays finite."""
+    algorithm = make(name, **({"period": 2} if "period" in REGISTRY[name].options() else {}))
+    workers = min(algorithm.max_workers or 3, 3)
+    start = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    team = Team(algorithm, Point(start), workers, lambda at, rank: [0.5 * at[:3] + 0.25], 0.0, WEIGHT_DECAY)
+    for lr in (0.0, 0.05):
+        for view in team.views:
+            view.lr = lr
+        for _ in range(6):
+            team.round() if algorithm.barriers_per_round else team.turns(range(workers))
+            if not lr:
+                torch.testing.assert_close(team.x[0], start, rtol=1e-15, atol=1e-15)
+    assert torch.isfinite(team.x[0]).all()
+    assert bool((team.x[0] - start).abs().min() > 1e-6)
 
 
 @pytest.mark.parametrize("name", ASYNCHRONOUS)
-def test_delays_are_what_the_schedule_says(name: str):
+def test_delays_are_those_of_the_schedule(name: str):
     """Round robin with N workers: the delay is N - 1 from the second round on, 0, 1, ..., N - 1 in the first."""
     workers = 4
     team = Team(make(name), Point(torch.ones(3, dtype=torch.float64)), workers, lambda at, rank: [at[:3] * 0.1], 0.01)
@@ -160,7 +183,7 @@ def test_a_nonfinite_gradient_is_never_applied(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_file_says_the_equation_and_its_source(name: str):
+def test_the_file_states_the_equation_and_its_source(name: str):
     algorithm = REGISTRY[name]
     text = sys.modules[algorithm.__module__].__doc__ or ""
     assert "<-" in text, "the module docstring has no update equation"
@@ -181,7 +204,7 @@ def test_buffers_and_options_are_declared(name: str):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_generator_can_be_begun_again_at_any_time(name: str):
-    """What must survive lies in the buffers: restarting all generators between two rounds changes nothing."""
+    """All state is in the buffers: restarting all generators between two rounds changes nothing."""
     algorithm = make(name)
     gradients = noisy_gradients(12)
 

@@ -1,4 +1,4 @@
-"""DANA, SMEGA2 and OrMo: what each promises about momentum under delay."""
+"""DANA, SMEGA2 and OrMo: the property of each under delay."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def push_noise(world: World, rank: int, pushes: int) -> None:
 
 
 def test_v_sum_survives_a_stress_of_real_processes_under_atomic():
-    """An accumulator of differences never forgets a lost update; under `atomic` none is lost."""
+    """An accumulator of differences never recovers from a lost update; under `atomic` no update is lost."""
     module = torch.nn.Linear(5000, 1, bias=False)
     workers = 3
     world = World.create(module, REGISTRY["dana-zero"].buffers, workers, dtype=torch.float64)
@@ -100,9 +100,9 @@ def test_v_sum_survives_a_stress_of_real_processes_under_atomic():
 @pytest.mark.parametrize("momentum", [0.5, 0.9])
 @pytest.mark.parametrize("workers", [2, 4])
 def test_ormo_equals_synchronous_momentum_once_all_have_arrived(workers: int, momentum: float):
-    """Gradients that do not depend on x, in any order within reach: after the last bucket x is that of synchronous SGD.
+    """Gradients that do not depend on x, in any possible order: after the last bucket x is that of synchronous SGD.
 
-    Every worker pushes `rounds` times; the gradient of its k-th push belongs to the bucket in which it was asked for.
+    Every worker pushes `rounds` times; the gradient of its k-th push belongs to the bucket in which it was requested.
     """
     rounds, lr = 30, 0.1
     generator = torch.Generator().manual_seed(2)
@@ -132,6 +132,30 @@ def test_ormo_equals_synchronous_momentum_once_all_have_arrived(workers: int, mo
             if version // workers == bucket:
                 u, x = u + lr * table[row], x - lr * table[row]
     torch.testing.assert_close(team.x[0], x, rtol=1e-10, atol=1e-10)
+
+
+def test_dana_ga_does_not_penalise_while_s_is_zero():
+    """The first push of each of three workers is that of DANA-Zero, though x has moved away from their snapshots; later
+    pushes are penalised. An element whose gradients have all been zero has s = 0 still, and counts as having no gap.
+    """
+    zero_first = torch.ones(N, dtype=torch.float64)
+    zero_first[7] = 0.0
+    teams = [
+        Team(make(name), start(), 3, lambda at, rank: [zero_first * gradient(at, rank)[0]], lr=0.05)
+        for name in ("dana-ga", "dana-zero")
+    ]
+    for team in teams:
+        team.turns([0, 1, 2])
+        assert float((team.x[0] - start().x.detach())[:7].abs().min()) > 1e-3
+    assert torch.equal(teams[0].x[0], teams[1].x[0])
+    assert torch.equal(teams[0].buffer("s"), torch.zeros_like(teams[0].buffer("s")))
+    zero_first[7] = 1.0
+    for team in teams:
+        team.turn(0)  # its gradient is from before element 7 had one
+        team.turn(1)
+    penalised = (teams[0].x[0] - teams[1].x[0]).abs() > 1e-6
+    assert bool(penalised[:7].all())
+    assert not penalised[7]
 
 
 def test_dc_asgd_corrects_towards_the_gradient_at_the_master():

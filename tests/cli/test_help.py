@@ -1,4 +1,4 @@
-"""The help of a run: the general options, and of the algorithms those that were asked for."""
+"""The help of a run: the general options, and the options of the requested algorithms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _wide(monkeypatch):
 
 
 def shown(argv: list[str], capsys) -> tuple[set[str], str]:
-    """Which options a help text lists, and the text."""
+    """The options in a help text, and the text."""
     with pytest.raises(SystemExit) as end:
         cli.main(argv)
     assert end.value.code == 0
@@ -63,7 +63,7 @@ def test_the_algorithm_of_a_file_counts(capsys):
 def test_one_default_is_said_simply_and_several_by_their_owners(capsys):
     _, text = shown(["compare", "--algorithms", "asgd,shifted", "--help"], capsys)
     assert "momentum factor m (0: asgd; 0.9: shifted)" in text
-    assert "momentum factor m (default: 0.9)" in shown(["train", "--algorithm", "shifted", "--help"], capsys)[1]
+    assert "the factor 1 - d (default: 0)" in shown(["train", "--algorithm", "shifted", "--help"], capsys)[1]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""An algorithm of the user's own, examples/own_algorithm.py, wherever a built-in one can stand."""
+"""A user's own algorithm, examples/own_algorithm.py, in every place where a built-in one can be used."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_train_resume_eval_and_export(tmp_path, capsys):
 
 
 def test_options_change_what_is_computed(capsys):
-    """Dropped by patience 0 is all that is stale; with rho 1 and no momentum it is plain asgd."""
+    """patience 0 drops all stale gradients; with rho 1 and no momentum it is plain asgd."""
 
     def loss(*flags: str) -> float:
         assert cli.main(["simulate", "--updates", "60", "--workers", "4", "--json", "--quiet", *flags]) == 0
@@ -113,12 +113,12 @@ def test_a_class_of_the_main_script_reaches_the_workers(tmp_path):
         "import sys\n"
         "from dataclasses import dataclass\n"
         "import hogwild, torch\n"
-        "from hogwild.algorithms.base import SHARED, WORKER, Algorithm, Gradient\n"
+        "from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Gradient\n"
         "@hogwild.register\n"
         "@dataclass(frozen=True)\n"
         "class Mine(Algorithm):\n"
         "    name = 'mine'\n"
-        "    buffers = {'x': SHARED, 'snapshot': WORKER}\n"
+        "    buffers = {'x': SHARED, 'snapshot': SNAPSHOT}\n"
         "    beta: float = 1.0\n"
         "    def worker(self, w):\n"
         "        w.pull()\n"

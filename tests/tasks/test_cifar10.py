@@ -80,7 +80,7 @@ def test_binary_archive(tmp_path, make, monkeypatch):
 def test_binary_archive_that_lacks_a_member_or_is_not_an_archive(make, tmp_path):
     with pytest.raises(DataError, match=r"holds no data_batch_2\.bin, data_batch_3\.bin"):
         cifar_binary.read_archive(make.tar({"x/data_batch_1.bin": batch(0)}), tmp_path)
-    with pytest.raises(DataError, match="not a readable tar archive"):
+    with pytest.raises(DataError, match="not a whole tar archive"):
         cifar_binary.read_archive(b"no archive" * 100, tmp_path)
 
 
@@ -90,7 +90,7 @@ def test_binary_file_with_half_a_record_or_a_wrong_label(tmp_path):
     with pytest.raises(DataError, match=r"x: record 20 has label 10, expected 0\.\.9"):
         cifar_binary.parse_batch(batch(0) + bytes([10]) + bytes(3072), "x")
     (tmp_path / "cifar-10-batches-bin").mkdir()
-    with pytest.raises(DataError, match=r"data_batch_1\.bin: cannot be read: No such file"):
+    with pytest.raises(DataError, match=r"cannot read .*data_batch_1\.bin: No such file"):
         tasks.load("cifar10", tmp_path)
 
 

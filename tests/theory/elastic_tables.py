@@ -39,10 +39,10 @@ D2_RING = [".34 .970", ".4 .908", ".5 .924", "1/3 1.000", ".3 1.148"]
 """Self-weight on the ring of 8, factor per step."""
 
 PAIRS = """
-ring                  .750000 .963388 .995242 .316 .742 .927
-bipartite             .750000 .875000 .937500 .316 .344 .356
-bipartite-exponential .750000 .875000 .937500 .316 .344 .356
-hypercube             .750000 .916667 .968750 .316 .499 .602
+ring                  .695194 .932986 .990581 .234 .574 .859
+bipartite             .695194 .863234 .934740 .234 .308 .340
+bipartite-exponential .695194 .863234 .934740 .234 .308 .340
+hypercube             .695194 .880129 .948795 .234 .360 .431
 complete              .666667 .857143 .933333 .198 .291 .332
 """
 """topology, factor per event for n = 4, 8, 16, and after n events."""

@@ -106,13 +106,13 @@ def test_refusals(spec, message):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.csv", "", "a.csv is no histogram of delays: it is empty"),
+        ("a.csv", "", "a.csv is not a histogram of delays: it is empty"),
         ("a.csv", "1,2\nx,3\n", "'x' is not an integer"),
         ("a.csv", "1,2,3\n", "too many values"),
         ("a.csv", "1,-2\n", "the counts must be >= 0, and one of them > 0"),
         ("a.csv", "1,0\n", "the counts must be >= 0, and one of them > 0"),
         ("a.csv", "-1,2\n", "it has the negative delay -1"),
-        ("a.json", "{", "a.json is no histogram of delays: Expecting property name"),
+        ("a.json", "{", "a.json is not a histogram of delays: Expecting property name"),
         ("a.json", "3", "it must be {delay: count}, or a list of the counts of 0, 1, 2, ..."),
         ("a.json", '{"delay": {"mean": 3}}', "a.json holds no delay_histogram"),
         ("a.jsonl", '{"kind": "eval"}\n', "a.jsonl holds no delay_histogram"),
@@ -127,7 +127,7 @@ def test_files_without_a_histogram_are_refused(name, text, message):
 
 def test_files_that_cannot_be_read():
     Path("a.csv").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match=r"a.csv is no histogram of delays: 'utf-8' codec"):
+    with pytest.raises(UsageError, match=r"a.csv is not a text file: byte 0 is no UTF-8 text"):
         parse("hist:a.csv")
     Path("b.csv").symlink_to("b.csv")
     with pytest.raises(UsageError, match=r"cannot read b.csv: Too many levels"):

@@ -91,14 +91,46 @@ def test_table_of_random_pairs():
             assert agrees(factor**n, after)
 
 
-def test_random_pairs_by_enumeration():
-    edges = mixing("torus", 9).edges()
-    expected = np.zeros((9, 9))
+@pytest.mark.parametrize(
+    ("name", "n", "factor"),
+    [("ring", 8, 0.9330), ("ring", 16, 0.9906), ("star", 6, 0.8606), ("hypercube", 8, 0.8801), ("complete", 8, 0.8571)],
+)
+def test_long_run_factor_of_random_pairs(name: str, n: int, factor: float):
+    assert round(random_pairs(n, mixing(name, n).edges()), 4) == factor
+
+
+@pytest.mark.parametrize(("name", "n"), [("torus", 9), ("star", 7), ("ring", 2), ("ring", 5)])
+def test_random_pairs_by_enumeration(name: str, n: int):
+    """The largest eigenvalue of E[W (x) W] on all vectors without the mean, written out as a matrix [n^2, n^2]."""
+    edges = mixing(name, n).edges()
+    expected = np.zeros((n * n, n * n))
     for i, j in edges:
-        event = np.eye(9)
+        event = np.eye(n)
         event[np.ix_([i, j], [i, j])] = 0.5
-        expected += event.T @ (np.eye(9) - 1 / 9) @ event / len(edges)
-    assert max(np.linalg.eigvalsh(expected)) == pytest.approx(random_pairs(9, edges), abs=1e-12)
+        event -= 1 / n
+        expected += np.kron(event, event) / len(edges)
+    assert max(np.linalg.eigvalsh(expected)) == pytest.approx(random_pairs(n, edges), abs=1e-12)
+
+
+@pytest.mark.parametrize(("name", "n", "start", "stop"), [("ring", 8, 40, 80), ("star", 6, 10, 30)])
+def test_random_pairs_by_simulation(name: str, n: int, start: int, stop: int):
+    """20,000 runs of random averages: E||x - mean||^2 falls by the long-run factor, not by that of one event."""
+    random = np.random.default_rng(3)
+    runs, edges = np.arange(20_000), np.array(mixing(name, n).edges())
+    x = random.normal(size=(len(runs), n))
+    squares = []
+    for _ in range(stop):
+        i, j = edges[random.integers(len(edges), size=len(runs))].T
+        x[runs, i] = x[runs, j] = (x[runs, i] + x[runs, j]) / 2
+        squares.append(np.mean(x.var(axis=1)))
+    measured = (squares[stop - 1] / squares[start - 1]) ** (1 / (stop - start))
+    assert measured == pytest.approx(random_pairs(n, edges.tolist()), abs=0.004)
+
+
+def test_random_pairs_on_graphs_that_mix_slowly_or_never():
+    """A ring of 40 in a fraction of a second: E[W (x) W] has 2.6 million elements, which are never written out."""
+    assert random_pairs(40, mixing("ring", 40).edges()) == pytest.approx(0.999385, abs=1e-6)
+    assert random_pairs(4, [(0, 1), (2, 3)]) == pytest.approx(1.0, abs=1e-12)
 
 
 def test_no_pairs():

@@ -4,8 +4,9 @@
                 draw a neighbour j;   x_i, x_j <- (x_i + x_j) / 2
                 v_i <- m v_i + g + wd x_i;   x_i <- x_i - lr v_i
 
-An average takes the locks of both models chunk by chunk and, by default, leaves a chunk out that somebody else is at:
-nobody waits, and a slow worker's model is averaged while it computes. The result is the mean of the replicas.
+Weight decay is taken at the averaged replica. An average takes the locks of both models chunk by chunk and, by default,
+leaves out a chunk that another worker has locked: no worker waits, and a slow worker's model is averaged while it
+computes. The result is the mean of the replicas.
 
 Source: Lian et al. 2018, Asynchronous Decentralized Parallel Stochastic Gradient Descent (arXiv:1710.06952).
 pairing = bipartite is the paper's way not to deadlock: only workers of one side of a bipartite graph begin averages.
@@ -41,7 +42,7 @@ class ADPSGD(Algorithm):
     """Asynchronous decentralized parallel SGD."""
 
     name: ClassVar[str] = "ad-psgd"
-    summary: ClassVar[str] = "workers average with one random peer at a time; nobody waits"
+    summary: ClassVar[str] = "workers average with one random peer at a time; no worker waits"
     buffers: ClassVar[Mapping[str, Buffer]] = {
         "x": SHARED, "replica": Buffer(Scope.REPLICA, starts="x", locks=True), "snapshot": SNAPSHOT,
     }  # fmt: skip
@@ -49,7 +50,7 @@ class ADPSGD(Algorithm):
     topology: str = topology_option("complete")
     pairing: str = option(
         "skip",
-        "chunks that somebody else is at: left out, or waited for; bipartite: waited for, and only one side begins",
+        "chunks locked by another worker: left out or waited for; bipartite: waited for, and only one side begins",
         choices=("skip", "blocking", "bipartite"),
     )
     momentum: float = momentum_option(0.0, "momentum factor m of each worker")

@@ -85,4 +85,4 @@ class D2(Algorithm):
             if recentres:
                 mean: dict[Place, float] = {("sent_correction", j): -1 / len(w.present) for j in w.present}
                 w.combine("correction", {"correction": 1, **mean})
-            yield BARRIER  # everybody has read it
+            yield BARRIER  # every worker has read it

@@ -73,4 +73,4 @@ class DPSGD(Algorithm):
                 w.mix("v", "sent_v", neighbours)
             if not last:
                 w.step(g, momentum=momentum)
-            yield BARRIER  # everybody has read it
+            yield BARRIER  # every worker has read it

@@ -63,4 +63,4 @@ class GradientTracking(Algorithm):
                 w.combine("y", {"y": 1, "g": 1, "g_before": -1})
                 w.combine("g_before", {"g": 1})
             w.step(w.parts("y") if finite else g)
-            yield BARRIER  # everybody has read it
+            yield BARRIER  # every worker has read it

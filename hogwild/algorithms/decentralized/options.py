@@ -9,7 +9,7 @@ MODELS = {"x": SHARED, "replica": MODEL, "sent": REPLICA}
 
 
 def topology_option(default: str = "ring") -> str:
-    return option(default, "who averages with whom: hogwild list topologies, or a file")
+    return option(default, "graph of the workers that average with each other: hogwild list topologies, or a file")
 
 
 def weights_option(default: str = "uniform") -> str:

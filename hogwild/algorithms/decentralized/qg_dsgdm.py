@@ -4,9 +4,12 @@
                                  x_i' = sum_j W_ij h_j
                                  q_i <- mu q_i + (1 - mu) (x_i - x_i') / lr;   x_i <- x_i'
 
-No more traffic than d-psgd. The result is the mean of the replicas.
+A round with lr = 0 has no step to learn from: the replicas are averaged, and q stays. No more traffic than d-psgd. The
+result is the mean of the replicas.
 
 Source: Lin et al. 2021, Quasi-Global Momentum (arXiv:2102.04761): mu = 0.9.
+Deviates: the paper has no lr = 0. q also holds (x_i - sum_j W_ij x_j) / lr, how far a replica is from its neighbours'
+mean: after a sudden fall of lr that part is large for some rounds. Weight decay is in the step, and so in q too.
 """
 
 from __future__ import annotations
@@ -67,5 +70,6 @@ class QuasiGlobalMomentum(Algorithm):
             w.combine("sent", {"replica": 1, "q": -w.lr * self.momentum})
             yield BARRIER  # what is sent is final
             w.mix("replica", "sent", neighbours)
-            w.combine("q", {"q": mu, "before": (1 - mu) / w.lr, "replica": -(1 - mu) / w.lr})
-            yield BARRIER  # everybody has read it
+            if w.lr:
+                w.combine("q", {"q": mu, "before": (1 - mu) / w.lr, "replica": -(1 - mu) / w.lr})
+            yield BARRIER  # every worker has read it

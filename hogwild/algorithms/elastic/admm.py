@@ -4,6 +4,8 @@
                 x_i <- (x_i - lr (g + wd x_i) + lr rho (lambda_i + x)) / (1 + lr rho)
                 x   <- mean_j (x_j - lambda_j)
 
+Weight decay is part of a worker's gradient, so the step with it is divided by 1 + lr rho.
+
 Source: Zhang, Choromanska and LeCun 2015 (arXiv:1412.6651), equations 8 to 11: for p >= 3 it is unstable at small lr,
 however small, where EASGD is not (hogwild.theory.elastic).
 Deviates: x moves by (x_i - x) / p, which is the same mean without reading the other workers. The workers' turns are the

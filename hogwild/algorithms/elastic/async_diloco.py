@@ -1,6 +1,7 @@
-"""Asynchronous DiLoCo with delayed Nesterov momentum: nobody waits; momentum is applied once in N pushes.
+"""Asynchronous DiLoCo with delayed Nesterov momentum: no worker waits; momentum is applied once in N pushes.
 
-    worker i:   every `period` own steps (with momentum m_i):   d = base_i - x_i
+    worker i:   v_i <- m_i v_i + grad F(x_i) + wd x_i;   x_i <- x_i - lr v_i
+                every `period` own steps:   d = base_i - x_i
     center:     c <- c + d
                 t-th push, N | t:   u <- m u + c / N;   c <- 0;   x <- x - a (m u + d / N)
                 otherwise:          x <- x - a d / N
@@ -8,7 +9,8 @@
 
 Source: Liu et al. 2024, Asynchronous Local-SGD Training for Language Modeling (arXiv:2401.09135): delayed Nesterov.
 Deviates: the formula is recalled, only the idea is in the abstract. The inner optimizer is SGD with momentum. Pushes to
-the center are made one at a time.
+the center are made one at a time, and t counts them over all workers. Weight decay is in the workers' steps; the outer
+step has none.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from hogwild.algorithms.base import (
     momentum_option,
     option,
 )
-from hogwild.algorithms.elastic.options import AT_LEAST_ONE, MODELS, period_option
+from hogwild.algorithms.elastic.options import AT_LEAST_ONE, COUNT, MODELS, period_option
 from hogwild.algorithms.elastic.slowmo import POSITIVE
 from hogwild.rules import HeavyBall
 
@@ -44,6 +46,7 @@ class AsyncDiLoCo(Algorithm):
     summary: ClassVar[str] = "workers push what they moved by; the center's momentum acts once in N pushes"
     buffers: ClassVar[Mapping[str, Buffer]] = {
         **MODELS, "base": Buffer(Scope.WORKER, starts="x"), "v": WORKER, "delta": WORKER, "u": SHARED, "c": SHARED,
+        "pushed": COUNT,
     }  # fmt: skip
 
     period: int = period_option(50, "own steps between two pushes")
@@ -64,7 +67,9 @@ class AsyncDiLoCo(Algorithm):
             with w.exclusive():
                 w.combine("c", {"c": 1, "delta": 1})
                 step: dict[Place, float] = {"x": 1, "delta": -a / every}
-                if w.exchanges(self.period) % every == 0:
+                count = w.buffer("pushed")
+                count += 1
+                if count % every == 0:
                     w.combine("u", {"u": m, "c": 1 / every})
                     w.combine("c", {"c": 0})
                     step["u"] = -a * m

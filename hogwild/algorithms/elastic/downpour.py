@@ -1,14 +1,16 @@
-"""DOWNPOUR: workers take `period` steps of their own, then hand in what they moved by and start from the new center.
+"""DOWNPOUR: workers take `period` steps of their own, add their movement to the center, and start again from it.
 
-    worker i:   if period | t_i:   x <- x + (x_i - base_i);   x_i, base_i <- x
-                x_i <- x_i - lr (grad F(x_i) + wd x_i);   t_i <- t_i + 1
+    worker i:   x_i, base_i <- x   at its first step
+                v_i <- m v_i + grad F(x_i) + wd x_i;   x_i <- x_i - lr v_i;   t_i <- t_i + 1
+                if period | t_i:   x <- x + (x_i - base_i);   x_i, base_i <- x
 
 A step is 12 bytes a parameter and an exchange 24. With period 1 this is plain asynchronous SGD.
 
 Source: Dean et al. 2012, Large Scale Distributed Deep Networks (NIPS), as Zhang, Choromanska and LeCun 2015
 (arXiv:1412.6651) state it for comparison (Algorithm 3, recalled; it agrees with the authors' code).
 Deviates: the sum of the steps is taken as x_i - base_i and not accumulated beside x_i: the same numbers, and 8 bytes a
-step less. The center is updated in place, under the access policy of the run.
+step less. An exchange follows the last step of a period, where the paper has it before the next step. The center is
+updated in place, under the access policy of the run.
 """
 
 from __future__ import annotations
@@ -38,12 +40,14 @@ class Downpour(Algorithm):
 
     def worker(self, w: View) -> Steps:
         momentum = HeavyBall(self.momentum) if self.momentum else None
+        if not w.steps:
+            w.deliver()  # nothing yet: the center may have moved since the run began
         while True:
+            g = yield Gradient(at=w.replica)
+            w.step(g, momentum=momentum)
             if w.steps % self.period == 0:
                 w.deliver()
                 self.delivered(w)
-            g = yield Gradient(at=w.replica)
-            w.step(g, momentum=momentum)
 
     def delivered(self, w: View) -> None:
-        """What follows an exchange with the center."""
+        """Called after every exchange with the center."""

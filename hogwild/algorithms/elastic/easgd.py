@@ -6,7 +6,8 @@
                 t_i <- t_i + 1
 
 alpha = lr rho is the moving rate, beta = p alpha; the gradient is the one before the exchange. Step and exchange are
-one pass, 20 bytes a parameter. exchange = post exchanges after the period-th step instead, as later codes do.
+one pass, 20 bytes a parameter. Weight decay is in the workers' steps; the center decays through them. exchange = post
+exchanges after the period-th step instead, as later codes do.
 
 Source: Zhang, Choromanska and LeCun 2015, Deep learning with Elastic Averaging SGD (arXiv:1412.6651), Algorithm 1;
 alpha = beta / p whatever the period, as in the authors' code.
@@ -72,4 +73,4 @@ class EASGD(Algorithm):
             if exchanges and post:
                 w.elastic(alpha)
             if exchanges and self.evaluate == AVERAGE:
-                average(w, self.average_rate, self.period)
+                average(w, self.average_rate)

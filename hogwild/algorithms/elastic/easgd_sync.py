@@ -90,13 +90,16 @@ class SynchronousEASGD(Algorithm):
             w.combine("replica", {"replica": 1, "sent": -alpha, "center": alpha})
             if self.form == "gauss-seidel":
                 w.combine("sent", self.behind(w))
-            yield BARRIER  # everybody has seen the old center and sent a replica
+            yield BARRIER  # every worker has seen the old center and sent a replica
             sent: dict[Place, float] = {("sent", j): alpha for j in w.present}
             w.combine("x", {"x": 1 - alpha * len(sent), **sent}, share=True)
             if self.evaluate == AVERAGE:
-                a = self.average_rate or 1 / (w.exchanges(self.period) // w.workers + 1)
+                a = self.average_rate or 1 / (float(w.buffer("averaged")) + 2)
                 w.combine("average", {"average": 1 - a, "x": a}, share=True)
-            yield BARRIER  # the new center is whole
+            yield BARRIER  # the new center is whole, and every worker has read the count
+            if self.evaluate == AVERAGE and w.rank == w.present[0]:
+                count = w.buffer("averaged")
+                count += 1
 
     def behind(self, w: View) -> dict[Place, float]:
         """The replica where the gradient is not yet looked ahead for: x_i = y_i - m v_i."""

@@ -1,6 +1,6 @@
 """EASGD Tree: a hierarchy of centers; workers are its leaves, every edge is a spring.
 
-    worker i:   x_i <- x_i - lr (grad F(x_i) + wd x_i);   t_i <- t_i + 1
+    worker i:   v_i <- m v_i + grad F(x_i) + wd x_i;   x_i <- x_i - lr v_i;   t_i <- t_i + 1
                 every `period` steps      d = alpha (x_i - parent);   x_i <- x_i - d;   parent <- parent + d
                 every `period_up` steps   the same between an inner node and its parent, up to the root x, carried by
                                           the first worker below the node

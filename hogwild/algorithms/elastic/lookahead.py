@@ -1,7 +1,8 @@
 """Lookahead: slow weights that follow the fast ones every `period` steps, and from which these start again.
 
-    worker i:   if period | t_i:   x <- x + a (x_i - base_i);   x_i, base_i <- x
+    worker i:   x_i, base_i <- x   at its first step
                 v_i <- m v_i + grad F(x_i) + wd x_i;   x_i <- x_i - lr v_i;   t_i <- t_i + 1
+                if period | t_i:   x <- x + a (x_i - base_i);   x_i, base_i <- x
 
 Source: Zhang et al. 2019, Lookahead Optimizer (arXiv:1907.08610): with one worker base_i = x, and x <- x + a (x_i - x).
 Deviates: several workers share the slow weights x; that is DOWNPOUR with the rate a, and ours.
@@ -31,9 +32,11 @@ class Lookahead(Downpour):
 
     def worker(self, w: View) -> Steps:
         momentum = HeavyBall(self.momentum) if self.momentum else None
+        if not w.steps:
+            w.deliver()  # nothing yet: the slow weights may have moved since the run began
         while True:
+            g = yield Gradient(at=w.replica)
+            w.step(g, momentum=momentum)
             if w.steps % self.period == 0:
                 w.combine("replica", {"replica": self.slow_rate, "base": 1 - self.slow_rate})
                 w.deliver()
-            g = yield Gradient(at=w.replica)
-            w.step(g, momentum=momentum)

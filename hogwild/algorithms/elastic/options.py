@@ -9,6 +9,8 @@ AT_LEAST_ONE = (lambda value: value >= 1, "an integer >= 1")
 CENTER, MEAN, AVERAGE = "center", "mean", "average"
 RESULTS = {CENTER: "x", MEAN: "replica", AVERAGE: "average"}
 MODELS = {"x": SHARED, "replica": MODEL}
+COUNT = Buffer(Scope.SHARED, size=1, dtype="float64")
+AVERAGES = {"average": Buffer(Scope.SHARED, starts="x"), "averaged": COUNT}  # the center's, and of how many it is
 
 
 def alpha_option() -> float:
@@ -45,11 +47,17 @@ def moving_rate(alpha: float, beta: float, beta_per: str, period: int, workers: 
 
 
 def with_average(buffers: dict[str, Buffer], evaluate: str) -> dict[str, Buffer]:
-    return buffers | ({"average": Buffer(Scope.SHARED, starts="x")} if evaluate == AVERAGE else {})
+    return buffers | (AVERAGES if evaluate == AVERAGE else {})
 
 
-def average(w: View, rate: float, period: int) -> None:
-    """average <- (1 - a) average + a x;  a the rate, or 1 / (t + 1) with t updates of x. One worker at a time."""
+def average(w: View, rate: float) -> None:
+    """average <- (1 - a) average + a x;  a is the rate, or 1 / (t + 1) at the t-th call of all workers together.
+
+    Without a rate, average is the mean of t + 1 centers: the first one and that at each call. The calls are counted in
+    `averaged`, for the workers' steps do not tell how many there were. One worker at a time.
+    """
     with w.exclusive():
-        a = rate or 1 / (w.exchanges(period) + 1)
+        count = w.buffer("averaged")
+        count += 1
+        a = rate or 1 / (float(count) + 1)
         w.combine("average", {"average": 1 - a, "x": a})

@@ -1,9 +1,10 @@
 """AsySG-con: the master takes a step with the sum of any M gradients; every model that is read was whole.
 
     worker:                x^ <- x, under the lock;   g = grad F(x^)
-    with M gradients:      x <- x - lr sum_{m <= M} (g_m + wd x / M)
+    with M gradients:      x <- x - lr sum_{m <= M} (g_m + wd x)
 
-Nobody waits; K-batch-async SGD is the same with a mean in place of the sum.
+Every gradient of the sum brings its weight decay, as if that were part of F. No worker waits; K-batch-async SGD is the
+same with a mean in place of the sum.
 
 Source: Lian et al. 2015, Asynchronous Parallel Stochastic Gradient for Nonconvex Optimization (arXiv:1506.08272), the
 algorithm for a network of computers.

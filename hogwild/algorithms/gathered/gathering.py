@@ -21,7 +21,9 @@ from hogwild.rules import HeavyBall
 
 @dataclass(frozen=True)
 class KGradients(Algorithm):
-    """An update takes the mean of K gradients; the kinds differ in whose, and in what the other workers do then."""
+    """An update takes the mean of K gradients; the kinds differ in which gradients those are, and in what the other
+    workers do then.
+    """
 
     buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "sum": SHARED, "snapshot": SNAPSHOT}
     numbers_pushes: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""K-async SGD: the gradients of K distinct workers make the update; who has delivered waits for it, the others go on.
+"""K-async SGD: the gradients of K distinct workers make the update; those workers wait for it, the others go on.
 
     worker:               g = grad F(snapshot)
     with K of N workers:  v <- m v + mean_{i in K} g_i + wd x;   x <- x - lr v
@@ -21,7 +21,7 @@ from hogwild.algorithms.gathered.gathering import KGradients
 
 @dataclass(frozen=True)
 class KAsync(KGradients):
-    """Asynchronous SGD whose updates take the gradients of K distinct workers."""
+    """Asynchronous SGD with updates that take the gradients of K distinct workers."""
 
     name: ClassVar[str] = "k-async"
     summary: ClassVar[str] = "K distinct workers make the update and wait for it, the others go on"

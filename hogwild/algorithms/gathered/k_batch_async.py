@@ -1,4 +1,4 @@
-"""K-batch-async SGD: any K gradients make the update, however old; nobody waits.
+"""K-batch-async SGD: any K gradients make the update, however old; no worker waits.
 
     worker:                g = grad F(snapshot);   snapshot <- x
     with K gradients:      v <- m v + mean_{j <= K} g_j + wd x;   x <- x - lr v
@@ -20,10 +20,10 @@ from hogwild.algorithms.gathered.gathering import KGradients
 
 @dataclass(frozen=True)
 class KBatchAsync(KGradients):
-    """Asynchronous SGD whose updates take K gradients."""
+    """Asynchronous SGD with updates of K gradients."""
 
     name: ClassVar[str] = "k-batch-async"
-    summary: ClassVar[str] = "any K gradients make the update, nobody waits"
+    summary: ClassVar[str] = "any K gradients make the update, no worker waits"
 
     def worker(self, w: View) -> Steps:
         count, momentum = self.gradients_per_update(w.workers), self.rule()

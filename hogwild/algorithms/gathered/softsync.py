@@ -4,7 +4,10 @@
     with c gradients:      v <- m v + (1/c) sum_j a(tau_j) g_j + wd x;   x <- x - lr v
     modulation:            none: a = 1      gradient: a = 1 / max(1, tau)      average: lr / n, for the mean tau is n
 
-n = N is asynchronous SGD; n = 1 takes N gradients per update, as many as synchronous SGD, but from whoever brings them.
+n = N is asynchronous SGD; n = 1 takes N gradients per update, as many as synchronous SGD, but from any workers.
+
+Weight decay is taken once an update, at the master. gradient: it is not divided by tau, so it weighs more next to stale
+gradients; average: lr / n is that of the whole step, and the proportion stays.
 
 Source: Zhang et al. 2016, Staleness-aware Async-SGD (IJCAI; arXiv:1511.05950), n-softsync with alpha_0 / tau for each
 gradient.
@@ -38,7 +41,7 @@ class Softsync(Algorithm):
     """Asynchronous SGD with an update per floor(N / n) gradients."""
 
     name: ClassVar[str] = "softsync"
-    summary: ClassVar[str] = "n-softsync: an update per floor(N / n) gradients, nobody waits"
+    summary: ClassVar[str] = "n-softsync: an update per floor(N / n) gradients, no worker waits"
     buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "sum": SHARED, "snapshot": SNAPSHOT}
     numbers_pushes: ClassVar[bool] = True
 

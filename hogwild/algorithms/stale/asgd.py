@@ -5,11 +5,14 @@
               g <- g min(1, c / ||g||)                    clip c, an option of the run
               g <- g + lam g g (x - snapshot)             compensation dc; dc-adaptive: lam / sqrt(mean of g g)
               d = g + wd x;   d <- d / G                  penalty gap: G = 1 + |x - snapshot| / C
-              v <- m v + (1 - dampening) d                momentum_kind: whose v, and what is done with it
+              v <- m v + (1 - dampening) d                momentum_kind: one v or one a worker, and its use
               x <- x - lr v                               penalty staleness-lr: lr / max(1, tau)
 
 Every named algorithm with one update per gradient and these parts is a composition: gap-aware is penalty gap with
 momentum 0.9, shifted is momentum_kind shifted, dana-ga is gap with dana (and penalize_wd = false), and so on.
+
+Weight decay is neither clipped, nor divided by the delay (penalty staleness), nor compensated; the delay divides the
+whole step under penalty staleness-lr, and so does the gap unless penalize_wd is false.
 
 Source: Recht et al. 2011 (NIPS), Hogwild!, for the lock-free update of a shared x; with heavy-ball momentum v is shared
 by all workers, as a parameter server keeps it. The parts: the files of the named algorithms.

@@ -3,7 +3,8 @@
     worker:   x^ <- x, element by element, whatever others write meanwhile
               g = grad F(x^);   draw coordinates I;   x_k <- x_k - lr (g_k + wd x_k) for k in I
 
-coords = one is the paper's algorithm, block a run of `block` neighbouring elements, all the practice of Hogwild.
+Weight decay acts on the drawn coordinates only. coords = one is the paper's algorithm, block a run of `block`
+neighbouring elements, all the practice of Hogwild.
 
 Source: Lian et al. 2015, Asynchronous Parallel Stochastic Gradient for Nonconvex Optimization (arXiv:1506.08272), the
 algorithm for shared memory; that one coordinate is updated at a time is recalled from it.

@@ -1,6 +1,8 @@
 """Clipped ASGD: the norm of a gradient bounds what a stale one can do.
 
-    worker:   g = grad F(snapshot);   x <- x - lr min(1, c / ||g||) g
+    worker:   g = grad F(snapshot);   x <- x - lr (min(1, c / ||g||) g + wd x)
+
+Weight decay is not part of the norm, and is not clipped.
 
 Source: arXiv:2606.13287 (ICML 2026) for clipping as a cure for long delays; the clipping itself is Pascanu et al. 2013.
 Deviates: only the abstract of the former was at hand. Every algorithm can clip (--clip); this one does so by default.

@@ -4,6 +4,13 @@
                  v' = m v_i + g / G + wd x;   x <- x - lr v';   V <- V + v' - v_i;   v_i <- v'
     pull by i:   snapshot <- x - lr m V
 
+s is the running mean of v_i^2, shared by all, taken before v_i is updated. While s is 0 an element counts as having no
+gap, G = 1: C would be nearly 0, and any other gap would silence the gradient. That is so for the first push of every
+worker until the first worker pushes again, and for an element as long as all its gradients have been 0 (and wd x too).
+
+Weight decay that is not penalised acts G times as strongly, next to the gradient, as was asked: where G stays above 1,
+x settles nearer to 0 than the optimum of F(x) + wd |x|^2 / 2. penalize_wd = true, which divides both, has that optimum.
+
 Source: Barkai et al. 2020 (arXiv:1909.10802) combine the two; the order above is assembled from the parts (penalise,
 then private momentum, then look-ahead), as the difference in DANA-DC's code is taken from the look-ahead too.
 Deviates: the paper's own pseudo-code was not at hand. C is the running size of the private v_i; weight decay is not

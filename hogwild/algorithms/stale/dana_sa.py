@@ -3,6 +3,8 @@
     push by i:   v' = m v_i + g / max(1, tau) + wd x;   x <- x - lr v';   V <- V + v' - v_i;   v_i <- v'
     pull by i:   snapshot <- x - lr m V
 
+Weight decay is not divided: next to a gradient of delay tau it acts tau times as strongly as was asked.
+
 Source: the DANA-SA baseline of Barkai et al. 2020 (arXiv:1909.10802).
 Deviates: assembled from DANA-Zero and Staleness-Aware; the paper's own pseudo-code was not at hand.
 """

@@ -1,13 +1,13 @@
 """DANA-Slim: every worker looks ahead by its own momentum, so that the master needs nothing but x.
 
-    worker i:   g = grad F(snapshot);   v_i <- m v_i + g;   u = m v_i + g
+    worker i:   g = grad F(snapshot);   d = g + wd x;   v_i <- m v_i + d;   u = m v_i + d
     master:     x <- x - lr u;   snapshot <- x
 
-x stands for theta - lr m sum_j v_j, the model after everybody's next momentum steps: the gradient is taken where the
-model will be. With one worker this is Nesterov momentum.
+x stands for theta - lr m sum_j v_j, the model after the next momentum step of every worker: the gradient is taken where
+the model will be. With one worker this is Nesterov momentum.
 
 Source: Hakimi et al. 2019, Taming Momentum in a Distributed Asynchronous Environment (arXiv:1907.11612), for the idea;
-the form above follows from DANA-Zero by x - x' = lr (g + m v_i'), since v_i' - m v_i = g.
+the form above follows from DANA-Zero by x - x' = lr (d + m v_i'), since v_i' - m v_i = d.
 Deviates: the full paper was not at hand. Weight decay is taken at x, the looked-ahead point; at a change of lr the
 equality with DANA-Zero is off by lr m sum_j v_j once.
 """

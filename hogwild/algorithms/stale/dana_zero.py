@@ -1,7 +1,9 @@
-"""DANA-Zero: the worker gets the model as it will be after everybody's next momentum step.
+"""DANA-Zero: the worker gets the model as it will be after the next momentum step of every worker.
 
     push by i:   d = g + wd x;   v' = m v_i + d;   x <- x - lr v';   V <- V + v' - v_i;   v_i <- v'
     pull by i:   snapshot <- x - lr m V                              V = sum_j v_j
+
+Weight decay is taken at the master x, not at the look-ahead.
 
 Source: Hakimi et al. 2019, Taming Momentum in a Distributed Asynchronous Environment (arXiv:1907.11612), with the O(1)
 sum of the authors' DANA-DC code. Its gap grows no faster than without momentum.

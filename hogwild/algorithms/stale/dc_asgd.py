@@ -1,8 +1,10 @@
 """DC-ASGD: a first-order correction takes the stale gradient to where the master is now.
 
-    constant:   x <- x - lr (g + lam g g (x - snapshot))
+    constant:   x <- x - lr (g + lam g g (x - snapshot) + wd x)
     adaptive:   ms_i <- mu ms_i + (1 - mu) g g;   lam -> lam / sqrt(ms_i + 1e-7)
     both:       snapshot <- x
+
+Weight decay is added after the square: it is taken at x already, and g is the gradient without it, in ms too.
 
 Source: Zheng et al. 2017, Asynchronous SGD with Delay Compensation (arXiv:1609.08326); lam = 2 and mu = 0.95 are the
 CIFAR-10 values of the authors' code. g g stands for the diagonal of the outer product that approximates the Hessian.

@@ -1,8 +1,8 @@
 """Delay-adaptive ASGD: a gradient that is older than usual gets a smaller learning rate.
 
     worker:   g = grad F(snapshot);   tau = versions since the snapshot
-              mishchenko:   x <- x - lr N / max(N, tau) g
-              koloskova:    x <- x - lr min(1, cutoff / tau) g          cutoff = N if it is not given
+              mishchenko:   x <- x - lr N / max(N, tau) (g + wd x)
+              koloskova:    x <- x - lr min(1, cutoff / tau) (g + wd x)          cutoff = N if it is not given
 
 Source: Mishchenko et al. 2022, Asynchronous SGD Beats Minibatch SGD Under Arbitrary Delays (arXiv:2206.07638), and
 Koloskova et al. 2022, Sharper Convergence Guarantees for Asynchronous SGD (arXiv:2206.08307).

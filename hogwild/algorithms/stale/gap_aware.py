@@ -6,6 +6,9 @@
               G = 1 + |x - snapshot| / C                        all of it element by element
               v <- m v + g / G + wd x / G;   x <- x - lr v
 
+penalize_wd = false leaves the weight decay whole, v <- m v + g / G + wd x: it then acts G times as strongly, next to
+the gradient, as was asked.
+
 gap_level = layer, global: one G for each parameter tensor, or one for all: ||x - snapshot|| over lr_max times the root
 of the running mean of ||v||^2. Exact, in two passes: first the norms, then the push. gap_lagged = true takes the norms
 that this worker's previous push saw, in one pass; that form is ours.

@@ -3,7 +3,7 @@
     Gradients are numbered by the version k at which they were asked for; K in a row are a bucket, b(k) = floor(k / K).
     update t:   if b(t) > b(t - 1):   x <- x - m u;   u <- m u
                 l = b(t) - b(k)
-                u <- u + m^l lr g;   x <- x - (1 - m^(l + 1)) / (1 - m) lr g
+                u <- u + m^l lr d;   x <- x - (1 - m^(l + 1)) / (1 - m) lr d         d = g + wd x, x before the update
 
 A late gradient gets the weight that it would have by now, had it come in time; once all have arrived, x equals
 synchronous SGD with momentum.

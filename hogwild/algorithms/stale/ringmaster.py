@@ -1,7 +1,7 @@
 """Ringmaster ASGD: a gradient that is too old is dropped, and its worker begins again at the current model.
 
     worker:   g = grad F(snapshot);   tau = versions since the snapshot
-              x <- x - lr g   if tau < R,   else nothing;   snapshot <- x
+              x <- x - lr (g + wd x)   if tau < R,   else nothing;   snapshot <- x
 
 Source: Maranjyan et al. 2025, Ringmaster ASGD (arXiv:2501.16168), the rule without cancelling: the gradient is compared
 when it arrives. R = max(1, ceil(sigma^2 / eps)) makes its time complexity optimal (as recalled, not read in the paper).
@@ -22,7 +22,7 @@ class Ringmaster(Algorithm):
     """Asynchronous SGD that lets gradients of delay R or more fall."""
 
     name: ClassVar[str] = "ringmaster"
-    summary: ClassVar[str] = "drops gradients whose delay reaches a limit"
+    summary: ClassVar[str] = "drops gradients when their delay reaches a limit"
     stability_rule: ClassVar[str | None] = "standard"
     buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "snapshot": SNAPSHOT}
 

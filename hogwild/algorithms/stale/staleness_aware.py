@@ -1,11 +1,12 @@
 """Staleness-Aware: the learning rate of a gradient is divided by its delay.
 
     worker:   g = grad F(snapshot);   tau = versions since the snapshot
-              v <- m v + g;   x <- x - lr / max(1, tau) * v
+              v <- m v + g + wd x;   x <- x - lr / max(1, tau) * v
 
 Source: Zhang et al. 2016, Staleness-aware Async-SGD (IJCAI; arXiv:1511.05950), the modulation alpha_0 / tau with n =
 lambda.
-Deviates: with momentum the paper does not say whether g or the whole step is divided; here it is the step.
+Deviates: with momentum the paper does not say whether g or the whole step is divided; here it is the step, and the
+weight decay in it: gradient and weight decay keep their proportion, and both act less where delays are long.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
-"""A run's checkpoints: writing them with the facts that a resumed run must agree with, and taking one up again."""
+"""Saves a run's checkpoints, with the facts that a resumed run must agree with, and loads the one it resumes from."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from torch import nn
 
 from hogwild.drivers.checkpoints import store as checkpoint
-from hogwild.drivers.checkpoints.compatibility import require_compatible
+from hogwild.drivers.checkpoints.compatibility import facts, require_compatible
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.job.job import Job
 from hogwild.runs.console import Console
@@ -20,19 +19,12 @@ class Checkpoints:
 
     def __init__(self, job: Job, module: nn.Module, run: RunDirectory) -> None:
         self.job, self.run = job, run
-        config = job.config
-        self.facts: dict[str, Any] = {
-            "model": {name: list(parameter.shape) for name, parameter in module.named_parameters()},
-            "algorithm": config.algorithm,
-            "dtype": config.dtype,
-            "data": config.data,
-            "workers": config.workers,
-            "lr": config.lr,
-        }
+        self.module = module
+        self.facts = facts(job.config, module)
         self._best: float | None = None
 
     def resume(self, console: Console) -> State | None:
-        """The state to go on from, if the run resumes; says what changed. CheckpointError if it does not fit."""
+        """The state to resume from, or None; reports changed settings. CheckpointError if it does not fit."""
         config = self.job.config
         if config.resume is None:
             return None
@@ -42,9 +34,13 @@ class Checkpoints:
         found = checkpoint.load(self.run.ckpt, config.ckpt)
         for line in require_compatible(self.facts, found.meta):
             console.info(f"resuming: {line}")
-        self._best = checkpoint.meta(self.run.ckpt, "best").get("score")
+        best = checkpoint.meta(self.run.ckpt, "best").get("score")
+        self._best = float(best) if isinstance(best, (int, float)) else None
         console.info(f"resuming from {found.name}: {found.samples:,} samples, update {found.step}")
-        return State.from_plain(found.state)
+        state = State.from_plain(found.state)
+        if (missing := state.unsaved(self.module)) is not None:
+            console.warn(missing)
+        return state
 
     def save(self, state: State, score: float | None) -> None:
         """Writes a checkpoint; with the best value so far of the data set's metric it also becomes `best`. A value that

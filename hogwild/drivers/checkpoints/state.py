@@ -1,10 +1,9 @@
-"""What a run must remember to go on: the algorithm's buffers, the model's own buffers, where the tickets stand, and the
-statistics so far.
+"""The state of a run: the algorithm's buffers, the model's own buffers, the tickets, and the statistics so far.
 
-A state is taken while the gate is closed and drained, so it is exactly the model after the completed tickets: a
-gradient that a worker is computing has left no trace in it, and its ticket is listed to be assigned again. The
-exception are averages of Full Normalization that all workers share: they may have seen the batch of such a gradient,
-and then see it once more.
+A state is copied while the gate is closed and drained, so it is exactly the model after the completed tickets. A
+gradient that a worker is still computing is not in it; its ticket is listed and will be assigned again. The one
+exception are averages of Full Normalization that all workers share: they may already include the batch of such a
+gradient, and a resumed run then includes it twice.
 """
 
 from __future__ import annotations
@@ -19,20 +18,25 @@ from torch import Tensor, nn
 from hogwild.algorithms.base import Algorithm
 from hogwild.buffers import Scope, has_replicas
 from hogwild.drivers.checkpoints import statistics
+from hogwild.drivers.checkpoints.fitting import require_types
 from hogwild.drivers.checkpoints.statistics import WorkerStatistics
 from hogwild.drivers.job.batches import Batches
+from hogwild.errors import CheckpointError
+from hogwild.files.reading import reading
 from hogwild.nn.pooling import pooled_buffers
 from hogwild.shared.control import Tickets, Versions
-from hogwild.shared.layout import trainable
-from hogwild.shared.world import World
+from hogwild.shared.layout import frozen, trainable
+from hogwild.shared.world import BUFFER, FROZEN, World
+
+OTHER = "configuration and checkpoint do not belong together: take another with --ckpt"
 
 
 @dataclass(frozen=True)
 class State:
-    """A consistent copy. `parameters` by name, of the trained model: the mean of the copies of the algorithm's result.
-    `buffers` as flat tensors, one per copy, the result excepted where there is one only; tickets and counters as
-    numbers. Copies are of the workers that were not lost, in the order of their ranks; `steps` are the pushes that each
-    of them has seen.
+    """A consistent copy of a run. `parameters`: of the trained model, by name; the mean of the copies of the
+    algorithm's result buffer. `buffers`: flat tensors, one per copy; the result buffer is left out if there is only one
+    copy of it. Tickets and counters are numbers. Copies per worker are those of workers that were not lost, in the
+    order of their ranks; `steps` counts the pushes that each of them has seen.
     """
 
     parameters: dict[str, Tensor]
@@ -44,14 +48,15 @@ class State:
     lr_max: float
     steps: list[int]
     gathered: int = 0  # gradients in the buffer `sum`
-    completed: list[int] = field(default_factory=list)  # tickets, by each worker
-    statistics: list[WorkerStatistics] = field(default_factory=list)  # of each worker, also of those that were lost
+    completed: list[int] = field(default_factory=list)  # completed tickets of each worker
+    statistics: list[WorkerStatistics] = field(default_factory=list)  # of every worker, lost ones included
+    frozen: dict[str, Tensor] = field(default_factory=dict)  # parameters that are not trained, by name
 
     @classmethod
     def of(cls, world: World, module: nn.Module, algorithm: Algorithm, lost: Collection[int] = ()) -> State:
-        """Copies the state out of the shared memory. The caller has drained the gate (or no worker lives).
+        """Copies the state out of the shared memory. The caller has drained the gate, or no worker is alive.
 
-        `lost`: workers that died; their last buffers are no part of the mean, nor of a resumed run.
+        `lost`: workers that died. Their last buffers are left out of the mean and of a resumed run.
         """
         arena, layout = world.arena, world.layout
         tickets: Tickets = world.control
@@ -83,39 +88,47 @@ class State:
             gathered=versions.gathered,
             completed=[tickets.completed(rank) for rank in range(world.workers)],
             statistics=statistics.of(world.control, world.workers),
+            frozen=world.frozen(),
         )
 
     def plain(self) -> dict[str, Any]:
-        """As nested dicts and lists, for a checkpoint."""
+        """Nested dicts and lists, for a checkpoint."""
         return dict(self.__dict__)
 
     @classmethod
+    @reading("the state in the checkpoint", "one of a run", error=CheckpointError, remedy=OTHER)
     def from_plain(cls, values: Mapping[str, Any]) -> State:
-        """From a checkpoint. One of version 0.1.0 calls `steps` pushes and has no statistics: then those of the
-        resumed run, counts and sums alike, are of the part since.
+        """The state in a checkpoint. In checkpoints of version 0.1.0 `steps` is called `pushes`, and there are no
+        statistics: counts and sums of the resumed run then begin at zero.
         """
-        return cls(**{"steps" if name == "pushes" else name: value for name, value in values.items()})
+        found = {"steps" if name == "pushes" else name: value for name, value in values.items()}
+        require_types(found, cls)
+        return cls(**found)
 
+    @reading("the state in the checkpoint", "one of this model and algorithm", error=CheckpointError, remedy=OTHER)
     def write_to(self, world: World) -> None:
-        """Puts the state into a new world, before any worker lives there.
+        """Writes the state into a new world, before any worker starts.
 
-        With another number of workers, private buffers go to the ranks that still exist, and start afresh at new ones.
-        Replicas, and what belongs to them (corrections, masses, multipliers), mean something only all together: they
-        then all start afresh, from the trained model. So does what is not saved.
+        With another number of workers, private buffers go to the ranks that still exist; new ranks start with fresh
+        ones. Replicas and the buffers that belong to them (corrections, masses, multipliers) are only valid as a
+        complete set, so all of them then start afresh, from the trained model. Buffers that are not saved start afresh
+        too.
         """
         only_together = has_replicas(world.buffers)
         for view, parameter in zip(world.layout.views(world.arena.tensor("x")), self.parameters.values(), strict=True):
-            view.copy_(parameter)
+            _copy(view, parameter)
         world.start_buffers()
         for name, copies in self.buffers.items():
             own = world.buffers[name].scope is not Scope.SHARED
             if own and only_together and len(copies) != world.workers:
                 continue
             for rank, value in enumerate(copies[: world.workers]):
-                world.arena.tensor(name, rank).copy_(value)
+                _copy(world.arena.tensor(name, rank), value)
         for rank, buffers in enumerate(self.module_buffers[: world.workers]):
             for name, value in buffers.items():
-                world.arena.tensor(f"buffer:{name}", rank).copy_(value.reshape(-1))
+                _copy(world.arena.tensor(BUFFER + name, rank), value.reshape(-1))
+        for name, value in self.frozen.items():
+            _copy(world.arena.tensor(FROZEN + name), value.reshape(-1))
         tickets: Tickets = world.control
         versions: Versions = world.control
         versions.version = self.version
@@ -127,16 +140,40 @@ class State:
             tickets.restore_completed(rank, completed)
         statistics.restore(world.control, world.workers, self.statistics)
 
+    @reading("the state in the checkpoint", "one of this model", error=CheckpointError, remedy=OTHER)
     def load_module(self, module: nn.Module) -> None:
-        """Copies the parameters and the pooled BatchNorm statistics into `module`, for evaluation."""
+        """Copies the parameters, trained and frozen, and the pooled BatchNorm statistics into `module`, for evaluation.
+        Frozen parameters that the checkpoint does not have (`unsaved`) stay as they are.
+        """
+        kept = frozen(module)
         with torch.no_grad():
+            for name, value in self.frozen.items():
+                _copy(kept[name], value)
             for parameter, value in zip(trainable(module), self.parameters.values(), strict=True):
-                parameter.copy_(value)
+                _copy(parameter, value)
             pooled = pooled_buffers(module, self.module_buffers)
             for name, buffer in module.named_buffers():
                 buffer.copy_(pooled[name])
 
+    def unsaved(self, module: nn.Module) -> str | None:
+        """A line on the frozen parameters of `module` that are not in this state, for checkpoints written before such
+        parameters were saved; None if there are none.
+        """
+        if not (names := frozen(module).keys() - self.frozen.keys()):
+            return None
+        return (
+            f"the checkpoint is older than the saving of frozen parameters: {', '.join(sorted(names)[:3])}"
+            f"{', ...' if len(names) > 3 else ''} ({len(names)}) have the values with which the model was built"
+        )
+
     def samples(self, order: Batches) -> int:
-        """Samples of the completed tickets."""
+        """The number of samples of the completed tickets."""
         waiting = sum(order.samples_before(ticket + 1) - order.samples_before(ticket) for ticket in self.again)
         return order.samples_before(self.next) - waiting
+
+
+def _copy(target: Tensor, value: Tensor) -> None:
+    """target.copy_(value), which would also spread a single number over the whole target."""
+    if target.shape != value.shape:
+        raise ValueError(f"a tensor {list(value.shape)} where {list(target.shape)} is needed")
+    target.copy_(value)

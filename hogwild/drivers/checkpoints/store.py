@@ -10,11 +10,12 @@ as they were. The caller passes a consistent copy, to which no process writes an
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import os
-import pickle
+import re
 import shutil
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,15 @@ from typing import Any
 
 import torch
 
+from hogwild.drivers.checkpoints.manifest import FORMAT, MANIFEST, STATE, read_manifest
 from hogwild.errors import CheckpointError
-from hogwild.runs.files import to_json, write_atomically
+from hogwild.files.reading import reading
+from hogwild.files.writing import beside, write_atomically
+from hogwild.runs.files import to_json
+from hogwild.text import quoted
 
-FORMAT = 1
-STATE = "state.pt"
-MANIFEST = "manifest.json"
+LINKS = ("last", "best")
+_NAME = re.compile(r"step-\d{1,20}")
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,11 @@ def save(
     Raises: CheckpointError if it cannot be written (disk full); earlier checkpoints are then untouched.
     """
     name = f"step-{step:08d}"
-    temporary = folder / f".{name}.tmp"
+    temporary = beside(folder / name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if folder.is_symlink():
+            raise OSError(0, "it is a symbolic link, and is not followed")
         for leftover in folder.glob(".*.tmp"):
             _remove(leftover)
         temporary.mkdir()
@@ -67,7 +73,7 @@ def save(
         write_atomically(temporary / MANIFEST, to_json({**manifest, "files": files, "meta": meta}, indent=2) + "\n")
         _sync_directory(temporary)
         _replace(temporary, folder / name)
-        for link in ("last", "best") if best else ("last",):
+        for link in LINKS if best else LINKS[:1]:
             _point(folder / link, name)
         _sync_directory(folder)
     except (OSError, RuntimeError) as error:
@@ -82,55 +88,47 @@ def load(folder: Path, name: str = "last") -> Checkpoint:
 
     Raises: CheckpointError if it is missing, damaged or holds more than plain data, naming the newest good one.
     """
-    path = folder / name
-    if not path.is_dir():
+    path = _located(folder, name)
+    if path is None:
         known = ", ".join(names(folder)) or "none"
-        raise CheckpointError(f"there is no checkpoint {path}. Known: {known}.{_newest_good(folder, name)}")
-    path = path.resolve()
+        raise CheckpointError(f"there is no checkpoint {folder / name}. Known: {known}.{_newest_good(folder, name)}")
     if (damage := verify(path)) is not None:
         raise CheckpointError(f"{damage}.{_newest_good(folder, path.name)}")
-    manifest = _read_manifest(path)
-    try:
-        state = torch.load(path / STATE, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
-        raise CheckpointError(
-            f"{path / STATE} holds more than tensors, numbers and texts; it is not loaded, because that could run code."
-            + _newest_good(folder, path.name)
-        ) from None
-    return Checkpoint(path.name, manifest["step"], manifest["samples"], state, manifest["meta"])
+    manifest = read_manifest(path)
+    with reading(path / STATE, SAFE, error=CheckpointError, remedy=_newest_good(folder, path.name).strip()):
+        state = _load_state(path / STATE)
+    return Checkpoint(path.name, manifest.step, manifest.samples, state, manifest.meta)
 
 
 def meta(folder: Path, name: str) -> dict[str, Any]:
     """The facts in the manifest of the checkpoint `name`; {} if there is none or it cannot be read."""
-    try:
-        return dict(_read_manifest(folder / name)["meta"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    with contextlib.suppress(CheckpointError):
+        if (path := _located(folder, name)) is not None:
+            return read_manifest(path).meta
+    return {}
 
 
 def names(folder: Path) -> list[str]:
     """All finished checkpoints, oldest first."""
-    return sorted(path.name for path in folder.glob("step-*") if path.is_dir())
+    found = [path.name for path in folder.glob("step-*") if path.is_dir() and not path.is_symlink()]
+    return sorted(name for name in found if _NAME.fullmatch(name))
+
+
+SAFE = "a state of tensors, numbers and texts; it is not loaded, because that could run code"
 
 
 def verify(path: Path) -> str | None:
     """What is wrong with the checkpoint directory `path`, or None."""
     try:
-        manifest = _read_manifest(path)
-        expected = manifest["files"][STATE]
-        is_whole = {"step", "samples", "meta"} <= manifest.keys() and manifest["consistent"] is True
-        expected_bytes, expected_sha256 = int(expected["bytes"]), str(expected["sha256"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return f"{path / MANIFEST}: missing or unreadable, so nothing vouches for this checkpoint"
-    if manifest["format"] != FORMAT or not is_whole:
-        return f"{path / MANIFEST}: format {manifest['format']}, this version of hogwild reads format {FORMAT}"
-    try:
-        found_bytes = (path / STATE).stat().st_size
-    except OSError:
-        return f"{path / STATE}: missing"
-    if found_bytes != expected_bytes or _sha256(path / STATE) != expected_sha256:
-        sizes = f"file is {found_bytes:,} bytes, expected {expected_bytes:,}"
-        guess = "; disk full?" if found_bytes < expected_bytes else ""
+        manifest = read_manifest(path)
+    except CheckpointError as error:
+        return str(error)
+    if not (path / STATE).is_file() or (path / STATE).is_symlink():
+        return f"{path / STATE}: missing, or no regular file"
+    found_bytes = (path / STATE).stat().st_size
+    if found_bytes != manifest.state_bytes or _sha256(path / STATE) != manifest.state_sha256:
+        sizes = f"file is {found_bytes:,} bytes, expected {manifest.state_bytes:,}"
+        guess = "; disk full?" if found_bytes < manifest.state_bytes else ""
         return f"{path / STATE}: checksum differs from manifest ({sizes}{guess})"
     return None
 
@@ -153,9 +151,43 @@ def _cloned(value: Any) -> Any:
     return value
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    return manifest
+def _load_state(path: Path) -> dict[str, Any]:
+    """What torch.save wrote: not packed, and no tensor larger than what the file holds. Tensors are copies.
+
+    The file is mapped, so that a tensor which claims more than its record holds is refused by torch, in every version.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("its records are packed, which torch.save never does")
+    state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    if not isinstance(state, dict):
+        raise TypeError(f"it holds {quoted(state)}")
+    if (claimed := _tensor_bytes(state)) > path.stat().st_size:
+        raise ValueError(f"its tensors claim {claimed:,} bytes, more than the file has")
+    return dict(_cloned(state))
+
+
+def _tensor_bytes(value: Any) -> int:
+    if isinstance(value, torch.Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, Mapping):
+        return sum(map(_tensor_bytes, value.values()))
+    return sum(map(_tensor_bytes, value)) if isinstance(value, (list, tuple)) else 0
+
+
+def _located(folder: Path, name: str) -> Path | None:
+    """The directory of the checkpoint `name`, or None. `last` and `best` are links to a checkpoint beside them; no
+    other link is followed, and none leads out of `folder`: CheckpointError.
+    """
+    path = folder / name
+    if "/" in name or name.startswith("."):
+        return None
+    if path.is_symlink():
+        target = os.readlink(path)
+        if name not in LINKS or not _NAME.fullmatch(target):
+            raise CheckpointError(f"{path} is a link to {quoted(target)}, no checkpoint beside it: it is not followed")
+        path = folder / target
+    return path if path.is_dir() and not path.is_symlink() else None
 
 
 def _newest_good(folder: Path, bad: str) -> str:
@@ -176,7 +208,7 @@ def _why_not_written(error: Exception, folder: Path, name: str) -> str:
 
 def _replace(temporary: Path, final: Path) -> None:
     """Rename; a checkpoint of the same step is moved aside first, since a full directory cannot be renamed over."""
-    aside = final.with_name(f".{final.name}.old.tmp")
+    aside = beside(final)
     if final.exists():
         final.rename(aside)
     temporary.rename(final)
@@ -184,13 +216,13 @@ def _replace(temporary: Path, final: Path) -> None:
 
 
 def _point(link: Path, name: str) -> None:
-    temporary = link.with_name(f".{link.name}.tmp")
+    temporary = beside(link)
     temporary.symlink_to(name)
     temporary.replace(link)
 
 
 def _prune(folder: Path, keep: int) -> None:
-    pinned = {(folder / link).resolve().name for link in ("last", "best")}
+    pinned = {os.readlink(folder / link) for link in LINKS if (folder / link).is_symlink()}
     for name in names(folder)[:-keep]:
         if name not in pinned:
             _remove(folder / name)

@@ -1,4 +1,4 @@
-"""Evaluation: always of a consistent copy of the model, with BatchNorm statistics pooled over the workers."""
+"""Evaluates consistent copies of the model, with BatchNorm statistics pooled over the workers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from hogwild.drivers.checkpoints import store as checkpoint
+from hogwild.drivers.checkpoints.compatibility import facts, require_same_run
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.job.model import build, model_fn
 from hogwild.drivers.job.trial import fit_metric
@@ -19,6 +20,7 @@ from hogwild.shared.devices import to_device
 from hogwild.shared.seeds import own_generators
 from hogwild.tasks import load
 from hogwild.tasks.data import Data, Split
+from hogwild.text import say
 
 EVAL_BATCH = 500
 
@@ -39,7 +41,7 @@ class Score:
 def evaluate(module: nn.Module, data: Data, split: Split, pulse: Callable[[], object] = lambda: None) -> Score:
     """Loss and metric of `module` on a split.
 
-    `pulse` is called between batches, so that the caller can go on watching.
+    `pulse` is called between batches, so that the caller can keep watching the workers.
     """
     was_training, place = module.training, next(module.parameters())
     module.eval()
@@ -61,19 +63,32 @@ def evaluate(module: nn.Module, data: Data, split: Split, pulse: Callable[[], ob
     return Score(loss, data.metric, score_sum / count if count else math.nan)
 
 
-def evaluate_checkpoint(run: RunDirectory, name: str = "last") -> dict[str, object]:
+def load_model(run: RunDirectory, name: str, *, trust: bool = False) -> tuple[nn.Module, Data, checkpoint.Checkpoint]:
+    """The trained model of the run with its data and its checkpoint. CheckpointError if these do not belong together.
+
+    trust: whether own code that a run made elsewhere names may be imported.
+    """
+    config = run.config(trust=trust)
+    found = checkpoint.load(run.ckpt, name)
+    data = load(config.data, config.data_dir)
+    module = build(config, data, model_fn(config))
+    require_same_run(facts(config, module), found.meta, f"checkpoint {found.name}")
+    state = State.from_plain(found.state)
+    if (line := state.unsaved(module)) is not None:
+        say(line, to_stderr=True)
+    state.load_module(module)
+    return module, data, found
+
+
+def evaluate_checkpoint(run: RunDirectory, name: str = "last", *, trust: bool = False) -> dict[str, object]:
     """Loads the run's data, model and checkpoint; returns {checkpoint, samples, updates, test_loss, test_<metric>}.
 
     UsageError if the data have no test set.
     """
-    config = run.config()
-    data = load(config.data, config.data_dir)
+    module, data, found = load_model(run, name, trust=trust)
     if not len(data.test):
-        raise UsageError(f"{config.data} has no test set to evaluate on")
-    found = checkpoint.load(run.ckpt, name)
-    module = build(config, data, model_fn(config))
-    State.from_plain(found.state).load_module(module)
-    with own_generators(config.seed):
+        raise UsageError(f"{run.config(trust=trust).data} has no test set to evaluate on")
+    with own_generators(run.config(trust=trust).seed):
         data = fit_metric(data, module)
         score = evaluate(module, data, data.test)
     return {"checkpoint": found.name, "samples": found.samples, "updates": found.step, **score.fields()}

@@ -1,4 +1,4 @@
-"""Virtual time: how long a gradient takes under the simulator. One unit is the mean time of one gradient.
+"""Virtual clocks: the duration of each gradient in the simulator. One unit is the mean duration of a gradient.
 
     round-robin                every gradient takes exactly 1: workers in turn, delay N - 1
     gamma:cv=0.1,het=0.6       gamma distributed with that coefficient of variation; het: that of the machines' means
@@ -13,7 +13,7 @@ whose homogeneous cluster is cv = 0.1 (shape 100); het = 0.6 is the heterogeneou
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,11 +23,18 @@ import numpy as np
 from hogwild.config import TIMED_CLOCKS
 from hogwild.delays import parse as parse_delays
 from hogwild.errors import UsageError
+from hogwild.files.reading import json_lines, reading
+from hogwild.text import quoted
+
+VARIATION = (1e-6, 10.0)  # coefficients other than 0: beyond, a gamma distribution is a constant, or rounds to 0
+FACTOR_LIMIT = 1e6
+PUSHES_LIMIT = 5_000_000
+TRACE_BYTES = 1 << 30
 
 
 @dataclass
 class TimedClock:
-    """Durations of gradients: `duration(rank)` is the next one of that worker; independent of what others draw."""
+    """Durations of gradients: `duration(rank)` draws the next one of that worker, independently of other workers."""
 
     workers: int
     seed: int
@@ -35,12 +42,12 @@ class TimedClock:
     het: float = 0.0  # coefficient of variation of the workers' means
     burst: float = 0.0  # probability that a gradient is held up
     burst_factor: float = 10.0
-    factors: Mapping[int, float] = field(default_factory=dict)  # permanent stragglers
+    factors: Mapping[int, float] = field(default_factory=dict)  # factors of permanent stragglers
 
     def __post_init__(self) -> None:
         self._rng = [np.random.default_rng([self.seed, rank]) for rank in range(self.workers)]
         shape = 1 / self.het**2 if self.het else 0.0
-        means = [rng.gamma(shape, 1 / shape) if shape else 1.0 for rng in self._rng]
+        means = [max(rng.gamma(shape, 1 / shape), sys.float_info.min) if shape else 1.0 for rng in self._rng]
         self.means = [mean * self.factors.get(rank, 1.0) for rank, mean in enumerate(means)]
 
     def duration(self, rank: int) -> float:
@@ -50,7 +57,7 @@ class TimedClock:
         if not self.cv:
             return mean
         shape = 1 / self.cv**2
-        return float(rng.gamma(shape, mean / shape))
+        return max(float(rng.gamma(shape, mean / shape)), sys.float_info.min)  # a small shape underflows
 
 
 @dataclass
@@ -76,7 +83,7 @@ class DelayClock:
 
 @dataclass
 class TraceClock:
-    """The pushes of a recorded run: which worker came next, and with which ticket."""
+    """The pushes of a recorded run: the worker and the ticket of each push, in order."""
 
     pushes: list[tuple[int, int]]  # (rank, ticket) in the order of their versions
 
@@ -85,14 +92,14 @@ Clock = TimedClock | DelayClock | TraceClock
 
 
 def parse(spec: str, workers: int, seed: int, factors: Mapping[int, float]) -> Clock:
-    """The clock that `spec` describes. UsageError for anything else."""
+    """The clock that `spec` describes. UsageError if it describes none."""
     name, _, rest = spec.partition(":")
     if name == "trace":
         return TraceClock(_read_trace(Path(rest), workers))
     if name not in TIMED_CLOCKS:
         if factors:
             raise UsageError(
-                f"--straggler slows workers down, but --clock {spec} draws delays: use gamma or round-robin"
+                f"--straggler slows workers down, but --clock {quoted(spec)} draws delays: use gamma or round-robin"
             )
         return DelayClock(parse_delays(spec), seed)
     options = _options(spec, rest, ("burst",) if name == "round-robin" else ("cv", "het", "burst"))
@@ -119,23 +126,35 @@ def _options(spec: str, text: str, known: tuple[str, ...]) -> dict[str, float]:
         except ValueError:
             example = {"cv": "cv=0.1", "het": "het=0.6", "burst": "burst=0.01x10"}
             raise UsageError(
-                f"--clock {spec}: {part!r} is not understood; known: {', '.join(example[key] for key in known)}"
+                f"--clock {quoted(spec)}: {quoted(part)} is not understood; "
+                f"known: {', '.join(example[key] for key in known)}"
             ) from None
-    if any(value < 0 for value in values.values()) or values.get("burst", 0) > 1:
-        raise UsageError(f"--clock {spec}: values are >= 0, and a probability is at most 1")
+    smallest, largest = VARIATION
+    for name in ("cv", "het"):
+        if not (values.get(name, 0) == 0 or smallest <= values[name] <= largest):
+            raise UsageError(f"--clock {quoted(spec)}: {name} is 0, or from {smallest:g} to {largest:g}")
+    if not 0 <= values.get("burst", 0) <= 1 or not 0 <= values.get("burst_factor", 0) <= FACTOR_LIMIT:
+        raise UsageError(f"--clock {quoted(spec)}: a burst's probability is 0 to 1, its factor to {FACTOR_LIMIT:,.0f}")
     return values
 
 
 def _read_trace(path: Path, workers: int) -> list[tuple[int, int]]:
-    try:
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-        pushes = [(int(row["worker"]), int(row["ticket"])) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"--clock trace:{path}: not a recorded schedule ({error}); make one with --record") from None
-    strangers = {rank for rank, _ in pushes if not 0 <= rank < workers}
-    if strangers:
+    pushes: list[tuple[int, int]] = []
+    with reading(f"--clock trace:{path}", "a recorded schedule", error=UsageError, remedy="make one with --record"):
+        for row in json_lines(path, TRACE_BYTES, error=UsageError):
+            pushes.append((_whole(row["worker"]), _whole(row["ticket"])))
+            if len(pushes) > PUSHES_LIMIT:
+                raise ValueError(f"it has more than {PUSHES_LIMIT:,} pushes")
+    largest = max((rank for rank, _ in pushes), default=0)
+    if largest >= workers:
         raise UsageError(
-            f"--clock trace:{path}: recorded with worker {max(strangers)}, but --workers is {workers}: "
-            f"use --workers {max(strangers) + 1}"
+            f"--clock trace:{path}: recorded with worker {largest}, but --workers is {workers}: "
+            f"use --workers {largest + 1}"
         )
     return pushes
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 53:
+        raise ValueError(f"{quoted(value)} is no worker or ticket")
+    return value

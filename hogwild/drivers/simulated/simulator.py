@@ -1,11 +1,12 @@
 """A simulated run from start to summary: evaluates at epoch boundaries, logs every push, writes the run directory.
 
-Everything in metrics.jsonl and pushes.csv is a function of the configuration alone: two runs write the same bytes.
+The contents of metrics.jsonl and pushes.csv depend on the configuration alone: two runs write the same bytes.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from typing import TextIO
@@ -21,18 +22,19 @@ from hogwild.drivers.job.job import Job
 from hogwild.drivers.simulated import clocks
 from hogwild.drivers.simulated.simulation import Push, Simulation
 from hogwild.errors import UsageError
+from hogwild.files.writing import open_fresh, writing
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 
 PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,penalty,lr,loss"
-"""Of pushes.csv, a line for every gradient that was computed:
+"""The columns of pushes.csv, which has a line for every gradient that was computed:
 
     push, time, worker, ticket    its number from 1, virtual time, the worker, its batch
     delay                         versions between the snapshot and the push
     gap_rms, step_rms             ||x - snapshot|| before the push and ||step||, over the root of the parameters
     penalty                       harmonic mean of G over the parameters: the gradient counted 1 / penalty on average;
                                   1 where the algorithm divides by no gap
-    lr                            as applied to this delay; 0 if the gradient was dropped
+    lr                            as applied for this delay; 0 if the gradient was dropped
     loss                          of the batch, at the snapshot
 
 gap_rms and step_rms are 0 and penalty is 1 where nothing was pushed (a dropped gradient, a deposit before a barrier).
@@ -50,7 +52,7 @@ class Simulator(Driver):
             raise UsageError("a simulated run is not resumed: it is repeated, bit for bit, by its configuration")
         super().__init__(job, run, console)
         clock = clocks.parse(config.clock, config.workers, config.seed, config.straggler)
-        # `module` is for evaluation; the simulation binds another one to its buffers.
+        # `module` is used for evaluation; the simulation binds a second module to its buffers.
         self.simulation = Simulation(job, self.world, job.build().to(self.world.arena.device), clock)
         run.journal.use_clock(lambda: self.simulation.now)
 
@@ -61,7 +63,7 @@ class Simulator(Driver):
         self.report.begin()
         per_epoch = self.job.order.tickets_per_epoch
         every = self.config.eval_every * per_epoch or math.inf
-        with (self.directory.path / "pushes.csv").open("w") as log:
+        with self._pushes() as log:
             log.write(f"{PUSH_COLUMNS}\n")
             while not (self.stopped or self.is_interrupted) and (push := self.simulation.advance()) is not None:
                 if push.given_up:
@@ -79,6 +81,11 @@ class Simulator(Driver):
                     self.evaluate(self.copy())
         self.report.finished(time.monotonic())
 
+    def _pushes(self) -> TextIO:
+        path = self.directory.path / "pushes.csv"
+        with writing(path):
+            return os.fdopen(open_fresh(path), "w")
+
     def _log(self, log: TextIO, push: Push) -> None:
         outcome = self.simulation.workers[push.rank].view.outcome
         stats, parameters = outcome.stats, self.world.layout.parameters
@@ -91,7 +98,7 @@ class Simulator(Driver):
         )
 
     def _check(self, push: Push) -> None:
-        """The first gradient that is not finite is reported."""
+        """Reports the first non-finite gradient."""
         view = self.simulation.workers[push.rank].view
         refused = view.outcome.refused
         if (refused or not math.isfinite(push.loss)) and not self.report.faults:

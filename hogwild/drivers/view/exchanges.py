@@ -1,4 +1,4 @@
-"""What a worker with its own replica exchanges with a center."""
+"""The exchanges of a worker's own replica with a center."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Exchanges:
 
     def __init__(self, buffers: Buffers, updates: Updates, rounds: Rounds, current: CurrentUpdate) -> None:
         self._buffers = buffers
-        self._control = buffers.control
+        self._versions, self._ledger = buffers.versions, buffers.ledger
         self._rank = buffers.rank
         self._updates = updates
         self._rounds = rounds
@@ -40,12 +40,12 @@ class Exchanges:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        self._control.lock_model(self._rank)
+        self._versions.lock_model(self._rank)
         try:
             yield
-            finish(self._buffers["x"].device)  # before another worker may begin
+            finish(self._buffers["x"].device)  # completed before another worker may begin
         finally:
-            self._control.unlock_model()
+            self._versions.unlock_model()
 
     def adopt(self) -> None:
         """replica <- x. Races with exchanges, element by element."""
@@ -55,30 +55,32 @@ class Exchanges:
         self._buffers.traffic.add(replica, 1)
 
     def elastic(self, alpha: float, near: Place = "replica", center: Place = "x") -> None:
-        """With a shared `near`, as additions on both sides: what others add to either of them meanwhile is kept."""
+        """If `near` is shared, both sides are changed by additions, so that concurrent additions of other workers are
+        kept.
+        """
         if not isinstance(near, str):
             self._spring(alpha, near, center)
             return
         with self._center():
             recovered = self.kernel.elastic(self._buffers[near], self._buffers[center], alpha)
-        self._control.count_exchange(self._rank, 0, 0, recovered)
+        self._ledger.count_exchange(self._rank, 0, 0, recovered)
         self._buffers.traffic.add(self._buffers[center], 2)
 
     def deliver(self) -> None:
         replica, base, x = (self._buffers[name] for name in ("replica", "base", "x"))
         with self._center():
             recovered = self.kernel.deliver(replica, base, x)
-        self._control.count_exchange(self._rank, 0, 0, recovered)
+        self._ledger.count_exchange(self._rank, 0, 0, recovered)
         self._buffers.traffic.add(replica, 2)
 
     def admm(self, g: Gradients, rho: float) -> None:
-        """Counts as a push of the worker, with delay 0; one with a non-finite gradient is refused, as a push is."""
+        """Counts as a push of the worker, with delay 0. A non-finite gradient is refused, as in a push."""
         finite = self._rounds.deposit("g", g)
         refused = self._current.outcome.refused
-        control, lr = self._control, self._current.lr
+        versions, lr = self._versions, self._current.lr
         locked = self._buffers.access is Access.LOCKED
-        version = control.begin_push(self._rank, locked)
-        control.set_pulled(self._rank, version)
+        version = versions.begin_push(self._rank, locked)
+        versions.set_pulled(self._rank, version)
         try:
             if finite:
                 if weight_decay := self._updates.weight_decay:
@@ -88,7 +90,7 @@ class Exchanges:
                 if locked:
                     finish(x.device)
         finally:
-            control.end_push(self._rank, locked, finite, refused, 0.0, 0.0)
+            versions.end_push(self._rank, locked, finite, refused, 0.0, 0.0)
         self._current.outcome = Outcome(version, lr=lr if finite else 0.0, refused=refused, applied=finite)
         self._buffers.traffic.add(self._buffers["x"], 2)
 
@@ -102,5 +104,5 @@ class Exchanges:
         buffers.traffic.add(flux, 2)
 
     def _center(self) -> AbstractContextManager[None]:
-        """The one lock of the `locked` policy around an exchange."""
+        """Holds the one lock of the `locked` policy during an exchange."""
         return self.exclusive() if self._buffers.access is Access.LOCKED else nullcontext()

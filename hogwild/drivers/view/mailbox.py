@@ -1,4 +1,4 @@
-"""Push-sum without rounds: half of a worker's model and mass into a peer's mailbox."""
+"""Push-sum without rounds: a worker adds half of its model and mass to a peer's mailbox."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Mailbox:
     def send(self, peer: int, *, floor: float, ceiling: float) -> None:
         buffers = self._buffers
         mass, theirs = buffers["mass"], buffers["mass", peer]
-        if mass[OWN] < floor or theirs[BOX] > ceiling or not buffers.control.alive(peer):
+        if mass[OWN] < floor or theirs[BOX] > ceiling or not buffers.rounds.alive(peer):
             return
         self._exchanges.kernel.send(buffers["box", peer], buffers["replica"], 0.5)
         mass[OWN] /= 2

@@ -1,4 +1,4 @@
-"""What a synchronous worker does between barriers: bring a gradient, step on the mean, combine buffers."""
+"""The operations of a synchronous worker between barriers: deposit a gradient, step along the mean, combine buffers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
 class Rounds:
     """`deposit`, `push_mean` and `combine` of hogwild.algorithms.base.View.
 
-    The driver sets `generation`, the number of the barrier that the worker has passed, at each barrier.
+    At each barrier the driver sets `generation`, the number of the barrier that the worker has passed.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Rounds:
     ) -> None:
         self.generation = 0
         self._buffers = buffers
-        self._control = buffers.control
+        self._barriers, self._versions = buffers.rounds, buffers.versions
         self._rank = buffers.rank
         self._pushes = pushes
         self._updates = updates
@@ -41,7 +41,7 @@ class Rounds:
 
     @property
     def present(self) -> list[int]:
-        return list(self._control.participants(self.generation))
+        return list(self._barriers.participants(self.generation))
 
     def share(self) -> tuple[int, int]:
         """The elements [start, stop) of a shared buffer that are this worker's part of the round."""
@@ -51,11 +51,11 @@ class Rounds:
         return start, min(stop, n)
 
     def deposit(self, name: str, g: Gradients) -> bool:
-        """Own replica of `name` [n] <- g. A gradient that is not finite is withheld from the round, and counted."""
+        """Own replica of `name` [n] <- g. A non-finite gradient is counted and left out of the round."""
         self._updates.finish()
         refused = count_nonfinite(g)
-        self._control.contribute(self._rank, not refused)
-        self._deposited = Outcome(version=self._control.version, refused=refused, applied=not refused)
+        self._barriers.contribute(self._rank, not refused)
+        self._deposited = Outcome(version=self._versions.version, refused=refused, applied=not refused)
         self._current.outcome = self._deposited
         if refused:
             return False
@@ -72,11 +72,11 @@ class Rounds:
         Mutates this worker's share of x, of v, and of its own replica of `name` (which then holds the mean): no other
         worker reads those elements before the next barrier.
         """
-        buffers, control, present, lr = self._buffers, self._control, self.present, self._current.lr
-        contributed = [rank for rank in present if control.contributes(rank)]
+        buffers, barriers, present, lr = self._buffers, self._barriers, self.present, self._current.lr
+        contributed = [rank for rank in present if barriers.contributes(rank)]
         start, stop = self.share()
         step_sq = 0.0
-        version = self._deposited.version  # by now the first worker of the round may have raised control.version
+        version = self._deposited.version  # the first worker of the round may already have raised the version
         if contributed and start < stop:
             mean = buffers[name]
             inputs = [buffers[name, rank] for rank in contributed]
@@ -94,7 +94,7 @@ class Rounds:
             step_sq = stats.step_sq
             buffers.traffic.add(mean, (len(contributed) - 1) * (stop - start) / mean.numel())
         commits = bool(contributed) and present[0] == self._rank
-        control.end_round(self._rank, commits, self._deposited.refused, step_sq)
+        barriers.end_round(self._rank, commits, self._deposited.refused, step_sq)
 
     def combine(self, to: Place, terms: Mapping[Place, float], *, share: bool = False) -> None:
         buffers = self._buffers

@@ -14,10 +14,10 @@ from hogwild.rules import Access, Compensation, Gap, Momentum, look_ahead
 class Updates:
     """`pull`, `push` and `step` of hogwild.algorithms.base.View, and the counts of updates.
 
-    With `defers` (masters on a GPU) a push is only enqueued. `finish` counts it, at the next push if not before; so
-    does anything that asks for a count.
+    With `defers` (masters on a GPU) a push is only enqueued. It is counted by `finish`, by the next push, or by any
+    operation that reads a count, whichever comes first.
 
-    Mutates shared buffers through the kernels only, under the access policy of the run. Every push records its delay
+    Mutates shared buffers only through the kernels, under the access policy of the run. Every push records its delay
     and gap in the control block, and replaces the outcome.
     """
 
@@ -31,12 +31,14 @@ class Updates:
         clip: float,
         own_share: float,
     ) -> None:
-        """`own_share`: the part of the master that this worker itself has made in a round, and need not be sent."""
+        """`own_share`: the part of the master that this worker itself computed in a round, which need not be sent to
+        it.
+        """
         self.defers = False
         self.weight_decay = weight_decay
         self.clip = clip
         self._buffers = buffers
-        self._control = buffers.control
+        self._versions = buffers.versions
         self._rank = buffers.rank
         self._pushes = pushes
         self._current = current
@@ -45,42 +47,39 @@ class Updates:
 
     @property
     def pending(self) -> bool:
-        """Whether a push has been enqueued and not yet been counted."""
+        """Whether a push is enqueued and not yet counted."""
         return self._pending is not None
 
     @property
     def version(self) -> int:
         self.finish()
-        return self._control.version
+        return self._versions.version
 
     @property
     def steps(self) -> int:
         self.finish()
-        return self._control.steps(self._rank)
-
-    def exchanges(self, period: int) -> int:
-        self.finish()
-        return sum(self._control.steps(rank) // period for rank in range(self._buffers.workers))
+        return self._versions.steps(self._rank)
 
     def is_first_step(self, version: int) -> bool:
-        """Whether nothing has been pushed into v yet."""
+        """Whether no push has written v yet."""
         own = "v" not in self._buffers or not self._buffers.is_shared("v")
-        return (self._control.steps(self._rank) if own else version) == 0
+        return (self._versions.steps(self._rank) if own else version) == 0
 
     def pull(self, momentum: Momentum | None = None, *, of: str = "x") -> None:
-        """snapshot <- x, or where that rule looks ahead to; or the own replica. Races with pushes and pair averages.
+        """snapshot <- x, or its look-ahead point under `momentum`; or snapshot <- buffer `of`. Races with pushes and
+        pair averages.
 
-        The version is read first, so that a delay is never counted too small.
+        The version is read before x, so that no delay is counted too small.
         """
         self.finish()
-        self._control.pulled(self._rank)
+        self._versions.pulled(self._rank)
         if of != "x":
             copy(self._buffers["snapshot"], self._buffers[of])
             return
         if self._pushes.inplace:
             return
         x, snapshot = self._buffers["x"], self._buffers["snapshot"]
-        if ahead := look_ahead(momentum, lr=self._current.lr, pushes=self._control.version):
+        if ahead := look_ahead(momentum, lr=self._current.lr, pushes=self._versions.version):
             inputs = [x, *(self._buffers[name] for name in ahead)]
             weighted_sum(snapshot, inputs, [1.0, *(-weight for weight in ahead.values())])
         else:
@@ -101,29 +100,31 @@ class Updates:
         alpha: float = 0.0,
         center: Place = "x",
         is_fresh: bool = False,
+        decay: float = 1.0,
     ) -> None:
-        """One push (csrc/push.h). One that is refused or dropped changes only the counters, and reads x afresh.
+        """One push (csrc/push.h). A push that is refused or dropped changes only the counters, and reads x again.
 
-        `is_fresh`: only this worker has moved the point at which the gradient was taken; its delay is 0.
+        `is_fresh`: no other worker has changed the point at which the gradient was taken, so its delay is 0. `decay`: a
+        factor on the weight decay.
         """
         self.finish()
         g = clipped(g, self.clip) if part else g
         kernel = self._pushes.get(momentum, penalty, compensation, onto=onto, center=center if alpha else None)
-        control, rank, w_lr = self._control, self._rank, self._current.lr
+        versions, rank, w_lr = self._versions, self._rank, self._current.lr
         is_shared = self._buffers.is_shared(onto) or bool(alpha)
         locked = is_shared and self._buffers.access is Access.LOCKED
-        lr_max = control.raise_lr_max(w_lr) if penalty is not None else w_lr
-        version = control.begin_push(rank, locked)
+        lr_max = versions.raise_lr_max(w_lr) if penalty is not None else w_lr
+        version = versions.begin_push(rank, locked)
         if is_fresh:
-            control.set_pulled(rank, version)
-        delay = version - control.pulled_version(rank)
+            versions.set_pulled(rank, version)
+        delay = version - versions.pulled_version(rank)
         try:
             rate = w_lr if lr is None else lr(delay)
             if rate is not None:
                 kernel.enqueue(
                     g,
                     lr=rate,
-                    weight_decay=self.weight_decay,
+                    weight_decay=decay * self.weight_decay,
                     pushes=version,
                     lr_max=lr_max,
                     first_step=self.is_first_step(version),
@@ -135,7 +136,7 @@ class Updates:
                     stop=part[1] if part else None,
                 )
         except BaseException:
-            control.end_push(rank, locked, False, 0, 0.0, 0.0)
+            versions.end_push(rank, locked, False, 0, 0.0, 0.0)
             raise
         used = None if rate is None else kernel
         pending = PendingPush(used, version, delay, rate or 0.0, locked, onto, is_shared, momentum)
@@ -153,7 +154,7 @@ class Updates:
         alpha: float = 0.0,
         center: Place = "x",
     ) -> None:
-        """A push onto the own replica, at rate * lr."""
+        """A push onto the own replica at rate * lr, its weight decay at lr: rate lr (g + (wd / rate) x)."""
         w_lr = self._current.lr
         self.push(
             g,
@@ -163,20 +164,21 @@ class Updates:
             alpha=alpha,
             center=center,
             is_fresh=True,
+            decay=1 / rate,
         )
 
     def finish(self) -> None:
         """Finish the pending push: wait for it and count it, which raises the version. No-op if none is pending.
 
-        If it was refused, the snapshot and its version stay old, because the next gradient is already being computed
-        there; the next push is then waited for at once.
+        If it was refused, the snapshot and its version stay as they are, because the next gradient is already being
+        computed at that snapshot; the next push is then not deferred.
         """
         if self._pending is not None:
             pending, self._pending = self._pending, None
             self._finish(pending, refresh=False)
 
     def _finish(self, push: PendingPush, refresh: bool) -> None:
-        """Waits for a push and counts it. `refresh`: one that was not applied reads the snapshot afresh."""
+        """Waits for a push and counts it. `refresh`: if it was not applied, the snapshot is read again."""
         stats: PushStats | None = None
         applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
         try:
@@ -184,7 +186,7 @@ class Updates:
                 stats = push.kernel.stats()
                 applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
         finally:
-            self._control.end_push(self._rank, push.locked, applied, nonfinite, gap_sq, step_sq)
+            self._versions.end_push(self._rank, push.locked, applied, nonfinite, gap_sq, step_sq)
         refused = 0 if applied else nonfinite
         self._current.outcome = Outcome(push.version, push.delay, 0, push.lr, refused, False, applied, stats)
         if push.is_shared:

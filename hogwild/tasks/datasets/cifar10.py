@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +17,10 @@ from hogwild.tasks.data import Data
 from hogwild.tasks.decoded_cache import Parts, cached
 from hogwild.tasks.readers import cifar_binary, images
 from hogwild.tasks.splits import ImageSplit
+from hogwild.text import say
 
 LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+ARCHIVE_LIMIT_BYTES = 400 << 20  # 60,000 image files of 3 to 6 KB in a tar archive
 PER_CLASS = {"train": 5_000, "test": 1_000}
 _MEAN = (0.4914, 0.4822, 0.4465)
 _STD = (0.2470, 0.2435, 0.2616)
@@ -52,12 +53,12 @@ def _read(source: Source, folder: Path) -> tuple[Parts, str]:
         key = _digest_of_listing(folder)
         return cached(source.name, key, partial(_decode, images.in_folder(folder), folder)), _NOTE
     path = next(folder / name for name in CIFAR10_IMAGE_ARCHIVES if (folder / name).is_file())
-    key = hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest()
+    key = hashlib.md5(read_bytes(path, ARCHIVE_LIMIT_BYTES), usedforsecurity=False).hexdigest()
     return cached(source.name, key, partial(_decode, images.in_archive(path), path)), _NOTE
 
 
 def _decode(files: images.Files, where: Path) -> Parts:
-    print(f"decoding the images in {where} (once; the result is cached)", file=sys.stderr)
+    say(f"decoding the images in {where} (once; the result is cached)", to_stderr=True)
     return _complete(images.decode_images(files, LABELS, (32, 32), where), where)
 
 

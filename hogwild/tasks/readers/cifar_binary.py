@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from hogwild.errors import DataError
 from hogwild.tasks.content import read_bytes
+from hogwild.tasks.readers.archive import members
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -33,21 +33,15 @@ def parse_batch(content: bytes, path: str) -> tuple[Bytes, Bytes]:
 
 def read_folder(folder: Path) -> dict[str, tuple[Bytes, Bytes]]:
     """{"train": (images, labels), "test": ...} from the .bin files in `folder`."""
-    return _join({name: (read_bytes(folder / name), str(folder / name)) for name in (*TRAIN, *TEST)})
+    return _join({name: (read_bytes(folder / name, BATCH_BYTES), str(folder / name)) for name in (*TRAIN, *TEST)})
 
 
 def read_archive(content: bytes, path: Path) -> dict[str, tuple[Bytes, Bytes]]:
     """The same from the bytes of cifar-10-binary.tar.gz. Members are read in memory; no file is written."""
     found: dict[str, tuple[bytes, str]] = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:*") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name).name
-                if member.isfile() and name in (*TRAIN, *TEST) and member.size <= BATCH_BYTES:
-                    stream = archive.extractfile(member)
-                    found[name] = (stream.read() if stream else b"", f"{path}:{member.name}")
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(f"{path}: not a readable tar archive ({len(content):,} bytes; {error})") from error
+    for name, part in members(io.BytesIO(content), path, BATCH_BYTES):
+        if (file := PurePosixPath(name).name) in (*TRAIN, *TEST):
+            found[file] = (part, f"{path}:{name}")
     missing = [name for name in (*TRAIN, *TEST) if name not in found]
     if missing:
         raise DataError(f"{path}: holds no {', '.join(missing)}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import lzma
 import re
-import tarfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hogwild.errors import DataError
+from hogwild.files.reading import reading
 from hogwild.tasks.content import read_bytes
+from hogwild.tasks.readers.archive import MEMBERS_LIMIT, members
 
 Bytes = npt.NDArray[np.uint8]
 Files = Iterator[tuple[str, bytes]]
 
 IMAGE_LIMIT_BYTES = 1 << 20  # a larger member is not a small image, and is refused
+FORMATS = ("PNG", "JPEG")  # Pillow knows dozens, and starts other programs for some
 _NAME = re.compile(r"(?:^|/)(train|test)/([^/]+)/([^/]+\.(?:png|jpe?g))$", re.IGNORECASE)
 
 
@@ -27,29 +29,15 @@ def in_folder(folder: Path) -> Files:
     for part in ("train", "test"):
         for path in sorted((folder / part).glob("*/*")):
             if _NAME.search(path.relative_to(folder).as_posix()):
-                yield path.relative_to(folder).as_posix(), read_bytes(path)
+                yield path.relative_to(folder).as_posix(), read_bytes(path, IMAGE_LIMIT_BYTES)
 
 
 def in_archive(path: Path) -> Files:
-    """(member name, bytes) of every image in the tar or tar.xz archive. No file is written."""
-    try:
-        with (
-            lzma.open(path) if path.suffix == ".xz" else path.open("rb") as stored,
-            tarfile.open(fileobj=stored, mode="r|") as archive,
-        ):
-            for member in archive:
-                if member.isfile() and _NAME.search(member.name):
-                    if member.size > IMAGE_LIMIT_BYTES:
-                        raise DataError(
-                            f"{path}: {member.name} has {member.size:,} bytes, more than {IMAGE_LIMIT_BYTES:,}"
-                        )
-                    stream = archive.extractfile(member)
-                    yield member.name, stream.read() if stream else b""
-            while stored.read(1 << 20):  # read to the end, because xz stores its checksum there
-                pass
-    except (tarfile.TarError, EOFError, lzma.LZMAError, OSError) as error:
-        size = path.stat().st_size if path.exists() else 0
-        raise DataError(f"{path}: damaged or truncated tar archive ({size:,} bytes; {error}). Get it again.") from error
+    """(member name, bytes) of every image in the tar or tar.xz archive; nothing is written to disk."""
+    with reading(path, "a tar archive"), path.open("rb") as stored:
+        for name, content in members(stored, path, IMAGE_LIMIT_BYTES):
+            if _NAME.search(name):
+                yield name, content
 
 
 def decode_images(
@@ -61,7 +49,9 @@ def decode_images(
     """
     number = {name: i for i, name in enumerate(classes)}
     found: dict[str, list[tuple[int, str, Bytes]]] = {"train": [], "test": []}
-    for name, content in files:
+    for count, (name, content) in enumerate(files):
+        if count == MEMBERS_LIMIT:
+            raise DataError(f"{where}: more than {MEMBERS_LIMIT:,} images")
         match = _NAME.search(name)
         assert match is not None  # the iterators above yield nothing else
         part, label, file = match.groups()
@@ -80,13 +70,12 @@ def decode_images(
 
 def _decode(content: bytes, size: tuple[int, int], where: str) -> Bytes:
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
     except ImportError as error:
         raise DataError("image files need Pillow: pip install 'hogwild[images]', or use the binary version") from error
-    try:
-        with Image.open(io.BytesIO(content)) as image:
+    with reading(where, f"a readable image ({len(content):,} bytes)"), warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.size != size:  # known before a pixel is decoded
                 raise DataError(f"{where} is {image.size[0]}x{image.size[1]}, expected {size[0]}x{size[1]}")
             return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{where} is not a readable image ({len(content):,} bytes; {error})") from error

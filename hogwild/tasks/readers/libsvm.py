@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from hogwild.errors import DataError
 
+CELLS_LIMIT = 1 << 25  # 128 MiB; a file of short rows and a long one would fill up to far more than its size
 _LABELS = {b"+1": 1, b"1": 1, b"-1": 0}
 
 
@@ -30,7 +31,7 @@ def parse_libsvm(content: bytes, features: int, path: Path) -> tuple[npt.NDArray
             digits, _, value = field.partition(b":")
             if value != b"1" or not digits.isdigit():
                 raise DataError(f"{path}:{number}: {_show(field)} is not index:1 (binary features only)")
-            index = int(digits)
+            index = int(digits[:10])  # enough to be out of range
             if not last < index <= features:
                 raise DataError(f"{path}:{number}: index {index} after {last}, must ascend within 1..{features}")
             row.append(index)
@@ -39,7 +40,10 @@ def parse_libsvm(content: bytes, features: int, path: Path) -> tuple[npt.NDArray
         classes.append(_LABELS[label])
     if not rows:
         raise DataError(f"{path}: is empty")
-    lists = np.zeros((len(rows), max(map(len, rows))), np.int32)
+    most = max(map(len, rows))
+    if len(rows) * most > CELLS_LIMIT:
+        raise DataError(f"{path}: {len(rows):,} rows of up to {most} features fill more than {CELLS_LIMIT:,} cells")
+    lists = np.zeros((len(rows), most), np.int32)
     for padded, row in zip(lists, rows, strict=True):
         padded[: len(row)] = row
     return lists, np.array(classes, np.int64)
