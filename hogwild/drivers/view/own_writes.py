@@ -2,7 +2,8 @@
 
 Gradients are taken at parameters that lie in a buffer of the run. With `--read inplace` that is the master, and in
 algorithms with replicas the worker's replica: what the model or the caller's loop writes there holds, and races with
-the other workers as any write does. A snapshot is thrown away by the next pull: what is written there is refused.
+the other workers as any write does. Any other buffer (a snapshot, the quotient of sgp) is computed anew by the next
+update: what is written there is refused.
 
 Found at the next step, always: a parameter that was replaced, that was frozen or unfrozen, whose `data` lie elsewhere,
 or that was written by an operation that torch counts (clamp_, copy_, load_state_dict, max_norm). A write past torch's
@@ -17,13 +18,13 @@ from collections import Counter
 import torch
 from torch import Tensor, nn
 
-from hogwild.buffers import Scope
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.errors import UsageError
 from hogwild.shared.layout import frozen, trainable
 
 FIRST, EVERY = 3, 64
 WORDS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.uint8}  # as which elements of so many bytes are added
+HOLD = ("x", "replica")  # the buffers that an update goes on from; snapshots and other points are computed from them
 REMEDY = (
     'the next update throws away. Give read="inplace" (--read inplace), or train replicas (algorithm local-sgd, '
     "easgd, ...): there such writes hold"
@@ -55,10 +56,10 @@ class OwnWrites:
     def begin(self, view: WorkerView, at: Tensor) -> None:
         """The module's parameters have been bound to `at` [n].
 
-        UsageError if it lies in a snapshot and an embedding of the model writes to its trained weight (max_norm).
+        UsageError if it is thrown away and an embedding of the model writes to its trained weight (max_norm).
         """
         place = at.data_ptr()
-        self._loses = any(view.buffers[name].data_ptr() == place for name in _snapshots(view))
+        self._loses = all(view.buffers[name].data_ptr() != place for name in HOLD if name in view.buffers)
         if self._loses and not self._steps[place]:
             self._require_no_max_norm()
         step = self._steps[place]
@@ -103,12 +104,6 @@ class OwnWrites:
                     f"the model's {type(layer).__name__} {name} has max_norm={layer.max_norm:g}: its forward pass "
                     f"writes to its weight, in a private copy that {REMEDY}"
                 )
-
-
-def _snapshots(view: WorkerView) -> list[str]:
-    """The worker's own buffers that are written before they are read."""
-    declared = view.buffers.declared
-    return [name for name, b in declared.items() if b.scope is Scope.WORKER and not b.saved and b.size == "x"]
 
 
 def _compare(name: str, before: tuple[int, bool, int], after: tuple[int, bool, int]) -> None:
