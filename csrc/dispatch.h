@@ -4,7 +4,7 @@
 #include <stdexcept>
 
 #include "access.h"
-#include "exchange.h"
+#include "calls.h"
 #include "mix.h"
 #include "numeric.h"
 #include "push.h"

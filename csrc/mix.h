@@ -10,33 +10,51 @@
 
 namespace hogwild {
 
-// The buffers of one worker's exchange, each [n]; null if an exchange does not use it.
+// The buffers of one worker's exchange, each [n]: BUFFER(element, name). Null if an exchange does not use it.
+#define HOGWILD_MIX_BUFFERS(BUFFER)                                                               \
+  BUFFER(T, x)       /* this worker's weights */                                                  \
+  BUFFER(T, center)  /* the buffer that several workers write: a center, a mailbox, an average */ \
+  BUFFER(T, memory)  /* this worker's memory: x at its last delivery, or its multiplier */        \
+  BUFFER(const T, g) /* its gradient */
+
 template <class T>
 struct MixBuffers {
-  T* x;        // this worker's weights
-  T* center;   // the buffer that several workers write: a center, a mailbox, an average
-  T* memory;   // this worker's memory: x at its last delivery, or its multiplier
-  const T* g;  // its gradient
+#define HOGWILD_POINTER(element, name) element* name = nullptr;
+  HOGWILD_MIX_BUFFERS(HOGWILD_POINTER)
+#undef HOGWILD_POINTER
 };
 
 // The buffers from element `offset` on.
 template <class T, class U>
 HW_HD MixBuffers<T> slice(const MixBuffers<U>& all, int64_t offset) {
-  return {element_at<T>(all.x, offset), element_at<T>(all.center, offset), element_at<T>(all.memory, offset),
-          element_at<const T>(all.g, offset)};
+  MixBuffers<T> from;
+#define HOGWILD_SLICE(element, name) from.name = element_at<element>(all.name, offset);
+  HOGWILD_MIX_BUFFERS(HOGWILD_SLICE)
+#undef HOGWILD_SLICE
+  return from;
 }
 
-// The scalars of an exchange, precomputed on the host (exchange.h) so that the loop needs no divisions by them.
+// The scalars of an exchange, precomputed on the host (calls.h) so that the loop needs no divisions by them: RATE(name,
+// default).
+#define HOGWILD_MIX_RATES(RATE)                                                                        \
+  RATE(share, 0)  /* fraction of a difference, or of x, that is moved: alpha, a, 1 over the workers */ \
+  RATE(lr, 0)     /* of a gradient */                                                                  \
+  RATE(pull, 0)   /* lr rho */                                                                         \
+  RATE(shrink, 1) /* 1 / (1 + lr rho) */
+
 template <class T>
 struct MixRates {
-  T share = 0;   // fraction of a difference, or of x, that is moved: alpha, a, 1 / workers
-  T lr = 0;      // of a gradient
-  T pull = 0;    // lr rho
-  T shrink = 1;  // 1 / (1 + lr rho)
+#define HOGWILD_FIELD(name, value) T name = value;
+  HOGWILD_MIX_RATES(HOGWILD_FIELD)
+#undef HOGWILD_FIELD
 
   template <class U>
   HW_HD MixRates<U> as() const {
-    return {U(share), U(lr), U(pull), U(shrink)};
+    MixRates<U> result;
+#define HOGWILD_CONVERTED(name, value) result.name = static_cast<U>(name);
+    HOGWILD_MIX_RATES(HOGWILD_CONVERTED)
+#undef HOGWILD_CONVERTED
+    return result;
   }
 };
 

@@ -76,6 +76,7 @@ template <class T>
 struct Saved {
   T *mu, *rstd, *slope;
 
+  Saved() = default;
   HW_HD Saved(void* rows, int64_t channels) : mu(static_cast<T*>(rows)), rstd(mu + channels), slope(rstd + channels) {}
 };
 

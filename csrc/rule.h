@@ -78,8 +78,9 @@ AccessKind named(std::string_view name);
 template <>
 GuardKind named(std::string_view name);
 
-// The buffers of a rule's momentum.
+// The buffers of a rule's momentum; and of all its stages, which may do without a snapshot.
 unsigned momentum_buffers(const Rule& rule);
+unsigned buffers_of(const Rule& rule, bool has_snapshot);
 
 // The scalars of a push, precomputed once for all its elements.
 Hyper<double> fold(const Rule& rule, const PushCall& call);

@@ -56,7 +56,7 @@ class GradientTable:
 
 class CpuPush:
     """`buffers`: addresses by name, of the buffers in csrc/lists.h and gap_state; `stripes`: address and number of the
-    locks. TypeError for an unknown name, ValueError if a buffer of the momentum is missing.
+    locks. TypeError for an unknown name, and if a buffer that the stages use is missing.
     """
 
     def __init__(
@@ -91,7 +91,11 @@ class CudaPush:
     @property
     def is_cooperative(self) -> bool: ...
 
+# The kernels below take addresses and numbers by name, as listed in csrc/calls.h and csrc/norm_call.h; TypeError for a
+# missing or unknown name.
+
 def weighted_sum(
+    *,
     dtype: str,
     out: int,
     inputs: Sequence[int],
@@ -100,10 +104,11 @@ def weighted_sum(
     stop: int,
     device: int,
     stream: int,
-    /,
 ) -> None: ...
-def copy(dtype: str, out: int, source: int, start: int, stop: int, device: int, stream: int, /) -> None: ...
+def copy(*, dtype: str, out: int, source: int, start: int, stop: int, device: int, stream: int) -> None: ...
+def count_nonfinite(*, dtype: str, g: int, numel: int, device: int, stream: int) -> int: ...
 def pair_average(
+    *,
     dtype: str,
     a: int,
     b: int,
@@ -116,65 +121,84 @@ def pair_average(
     stop: int,
     device: int,
     stream: int,
-    /,
 ) -> tuple[int, int, int]: ...
 def exchange(
+    *,
     kind: str,
     dtype: str,
     access: str,
-    addresses: Sequence[int],
-    rates: tuple[float, float, float],
-    stripes: tuple[int, int],
+    share: float,
+    lr: float = 0,
+    rho: float = 0,
+    stripes: int,
+    n_stripes: int,
     start: int,
     stop: int,
     device: int,
     stream: int,
-    /,
+    **buffers: int,
 ) -> int:
-    """csrc/exchange.h: kind elastic|deliver|admm|send|drain|blend; addresses of x, center, memory, g (0: none); rates
-    share, lr, rho; address and number of stripe locks. Returns the number of locks with a dead holder.
+    """kind: elastic|deliver|admm|send|drain|blend; stripes, n_stripes: address and number of the locks; buffers: the
+    addresses of those of x, center, memory and g that the kind uses (csrc/mix.h). Returns the number of locks with a
+    dead holder.
     """
 
 def diffuse(
+    *,
     dtype: str,
     out: int,
     own: int,
-    correction: int,
+    correction: int = 0,
     neighbours: Sequence[int],
     weights: Sequence[float],
     start: int,
     stop: int,
     device: int,
     stream: int,
-    /,
 ) -> None: ...
-def count_nonfinite(dtype: str, g: int, n: int, device: int, stream: int, /) -> int: ...
 def norm_forward(
+    *,
     master: str,
     input: str,
-    shape: tuple[int, int, int],
-    addresses: tuple[int, ...],
+    outer: int,
+    channels: int,
+    inner: int,
+    x: int,
+    weight: int = 0,
+    bias: int = 0,
+    y: int,
+    saved: int,
+    mu: int,
+    nu: int,
+    count: int,
     alpha: float,
     decay: float,
     eps: float,
     device: int,
     stream: int,
-    /,
-) -> None:
-    """`shape` is outer, channels, inner; `addresses` x, weight, bias, y, saved, mu, nu, count."""
-
+) -> None: ...
 def norm_backward(
+    *,
     master: str,
     input: str,
-    shape: tuple[int, int, int],
-    addresses: tuple[int, ...],
+    outer: int,
+    channels: int,
+    inner: int,
+    g: int,
+    x: int,
+    weight: int = 0,
+    saved: int,
+    dx: int = 0,
+    weight_grad: int,
+    bias_grad: int,
+    mu_grad: int,
+    nu_grad: int,
+    count: int,
     alpha: float,
     decay: float,
     device: int,
     stream: int,
-    /,
-) -> None:
-    """`addresses` are g, x, weight, saved, dx, weight_grad, bias_grad, mu_grad, nu_grad, count."""
+) -> None: ...
 
 class Phase:
     """The phases of a worker (csrc/control.h)."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 class MomentumStage:
     """The properties of a momentum stage, with their defaults.
 
-    Its fields are its constants; their names are those of csrc/rule.h.
+    Its fields are its constants; their names are those of csrc/lists.h.
     """
 
     kind: ClassVar[str]  # its name in csrc/stages/momentum.h
@@ -24,7 +24,7 @@ class MomentumStage:
     takes_center: ClassVar[bool] = False  # can be combined with an elastic exchange
 
     def constants(self) -> dict[str, object]:
-        """Its constants by their names in csrc/rule.h."""
+        """Its constants by their names in csrc/lists.h."""
         return {"momentum_kind": self.kind} | {field.name: getattr(self, field.name) for field in fields(self)}
 
     def check(self) -> None:

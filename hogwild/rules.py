@@ -105,7 +105,7 @@ class Gap:
         return ("gap_state",) if self.rows else ("s",)
 
     def constants(self) -> dict[str, object]:
-        """Its constants by their names in csrc/rule.h."""
+        """Its constants by their names in csrc/lists.h."""
         element = "gap_of_steps" if self.unit == "step" else "gap"
         return {
             "penalty": "norm_gap" if self.level != "element" else "sized_gap" if self.rows else element,
@@ -152,7 +152,7 @@ class Compensation:
         return ("ms",) if self.adaptive else ()
 
     def constants(self) -> dict[str, object]:
-        """Its constants by their names in csrc/rule.h."""
+        """Its constants by their names in csrc/lists.h."""
         return {
             "compensation": "adaptive" if self.adaptive else "constant",
             "lam": self.lam,

@@ -1,7 +1,7 @@
 // Exchanges and diffusions over flat buffers in host memory. Host only.
 #pragma once
 
-#include "../exchange.h"
+#include "../calls.h"
 
 namespace hogwild::cpu {
 

@@ -104,10 +104,11 @@ Kernels::Exchange* exchange(ExchangeKind kind, AccessKind access, Dtype dtype) {
   });
 }
 
-void diffuse(const DiffusionCall& call) {
+void diffuse(const DiffusionCall& call, const void* const* neighbours, const double* weights, int64_t count) {
   with_master(call.dtype, [&](auto t) {
     using T = typename decltype(t)::type;
-    call.correction == nullptr ? diffuse_loop<false, T>(call) : diffuse_loop<true, T>(call);
+    call.correction == nullptr ? diffuse_loop<false, T>(call, neighbours, weights, count)
+                               : diffuse_loop<true, T>(call, neighbours, weights, count);
   });
 }
 

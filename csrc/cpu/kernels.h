@@ -4,8 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "../exchange.h"
-#include "../rule.h"
+#include "../calls.h"
 
 namespace hogwild {
 
@@ -48,7 +47,7 @@ struct Kernels {
   // Elements [begin, begin + n) of the buffers.
   using Exchange = void(const MixBuffers<void>&, int64_t begin, int64_t n, const MixRates<double>&);
   Exchange* (*exchange)(ExchangeKind, AccessKind, Dtype);
-  void (*diffuse)(const DiffusionCall&);
+  void (*diffuse)(const DiffusionCall&, const void* const* neighbours, const double* weights, int64_t count);
   void (*pair_average)(Dtype, void* a, void* b, double weight, int64_t begin, int64_t n);
   // `work`: 5 doubles per channel.
   void (*norm_forward)(const NormForward&, double* work);

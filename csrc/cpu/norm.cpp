@@ -110,17 +110,8 @@ void run(const X* x, const X* g, const NormShape& shape, const T* mu, double* su
 
 template <class T, class X>
 void forward(const NormForward& call, double* work) {
-  const int64_t channels = call.shape.channels;
-  T *const scale = reinterpret_cast<T*>(work + 2 * channels), *const shift = scale + channels;
-  const ForwardChannels<T> at{static_cast<const T*>(call.weight),
-                              static_cast<const T*>(call.bias),
-                              static_cast<T*>(call.mu),
-                              static_cast<T*>(call.nu),
-                              Saved<T>(call.saved, channels),
-                              scale,
-                              shift,
-                              call.eps,
-                              call.shape.per_channel()};
+  const ForwardChannels<T> at = channels_of(call, reinterpret_cast<T*>(work + 2 * call.shape.channels));
+  T *const scale = at.scale, *const shift = at.shift;
   const auto* x = static_cast<const X*>(call.x);
   auto* y = static_cast<X*>(call.y);
   const T* mu = at.saved.mu;
@@ -142,19 +133,8 @@ void forward(const NormForward& call, double* work) {
 
 template <class T, class X>
 void backward(const NormBackward& call, double* work) {
-  const int64_t channels = call.shape.channels;
-  T *const scale = reinterpret_cast<T*>(work + 2 * channels), *const tilt = scale + channels,
-           *const offset = tilt + channels;
-  const BackwardChannels<T> at{static_cast<const T*>(call.weight),
-                               Saved<T>(call.saved, channels),
-                               static_cast<T*>(call.mu_grad),
-                               static_cast<T*>(call.nu_grad),
-                               static_cast<T*>(call.weight_grad),
-                               static_cast<T*>(call.bias_grad),
-                               scale,
-                               tilt,
-                               offset,
-                               call.shape.per_channel()};
+  const BackwardChannels<T> at = channels_of(call, reinterpret_cast<T*>(work + 2 * call.shape.channels));
+  T *const scale = at.scale, *const tilt = at.tilt, *const offset = at.offset;
   const auto *g = static_cast<const X*>(call.g), *x = static_cast<const X*>(call.x);
   auto* dx = static_cast<X*>(call.dx);
   const T* mu = at.saved.mu;

@@ -133,21 +133,21 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
   return report(rows, stats);
 }
 
-void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs, const std::vector<double>& weights,
-                  int64_t start, int64_t stop) {
-  kernels().weighted_sum(dtype, out, inputs.data(), weights.data(), static_cast<int64_t>(inputs.size()), start,
-                         stop - start);
+void weighted_sum(const WeightedSumCall& call) {
+  kernels().weighted_sum(call.dtype, call.out, call.inputs.data(), call.weights.data(),
+                         static_cast<int64_t>(call.inputs.size()), call.start, call.stop - call.start);
 }
 
-void copy(Dtype dtype, void* out, const void* in, int64_t start, int64_t stop) {
-  kernels().copy(dtype, advance(out, dtype, start), advance(in, dtype, start), stop - start);
+void copy(const CopyCall& call) {
+  kernels().copy(call.dtype, advance(call.out, call.dtype, call.start), advance(call.source, call.dtype, call.start),
+                 call.stop - call.start);
 }
 
 // In pieces, because the loops count in 32 bits.
-int64_t count_nonfinite(Dtype dtype, const void* g, int64_t n) {
+int64_t count_nonfinite(const CountCall& call) {
   Scan scan;
-  for (int64_t begin = 0; begin < n; begin += kPiece)
-    kernels().scan(dtype, advance(g, dtype, begin), std::min(kPiece, n - begin), scan);
+  for (int64_t begin = 0; begin < call.numel; begin += kPiece)
+    kernels().scan(call.dtype, advance(call.g, call.dtype, begin), std::min(kPiece, call.numel - begin), scan);
   return scan.nonfinite;
 }
 

@@ -154,19 +154,9 @@ void finish_channels(const X* x, const X* g, const Channels& at, const Grid& gri
 
 template <class T, class X>
 void forward(const NormForward& call) {
-  const int64_t channels = call.shape.channels;
   const Grid grid(call.shape);
-  const Work work(grid, sizeof(T) * static_cast<size_t>(channels), 2, as_stream(call.stream));
-  T* const scale = work.rows<T>();
-  const ForwardChannels<T> at{static_cast<const T*>(call.weight),
-                              static_cast<const T*>(call.bias),
-                              static_cast<T*>(call.mu),
-                              static_cast<T*>(call.nu),
-                              Saved<T>(call.saved, channels),
-                              scale,
-                              scale + channels,
-                              call.eps,
-                              call.shape.per_channel()};
+  const Work work(grid, sizeof(T) * static_cast<size_t>(grid.channels), 2, as_stream(call.stream));
+  const ForwardChannels<T> at = channels_of(call, work.rows<T>());
   const auto* x = static_cast<const X*>(call.x);
   finish_channels<BatchSums, T>(x, x, at, grid, work, call);
   const Launch launch{"forward_kernel", grid.blocks(), kBlock, as_stream(call.stream)};
@@ -175,20 +165,9 @@ void forward(const NormForward& call) {
 
 template <class T, class X>
 void backward(const NormBackward& call) {
-  const int64_t channels = call.shape.channels;
   const Grid grid(call.shape);
-  const Work work(grid, sizeof(T) * static_cast<size_t>(channels), 3, as_stream(call.stream));
-  T* const scale = work.rows<T>();
-  const BackwardChannels<T> at{static_cast<const T*>(call.weight),
-                               Saved<T>(call.saved, channels),
-                               static_cast<T*>(call.mu_grad),
-                               static_cast<T*>(call.nu_grad),
-                               static_cast<T*>(call.weight_grad),
-                               static_cast<T*>(call.bias_grad),
-                               scale,
-                               scale + channels,
-                               scale + 2 * channels,
-                               call.shape.per_channel()};
+  const Work work(grid, sizeof(T) * static_cast<size_t>(grid.channels), 3, as_stream(call.stream));
+  const BackwardChannels<T> at = channels_of(call, work.rows<T>());
   const auto *g = static_cast<const X*>(call.g), *x = static_cast<const X*>(call.x);
   finish_channels<GradientSums, T>(x, g, at, grid, work, call);
   if (call.dx == nullptr) return;

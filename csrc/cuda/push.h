@@ -6,8 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "../pair.h"
-#include "../rule.h"
+#include "../calls.h"
 
 namespace hogwild::cuda {
 
@@ -40,13 +39,11 @@ class Push {
   std::unique_ptr<State> state_;
 };
 
-void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs, const std::vector<double>& weights,
-                  int64_t start, int64_t stop, int device, uintptr_t stream);
-void copy(Dtype dtype, void* out, const void* in, int64_t start, int64_t stop, int device, uintptr_t stream);
+void weighted_sum(const WeightedSumCall& call);
+void copy(const CopyCall& call);
 // Enqueues. No chunk is skipped, because there are no locks.
-PairStats pair_average(Dtype dtype, void* a, void* b, double weight, int64_t start, int64_t stop, int device,
-                       uintptr_t stream);
+PairStats pair_average(const PairCall& call);
 // Waits for the result.
-int64_t count_nonfinite(Dtype dtype, const void* g, int64_t n, int device, uintptr_t stream);
+int64_t count_nonfinite(const CountCall& call);
 
 }  // namespace hogwild::cuda

@@ -11,6 +11,9 @@ from hogwild import _C
 from hogwild.kernels import tensors
 from hogwild.rules import Access
 
+# The caller's names of buffers, and those of csrc/mix.h.
+_ROLES = {"average": "center", "box": "center", "base": "memory", "multiplier": "memory"}
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -134,7 +137,7 @@ class Exchange:
         lr: float = 0.0,
         rho: float = 0.0,
     ) -> int:
-        """Checks `buffers`, in the order x, center, memory, g of csrc/mix.h, under the caller's names for them."""
+        """Checks `buffers` under the caller's names for them, and runs the kernel."""
         x = buffers["x"]
         tensors.check_alike(buffers)
         tensors.check_disjoint(buffers)
@@ -142,19 +145,22 @@ class Exchange:
             raise ValueError("x is on CUDA: Access.STRIPED is for buffers on the CPU")
         begin, end = tensors.check_range(start, stop, x.numel())
         device = tensors.device_index(x)
-        addresses = [tensor.data_ptr() for tensor in buffers.values()]
-        locks = (self.stripes, self.n_stripes) if self.access is Access.STRIPED else (0, 0)
+        addresses = {_ROLES.get(name, name): tensor.data_ptr() for name, tensor in buffers.items()}
+        is_striped = self.access is Access.STRIPED
         return _C.exchange(
-            kind,
-            tensors.MASTER_DTYPES[x.dtype],
-            self.access.value,
-            addresses + [0] * (4 - len(addresses)),
-            (share, lr, rho),
-            locks,
-            begin,
-            end,
-            device,
-            tensors.current_stream(device),
+            kind=kind,
+            dtype=tensors.MASTER_DTYPES[x.dtype],
+            access=self.access.value,
+            share=share,
+            lr=lr,
+            rho=rho,
+            stripes=self.stripes if is_striped else 0,
+            n_stripes=self.n_stripes if is_striped else 0,
+            start=begin,
+            stop=end,
+            device=device,
+            stream=tensors.current_stream(device),
+            **addresses,
         )
 
 

@@ -30,10 +30,16 @@ def weighted_sum(
         raise ValueError(f"{len(inputs)} inputs and {len(weights)} weights: give one weight per input")
     begin, end = tensors.check_range(start, stop, out.numel())
     device = tensors.device_index(out)
-    addresses = [tensor.data_ptr() for tensor in inputs]
-    stream = tensors.current_stream(device)
-    dtype = tensors.MASTER_DTYPES[out.dtype]
-    _C.weighted_sum(dtype, out.data_ptr(), addresses, list(weights), begin, end, device, stream)
+    _C.weighted_sum(
+        dtype=tensors.MASTER_DTYPES[out.dtype],
+        out=out.data_ptr(),
+        inputs=[tensor.data_ptr() for tensor in inputs],
+        weights=weights,
+        start=begin,
+        stop=end,
+        device=device,
+        stream=tensors.current_stream(device),
+    )
 
 
 def diffuse(
@@ -76,16 +82,16 @@ def diffuse(
     begin, end = tensors.check_range(start, stop, out.numel())
     device = tensors.device_index(out)
     _C.diffuse(
-        tensors.MASTER_DTYPES[out.dtype],
-        out.data_ptr(),
-        own.data_ptr(),
-        0 if correction is None else correction.data_ptr(),
-        [tensor.data_ptr() for tensor in neighbours],
-        list(weights),
-        begin,
-        end,
-        device,
-        tensors.current_stream(device),
+        dtype=tensors.MASTER_DTYPES[out.dtype],
+        out=out.data_ptr(),
+        own=own.data_ptr(),
+        correction=tensors.address(correction),
+        neighbours=[tensor.data_ptr() for tensor in neighbours],
+        weights=weights,
+        start=begin,
+        stop=end,
+        device=device,
+        stream=tensors.current_stream(device),
     )
 
 
@@ -101,8 +107,15 @@ def copy(dst: Tensor, src: Tensor, start: int | None = None, stop: int | None = 
     tensors.check_alike({"src": src, "dst": dst})
     begin, end = tensors.check_range(start, stop, dst.numel())
     device = tensors.device_index(dst)
-    stream = tensors.current_stream(device)
-    _C.copy(tensors.MASTER_DTYPES[dst.dtype], dst.data_ptr(), src.data_ptr(), begin, end, device, stream)
+    _C.copy(
+        dtype=tensors.MASTER_DTYPES[dst.dtype],
+        out=dst.data_ptr(),
+        source=src.data_ptr(),
+        start=begin,
+        stop=end,
+        device=device,
+        stream=tensors.current_stream(device),
+    )
 
 
 def count_nonfinite(grads: Sequence[Tensor | None]) -> int:
@@ -119,6 +132,11 @@ def count_nonfinite(grads: Sequence[Tensor | None]) -> int:
         if g.dtype not in tensors.GRADIENT_DTYPES:
             raise ValueError(f"gradient {k} is {g.dtype}: expected float32, bfloat16 or float64")
         dense, device = g.contiguous(), tensors.device_index(g)
-        dtype, stream = tensors.GRADIENT_DTYPES[g.dtype], tensors.current_stream(device)
-        nonfinite += _C.count_nonfinite(dtype, dense.data_ptr(), dense.numel(), device, stream)
+        nonfinite += _C.count_nonfinite(
+            dtype=tensors.GRADIENT_DTYPES[g.dtype],
+            g=dense.data_ptr(),
+            numel=dense.numel(),
+            device=device,
+            stream=tensors.current_stream(device),
+        )
     return nonfinite

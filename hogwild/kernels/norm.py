@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -47,9 +49,25 @@ def norm_forward(
     y, saved = torch.empty_like(x), mu.new_zeros(3, mu.numel())
     if x.numel():
         device = tensors.device_index(x)
-        at = (x, weight, bias, y, saved, mu, nu, count)
         _C.norm_forward(
-            *_names(mu, x), shape, _addresses(*at), alpha, alpha_decay, eps, device, tensors.current_stream(device)
+            master=tensors.MASTER_DTYPES[mu.dtype],
+            input=tensors.GRADIENT_DTYPES[x.dtype],
+            outer=shape.outer,
+            channels=shape.channels,
+            inner=shape.inner,
+            x=x.data_ptr(),
+            weight=tensors.address(weight),
+            bias=tensors.address(bias),
+            y=y.data_ptr(),
+            saved=saved.data_ptr(),
+            mu=mu.data_ptr(),
+            nu=nu.data_ptr(),
+            count=count.data_ptr(),
+            alpha=alpha,
+            decay=alpha_decay,
+            eps=eps,
+            device=device,
+            stream=tensors.current_stream(device),
         )
     return y, saved
 
@@ -96,22 +114,47 @@ def norm_backward(
     dweight, dbias = torch.zeros_like(mu_grad), torch.zeros_like(mu_grad)
     if x.numel():
         device = tensors.device_index(x)
-        at = (g, x, weight, saved, dx, dweight, dbias, mu_grad, nu_grad, count)
         _C.norm_backward(
-            *_names(mu_grad, x), shape, _addresses(*at), alpha, alpha_decay, device, tensors.current_stream(device)
+            master=tensors.MASTER_DTYPES[mu_grad.dtype],
+            input=tensors.GRADIENT_DTYPES[x.dtype],
+            outer=shape.outer,
+            channels=shape.channels,
+            inner=shape.inner,
+            g=g.data_ptr(),
+            x=x.data_ptr(),
+            weight=tensors.address(weight),
+            saved=saved.data_ptr(),
+            dx=tensors.address(dx),
+            weight_grad=dweight.data_ptr(),
+            bias_grad=dbias.data_ptr(),
+            mu_grad=mu_grad.data_ptr(),
+            nu_grad=nu_grad.data_ptr(),
+            count=count.data_ptr(),
+            alpha=alpha,
+            decay=alpha_decay,
+            device=device,
+            stream=tensors.current_stream(device),
         )
     return dx, dweight, dbias
 
 
-def _dense(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
-    """x, copied if necessary, and its (outer, channels, inner); inner is 1 if the channels are last in memory."""
+class _Shape(NamedTuple):
+    """Element (n, c, s) is at (n channels + c) inner + s; inner is 1 if the channels are last in memory."""
+
+    outer: int
+    channels: int
+    inner: int
+
+
+def _dense(x: Tensor) -> tuple[Tensor, _Shape]:
+    """x, copied if necessary, and its shape in memory."""
     channels = x.shape[1]
     inner = x[0, 0].numel() if x.numel() else 1
     if inner > 1 and not x.is_contiguous() and not x.movedim(1, -1).is_contiguous():
         x = x.contiguous()
     if inner > 1 and x.is_contiguous():
-        return x, (x.shape[0], channels, inner)
-    return _rows(x), (x.numel() // max(channels, 1), channels, 1)
+        return x, _Shape(outer=x.shape[0], channels=channels, inner=inner)
+    return _rows(x), _Shape(outer=x.numel() // max(channels, 1), channels=channels, inner=1)
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -121,14 +164,6 @@ def _rows(x: Tensor) -> Tensor:
 def _like(g: Tensor, x: Tensor) -> Tensor:
     """g with the strides of x, which is dense."""
     return g.contiguous() if x.is_contiguous() else _rows(g)
-
-
-def _names(mu: Tensor, x: Tensor) -> tuple[str, str]:
-    return tensors.MASTER_DTYPES[mu.dtype], tensors.GRADIENT_DTYPES[x.dtype]
-
-
-def _addresses(*at: Tensor | None) -> tuple[int, ...]:
-    return tuple(0 if tensor is None else tensor.data_ptr() for tensor in at)
 
 
 def _words(tensor: Tensor) -> str:

@@ -42,7 +42,7 @@ class Push:
         look-ahead   snapshot <- x,  or the predicted x (Dana, Smega2)
 
     Args:     x: [n] float32 or float64 (float64 on the CPU only).
-              buffers: by name (csrc/buffers.h), flat, [n] like x and on its device; exactly those that the stages need
+              buffers: by name (csrc/lists.h), flat, [n] like x and on its device; exactly those that the stages need
               (rules.buffers_of), `snapshot` if they need one (allowed in any case), and optionally these two:
               center: [n] likewise, shared; x is then this worker's own replica, and one pass does the step and the
               elastic exchange (Zhang et al. 2015, arXiv:1412.6651, Alg. 1; under Nesterov Alg. 2, where x holds the
@@ -196,7 +196,7 @@ class Push:
             del copies  # the copies must live until the kernel has read them
 
     def _for_kernel(self, scalars: Scalars) -> dict[str, Any]:
-        """Checks and completes a push's scalars for csrc/rule.h. Mutates: scalars."""
+        """Checks and completes a push's scalars for csrc/lists.h. Mutates: scalars."""
         told: dict[str, Any] = scalars  # type: ignore[assignment]
         if clip := told.get("clip"):
             self._check_clip(clip)

@@ -16,6 +16,11 @@ DTYPES = {name: dtype for dtype, name in MASTER_DTYPES.items()}
 GRADIENT_DTYPES = {**MASTER_DTYPES, torch.bfloat16: "bfloat16"}
 
 
+def address(tensor: Tensor | None) -> int:
+    """The address of the first element; 0, the null pointer, for None."""
+    return 0 if tensor is None else tensor.data_ptr()
+
+
 def device_index(tensor: Tensor) -> int:
     """-1 for the CPU, else the CUDA device's index."""
     return tensor.device.index if tensor.is_cuda else -1

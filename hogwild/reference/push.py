@@ -120,7 +120,7 @@ def push(
 ) -> PushStats:
     """decay -> compensation -> penalty -> momentum -> exchange -> apply -> observe -> look-ahead, segment by segment.
 
-    Args:    buffers: by name as in csrc/buffers.h, flat float64 [n], and gap_state [rows, 3].  call: rules.Scalars.
+    Args:    buffers: by name as in csrc/lists.h, flat float64 [n], and gap_state [rows, 3].  call: rules.Scalars.
     Mutates: `buffers`.
     """
     scale, start, stop = call.get("scale", 1.0), call.get("start") or 0, call.get("stop")
