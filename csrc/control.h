@@ -8,6 +8,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "robust_mutex.h"
@@ -38,7 +40,8 @@ struct alignas(128) WorkerStats {
   std::atomic<std::uint64_t> delays[kDelayBins];
 };
 
-// Where one worker stands. Written by that worker; `alive` and `reclaimed` also by the parent.
+// Where one worker stands. Written by that worker; `alive` and `reclaimed` also by the parent, and by whoever repairs
+// what a worker left behind that was killed while it took a ticket.
 struct alignas(128) WorkerLine {
   std::atomic<std::uint32_t> alive;
   std::atomic<std::uint32_t> busy;  // inside an update: between a gradient's answer and the next request
@@ -50,6 +53,7 @@ struct alignas(128) WorkerLine {
   std::atomic<std::int64_t> held;          // ticket in hand
   std::atomic<std::int64_t> reclaimed;     // a dead worker's ticket, waiting to be assigned again
   std::atomic<std::uint64_t> completed;    // tickets: how far it is in its own part of the data; outlives the process
+  std::atomic<std::uint64_t> completing;   // what `completed` becomes when the ticket in hand is done
   std::atomic<std::uint64_t> steps;    // pushes that its own buffers (momentum, replica) have seen: a resumed run may
                                        // give them to another rank, and their count goes with them
   std::atomic<std::uint64_t> pulled;   // version of its snapshot
@@ -67,8 +71,9 @@ struct Header {
   alignas(128) std::atomic<std::uint32_t> closed;  // parent: the gate
   std::atomic<std::uint64_t> close_after;          // ... for those that have come to this barrier
   alignas(128) std::atomic<std::uint32_t> event;   // futex word: bumped at every arrival, opening, death
-  alignas(128) RobustMutex tickets;                // guards next, total, held, reclaimed
+  alignas(128) RobustMutex tickets;                // guards next, total, reclaimed, and taking
   std::atomic<std::int64_t> next, total;
+  std::atomic<std::uint64_t> returned;  // tickets that came back from dead workers
   alignas(128) RobustMutex model;       // the one lock of the `locked` policy; guards gathered
   std::atomic<std::uint64_t> gathered;  // gradients in the sum that the next update will take
 };
@@ -93,8 +98,10 @@ class Control {
   void complete(std::uint32_t rank);
   // Out of tickets: waits until a dead worker's ticket can be taken (true) or none is left that could come back (false).
   bool wait_for_work(std::uint32_t rank, double timeout_s);
-  void mark_dead(std::uint32_t rank);       // parent, after a death: not alive; its ticket will be assigned again
-  std::vector<std::int64_t> outstanding();  // assigned but not completed, ascending
+  // Parent, after a death: not alive; its ticket will be assigned again. False: not yet, for another process has held
+  // the lock of the tickets for `timeout_s` seconds.
+  bool mark_dead(std::uint32_t rank, double timeout_s);
+  std::vector<std::int64_t> outstanding() const;  // assigned but not completed, ascending; takes no lock
   // Parent, before any worker lives: the tickets `again`, then those from `next` to `total`.
   void assign(std::int64_t next, std::int64_t total, const std::vector<std::int64_t>& again);
 
@@ -110,7 +117,7 @@ class Control {
   // its ticket done; else refused for non-finite elements, the ticket done too, or cancelled, the ticket still in hand.
   // `waits`: the worker goes on when the update with this gradient is there. Returns the delay, 0 if it was not taken.
   std::uint64_t gather(std::uint32_t rank, bool taken, bool waits, std::uint64_t nonfinite);
-  bool exhausted();                 // no ticket is left that anybody could still bring
+  bool exhausted() const;           // no ticket is left that anybody could still bring
   void commit(std::uint32_t rank);  // the whole sum is in the model: the next version, which `rank` has read
   void end_gather(std::uint32_t rank, bool locked, double gap_sq, double step_sq);
   bool awaits_update(std::uint32_t rank) const;
@@ -142,8 +149,12 @@ class Control {
   void exit(std::uint32_t rank);
   void set_phase(std::uint32_t rank, Phase phase);
   void stop();
+  // Every lock of the block that is held: its name, and the thread that holds it (its number in the kernel).
+  std::vector<std::pair<std::string, int>> lock_holders() const;
 
  private:
+  struct TicketGuard;
+  void repair_tickets();
   std::uint64_t max_arrived() const;
   std::uint64_t round_after(std::uint64_t barriers_per_round) const;
   void announce();
