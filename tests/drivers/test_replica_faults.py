@@ -31,14 +31,14 @@ def test_random_kills_and_every_sample_is_seen(start, algorithm: str, kills: int
 
 
 def test_a_run_whose_last_batch_is_with_a_stopped_worker_ends(start):
-    """It is named, given up when all others wait for it, and its batch is done by another."""
+    """It is named, killed when all others have waited for it, and its batch is done by another."""
     run = start("--algorithm", "ad-psgd", "--workers", 3, "--epochs", 60, "--eval-every", 0, "--ckpt-every", 0,
-                "--stall-timeout", 1)  # fmt: skip
+                "--stall-timeout", 1, "--kill-stalled", 1)  # fmt: skip
     pids = run.wait_for_workers(3)
     os.kill(pids[2], signal.SIGSTOP)
     code, summary, stderr = run.end()
     assert code == 0, stderr
     assert summary["samples"] == 60 * SAMPLES
     assert "worker 2 has made no progress for" in stderr
-    assert f"worker 2 (pid {pids[2]}) died: SIGKILL" in stderr
+    assert f"worker 2 (pid {pids[2]}) died: SIGKILL, all others had waited for it for" in stderr
     assert [line["reason"] for line in run.lines("fault")] == ["stalled", "died"]
