@@ -1,7 +1,7 @@
 """hogwild as a library: `fit` trains a model on a data set; `launch` runs your own loop in every worker.
 
-Both need what any multiprocessing program needs: the model and the functions at module level in a file, and the call
-under `if __name__ == "__main__"`.
+As in any multiprocessing program, the model and the functions must be at module level in a file, and the call under `if
+__name__ == "__main__"`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["Result", "Worker", "fit", "launch"]
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended: `summary` has the keys of summary.json, `model` the trained parameters, `path` the run
+    """The result of a run: `summary` has the keys of summary.json, `model` the trained parameters, `path` the run
     directory.
     """
 
@@ -58,8 +58,9 @@ def fit(
             hogwild.tasks.Data.
             loss_fn: (output, target) -> scalar mean loss; default cross-entropy on class numbers.
             score_fn, metric: (output, target) -> (sum, count), and the name of their ratio; default accuracy.
-            algorithm: its name, "module:Class", or your own: a class, or an instance, which has its options.
-            options: of the algorithm; those that no keyword of this function has the name of may be keywords too.
+            algorithm: its name, "module:Class", a class, or an instance, which already has its options.
+            options: options of the algorithm; they may also be keywords unless this function has a keyword of that
+            name.
             values: any option of `hogwild train` (lr=, epochs=, batch_size=, access=, out=, seed=, ...) and of the
             algorithm (momentum=, ...).
     Raises: HogwildError (hogwild.errors) as the command line would report it.
@@ -82,10 +83,10 @@ def launch(
     quiet: bool = True,
     **values: Any,
 ) -> Result:
-    """Runs `fn(worker)` in `workers` processes; each drives its own loop and calls `worker.step(loss)`.
+    """Runs `fn(worker)` in `workers` processes; each runs its own loop and calls `worker.step(loss)`.
 
-    The substrate, the algorithm, the statistics and the checkpoint at the end are those of `fit`; data, number of steps
-    and evaluation are the caller's. The learning rate is constant. Options as for `fit`.
+    Shared memory, algorithm, statistics and the checkpoint at the end are as in `fit`; data, number of steps and
+    evaluation are up to the caller. The learning rate is constant. Options as for `fit`.
     """
     values = {"workers": workers, "quiet": quiet, "warmup": 0.0, **_algorithm(algorithm, options, values)}
     config = _config(model_fn, "launch:own-loop", values)
@@ -94,12 +95,12 @@ def launch(
     if config.shard != "none" or config.order != "shuffled":
         raise UsageError("launch leaves the batches to your own loops: shard and order are for hogwild.fit")
     if config.edge_every:
-        raise UsageError("launch has no data to take a curvature of: edge_every is for hogwild.fit")
+        raise UsageError("launch has no data for a curvature: edge_every is for hogwild.fit")
     for name in ("amp", "compile", "cuda_graph", "channels_last"):
         if getattr(config, name) != FIELDS[name].default:
             raise UsageError(f"launch leaves the forward pass to your own loops: {name} is for hogwild.fit")
     if config.schedule != "constant" or config.warmup:
-        raise UsageError("launch has no end that a schedule could run towards: schedule and warmup are for hogwild.fit")
+        raise UsageError("launch does not know the end of the run: schedule and warmup are for hogwild.fit")
     data = Data("own loop", _Endless(workers * config.batch_size), _Endless(0), (), 0, "vector")
     job = make_job(config, data, Make(model_fn))
     return _run(replace(job, total_tickets=0, body=fn))
@@ -107,7 +108,7 @@ def launch(
 
 @dataclass(frozen=True)
 class Make:
-    """A model function without arguments, in the place of one that takes the data."""
+    """Adapts a model function without arguments to the interface with the data as argument."""
 
     model_fn: Callable[[], nn.Module]
 
@@ -121,7 +122,7 @@ class Make:
 
 @dataclass(frozen=True)
 class _Endless(Split):
-    """The place of a data set where the caller brings its own batches."""
+    """Stands in for a data set when the caller has its own batches."""
 
     samples: int
 

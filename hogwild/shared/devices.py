@@ -1,4 +1,4 @@
-"""Working with a device: moving tensors there, reading a number back, waiting for it; and the threads of the CPU."""
+"""Operations on a device: moving tensors to it, reading a number, waiting for it; and the threads of the CPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """torch with one thread while the context lasts: beside busy workers more threads make it far slower."""
+    """A context in which torch uses one thread: next to busy workers, more threads make it far slower."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -22,7 +22,7 @@ def one_thread() -> Iterator[None]:
 
 
 def to_device(batch: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> Any:
-    """A batch (tensors in tuples, lists and dicts) on `device`, its float32 tensors as `dtype`; else unchanged."""
+    """A batch (tensors in tuples, lists and dicts) on `device`, with float32 tensors converted to `dtype`."""
 
     def move(tensor: Tensor) -> Tensor:
         return tensor.to(device, dtype if tensor.dtype is torch.float32 else tensor.dtype, non_blocking=True)
@@ -33,7 +33,7 @@ def to_device(batch: Any, device: torch.device, dtype: torch.dtype = torch.float
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], nest: Any) -> Any:
-    """`nest` with `function` of every tensor in its tuples, lists and dicts; else unchanged."""
+    """`nest` with `function` applied to every tensor in its tuples, lists and dicts."""
     if isinstance(nest, Tensor):
         return function(nest)
     if isinstance(nest, dict):
@@ -46,9 +46,9 @@ def map_tensors(function: Callable[[Tensor], Tensor], nest: Any) -> Any:
 
 
 class Reading:
-    """A number that a device computes: on its way to the host from here on, and there when it is asked for.
+    """A number that a device computes. Its copy to the host starts at construction; reading it waits for the copy.
 
-    Asking waits for what was enqueued before, not for what came after.
+    Reading waits only for work that was enqueued before the construction.
     """
 
     def __init__(self, value: Tensor) -> None:
@@ -68,6 +68,6 @@ class Reading:
 
 
 def finish(device: torch.device) -> None:
-    """Waits until the device has done what this process gave it; at once on the CPU."""
+    """Waits until the device has finished all work of this process; returns at once on the CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""Random numbers that depend on a seed and on the place in a run where they are drawn, and on nothing else."""
+"""Random numbers that depend only on a seed and on the position in a run at which they are drawn."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ MASK = (1 << 63) - 1
 
 
 def mixed(seed: int, number: int) -> int:
-    """A seed of its own for each `number`, 0 <= result < 2^63."""
+    """A different seed for each `number`, 0 <= result < 2^63."""
     return ((seed + 1) * _MIX + number * 0xD1B54A32D192ED03) & MASK
 
 
 def seed_batch(seed: int, ticket: int) -> None:
-    """Sets torch's default generator to the state that belongs to a batch (augmentation, dropout); a GPU's too."""
+    """Sets torch's default generators, CPU and GPU, to the state that belongs to a batch (augmentation, dropout)."""
     torch.default_generator.manual_seed(mixed(seed, ticket))
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(mixed(seed, ticket))
 
 
 def draw(seed: int, rank: int, step: int, count: int) -> int:
-    """A worker's own random choice among `count`, the same for the same seed, rank and step of the worker."""
+    """A worker's random choice from range(count), a function of seed, rank and step of the worker."""
     number = mixed(mixed(seed, rank), step)
     number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & MASK
     return ((number ^ number >> 27) * 0x94D049BB133111EB & MASK) % count

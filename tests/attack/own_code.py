@@ -248,7 +248,7 @@ def die_in_the_locked_section(worker: hogwild.Worker) -> None:
     """Worker 0 is killed while it holds the lock of the model; worker 1 needs it after that."""
     if worker.rank == 0:
         worker.step(ones(worker))
-        worker._worker.control.begin_push(0, True)
+        worker._worker.world.control.begin_push(0, True)
         marker("locked").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     while not marker("locked").exists():

@@ -1,4 +1,4 @@
-"""A run's checkpoints: writing them with the facts that a resumed run must agree with, and taking one up again."""
+"""Saves a run's checkpoints, with the facts that a resumed run must agree with, and loads the one it resumes from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Checkpoints:
         self._best: float | None = None
 
     def resume(self, console: Console) -> State | None:
-        """The state to go on from, if the run resumes; says what changed. CheckpointError if it does not fit."""
+        """The state to resume from, or None; reports changed settings. CheckpointError if it does not fit."""
         config = self.job.config
         if config.resume is None:
             return None
@@ -37,7 +37,7 @@ class Checkpoints:
         return State.from_plain(found.state)
 
     def save(self, state: State, score: float | None) -> None:
-        """Writes a checkpoint; with the best value so far of the data set's metric it also becomes `best`.
+        """Writes a checkpoint. It also becomes `best` if it has the best value so far of the data set's metric.
 
         CheckpointError if it cannot be written; the older ones are then as they were.
         """

@@ -1,4 +1,4 @@
-"""Evaluation: always of a consistent copy of the model, with BatchNorm statistics pooled over the workers."""
+"""Evaluates consistent copies of the model, with BatchNorm statistics pooled over the workers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Score:
 def evaluate(module: nn.Module, data: Data, split: Split, pulse: Callable[[], object] = lambda: None) -> Score:
     """Loss and metric of `module` on a split.
 
-    `pulse` is called between batches, so that the caller can go on watching.
+    `pulse` is called between batches, so that the caller can keep watching the workers.
     """
     was_training, place = module.training, next(module.parameters())
     module.eval()

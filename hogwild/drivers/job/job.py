@@ -1,5 +1,5 @@
-"""What a worker process is sent, besides the memory it maps: the data set without its tensors, the model, the
-algorithm.
+"""The job that is sent to each worker process, besides the memory it maps: the data set without its tensors, the model,
+the algorithm.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Job:
     def dumps(self, train: Split) -> bytes:
         """This job for a worker, with `train` in place of the data (see SharedSplit.stand_in).
 
-        UsageError if it cannot be sent: a lambda, a local function, an open file.
+        UsageError if it cannot be pickled: a lambda, a local function, an open file.
         """
         try:
             return pickle.dumps(replace(self, data=replace(self.data, train=train, test=_Nothing())))
@@ -53,7 +53,7 @@ class Job:
 
     @staticmethod
     def loads(payload: bytes) -> Job:
-        """The job in its worker. UsageError if something in it cannot be imported there."""
+        """Loads the job in a worker. UsageError if a part of it cannot be imported there."""
         try:
             job: Job = pickle.loads(payload)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""The model of a run: the registered one or the caller's own, with the normalisation that the run asks for."""
+"""The model of a run: a registered one or the caller's own, with the normalisation that the run asks for."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ModelFn = Callable[[Data], nn.Module]
 
 
 def model_fn(config: Config) -> ModelFn:
-    """What makes the model that `config` names; it can be sent to a worker."""
+    """A function that makes the model that `config` names; it can be sent to a worker."""
     return partial(build_model, config.model, norm=config.norm not in (None, "none"))
 
 
 def build(config: Config, data: Data, make: ModelFn) -> nn.Module:
-    """A new model in the dtype of the master: the same for the same seed, in every process.
+    """A new model in the dtype of the master; the same seed gives the same model in every process.
 
-    UsageError if it cannot be trained here, or has nothing that --norm could replace.
+    UsageError if it cannot be trained here, or has no layer that --norm could replace.
     """
     torch.manual_seed(config.seed)
     module = make(data)
@@ -36,10 +36,10 @@ def build(config: Config, data: Data, make: ModelFn) -> nn.Module:
 
 
 def shared_buffers(config: Config, module: nn.Module) -> list[str]:
-    """The names of the module's own buffers of which all workers have one: the averages of Full Normalization."""
+    """The names of the module's own buffers that all workers share: the averages of Full Normalization."""
     return full_norm_buffers(module) if config.norm_state == "shared" else []
 
 
 def remedy(config: Config) -> str:
-    """What to do about gradients that are not finite, for messages."""
+    """Advice against non-finite gradients, for messages."""
     return "lower --lr or --clip" if config.clip else "lower --lr or give --clip"

@@ -14,15 +14,15 @@ from hogwild.shared.seeds import mixed
 
 @dataclass
 class Passes:
-    """Pass after pass over the samples `part` [m] int64, each in a random order that belongs to its number.
+    """Repeated passes over the samples `part` [m] int64. The random order of a pass depends on its number.
 
         shuffled        all samples at random
         sorted          by class, at random within a class
-        single-class    every batch from one class, batches at random: what is left of a class is a smaller batch
+        single-class    every batch from one class, batches at random; the rest of a class is a smaller batch
 
-    `classes` [m]: of the samples of the part, for the last two. A pass uses every sample once, and its last batch (of
-    each class) may be smaller; unless `full`: then that one is filled up with samples that the pass (the class) has had
-    just before, or with all of them over and over where there are fewer than `batch_size`.
+    `classes` [m]: the class of each sample of the part; needed for the last two orders. A pass uses every sample once,
+    and its last batch (of each class) may be smaller. With `full` that batch is filled up with the samples that precede
+    it in the pass (in the class), repeatedly if there are fewer than `batch_size`.
     """
 
     part: Tensor
@@ -58,7 +58,7 @@ class Passes:
         return self._samples[first:stop][torch.arange(start - first, stop - first) % (stop - first)]
 
     def samples_before(self, number: int) -> int:
-        """How many samples the batches below `number` hold, of all passes."""
+        """The number of samples in the batches below `number`, counted over all passes."""
         turn, place = divmod(number, len(self))
         if self.full:
             return number * self.batch_size
@@ -68,8 +68,8 @@ class Passes:
         return turn * len(self.part) + place * self.batch_size
 
     def _span(self, place: int) -> tuple[int, int, int]:
-        """Where the samples of a batch lie in the pass before the batches are shuffled: (first of its class, start,
-        stop). A start before the first one: from the end again.
+        """The place of a batch's samples in the pass, before the batches are shuffled: (first sample of its class,
+        start, stop). If start is below the first one, it wraps around to the end.
         """
         group = bisect_right(self._batches, place) - 1
         first, last = self._first[group], self._first[group + 1]
@@ -85,7 +85,7 @@ class Passes:
         return self.part[permutation]
 
     def _turns(self, turn: int) -> Tensor:
-        """The order of the batches of single classes; it needs no order of the samples."""
+        """The order of the single-class batches; computed without the order of the samples."""
         return torch.randperm(len(self), generator=_generator(mixed(mixed(self.seed, -1 - turn), 0)))
 
 

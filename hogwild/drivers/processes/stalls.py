@@ -50,7 +50,7 @@ class Stalls:
         for member in working:
             stats = self.ledger.stats(member.rank)
             member.phase = stats["phase"]
-            if stats["beats"] != member.beats or member.phase is Phase.DONE:
+            if stats["beats"] != member.beats or member.phase == Phase.DONE:
                 member.beats, member.beat_at, member.is_named, member.is_blocked = stats["beats"], now, False, False
             elif now - member.beat_at > self._patience_s(member) and not member.is_named:
                 late.append(member)

@@ -1,4 +1,4 @@
-"""Watching the worker processes of a run: the parent hears what happens to them and acts on it."""
+"""Watches the worker processes of a run: the parent receives their events and acts on them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Watch:
 
     @property
     def is_complete(self) -> bool:
-        """Whether no ticket is left to be done, or the run is stopping."""
+        """Whether all tickets are completed, or the run is stopping."""
         tickets = self.tickets
         return tickets.stopping or (tickets.next >= tickets.total and not tickets.outstanding())
 
@@ -41,16 +41,16 @@ class Watch:
             return
         try:
             self.pool.start(rank)
-        except (OSError, EOFError) as error:  # out of processes or of file descriptors; the fork server was killed
+        except (OSError, EOFError) as error:  # no more processes or file descriptors, or the fork server was killed
             why = f"cannot start worker {rank} of {self.config.workers}: {error}"
             self.driver.stop(TooFewWorkersError, why)
 
     def pulse(self) -> None:
-        """Acts on what has happened, without waiting."""
+        """Acts on the events so far, without waiting."""
         self.once(0.0)
 
     def once(self, timeout_s: float) -> list[Event]:
-        """Waits at most `timeout_s` seconds for something to happen, acts on it and returns it; moves the bar."""
+        """Waits at most `timeout_s` seconds for an event, acts on all events and returns them; moves the bar."""
         events = self.pool.wait(timeout_s)
         for event in events:
             if event.kind == "ready":
@@ -78,7 +78,7 @@ class Watch:
             return False
         self.driver.lost.add(event.rank)
         error = self.pool.members[event.rank].error
-        hopeless = error is not None and self.versions.version == 0  # a mistake that every worker will make
+        hopeless = error is not None and self.versions.version == 0  # an error that every worker will meet
         replaced = self.respawns > 0 and not hopeless and not self.tickets.stopping
         left = self.pool.left + int(replaced)
         if replaced:
@@ -86,7 +86,7 @@ class Watch:
         elif hopeless or not left:
             fate = "stopping"
         else:
-            work = "lost" if self._has_own_loop else "dealt again"
+            work = "lost" if self._has_own_loop else "assigned again"
             fate = f"{left} of {self.config.workers} continue, its work is {work}"
         self.report.fault("died", f"{event.detail}: {fate}", worker=event.rank)
         if replaced:
