@@ -70,9 +70,9 @@ class Watch:
         return events
 
     def _on_death(self, event: Event) -> bool:
-        """Reports a death and replaces the worker. If that is not to be, the run goes on with the others, or stops if
-        they are too few or would all die of the same mistake. False: to be tried again, for a worker that stands still
-        holds the lock of the tickets.
+        """Reports a death and replaces the worker. If it is not replaced, the run continues with the other workers, or
+        stops if they are too few or would all fail with the same error. False, and nothing is done yet, while another
+        worker holds the lock of the tickets.
         """
         if not self.tickets.mark_dead(event.rank, LOCK_S):
             return False
