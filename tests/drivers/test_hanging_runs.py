@@ -63,7 +63,7 @@ class Hangs:
 
 
 def faults(path: str | Path) -> list[dict[str, Any]]:
-    """Those of the journal; on a busy machine a worker may take longer to start than these tests let one stand still."""
+    """The faults in the journal, without slow starts: on a busy machine a worker may need more than `stall_timeout`."""
     lines = [json.loads(line) for line in (Path(path) / "metrics.jsonl").read_text().splitlines()]
     return [line for line in lines if line["kind"] == "fault" and "(last: starting)" not in line["message"]]
 
