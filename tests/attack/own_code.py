@@ -182,7 +182,10 @@ def slow_to_load() -> object:
 
 
 def score_that_waits(output: Tensor, target: Tensor) -> tuple[float, int]:
-    """A score that waits until the test lets the evaluation continue."""
+    """A score that waits until the test lets the evaluation continue; in the trial before the run it does not."""
+    if not marker("tried").exists():
+        marker("tried").touch()
+        return 0.0, len(target)
     marker("evaluating").touch()
     while not marker("go on").exists():
         time.sleep(0.01)

@@ -6,7 +6,7 @@ from hogwild import errors
 from hogwild.drivers.base import Driver
 from hogwild.drivers.processes.pool import Event, WorkerPool
 from hogwild.drivers.processes.stalls import Stalls
-from hogwild.errors import TooFewWorkersError
+from hogwild.errors import TooFewWorkersError, UsageError
 from hogwild.shared.control import Tickets, Versions
 
 LOCK_S = 0.1  # how long the parent waits for a lock before it looks at everything else
@@ -78,7 +78,8 @@ class Watch:
             return False
         self.driver.lost.add(event.rank)
         error = self.pool.members[event.rank].error
-        hopeless = error is not None and self.versions.version == 0  # an error that every worker will meet
+        # a mistake that every worker will make
+        hopeless = error is not None and (self.versions.version == 0 or error[0] == UsageError.__name__)
         replaced = self.respawns > 0 and not hopeless and not self.tickets.stopping
         left = self.pool.left + int(replaced)
         if replaced:

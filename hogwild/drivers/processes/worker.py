@@ -1,4 +1,4 @@
-"""The worker process: takes a ticket, computes its gradient, lets the algorithm update the shared model, and repeats."""
+"""A worker process takes a ticket, computes its gradient, lets the algorithm update the shared model, and repeats."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.shared_split import restore
 from hogwild.drivers.processes.computation import Computation
 from hogwild.drivers.processes.context import WorkerContext
+from hogwild.drivers.processes.module_buffers import ModuleBuffers
 from hogwild.drivers.processes.stepper import Stepper
 from hogwild.drivers.view.worker_view import view_of
 from hogwild.kernels.control import Phase
 from hogwild.shared.control import NO_TICKET, Gate, Ledger, Rounds, Tickets, Versions
 from hogwild.shared.device_memory import check_identity
 from hogwild.shared.devices import Reading, finish, to_device
-from hogwild.shared.seeds import seed_batch
+from hogwild.shared.seeds import mixed, seed_all
 
 POLL_S = 1.0  # longest wait in C++ before Python handles signals
 MAX_REPORTS = 20  # reports of non-finite gradients per worker
@@ -72,7 +73,8 @@ class Worker:
         check_identity(context.gpu, context.world.arena.device_of(context.rank))
         self.device, self.dtype = context.world.arena.enter(context.rank), context.world.layout.dtype
         self.module = job.build().to(self.device)
-        self.world.recall(self.module, self.rank)
+        self.world.adopt(self.module, self.rank)
+        self._buffers = ModuleBuffers(self.world, self.module, self.rank)
         self.view = view_of(job, context.world, context.rank, lambda: clock() - context.began)
         # After a barrier or a lock, the next worker must find this worker's push in the model.
         waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates or config.access == "locked"
@@ -84,7 +86,7 @@ class Worker:
 
     def run(self, body: Callable[[], None] | None = None) -> None:
         """Works until no ticket is left that could come here, or until the caller's own loop `body` returns."""
-        seed_batch(self.job.config.seed, self.versions.version * self.world.workers + self.rank)  # for an own loop
+        seed_all(mixed(self.job.config.seed, self.versions.version * self.world.workers + self.rank))  # for an own loop
         self.enter_run()
         (body or self._train)()
         self.leave_run()
@@ -121,6 +123,7 @@ class Worker:
             buffer.copy_(value)
 
     def leave_run(self) -> None:
+        self.stepper.own_writes.check()
         self._finish_update()
         self.rounds.leave(self.rank)
         self.ledger.set_phase(self.rank, Phase.DONE)
@@ -134,6 +137,7 @@ class Worker:
         """Sends `g` to the algorithm, inside the gate. `g` is None if the gradient was given up; the worker then keeps
         its ticket.
         """
+        self.stepper.own_writes.check()
         self.compute.slow_down(began, given_up=g is None)
         self._finish_update()
         waited = self.clock()
@@ -145,7 +149,9 @@ class Worker:
         if g is None:
             self.view.drop()
         self.stepper.advance(g)
-        self.world.publish(self.module, self.rank)
+        outcome, pending = self.view.outcome, self.view.pending
+        keeps = g is not None and (pending or not (outcome.refused or outcome.cancelled))
+        self._buffers.settle(keeps=keeps, pending=pending)
         gradient_s, waiting_s = waited - began, entered - waited + self._waited
         update_s = self.clock() - entered - self._waited
         self._pending = Pending(Reading(loss), samples, ticket, gradient_s, update_s, waiting_s, g is None)
@@ -165,6 +171,8 @@ class Worker:
         self._pending = None
         self.view.finish()
         outcome, loss = self.view.outcome, done.loss.get()
+        if outcome.refused and not completes:
+            self._buffers.take_back()
         if not (done.given_up or outcome.cancelled):  # else the worker keeps its ticket
             self.ledger.record_loss(self.rank, loss, done.samples)
             if self._schedule is not None:
