@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import threading
@@ -42,7 +43,7 @@ DATA = (samples(330, 1), samples(70, 2))
 
 def lingers(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """A loss that leaves a thread behind which keeps the process from its end."""
-    if threading.active_count() == 1:
+    if multiprocessing.parent_process() is not None and threading.active_count() == 1:
         threading.Thread(target=threading.Event().wait).start()
     return torch.nn.functional.cross_entropy(output, target)
 
@@ -54,6 +55,8 @@ class Hangs:
     marker: str
 
     def __call__(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if multiprocessing.parent_process() is None:  # the parent tries out one batch before the run
+            return torch.nn.functional.cross_entropy(output, target)
         try:
             os.close(os.open(self.marker, os.O_CREAT | os.O_EXCL))
         except FileExistsError:
