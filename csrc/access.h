@@ -1,32 +1,33 @@
-// How an element of a buffer that several workers write is read, changed and written back. Host and device.
-// Elements are 4- or 8-byte aligned, so no policy ever tears one; none orders one element against another.
+// Access policies: read, change and write an element of a buffer that several workers write. Host and device. Elements
+// are 4- or 8-byte aligned, so no policy ever tears one. No policy orders accesses to different elements.
 #pragma once
 
 #include "hd.h"
 
 namespace hogwild {
 
-// Plain loads and stores. Two workers that meet at an element may lose one of their two updates, never part of one.
-// The compiler may use vectors of any width. In ISO C++ this is a data race; docs/memory-model.md says why it holds.
+// Plain loads and stores. If two workers update an element at the same time, one update may be lost, but never a part
+// of one. The compiler may use vectors of any width. In ISO C++ this is a data race; docs/memory-model.md says why it
+// holds.
 struct Racing {
   template <class T>
   HW_HD static T load(const T* p) {
     return *p;
   }
 
-  // *p += delta; `seen` is what load() gave. Returns what now is there.
+  // *p += delta; `seen` is the result of load(). Returns the new value.
   template <class T>
   HW_HD static T add(T* p, T seen, T delta) {
     return *p = seen + delta;
   }
 
-  // *p = next(*p). Returns what now is there, and leaves in `seen` what was there before.
+  // *p = next(*p). Returns the new value and sets `seen` to the old one.
   template <class T, class Next>
   HW_HD static T update(T* p, T& seen, const Next& next) {
     return *p = next(seen);
   }
 
-  // *p = value. Returns what was there before.
+  // *p = value. Returns the old value.
   template <class T>
   HW_HD static T exchange(T* p, T seen, T value) {
     *p = value;
@@ -34,7 +35,7 @@ struct Racing {
   }
 };
 
-// Compare-and-exchange until nobody came between: no update is lost, and what is returned belongs to this worker's
+// Repeats compare-and-exchange until it succeeds: no update is lost, and the values returned are those of this worker's
 // own exchange.
 struct Atomic {
   template <class T>

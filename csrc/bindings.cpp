@@ -1,5 +1,6 @@
-// hogwild._C: plain pointers in, statistics out, the GIL released. Arguments are checked in hogwild/kernels/, the
-// mathematics lives in push.h and mix.h. Here: averages, pairs, the build, and the module.
+// hogwild._C: takes addresses by name (calls.h), returns statistics, releases the GIL. Arguments are checked in
+// hogwild/kernels/; the mathematics is in push.h and mix.h. This file binds averages, pair averages and build facts,
+// and makes the module.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -7,6 +8,7 @@
 #include "cpu/pair.h"
 #include "cpu/push.h"
 #include "cuda/push.h"
+#include "named.h"
 #include "robust_mutex.h"
 
 namespace py = pybind11;
@@ -21,53 +23,44 @@ void bind_push(py::module_& m);      // push_bindings.cpp
 
 namespace {
 
-using Address = uintptr_t;
-
-void* pointer(Address address) { return reinterpret_cast<void*>(address); }
-
-std::vector<const void*> pointers(const std::vector<Address>& addresses) {
-  std::vector<const void*> result;
-  for (const Address address : addresses) result.push_back(pointer(address));
-  return result;
-}
-
 void bind_mix(py::module_& m) {
-  m.def(
-      "weighted_sum", [](const char* dtype, Address out, const std::vector<Address>& inputs,
-                         const std::vector<double>& weights, int64_t start, int64_t stop, int device, Address stream) {
-        const py::gil_scoped_release release;
-        if (device < 0)
-          cpu::weighted_sum(named<Dtype>(dtype), pointer(out), pointers(inputs), weights, start, stop);
-        else
-          cuda::weighted_sum(named<Dtype>(dtype), pointer(out), pointers(inputs), weights, start, stop, device, stream);
-      });
-  m.def("copy",
-        [](const char* dtype, Address out, Address in, int64_t start, int64_t stop, int device, Address stream) {
-          const py::gil_scoped_release release;
-          if (device < 0)
-            cpu::copy(named<Dtype>(dtype), pointer(out), pointer(in), start, stop);
-          else
-            cuda::copy(named<Dtype>(dtype), pointer(out), pointer(in), start, stop, device, stream);
-        });
-  m.def("count_nonfinite", [](const char* dtype, Address g, int64_t n, int device, Address stream) {
+  m.def("weighted_sum", [](const py::kwargs& given) {
+    WeightedSumCall call;
+    Named values(given);
+    HOGWILD_READ(HOGWILD_WEIGHTED_SUM, values, call);
+    values.finish("weighted_sum");
     const py::gil_scoped_release release;
-    return device < 0 ? cpu::count_nonfinite(named<Dtype>(dtype), pointer(g), n)
-                      : cuda::count_nonfinite(named<Dtype>(dtype), pointer(g), n, device, stream);
+    call.device < 0 ? cpu::weighted_sum(call) : cuda::weighted_sum(call);
+  });
+  m.def("copy", [](const py::kwargs& given) {
+    CopyCall call;
+    Named values(given);
+    HOGWILD_READ(HOGWILD_COPY, values, call);
+    values.finish("copy");
+    const py::gil_scoped_release release;
+    call.device < 0 ? cpu::copy(call) : cuda::copy(call);
+  });
+  m.def("count_nonfinite", [](const py::kwargs& given) {
+    CountCall call;
+    Named values(given);
+    HOGWILD_READ(HOGWILD_COUNT_NONFINITE, values, call);
+    values.finish("count_nonfinite");
+    const py::gil_scoped_release release;
+    return call.device < 0 ? cpu::count_nonfinite(call) : cuda::count_nonfinite(call);
   });
 }
 
 void bind_pair(py::module_& m) {
-  m.def("pair_average", [](const char* dtype, Address a, Address b, double weight, Address locks_a, Address locks_b,
-                           int64_t n_locks, bool waits, int64_t start, int64_t stop, int device, Address stream) {
-    const auto run = [&] {
+  m.def("pair_average", [](const py::kwargs& given) {
+    PairCall call;
+    Named values(given);
+    HOGWILD_READ(HOGWILD_PAIR_AVERAGE, values, call);
+    values.finish("pair_average");
+    PairStats stats;
+    {
       const py::gil_scoped_release release;
-      if (device >= 0)
-        return cuda::pair_average(named<Dtype>(dtype), pointer(a), pointer(b), weight, start, stop, device, stream);
-      const cpu::PairLocks locks{static_cast<RobustMutex*>(pointer(locks_a)),
-                                 static_cast<RobustMutex*>(pointer(locks_b)), n_locks, waits};
-      return cpu::pair_average(named<Dtype>(dtype), pointer(a), pointer(b), weight, locks, start, stop);
-    };
-    const PairStats stats = run();
+      stats = call.device < 0 ? cpu::pair_average(call) : cuda::pair_average(call);
+    }
     return std::make_tuple(stats.averaged, stats.skipped, stats.recovered);
   });
 }

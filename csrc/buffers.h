@@ -1,5 +1,5 @@
-// The nouns of a push: where it works, with which constants, and what it reports. Plain data, host and device.
-// Their members are those of lists.h.
+// The data of a push: its buffers, its constants and its report. Plain structs, host and device. Their members come
+// from lists.h.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace hogwild {
 
-// Sets of buffers, a bit each: buffer::v | buffer::b. A stage states in one what it uses.
+// Sets of buffers, one bit each: buffer::v | buffer::b. A stage states the buffers that it uses as such a set.
 namespace buffer {
 
 #define HOGWILD_NUMBER(name) number_of_##name,
@@ -26,7 +26,7 @@ enum Set : unsigned { HOGWILD_BUFFERS(HOGWILD_BIT) none = 0, motion = none HOGWI
 
 }  // namespace buffer
 
-// The flat buffers of one push, each [n]; a pointer the rule has no use for is null.
+// The flat buffers of one push, each [n]; pointers that the rule does not use are null.
 template <class T>
 struct Buffers {
 #define HOGWILD_POINTER(name) T* name = nullptr;
@@ -49,7 +49,7 @@ HW_HD Buffers<T> slice(const Buffers<U>& all, int64_t offset) {
   return from;
 }
 
-// A number for each momentum buffer: one element of each, or what each is weighted with.
+// A number for each momentum buffer: one element of it, or its weight.
 template <class T>
 struct Motion {
 #define HOGWILD_NUMBER(name) T name = 0;
@@ -93,7 +93,7 @@ struct Hyper {
   }
 };
 
-// One parameter tensor's place in the flat buffers. What lies between segments is padding and never touched.
+// The range of one parameter tensor in the flat buffers. Elements between segments are padding and never touched.
 struct Segment {
   int64_t offset;
   int64_t numel;
@@ -103,10 +103,10 @@ struct PushStats {
   bool applied = true;    // false: Guard.PUSH refused it, nothing was written
   int64_t nonfinite = 0;  // gradient elements that were NaN or infinite
   double gap_sq = 0;      // sum (x - snapshot)^2, or of squared distances to the center, before the push
-  double step_sq = 0;     // sum of squared steps; what an exchange moves is not in them
+  double step_sq = 0;     // sum of squared steps, without those of an exchange
   double penalty = 1;     // harmonic mean of G: a gradient element counted 1 / penalty on average
-  int64_t recovered = 0;  // stripe locks whose last holder had died
-  // Of the scaled gradient, before clipping; NaN where it was not scanned.
+  int64_t recovered = 0;  // stripe locks with a dead holder
+  // Norm of the scaled gradient, before clipping; NaN if it was not scanned.
   double grad_norm = std::numeric_limits<double>::quiet_NaN();
 };
 

@@ -1,4 +1,4 @@
-// The control block: its layout, tickets, pushes. How processes wait for each other is in control_waits.cpp.
+// The control block: its layout, tickets, pushes. Waits between processes are in control_waits.cpp.
 #include "control.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@ static_assert(std::atomic<double>::is_always_lock_free && std::atomic<std::uint6
               "counters in shared memory must not hide a lock of one process");
 
 template <class T, class U>
-void bump(std::atomic<T>& counter, U amount) {  // only its owner writes a statistic: no read-modify-write needed
+void bump(std::atomic<T>& counter, U amount) {  // statistics have one writer: no read-modify-write needed
   counter.store(counter.load(kRelaxed) + static_cast<T>(amount), kRelaxed);
 }
 
@@ -72,15 +72,17 @@ std::int64_t Control::take(std::uint32_t rank) {
   }
   const std::int64_t ticket = header_->next;
   if (ticket >= header_->total) return kNoTicket;
-  own.held = ticket;  // likewise: a held ticket that is not below `next` was never assigned
+  own.held = ticket;  // the same: a held ticket that is not below `next` was never assigned
   header_->next = ticket + 1;
   return ticket;
 }
 
 void Control::complete(std::uint32_t rank) {
   auto& own = worker(rank);
-  if (own.held != kNoTicket) own.completed = own.completed + 1;  // before the release: killed in between, no batch
-  own.held = kNoTicket;                                          // comes twice, and the ticket buys one batch more
+  // Counted before the release: if the worker is killed in between, the ticket gives a second batch, but no batch is used
+  // twice.
+  if (own.held != kNoTicket) own.completed = own.completed + 1;
+  own.held = kNoTicket;
   if (header_->next.load() >= header_->total.load()) announce();
 }
 
@@ -176,7 +178,8 @@ void Control::end_round(std::uint32_t rank, bool commits, std::uint64_t nonfinit
   if (commits) header_->version.fetch_add(1);
 }
 
-// The ticket is done under the lock: whoever gathers next must know whether another gradient can still come.
+// The ticket is completed under the lock: the next worker that gathers must know whether another gradient can still
+// come.
 std::uint64_t Control::gather(std::uint32_t rank, bool taken, bool waits, std::uint64_t nonfinite) {
   auto& own = worker(rank);
   bump(own.stats.nonfinite, nonfinite);

@@ -1,8 +1,8 @@
-// The control block of a run: everything workers and parent must agree on, in one piece of shared memory.
-// Host only. It holds no parameters. Written by many processes; every field says by whom.
+// The control block of a run: the state that coordinates workers and parent, in one block of shared memory. Host only.
+// It holds no parameters. Many processes write it; a comment at each field names its writers.
 //
-// Each group of fields that different processes write has 128-byte lines of its own (adjacent-line prefetch).
-// Nothing here waits for a dead process: locks are robust, waits watch `alive`, which the parent clears at a death.
+// Fields that different processes write are in separate 128-byte lines (adjacent-line prefetch). Nothing here waits for
+// a dead process: locks are robust, waits watch `alive`, which the parent clears at a death.
 #pragma once
 
 #include <atomic>
@@ -19,42 +19,41 @@ constexpr int kDelayBins = 256;  // the last bin also holds every larger delay
 
 enum class Phase : std::uint32_t { kStarting, kData, kGradient, kUpdate, kBarrier, kPaused, kDone };
 
-// What one worker measured about itself, since the run began; a resumed run goes on with the values of its checkpoint.
-// Written by that worker only; anyone may read while it writes.
+// The statistics of one worker since the run began; a resumed run continues with those of its checkpoint. Only that
+// worker writes them; other processes may read meanwhile.
 struct alignas(128) WorkerStats {
   std::atomic<std::uint64_t> pushes;             // applied
   std::atomic<std::uint64_t> refused;            // pushes refused for a non-finite gradient
   std::atomic<std::uint64_t> dropped;            // gradients that the algorithm did not use
   std::atomic<std::uint64_t> nonfinite;          // non-finite gradient elements seen
   std::atomic<std::uint64_t> recovered;          // locks taken over from a dead owner
-  std::atomic<std::uint64_t> averaged, skipped;  // chunks that pair averages took, and left to others
+  std::atomic<std::uint64_t> averaged, skipped;  // chunks that pair averages averaged and skipped
   std::atomic<std::uint64_t> delay_sum, delay_max;
   std::atomic<double> gap_sq, step_sq;  // sums over pushes of ||x - snapshot||^2 and ||step||^2
   std::atomic<double> loss_sum;         // over steps with a finite loss
-  std::atomic<std::uint64_t> losses;    // how many losses are in loss_sum
+  std::atomic<std::uint64_t> losses;    // number of losses in loss_sum
   std::atomic<std::uint64_t>
       samples;  // gradients taken, in samples (a replaced worker's work counts where it was done)
   std::atomic<double> gradient_s, update_s, waiting_s;
   std::atomic<std::uint64_t> delays[kDelayBins];
 };
 
-// Where one worker stands. Written by that worker; `alive` and `reclaimed` also by the parent.
+// The current state of one worker. Written by that worker; `alive` and `reclaimed` also by the parent.
 struct alignas(128) WorkerLine {
   std::atomic<std::uint32_t> alive;
-  std::atomic<std::uint32_t> busy;  // inside an update: between a gradient's answer and the next request
+  std::atomic<std::uint32_t> busy;  // inside an update: from the end of a gradient to the next request
   std::atomic<std::uint32_t> phase;
-  std::atomic<std::uint32_t> contributes;  // brought a finite gradient to the current round (synchronous algorithms)
-  std::atomic<std::uint64_t> beats;        // phase changes so far: a worker whose beats stand still has stalled
-  std::atomic<std::uint64_t> arrived;      // the last barrier it came to (1, 2, ...)
+  std::atomic<std::uint32_t> contributes;  // a finite gradient to the current round (synchronous algorithms)
+  std::atomic<std::uint64_t> beats;        // phase changes so far; if they stop, the worker has stalled
+  std::atomic<std::uint64_t> arrived;      // the last barrier at which it arrived (1, 2, ...)
   std::atomic<std::uint64_t> joined;       // it takes part in barriers after this one
   std::atomic<std::int64_t> held;          // ticket in hand
   std::atomic<std::int64_t> reclaimed;     // a dead worker's ticket, waiting to be assigned again
-  std::atomic<std::uint64_t> completed;    // tickets: how far it is in its own part of the data; outlives the process
-  std::atomic<std::uint64_t> steps;    // pushes that its own buffers (momentum, replica) have seen: a resumed run may
-                                       // give them to another rank, and their count goes with them
-  std::atomic<std::uint64_t> pulled;   // version of its snapshot
-  std::atomic<std::uint64_t> started;  // version when its current push began
-  std::atomic<std::uint64_t> awaited;  // version of the update that it waits for; one that is there: none
+  std::atomic<std::uint64_t> completed;    // tickets: its position in its part of the data; outlives the process
+  std::atomic<std::uint64_t> steps;        // pushes into its own buffers; goes with them to another rank
+  std::atomic<std::uint64_t> pulled;       // version of its snapshot
+  std::atomic<std::uint64_t> started;      // version when its current push began
+  std::atomic<std::uint64_t> awaited;      // version of the update that it waits for; a version already reached: none
   WorkerStats stats;
 };
 
@@ -65,19 +64,20 @@ struct Header {
   alignas(128) std::atomic<double> lr_max;
   alignas(128) std::atomic<std::uint32_t> stop;    // parent: assign no more tickets
   alignas(128) std::atomic<std::uint32_t> closed;  // parent: the gate
-  std::atomic<std::uint64_t> close_after;          // ... for those that have come to this barrier
+  std::atomic<std::uint64_t> close_after;          // ... for workers that have arrived at this barrier
   alignas(128) std::atomic<std::uint32_t> event;   // futex word: bumped at every arrival, opening, death
   alignas(128) RobustMutex tickets;                // guards next, total, held, reclaimed
   std::atomic<std::int64_t> next, total;
   alignas(128) RobustMutex model;       // the one lock of the `locked` policy; guards gathered
-  std::atomic<std::uint64_t> gathered;  // gradients in the sum that the next update will take
+  std::atomic<std::uint64_t> gathered;  // gradients in the sum for the next update
 };
 
 class Control {
  public:
   // Bytes of a block for that many workers and stripes; a multiple of 128.
   static std::size_t bytes(std::uint32_t workers, std::uint32_t stripes);
-  // Takes a view of the block at `address`; `create` writes a fresh one there first. Throws on a foreign block.
+  // A view of the block at `address`; `create` first writes a new block there. Throws if the block does not match this
+  // build.
   Control(std::uintptr_t address, std::uint32_t workers, std::uint32_t stripes, bool create);
 
   std::uint32_t workers() const { return header_->workers; }
@@ -86,55 +86,60 @@ class Control {
   Header& header() { return *header_; }
   WorkerLine& worker(std::uint32_t rank);
 
-  // Tickets. A ticket is the number of a batch; it is assigned to a worker, which completes it; when a
-  // worker dies, the ticket in its hand is assigned again.
-  // The one in hand, if it is not completed. kNoTicket: none left, or the run is stopping.
+  // Tickets. A ticket is the number of a batch. It is assigned to a worker, which completes it. If the worker dies
+  // first, the ticket is assigned again.
+
+  // The worker's current ticket if it is not completed, else a new one. kNoTicket: none left, or the run is stopping.
   std::int64_t take(std::uint32_t rank);
   void complete(std::uint32_t rank);
-  // Out of tickets: waits until a dead worker's ticket can be taken (true) or none is left that could come back (false).
+  // For a worker without a ticket: waits until a dead worker's ticket can be taken (true) or no ticket is outstanding
+  // (false).
   bool wait_for_work(std::uint32_t rank, double timeout_s);
   void mark_dead(std::uint32_t rank);       // parent, after a death: not alive; its ticket will be assigned again
   std::vector<std::int64_t> outstanding();  // assigned but not completed, ascending
-  // Parent, before any worker lives: the tickets `again`, then those from `next` to `total`.
+  // Parent, before any worker starts: the tickets `again`, then those from `next` to `total`.
   void assign(std::int64_t next, std::int64_t total, const std::vector<std::int64_t>& again);
 
-  // Pushes. delay = version when the push began - version of the snapshot; a push that leaves the fresh snapshot behind
-  // makes that version (began + 1): what others committed meanwhile counts as not seen, though some of it was.
+  // Pushes. delay = version when the push began - version of the snapshot; a push that also writes the next snapshot
+  // gives it version (began + 1): updates that others committed meanwhile count as not seen, although some elements
+  // include them.
   std::uint64_t begin_push(std::uint32_t rank, bool locked);
   // Returns the delay of the push, 0 if it was not applied: refused for non-finite elements, or dropped without any.
   std::uint64_t end_push(std::uint32_t rank, bool locked, bool applied, std::uint64_t nonfinite, double gap_sq,
                          double step_sq);
   // A synchronous worker's share of a round; the one worker with `commits` raises the version.
   void end_round(std::uint32_t rank, bool commits, std::uint64_t nonfinite, double step_sq);
-  // Gathering, between begin_push and end_gather: a gradient enters a sum, an update takes the sum. `taken`: it is in,
-  // its ticket done; else refused for non-finite elements, the ticket done too, or cancelled, the ticket still in hand.
-  // `waits`: the worker goes on when the update with this gradient is there. Returns the delay, 0 if it was not taken.
+  // Gathering, between begin_push and end_gather: gradients are added to a sum, and an update applies the sum. `taken`:
+  // the gradient was added and its ticket is completed. Else it was refused for non-finite elements, and its ticket is
+  // completed too; or it was cancelled, and the worker keeps its ticket. `waits`: the worker waits for the update with
+  // this gradient. Returns the delay, 0 if it was not taken.
   std::uint64_t gather(std::uint32_t rank, bool taken, bool waits, std::uint64_t nonfinite);
-  bool exhausted();                 // no ticket is left that anybody could still bring
-  void commit(std::uint32_t rank);  // the whole sum is in the model: the next version, which `rank` has read
+  bool exhausted();                 // no ticket is left for which a gradient could still come
+  void commit(std::uint32_t rank);  // the sum has been applied: the next version, which `rank` has read
   void end_gather(std::uint32_t rank, bool locked, double gap_sq, double step_sq);
   bool awaits_update(std::uint32_t rank) const;
-  bool all_await() const;  // every worker that is left waits for an update, and nobody brings it
-  // True when the update is there, or all await one, or the run is stopping; false: timed out.
+  bool all_await() const;  // all remaining workers wait for an update, so that none of them would make it
+  // True if the update has been made, all workers wait for one, or the run is stopping; false: timed out.
   bool wait_update(std::uint32_t rank, double timeout_s);
   void pulled(std::uint32_t rank);
-  // What an exchange or a pair average came to: chunks, and locks taken over from the dead.
+  // Counts the chunks of an exchange or a pair average, and the locks taken over from dead processes.
   void count_exchange(std::uint32_t rank, std::uint64_t averaged, std::uint64_t skipped, std::uint64_t recovered);
   void record_loss(std::uint32_t rank, double loss, std::uint64_t samples);
   double raise_lr_max(double lr);
-  // The one lock of the `locked` policy, for exchanges that are no push.
+  // The one lock of the `locked` policy, for exchanges outside a push.
   void lock_model(std::uint32_t rank);
   void unlock_model() { header_->model.unlock(); }
 
-  // Barrier. Every worker compares all arrivals itself, so there is no central count that a death could spoil.
+  // Barrier. Every worker compares all arrivals itself, so there is no central count that a death could make wrong.
   std::uint64_t arrive(std::uint32_t rank);
   bool wait_barrier(std::uint32_t rank, std::uint64_t generation, double timeout_s);  // false: timed out
   std::vector<std::uint32_t> participants(std::uint64_t generation) const;
-  // Enters at the end of a round (a multiple of `barriers_per_round` barriers), when all others stand there too.
+  // Joins at the end of a round (a multiple of `barriers_per_round` barriers), when all others are there too.
   bool join(std::uint32_t rank, std::uint64_t barriers_per_round, double timeout_s);
   void leave(std::uint32_t rank);
 
-  // Gate. Closed, nobody starts an update; drained, nobody is inside one: the parent may copy a consistent model.
+  // Gate. While it is closed no worker starts an update; when it is drained no worker is inside one, and the parent may
+  // copy a consistent model.
   void close_gate(std::uint64_t barriers_per_round);
   bool drained() const;
   void open_gate();

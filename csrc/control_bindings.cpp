@@ -1,4 +1,4 @@
-// Python's view of the control block. No logic: names, the GIL, and statistics as plain numbers.
+// Python bindings of the control block, without logic: names, the GIL, and statistics as plain numbers.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -9,7 +9,7 @@ namespace py = pybind11;
 namespace hogwild {
 namespace {
 
-// A worker's statistics by name: what `totals` reads and `restore` writes, besides the histogram `delays`.
+// A worker's statistics by name, for `totals` and `restore`; the histogram `delays` is separate.
 struct Count {
   const char* name;
   std::atomic<std::uint64_t> WorkerStats::* field;

@@ -1,4 +1,4 @@
-// How the processes of a run wait for each other: futex waits, the barrier, the gate. The rest is in control.cpp.
+// Waits between the processes of a run: futex waits, the barrier, the gate. The rest is in control.cpp.
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,7 +29,7 @@ bool Control::wait_until(Ready ready, double timeout_s) {
     const std::uint32_t seen = header_->event.load();
     if (ready()) return true;
     if (Clock::now() >= deadline) return false;
-    const timespec nap{0, 5'000'000};  // a bound on how late a missed wake-up can be noticed
+    const timespec nap{0, 5'000'000};  // bounds the delay after a missed wake-up
     syscall(SYS_futex, &header_->event, FUTEX_WAIT, seen, &nap, nullptr, 0);
   }
 }
@@ -84,8 +84,8 @@ bool Control::wait_barrier(std::uint32_t rank, std::uint64_t generation, double 
       timeout_s);
 }
 
-// The same answer for every survivor: a worker that had not arrived when the barrier opened is dead or gone, and one
-// that joins later says so in `joined`.
+// All surviving workers get the same result: a worker that had not arrived when the barrier opened is dead or gone, and
+// one that joins later states that in `joined`.
 std::vector<std::uint32_t> Control::participants(std::uint64_t generation) const {
   std::vector<std::uint32_t> ranks;
   for (std::uint32_t i = 0; i < header_->workers; ++i)
@@ -93,16 +93,16 @@ std::vector<std::uint32_t> Control::participants(std::uint64_t generation) const
   return ranks;
 }
 
-// Of all workers, also those that are gone: barrier numbers never begin again, or who was there before would count as
-// there now.
+// The maximum over all workers, also those that are gone: barrier numbers must never restart, else a worker that
+// arrived at an earlier barrier would count as arrived now.
 std::uint64_t Control::max_arrived() const {
   std::uint64_t latest = 0;
   for (std::uint32_t i = 0; i < header_->workers; ++i) latest = std::max(latest, lines_[i].arrived.load());
   return latest;
 }
 
-// The end of a round that nobody can have passed yet, unless the caller is held up: so it must look again after it has
-// published its choice.
+// The end of a round that no worker can have passed yet, unless the caller was delayed. So the caller must check again
+// after it has published its choice.
 std::uint64_t Control::round_after(std::uint64_t barriers_per_round) const {
   const std::uint64_t rounds = (max_arrived() + barriers_per_round - 1) / barriers_per_round;
   return (rounds + 1) * barriers_per_round;
@@ -116,13 +116,13 @@ bool Control::join(std::uint32_t rank, std::uint64_t barriers_per_round, double 
     own.alive = 1;
     return true;
   }
-  while (!own.alive.load()) {  // a call after one that timed out goes on waiting for what that one chose
+  while (!own.alive.load()) {  // after a timeout, the next call keeps the choice of the first
     const std::uint64_t generation = max_arrived() == 0 ? 0 : round_after(barriers_per_round);
     own.joined = own.arrived = generation;
     own.alive = 1;
     for (std::uint32_t i = 0; i < header_->workers; ++i)
       if (lines_[i].alive.load() && lines_[i].arrived.load() > generation) own.alive = 0;
-    if (!own.alive.load()) announce();  // they went by while this worker was held up
+    if (!own.alive.load()) announce();  // the others passed it while this worker was delayed
   }
   return wait_barrier(rank, own.arrived.load(), timeout_s);
 }
@@ -160,7 +160,7 @@ bool Control::enter(std::uint32_t rank, double timeout_s) {
   auto& own = worker(rank);
   return wait_until(
       [&] {
-        own.busy = 1;  // first the flag, then the look: the parent does the two the other way round
+        own.busy = 1;  // sets its flag before it checks the gate; the parent closes the gate before it checks the flags
         if (!header_->closed.load() || own.arrived.load() < header_->close_after.load()) return true;
         own.busy = 0;
         return false;

@@ -1,10 +1,10 @@
-// From choices made at run time to types: the one place. Host only.
+// Maps choices made at run time to types; no other file does. Host only.
 #pragma once
 
 #include <stdexcept>
 
 #include "access.h"
-#include "exchange.h"
+#include "calls.h"
 #include "mix.h"
 #include "numeric.h"
 #include "push.h"
@@ -34,7 +34,7 @@ auto with_gradient(Dtype master, Dtype gradient, const F& f) {
   throw std::invalid_argument("gradients are float32 or bfloat16 for a float32 master, float64 for a float64 one");
 }
 
-// f(Type<Compensation>{}, Type<Penalty>{}): at most one of the two; what has been compensated is stale no more.
+// f(Type<Compensation>{}, Type<Penalty>{}): at most one of the two, because a compensated gradient is no longer stale.
 template <class F>
 auto with_correction(const Rule& rule, const F& f) {
   if (rule.compensation == CompensationKind::constant) return f(Type<DelayCompensation<false>>{}, Type<NoPenalty>{});
@@ -90,7 +90,8 @@ auto with_stages(const Rule& rule, bool has_snapshot, bool flush, const F& f) {
   });
 }
 
-// f(Type<Idle>{}) for parameters without gradient: Push::Idle. Where a momentum flushes there are none of them.
+// f(Type<Idle>{}) for parameters without gradient: Push::Idle. Under a momentum that flushes there are no such
+// parameters.
 template <class F>
 auto with_idle(const Rule& rule, const F& f) {
   return with_momentum(rule.momentum_kind, [&](auto momentum) {
@@ -101,8 +102,8 @@ auto with_idle(const Rule& rule, const F& f) {
   });
 }
 
-// f(Type<Exchange>{}, Type<Access>{}). A striped or locked exchange runs as a racing one: it races only with those who
-// do not take its locks.
+// f(Type<Exchange>{}, Type<Access>{}). A striped or locked exchange runs as a racing one: it races only with operations
+// that do not take its locks.
 template <class F>
 auto with_exchange(ExchangeKind kind, AccessKind access, const F& f) {
   const auto with_access = [&](auto exchange) {

@@ -15,7 +15,7 @@ struct View {
 
 void drop(DLManagedTensor* managed) {
   auto* view = static_cast<View*>(managed->context);
-  if (!Py_IsInitialized()) return;  // a tensor that outlives Python: the process is ending
+  if (!Py_IsInitialized()) return;  // the tensor outlives Python, so the process is ending
   const py::gil_scoped_acquire gil;
   delete view;
 }
@@ -38,7 +38,7 @@ py::capsule as_dlpack(std::uintptr_t address, std::int64_t bytes, int device, py
   view->managed.context = view.get();
   view->managed.deleter = drop;
   const py::capsule capsule(&view->managed, "dltensor", [](PyObject* unused) {
-    // Who takes the tensor renames the capsule, and then calls the deleter itself.
+    // A consumer of the tensor renames the capsule and then calls the deleter itself.
     if (PyCapsule_IsValid(unused, "dltensor") != 0)
       drop(static_cast<DLManagedTensor*>(PyCapsule_GetPointer(unused, "dltensor")));
   });

@@ -1,5 +1,5 @@
-// Bytes in memory as a DLPack capsule for a device of our choice: torch takes the device from the capsule, not from the
-// address, so memory of one GPU can be a tensor of another. The structures are those of DLPack's ABI, version 0.x.
+// Makes a DLPack capsule of memory for a chosen device: torch takes the device from the capsule, not from the address,
+// so memory of one GPU can be a tensor of another. The structures are those of DLPack's ABI, version 0.x.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -28,7 +28,7 @@ struct DLManagedTensor {
 constexpr std::int32_t kDLCpu = 1, kDLCuda = 2;
 constexpr std::uint8_t kDLUnsigned = 1;
 
-// [bytes] uint8 at `address`; device -1: the CPU. `owner` lives as long as any tensor made of the capsule.
+// [bytes] uint8 at `address`; device -1: the CPU. `owner` is kept alive by every tensor made of the capsule.
 pybind11::capsule as_dlpack(std::uintptr_t address, std::int64_t bytes, int device, pybind11::object owner);
 
 }  // namespace hogwild

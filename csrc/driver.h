@@ -1,5 +1,5 @@
 // The part of the CUDA driver that placing memory needs, loaded at run time: no link to libcuda, and no cuda.h, so that
-// every build has it. cuda/driver_check.cu holds these declarations against cuda.h. Host.
+// every build has it. cuda/driver_check.cu compares these declarations with cuda.h. Host.
 #pragma once
 
 #include <cstddef>
@@ -55,16 +55,16 @@ struct Functions {
   int (*set_access)(Address, std::size_t bytes, const Access*, std::size_t count);
 };
 
-// The driver in a shared library, initialised; loaded once and kept. std::runtime_error if it cannot be.
+// Loads the driver from a shared library and initialises it, once. std::runtime_error if that fails.
 const Functions& load(const std::string& library);
 
-// std::runtime_error with the driver's own words unless `error` is 0.
+// Throws std::runtime_error with the driver's message unless `error` is 0.
 void check(const Functions& driver, int error, const char* what);
 
 // One attribute of a device. std::runtime_error if there is no such device.
 bool has(const Functions& driver, int attribute, int device);
 
-// Whether kernels of `device` can work on memory of `peer`; a device reaches itself.
+// Whether kernels of `device` can access memory of `peer`; true for the device itself.
 bool reaches(const Functions& driver, int device, int peer);
 
 }  // namespace hogwild::driver

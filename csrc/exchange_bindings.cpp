@@ -1,12 +1,9 @@
-// hogwild._C: exchanges and diffusions. Plain pointers in, the GIL released; arguments are checked in hogwild/kernels/.
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
-#include <array>
-#include <vector>
-
+// hogwild._C: exchanges and diffusions. Takes keywords, named as in calls.h, and releases the GIL; hogwild/kernels/
+// checks arguments.
 #include "cpu/exchange.h"
 #include "cuda/exchange.h"
+#include "dispatch.h"
+#include "named.h"
 
 namespace py = pybind11;
 
@@ -16,46 +13,44 @@ void bind_exchange(py::module_& m);
 
 namespace {
 
-using Address = uintptr_t;
+void check_buffer(bool there, bool used, const char* name) {
+  if (used && !there) throw py::type_error(std::string("this exchange needs ") + name);
+  if (there && !used) throw py::type_error(std::string("this exchange has no use for ") + name);
+}
 
-void* pointer(Address address) { return reinterpret_cast<void*>(address); }
+// Raises TypeError unless the buffers are those that this kind of exchange uses.
+void check_buffers(const ExchangeCall& call) {
+  with_exchange(call.kind, call.access, [&](auto exchange, auto) {
+    using Kind = typename decltype(exchange)::type;
+    check_buffer(call.buffers.x != nullptr, true, "x");
+    check_buffer(call.buffers.center != nullptr, true, "center");
+    check_buffer(call.buffers.memory != nullptr, Kind::uses_memory, "memory");
+    check_buffer(call.buffers.g != nullptr, Kind::uses_g, "g");
+  });
+}
 
-int64_t exchange(const char* kind, const char* dtype, const char* access, const std::array<Address, 4>& at,
-                 const std::array<double, 3>& rates, const std::pair<Address, int64_t>& stripes, int64_t start,
-                 int64_t stop, int device, Address stream) {
-  const ExchangeCall call{named<ExchangeKind>(kind),
-                          named<Dtype>(dtype),
-                          named<AccessKind>(access),
-                          {pointer(at[0]), pointer(at[1]), pointer(at[2]), pointer(at[3])},
-                          fold_rates(rates[0], rates[1], rates[2]),
-                          static_cast<RobustMutex*>(pointer(stripes.first)),
-                          stripes.second,
-                          start,
-                          stop};
+int64_t exchange(const py::kwargs& given) {
+  ExchangeCall call;
+  Named values(given);
+  HOGWILD_READ(HOGWILD_EXCHANGE, values, call);
+#define HOGWILD_TAKE(element, name) values.take(HOGWILD_KEY(name), call.buffers.name);
+  HOGWILD_MIX_BUFFERS(HOGWILD_TAKE)
+#undef HOGWILD_TAKE
+  values.finish("exchange");
+  check_buffers(call);
   const py::gil_scoped_release release;
-  if (device < 0) return cpu::exchange(call);
-  cuda::exchange(call, device, stream);
+  if (call.device < 0) return cpu::exchange(call);
+  cuda::exchange(call);
   return 0;
 }
 
-void diffuse(const char* dtype, Address out, Address own, Address correction, const std::vector<Address>& neighbours,
-             const std::vector<double>& weights, int64_t start, int64_t stop, int device, Address stream) {
-  std::vector<const void*> inputs;
-  for (const Address address : neighbours) inputs.push_back(pointer(address));
-  const DiffusionCall call{named<Dtype>(dtype),
-                           pointer(out),
-                           pointer(own),
-                           pointer(correction),
-                           inputs.data(),
-                           weights.data(),
-                           static_cast<int64_t>(inputs.size()),
-                           start,
-                           stop};
+void diffuse(const py::kwargs& given) {
+  DiffusionCall call;
+  Named values(given);
+  HOGWILD_READ(HOGWILD_DIFFUSE, values, call);
+  values.finish("diffuse");
   const py::gil_scoped_release release;
-  if (device < 0)
-    cpu::diffuse(call);
-  else
-    cuda::diffuse(call, device, stream);
+  call.device < 0 ? cpu::diffuse(call) : cuda::diffuse(call);
 }
 
 }  // namespace

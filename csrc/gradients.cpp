@@ -47,7 +47,7 @@ bool GradientTable::read_one(PyObject* grad, size_t k, bool& is_first) {
   if (Py_TYPE(grad) != reinterpret_cast<PyTypeObject*>(tensor_.ptr())) return false;
   DLTensor tensor;
   if (describe_(grad, &tensor) != 0) {
-    PyErr_Clear();  // the closer look says it better
+    PyErr_Clear();  // the check in Python has a better message
     return false;
   }
   Dtype dtype = master_;

@@ -1,6 +1,6 @@
-// What differs between the host compiler and nvcc: function qualifiers and the few primitives the mathematics needs.
-// Runs on host and device; the only test for __CUDACC__ outside cuda/. Everything is force-inlined: the CPU kernels are
-// compiled once per instruction set, and an out-of-line copy could be linked into the wrong one.
+// The differences between the host compiler and nvcc: function qualifiers and a few mathematical primitives. Host and
+// device; the only test for __CUDACC__ outside cuda/. Everything is force-inlined: the CPU kernels are compiled once
+// per instruction set, and an out-of-line copy could be linked into the wrong one.
 #pragma once
 
 #include <cfloat>
@@ -25,8 +25,8 @@ HW_HD double hw_sqrt(double a) { return ::sqrt(a); }
 HW_HD bool hw_isfinite(float a) { return hw_abs(a) <= FLT_MAX; }
 HW_HD bool hw_isfinite(double a) { return hw_abs(a) <= DBL_MAX; }
 
-// condition ? a : b, by masking bits: compilers turn the operator into a branch, and a branch with a square root behind
-// it stops the loop from vectorising.
+// condition ? a : b, with a bit mask: compilers turn the operator into a branch, and a branch that contains a square
+// root keeps the loop from vectorising.
 template <class T>
 HW_HD T hw_select(bool condition, T a, T b) {
 #ifdef __CUDA_ARCH__
@@ -44,7 +44,7 @@ HW_HD T hw_select(bool condition, T a, T b) {
 #endif
 }
 
-// *p as one relaxed access, while others exchange it.
+// Reads *p with one relaxed access, while others exchange it.
 template <class T>
 HW_HD T hw_load(const T* p) {
 #ifdef __CUDA_ARCH__
@@ -56,8 +56,8 @@ HW_HD T hw_load(const T* p) {
 #endif
 }
 
-// *p <- desired if *p still holds the bits of `expected`; otherwise `expected` becomes what *p holds. Relaxed. On the
-// device at system scope: the other writers may be other processes.
+// *p <- desired if *p still holds the bits of `expected`; otherwise expected <- *p. Relaxed. On the device at system
+// scope, because the other writers may be other processes.
 template <class T>
 HW_HD bool hw_compare_exchange(T* p, T& expected, T desired) {
 #ifdef __CUDA_ARCH__

@@ -1,6 +1,6 @@
-// The buffers, constants and scalars of a push, each listed here and nowhere else. buffers.h and rule.h make structs of
-// the lists; whoever walks them expands the list, so that each value is reached by its name and two of one type cannot
-// be exchanged.
+// The buffers, constants and scalars of a push, each listed only here. buffers.h and rule.h make structs of the lists.
+// Code that handles every member expands the list, so that each value is accessed by its name and two values of one
+// type cannot be swapped.
 #pragma once
 
 // The buffers of the momentum stages.
@@ -18,7 +18,7 @@
   BUFFER(s)  /* running mean of squared directions or steps (gap penalty), shared */                    \
   BUFFER(ms) /* running mean of squared gradients (adaptive compensation), the worker's own */
 
-// The choices and constants of a rule by the names that Python sets them by: CONSTANT(type, name, value if not set).
+// The choices and constants of a rule, by their names in Python: CONSTANT(type, name, value if not set).
 #define HOGWILD_RULE(CONSTANT)                                                                              \
   CONSTANT(Dtype, master, Dtype::float32)                                                                   \
   CONSTANT(AccessKind, access, AccessKind::racing)                                                          \
@@ -59,8 +59,8 @@
   SCALAR(int64_t, start, 0)         /* only elements of the flat range [start, stop) are touched */ \
   SCALAR(int64_t, stop, INT64_MAX)
 
-// The scalars of one push in the arithmetic type T, folded on the host (rule.h) so that the loop divides by none of them:
-// SCALAR(type, name, value where no stage sets it).
+// The scalars of one push in the arithmetic type T, precomputed on the host (rule.h) so that the loop needs no
+// divisions by them: SCALAR(type, name, value if no stage sets it).
 #define HOGWILD_HYPER(SCALAR)                                                                               \
   SCALAR(T, lr, 0)                                                                                          \
   SCALAR(T, weight_decay, 0)                                                                                \

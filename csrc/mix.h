@@ -1,8 +1,8 @@
-// The elements of averages and exchanges, where workers meet. Host and device; pure but for the buffers they name.
+// The element operations of averages and exchanges. Host and device; they change only the buffers that they name.
 //
-// An exchange moves something between what is this worker's own and one buffer that several workers write. That buffer
-// is read once and changed by one addition (or emptied by one exchange) of its access policy, so under Atomic nothing
-// that it is given is lost and whatever one side gains the other has given, up to rounding.
+// An exchange moves values between this worker's own buffers and one buffer that several workers write. That buffer is
+// read once and changed by one addition (or emptied by one exchange) of its access policy. So under Atomic no addition
+// is lost, and one side gains exactly the amount that the other side loses, up to rounding.
 #pragma once
 
 #include "access.h"
@@ -10,40 +10,58 @@
 
 namespace hogwild {
 
-// What one worker's exchange works on, each [n]; null where an exchange has no use for it.
+// The buffers of one worker's exchange, each [n]: BUFFER(element, name). Null if an exchange does not use it.
+#define HOGWILD_MIX_BUFFERS(BUFFER)                                                               \
+  BUFFER(T, x)       /* this worker's weights */                                                  \
+  BUFFER(T, center)  /* the buffer that several workers write: a center, a mailbox, an average */ \
+  BUFFER(T, memory)  /* this worker's memory: x at its last delivery, or its multiplier */        \
+  BUFFER(const T, g) /* its gradient */
+
 template <class T>
 struct MixBuffers {
-  T* x;        // this worker's weights
-  T* center;   // what several workers write: a center, a mailbox, an average
-  T* memory;   // what this worker remembers: x as it last delivered it, or its multiplier
-  const T* g;  // its gradient
+#define HOGWILD_POINTER(element, name) element* name = nullptr;
+  HOGWILD_MIX_BUFFERS(HOGWILD_POINTER)
+#undef HOGWILD_POINTER
 };
 
 // The buffers from element `offset` on.
 template <class T, class U>
 HW_HD MixBuffers<T> slice(const MixBuffers<U>& all, int64_t offset) {
-  return {element_at<T>(all.x, offset), element_at<T>(all.center, offset), element_at<T>(all.memory, offset),
-          element_at<const T>(all.g, offset)};
+  MixBuffers<T> from;
+#define HOGWILD_SLICE(element, name) from.name = element_at<element>(all.name, offset);
+  HOGWILD_MIX_BUFFERS(HOGWILD_SLICE)
+#undef HOGWILD_SLICE
+  return from;
 }
 
-// The scalars of an exchange, folded on the host (exchange.h) so that the loop divides by none of them.
+// The scalars of an exchange, precomputed on the host (calls.h) so that the loop needs no divisions by them: RATE(name,
+// default).
+#define HOGWILD_MIX_RATES(RATE)                                                                        \
+  RATE(share, 0)  /* fraction of a difference, or of x, that is moved: alpha, a, 1 over the workers */ \
+  RATE(lr, 0)     /* of a gradient */                                                                  \
+  RATE(pull, 0)   /* lr rho */                                                                         \
+  RATE(shrink, 1) /* 1 / (1 + lr rho) */
+
 template <class T>
 struct MixRates {
-  T share = 0;   // how much of a difference, or of x, travels: alpha, a, 1 / workers
-  T lr = 0;      // of a gradient
-  T pull = 0;    // lr rho
-  T shrink = 1;  // 1 / (1 + lr rho)
+#define HOGWILD_FIELD(name, value) T name = value;
+  HOGWILD_MIX_RATES(HOGWILD_FIELD)
+#undef HOGWILD_FIELD
 
   template <class U>
   HW_HD MixRates<U> as() const {
-    return {U(share), U(lr), U(pull), U(shrink)};
+    MixRates<U> result;
+#define HOGWILD_CONVERTED(name, value) result.name = static_cast<U>(name);
+    HOGWILD_MIX_RATES(HOGWILD_CONVERTED)
+#undef HOGWILD_CONVERTED
+    return result;
   }
 };
 
-// What most exchanges touch; the others say what they do otherwise. `element` returns what it added to the center.
+// The buffers that most exchanges use; the others override this. `element` returns its addition to the center.
 struct Exchange {
   static constexpr bool writes_x = true, reads_center = true, uses_memory = false, uses_g = false;
-  static constexpr bool adds = true;  // to the center; false: it is emptied
+  static constexpr bool adds = true;  // adds to the center; false: empties it
 };
 
 // Elastic averaging (Zhang, Choromanska, LeCun 2015, Algorithm 1):
@@ -76,9 +94,9 @@ struct Deliver : Exchange {
 
 // One worker's turn of linearised ADMM (Zhang, Choromanska, LeCun 2015, eqs. 8-11), lambda in units of rho:
 //   lambda' = lambda - (x - c);  x' = (x - lr g + lr rho (lambda' + c)) / (1 + lr rho);  c <- c + (x' - c) / p
-// The paper's c = mean_j (x_j - lambda_j) in increments: only worker i moves, by
+// The paper's c = mean_j (x_j - lambda_j) in increments: only worker i changes, by
 //   (x' - lambda') - (x - lambda) = x' - x + (x - c) = x' - c,
-// so if c was the mean it still is. What counts is that both differences hold the same c: the one that was read.
+// so c stays equal to the mean. For that, both differences must use the same c, the value that was read.
 // 4 read, 3 written: 28 bytes.
 struct Admm : Exchange {
   static constexpr bool uses_memory = true, uses_g = true;
@@ -123,7 +141,7 @@ struct Drain : Exchange {
 };
 
 // A moving average of x (ADOWNPOUR, MVADOWNPOUR):   z <- z + a (x - z)
-// Not (1 - a) z + a x, whose two rounded weights do not add up to 1: for small a it settles beside x.
+// Not (1 - a) z + a x: its two rounded weights do not add up to 1, and for small a it converges to a value next to x.
 // 2 read, 1 written: 12 bytes.
 struct Blend : Exchange {
   static constexpr bool writes_x = false;
@@ -145,8 +163,8 @@ struct WeightedSum {
 };
 
 // A row of a mixing matrix as fluxes:   f_j = w_j (n_j - own);  out = own + sum_j f_j
-// w (a - b) and w (b - a) are opposite to the bit, so what one end of an edge gains the other loses; a row of weights
-// that are rounded each for itself would let the mean drift.
+// w (a - b) and w (b - a) are exact opposites, so one end of an edge gains what the other loses;
+// with independently rounded weights the mean would drift.
 // own and k neighbours read, out written: 4 (k + 2) bytes, and 8 for a correction.
 struct Diffusion {
   template <class T>

@@ -1,4 +1,4 @@
-// Full Normalization of one channel with m elements in the batch. Host and device; pure but for the pointers it is given.
+// Full Normalization of one channel with m elements in the batch. Host and device; changes only the arguments' targets.
 //
 //   forward    mu <- (1 - a) mu + a mean x,  nu <- (1 - a) nu + a mean x^2,  r = 1 / sqrt(max(nu - mu^2, 0) + eps)
 //              y = weight r (x - mu) + bias
@@ -8,15 +8,15 @@
 //              dL/dx = weight r g + (G_mu + 2 x G_nu) / m
 //              dL/dweight = r sum g (x - mu),  dL/dbias = sum g
 //
-// Lian and Liu 2019, arXiv:1810.06177; with a = 1 it is batch normalisation. Sums and what belongs to a channel are
-// computed in double: nu - mu^2 cancels, and so does G_mu + 2 mu G_nu. What belongs to an element is computed in T.
+// Lian and Liu 2019, arXiv:1810.06177; with a = 1 it is batch normalisation. Sums and values per channel are computed
+// in double, because nu - mu^2 and G_mu + 2 mu G_nu cancel. Values per element are computed in T.
 #pragma once
 
 #include "numeric.h"
 
 namespace hogwild {
 
-// a_t = max(alpha / t^decay, 1 / t) for the t-th batch, from 1: averages begin as plain means.
+// a_t = max(alpha / t^decay, 1 / t) for the t-th batch, from 1: the averages start as plain means.
 struct Forgetting {
   double alpha, decay;
 
@@ -26,7 +26,7 @@ struct Forgetting {
   }
 };
 
-// What a pass over the batch adds up. A is double, or a vector of doubles.
+// The sums of a pass over the batch. A is double, or a vector of doubles.
 struct BatchSums {
   static constexpr bool uses_g = false;
   template <class A>
@@ -61,8 +61,8 @@ struct InputGradient {
   }
 };
 
-// Moves a pair of running averages, and leaves both alone if one would not be finite: one bad batch must not stay in
-// statistics that all workers share. Its own result is not finite, which the guard of a push sees.
+// Updates a pair of running averages, but neither if one would not be finite: one bad batch must not remain in
+// statistics that all workers share. The result of the batch itself is not finite, which the guard of a push detects.
 template <class T>
 HW_HD void remember(T* first, T* second, double new_first, double new_second) {
   const T a = static_cast<T>(new_first), b = static_cast<T>(new_second);
@@ -71,15 +71,16 @@ HW_HD void remember(T* first, T* second, double new_first, double new_second) {
   *second = b;
 }
 
-// What a backward pass needs of its forward pass: rows of one [3, channels] buffer.
+// The results of a forward pass that its backward pass needs: rows of one [3, channels] buffer.
 template <class T>
 struct Saved {
   T *mu, *rstd, *slope;
 
+  Saved() = default;
   HW_HD Saved(void* rows, int64_t channels) : mu(static_cast<T*>(rows)), rstd(mu + channels), slope(rstd + channels) {}
 };
 
-// Channels between the two passes forward. weight and bias may be null; scale and shift are written.
+// Processes channels between the two passes of forward. weight and bias may be null; scale and shift are written.
 template <class T>
 struct ForwardChannels {
   const T *weight, *bias;
@@ -103,7 +104,7 @@ struct ForwardChannels {
   }
 };
 
-// Channels between the two passes backward. weight may be null; scale, tilt and offset are written.
+// Processes channels between the two passes of backward. weight may be null; scale, tilt and offset are written.
 template <class T>
 struct BackwardChannels {
   const T* weight;

@@ -1,78 +1,52 @@
-// Full Normalization in hogwild._C: plain pointers, the GIL released. Arguments are checked in hogwild/kernels/norm.py.
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
-#include <array>
+// hogwild._C: Full Normalization. Takes keywords, named as in norm_call.h, and releases the GIL; hogwild/kernels/
+// checks arguments.
 #include <vector>
 
 #include "cpu/kernels.h"
+#include "named.h"
 #include "norm_call.h"
 
 namespace py = pybind11;
 
 namespace hogwild {
+
+void bind_norm(py::module_& m);
+
 namespace {
 
-using Address = uintptr_t;
+void norm_forward(const py::kwargs& given) {
+  NormForward call;
+  Named values(given);
+  HOGWILD_READ(HOGWILD_NORM_FORWARD, values, call);
+  HOGWILD_READ(HOGWILD_NORM_SHAPE, values, call.shape);
+  HOGWILD_READ(HOGWILD_NORM_FORGETTING, values, call.forgetting);
+  values.finish("norm_forward");
+  const py::gil_scoped_release release;
+  if (call.device < 0)
+    cpu::kernels().norm_forward(call, std::vector<double>(5 * static_cast<size_t>(call.shape.channels)).data());
+  else
+    cuda::norm_forward(call);
+}
 
-void* pointer(Address address) { return reinterpret_cast<void*>(address); }
-
-NormShape make_shape(const std::array<int64_t, 3>& shape) { return {shape[0], shape[1], shape[2]}; }
+void norm_backward(const py::kwargs& given) {
+  NormBackward call;
+  Named values(given);
+  HOGWILD_READ(HOGWILD_NORM_BACKWARD, values, call);
+  HOGWILD_READ(HOGWILD_NORM_SHAPE, values, call.shape);
+  HOGWILD_READ(HOGWILD_NORM_FORGETTING, values, call.forgetting);
+  values.finish("norm_backward");
+  const py::gil_scoped_release release;
+  if (call.device < 0)
+    cpu::kernels().norm_backward(call, std::vector<double>(5 * static_cast<size_t>(call.shape.channels)).data());
+  else
+    cuda::norm_backward(call);
+}
 
 }  // namespace
 
 void bind_norm(py::module_& m) {
-  m.def("norm_forward", [](const char* master, const char* input, const std::array<int64_t, 3>& shape,
-                           const std::array<Address, 8>& at,  // x, weight, bias, y, saved, mu, nu, count
-                           double alpha, double decay, double eps, int device, Address stream) {
-    const NormForward call{named<Dtype>(master),
-                           named<Dtype>(input),
-                           make_shape(shape),
-                           pointer(at[0]),
-                           pointer(at[1]),
-                           pointer(at[2]),
-                           pointer(at[3]),
-                           pointer(at[4]),
-                           pointer(at[5]),
-                           pointer(at[6]),
-                           static_cast<int64_t*>(pointer(at[7])),
-                           {alpha, decay},
-                           eps,
-                           device,
-                           stream};
-    const py::gil_scoped_release release;
-    if (device < 0)
-      cpu::kernels().norm_forward(call, std::vector<double>(5 * shape[1]).data());
-    else
-      cuda::norm_forward(call);
-  });
-  m.def(
-      "norm_backward",
-      [](const char* master, const char* input, const std::array<int64_t, 3>& shape,
-         const std::array<Address, 10>& at,  // g, x, weight, saved, dx, weight_grad, bias_grad, mu_grad, nu_grad, count
-         double alpha, double decay, int device, Address stream) {
-        const NormBackward call{named<Dtype>(master),
-                                named<Dtype>(input),
-                                make_shape(shape),
-                                pointer(at[0]),
-                                pointer(at[1]),
-                                pointer(at[2]),
-                                pointer(at[3]),
-                                pointer(at[4]),
-                                pointer(at[5]),
-                                pointer(at[6]),
-                                pointer(at[7]),
-                                pointer(at[8]),
-                                static_cast<int64_t*>(pointer(at[9])),
-                                {alpha, decay},
-                                device,
-                                stream};
-        const py::gil_scoped_release release;
-        if (device < 0)
-          cpu::kernels().norm_backward(call, std::vector<double>(5 * shape[1]).data());
-        else
-          cuda::norm_backward(call);
-      });
+  m.def("norm_forward", &norm_forward);
+  m.def("norm_backward", &norm_backward);
 }
 
 }  // namespace hogwild

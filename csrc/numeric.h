@@ -1,4 +1,4 @@
-// Storage types, and how they become arithmetic. Host and device. No stage ever sees a storage type.
+// Storage types and their conversion to arithmetic types. Host and device. Stages only use arithmetic types.
 #pragma once
 
 #include <cstring>
@@ -7,7 +7,7 @@
 
 namespace hogwild {
 
-// The upper half of a float's bits. An enumeration, for a loop over a struct does not vectorise.
+// The upper half of a float's bits. It is an enumeration because a loop over a struct does not vectorise.
 enum class bfloat16 : uint16_t {};
 
 template <class T>

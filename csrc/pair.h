@@ -1,4 +1,5 @@
-// The element of a pair average: two replicas approach each other, and their sum stays. Host and device; pure.
+// The element operation of a pair average: moves two replicas towards each other and keeps their sum. Host and device;
+// pure.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,7 @@
 namespace hogwild {
 
 //   flux = weight (b - a);   a <- a + flux;   b <- b - flux               weight 1/2: both become the mean
-// One flux for both sides, so exchanging a and b changes no bit of the result.
+// Both sides use one flux, so exchanging a and b changes no bit of the result.
 struct PairAverage {
   template <class T>
   HW_HD static T flux(T a, T b, T weight) {
@@ -16,11 +17,11 @@ struct PairAverage {
   }
 };
 
-// What became of the chunks of one pair average.
+// The counts of one pair average.
 struct PairStats {
   int64_t averaged = 0;
-  int64_t skipped = 0;    // another worker was there
-  int64_t recovered = 0;  // locks whose last holder had died
+  int64_t skipped = 0;    // skipped, because another worker held a lock
+  int64_t recovered = 0;  // locks with a dead holder
 };
 
 }  // namespace hogwild

@@ -1,5 +1,5 @@
-// hogwild._C: placed memory, what the driver says about GPUs and pairs of them, and memory as a tensor of a chosen
-// device. Arguments are checked in hogwild/kernels/placed.py.
+// hogwild._C: placed memory, the driver's facts about GPUs and pairs of GPUs, and tensors of a chosen device over given
+// memory. hogwild/kernels/placed.py checks arguments.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 

@@ -102,7 +102,7 @@ void PlacedMemory::map() {
   }
 }
 
-// At interpreter exit the driver may be gone: its errors have nowhere to go here.
+// A destructor cannot report errors, and at interpreter exit the driver may be unloaded.
 void PlacedMemory::let_go() noexcept {
   driver::Address at = address_;
   for (std::size_t k = 0; k < mapped_; ++k) {

@@ -1,5 +1,5 @@
-// Memory whose parts lie on GPUs of our choice and that is one range of addresses: a flat buffer over several GPUs, by
-// the driver's virtual memory management. Shared with other processes through file descriptors. Host.
+// Memory with parts on chosen GPUs and one range of addresses, so that a flat buffer can extend over several GPUs. It
+// uses the driver's virtual memory management and is shared with other processes through file descriptors. Host.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@ struct Part {
   std::int64_t bytes;  // a multiple of the granularity
 };
 
-// Of what parts on these devices must be multiples, and begin at.
+// The alignment of the sizes and offsets of parts on these devices.
 std::int64_t granularity(const std::string& library, const std::vector<int>& devices);
 
-// Nothing may use the memory until `allow` has been called for the device that does. It exists until the last process
-// has let go of it. The destructor does not wait for kernels. Errors: std::runtime_error, in one line.
+// A device may use the memory only after `allow` has been called for it. The memory exists until the last process has
+// released it. The destructor does not wait for kernels. Errors: std::runtime_error, in one line.
 class PlacedMemory {
  public:
   PlacedMemory(const std::string& library, std::vector<Part> parts);  // new, not zeroed
@@ -32,7 +32,7 @@ class PlacedMemory {
   std::uintptr_t address() const { return static_cast<std::uintptr_t>(address_); }
   std::vector<int> share() const;  // a new file descriptor per part, the caller's to close
 
-  // Lets this process's kernels on `device` work on every part that it reaches; which ones those are.
+  // Lets this process's kernels on `device` access every part that it can reach; returns those parts.
   std::vector<bool> allow(int device);
 
  private:
@@ -41,7 +41,7 @@ class PlacedMemory {
 
   const driver::Functions& driver_;
   std::vector<Part> parts_;
-  std::vector<driver::Handle> handles_;  // of the parts, as far as there are
+  std::vector<driver::Handle> handles_;  // handles of the parts that have been created
   driver::Address address_ = 0;
   std::size_t bytes_ = 0;   // reserved
   std::size_t mapped_ = 0;  // parts

@@ -14,19 +14,18 @@
 
 namespace hogwild {
 
-// What the observe slot saw of one element.
+// The observations of one element.
 template <class T>
 struct Observed {
-  T gap = 0;        // x - snapshot, or the worker's place - center, before
-  T step = 0;       // what was subtracted from x
-  T drawn = 0;      // what went from x to the center besides
+  T gap = 0;        // x - snapshot, or the worker's point - center, before the push
+  T step = 0;       // subtracted from x
+  T drawn = 0;      // moved from x to the center in addition
   T nonfinite = 0;  // 1 if the gradient was NaN or infinite, else 0
   T share = 1;      // 1 / G
-  T size = 0;       // v, after, or g: what gaps are measured in where C is of whole segments
+  T size = 0;       // u: v after the push, or g, if C belongs to whole segments
 };
 
-// The momentum buffers at element i as they are now, as far as they are among `kUses`. To those among `kOwn` there is no
-// other writer.
+// Reads those momentum buffers at element i that are in `kUses`. Buffers in `kOwn` have no other writer.
 template <unsigned kUses, unsigned kOwn, class Access, class T>
 HW_HD Motion<T> motion_at(const Buffers<T>& at, int64_t i) {
   Motion<T> now;
@@ -40,7 +39,7 @@ HW_HD Motion<T> motion_at(const Buffers<T>& at, int64_t i) {
   return now;
 }
 
-// An element of a parameter without gradient: a fresh snapshot. Returns x - snapshot, before.
+// An element of a parameter without a gradient: writes a new snapshot. Returns the old x - snapshot.
 template <class LookAhead>
 struct Refresh {
   template <class Access, class T>
@@ -52,7 +51,7 @@ struct Refresh {
   }
 };
 
-// An element of a parameter without gradient, where there is a center: the exchange. Returns the gap, before.
+// An element of a parameter without a gradient, with a center: the exchange. Returns the old gap.
 template <class Exchange>
 struct ExchangeOnly {
   template <class Access, class T>
@@ -86,9 +85,9 @@ struct Push {
     return element<XAccess, VAccess>(at, i, raw, h, motion_at<Momentum::uses, own, VAccess>(at, i));
   }
 
-  // Reads and writes element i of the buffers in `at`, whose momentum was `now` a moment ago. A gradient that the guard
-  // holds back changes nothing but the snapshot (under a momentum that flushes it counts as zero). XAccess says how x and
-  // the center meet other writers, VAccess how the momentum buffers do; s is a statistic and always races, ms is the
+  // Reads and writes element i of the buffers in `at`; `now` holds the momentum elements just read. A gradient that the
+  // guard refuses changes only the snapshot (under a momentum that flushes it counts as zero). XAccess is the access
+  // policy of x and the center, VAccess that of the momentum buffers; s is a statistic and always races, ms is the
   // worker's own.
   template <class XAccess, class VAccess, class T>
   HW_HD static Observed<T> element(const Buffers<T>& at, int64_t i, T raw, const Hyper<T>& h, Motion<T> now) {

@@ -1,6 +1,4 @@
-// hogwild._C: a push. Constants, buffers and scalars come in dicts and are found by the names of the lists in buffers.h
-// and rule.h.
-#include <pybind11/pybind11.h>
+// hogwild._C: a push. Constants, buffers and scalars are passed in dicts and looked up by the names in lists.h.
 #include <pybind11/stl.h>
 
 #include <optional>
@@ -8,6 +6,7 @@
 #include "cpu/push.h"
 #include "cuda/push.h"
 #include "gradients.h"
+#include "named.h"
 #include "robust_mutex.h"
 #include "rule.h"
 
@@ -23,119 +22,52 @@ using Address = uintptr_t;
 using Segments = std::vector<std::pair<int64_t, int64_t>>;
 using Locks = std::pair<Address, int64_t>;
 
-template <class T = void>
-T* pointer(Address address) {
-  return reinterpret_cast<T*>(address);
-}
-
-void read(PyObject* value, double& field) { field = PyFloat_AsDouble(value); }
-void read(PyObject* value, int64_t& field) { field = PyLong_AsLongLong(value); }
-void read(PyObject* value, bool& field) { field = PyObject_IsTrue(value) == 1; }
-void read(PyObject* value, void*& field) { field = PyLong_AsVoidPtr(value); }
-void read(PyObject* value, GapState*& field) { field = static_cast<GapState*>(PyLong_AsVoidPtr(value)); }
-void read(PyObject* value, Motion<double>& weights);
-
-template <class Kind>
-std::enable_if_t<std::is_enum_v<Kind>> read(PyObject* value, Kind& field) {
-  field = named<Kind>(py::cast<std::string_view>(py::handle(value)));
-}
-
-// The values of a dict, each taken by its name, and the names that nobody took.
-class Named {
- public:
-  explicit Named(PyObject* dict) : dict_(dict) {}
-
-  // Whether there is one of that name, which `field` then holds; None leaves it as it is.
-  template <class Field>
-  bool take(PyObject* name, Field& field) {
-    PyObject* const value = PyDict_GetItemWithError(dict_, name);
-    if (value != nullptr) {
-      ++taken_;
-      if (value != Py_None) read(value, field);
-    }
-    if (PyErr_Occurred() != nullptr) throw py::error_already_set();
-    return value != nullptr;
-  }
-
-  // Raises TypeError if `names` are not all that there is.
-  void finish(const char* names) const {
-    if (taken_ == PyDict_Size(dict_)) return;
-    const std::string given = py::str(py::handle(PyDict_Keys(dict_)));
-    throw py::type_error("among " + given + " is one that is none of" + names);
-  }
-
- private:
-  PyObject* dict_;
-  Py_ssize_t taken_ = 0;
-};
-
-#define HOGWILD_TAKE(name, field)                                   \
-  [&] {                                                             \
-    static PyObject* const key = PyUnicode_InternFromString(#name); \
-    return values.take(key, field);                                 \
-  }()
-
-void read(PyObject* value, Motion<double>& weights) {
-  Named values(value);
-#define HOGWILD_READ(name) HOGWILD_TAKE(name, weights.name);
-#define HOGWILD_SPELLED(name) " " #name
-  HOGWILD_MOTION(HOGWILD_READ)
-  values.finish(HOGWILD_MOTION(HOGWILD_SPELLED));
-#undef HOGWILD_SPELLED
-#undef HOGWILD_READ
+// Raises TypeError for an unknown name, and if a buffer that the stages use is missing.
+void read_buffers(const py::dict& buffers, PushPlan& plan) {
+  Named values(buffers);
+#define HOGWILD_TAKE(name) values.take(HOGWILD_KEY(name), plan.buffers.name);
+  HOGWILD_BUFFERS(HOGWILD_TAKE)
+#undef HOGWILD_TAKE
+  values.take(HOGWILD_KEY(gap_state), plan.gap_state);
+  values.finish("a push");
+  const unsigned needed = buffers_of(plan.rule, plan.buffers.snapshot != nullptr);
+#define HOGWILD_REQUIRE(name)                                       \
+  if ((needed & buffer::name) != 0 && plan.buffers.name == nullptr) \
+    throw py::type_error("the stages of this push need the buffer " #name);
+  HOGWILD_BUFFERS(HOGWILD_REQUIRE)
+#undef HOGWILD_REQUIRE
+  if (plan.rule.has_rows() && plan.gap_state == nullptr)
+    throw py::type_error("the stages of this push need the buffer gap_state");
 }
 
 Rule make_rule(const py::kwargs& constants) {
   Rule rule;
-  Named values(constants.ptr());
-#define HOGWILD_READ(type, name, value) HOGWILD_TAKE(name, rule.name);
-#define HOGWILD_SPELLED(type, name, value) " " #name
-  HOGWILD_RULE(HOGWILD_READ)
-  values.finish(HOGWILD_RULE(HOGWILD_SPELLED));
-#undef HOGWILD_SPELLED
-#undef HOGWILD_READ
+  Named values(constants);
+#define HOGWILD_TAKE(type, name, value) values.take(HOGWILD_KEY(name), rule.name);
+  HOGWILD_RULE(HOGWILD_TAKE)
+#undef HOGWILD_TAKE
+  values.finish("a rule");
   return rule;
 }
 
 PushPlan make_plan(const Rule& rule, const py::dict& buffers, const Segments& segments, const Locks& locks) {
   PushPlan plan;
   plan.rule = rule;
-  Named values(buffers.ptr());
-#define HOGWILD_READ(name) HOGWILD_TAKE(name, plan.buffers.name);
-#define HOGWILD_SPELLED(name) " " #name
-  HOGWILD_BUFFERS(HOGWILD_READ)
-  HOGWILD_TAKE(gap_state, plan.gap_state);
-  values.finish(HOGWILD_BUFFERS(HOGWILD_SPELLED) " gap_state");
-#undef HOGWILD_SPELLED
-#undef HOGWILD_READ
-#define HOGWILD_REQUIRE(name)                                                       \
-  if ((momentum_buffers(rule) & buffer::name) != 0 && plan.buffers.name == nullptr) \
-    throw std::invalid_argument("this momentum works on the buffer " #name);
-  HOGWILD_BUFFERS(HOGWILD_REQUIRE)
-#undef HOGWILD_REQUIRE
+  read_buffers(buffers, plan);
   for (const auto& [offset, numel] : segments) plan.segments.push_back({offset, numel});
-  plan.stripes = pointer<RobustMutex>(locks.first);
+  plan.stripes = reinterpret_cast<RobustMutex*>(locks.first);
   plan.n_stripes = locks.second;
   return plan;
 }
 
 void read_scalars(const py::dict& scalars, PushCall& call) {
-  Named values(scalars.ptr());
-#define HOGWILD_REQUIRED(type, name) \
-  if (!HOGWILD_TAKE(name, call.name)) throw py::type_error("a push needs " #name);
-#define HOGWILD_READ(type, name, value) HOGWILD_TAKE(name, call.name);
-#define HOGWILD_NEEDED(type, name) " " #name
-#define HOGWILD_SPELLED(type, name, value) " " #name
-  HOGWILD_CALL(HOGWILD_REQUIRED, HOGWILD_READ)
-  values.finish(HOGWILD_CALL(HOGWILD_NEEDED, HOGWILD_SPELLED));
-#undef HOGWILD_SPELLED
-#undef HOGWILD_NEEDED
-#undef HOGWILD_READ
-#undef HOGWILD_REQUIRED
+  Named values(scalars);
+  HOGWILD_READ(HOGWILD_CALL, values, call);
+  values.finish("a push");
 }
 
-// The gradients' addresses, read from the tensors, or where there are none as they are in the table. False: a tensor
-// needs a closer look, and nothing was done.
+// Reads the gradients' addresses from the tensors; without tensors, keeps those in the table. False: Python must check
+// a tensor, and nothing was done.
 bool read_gradients(GradientTable& table, const std::optional<py::sequence>& grads, PushCall& call) {
   if (grads && !table.read(*grads)) return false;
   call.grads = table.addresses();

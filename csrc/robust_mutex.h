@@ -1,5 +1,5 @@
-// A lock for several processes that outlives its holder: when the owner is killed the next one gets it and is told so.
-// Host only. Each mutex has a 128-byte line of its own, so that neighbours do not share a cache line pair.
+// A lock between processes that survives the death of its holder: the next process gets the lock and is told that the
+// holder died. Host only. Each mutex has a 128-byte line of its own, so that neighbours do not share a cache line pair.
 #pragma once
 
 #include <pthread.h>
@@ -12,7 +12,7 @@
 namespace hogwild {
 
 struct alignas(128) RobustMutex {
-  enum class Outcome { held, recovered, busy };  // recovered: held, and its last owner died with it
+  enum class Outcome { held, recovered, busy };  // recovered: held, and its last owner died while it held it
 
   pthread_mutex_t mutex;
 
@@ -25,10 +25,10 @@ struct alignas(128) RobustMutex {
     pthread_mutexattr_destroy(&attributes);
   }
 
-  // Blocks until the lock is held. True when its last owner died holding it: what it guards may be half written.
+  // Blocks until the lock is held. True if its last owner died while it held it: the guarded data may be half written.
   bool lock() { return taken(pthread_mutex_lock(&mutex), "pthread_mutex_lock") == Outcome::recovered; }
 
-  // The same without waiting: `busy` where somebody holds it.
+  // The same without waiting: `busy` if another process holds it.
   Outcome try_lock() {
     const int error = pthread_mutex_trylock(&mutex);
     return error == EBUSY ? Outcome::busy : taken(error, "pthread_mutex_trylock");

@@ -8,8 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "calls.h"
 #include "dispatch.h"
-#include "exchange.h"
 #include "stages/penalty.h"
 
 namespace hogwild {
@@ -73,7 +73,7 @@ MomentumKind named(std::string_view name) {
 #undef HOGWILD_PAIR
 }
 
-// A push under the one lock may race: its caller holds the lock, so no other push is there.
+// A push under the one lock may run as a racing one: its caller holds the lock, so there is no concurrent push.
 template <>
 AccessKind named(std::string_view name) {
   return find<AccessKind>(name, {{"racing", AccessKind::racing},
@@ -99,6 +99,12 @@ ExchangeKind named(std::string_view name) {
 
 unsigned momentum_buffers(const Rule& rule) {
   return with_momentum(rule.momentum_kind, [](auto stage) { return decltype(stage)::type::uses; });
+}
+
+unsigned buffers_of(const Rule& rule, bool has_snapshot) {
+  const bool corrects = rule.penalty != PenaltyKind::none || rule.compensation != CompensationKind::none;
+  return with_stages<KnownFinite>(rule, has_snapshot || corrects, false,
+                                  [](auto stages) { return decltype(stages)::type::uses; });
 }
 
 Hyper<double> fold(const Rule& rule, const PushCall& call) {

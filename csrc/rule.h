@@ -1,4 +1,4 @@
-// A push as it is described at run time: which stages, which constants, which buffers. Host only.
+// The run-time description of a push: stages, constants, buffers. Host only.
 #pragma once
 
 #include <cstdint>
@@ -29,13 +29,13 @@ struct Rule {
   HOGWILD_RULE(HOGWILD_FIELD)
 #undef HOGWILD_FIELD
 
-  // G or C per segment or for all, from gap_state.
+  // Whether G or C is per segment or global, and kept in gap_state.
   bool has_rows() const { return penalty == PenaltyKind::norm_gap || penalty == PenaltyKind::sized_gap; }
-  // Norms that must be there before the push begins.
+  // Whether the push needs norms before it begins.
   bool has_first_pass() const { return penalty == PenaltyKind::norm_gap && !gap_lagged; }
 };
 
-// What stays the same from one push to the next. Segments ascend and do not overlap.
+// The data that stays the same from one push to the next. Segments ascend and do not overlap.
 struct PushPlan {
   Rule rule;
   Buffers<void> buffers;
@@ -48,7 +48,7 @@ struct PushPlan {
   size_t gap_row(size_t segment) const { return rule.gap_per_segment ? segment : 0; }
 };
 
-// What changes. `grads` holds one pointer per segment, null where a parameter has no gradient.
+// The data that changes. `grads` holds one pointer per segment, null for a parameter without a gradient.
 struct PushCall {
   std::vector<const void*> grads;
   Dtype gradient = Dtype::float32;
@@ -78,10 +78,11 @@ AccessKind named(std::string_view name);
 template <>
 GuardKind named(std::string_view name);
 
-// The buffers of a rule's momentum.
+// The buffers of a rule's momentum; and of all its stages, which may do without a snapshot.
 unsigned momentum_buffers(const Rule& rule);
+unsigned buffers_of(const Rule& rule, bool has_snapshot);
 
-// The scalars of a push, folded once for all its elements.
+// The scalars of a push, precomputed once for all its elements.
 Hyper<double> fold(const Rule& rule, const PushCall& call);
 GapStateRule fold_gap_state(const Rule& rule, const PushCall& call);
 

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-STRIPE: Final[int]  # elements under one lock of striped access and of a pair average
-LOCK_BYTES: Final[int]  # from one lock of a set to the next
+STRIPE: Final[int]  # elements under one lock, in striped access and in a pair average
+LOCK_BYTES: Final[int]  # distance between the locks of a set
 build: Final[dict[str, object]]
 
 def isa() -> str: ...
 def use_isa(name: str) -> None: ...
 
 class Rule:
-    """csrc/rule.h lists its constants; TypeError for a name that is not among them. The choices by their names, and
-    ValueError for any other:
+    """The constants are listed in csrc/lists.h; TypeError for an unknown name. Choices are given by name; ValueError
+    for any other than:
 
     master float32|float64, compensation none|constant|adaptive, penalty none|gap|gap_of_steps|norm_gap|sized_gap,
     unit v|g|step, access racing|atomic|striped|locked, guard push|element, momentum_kind as in csrc/stages/momentum.h.
@@ -21,7 +21,7 @@ class Rule:
     def __init__(self, **constants: object) -> None: ...
 
 class PushStats:
-    """What one push saw. `applied` is False where Guard.PUSH refused it; then nothing was written."""
+    """The statistics of one push. `applied` is False if Guard.PUSH refused it; then nothing was written."""
 
     @property
     def applied(self) -> bool: ...
@@ -33,28 +33,30 @@ class PushStats:
         """sum (x - snapshot)^2, or the squared distance to the center, before the push."""
     @property
     def step_sq(self) -> float:
-        """sum of squared steps; what an elastic exchange moves is not in them."""
+        """sum of squared steps, without those of an elastic exchange."""
     @property
     def grad_norm(self) -> float:
-        """L2 norm of the scaled gradient before clipping; NaN under Guard.ELEMENT, which does not look beforehand."""
+        """L2 norm of the scaled gradient before clipping; NaN under Guard.ELEMENT, which does not read the gradient
+        beforehand.
+        """
     @property
     def penalty(self) -> float:
-        """Harmonic mean of G over the elements with a gradient: they counted 1 / penalty on average. 1 without Gap."""
+        """Harmonic mean of G over the elements with a gradient: 1 / penalty is their mean weight. 1 without Gap."""
     @property
     def recovered(self) -> int:
-        """Stripe locks whose last holder had died."""
+        """The number of stripe locks with a dead holder."""
 
 class GradientTable:
     """One gradient per segment: csrc/gradients.h. `tensor` is torch.Tensor, `device` -1 the CPU."""
 
     def __init__(self, tensor: type, numels: Sequence[int], master: str, device: int, /) -> None: ...
     def read(self, grads: Sequence[object], /) -> bool:
-        """False: something among them needs a closer look, or torch has no such interface."""
+        """False if Python must check one of them, or if torch has no such interface."""
     def set(self, addresses: Sequence[int], dtype: str, /) -> None: ...
 
 class CpuPush:
-    """`buffers` are addresses by name, of those that csrc/buffers.h lists and gap_state; `stripes` the address and
-    number of locks. TypeError for an unknown name, ValueError where the momentum has a buffer that is not there.
+    """`buffers`: addresses by name, of the buffers in csrc/lists.h and gap_state; `stripes`: address and number of the
+    locks. TypeError for an unknown name, and if a buffer that the stages use is missing.
     """
 
     def __init__(
@@ -68,9 +70,8 @@ class CpuPush:
     def run(
         self, table: GradientTable, grads: Sequence[object] | None, scalars: dict[str, Any], stream: int, /
     ) -> bool:
-        """Reads the gradients into the table and pushes them; None: those in the table. The scalars by the names that
-        csrc/rule.h lists; TypeError where one is missing or unknown. False: a gradient needs a closer look, and nothing
-        was done.
+        """Reads the gradients into the table and pushes them; None: pushes those in the table. Scalars are named as in
+        csrc/lists.h; TypeError if one is missing or unknown. False: Python must check a gradient, and nothing was done.
         """
     def stats(self) -> PushStats: ...
 
@@ -90,7 +91,11 @@ class CudaPush:
     @property
     def is_cooperative(self) -> bool: ...
 
+# The kernels below take addresses and numbers by name, as listed in csrc/calls.h and csrc/norm_call.h; TypeError for a
+# missing or unknown name.
+
 def weighted_sum(
+    *,
     dtype: str,
     out: int,
     inputs: Sequence[int],
@@ -99,10 +104,11 @@ def weighted_sum(
     stop: int,
     device: int,
     stream: int,
-    /,
 ) -> None: ...
-def copy(dtype: str, out: int, source: int, start: int, stop: int, device: int, stream: int, /) -> None: ...
+def copy(*, dtype: str, out: int, source: int, start: int, stop: int, device: int, stream: int) -> None: ...
+def count_nonfinite(*, dtype: str, g: int, numel: int, device: int, stream: int) -> int: ...
 def pair_average(
+    *,
     dtype: str,
     a: int,
     b: int,
@@ -115,67 +121,87 @@ def pair_average(
     stop: int,
     device: int,
     stream: int,
-    /,
 ) -> tuple[int, int, int]: ...
 def exchange(
+    *,
     kind: str,
     dtype: str,
     access: str,
-    addresses: Sequence[int],
-    rates: tuple[float, float, float],
-    stripes: tuple[int, int],
+    share: float,
+    lr: float = 0,
+    rho: float = 0,
+    stripes: int,
+    n_stripes: int,
     start: int,
     stop: int,
     device: int,
     stream: int,
-    /,
+    **buffers: int,
 ) -> int:
-    """csrc/exchange.h: kind elastic|deliver|admm|send|drain|blend; addresses of x, center, memory, g (0: none); rates
-    share, lr, rho; address and number of stripe locks. Returns how many of them had a dead holder."""
+    """kind: elastic|deliver|admm|send|drain|blend; stripes, n_stripes: address and number of the locks; buffers: the
+    addresses of those of x, center, memory and g that the kind uses (csrc/mix.h). Returns the number of locks with a
+    dead holder.
+    """
 
 def diffuse(
+    *,
     dtype: str,
     out: int,
     own: int,
-    correction: int,
+    correction: int = 0,
     neighbours: Sequence[int],
     weights: Sequence[float],
     start: int,
     stop: int,
     device: int,
     stream: int,
-    /,
 ) -> None: ...
-def count_nonfinite(dtype: str, g: int, n: int, device: int, stream: int, /) -> int: ...
 def norm_forward(
+    *,
     master: str,
     input: str,
-    shape: tuple[int, int, int],
-    addresses: tuple[int, ...],
+    outer: int,
+    channels: int,
+    inner: int,
+    x: int,
+    weight: int = 0,
+    bias: int = 0,
+    y: int,
+    saved: int,
+    mu: int,
+    nu: int,
+    count: int,
     alpha: float,
     decay: float,
     eps: float,
     device: int,
     stream: int,
-    /,
-) -> None:
-    """`shape` is outer, channels, inner; `addresses` x, weight, bias, y, saved, mu, nu, count."""
-
+) -> None: ...
 def norm_backward(
+    *,
     master: str,
     input: str,
-    shape: tuple[int, int, int],
-    addresses: tuple[int, ...],
+    outer: int,
+    channels: int,
+    inner: int,
+    g: int,
+    x: int,
+    weight: int = 0,
+    saved: int,
+    dx: int = 0,
+    weight_grad: int,
+    bias_grad: int,
+    mu_grad: int,
+    nu_grad: int,
+    count: int,
     alpha: float,
     decay: float,
     device: int,
     stream: int,
-    /,
-) -> None:
-    """`addresses` are g, x, weight, saved, dx, weight_grad, bias_grad, mu_grad, nu_grad, count."""
+) -> None: ...
 
 class Phase:
-    """What a worker is doing (csrc/control.h)."""
+    """The phases of a worker (csrc/control.h)."""
 
     name: str
     STARTING: ClassVar[Phase]

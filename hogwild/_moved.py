@@ -1,4 +1,4 @@
-"""Modules of 0.1 that lie elsewhere now: their old names work for one more version, with a DeprecationWarning."""
+"""Modules of version 0.1 that have moved: their old names work for one more version, with a DeprecationWarning."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ MOVED = {
 
 
 class Finder:
-    """The last of sys.meta_path: it is asked only for what nobody else has found."""
+    """The last finder of sys.meta_path: it is called only for modules that no other finder has found."""
 
     @staticmethod
     def find_spec(name: str, _path: Sequence[str] | None, _target: ModuleType | None = None) -> ModuleSpec | None:
         """The specification of a module whose attributes are those of the new one; None for all other names."""
         if name not in MOVED:
             return None
-        message = f"{name} is {MOVED[name]} now, and the next version will not know the old name"
+        message = f"{name} is now {MOVED[name]}; the next version removes the old name"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return ModuleSpec(name, Finder())  # type: ignore[arg-type]  # a loader by its methods
 
     @staticmethod
     def create_module(_spec: ModuleSpec) -> None:
-        """None: an ordinary new module."""
+        """Returns None: the default module type."""
 
     @staticmethod
     def exec_module(module: ModuleType) -> None:

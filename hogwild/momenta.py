@@ -1,6 +1,6 @@
-"""The momentum stages of a push. Each states here, once, which buffers it needs, its constants and what it demands;
-the kernels' checks, the native rule, the drivers, the NumPy reference and the tests derive from that. Its arithmetic is
-in csrc/stages/momentum.h, and once more in hogwild/reference/momentum.py.
+"""The momentum stages of a push. Each states here, once, its buffers, its constants and its requirements; the kernels'
+checks, the native rule, the drivers, the NumPy reference and the tests derive the rest. The arithmetic is in
+csrc/stages/momentum.h and, for tests, in hogwild/reference/momentum.py.
 """
 
 from __future__ import annotations
@@ -11,27 +11,29 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class MomentumStage:
-    """What a momentum stage states about itself, and what holds where it states nothing.
+    """The properties of a momentum stage, with their defaults.
 
-    Its fields are its constants; their names are those of csrc/rule.h.
+    Its fields are its constants; their names are those of csrc/lists.h.
     """
 
     kind: ClassVar[str]  # its name in csrc/stages/momentum.h
     buffers: ClassVar[tuple[str, ...]] = ("v",)  # besides x and the snapshot
-    needs_snapshot: ClassVar[bool] = False  # it looks ahead, or counts by the delay
-    flushes: ClassVar[bool] = False  # owes all elements an update every N pushes: goes with no Gap or Compensation
-    is_one_kernel: ClassVar[bool] = True  # for every push, so that a CUDA graph can hold it
-    takes_center: ClassVar[bool] = False  # goes with an elastic exchange
+    needs_snapshot: ClassVar[bool] = False  # it looks ahead, or uses the delay
+    flushes: ClassVar[bool] = False  # updates all elements every N pushes, so it goes with no Gap or Compensation
+    is_one_kernel: ClassVar[bool] = True  # every push is the same kernel, so that a CUDA graph can contain it
+    takes_center: ClassVar[bool] = False  # can be combined with an elastic exchange
 
     def constants(self) -> dict[str, object]:
-        """Its constants by their names in csrc/rule.h."""
+        """Its constants by their names in csrc/lists.h."""
         return {"momentum_kind": self.kind} | {field.name: getattr(self, field.name) for field in fields(self)}
 
     def check(self) -> None:
         """Raises: ValueError for constants out of range."""
 
     def look_ahead(self, *, lr: float, pushes: int) -> dict[str, float]:  # noqa: ARG002
-        """The weight of each buffer in what a worker subtracts from x when it reads it after `pushes` pushes."""
+        """The weights of the buffers in the look-ahead: a worker that reads x after `pushes` pushes subtracts their
+        weighted sum.
+        """
         return {}
 
 
@@ -68,10 +70,10 @@ class Dana(MomentumStage):
     """DANA-Zero (Hakimi et al. 2019, arXiv:1907.11612), in its O(1) form. Buffers v (WORKER) and v_sum (SHARED).
 
         v' = m v + d;   x <- x - lr v';   v_sum <- v_sum + (v' - v);   v <- v'
-        snapshot <- x - lr m v_sum                                        where the model will be when all have moved
+        snapshot <- x - lr m v_sum                                        the predicted x after one step of each worker
 
-    v_sum is an accumulator of differences: under RACING a lost update makes it differ from the sum of the workers' v
-    for ever, under ATOMIC, STRIPED and LOCKED none is lost.
+    v_sum accumulates differences: under RACING a lost update makes it differ permanently from the sum of the workers'
+    v; under ATOMIC, STRIPED and LOCKED no update is lost.
     """
 
     kind: ClassVar[str] = "dana"
@@ -86,14 +88,14 @@ class Dana(MomentumStage):
 
 @dataclass(frozen=True)
 class Smega2(MomentumStage):
-    """SMEGA2 (Cohen, Hakimi, Schuster 2022): one momentum v and one sum of gradients b for all; both SHARED.
+    """SMEGA2 (Cohen, Hakimi, Schuster 2022): one momentum v and one sum of gradients b for all workers, both SHARED.
 
         b <- b + d;   x <- x - lr (d + m v);   every `workers` pushes:  v <- m v + b / N,  b <- 0
         snapshot <- x - lr m ((N + c (m - 1)) v + (c / N) b)    advanced;  c pushes since the last of these
         snapshot <- x - lr m N v                                naive
 
-    A missing or held-back gradient counts as zero. The number of pushes decides when v is updated: concurrent pushes
-    must each have a number of their own, or an update may be missed or made twice.
+    A missing or refused gradient counts as zero. The number of the push decides when v is updated: concurrent pushes
+    must have different numbers, else an update may be missed or made twice.
     """
 
     kind: ClassVar[str] = "smega2"
@@ -128,8 +130,9 @@ class OrMo(MomentumStage):
         u <- u + m^l lr d;   x <- x - (1 - m^(l+1)) / (1 - m) lr d
 
     Once all gradients of the begun buckets have arrived this is synchronous momentum SGD with steps of sum lr d, bucket
-    by bucket. A missing or held-back gradient counts as zero; concurrent pushes must each have a number of their own.
-    Deviates: as recalled and checked against synchronous momentum, not read in the paper's text.
+    by bucket. A missing or refused gradient counts as zero; concurrent pushes must have different numbers.
+    Deviates: the formula was written from memory and checked against synchronous momentum, not against the paper's
+              text.
     """
 
     kind: ClassVar[str] = "ormo"
@@ -149,7 +152,8 @@ Momentum = HeavyBall | Nesterov | Dana | Smega2 | OrMo
 
 
 def look_ahead(momentum: Momentum | None, *, lr: float, pushes: int) -> dict[str, float]:
-    """What a worker subtracts from x when it reads it after `pushes` pushes: snapshot <- x - sum_k weight_k buffer_k.
+    """The weights of the look-ahead of a worker that reads x after `pushes` pushes: snapshot <- x - sum_k weight_k
+    buffer_k.
 
     Empty for rules that do not look ahead.
     """

@@ -1,4 +1,4 @@
-"""The user's own code by its name, `module:attribute`: a data set, a model, an algorithm."""
+"""Loads the user's own code by its name, `module:attribute`: a data set, a model, an algorithm."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from hogwild.errors import UsageError
 
 
 def find(spec: str, option: str, form: str, example: str) -> object:
-    """The object that `spec`, "module:attribute", names. The current directory is searched too.
+    """Imports the object named by `spec`, "module:attribute". The current directory is searched too.
 
     `option`, `form` and `example` are for the messages: "--model", "module:function", "my_task:make_model".
-    Errors: UsageError (not of this form, no such module, no such attribute). What the module itself raises while it is
-    imported comes through unchanged: its traceback is what its author needs.
+    Errors: UsageError (wrong form, no such module, no such attribute). An exception that the module raises while it is
+            imported is passed on unchanged, because its author needs the traceback.
     """
     module_name, _, attribute = spec.partition(":")
     if not module_name or not attribute.isidentifier():
         raise UsageError(f"{option} {spec}: write {form}, for example {example}")
     here = os.getcwd()
     if here not in sys.path:
-        sys.path.insert(0, here)  # workers inherit it
+        sys.path.insert(0, here)  # worker processes inherit the search path
         importlib.invalidate_caches()
     try:
         module = importlib.import_module(module_name)

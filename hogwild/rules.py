@@ -1,9 +1,10 @@
-"""What fills the slots of a push: small frozen descriptions, chosen by an algorithm, carried out by the push kernel.
+"""Rules: small frozen descriptions of the stages of a push. An algorithm chooses them and the push kernel executes
+them.
 
 The kernel's slots are decay -> compensation -> penalty -> momentum -> apply -> observe -> look-ahead (csrc/push.h). A
-rule says which stage sits in a slot and with which constants; who owns the stage's buffer (SHARED, or WORKER) is the
-algorithm's own statement. A stage states here, once, which buffers it needs and its constants; the kernels' checks, the
-native rule, the drivers, the NumPy reference and the tests derive from that. Momenta: hogwild/momenta.py.
+rule states the stage in each slot and its constants. The algorithm declares whether a stage's buffer is SHARED or per
+WORKER. Each stage states here, once, its constants and the buffers that it needs; the kernels' checks, the native rule,
+the drivers, the NumPy reference and the tests derive the rest. The momentum stages are in hogwild/momenta.py.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypedDict
 
-from hogwild.momenta import *  # noqa: F403  every stage is a rule
+from hogwild.momenta import *  # noqa: F403  momentum stages are rules too
 from hogwild.momenta import Momentum as Momentum
 from hogwild.momenta import look_ahead as look_ahead
 
@@ -24,15 +25,16 @@ class _NeededScalars(TypedDict):
 
 
 class Scalars(_NeededScalars, total=False):
-    """The keywords of a push. `lr`, `pushes` and `lr_max` are needed; without the others nothing happens.
+    """The keywords of a push. `lr`, `pushes` and `lr_max` are required; the defaults of the others have no effect.
 
     lr            learning rate
-    pushes        pushes to this master before this one. Smega2 and OrMo flush by it: each push has its own number
+    pushes        pushes to this master before this one. Smega2 and OrMo use it to decide when to flush: it must be
+                  unique
     lr_max        the largest learning rate so far
     weight_decay  wd
     first_step    nothing was pushed into v yet (torch_first_step)
     scale         factor of the gradient (1)
-    clip          largest L2 norm of the gradient, over all segments and after `scale`; 0: any
+    clip          largest L2 norm of the gradient, over all segments and after `scale`; 0: no limit
     delay         pushes since the snapshot (OrMo)
     alpha         the share of their distance that x and the center each move; 0: it is only measured
     start, stop   only elements [start, stop) of the flat buffers are touched; None: from the first, to the last
@@ -49,7 +51,7 @@ class Scalars(_NeededScalars, total=False):
 
 
 class Access(str, Enum):
-    """How concurrent pushes meet in memory (docs/memory-model.md)."""
+    """The memory access of concurrent pushes (docs/memory-model.md)."""
 
     RACING = "racing"
     ATOMIC = "atomic"
@@ -58,7 +60,7 @@ class Access(str, Enum):
 
 
 class Guard(str, Enum):
-    """What a non-finite gradient element costs: PUSH refuses the whole push, ELEMENT leaves only that element out."""
+    """The response to a non-finite gradient element: PUSH refuses the whole push, ELEMENT omits only that element."""
 
     PUSH = "push"
     ELEMENT = "element"
@@ -68,18 +70,18 @@ class Guard(str, Enum):
 class Gap:
     """The gap penalty (Barkai et al. 2020, arXiv:1909.10802): d = g / G,  G = 1 + |x - snapshot| / C.
 
-    unit:       what C is a running size of: "v" the momentum before this gradient (g where there is none),
+    unit:       the vector u of which C is a running size: "v" the momentum before this gradient (g without momentum),
                 C = r (sqrt(s / (1 - Gamma^t)) + eps); "g" the gradient, likewise; "step" the steps lr direction made by
                 earlier pushes, C = sqrt(s / (1 - Gamma^(t-1))) + eps.
     reference:  r, for the units v and g: "lr_max", the largest learning rate so far, or "lr", the current one.
-    level:      "element": one G and one s an element (buffer s, SHARED). "layer", "global": one G a segment, or one
+    level:      "element": one G and one s per element (buffer s, SHARED). "layer", "global": one G per segment, or one
                 for all, G = 1 + ||x - snapshot|| / C, C = r sqrt(mean ||u||^2 / (1 - Gamma^t)), from a first pass over
                 x and snapshot; no s, but the buffer gap_state [segments, 3], float64.
     size:       the level of C; None: that of G. "layer", "global" under level "element", ours and not the paper's: one
-                C a segment, or one for all, C = r (sqrt(mean ||u||^2 / n / (1 - Gamma^t)) + eps) with n the elements
-                that u is of; no s, but gap_state, and no first pass.
-    lagged:     layer and global, ours and not the paper's: no first pass, G is made of the gap that the previous push
-                saw. With a gap_state of its own (WORKER) that is this worker's previous push.
+                C per segment, or one for all, C = r (sqrt(mean ||u||^2 / n / (1 - Gamma^t)) + eps) with n the number of
+                elements of u; no s, but gap_state, and no first pass.
+    lagged:     layer and global, ours and not the paper's: no first pass; G is computed from the gap that the previous
+                push measured. With gap_state per WORKER that is this worker's previous push.
     """
 
     decay: float = 0.999
@@ -93,7 +95,7 @@ class Gap:
 
     @property
     def rows(self) -> str | None:
-        """What a row of gap_state is of, "layer" or "global"; None: G and C are element-wise, from s."""
+        """The range of a row of gap_state, "layer" or "global"; None: G and C are element-wise, from s."""
         level = self.size or self.level
         return None if level == "element" else level
 
@@ -103,7 +105,7 @@ class Gap:
         return ("gap_state",) if self.rows else ("s",)
 
     def constants(self) -> dict[str, object]:
-        """Its constants by their names in csrc/rule.h."""
+        """Its constants by their names in csrc/lists.h."""
         element = "gap_of_steps" if self.unit == "step" else "gap"
         return {
             "penalty": "norm_gap" if self.level != "element" else "sized_gap" if self.rows else element,
@@ -150,7 +152,7 @@ class Compensation:
         return ("ms",) if self.adaptive else ()
 
     def constants(self) -> dict[str, object]:
-        """Its constants by their names in csrc/rule.h."""
+        """Its constants by their names in csrc/lists.h."""
         return {
             "compensation": "adaptive" if self.adaptive else "constant",
             "lam": self.lam,
@@ -170,9 +172,10 @@ class Compensation:
 
 @dataclass(frozen=True)
 class Topology:
-    """Who averages with whom (hogwild.topology.mixing): a graph by name or file, and how its edges are weighted.
+    """The graph of the averages between workers (hogwild.topology.mixing), by name or file, and the weights of its
+    edges.
 
-    active_side: for pair averages only; the graph is bipartite, and only the workers of one side begin them.
+    active_side: for pair averages only; the graph is then bipartite, and only the workers of one side start averages.
     """
 
     name: str = "ring"
@@ -191,7 +194,7 @@ def buffers_of(
 def needs_snapshot(
     momentum: Momentum | None, penalty: Gap | None = None, compensation: Compensation | None = None
 ) -> bool:
-    """Whether a push with these stages reads or leaves behind a snapshot in any case."""
+    """Whether a push with these stages always reads or writes a snapshot."""
     return penalty is not None or compensation is not None or (momentum is not None and momentum.needs_snapshot)
 
 

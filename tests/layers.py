@@ -1,8 +1,8 @@
-"""Who may import whom: one row per room of hogwild/, and a check that is a function of {path: source}.
+"""The allowed imports: one row per room of hogwild/, and a check of them as a function of {path: source}.
 
 A room is a package or a module; a file belongs to the longest row that its path begins with (`drivers.__init__` is that
-one file, so a new room of drivers/ needs a row). A row names what the room
-may import from hogwild, besides itself. The rows have no circle, so every import points one way.
+one file, so a new room of drivers/ needs a row). A row lists the rooms that the room may import. The rows have no
+circle, so every import points one way.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ ROWS: dict[str, set[str]] = {
     },
     "drivers.choice": {*RUN, "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
     "drivers.comparison": {*RUN, "drivers.choice", "drivers.fork_server", "drivers.job", "errors", "files"},
-    "library": {*RUN, "algorithms.registry", "drivers.choice", "drivers.job", "drivers.processes", "errors"},
+    "library": {
+        *RUN, "algorithms.registry", "drivers.choice", "drivers.job", "drivers.processes", "errors", "own_code",
+    },
     "reproduce": {
         *BASE, *RUN, "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",
         "drivers.processes", "drivers.simulated", "theory",
@@ -73,17 +75,17 @@ ROWS: dict[str, set[str]] = {
     "__main__": {"cli"},
 }  # fmt: skip
 UPWARD: dict[tuple[str, str], str] = {}
-"""(file, room whose types it imports against its row) -> why that stays."""
+"""(file, room whose types it imports against its row) -> reason for the exception."""
 
 OF_ALGORITHMS = {"hogwild.algorithms", "hogwild.algorithms.base", "hogwild.algorithms.registry"}
-"""What the rest of hogwild may import of hogwild/algorithms/; all else are particular algorithms."""
+"""The modules of hogwild/algorithms/ that the rest of hogwild may import; the others are particular algorithms."""
 NAMES_OF_ALGORITHMS = {"Algorithm", "REGISTRY", "registry", "base"}
 
 FOR_ALGORITHMS = {
     "__future__", "abc", "collections", "contextlib", "dataclasses", "enum", "functools", "inspect", "itertools",
     "math", "typing",
 }  # fmt: skip
-"""What the text of an algorithm may import from outside: nothing that knows a process, a thread, a clock or torch."""
+"""The outside modules that an algorithm may import: none for processes, threads or clocks, and not torch."""
 
 
 class Import(NamedTuple):
@@ -96,9 +98,7 @@ class Import(NamedTuple):
 
 @cache
 def imports(source: str, path: str) -> tuple[Import, ...]:
-    """Everything that a file imports, in either form, wherever in the file; `__import__` and import_module too, where
-    they are given a literal.
-    """
+    """All imports of a file, in both forms, anywhere in the file; also `__import__` and import_module of a literal."""
     return tuple(_imports(source, path))
 
 
@@ -127,7 +127,7 @@ def row_of(path: str) -> str | None:
 
 
 def room_of(name: str) -> str | None:
-    """The room that the imported `hogwild.a.b.c` lies in; None for names of other packages. What has no row comes from
+    """The room of the imported `hogwild.a.b.c`; None for names of other packages. Names without a row come from
     hogwild/__init__.py.
     """
     parts = name.split(".")
@@ -143,7 +143,7 @@ def _longest(parts: list[str]) -> str | None:
 
 
 def faults(files: Mapping[str, str]) -> list[str]:
-    """Every breach of the rows and of the rules below them, one line each, in the sources of hogwild/."""
+    """All violations of the rows, and of the rules below them, in the sources of hogwild/, one line each."""
     return [*_without_row(files), *_against_rows(files), *_particular(files), *_circles(files)]
 
 
@@ -166,11 +166,13 @@ def _against_rows(files: Mapping[str, str]) -> Iterator[str]:
                 used.add((path, room))
             else:
                 yield f"{path}:{found.line} imports {found.name}, which {row} may not"
-    yield from (f"upward import {entry} is no more: take it off the list" for entry in UPWARD if entry not in used)
+    yield from (
+        f"upward import {entry} no longer exists: remove it from the list" for entry in UPWARD if entry not in used
+    )
 
 
 def _particular(files: Mapping[str, str]) -> Iterator[str]:
-    """No algorithm is known by its class outside its folder, and no algorithm knows a process, a clock or torch."""
+    """No other room imports a particular algorithm, and no algorithm imports processes, clocks or torch."""
     for path, source in files.items():
         for found in imports(source, path):
             if row_of(path) == "algorithms":

@@ -69,8 +69,8 @@ def test_the_only_user_of_the_compiled_module():
         ("hogwild/strange.py", "import os", "hogwild/strange.py has no row"),
     ],
 )
-def test_what_points_the_wrong_way_is_found(path: str, line: str, fault: str):
-    """Each of these lines, added to that file, must be a fault."""
+def test_wrong_imports_are_found(path: str, line: str, fault: str):
+    """Each of these lines, added to that file, must be reported."""
     source = FILES.get(path, "") + f"\n{line}\n"
     found = layers.faults({**FILES, path: source})
     assert any(path in text and fault in text for text in found), found
@@ -89,11 +89,11 @@ def test_a_row_without_a_file_and_an_idle_exception_are_found(monkeypatch: pytes
     monkeypatch.setitem(layers.UPWARD, ("hogwild/rules.py", "cli"), "no reason")
     found = layers.faults(FILES)
     assert "row gone has no file" in found
-    assert [text for text in found if "is no more: take it off the list" in text]
+    assert [text for text in found if "no longer exists: remove it from the list" in text]
 
 
 @pytest.mark.parametrize("module", NO_TORCH)
-def test_what_help_needs_does_not_import_torch(module: str):
+def test_help_does_not_import_torch(module: str):
     code = f"import {module}, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
@@ -107,12 +107,12 @@ def test_no_file_is_longer_than_300_lines():
 
 
 def test_no_two_test_files_have_one_name():
-    """pytest imports them by their names alone."""
+    """pytest imports test files by their names alone."""
     names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
     assert {name for name in names if names.count(name) > 1} == set()
 
 
 def test_no_test_imports_a_conftest():
-    """There are several; which one is meant would depend on what else is run."""
+    """There are several, so the module found would depend on the other tests of the run."""
     files = Path(__file__).parent.rglob("*.py")
     assert [path.name for path in files if "\nfrom conftest import" in path.read_text()] == []

@@ -1,11 +1,11 @@
 // Exchanges and diffusions over flat buffers in host memory. Host only.
 #pragma once
 
-#include "../exchange.h"
+#include "../calls.h"
 
 namespace hogwild::cpu {
 
-// Returns how many stripe locks had a holder that died.
+// Returns the number of stripe locks with a dead holder.
 int64_t exchange(const ExchangeCall& call);
 void diffuse(const DiffusionCall& call);
 

@@ -1,4 +1,4 @@
-// Which instruction-set variant of the loops runs. Host only.
+// Chooses the instruction-set variant of the loops. Host only.
 #include <cstdlib>
 #include <stdexcept>
 

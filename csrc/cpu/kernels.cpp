@@ -28,8 +28,8 @@ void push_range(const Buffers<void>& buffers, int64_t begin, const void* g, int6
   totals.elements += n;
 }
 
-// A refused push never gets here, so under GuardKind::push the loop need not look at the gradient again. A striped or
-// locked push runs as a racing one: it races only with those who do not take its locks.
+// A refused push never gets here, so under GuardKind::push the loop need not check the gradient again. A striped or
+// locked push runs as a racing one: it races only with operations that do not take its locks.
 Kernels::Push* push(const Rule& rule, Dtype gradient, bool has_snapshot, bool flush) {
   return with_gradient(rule.master, gradient, [&](auto t, auto g) {
     const auto with_access = [&](auto access) {
@@ -104,10 +104,11 @@ Kernels::Exchange* exchange(ExchangeKind kind, AccessKind access, Dtype dtype) {
   });
 }
 
-void diffuse(const DiffusionCall& call) {
+void diffuse(const DiffusionCall& call, const void* const* neighbours, const double* weights, int64_t count) {
   with_master(call.dtype, [&](auto t) {
     using T = typename decltype(t)::type;
-    call.correction == nullptr ? diffuse_loop<false, T>(call) : diffuse_loop<true, T>(call);
+    call.correction == nullptr ? diffuse_loop<false, T>(call, neighbours, weights, count)
+                               : diffuse_loop<true, T>(call, neighbours, weights, count);
   });
 }
 

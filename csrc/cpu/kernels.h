@@ -1,11 +1,10 @@
-// What one instruction-set variant of the CPU loops offers, with the element types erased. Host only.
+// The interface of one instruction-set variant of the CPU loops, with the element types erased. Host only.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "../exchange.h"
-#include "../rule.h"
+#include "../calls.h"
 
 namespace hogwild {
 
@@ -16,12 +15,12 @@ struct NormBackward;
 
 namespace hogwild::cpu {
 
-// The most elements one call of a loop may visit: 64 KiB of floats.
+// The largest number of elements in one call of a loop: 64 KiB of floats.
 constexpr int64_t kPiece = 16384;
-// The elements under one lock, of a striped push and of a pair average.
+// The number of elements under one lock, in a striped push and in a pair average.
 constexpr int64_t kStripe = 4096;
 
-// What pushes of several ranges add up to.
+// The totals of pushes of several ranges.
 struct Totals {
   double gap_sq = 0, step_sq = 0;
   double share = 0;    // sum of 1 / G
@@ -39,7 +38,7 @@ struct Kernels {
   // Elements [begin, begin + n) of the buffers and [0, n) of g; adds to the totals.
   using Push = void(const Buffers<void>&, int64_t begin, const void* g, int64_t n, const Hyper<double>&, Totals&);
   Push* (*push)(const Rule&, Dtype gradient, bool has_snapshot, bool flush);
-  Push* (*idle)(const Rule&);  // without looking at g
+  Push* (*idle)(const Rule&);  // without reading g
   double (*gap_sq)(Dtype, const Buffers<void>&, int64_t begin, int64_t n);
   void (*scan)(Dtype gradient, const void* g, int64_t n, Scan&);
   void (*weighted_sum)(Dtype, void* out, const void* const* inputs, const double* weights, int64_t count,
@@ -48,14 +47,14 @@ struct Kernels {
   // Elements [begin, begin + n) of the buffers.
   using Exchange = void(const MixBuffers<void>&, int64_t begin, int64_t n, const MixRates<double>&);
   Exchange* (*exchange)(ExchangeKind, AccessKind, Dtype);
-  void (*diffuse)(const DiffusionCall&);
+  void (*diffuse)(const DiffusionCall&, const void* const* neighbours, const double* weights, int64_t count);
   void (*pair_average)(Dtype, void* a, void* b, double weight, int64_t begin, int64_t n);
   // `work`: 5 doubles per channel.
   void (*norm_forward)(const NormForward&, double* work);
   void (*norm_backward)(const NormBackward&, double* work);
 };
 
-// The variant in use: the best this processor has, or the one named by HOGWILD_ISA or use_isa().
+// The variant in use: the best one for this processor, or the one named by HOGWILD_ISA or use_isa().
 const Kernels& kernels();
 std::vector<std::string> available_isas();
 void use_isa(const std::string& name);

@@ -1,5 +1,5 @@
-// One vector register of doubles, as wide as the instruction set has them, and how elements get into it. Host only.
-// Vectors go by reference, for how they are passed by value depends on the instruction set.
+// One vector register of doubles, of the width of the instruction set, and the loads of elements into it. Host only.
+// Vectors are passed by reference, because the convention for passing them by value depends on the instruction set.
 #pragma once
 
 #include "../numeric.h"

@@ -1,5 +1,5 @@
-// The CPU's loops over one contiguous range. They know vectors and accumulators and no equation.
-// Included by kernels.cpp only, which is compiled once per instruction set; HW_ISA names its namespace.
+// The CPU's loops over one contiguous range. They contain vectors and accumulators but no equation. Included by
+// kernels.cpp only, which is compiled once per instruction set; HW_ISA names its namespace.
 #pragma once
 
 #include <cassert>
@@ -12,15 +12,15 @@
 
 namespace hogwild::cpu::HW_ISA {
 
-// Sums of one range in the arithmetic type. A range is at most kPiece elements, so a float counts exactly, and the
-// caller adds ranges up in double.
+// Sums of one range in the arithmetic type. A range has at most kPiece elements, so a count in float is exact; the
+// caller adds the sums of ranges in double.
 template <class T>
 struct Sums {
   T gap_sq = 0, step_sq = 0, nonfinite = 0, share = 0, size_sq = 0;
 };
 
-// sum + a^2, in one rounding where the instruction set can. Statistics alone may differ between instruction sets; what
-// is written to buffers never does.
+// sum + a^2, with one rounding if the instruction set supports it. Only statistics may differ between instruction sets;
+// buffers never do.
 template <class T>
 HW_HD T add_square(T sum, T a) {
 #ifdef __FMA__
@@ -57,7 +57,7 @@ Sums<T> push_loop(const Buffers<T> at, const G* g, int64_t n, const Hyper<T> h) 
   return sums;
 }
 
-// Where there is no gradient to push. Returns the sum of squared gaps, before.
+// For parameters without a gradient. Returns the sum of squared gaps before the call.
 template <class Idle, class Access, class T>
 T idle_loop(const Buffers<T> at, int64_t n, const Hyper<T> h) {
   T gap_sq = 0;
@@ -75,8 +75,8 @@ T gap_loop(const Buffers<T> at, int64_t n) {
   return gap_sq;
 }
 
-// Counts in an integer as wide as T, which vectorises everywhere. In four streams, for a single sum would wait for its
-// own last addition.
+// Counts in an integer as wide as T, which vectorises everywhere. It uses four counters, because each addition to a
+// single one would wait for the previous addition.
 template <class T, class G>
 void scan_loop(const G* g, int64_t n, Scan& scan) {
   std::conditional_t<sizeof(T) == 4, int32_t, int64_t> nonfinite = 0;
@@ -98,7 +98,7 @@ void scan_loop(const G* g, int64_t n, Scan& scan) {
   scan.grad_sq += static_cast<double>(sum0) + sum1 + sum2 + sum3;
 }
 
-// A few inputs at once, their sum in a register; `out` may be one of them.
+// A few inputs at once, with their sum in a register; `out` may be one of them.
 template <int kCount, class T>
 void weighted_few(T* out, const void* const* inputs, const double* weights, int64_t offset, int64_t n) {
   const T* input[kCount];
@@ -115,7 +115,7 @@ void weighted_few(T* out, const void* const* inputs, const double* weights, int6
   }
 }
 
-// Blocks of the output stay in L1 while the inputs pass by; `out` may be one of them.
+// Blocks of the output stay in L1 while the inputs are added; `out` may be one of them.
 template <class T>
 void weighted_many(T* out, const void* const* inputs, const double* weights, int64_t count, int64_t offset, int64_t n) {
   constexpr int64_t kBlock = 1024;
@@ -151,7 +151,7 @@ void weighted_sum_loop(T* out, const void* const* inputs, const double* weights,
   }
 }
 
-// Element by element and not memcpy: others write the source meanwhile, and an element must not tear.
+// Element by element, not with memcpy: other workers write the source meanwhile, and an element must not tear.
 template <class T>
 void copy_loop(T* out, const T* in, int64_t n) {
 #pragma omp simd

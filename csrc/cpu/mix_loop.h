@@ -1,8 +1,8 @@
-// The CPU's loops over exchanges and diffusions. They know vectors and blocks and no equation.
-// Included by kernels.cpp only, as loop.h is.
+// The CPU's loops of exchanges and diffusions. They contain vectors and blocks but no equation. Included by kernels.cpp
+// only, as loop.h is.
 #pragma once
 
-#include "../exchange.h"
+#include "../calls.h"
 
 namespace hogwild::cpu::HW_ISA {
 
@@ -14,7 +14,7 @@ void exchange_loop(const MixBuffers<T> at, int64_t n, const MixRates<T> h) {
   for (int64_t i = 0; i < n; ++i) Exchange::template element<Access>(at, i, h);
 }
 
-// Where a diffusion works, from its first element on; the correction is null where there is none.
+// The buffers of a diffusion, from its first element on; `correction` is null if there is none.
 template <class T>
 struct DiffusionBuffers {
   explicit DiffusionBuffers(const DiffusionCall& call)
@@ -29,16 +29,16 @@ struct DiffusionBuffers {
   int64_t n;
 };
 
-// A few neighbours at once, their fluxes in registers. own is read once, for all fluxes and for the sum: others may write
-// it meanwhile, and `out` may be own.
+// A few neighbours at once, with their fluxes in registers. own is read once, for all fluxes and for the sum, because
+// other workers may write it meanwhile and `out` may be own.
 template <int kCount, bool kCorrects, class T>
-void diffuse_few(const DiffusionCall& call) {
+void diffuse_few(const DiffusionCall& call, const void* const* inputs, const double* shares) {
   const DiffusionBuffers<T> at(call);
   const T* neighbours[kCount];
   T weights[kCount];
   for (int j = 0; j < kCount; ++j) {
-    neighbours[j] = element_at<const T>(call.neighbours[j], call.start);
-    weights[j] = static_cast<T>(call.weights[j]);
+    neighbours[j] = element_at<const T>(inputs[j], call.start);
+    weights[j] = static_cast<T>(shares[j]);
   }
 #pragma omp simd
   for (int64_t i = 0; i < at.n; ++i) {
@@ -50,9 +50,9 @@ void diffuse_few(const DiffusionCall& call) {
   }
 }
 
-// Any number of neighbours, one after the other past a block of own and its fluxes.
+// Any number of neighbours, one after the other, for a block of own and its fluxes.
 template <bool kCorrects, class T>
-void diffuse_many(const DiffusionCall& call) {
+void diffuse_many(const DiffusionCall& call, const void* const* inputs, const double* shares, int64_t count) {
   constexpr int64_t kBlock = 1024;
   const DiffusionBuffers<T> at(call);
   T own[kBlock], flux[kBlock];
@@ -63,9 +63,9 @@ void diffuse_many(const DiffusionCall& call) {
       own[i] = at.own[begin + i];
       flux[i] = 0;
     }
-    for (int64_t j = 0; j < call.count; ++j) {
-      const T* neighbour = element_at<const T>(call.neighbours[j], call.start + begin);
-      const T weight = static_cast<T>(call.weights[j]);
+    for (int64_t j = 0; j < count; ++j) {
+      const T* neighbour = element_at<const T>(inputs[j], call.start + begin);
+      const T weight = static_cast<T>(shares[j]);
 #pragma omp simd
       for (int64_t i = 0; i < size; ++i) flux[i] = Diffusion::add_flux(flux[i], weight, neighbour[i], own[i]);
     }
@@ -79,18 +79,18 @@ void diffuse_many(const DiffusionCall& call) {
 
 // Rings have 2 neighbours; tori, and hypercubes and exponential graphs of 16, have 4.
 template <bool kCorrects, class T>
-void diffuse_loop(const DiffusionCall& call) {
-  switch (call.count) {
+void diffuse_loop(const DiffusionCall& call, const void* const* inputs, const double* shares, int64_t count) {
+  switch (count) {
     case 1:
-      return diffuse_few<1, kCorrects, T>(call);
+      return diffuse_few<1, kCorrects, T>(call, inputs, shares);
     case 2:
-      return diffuse_few<2, kCorrects, T>(call);
+      return diffuse_few<2, kCorrects, T>(call, inputs, shares);
     case 3:
-      return diffuse_few<3, kCorrects, T>(call);
+      return diffuse_few<3, kCorrects, T>(call, inputs, shares);
     case 4:
-      return diffuse_few<4, kCorrects, T>(call);
+      return diffuse_few<4, kCorrects, T>(call, inputs, shares);
     default:
-      return diffuse_many<kCorrects, T>(call);
+      return diffuse_many<kCorrects, T>(call, inputs, shares, count);
   }
 }
 

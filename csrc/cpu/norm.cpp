@@ -1,5 +1,5 @@
 // The CPU's loops of Full Normalization: planes [outer, channels, inner], or rows [outer, channels] where inner is 1.
-// They know vectors, caches and layouts and no equation. Compiled once per instruction set: setup.py defines HW_ISA.
+// They contain vectors, caches and layouts but no equation. Compiled once per instruction set: setup.py defines HW_ISA.
 #include "../dispatch.h"
 #include "../norm_call.h"
 #include "kernels.h"
@@ -44,7 +44,8 @@ Pair plane_sums(const X* x, const X* g, const NormShape& shape, int64_t c, doubl
   return total;
 }
 
-// Adds `rows` rows to the sums of kParts vectors of channels. Several, for an addition takes as long as four.
+// Adds `rows` rows to the sums of kParts vectors of channels. It adds several at once, because the latency of an
+// addition is that of four.
 template <class Sums, int kParts, class T, class X>
 void row_sums(const X* x, const X* g, int64_t rows, int64_t channels, const T* mu, double* firsts, double* seconds) {
   Doubles first[kParts], second[kParts], center[kParts] = {};
@@ -85,8 +86,9 @@ void all_row_sums(const X* x, const X* g, const NormShape& shape, const T* mu, d
   }
 }
 
-// A channel's two passes follow each other while it is in cache; rows hold all channels, so there the batch is read
-// twice. finish(c, its sums) comes between, and then plane(c, begin, n) or row(begin, n).
+// With planes, a channel's two passes follow each other while it is in cache. Rows hold all channels, so with rows the
+// batch is read twice. finish(c, its sums) is called between the passes, plane(c, begin, n) or row(begin, n) in the
+// second one.
 template <class Sums, class T, class X, class Finish, class Plane, class Row>
 void run(const X* x, const X* g, const NormShape& shape, const T* mu, double* sums, const Finish& finish,
          const Plane& plane, const Row& row) {
@@ -108,17 +110,8 @@ void run(const X* x, const X* g, const NormShape& shape, const T* mu, double* su
 
 template <class T, class X>
 void forward(const NormForward& call, double* work) {
-  const int64_t channels = call.shape.channels;
-  T *const scale = reinterpret_cast<T*>(work + 2 * channels), *const shift = scale + channels;
-  const ForwardChannels<T> at{static_cast<const T*>(call.weight),
-                              static_cast<const T*>(call.bias),
-                              static_cast<T*>(call.mu),
-                              static_cast<T*>(call.nu),
-                              Saved<T>(call.saved, channels),
-                              scale,
-                              shift,
-                              call.eps,
-                              call.shape.per_channel()};
+  const ForwardChannels<T> at = channels_of(call, reinterpret_cast<T*>(work + 2 * call.shape.channels));
+  T *const scale = at.scale, *const shift = at.shift;
   const auto* x = static_cast<const X*>(call.x);
   auto* y = static_cast<X*>(call.y);
   const T* mu = at.saved.mu;
@@ -140,19 +133,8 @@ void forward(const NormForward& call, double* work) {
 
 template <class T, class X>
 void backward(const NormBackward& call, double* work) {
-  const int64_t channels = call.shape.channels;
-  T *const scale = reinterpret_cast<T*>(work + 2 * channels), *const tilt = scale + channels,
-           *const offset = tilt + channels;
-  const BackwardChannels<T> at{static_cast<const T*>(call.weight),
-                               Saved<T>(call.saved, channels),
-                               static_cast<T*>(call.mu_grad),
-                               static_cast<T*>(call.nu_grad),
-                               static_cast<T*>(call.weight_grad),
-                               static_cast<T*>(call.bias_grad),
-                               scale,
-                               tilt,
-                               offset,
-                               call.shape.per_channel()};
+  const BackwardChannels<T> at = channels_of(call, reinterpret_cast<T*>(work + 2 * call.shape.channels));
+  T *const scale = at.scale, *const tilt = at.tilt, *const offset = at.offset;
   const auto *g = static_cast<const X*>(call.g), *x = static_cast<const X*>(call.x);
   auto* dx = static_cast<X*>(call.dx);
   const T* mu = at.saved.mu;

@@ -1,4 +1,4 @@
-// Takes the two locks of every chunk; the loop does the rest. Host only.
+// Takes the two locks of every chunk and calls the loop on it. Host only.
 #include "pair.h"
 
 #include <algorithm>
@@ -9,15 +9,15 @@
 namespace hogwild::cpu {
 namespace {
 
-// Both locks of one chunk for a scope, the one at the lower address first. All lock sets of a run lie in one block of
-// shared memory, so every process has the same order, and waiting for the second one cannot close a circle.
+// Both locks of one chunk for a scope, the one at the lower address first. All lock sets of a run are in one block of
+// shared memory, so every process uses the same order, and waiting for the second lock cannot deadlock.
 class PairLock {
  public:
-  PairLock(const PairLocks& locks, int64_t chunk, PairStats& stats)
-      : first_(std::min(locks.a, locks.b)[chunk % locks.count]),
-        second_(std::max(locks.a, locks.b)[chunk % locks.count]) {
-    if (!acquire(first_, locks.waits, stats)) return;
-    held_ = acquire(second_, locks.waits, stats);
+  PairLock(const PairCall& call, int64_t chunk, PairStats& stats)
+      : first_(std::min(call.locks_a, call.locks_b)[chunk % call.n_locks]),
+        second_(std::max(call.locks_a, call.locks_b)[chunk % call.n_locks]) {
+    if (!acquire(first_, call.waits, stats)) return;
+    held_ = acquire(second_, call.waits, stats);
     if (!held_) first_.unlock();
   }
   ~PairLock() {
@@ -44,14 +44,13 @@ class PairLock {
 
 }  // namespace
 
-PairStats pair_average(Dtype dtype, void* a, void* b, double weight, const PairLocks& locks, int64_t start,
-                       int64_t stop) {
+PairStats pair_average(const PairCall& call) {
   PairStats stats;
-  for (int64_t begin = start, end; begin < stop; begin = end) {
+  for (int64_t begin = call.start, end; begin < call.stop; begin = end) {
     const int64_t chunk = begin / kStripe;
-    end = std::min(stop, (chunk + 1) * kStripe);
-    const PairLock lock(locks, chunk, stats);
-    if (lock.held()) kernels().pair_average(dtype, a, b, weight, begin, end - begin);
+    end = std::min(call.stop, (chunk + 1) * kStripe);
+    const PairLock lock(call, chunk, stats);
+    if (lock.held()) kernels().pair_average(call.dtype, call.a, call.b, call.weight, begin, end - begin);
     ++(lock.held() ? stats.averaged : stats.skipped);
   }
   return stats;

@@ -1,19 +1,10 @@
 // The average of two replicas in host memory, chunk by chunk under the locks of both. Host only.
 #pragma once
 
-#include "../pair.h"
-#include "../rule.h"
+#include "../calls.h"
 
 namespace hogwild::cpu {
 
-// The locks of a replica: chunk k of kStripe elements is guarded by lock k modulo `count`, as in a striped push.
-struct PairLocks {
-  RobustMutex *a, *b;
-  int64_t count;
-  bool waits;  // for a busy chunk; else it is skipped
-};
-
-PairStats pair_average(Dtype dtype, void* a, void* b, double weight, const PairLocks& locks, int64_t start,
-                       int64_t stop);
+PairStats pair_average(const PairCall& call);
 
 }  // namespace hogwild::cpu

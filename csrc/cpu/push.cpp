@@ -1,4 +1,5 @@
-// Walks segments in pieces, under stripe locks of at most one stripe each, and takes those locks; the loops do the rest. Host only.
+// Calls the loops on the segments, in pieces; with stripe locks, in pieces of at most one stripe, each under its lock.
+// Host only.
 #include "push.h"
 
 #include <algorithm>
@@ -43,7 +44,8 @@ void for_each_piece(const PushPlan& plan, const PushCall& call, const Visit& vis
   }
 }
 
-// Gap penalties of whole segments: a scalar per row of gap_state before the push, the rows brought up to date after it.
+// Gap penalties of whole segments: computes a scalar per row of gap_state before the push, and updates the rows after
+// it.
 class GapRows {
  public:
   GapRows(const PushPlan& plan, const PushCall& call)
@@ -116,7 +118,7 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
   const bool has_snapshot = plan.buffers.snapshot != nullptr;
   Kernels::Push* const push_range = loops.push(rule, call.gradient, has_snapshot, flushes(rule, call));
   Kernels::Push* const idle_range = has_snapshot || rule.elastic ? loops.idle(rule) : nullptr;
-  std::vector<Totals> rows(plan.gap_rows() + 1);  // the last is for parameters without gradient
+  std::vector<Totals> rows(plan.gap_rows() + 1);  // the last one is for parameters without a gradient
   StripeLock lock(plan.stripes, plan.n_stripes);
   for_each_piece(plan, call, [&](size_t k, const void* g, int64_t begin, int64_t n) {
     if (g == nullptr && idle_range == nullptr) return;
@@ -131,21 +133,21 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
   return report(rows, stats);
 }
 
-void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs, const std::vector<double>& weights,
-                  int64_t start, int64_t stop) {
-  kernels().weighted_sum(dtype, out, inputs.data(), weights.data(), static_cast<int64_t>(inputs.size()), start,
-                         stop - start);
+void weighted_sum(const WeightedSumCall& call) {
+  kernels().weighted_sum(call.dtype, call.out, call.inputs.data(), call.weights.data(),
+                         static_cast<int64_t>(call.inputs.size()), call.start, call.stop - call.start);
 }
 
-void copy(Dtype dtype, void* out, const void* in, int64_t start, int64_t stop) {
-  kernels().copy(dtype, advance(out, dtype, start), advance(in, dtype, start), stop - start);
+void copy(const CopyCall& call) {
+  kernels().copy(call.dtype, advance(call.out, call.dtype, call.start), advance(call.source, call.dtype, call.start),
+                 call.stop - call.start);
 }
 
-// In pieces, for the loops count in 32 bits.
-int64_t count_nonfinite(Dtype dtype, const void* g, int64_t n) {
+// In pieces, because the loops count in 32 bits.
+int64_t count_nonfinite(const CountCall& call) {
   Scan scan;
-  for (int64_t begin = 0; begin < n; begin += kPiece)
-    kernels().scan(dtype, advance(g, dtype, begin), std::min(kPiece, n - begin), scan);
+  for (int64_t begin = 0; begin < call.numel; begin += kPiece)
+    kernels().scan(call.dtype, advance(call.g, call.dtype, begin), std::min(kPiece, call.numel - begin), scan);
   return scan.nonfinite;
 }
 

@@ -1,4 +1,4 @@
-// The lock of the stripe that is being worked on. Host only.
+// Holds the lock of the current stripe. Host only.
 #pragma once
 
 #include "../robust_mutex.h"
@@ -6,7 +6,8 @@
 
 namespace hogwild::cpu {
 
-// Holds the lock of the stripe that was entered last, if there are locks: one at a time, so no deadlock.
+// Holds the lock of the stripe that was entered last, if there are locks. It holds only one at a time, so there is no
+// deadlock.
 class StripeLock {
  public:
   StripeLock(RobustMutex* stripes, int64_t n_stripes) : stripes_(stripes), n_stripes_(n_stripes) {}
@@ -14,7 +15,7 @@ class StripeLock {
   StripeLock(const StripeLock&) = delete;
   StripeLock& operator=(const StripeLock&) = delete;
 
-  // True when the lock's last holder died with it.
+  // True if the lock's last holder died while it held it.
   bool enter(int64_t element) {
     const int64_t stripe = element / kStripe;
     if (n_stripes_ == 0 || stripe == stripe_) return false;

@@ -1,4 +1,4 @@
-// Stands in for the .cu files where the extension is built without nvcc.
+// Replaces the .cu files if the extension is built without nvcc.
 #include <stdexcept>
 
 #include "../norm_call.h"
@@ -28,15 +28,12 @@ void Push::prepare(const PushCall&) { absent(); }
 void Push::replayed(uintptr_t) { absent(); }
 bool Push::is_cooperative() const { absent(); }
 
-void weighted_sum(Dtype, void*, const std::vector<const void*>&, const std::vector<double>&, int64_t, int64_t, int,
-                  uintptr_t) {
-  absent();
-}
-void copy(Dtype, void*, const void*, int64_t, int64_t, int, uintptr_t) { absent(); }
-void exchange(const ExchangeCall&, int, uintptr_t) { absent(); }
-void diffuse(const DiffusionCall&, int, uintptr_t) { absent(); }
-PairStats pair_average(Dtype, void*, void*, double, int64_t, int64_t, int, uintptr_t) { absent(); }
-int64_t count_nonfinite(Dtype, const void*, int64_t, int, uintptr_t) { absent(); }
+void weighted_sum(const WeightedSumCall&) { absent(); }
+void copy(const CopyCall&) { absent(); }
+void exchange(const ExchangeCall&) { absent(); }
+void diffuse(const DiffusionCall&) { absent(); }
+PairStats pair_average(const PairCall&) { absent(); }
+int64_t count_nonfinite(const CountCall&) { absent(); }
 void norm_forward(const NormForward&) { absent(); }
 void norm_backward(const NormBackward&) { absent(); }
 

@@ -1,4 +1,4 @@
-// Holds csrc/driver.h against the toolkit's own declarations. Makes no code.
+// Compares csrc/driver.h with the toolkit's own declarations at compile time. Generates no code.
 #ifdef __CUDACC__  // not the emulated device of the tests, which has no driver
 #include <cuda.h>
 
@@ -28,7 +28,7 @@ static_assert(kByFileDescriptor == CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DE
 static_assert(kPeerAtomics == CU_DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED);
 static_assert(kOutOfMemory == CUDA_ERROR_OUT_OF_MEMORY && CUDA_SUCCESS == 0);
 
-// Functions are alike if they take as many arguments, each as large, integers or pointers on both sides.
+// Functions match if they have the same number of arguments, of the same sizes, and the same ones are pointers.
 template <class Mine, class Theirs>
 constexpr bool is_alike = sizeof(Mine) == sizeof(Theirs) && std::is_pointer_v<Mine> == std::is_pointer_v<Theirs>;
 

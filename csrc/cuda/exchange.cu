@@ -9,8 +9,8 @@
 namespace hogwild::cuda {
 namespace {
 
-// kCount elements from i on, by way of registers. Under Atomic the center is added to in memory; where a worker keeps
-// what the center then is, that is the value read plus the own addition. One that is emptied is exchanged where it lies.
+// kCount elements from i on, through registers. Under Atomic the center is changed by additions in memory; a worker's
+// copy of the new center is the value read plus its own addition. A mailbox that is emptied is exchanged in memory.
 template <class Exchange, class Access, class T, int kCount>
 __device__ void exchange_at(const MixBuffers<T>& at, int64_t i, const MixRates<T>& h) {
   constexpr bool kAtomic = std::is_same_v<Access, Atomic>;
@@ -21,7 +21,11 @@ __device__ void exchange_at(const MixBuffers<T>& at, int64_t i, const MixRates<T
   if constexpr (Exchange::uses_memory) memory = load<T, kCount>(at.memory + i);
   if constexpr (Exchange::uses_g) g = load_once<T, kCount>(at.g + i);
 
-  const MixBuffers<T> here{x.at, kInPlace ? at.center + i : center.at, memory.at, g.at};
+  MixBuffers<T> here;
+  here.x = x.at;
+  here.center = kInPlace ? at.center + i : center.at;
+  here.memory = memory.at;
+  here.g = g.at;
 #pragma unroll
   for (int k = 0; k < kCount; ++k)
     delta.at[k] = Exchange::template element<std::conditional_t<kInPlace, Atomic, Racing>>(here, k, h);
@@ -80,35 +84,36 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void exchange(const ExchangeCall& call, int device, uintptr_t stream) {
+void exchange(const ExchangeCall& call) {
   if (call.start == call.stop) return;
-  const DeviceGuard guard(device);
+  const DeviceGuard guard(call.device);
+  const MixRates<double> rates = fold(call);
   with_master(call.dtype, [&](auto t) {
     using T = typename decltype(t)::type;
-    const unsigned blocks = grid((call.stop - call.start) / kWidth<T>, device);
+    const unsigned blocks = grid((call.stop - call.start) / kWidth<T>, call.device);
     with_exchange(call.kind, call.access, [&](auto exchange, auto access) {
-      const Launch launch{"exchange_kernel", blocks, kThreads, as_stream(stream)};
+      const Launch launch{"exchange_kernel", blocks, kThreads, as_stream(call.stream)};
       launch(exchange_kernel<typename decltype(exchange)::type, typename decltype(access)::type, T>,
-             slice<T>(call.buffers, 0), call.rates.as<T>(), call.start, call.stop);
+             slice<T>(call.buffers, 0), rates.as<T>(), call.start, call.stop);
     });
   });
 }
 
-void diffuse(const DiffusionCall& call, int device, uintptr_t stream) {
-  if (call.count > kMaxInputs)
+void diffuse(const DiffusionCall& call) {
+  if (call.neighbours.size() > kMaxInputs)
     throw std::invalid_argument("diffuse: on CUDA at most " + std::to_string(kMaxInputs) + " neighbours");
   if (call.start == call.stop) return;
-  const DeviceGuard guard(device);
+  const DeviceGuard guard(call.device);
   with_master(call.dtype, [&](auto t) {
     using T = typename decltype(t)::type;
     Neighbours<T> neighbours{};
-    for (int64_t j = 0; j < call.count; ++j) {
+    for (size_t j = 0; j < call.neighbours.size(); ++j) {
       neighbours.at[j] = static_cast<const T*>(call.neighbours[j]);
       neighbours.weights[j] = static_cast<T>(call.weights[j]);
     }
-    neighbours.count = static_cast<int>(call.count);
-    const Launch launch{"diffuse_kernel", grid((call.stop - call.start) / kWidth<T>, device), kThreads,
-                        as_stream(stream)};
+    neighbours.count = static_cast<int>(call.neighbours.size());
+    const Launch launch{"diffuse_kernel", grid((call.stop - call.start) / kWidth<T>, call.device), kThreads,
+                        as_stream(call.stream)};
     launch(diffuse_kernel<T>, static_cast<T*>(call.out), static_cast<const T*>(call.own),
            static_cast<T*>(call.correction), neighbours, call.start, call.stop);
   });

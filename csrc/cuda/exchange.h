@@ -2,11 +2,11 @@
 // or by absent.cpp where the build has no nvcc.
 #pragma once
 
-#include "../exchange.h"
+#include "../calls.h"
 
 namespace hogwild::cuda {
 
-void exchange(const ExchangeCall& call, int device, uintptr_t stream);
-void diffuse(const DiffusionCall& call, int device, uintptr_t stream);
+void exchange(const ExchangeCall& call);
+void diffuse(const DiffusionCall& call);
 
 }  // namespace hogwild::cuda

@@ -1,4 +1,4 @@
-// A push of one pair of element types, from a rule to launches. Host; instantiated in push_<type>.cu and captured_<type>.cu.
+// Launches a push of a rule for one pair of element types. Host; instantiated in push_<type>.cu and captured_<type>.cu.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace hogwild::cuda {
 
-// The tiles of the segments that reach into [start, stop), and everything the kernels need there.
+// The tiles of the segments that overlap [start, stop), and the arguments of the kernels for them.
 template <class T>
 Work<T> make_work(const PushPlan& plan, const PushCall& call, const Tables& tables) {
   const auto& segments = plan.segments;

@@ -1,4 +1,5 @@
-// The device's loops: tiles over a fixed grid, 16-byte accesses, statistics reduced per block. They know no equation.
+// The device's loops: tiles over a fixed grid, 16-byte accesses, statistics reduced per block. They contain no
+// equation.
 #pragma once
 
 #include "../mix.h"
@@ -10,8 +11,8 @@ namespace hogwild::cuda {
 constexpr int kThreads = 256;
 constexpr int kBlocksPerMultiprocessor = 4;
 constexpr int kTile = 4096;         // elements
-constexpr int kMaxGradients = 448;  // pointers that fit, with the rest, into 4 KiB of kernel arguments; more: a table
-constexpr int kMaxInputs = 200;     // of a weighted sum, likewise
+constexpr int kMaxGradients = 448;  // pointers that fit into 4 KiB of kernel arguments; else there is a table
+constexpr int kMaxInputs = 200;     // inputs of a weighted sum, for the same reason
 
 // A tile is part `part` of segment `segment`.
 struct Tile {
@@ -22,8 +23,8 @@ struct Counts {
   double gap_sq, step_sq;
   double share;                  // sum of 1 / G
   double grad_sq;                // sum of squares, by the scan
-  unsigned long long nonfinite;  // met by the push itself
-  unsigned long long refusing;   // met by the scan before it; not zero: the push writes nothing
+  unsigned long long nonfinite;  // non-finite elements found by the push itself
+  unsigned long long refusing;   // non-finite elements found by the scan; not zero: nothing is written
 };
 
 // In device memory; zero between two pushes.
@@ -31,13 +32,13 @@ struct DeviceStats : Counts {
   unsigned finished;  // blocks of the push
 };
 
-// What a push adds to a row of gap_state. In device memory; zero between two pushes.
+// The contribution of a push to a row of gap_state. In device memory; zero between two pushes.
 struct GapRow {
   double measured_sq;                // ||x - snapshot||^2, by the first pass
   double gap_sq, size_sq, elements;  // by the push itself
 };
 
-// What changes from one push to the next.
+// The data that differs from one push to the next.
 template <class T>
 struct Scalars {
   Hyper<T> hyper;
@@ -93,7 +94,7 @@ struct Sums {
     size_sq += seen.size * seen.size;
   }
 
-  // But for size_sq, which belongs to a row.
+  // Without size_sq, which belongs to a row.
   __device__ void add(const Sums& other) {
     gap_sq += other.gap_sq;
     step_sq += other.step_sq;
@@ -124,12 +125,12 @@ __device__ void flush(const Sums<T>& sums, DeviceStats* stats) {
   if (bad != 0) atomicAdd(&stats->nonfinite, static_cast<unsigned long long>(bad));
 }
 
-// Whether this block is the last one of the push to get here; all of its threads are told.
+// Whether this block is the last one of the push to get here; the result is the same in all of its threads.
 __device__ inline bool is_last_block(DeviceStats* stats) {
   __shared__ bool is_last;
-  __syncthreads();  // every thread of the block has looked at `refusing`, which may be about to become 0
+  __syncthreads();  // every thread of the block has read `refusing`, which may be reset to 0 next
   if (threadIdx.x == 0) {
-    __threadfence();  // what this thread added for its block is there before the block counts as finished
+    __threadfence();  // this thread's additions are visible before its block counts as finished
     is_last = atomicAdd(&stats->finished, 1u) == gridDim.x - 1;
     __threadfence();
   }
@@ -137,10 +138,11 @@ __device__ inline bool is_last_block(DeviceStats* stats) {
   return is_last;
 }
 
-// By the last block: hands the counts to the host and leaves zeros for the next push: no memset, no copy.
+// Called by the last block: writes the counts to the host and resets them to zero for the next push, without a memset
+// or a copy.
 __device__ inline void hand_over(DeviceStats* stats_, Counts* report) {
   if (threadIdx.x != 0) return;
-  volatile DeviceStats* const stats = stats_;  // not from the first-level cache, where this block's first look may lie
+  volatile DeviceStats* const stats = stats_;  // not from the L1 cache, which may hold this block's first read
   report->gap_sq = stats->gap_sq;
   report->step_sq = stats->step_sq;
   report->share = stats->share;
@@ -152,7 +154,7 @@ __device__ inline void hand_over(DeviceStats* stats_, Counts* report) {
   stats->finished = 0;
 }
 
-// By the last block: gap_state brought up to date, the rows zero again. A push that was refused has counted no elements.
+// Called by the last block: updates gap_state and resets the rows to zero. A refused push has counted no elements.
 template <bool kPerElement, class T>
 __device__ void settle_rows(const Work<T>& work, const GapStateRule& rule) {
   for (int k = threadIdx.x; k < work.gap_rows; k += kThreads) {
@@ -163,7 +165,8 @@ __device__ void settle_rows(const Work<T>& work, const GapStateRule& rule) {
   }
 }
 
-// What a block has seen of one row, until it comes to another one: tiles of a row in sequence go to memory together.
+// Accumulates a block's sums of one row until the row changes, so that consecutive tiles of a row are added to memory
+// together.
 template <class T>
 struct RowSums {
   int row = -1;
@@ -190,8 +193,8 @@ struct RowSums {
   }
 };
 
-// visit(std::integral_constant<int, k>, i): k elements from i on, for all of a tile's [0, n), by this thread and its
-// neighbours. As packs if everything there is aligned.
+// visit(std::integral_constant<int, k>, i): k elements from i on. This thread and its neighbours cover all of a tile's
+// [0, n), in packs if all its addresses are aligned.
 template <class T, class Visit>
 __device__ void for_each_in_tile(int n, bool packed, const Visit& visit) {
   constexpr int kCount = kWidth<T>;
@@ -200,7 +203,7 @@ __device__ void for_each_in_tile(int n, bool packed, const Visit& visit) {
   for (int i = tail + threadIdx.x; i < n; i += kThreads) visit(std::integral_constant<int, 1>{}, i);
 }
 
-// A pack of each buffer. Those of buffers that no stage uses are never touched, and take no registers.
+// A pack of each buffer. Packs of buffers that no stage uses are never touched and take no registers.
 template <class T, int kCount>
 struct Packs {
 #define HOGWILD_PACK(name) Pack<T, kCount> name;
@@ -208,9 +211,9 @@ struct Packs {
 #undef HOGWILD_PACK
 };
 
-// kWidth elements from i on, by way of registers. Under Atomic, x and the center are added to in memory (a snapshot is
-// then made of the value read minus the own step), and shared momentum buffers go through compare-and-exchange where they
-// lie, which begins with the value read.
+// kWidth elements from i on, through registers. Under Atomic, x and the center are changed by additions in memory (a
+// snapshot is then the value read minus this push's step), and shared momentum buffers by compare-and-exchange in
+// memory, starting from the value read.
 template <class Stages, class Access, class T, class G>
 __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyper<T>& h, Sums<T>& sums) {
   constexpr int kCount = kWidth<T>;

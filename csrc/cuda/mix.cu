@@ -1,4 +1,4 @@
-// Averages, copies and the count of what is not finite, on the device.
+// Averages, copies and the count of non-finite elements, on the device.
 #include "../dispatch.h"
 #include "push.h"
 #include "span.cuh"
@@ -39,44 +39,45 @@ __global__ void __launch_bounds__(kThreads) count_kernel(const G* g, int64_t n, 
 
 }  // namespace
 
-void weighted_sum(Dtype dtype, void* out, const std::vector<const void*>& inputs, const std::vector<double>& weights,
-                  int64_t start, int64_t stop, int device, uintptr_t stream) {
-  if (inputs.size() > kMaxInputs)
+void weighted_sum(const WeightedSumCall& call) {
+  if (call.inputs.size() > kMaxInputs)
     throw std::invalid_argument("weighted_sum: on CUDA at most " + std::to_string(kMaxInputs) + " inputs");
-  if (start == stop) return;
-  const DeviceGuard guard(device);
-  with_master(dtype, [&](auto type) {
+  if (call.start == call.stop) return;
+  const DeviceGuard guard(call.device);
+  with_master(call.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     Inputs<T> table{};
-    for (size_t j = 0; j < inputs.size(); ++j) {
-      table.at[j] = static_cast<const T*>(inputs[j]);
-      table.weights[j] = static_cast<T>(weights[j]);
+    for (size_t j = 0; j < call.inputs.size(); ++j) {
+      table.at[j] = static_cast<const T*>(call.inputs[j]);
+      table.weights[j] = static_cast<T>(call.weights[j]);
     }
-    table.count = static_cast<int>(inputs.size());
-    const Launch launch{"sum_kernel", grid((stop - start) / kWidth<T>, device), kThreads, as_stream(stream)};
-    launch(sum_kernel<T>, static_cast<T*>(out), table, start, stop);
+    table.count = static_cast<int>(call.inputs.size());
+    const Launch launch{"sum_kernel", grid((call.stop - call.start) / kWidth<T>, call.device), kThreads,
+                        as_stream(call.stream)};
+    launch(sum_kernel<T>, static_cast<T*>(call.out), table, call.start, call.stop);
   });
 }
 
-void copy(Dtype dtype, void* out, const void* in, int64_t start, int64_t stop, int device, uintptr_t stream) {
-  const DeviceGuard guard(device);
-  const int64_t size = dtype == Dtype::float64 ? 8 : 4;
-  check(cudaMemcpyAsync(static_cast<char*>(out) + start * size, static_cast<const char*>(in) + start * size,
-                        static_cast<size_t>((stop - start) * size), cudaMemcpyDeviceToDevice, as_stream(stream)),
+void copy(const CopyCall& call) {
+  const DeviceGuard guard(call.device);
+  const int64_t size = call.dtype == Dtype::float64 ? 8 : 4, begin = call.start * size;
+  check(cudaMemcpyAsync(static_cast<char*>(call.out) + begin, static_cast<const char*>(call.source) + begin,
+                        static_cast<size_t>((call.stop - call.start) * size), cudaMemcpyDeviceToDevice,
+                        as_stream(call.stream)),
         "cudaMemcpyAsync");
 }
 
-int64_t count_nonfinite(Dtype dtype, const void* g, int64_t n, int device, uintptr_t stream_) {
-  const DeviceGuard guard(device);
-  const cudaStream_t stream = as_stream(stream_);
+int64_t count_nonfinite(const CountCall& call) {
+  const DeviceGuard guard(call.device);
+  const cudaStream_t stream = as_stream(call.stream);
   unsigned long long *counter = nullptr, count = 0;
   check(cudaMallocAsync(&counter, sizeof count, stream), "cudaMallocAsync");
   check(cudaMemsetAsync(counter, 0, sizeof count, stream), "cudaMemsetAsync");
-  const Dtype master = dtype == Dtype::float64 ? Dtype::float64 : Dtype::float32;
-  with_gradient(master, dtype, [&](auto t, auto type) {
+  const Dtype master = call.dtype == Dtype::float64 ? Dtype::float64 : Dtype::float32;
+  with_gradient(master, call.dtype, [&](auto t, auto type) {
     using G = typename decltype(type)::type;
-    const Launch launch{"count_kernel", grid(n, device), kThreads, stream};
-    launch(count_kernel<typename decltype(t)::type, G>, static_cast<const G*>(g), n, counter);
+    const Launch launch{"count_kernel", grid(call.numel, call.device), kThreads, stream};
+    launch(count_kernel<typename decltype(t)::type, G>, static_cast<const G*>(call.g), call.numel, counter);
   });
   check(cudaMemcpyAsync(&count, counter, sizeof count, cudaMemcpyDeviceToHost, stream), "cudaMemcpyAsync");
   check(cudaFreeAsync(counter, stream), "cudaFreeAsync");

@@ -1,4 +1,5 @@
-// Full Normalization on the device: sums per block, then a thread per channel, then the elements. It knows no equation.
+// Full Normalization on the device: sums per block, then a thread per channel, then the elements. It contains no
+// equation.
 #include "../dispatch.h"
 #include "../norm_call.h"
 #include "runtime.cuh"
@@ -26,14 +27,14 @@ struct Grid {
                 static_cast<unsigned>(splits));
   }
 
-  // The channel of this thread; -1 where there is none.
+  // The channel of this thread; -1 if there is none.
   __device__ int64_t channel() const {
     if (inner > 1) return blockIdx.x;
     const int64_t c = static_cast<int64_t>(blockIdx.x) * kColumns + threadIdx.x;
     return c < channels ? c : -1;
   }
 
-  // visit(index) for this thread's elements of channel c: neighbours in a warp are neighbours in memory.
+  // visit(index) for this thread's elements of channel c: neighbouring threads of a warp visit neighbouring addresses.
   template <class Visit>
   __device__ void for_each(int64_t c, const Visit& visit) const {
     const int lane = inner > 1 ? threadIdx.y * kColumns + threadIdx.x : threadIdx.y;
@@ -140,7 +141,7 @@ class Work {
 
 const dim3 kBlock(kColumns, kRows);
 
-// Both passes over the batch's sums, and what belongs to the channels.
+// Both passes over the batch's sums, and the data per channel.
 template <class Sums, class T, class X, class Channels, class Call>
 void finish_channels(const X* x, const X* g, const Channels& at, const Grid& grid, const Work& work, const Call& call) {
   const cudaStream_t stream = as_stream(call.stream);
@@ -153,19 +154,9 @@ void finish_channels(const X* x, const X* g, const Channels& at, const Grid& gri
 
 template <class T, class X>
 void forward(const NormForward& call) {
-  const int64_t channels = call.shape.channels;
   const Grid grid(call.shape);
-  const Work work(grid, sizeof(T) * static_cast<size_t>(channels), 2, as_stream(call.stream));
-  T* const scale = work.rows<T>();
-  const ForwardChannels<T> at{static_cast<const T*>(call.weight),
-                              static_cast<const T*>(call.bias),
-                              static_cast<T*>(call.mu),
-                              static_cast<T*>(call.nu),
-                              Saved<T>(call.saved, channels),
-                              scale,
-                              scale + channels,
-                              call.eps,
-                              call.shape.per_channel()};
+  const Work work(grid, sizeof(T) * static_cast<size_t>(grid.channels), 2, as_stream(call.stream));
+  const ForwardChannels<T> at = channels_of(call, work.rows<T>());
   const auto* x = static_cast<const X*>(call.x);
   finish_channels<BatchSums, T>(x, x, at, grid, work, call);
   const Launch launch{"forward_kernel", grid.blocks(), kBlock, as_stream(call.stream)};
@@ -174,20 +165,9 @@ void forward(const NormForward& call) {
 
 template <class T, class X>
 void backward(const NormBackward& call) {
-  const int64_t channels = call.shape.channels;
   const Grid grid(call.shape);
-  const Work work(grid, sizeof(T) * static_cast<size_t>(channels), 3, as_stream(call.stream));
-  T* const scale = work.rows<T>();
-  const BackwardChannels<T> at{static_cast<const T*>(call.weight),
-                               Saved<T>(call.saved, channels),
-                               static_cast<T*>(call.mu_grad),
-                               static_cast<T*>(call.nu_grad),
-                               static_cast<T*>(call.weight_grad),
-                               static_cast<T*>(call.bias_grad),
-                               scale,
-                               scale + channels,
-                               scale + 2 * channels,
-                               call.shape.per_channel()};
+  const Work work(grid, sizeof(T) * static_cast<size_t>(grid.channels), 3, as_stream(call.stream));
+  const BackwardChannels<T> at = channels_of(call, work.rows<T>());
   const auto *g = static_cast<const X*>(call.g), *x = static_cast<const X*>(call.x);
   finish_channels<GradientSums, T>(x, g, at, grid, work, call);
   if (call.dx == nullptr) return;

@@ -1,4 +1,4 @@
-// The average of two replicas on the device: without locks, both sides added to in the memory system.
+// The average of two replicas on the device: without locks, by atomic additions to both sides.
 #include <stdexcept>
 
 #include "push.h"
@@ -25,15 +25,16 @@ __global__ void __launch_bounds__(kThreads) pair_kernel(float* a, float* b, floa
 
 }  // namespace
 
-PairStats pair_average(Dtype dtype, void* a, void* b, double weight, int64_t start, int64_t stop, int device,
-                       uintptr_t stream) {
-  if (dtype != Dtype::float32) throw std::invalid_argument("on CUDA replicas are float32");
+PairStats pair_average(const PairCall& call) {
+  if (call.dtype != Dtype::float32) throw std::invalid_argument("on CUDA replicas are float32");
   PairStats stats;
-  if (start == stop) return stats;
-  const DeviceGuard guard(device);
-  const Launch launch{"pair_kernel", grid((stop - start) / kWidth<float>, device), kThreads, as_stream(stream)};
-  launch(pair_kernel, static_cast<float*>(a), static_cast<float*>(b), static_cast<float>(weight), start, stop);
-  stats.averaged = (stop - start + kTile - 1) / kTile;
+  if (call.start == call.stop) return stats;
+  const DeviceGuard guard(call.device);
+  const Launch launch{"pair_kernel", grid((call.stop - call.start) / kWidth<float>, call.device), kThreads,
+                      as_stream(call.stream)};
+  launch(pair_kernel, static_cast<float*>(call.a), static_cast<float*>(call.b), static_cast<float>(call.weight),
+         call.start, call.stop);
+  stats.averaged = (call.stop - call.start + kTile - 1) / kTile;
   return stats;
 }
 

@@ -1,4 +1,4 @@
-// The passes of a push over its tiles, and the kernels that they are launched as: each by itself, or all of them in one.
+// The passes of a push over its tiles, and the kernels that launch them: one kernel per pass, or one for all passes.
 #pragma once
 
 #include <cooperative_groups.h>
@@ -7,7 +7,8 @@
 
 namespace hogwild::cuda {
 
-// Counts what is not finite in the gradients, before a push that one such element refuses, and sums their squares.
+// Counts the non-finite elements of the gradients and sums their squares, before a push; one such element cancels the
+// push.
 template <class T, class G>
 __device__ void scan_pass(const Work<T>& work, const Gradients& gradients) {
   int nonfinite = 0;
@@ -57,7 +58,7 @@ __device__ void gap_pass(const Work<T>& work, const Gradients& gradients) {
   flush();
 }
 
-// The push itself, and by the block that finishes last what follows from its sums.
+// The push itself; the block that finishes last then processes the sums.
 template <class Stages, class Access, bool kCaptured, class T, class G>
 __device__ void push_pass(const Work<T>& work, const Gradients& gradients) {
   using Penalty = typename Stages::PenaltyStage;
@@ -110,7 +111,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)
   push_pass<Stages, Access, kCaptured, T, G>(work, gradients);
 }
 
-// Scan, norms and push in one cooperative launch: the grid waits for itself in between, so all of its blocks must be
+// Scan, norms and push in one cooperative launch: all blocks of the grid synchronise in between, so all of them must be
 // resident.
 template <class Stages, class Access, bool kCaptured, class T, class G>
 __global__ void __launch_bounds__(kThreads, kBlocksPerMultiprocessor)

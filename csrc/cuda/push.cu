@@ -19,13 +19,14 @@ E* to_device(const std::vector<E>& values) {
   return memory;
 }
 
-// The scalars of the next replay into device memory, by way of a kernel's arguments: nothing to wait for.
+// Writes the scalars of the next replay to device memory, from a kernel's arguments, so the host need not wait.
 __global__ void scalars_kernel(const __grid_constant__ Scalars<float> scalars, Scalars<float>* place) {
   *place = scalars;
 }
 
-// A gap of whole segments in one launch: the second pass finds x and snapshot in the second-level cache, in four fifths of
-// it, and all blocks are resident, for the launch bounds promise kBlocksPerMultiprocessor of them.
+// Whether a gap of whole segments is one launch: x and snapshot must fit into four fifths of the L2 cache, where the
+// second pass then finds them, and all blocks must be resident, which the launch bounds guarantee for
+// kBlocksPerMultiprocessor of them.
 bool cooperates(const PushPlan& plan, int device) {
   if (!plan.rule.cooperative || !plan.rule.has_first_pass()) return false;
   int64_t elements = 0;
@@ -39,7 +40,7 @@ bool cooperates(const PushPlan& plan, int device) {
 
 const char* architectures() { return HOGWILD_CUDA_ARCHS; }
 
-// How much of the model a push covers.
+// The part of the model that a push covers.
 struct Coverage {
   bool has_run;      // at least one element
   int64_t elements;  // that have a gradient
@@ -49,15 +50,15 @@ struct Push::State {
   PushPlan plan;
   int device;
   Tables tables{};
-  Counts* report = nullptr;             // where the host sees tables.report
-  const void** staged = nullptr;        // the table of gradients on its way, in pinned memory; behind it, a graph's
-  std::vector<const void*> uploaded{};  // what the table of gradients holds
+  Counts* report = nullptr;             // host address of tables.report
+  const void** staged = nullptr;        // tables of gradients to be copied, in pinned memory: this one, a graph's
+  std::vector<const void*> uploaded{};  // contents of the table of gradients
   cudaEvent_t done = nullptr;           // the latest push
   cudaEvent_t taken = nullptr;          // the latest upload
   Coverage latest{}, captured{};        // of the latest push, and of the one in the graph
   double scale = 1;                     // of the latest push
 
-  ~State() {  // errors have nowhere to go here, and at interpreter exit the driver may be gone
+  ~State() {  // a destructor cannot report errors, and at interpreter exit the driver may be unloaded
     cudaFree(const_cast<Segment*>(tables.segments));
     cudaFree(const_cast<Tile*>(tables.tiles));
     cudaFree(tables.stats);
@@ -70,7 +71,7 @@ struct Push::State {
     if (taken != nullptr) cudaEventDestroy(taken);
   }
 
-  // Brings the table of gradients up to date, if there is one and an address has changed.
+  // Updates the table of gradients, if there is one and an address has changed.
   void upload(const PushCall& call) {
     if (tables.gradients == nullptr || call.grads == uploaded) return;
     check(cudaEventSynchronize(taken), "cudaEventSynchronize");  // the upload before it has left `staged`
@@ -82,7 +83,7 @@ struct Push::State {
     check(cudaEventRecord(taken, as_stream(call.stream)), "cudaEventRecord");
   }
 
-  // The same as a part of the graph: from memory that stays as it is.
+  // The same inside a graph: from memory that does not change.
   void capture_upload(const PushCall& call) {
     if (tables.gradients == nullptr) return;
     std::copy(call.grads.begin(), call.grads.end(), staged + call.grads.size());
@@ -117,7 +118,7 @@ Push::Push(const PushPlan& plan, int device) : state_(new State{plan, device}) {
   check(cudaHostAlloc(&state_->report, sizeof(Counts), cudaHostAllocMapped), "cudaHostAlloc");
   *state_->report = {};
   check(cudaHostGetDevicePointer(&tables.report, state_->report, 0), "cudaHostGetDevicePointer");
-  for (cudaEvent_t* event : {&state_->done, &state_->taken})  // who waits for one sleeps: others need the core
+  for (cudaEvent_t* event : {&state_->done, &state_->taken})  // waits sleep: others need the core
     check(cudaEventCreateWithFlags(event, cudaEventDisableTiming | cudaEventBlockingSync), "cudaEventCreate");
   if (plan.segments.size() > kMaxGradients) {
     const size_t bytes = plan.segments.size() * sizeof(void*);
@@ -155,7 +156,7 @@ void Push::prepare(const PushCall& call) {
   const Launch launch{"scalars_kernel", 1, 1, as_stream(call.stream)};
   launch(scalars_kernel, make_scalars<float>(state_->plan.rule, call), state_->tables.scalars);
   state_->scale = call.scale;
-  state_->uploaded.clear();  // the replay brings a table of its own
+  state_->uploaded.clear();  // the replay writes its own table
 }
 
 void Push::replayed(uintptr_t stream) {

@@ -14,14 +14,14 @@ inline void check(cudaError_t error, const char* what) {
   if (error != cudaSuccess) throw std::runtime_error(std::string("CUDA: ") + what + ": " + cudaGetErrorString(error));
 }
 
-// A grid on a stream. Cooperative: it may wait for itself, so all of its blocks must be resident at once.
+// A grid on a stream. Cooperative: its blocks may synchronise with each other, so all of them must be resident at once.
 struct Launch {
   const char* name;  // for errors
   dim3 blocks, threads;
   cudaStream_t stream;
   bool is_cooperative = false;
 
-  // Errors of the kernel itself show at the next synchronisation.
+  // Errors of the kernel itself are reported at the next synchronisation.
   template <class... Parameters, class... Arguments>
   void operator()(void (*kernel)(Parameters...), const Arguments&... arguments) const {
     cudaLaunchAttribute cooperative{};

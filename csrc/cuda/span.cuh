@@ -1,4 +1,4 @@
-// A span of flat buffers spread over a grid: what averages and exchanges have in common.
+// A span of flat buffers spread over a grid: the common part of averages and exchanges.
 #pragma once
 
 #include <algorithm>
@@ -9,8 +9,8 @@
 
 namespace hogwild::cuda {
 
-// visit(std::integral_constant<int, k>, i): k elements from i on, for all of [start, stop). From the first whole 16
-// bytes to the last as packs, for flat buffers are aligned.
+// visit(std::integral_constant<int, k>, i): k elements from i on, for all of [start, stop). Flat buffers are aligned,
+// so all whole 16 bytes in it are visited as packs.
 template <class T, class Visit>
 __device__ void for_each_pack(int64_t start, int64_t stop, const Visit& visit) {
   constexpr int kCount = kWidth<T>;

@@ -1,4 +1,4 @@
-// Between cuda::Push and the launches of one pair of element types. Host.
+// The interface between cuda::Push and the launches of one pair of element types. Host.
 #pragma once
 
 #include <vector>
@@ -9,7 +9,7 @@
 
 namespace hogwild::cuda {
 
-// What a push knows beyond its plan: tables in device memory, and where each segment's tiles begin.
+// The data of a push besides its plan: tables in device memory, and the first tile of each segment.
 struct Tables {
   const Segment* segments;
   const Tile* tiles;
@@ -19,7 +19,7 @@ struct Tables {
   const void** gradients;           // one pointer per segment; null where they fit into the kernel's arguments
   GapRow* rows;                     // as many as gap_state has; null without a gap penalty of whole segments
   std::vector<int32_t> first_tile;  // [segments + 1]
-  int blocks;                       // of a full grid, all of them resident at once
+  int blocks;                       // blocks of a full grid, all of them resident at once
   bool cooperates;                  // a gap of whole segments in one launch
 };
 
@@ -33,7 +33,7 @@ Scalars<T> make_scalars(const Rule& rule, const PushCall& call) {
   return scalars;
 }
 
-// False: there was nothing to do. kCaptured: for a graph, whose replays take the scalars that lie in device memory then.
+// False: there was nothing to do. kCaptured: for a graph, which reads the scalars from device memory at each replay.
 // Defined in launch.cuh.
 template <bool kCaptured, class T, class G>
 bool launch_push(const PushPlan& plan, const PushCall& call, const Tables& tables);

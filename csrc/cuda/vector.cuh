@@ -25,7 +25,7 @@ __device__ __forceinline__ void store(E* p, const Pack<E, kCount>& pack) {
   *reinterpret_cast<Pack<E, kCount>*>(p) = pack;
 }
 
-// Marked to be evicted first: a gradient is read once.
+// Marked as evict-first, because a gradient is read only once.
 template <class E, int kCount>
 __device__ __forceinline__ Pack<E, kCount> load_once(const E* p) {
   using Words = std::conditional_t<sizeof(E) * kCount == 16, uint4, uint2>;
@@ -41,7 +41,8 @@ __device__ __forceinline__ bool aligned(const void* p, int count) {
   return reinterpret_cast<uintptr_t>(p) % (sizeof(E) * count) == 0;
 }
 
-// *p += delta, in the memory system and without an answer, at system scope: other processes may write p too.
+// *p += delta, as an addition in memory without a returned value, at system scope because other processes may write p
+// too.
 #ifdef __CUDACC__
 __device__ __forceinline__ void red_add(float* p, const Pack<float, 4>& delta) {
   const size_t address = __cvta_generic_to_global(p);

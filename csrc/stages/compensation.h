@@ -1,5 +1,5 @@
-// Slot 2 of a push: the gradient moved, to first order, from where it was computed to where it arrives. Host and
-// device; pure.
+// Slot 2 of a push: corrects the gradient, to first order, from the snapshot at which it was computed to the current x.
+// Host and device; pure.
 #pragma once
 
 #include "../buffers.h"

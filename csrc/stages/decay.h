@@ -5,7 +5,7 @@
 
 namespace hogwild {
 
-// wd x, of which one part is penalised with the gradient and the other is free of the penalty. One of them is zero.
+// wd x, in two parts: one is penalised with the gradient, the other is not. One of them is zero.
 struct WeightDecay {
   template <class T>
   HW_HD static T term(T x, const Hyper<T>& h) {

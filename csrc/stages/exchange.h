@@ -1,4 +1,4 @@
-// Slot 5 of a push: what a replica and the center give each other. Host and device; pure.
+// Slot 5 of a push: the exchange between a replica and the center. Host and device; pure.
 #pragma once
 
 #include "../buffers.h"
@@ -9,7 +9,7 @@ struct NoExchange {
   static constexpr unsigned uses = buffer::none;
 };
 
-// Elastic averaging (Zhang, Choromanska, LeCun 2015, arXiv:1412.6651, Alg. 1), both sides from the values before:
+// Elastic averaging (Zhang, Choromanska, LeCun 2015, arXiv:1412.6651, Alg. 1), both sides computed from the old values:
 //   drawn = alpha (x - center);   x <- x - step - drawn;   center <- center + drawn
 struct ElasticExchange {
   static constexpr unsigned uses = buffer::center;
@@ -25,8 +25,8 @@ struct ElasticExchange {
   }
 };
 
-// The same under Nesterov's momentum (Alg. 2), where x holds the point ahead at which gradients are taken: the worker
-// itself is behind it, at x + lr m v with the v before this push.
+// The same under Nesterov's momentum (Alg. 2), where x holds the look-ahead point at which gradients are taken: the
+// worker itself is at x + lr m v, with the v before this push.
 struct ElasticExchangeBehind : ElasticExchange {
   static constexpr unsigned uses = buffer::center | buffer::v;
 

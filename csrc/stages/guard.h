@@ -1,4 +1,5 @@
-// Before the slots of a push: may this gradient element be applied, and how much of it? Host and device; pure.
+// Before the slots of a push: decides whether a gradient element is applied, and with which factor. Host and device;
+// pure.
 #pragma once
 
 #include <cmath>
@@ -7,7 +8,7 @@
 
 namespace hogwild {
 
-// A NaN or an infinity changes nothing and is counted.
+// A NaN or an infinity is counted and has no other effect.
 struct FiniteOnly {
   static constexpr bool may_refuse = true;
 
@@ -17,7 +18,7 @@ struct FiniteOnly {
   }
 };
 
-// The caller has looked at every gradient already.
+// The caller has already checked every gradient.
 struct KnownFinite {
   static constexpr bool may_refuse = false;
 
@@ -27,7 +28,7 @@ struct KnownFinite {
   }
 };
 
-// The factor of a gradient whose squares sum up to `grad_sq`: scale, and less where |scale| ||g|| exceeds clip > 0.
+// The factor of a gradient with ||g||^2 = `grad_sq`: scale, reduced if |scale| ||g|| exceeds clip > 0.
 HW_HD double clipped(double scale, double clip, double grad_sq) {
   const double norm = ::fabs(scale) * ::sqrt(grad_sq);
   return clip > 0 && norm > clip ? scale * (clip / norm) : scale;

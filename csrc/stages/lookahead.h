@@ -1,11 +1,11 @@
-// Slot 8 of a push: what the worker takes away with it. Host and device; pure.
+// Slot 8 of a push: the next snapshot of the worker. Host and device; pure.
 #pragma once
 
 #include "../buffers.h"
 
 namespace hogwild {
 
-// The worker keeps no snapshot (it reads the master in place): no gap to measure, nothing to leave behind.
+// The worker keeps no snapshot (it reads the master in place), so there is no gap to measure and none to write.
 struct NoSnapshot {
   static constexpr unsigned uses = buffer::none;
 };

@@ -1,5 +1,5 @@
-// Slot 4 of a push: momentum. Host and device. Whether v is shared (heavy ball) or a worker's own (shifted momentum) is
-// the caller's choice of buffer; the arithmetic is the same. A new stage is a struct and a line of HOGWILD_MOMENTA.
+// Slot 4 of a push: momentum. Host and device. The caller's buffer decides whether v is shared (heavy ball) or a
+// worker's own (shifted momentum); the arithmetic is the same. A new stage is a struct and a line of HOGWILD_MOMENTA.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,8 @@
 
 namespace hogwild {
 
-// v <- m v + damp d, as an object that an access policy can apply again to a newer v. `applied` false keeps v.
+// v <- m v + damp d, as a function object that an access policy can apply again to a newer v. v is kept if `applied` is
+// false.
 template <class T>
 struct NextVelocity {
   T d, momentum, damp;
@@ -22,19 +23,18 @@ struct NextVelocity {
   HW_HD T operator()(T v) const { return hw_select(applied, momentum * v + damp * d, v); }
 };
 
-// What a stage states about itself. Every stage has besides
+// The properties of a stage. Every stage also has
 //   advance(buffers, i, motion, d, applied, hyper)
-// which changes element i of its buffers and returns the step to subtract from x. `applied` false, where a gradient is
-// held back, changes nothing; a stage that flushes takes d = 0 for such an element instead. `motion` is the buffers' element
-// as this push found it, and is left as this push leaves it.
+// which changes element i of its buffers and returns the step to subtract from x. If `applied` is false, because the
+// gradient was refused, it changes nothing; a stage that flushes uses d = 0 for such an element instead. `motion` holds
+// element i of the buffers: on entry as read, on return as written by this push.
 struct MomentumStage {
-  static constexpr unsigned uses = buffer::v;  // its buffers
-  static constexpr unsigned own =
-      buffer::none;                       // those of them that are the worker's own: no other writer is met there
-  static constexpr bool flushes = false;  // owes all elements its bookkeeping: goes with no correction
-  using OnFlush = void;                   // the stage in its place on every N-th push, if that is another one
-  using LookAhead = FreshSnapshot;        // one that uses momentum goes with a snapshot only
-  using Exchange = NoExchange;            // with a center, if it goes with one
+  static constexpr unsigned uses = buffer::v;    // its buffers
+  static constexpr unsigned own = buffer::none;  // those of the worker itself, without other writers
+  static constexpr bool flushes = false;         // must update all elements; goes with no correction
+  using OnFlush = void;                          // the stage used instead on every N-th push, if it differs
+  using LookAhead = FreshSnapshot;               // its look-ahead; one that uses momentum needs a snapshot
+  using Exchange = NoExchange;                   // its exchange with a center, if it allows one
 
   // Its scalars, from a rule's constants (rule.h) and a call's. Host only.
   template <class Rule, class Call>
@@ -77,9 +77,9 @@ struct NesterovMomentum : MomentumStage {
   }
 };
 
-// DANA-Zero (Hakimi et al. 2019, arXiv:1907.11612): v is the worker's own, v_sum the sum of all workers'.
+// DANA-Zero (Hakimi et al. 2019, arXiv:1907.11612): v is the worker's own, v_sum the sum of all workers' v.
 //   v' = m v + d;   x <- x - lr v';   v_sum <- v_sum + (v' - v);   v <- v'
-// v_sum accumulates differences: an update that is lost there is never made good.
+// v_sum accumulates differences, so a lost update of it is never corrected.
 struct DanaMomentum : MomentumStage {
   static constexpr unsigned uses = buffer::v | buffer::v_sum, own = buffer::v;
   using LookAhead = DanaLookAhead;
@@ -127,7 +127,7 @@ struct Smega2Momentum : MomentumStage {
 // gradient's snapshot.
 //   a bucket begins:   x <- x - m u;   u <- m u
 //   u <- u + m^l lr d;   x <- x - (1 - m^(l+1)) / (1 - m) lr d
-// Folded on the host into u' = momentum u + damp d and x <- x - (drain u + direct d).
+// Precomputed on the host as u' = momentum u + damp d and x <- x - (drain u + direct d).
 struct OrMoMomentum : MomentumStage {
   static constexpr bool flushes = true;
 

@@ -1,4 +1,4 @@
-// Slot 3 of a push: what a stale gradient is worth. Host and device; pure.
+// Slot 3 of a push: reduces a gradient by its staleness. Host and device; pure.
 #pragma once
 
 #include "../buffers.h"
@@ -34,9 +34,9 @@ struct Penalised {
 //   s <- Gamma s + (1 - Gamma) u^2               u: the momentum before this gradient, or g where there is none
 //   C = lr_max (sqrt(s / (1 - Gamma^t)) + eps)   a typical step of this element
 //   G = 1 + |x - snapshot| / C
-// The scalars are folded beforehand into C = gap_scale sqrt(s) + gap_floor, and 1 / G = C / (C + |x - snapshot|) takes
-// one division; a gap of zero gives 1 exactly. While s is 0 the gap counts as zero: C would be lr_max eps, and any
-// other gap would silence the gradient.
+// The scalars are precomputed for C = gap_scale sqrt(s) + gap_floor, so that 1 / G = C / (C + |x - snapshot|) needs one
+// division; a gap of zero gives exactly 1. While s is 0 the gap counts as zero: C would be lr_max eps, and any other
+// gap would reduce the gradient to almost zero.
 struct GapPenalty : Penalised {
   static constexpr unsigned uses = buffer::s;
   static constexpr bool chooses_u = false;
@@ -58,23 +58,23 @@ struct GapPenalty : Penalised {
   }
 };
 
-// The same with what its published form does not need: g for u although there is momentum, weight decay that is not
-// penalised. A type of its own, for a choice in the loop costs a tenth.
+// The same with options that the published form does not have: g for u although there is momentum, and weight decay
+// that is not penalised. It is a separate type because a branch in the loop costs 10 % of the time.
 struct GapPenaltyWithChoices : GapPenalty {
   static constexpr bool chooses_u = true;
   using Penalised::apply;
 };
 
-// s averages the steps instead: it is updated last, and C = sqrt(s / (1 - Gamma^(t-1))) + eps.
+// Here s averages the steps: it is updated last, and C = sqrt(s / (1 - Gamma^(t-1))) + eps.
 struct GapPenaltyOfSteps : GapPenalty {
   static constexpr bool averages_step = true;
   using Penalised::apply;
 };
 
-// Beyond any sane gap, and still a float; added to one it stays itself.
+// Larger than any realistic gap, and still a float; adding one does not change it.
 constexpr double kBeyondAnyGap = 1e38;
 
-// One G for a whole segment, or for all: the layer form of Gap-Aware, which its paper has in words only.
+// One G for a whole segment, or for all segments: the layer form of Gap-Aware, which its paper only describes in words.
 //   G = 1 + ||x - snapshot|| / C,   C = lr_max sqrt(mean ||u||^2 / (1 - Gamma^t))
 struct NormGapPenalty : Penalised {
   static constexpr bool uses_rows = true, per_element = false;
@@ -87,7 +87,8 @@ struct NormGapPenalty : Penalised {
   }
 };
 
-// A G for every element, but one C for a whole segment, or for all: no s, and no first pass. Ours.
+// A G for every element, but one C for a whole segment, or for all segments: no s, and no first pass. This form is
+// ours.
 //   G = 1 + |x - snapshot| / C,   C = lr_max (sqrt(mean ||u||^2 / n / (1 - Gamma^t)) + eps)
 struct SizedGapPenalty : Penalised {
   static constexpr bool uses_rows = true;

@@ -29,7 +29,7 @@ WORKERS = "1,4,8,16,32,64"
 
 
 class Variation(NamedTuple):
-    """An option and the values that it takes in turn."""
+    """An option and its values in the grid."""
 
     option: str
     values: tuple[str, ...]
@@ -95,7 +95,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _variants(*variations: Variation | None) -> Iterator[dict[str, str]]:
-    """Every choice of one value for each of the options."""
+    """Every combination of one value per option."""
     given = [variation for variation in variations if variation]
     for values in itertools.product(*(variation.values for variation in given)):
         yield {variation.option: value for variation, value in zip(given, values, strict=True)}
@@ -121,7 +121,7 @@ def _values(
 def _parser(argv: Sequence[str]) -> Any:
     parser = flags.parser(
         "hogwild compare",
-        "Compare algorithms under the virtual clock. Options of simulate apply too; an algorithm's own apply to it.",
+        "Compare algorithms under the virtual clock. Takes the options of simulate; an algorithm's own affect only it.",
         algorithms=_names(flags.early_flags(argv, "algorithms")["algorithms"] or ""),
     )
     grid = parser.add_argument_group("grid")
@@ -132,7 +132,7 @@ def _parser(argv: Sequence[str]) -> Any:
     grid.add_argument("--vary", type=_variation, metavar="OPTION=X,X",
                       help="values of an option, the columns of the table: period=1,4,16,64")  # fmt: skip
     grid.add_argument("--tune", type=_variation, metavar="OPTION=X,X",
-                      help="values of which table and plot show the best: lr=0.1,0.03,0.01")  # fmt: skip
+                      help="values of an option, of which table and plot show the best: lr=0.1,0.03,0.01")  # fmt: skip
     grid.add_argument("--seeds", type=int, default=3, metavar="N", help="0, 1, ..., N-1")
     grid.add_argument("--lr-over-delay", type=_names, default=[], dest="delay_rule", metavar="NAME,NAME",
                       help="algorithms with lr divided by the mean delay N - 1")  # fmt: skip

@@ -1,4 +1,4 @@
-"""The flags of a run, made from the fields of Config and of every algorithm, and the Config that they give."""
+"""The flags of a run, made from the fields of Config and of every algorithm, and the Config made from flags."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ METAVARS = {
     "shard": "PARTS",
     "master": "PLACE",
 }
-_CHOICE = {"hogwild compare": "algorithms"}  # what the flag is called that chooses, where it is not --algorithm
+_CHOICE = {"hogwild compare": "algorithms"}  # the flag that chooses the algorithms, if it is not --algorithm
 Option = dataclasses.Field[Any]
 
 
 def parse(argv: Sequence[str], prog: str = "hogwild train", defaults: Mapping[str, object] | None = None) -> Config:
-    """Flags over the --config file, or over the run to be resumed, over `defaults`. Raises UsageError."""
+    """The Config of the flags, which override the --config file or the resumed run, which override `defaults`. Raises
+    UsageError.
+    """
     algorithm = asked_algorithm(argv)
     given = vars(parser(prog, algorithms=[] if algorithm is None else [algorithm]).parse(argv))
     file, trust = given.pop("config", None), given.pop("trust", False)
@@ -87,7 +89,7 @@ def asked_algorithm(argv: Sequence[str]) -> str | None:
 
 
 def early_flags(argv: Sequence[str], *names: str) -> dict[str, str | None]:
-    """The values of a few flags, read before the parser that knows all of them can be made."""
+    """The values of a few flags, read before the complete parser can be made."""
     early = Parser("hogwild", "", add_help=False)
     for name in names:
         early.add_argument(flag(name), dest=name)
@@ -95,9 +97,9 @@ def early_flags(argv: Sequence[str], *names: str) -> dict[str, str | None]:
 
 
 def parser(prog: str, description: str = DESCRIPTION, algorithms: Sequence[str] = ()) -> Parser:
-    """A parser of every option of a run. The help shows the options of `algorithms` and no other algorithm's.
+    """A parser of every option of a run. The help shows only the options of `algorithms`.
 
-    Options of the others are understood too: hogwild.config refuses them, and says which algorithm has them.
+    The parser accepts options of other algorithms too; hogwild.config then refuses them and names their algorithms.
     """
     parser = Parser(prog, description)
     parser.usage = f"{prog} [options]"
@@ -121,12 +123,12 @@ def parser(prog: str, description: str = DESCRIPTION, algorithms: Sequence[str] 
 
 
 def algorithm_options() -> dict[str, dict[str, Option]]:
-    """option -> algorithm that has it -> its field, of all algorithms that are loaded."""
+    """option -> algorithm with that option -> its field, for all loaded algorithms."""
     return _owners({name: algorithm.options() for name, algorithm in loaded().items()})
 
 
 def _owners(options: Mapping[str, Mapping[str, Option]]) -> dict[str, dict[str, Option]]:
-    """The same from algorithm -> option -> field."""
+    """The same mapping from algorithm -> option -> field."""
     found: dict[str, dict[str, Option]] = {}
     for name, fields in options.items():
         for option, field in fields.items():
@@ -156,7 +158,9 @@ def _help(field: dataclasses.Field[Any]) -> str:
 
 
 def _option_help(owners: dict[str, dataclasses.Field[Any]]) -> tuple[dataclasses.Field[Any], str]:
-    """The field, and `momentum factor m (0.9: shifted, gap-aware; 0: asgd)`, or with the one default that all have."""
+    """The field and its help, such as `momentum factor m (0.9: shifted, gap-aware; 0: asgd)`, or with the common
+    default.
+    """
     by_default: dict[str, list[str]] = {}
     for name, field in owners.items():
         by_default.setdefault(_short(field.default), []).append(name)

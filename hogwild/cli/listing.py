@@ -1,4 +1,4 @@
-"""`hogwild list [WHAT] [--markdown]`: everything that has a name, straight from the registries."""
+"""`hogwild list [WHAT] [--markdown]`: all registered names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _list(argv: Sequence[str]) -> int:
-    parser = shell.Parser("hogwild list", "Everything that has a name, with its options.")
+    parser = shell.Parser("hogwild list", "All registered names, with their options.")
     parser.add_argument("what", nargs="?", choices=KINDS, help="default: all but the options of a run")
     parser.add_argument("--markdown", action="store_true", help="a whole page: algorithms (the default) or options")
     given = parser.parse(argv)

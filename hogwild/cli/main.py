@@ -1,4 +1,4 @@
-"""`hogwild COMMAND`: each command is one module with `main(argv) -> exit code`, imported when it is asked for."""
+"""`hogwild COMMAND`: each command is one module with `main(argv) -> exit code`, imported at its first use."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ COMMANDS = {
     "simulate": ("hogwild.cli.simulate", "the same in one process, under a virtual clock (--clock, default gamma)"),
     "stability": (
         "hogwild.cli.stability",
-        "what is stable, from theory: learning rates under a delay, averaging, mixing",
+        "theory of stability: largest learning rates under a delay, averaging, mixing",
     ),
     "compare": ("hogwild.cli.compare", "algorithms x workers x clocks x seeds in the simulator: table, CSV, plot"),
-    "reproduce": ("hogwild.cli.reproduce", "compute figures of papers again: claim, measured, holds or not"),
+    "reproduce": ("hogwild.cli.reproduce", "recompute figures of papers and compare them with the papers' claims"),
     "eval": ("hogwild.cli.evaluate", "evaluate a checkpoint of a run"),
     "export": ("hogwild.cli.export", "write the trained weights as a plain state_dict"),
     "data": ("hogwild.cli.data", "list, check or get the data sets"),
     "list": ("hogwild.cli.listing", "algorithms with their options, models, data sets, schedules, access policies"),
-    "doctor": ("hogwild.cli.doctor", "what was built and what this machine offers"),
+    "doctor": ("hogwild.cli.doctor", "report the build and the abilities of this machine"),
 }
 
 

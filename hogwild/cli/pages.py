@@ -18,14 +18,15 @@ from hogwild.config import FIELDS, GROUPS
 if TYPE_CHECKING:
     from hogwild.algorithms import Algorithm
 
-FAMILIES = {  # folder of hogwild/algorithms -> its title, and the text below it
-    "": ("References", "One worker, and synchronous SGD on the same shared memory: the others are compared with them."),
+FAMILIES = {  # folder of hogwild/algorithms -> title and introduction
+    "": ("References", "One worker, and synchronous SGD on the same shared memory: the baselines for all others."),
     "stale": (
         "Stale gradients on one shared model",
-        "Each gradient updates the shared model x as soon as it is there. It was computed some updates earlier, and "
-        "the algorithms differ in how they mend that. The named ones are presets of papers. `asgd` composes the same "
-        "parts freely: `--momentum-kind`, `--penalty` and `--compensation`, each with the options of the named "
-        "algorithms. It refuses combinations that make no sense, such as a gap penalty on a compensated gradient.",
+        "Each gradient updates the shared model x as soon as it is computed, although other updates have changed x "
+        "since the gradient's snapshot. The algorithms differ in how they correct for that delay. The named ones are "
+        "presets of papers. `asgd` composes the same parts freely: `--momentum-kind`, `--penalty` and "
+        "`--compensation`, each with the options of the named algorithms. It refuses combinations that make no sense, "
+        "such as a gap penalty on a compensated gradient.",
     ),
     "gathered": (
         "Several gradients per update",
@@ -55,8 +56,8 @@ simulator `--latency` and `--bandwidth` charge virtual time for what the workers
 """
 OPTIONS_INTRO = """\
 `hogwild train`, `hogwild simulate` and `hogwild compare` take these options as flags, a `--config` file takes them as
-YAML with `_` for `-`, and `hogwild.fit` takes them as keyword arguments. Flags override the file. Where the column
-*default* is empty, the text says what happens. [usage.md](usage.md) shows the options in commands.
+YAML with `_` for `-`, and `hogwild.fit` takes them as keyword arguments. Flags override the file. If the column
+*default* is empty, the text states the default. [usage.md](usage.md) shows the options in commands.
 """
 
 
@@ -94,7 +95,7 @@ def _algorithms(registry: Sequence[type[Algorithm]]) -> Iterator[str]:
 
 
 def _family(algorithm: type[Algorithm]) -> str:
-    """The folder of hogwild/algorithms that it lies in; elsewhere its package."""
+    """The folder of hogwild/algorithms that contains it; for other algorithms their package."""
     package = algorithm.__module__.rpartition(".")[0]
     return package.removeprefix("hogwild.algorithms").removeprefix(".")
 
@@ -104,7 +105,7 @@ def _title(family: str) -> str:
 
 
 def _files(members: Iterable[type[Algorithm]]) -> list[list[type[Algorithm]]]:
-    """Algorithms of one file, which share a docstring, together."""
+    """Groups the algorithms of one file, which share a docstring."""
     return [list(group) for _, group in groupby(members, key=lambda algorithm: algorithm.__module__)]
 
 
@@ -113,7 +114,7 @@ def _heading(group: Iterable[type[Algorithm]]) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """The fragment by which a heading is linked to."""
+    """The link fragment of a heading."""
     return "".join(c for c in heading.lower() if c.isalnum() or c in " -_").replace(" ", "-")
 
 
@@ -146,7 +147,7 @@ def prose(docstring: str) -> Iterator[str]:
 
 
 def _blocks(docstring: str) -> Iterator[str]:
-    """The paragraphs of a docstring: a blank line, a change of indentation and a label each begin a new one."""
+    """The paragraphs of a docstring: a blank line, a change of indentation or a label starts a new one."""
     block: list[str] = []
     for line in [*docstring.splitlines(), ""]:
         begins = not line.strip() or line.partition(":")[0] in LABELS
@@ -167,7 +168,7 @@ def _options(named: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
         rows = [(f"`{flag(field.name)}`", _default(field), _help(field)) for field in fields]
         yield from _table(("option", "default", "meaning"), rows)
     yield "## Options of single algorithms\n"
-    yield "[algorithms.md](algorithms.md) explains them where they belong.\n"
+    yield "[algorithms.md](algorithms.md) explains them with their algorithms.\n"
     owned = sorted(algorithm_options().items())
     rows = [(f"`{flag(name)}`", _owners(owners), _help(next(iter(owners.values())))) for name, owners in owned]
     yield from _table(("option", "defaults", "meaning"), rows)
@@ -181,7 +182,7 @@ def _default(field: Field[Any]) -> str:
 
 
 def _help(field: Field[Any]) -> str:
-    """The help text, with the values that are allowed where they are few."""
+    """The help text, with the allowed values if they are few."""
     choices = field.metadata.get("choices")
     return str(field.metadata["help"]) + (f" ({', '.join(map(str, choices))})" if choices else "")
 

@@ -1,4 +1,4 @@
-"""One training run, from a Config to an exit code: open the directory, call the driver, tell how it ended."""
+"""One training run, from a Config to an exit code: opens the directory, calls the driver, reports the result."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def train(config: Config) -> int:
 
 
 def _facts(config: Config) -> dict[str, object]:
-    """What a summary says even when the driver could say nothing."""
+    """The keys of a summary even if the driver provides none."""
     return {name: getattr(config, name) for name in FACTS}
 
 

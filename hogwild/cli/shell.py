@@ -1,4 +1,6 @@
-"""What all commands share: an argument parser that raises, and errors that become one line and an exit code."""
+"""Common parts of all commands: an argument parser that raises, and the translation of errors to one line and an exit
+code.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ Command = Callable[[Sequence[str]], int]
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but a mistake raises UsageError and an unknown flag is answered with the nearest one."""
+    """argparse, but a mistake raises UsageError, and the message for an unknown flag suggests the most similar one."""
 
     def __init__(self, prog: str, description: str, *, add_help: bool = True) -> None:
         super().__init__(
@@ -47,7 +49,9 @@ class _Wide(argparse.HelpFormatter):
 
 
 def run(command: Command, argv: Sequence[str] | None = None) -> int:
-    """The exit code of `command`. A HogwildError is told in one line on stderr; any other exception passes through."""
+    """Runs `command` and returns its exit code. A HogwildError is printed in one line on stderr; any other exception
+    passes through.
+    """
     _open_streams()
     try:
         with _sigterm_as_ctrl_c():
@@ -57,7 +61,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         if not _has_lost_its_reader(sys.stdout):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for output that is flushed at exit
         return 128 + signal.SIGPIPE
     except Interrupted as error:
         print(f"hogwild: {_one_line(error)}", file=sys.stderr)
@@ -71,15 +75,15 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Standard streams that were closed become /dev/null: else the next file opened would be taken for one of them.
+    """Replaces closed standard streams by /dev/null: else the next opened file would get the number of one of them.
 
-    What cannot be written in the terminal's encoding is escaped.
+    Characters outside the terminal's encoding are escaped.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -87,7 +91,7 @@ def _open_streams() -> None:
 
 
 def _has_lost_its_reader(stream: TextIO) -> bool:
-    """Whether `stream` is a pipe that nobody reads any more, as in `hogwild list | head`."""
+    """Whether `stream` is a pipe without a reader, as in `hogwild list | head`."""
     poll = select.poll()
     poll.register(stream, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))

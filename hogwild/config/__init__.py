@@ -1,4 +1,4 @@
-"""What a run is: every option with its type, default and check, and which of them go together."""
+"""The configuration of a run: every option with its type, default and check, and the checks of combinations."""
 
 from hogwild.config.checks import TIMED_CLOCKS as TIMED_CLOCKS
 from hogwild.config.fields import FIELDS as FIELDS

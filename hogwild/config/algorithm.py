@@ -1,4 +1,4 @@
-"""The algorithm of a run, from its name and its own options."""
+"""Makes the algorithm of a run from its name and its own options."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ OF_COMMANDS = (
     "help", "config", "trust", "options", "algorithms", "clocks", "workers_list", "vary", "tune", "seeds",
     "lr_over_delay", "jobs", "directory",
 )  # fmt: skip
-"""Flags that commands have beside the options of a run."""
+"""Flags of commands that are not options of a run."""
 
 
 def options_of(algorithm: str, taken: Collection[str]) -> Mapping[str, dataclasses.Field[Any]]:
-    """The algorithm's own options. UsageError if there is no such algorithm, or an option has one of the names `taken`
-    by options of every run.
+    """The algorithm's own options. UsageError if there is no such algorithm, or if one of its options has a name in
+    `taken`, the options of every run.
     """
     found = registry.find(algorithm).options()
     for name in found:
         if name in taken or name in OF_COMMANDS:
-            raise UsageError(f"algorithm {algorithm}: its option {name!r} is one of every run: call it otherwise")
+            raise UsageError(f"algorithm {algorithm}: its option {name!r} is also an option of every run: rename it")
     return found
 
 
 def make(name: str, options: Mapping[str, object], taken: Collection[str]) -> tuple[Algorithm, dict[str, object]]:
-    """The algorithm with the given options, and these converted to their types.
+    """Returns the algorithm with the given options, and the options converted to their types.
 
-    UsageError for an unknown algorithm or option, a value of another type, or what the algorithm itself refuses.
+    UsageError for an unknown algorithm or option, a value of a wrong type, or a value that the algorithm refuses.
     """
     known = options_of(name, taken)
     for option in options:

@@ -1,6 +1,6 @@
-"""Which options of a run go together. Each value may be right alone, and two of them make no sense together.
+"""Checks of combinations of options: values that are valid alone may be invalid together.
 
-A check is a small function per subject that returns its complaint, one line without a full stop, or None.
+Each check is a small function for one subject. It returns an error message, one line without a full stop, or None.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ PROCESS_ONLY = (
 """Options that have no effect in a simulated run (--clock)."""
 
 TIMED_CLOCKS = ("round-robin", "gamma", "random")
-"""Clocks that draw how long a gradient takes; the others draw its delay, or replay a schedule."""
+"""Clocks that draw the duration of a gradient; the other clocks draw its delay, or replay a schedule."""
 
 
 def check_together(config: Config, algorithm: Algorithm) -> None:
-    """Raises UsageError, in one line, for the first two values of a run that do not go together."""
+    """Raises UsageError, in one line, for the first combination of values that is invalid."""
     for check in CHECKS:
         if (complaint := check(config, algorithm)) is not None:
             raise UsageError(complaint)
@@ -95,9 +95,9 @@ def gradients(config: Config, algorithm: Algorithm) -> str | None:
 def normalization(config: Config, _algorithm: Algorithm) -> str | None:
     """Options of Full Normalization."""
     if config.norm_alpha is not None and config.norm != "full":
-        return "norm_alpha is of Full Normalization: add --norm full, or leave it out"
+        return "norm_alpha is an option of Full Normalization: add --norm full, or leave it out"
     if config.norm_state is not None and config.norm not in (None, "full"):
-        return f"norm_state is of Full Normalization, and --norm is {config.norm}: leave it out"
+        return f"norm_state is an option of Full Normalization, and --norm is {config.norm}: leave it out"
     return None
 
 
@@ -117,7 +117,7 @@ def clock(config: Config, _algorithm: Algorithm) -> str | None:
     """Options of virtual time only, and of worker processes only."""
     is_timed = config.clock is not None and config.clock.partition(":")[0] in TIMED_CLOCKS
     if (config.latency or config.bandwidth) and not is_timed:
-        return "latency and bandwidth are of virtual time: add --clock gamma, round-robin or random"
+        return "latency and bandwidth need virtual time: add --clock gamma, round-robin or random"
     if config.clock is not None:
         defaults = {field.name: field.default for field in dataclasses.fields(config)}
         idle = [name for name in PROCESS_ONLY if getattr(config, name) != defaults[name]]
@@ -135,7 +135,7 @@ def device(config: Config, _algorithm: Algorithm) -> str | None:
     if config.device == "cpu" and config.gpus != 1:
         return f"gpus {config.gpus} needs GPUs, but device is cpu: leave one of the two out"
     if config.cuda_graph and config.compile:
-        return "compile and cuda_graph are both given, and have not been tried together: leave one out"
+        return "compile and cuda_graph are both given, and have not been tested together: leave one out"
     if config.amp != "none" and config.dtype != "float32":
         return f"amp {config.amp} is for a float32 master, dtype is {config.dtype}: leave one of the two out"
     return None

@@ -1,7 +1,7 @@
-"""What a run is: one frozen dataclass, always valid and complete, and its YAML form.
+"""The configuration of a run: one frozen dataclass, always valid and complete, and its YAML form.
 
 Each field states its type, default, help and check; the command line is made from it (hogwild/cli/flags.py). A value
-that is left out is filled in at construction, so that config.yaml says everything and gives an equal Config when read.
+that is not given is filled in at construction, so that config.yaml has every value and gives an equal Config when read.
 """
 
 from __future__ import annotations
@@ -77,29 +77,33 @@ _data, _model, _algorithm, _workers, _experiments, _run = (partial(option, group
 
 @dataclass(frozen=True)
 class Config:
-    """A run, complete. Raises UsageError, in one line, for whatever does not fit.
+    """The complete configuration of a run. Raises UsageError, in one line, for invalid values.
 
-    `options` holds the algorithm's own options (momentum, ...), only those that were given; in YAML and on the command
-    line they are flat. `hogwild.config.algorithm.make` gives the algorithm.
+    `options` holds the algorithm's own options (momentum, ...) that were given; in YAML and on the command line they
+    are at the same level as the fields. `hogwild.config.algorithm.make` makes the algorithm.
     """
 
     data: str = _data("digits", f"data set, or {OWN_CODE}", fixed=True)
     data_dir: str | None = _data(None, "directory of the data files (default: $HOGWILD_DATA, then the cache)")
     batch_size: int = _data(None, "samples per gradient (default: the data set's)", COUNT, fixed=True)
-    shard: str = _data("none", f"what part each worker draws its batches from: {SHARDS}", SHARD, fixed=True)
-    order: str = _data("shuffled", "of the samples in a pass over the data, or over a worker's part", choices=ORDERS,
+    shard: str = _data("none", f"part of the data from which a worker draws its batches: {SHARDS}", SHARD, fixed=True)
+    drop_last: bool | None = _data(
+        None, "leave out the last batch of a pass if it is not full (default: if it has one sample and the model has "
+        "BatchNorm)", fixed=True,
+    )  # fmt: skip
+    order: str = _data("shuffled", "order of the samples in a pass over the data or a worker's part", choices=ORDERS,
                        fixed=True)  # fmt: skip
 
     model: str = _model(None, f"model, or {OWN_CODE} (default: the data set's)", fixed=True)
     dtype: str = _model("float32", "type of the master parameters", choices=("float32", "float64"), fixed=True)
 
     norm: str | None = _model(
-        None, "what takes the place of BatchNorm; mlp and lenet get such layers (default: the model stays as it is)",
+        None, "normalisation in place of BatchNorm; mlp and lenet get such layers (default: the model is not changed)",
         choices=("batch", "full", "group", "none"), fixed=True,
     )  # fmt: skip
     norm_alpha: float | None = _model(None, "weight of a new batch in Full Normalization (default: 0.03)", PART)
     norm_state: str | None = _model(
-        None, "who has the averages of Full Normalization: all workers, or each its own (default: shared)",
+        None, "averages of Full Normalization: shared by all workers, or one set per worker (default: shared)",
         choices=("shared", "worker"), fixed=True,
     )  # fmt: skip
 
@@ -118,35 +122,35 @@ class Config:
         None, "fraction of the run in which lr rises from lr/workers to lr (default: 0; 0.05 for --norm full)", FRACTION
     )
     milestones: tuple[float, ...] = _algorithm((), "fractions of the run at which schedule step lowers lr", MILESTONES)
-    step_factor: float | None = _algorithm(None, "what a milestone multiplies lr by (default: 0.1)", POSITIVE)
+    step_factor: float | None = _algorithm(None, "factor on lr at each milestone (default: 0.1)", POSITIVE)
     options: Mapping[str, object] = _algorithm((), "the algorithm's own options")
 
     workers: int = _workers(None, "worker processes, one thread each (default: 2, sgd 1)", WORKERS)
-    device: str = _workers("auto", "where gradients are computed", choices=("auto", "cpu", "cuda"))
-    gpus: int = _workers(1, "how many GPUs the workers are spread over, in turn; 0: all", NOT_NEGATIVE)
+    device: str = _workers("auto", "device on which gradients are computed", choices=("auto", "cpu", "cuda"))
+    gpus: int = _workers(1, "number of GPUs, assigned to the workers in turn; 0: all", NOT_NEGATIVE)
     master: str = _workers(
-        "auto", "where the shared parameters lie: host, cuda:N, sharded over the GPUs of the workers, or auto", MASTER
+        "auto", "memory of the shared parameters: host, cuda:N, sharded (over the GPUs of the workers) or auto", MASTER
     )
     amp: str = _workers("none", "bf16: forward pass in bfloat16 under autocast, the master stays float32", choices=AMP)
     compile: bool = _workers(False, "torch.compile the forward and backward pass in each worker")
     cuda_graph: bool = _workers(False, "replay each worker's forward and backward pass as one CUDA graph")
     channels_last: bool = _workers(False, "lay image batches out channels last; for convolutions with --amp bf16")
-    access: str = _workers("racing", "how concurrent pushes meet", choices=tuple(a.value for a in Access))
-    read: str = _workers("snapshot", "gradient at a private copy or at the master", choices=("snapshot", "inplace"))
-    guard: str = _workers("push", "what a non-finite gradient element costs", choices=tuple(g.value for g in Guard))
-    on_nonfinite: str = _workers("stop", "after a non-finite gradient", choices=("stop", "skip"))
-    min_workers: int = _workers(1, "stop when fewer are left", COUNT)
-    respawn: int = _workers(0, "how many lost workers may be replaced", NOT_NEGATIVE)
-    stall_timeout: float = _workers(60.0, "seconds without progress before a worker is named", POSITIVE)
+    access: str = _workers("racing", "memory access of concurrent pushes", choices=tuple(a.value for a in Access))
+    read: str = _workers("snapshot", "gradients at a private copy or at the master", choices=("snapshot", "inplace"))
+    guard: str = _workers("push", "what a non-finite gradient element cancels", choices=tuple(g.value for g in Guard))
+    on_nonfinite: str = _workers("stop", "what to do after a non-finite gradient", choices=("stop", "skip"))
+    min_workers: int = _workers(1, "stop when fewer workers are left", COUNT)
+    respawn: int = _workers(0, "largest number of lost workers that are replaced", NOT_NEGATIVE)
+    stall_timeout: float = _workers(60.0, "seconds without progress after which a worker is reported", POSITIVE)
     pin: str = _workers("none", "bind workers to cores: none, auto or a list such as 0,2,4-7", CORES)
     start_method: str = _workers("forkserver", "how worker processes are started", choices=("forkserver", "spawn"))
 
-    straggler: Mapping[int, float] = _experiments((), "slow workers down; 0:4 = worker 0 four times slower", FACTORS)
-    record: bool = _experiments(False, "write schedule.jsonl, who pushed when, to be replayed with --clock trace:FILE")
+    straggler: Mapping[int, float] = _experiments((), "slow down workers; 0:4: worker 0 is four times slower", FACTORS)
+    record: bool = _experiments(False, "write schedule.jsonl, the order of all pushes, for --clock trace:FILE")
     clock: str | None = _experiments(
         None, "simulate under a virtual clock: round-robin, gamma:cv=0.1,het=0.6, ...", fixed=True
     )
-    latency: float = _experiments(0.0, "virtual time per message between a worker and what it shares", NOT_NEGATIVE)
+    latency: float = _experiments(0.0, "virtual time per message between a worker and the shared memory", NOT_NEGATIVE)
     bandwidth: float = _experiments(
         0.0, "bytes per unit of virtual time that a worker can send and read; 0: no limit", NOT_NEGATIVE
     )
@@ -154,7 +158,7 @@ class Config:
         0, "updates between measurements of curvature x lr / threshold, up to 60 gradients of 250 samples; 0: none",
         NOT_NEGATIVE,
     )  # fmt: skip
-    seed: int = _experiments(0, "of the initial model and the data order", SEED, fixed=True)
+    seed: int = _experiments(0, "seed of the initial model and the data order", SEED, fixed=True)
 
     epochs: float | None = _run(None, "passes over the data, all workers together (default: the data set's)", POSITIVE)
     samples: int | None = _run(None, "how long to train, instead of epochs", COUNT)
@@ -205,13 +209,13 @@ class Config:
 
     @classmethod
     def from_values(cls, values: Mapping[str, object]) -> Config:
-        """From flat values: fields of Config and options of the algorithm side by side."""
+        """A Config from flat values: fields of Config and options of the algorithm in one mapping."""
         fields = {name: value for name, value in values.items() if name in FIELDS}
         rest = {name: value for name, value in values.items() if name not in FIELDS}
         return cls(**fields, options=rest)  # type: ignore[arg-type]
 
     def values(self) -> dict[str, object]:
-        """The flat values, plain enough for YAML and JSON. `Config.from_values` gives an equal Config back."""
+        """The flat values, for YAML and JSON. `Config.from_values` makes an equal Config from them."""
         flat: dict[str, object] = {}
         for name in FIELDS:
             value = getattr(self, name)

@@ -1,4 +1,4 @@
-"""Sensible values for a data set, and the learning rate that follows from them for an algorithm and a delay."""
+"""Default values for each data set, and the learning rate that follows from them for an algorithm and a delay."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hogwild.errors import UsageError
 
 @dataclass(frozen=True)
 class Preset:
-    """Sensible values for a data set. `lr` is for plain SGD: momentum m and dampening d scale it by (1-m)/(1-d)."""
+    """Default values for a data set. `lr` is for plain SGD: momentum m and dampening d scale it by (1-m)/(1-d)."""
 
     epochs: float = 2.0
     batch_size: int = 64
@@ -22,11 +22,15 @@ PRESETS = {"digits": Preset(epochs=20.0, batch_size=32, lr=0.1)}
 
 
 FULL_NORM = {"norm_alpha": 0.03, "norm_state": "shared", "clip": 1.0, "warmup": 0.05}
-"""What keeps Full Normalization finite at the learning rates of BatchNorm: a bad batch lingers in its averages."""
+"""The defaults that keep Full Normalization finite at the learning rates of BatchNorm: a bad batch affects its averages
+for many updates.
+"""
 
 
 def norm_defaults(norm: str | None, guard: str, clip: float) -> dict[str, object]:
-    """Defaults that follow from --norm. `clip`: the algorithm's; what takes gradients in parts cannot clip."""
+    """Defaults that follow from --norm. `clip`: the algorithm's default; a guard that reads gradients in parts cannot
+    clip.
+    """
     defaults: dict[str, object] = {"clip": clip, "warmup": 0.0}
     if norm == "full":
         defaults |= FULL_NORM if guard == "push" else {**FULL_NORM, "clip": clip}
@@ -40,7 +44,7 @@ def default_lr(preset: Preset, algorithm: Algorithm) -> float:
 
 
 class Theory(NamedTuple):
-    """An algorithm as hogwild.theory.stability knows it."""
+    """An algorithm's parameters in hogwild.theory.stability."""
 
     rule: str
     momentum: float
@@ -48,7 +52,7 @@ class Theory(NamedTuple):
 
 
 def theory(algorithm: Algorithm, asked: str) -> Theory:
-    """The linear theory of the algorithm with its options. UsageError naming what `asked` for it if none is known."""
+    """The linear theory of the algorithm with its options. UsageError, naming `asked`, if there is none."""
     if algorithm.stability_rule is None:
         raise UsageError(f"{asked}: no stability theory is known for algorithm {algorithm.name} with these options")
     momentum, dampening = (float(getattr(algorithm, name, 0.0)) for name in ("momentum", "dampening"))
@@ -56,12 +60,12 @@ def theory(algorithm: Algorithm, asked: str) -> Theory:
 
 
 def expected_delay(algorithm: Algorithm, workers: int) -> int:
-    """The mean delay: N - 1 with N asynchronous workers, which each start again as soon as they have pushed."""
+    """The mean delay: N - 1 for N asynchronous workers, each of which starts its next gradient right after a push."""
     return 0 if algorithm.barriers_per_round else workers - 1
 
 
 def stable_lr(preset: Preset, algorithm: Algorithm, delay: int) -> float:
-    """The lr that keeps exactly the minima stable that plain SGD without delay has at the data set's lr.
+    """The lr for which the stable minima are those of plain SGD without delay at the data set's lr.
 
     hogwild.theory.stability.learning_rate, `effective`, in six digits. UsageError if no theory is known.
     """
@@ -73,5 +77,5 @@ def stable_lr(preset: Preset, algorithm: Algorithm, delay: int) -> float:
 
 
 def rounded(lr: float) -> float:
-    """To six digits, as config.yaml says it."""
+    """Rounded to six digits, as in config.yaml."""
     return float(f"{lr:.6g}")

@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of the global ticket number: it depends on no worker and on no clock."""
+"""The learning rate as a pure function of the global ticket number, independent of workers and clocks."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Schedule:
         cosine    lr_k = lr (1 + cos(pi (k-K)/(T-K))) / 2   Loshchilov & Hutter 2017, arXiv:1608.03983, no restart
         step      lr_k = lr factor^j,  j = number of milestones m with m T <= k
 
-    W is the number of workers (1: no warm-up is left). From ticket T on lr stays where it ended.
+    W is the number of workers (for W = 1 there is no warm-up). From ticket T on, lr keeps its last value.
 
-    Deviates: warm-up and milestones are fractions of the run, not epochs, so that they hold for any limit.
+    Deviates: warm-up and milestones are fractions of the run, not epochs, so that they apply to any limit.
     """
 
     kind: str

@@ -1,7 +1,7 @@
-"""The parent of all drivers: what a run has and does, wherever its workers are.
+"""The base class of all drivers: the parts of a run that do not depend on how its workers are run.
 
-A driver makes the model and the shared world, trains, evaluates and checkpoints consistent copies, and sums up how the
-run ended. Where the buffers lie, and how the workers are run, is left to its subclasses.
+A driver makes the model and the shared world, trains, evaluates and checkpoints consistent copies, and writes the
+summary. Its subclasses decide in which memory the buffers lie and how the workers are run.
 """
 
 from __future__ import annotations
@@ -20,26 +20,29 @@ from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.interrupts import Interrupts
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
+from hogwild.drivers.job.trial import try_out
 from hogwild.errors import DivergedError, HogwildError, Interrupted
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 from hogwild.shared.control import Tickets
 from hogwild.shared.devices import one_thread
 from hogwild.shared.placement import Placement
+from hogwild.shared.seeds import own_generators
 from hogwild.shared.world import World
 from hogwild.tasks import load
 
 
 def nothing() -> None:
-    """A pulse for a caller that has nothing to do between batches."""
+    """The default `pulse`: does nothing between batches."""
 
 
 class Driver(ABC):
-    """Carries out one job, from the model before the first update to the summary.
+    """Runs one job, from the initial model to the summary. Mutates job.data: its metric is made to fit
+    (hogwild.drivers.job.trial).
 
-    `module` is the parent's own copy of the model: consistent copies are evaluated in it, and it is the trained model
-    in the end. `saved` is the state that a resumed run goes on from. `lost` are workers that died and were not
-    replaced. `stopped` says why the run must end before its time.
+    `module` is the parent's own copy of the model: consistent copies are evaluated in it, and at the end it holds the
+    trained model. `saved` is the state from which a resumed run continues. `lost` holds the ranks of workers that died
+    and were not replaced. `stopped` is the reason for which the run must end early.
     """
 
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
@@ -58,6 +61,10 @@ class Driver(ABC):
         )
         if saved:
             saved.write_to(self.world)
+        if job.body is None:
+            job.data, lines = try_out(job, self.world.arena.device)
+            for line in [*lines, *self._left_out()]:
+                console.warn(line)
         tickets: Tickets = self.world.control
         tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
         self.report = Report(job, self.world, run.journal, console)
@@ -65,37 +72,54 @@ class Driver(ABC):
         self.stopped: tuple[type[HogwildError], str] | None = None
         self.is_interrupted = False
 
+    def _left_out(self) -> list[str]:
+        """What the run leaves out of each epoch without having been asked to."""
+        order = self.job.order
+        if self.config.drop_last is not None or not order.left_out:
+            return []
+        return [
+            f"a batch of one sample has no statistics for BatchNorm: each epoch leaves out {order.left_out} of "
+            f"{len(self.job.data.train)} samples (--drop-last false keeps them)"
+        ]
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is something to evaluate on."""
+        return len(self.job.data.test) > 0
+
     @classmethod
     def of(cls, config: Config, run: RunDirectory, console: Console) -> Driver:
-        """The driver of the run that `config` names: its data, its model. UsageError or DataError if it cannot be."""
+        """The driver for `config`, with the data and the model that it names. UsageError or DataError if they cannot be
+        made.
+        """
         return cls(make_job(config, load(config.data, config.data_dir), model_fn(config)), run, console)
 
     @abstractmethod
     def place(self) -> torch.device | Placement:
-        """Where the shared buffers lie. UsageError if what was asked for cannot be had."""
+        """The device or the placement of the shared buffers. UsageError if this machine cannot provide it."""
 
     @abstractmethod
     def train(self) -> None:
-        """Trains until no ticket is left, or until the run is stopped or interrupted."""
+        """Trains until no ticket is left, or the run is stopped or interrupted."""
 
     def run(self) -> dict[str, object]:
         """Trains and returns the summary. Raises a HogwildError, with `.summary`, if the run ends badly."""
-        with one_thread(), Interrupts(self.on_signal):
+        with own_generators(self.config.seed), one_thread(), Interrupts(self.on_signal):
             self.train()
             return self.finish()
 
     def on_signal(self, name: str) -> None:
         """The first Ctrl-C or SIGTERM: the run ends in order."""
         self.is_interrupted = True
-        self.console.warn(f"{name}: finishing the updates in flight; once more to stop at once")
+        self.console.warn(f"{name}: finishing the updates in progress; once more to stop at once")
 
     def stop(self, kind: type[HogwildError], why: str) -> None:
-        """The run must end now, with that error; the first reason given counts."""
+        """Ends the run early with that error. Of several errors, the first one is reported."""
         self.stopped = self.stopped or (kind, why)
 
     def on_nonfinite(self, rank: int, loss: float, elements: int, version: int, lr: float) -> None:
-        """Reports that a gradient of worker `rank` was refused, with so many elements that are not finite, or that its
-        loss was not finite; stops the run unless it is to skip such gradients.
+        """Reports a non-finite gradient or loss of worker `rank`: `elements` elements of the gradient were not finite,
+        and it was not applied. Stops the run, except under --on-nonfinite skip.
         """
         delay = Statistics.of(self.world).worker_line(rank)["delay_mean"]
         line = (
@@ -108,12 +132,12 @@ class Driver(ABC):
             self.stop(DivergedError, f"{line}. Stopping, {self.checkpoints.newest()}; {hint}")
 
     def copy(self) -> State:
-        """The state of the run. The caller sees to it that no update is under way."""
+        """The state of the run. The caller ensures that no update is in progress."""
         return State.of(self.world, self.module, self.job.algorithm, self.lost)
 
     def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score:
-        """The score of a copy on the test set. `pulse` is called between batches, so that the caller can go on
-        watching.
+        """Evaluates a copy on the test set. `pulse` is called between batches, so that the caller can keep watching the
+        workers.
         """
         state.load_module(self.module)
         score = evaluate(self.module, self.job.data, self.job.data.test, pulse)
@@ -126,7 +150,9 @@ class Driver(ABC):
         self.report.edge.measure(self.module, Statistics.of(self.world), self.report.lr, pulse)
 
     def finish(self) -> dict[str, object]:
-        """Last evaluation, last checkpoint, the summary; raises what ended the run early."""
+        """Evaluates and saves the last state and returns the summary. Raises the error that ended the run early, if
+        any.
+        """
         state = self.copy()
         state.load_module(self.module)
         is_finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
@@ -134,8 +160,9 @@ class Driver(ABC):
             newest, advice = self.checkpoints.newest(), remedy(self.config)
             self.stop(DivergedError, f"the parameters are not finite, {newest}; {advice}")
         has_trained = state.version > (self.saved.version if self.saved else 0)
-        has_test = len(self.job.data.test) > 0
-        score = self.evaluate(state) if is_finite and has_trained and has_test else None
+        score = self.evaluate(state) if is_finite and has_trained and self.has_test else None
+        if self.job.body is not None and not has_trained:
+            self.console.warn("0 updates: call worker.step(loss) instead of loss.backward() and optimizer.step()")
         has_diverged = self.stopped is not None and self.stopped[0] is DivergedError
         if has_trained and not has_diverged:
             self.checkpoints.save(state, score.value if score else None)
@@ -148,5 +175,5 @@ class Driver(ABC):
         return summary
 
     def facts(self) -> dict[str, object]:
-        """What this driver adds to the summary."""
+        """The summary keys that only this driver has."""
         return {}

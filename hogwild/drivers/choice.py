@@ -1,4 +1,4 @@
-"""Which driver carries out a run."""
+"""Chooses the driver of a run."""
 
 from __future__ import annotations
 

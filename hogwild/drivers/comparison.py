@@ -1,6 +1,6 @@
 """Many simulated runs at once: algorithms x workers x clocks x values of options x seeds.
 
-Each cell of the grid is a run; what is finished is kept.
+Each cell of the grid is a run. Results of finished cells are kept.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ RESULTS = "results.jsonl"
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a comparison. `values` are the flat values of its Config; `variant` names those that set it apart from
-    other cells, as `option=value`.
+    """One run of a comparison. `values` are the flat values of its Config. `variant` names the values that distinguish
+    it from other cells, as `option=value`.
     """
 
     algorithm: str
@@ -58,9 +58,9 @@ class Cell:
 
 
 def run(cells: Iterable[Cell], folder: Path, jobs: int) -> Iterator[dict[str, Any]]:
-    """Runs the cells that `folder` has no result of, in `jobs` processes; yields each row as it is done.
+    """Runs the cells that have no result in `folder`, in `jobs` processes; yields each row when its run has ended.
 
-    A row is appended to results.jsonl when its run has ended, so an interrupted comparison goes on where it stopped.
+    A row is appended to results.jsonl when its run has ended, so an interrupted comparison continues where it stopped.
     """
     rows = read(folder)
     write_atomically(folder / RESULTS, "".join(to_json(row) + "\n" for row in rows))  # without a half-written line
@@ -79,7 +79,7 @@ def run(cells: Iterable[Cell], folder: Path, jobs: int) -> Iterator[dict[str, An
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The rows that are there; a half-written last one is left out."""
+    """The rows of results.jsonl; a half-written last row is left out."""
     path = folder / RESULTS
     if not path.exists():
         return []
@@ -88,21 +88,22 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:
-    """One simulated run, and what it came to. A diverged run is a result too; it has no score."""
+    """Runs one cell in the simulator and returns its row. A diverged run is a result too; it has no score."""
     torch.set_num_threads(1)
     config = cell.config
     directory = RunDirectory.create(config)
     try:
         data = _data(config.data, config.data_dir)
         job = make_job(config, data, model_fn(config))
-        summary = driver_for(config)(job, directory, Console(quiet=True, log=directory.log)).run()
+        summary = driver_for(config)(job, directory, Console(quiet=True, log=directory.log)).run()  # chooses the metric
         directory.summary(summary)
     except DivergedError as error:
         summary = {**error.summary, "exit_reason": "diverged"}
         directory.summary(summary)
     finally:
         directory.close()
-    return {"key": list(cell.key), "lr": config.lr, "maximize": data.maximize, **_figures(summary)}
+    ranking = {"metric": job.data.metric, "maximize": job.data.larger_is_better}
+    return {"key": list(cell.key), "lr": config.lr, **ranking, **_figures(summary)}
 
 
 def _figures(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The fork server: a process that has imported torch, and of which the workers are copies. Imports no torch here."""
+"""The fork server: a process that has imported torch; workers are forked from it. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from multiprocessing import forkserver, resource_tracker
 
 SAFE_PATH = "PYTHONSAFEPATH"
-PRELOAD = ["torch", "hogwild.drivers.processes.worker"]
+PRELOAD = ["torch", "hogwild.drivers.processes.entry"]
 
 
 def start() -> None:
-    """Starts it ahead of its use: it imports torch while this process does, which takes each of them a second."""
+    """Starts the fork server early: it imports torch while this process does, which takes each of them a second."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
     with ctrl_c_blocked(), path_kept():
         forkserver.ensure_running()
@@ -39,10 +39,11 @@ def path_kept() -> Iterator[None]:
 
 @contextlib.contextmanager
 def ctrl_c_blocked() -> Iterator[None]:
-    """A terminal sends Ctrl-C to all processes of a command. What is started here inherits the blocked signal, so that
-    the parent alone hears it: the fork server would die of it while it imports torch.
+    """A context in which Ctrl-C is blocked. A terminal sends Ctrl-C to all processes of a command. Processes started in
+    this context inherit the blocked signal, so only the parent handles it; the fork server would die of it while it
+    imports torch.
     """
-    resource_tracker.ensure_running()  # multiprocessing would start it in passing, and unblock the signal
+    resource_tracker.ensure_running()  # multiprocessing would otherwise start it too, and unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends the run in order, the second at once."""
+"""Handles Ctrl-C and SIGTERM: the first one ends the run in order, the second one at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupts:
     """A context in which `on_first(name)` is called at the first signal; a second one raises KeyboardInterrupt.
 
-    Outside the main thread nothing is installed: Python handles signals in the main thread only.
+    Outside the main thread it installs no handler: Python handles signals in the main thread only.
     """
 
     def __init__(self, on_first: Callable[[str], None]) -> None:

@@ -1,6 +1,7 @@
-"""What touches memory at speed: push, mix, pair, norm, control. The only importers of hogwild._C live here.
+"""The compiled kernels and the control block: push, mix, pair, norm, control. Only this package imports hogwild._C.
 
-Every function says what it mutates and what may race; shapes, dtypes and devices are checked before a pointer is taken.
+Every docstring states the mutated buffers and the possible races. Shapes, dtypes and devices are checked before the
+address of a tensor is used.
 """
 
 from hogwild.kernels.extension import ExtensionError as ExtensionError
@@ -8,7 +9,7 @@ from hogwild.kernels.extension import build_info as build_info
 from hogwild.kernels.extension import use_isa as use_isa
 
 # isort: split
-# The extension comes first: it explains why hogwild._C is missing.
+# The extension comes first: its error explains why hogwild._C is missing.
 from hogwild.kernels.exchange import Exchange as Exchange
 from hogwild.kernels.mix import copy as copy
 from hogwild.kernels.mix import count_nonfinite as count_nonfinite

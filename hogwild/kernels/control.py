@@ -1,4 +1,4 @@
-"""The control block (csrc/control.h): version counter, tickets, gate, barrier, per-worker statistics; and its locks."""
+"""The control block (csrc/control.h): version counter, tickets, gate, barrier, per-worker statistics, and locks."""
 
 from __future__ import annotations
 

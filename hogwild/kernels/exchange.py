@@ -1,4 +1,4 @@
-"""One worker and one buffer that several workers write, in one pass over memory (csrc/mix.h)."""
+"""Exchanges between one worker's buffers and one shared buffer, in one pass over memory (csrc/mix.h)."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from hogwild import _C
 from hogwild.kernels import tensors
 from hogwild.rules import Access
 
+# The caller's names of buffers, and those of csrc/mix.h.
+_ROLES = {"average": "center", "box": "center", "base": "memory", "multiplier": "memory"}
+
 
 @dataclass(frozen=True)
 class Exchange:
     """The exchanges of one worker with a center, an average or a mailbox, under one access policy.
 
-    Every method takes flat buffers [n], float32 or float64, all alike, on one device and apart in memory; it changes
-    the elements [start, stop) and returns how many stripe locks had a holder that died (0 unless striped).
+    Every method takes flat buffers [n], float32 or float64, all of one dtype, on one device and without overlap. It
+    changes the elements [start, stop) and returns the number of stripe locks with a dead holder (0 unless striped).
 
     Args:   stripes, n_stripes: address and number of the control block's mutexes, for Access.STRIPED.
-    Races:  x, base and multiplier are the caller's own; who reads them meanwhile sees whole elements. The shared buffer
-            (center, average, box) as `access` says. RACING: two workers that meet at an element may lose one of two
-            additions. ATOMIC: none is lost, and exactly what one side gives the other gets; a difference is taken to
-            the one value of the center that was read. (CUDA: added in hardware, which flushes denormals; what a worker
-            then keeps of the center is that value plus its own addition.) STRIPED: as RACING under one lock per 16384
-            elements. LOCKED: runs as RACING, the caller holds the lock.
+    Races:  x, base and multiplier are the caller's own; concurrent readers see whole elements. The shared buffer
+            (center, average, box) is accessed according to `access`. RACING: when two workers add to an element at the
+            same time, one of the additions may be lost. ATOMIC: no addition is lost, and one side receives exactly the
+            value that the other side gives; a difference is computed with the one value of the center that was read.
+            (CUDA: added in hardware, which flushes denormals; the worker's copy of the center is then the value read
+            plus its own addition.) STRIPED: as RACING under one lock per 16384 elements. LOCKED: runs as RACING, the
+            caller holds the lock.
     Raises: ValueError for buffers that differ or overlap, rates out of range, or locks that are missing.
     """
 
@@ -78,10 +82,11 @@ class Exchange:
         """lambda' = lambda - (x - c);  x' = (x - lr g + lr rho (lambda' + c)) / (1 + lr rho);  c <- c + (x' - c) / p
 
         One worker's turn of linearised ADMM, lambda in units of rho (Zhang, Choromanska, LeCun 2015, eqs. 8-11). The
-        paper sets c = mean_j (x_j - lambda_j). With x and lambda of this worker alone changed, p times that mean
-        changes by (x' - lambda') - (x - lambda) = (x' - x) - (lambda' - lambda) = (x' - x) + (x - c) = x' - c: where c
-        was the mean it still is. It must be so at the start (lambda = 0 and c the mean of all x). Since lambda' and the
-        increment hold the same c, this is so for turns that overlap, too, as long as no addition is lost.
+        paper sets c = mean_j (x_j - lambda_j). If only this worker changes its x and lambda, p times that mean changes
+        by (x' - lambda') - (x - lambda) = (x' - x) - (lambda' - lambda) = (x' - x) + (x - c) = x' - c, which is p times
+        the increment of c. So c stays equal to the mean if it is so at the start (lambda = 0 and c the mean of all x).
+        As lambda' and the increment use the same c, this also holds for overlapping turns, as long as no addition is
+        lost.
 
         Args:    g: gradient at x, [n] as the others.  workers: p.
         Mutates: x, multiplier, center.   Bytes: 28.
@@ -94,7 +99,8 @@ class Exchange:
     def send(self, box: Tensor, x: Tensor, share: float, *, start: int | None = None, stop: int | None = None) -> int:
         """box <- box + share x;  x <- x - share x
 
-        Half of an edge of push-sum: mass leaves for another worker's mailbox. Conserves x + box up to rounding.
+        The sending half of a push-sum edge: a share of x moves to another worker's mailbox. Conserves x + box up to
+        rounding.
 
         Mutates: box, x.   Bytes: 16.
         """
@@ -103,8 +109,8 @@ class Exchange:
     def drain(self, x: Tensor, box: Tensor, *, start: int | None = None, stop: int | None = None) -> int:
         """x <- x + box;  box <- 0
 
-        The other half: this worker empties its mailbox. Under ATOMIC each element is exchanged for 0, so that what
-        arrives meanwhile is either in this x or still in the box.
+        The receiving half: this worker empties its mailbox. Under ATOMIC each element is exchanged for 0, so a
+        concurrent addition is either in this x or still in the box.
 
         Mutates: x, box.   Bytes: 16.
         """
@@ -131,7 +137,7 @@ class Exchange:
         lr: float = 0.0,
         rho: float = 0.0,
     ) -> int:
-        """`buffers` in the order x, center, memory, g of csrc/mix.h, by the names the caller knows."""
+        """Checks `buffers` under the caller's names for them, and runs the kernel."""
         x = buffers["x"]
         tensors.check_alike(buffers)
         tensors.check_disjoint(buffers)
@@ -139,19 +145,22 @@ class Exchange:
             raise ValueError("x is on CUDA: Access.STRIPED is for buffers on the CPU")
         begin, end = tensors.check_range(start, stop, x.numel())
         device = tensors.device_index(x)
-        addresses = [tensor.data_ptr() for tensor in buffers.values()]
-        locks = (self.stripes, self.n_stripes) if self.access is Access.STRIPED else (0, 0)
+        addresses = {_ROLES.get(name, name): tensor.data_ptr() for name, tensor in buffers.items()}
+        is_striped = self.access is Access.STRIPED
         return _C.exchange(
-            kind,
-            tensors.MASTER_DTYPES[x.dtype],
-            self.access.value,
-            addresses + [0] * (4 - len(addresses)),
-            (share, lr, rho),
-            locks,
-            begin,
-            end,
-            device,
-            tensors.current_stream(device),
+            kind=kind,
+            dtype=tensors.MASTER_DTYPES[x.dtype],
+            access=self.access.value,
+            share=share,
+            lr=lr,
+            rho=rho,
+            stripes=self.stripes if is_striped else 0,
+            n_stripes=self.n_stripes if is_striped else 0,
+            start=begin,
+            stop=end,
+            device=device,
+            stream=tensors.current_stream(device),
+            **addresses,
         )
 
 

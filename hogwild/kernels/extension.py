@@ -1,4 +1,4 @@
-"""The compiled module hogwild._C: whether it loads, and what it was built with."""
+"""The compiled module hogwild._C: loads it, and reports its build options."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ except ImportError as error:
 
 
 def build_info() -> dict[str, object]:
-    """What this build holds: cuda, cuda_archs, debug, compiler, isa (what this processor can run), isa_in_use."""
+    """The properties of this build: cuda, cuda_archs, debug, compiler, isa (sets that this processor can run),
+    isa_in_use.
+    """
     return {**_C.build, "isa_in_use": _C.isa()}
 
 
 def use_isa(name: str) -> None:
-    """Let the CPU kernels use one instruction set: `avx512`, `avx2` or `baseline`. HOGWILD_ISA does it from outside.
+    """Makes the CPU kernels use one instruction set: `avx512`, `avx2` or `baseline`. The environment variable
+    HOGWILD_ISA does the same.
 
-    All give the same bits in every buffer; only the order in which the statistics are summed differs.
+    All of them give bit-identical buffers; only the order in which the statistics are summed differs.
 
     Raises: ValueError if this build or this processor does not have it.
     """

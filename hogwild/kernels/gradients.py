@@ -1,6 +1,7 @@
-"""One gradient per segment, as autograd leaves them, turned into the table of addresses a push takes.
+"""Turns autograd's gradients, one per segment, into the table of addresses that a push needs.
 
-A push reads the tensors itself (csrc/gradients.h), in the call that runs it; here is what happens where it cannot.
+Usually a push reads the tensors itself (csrc/gradients.h), in the call that runs it; this module handles the other
+cases.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from hogwild.kernels import tensors
 class GradientTable:
     """Gradients for segments of `numels` elements of the master `x`. `native` is the table.
 
-    With `missing_is_zero` a None stands for zeros, which are kept from one call to the next.
+    With `missing_is_zero` a None stands for zeros; the zero tensor is kept for the next call.
     """
 
     def __init__(self, numels: Sequence[int], x: Tensor, *, missing_is_zero: bool = False) -> None:
@@ -32,18 +33,18 @@ class GradientTable:
         self.native = _C.GradientTable(Tensor, self._numels, self._default, self._device_index)
 
     def owes_zeros(self, grads: Sequence[Tensor | None]) -> bool:
-        """Whether one of them is None and stands for zeros."""
+        """Whether one of the gradients is None and stands for zeros."""
         return self._missing_is_zero and any(g is None for g in grads)
 
     def look_closer(self, grads: Sequence[Tensor | None]) -> list[Tensor]:
-        """Brings `native` up to date where it could not read them: an address per segment, 0 for None. Returns copies,
-        which must outlive the launch.
+        """Fills `native` when it could not read the tensors itself: an address per segment, 0 for None. Returns the
+        copies it made, which must outlive the launch.
 
         Raises: ValueError naming the gradient that does not fit.
         """
         try:
             copies, addresses, dtype = self._read(self._with_zeros(grads) if self._missing_is_zero else grads)
-        except Exception:  # a mismatch below; and sparse tensors refuse data_ptr(), what is no tensor refuses anything
+        except Exception:  # mismatches below; sparse tensors have no data_ptr(), and other objects no attributes
             self._explain(grads)
             raise
         self.native.set(addresses, dtype)

@@ -1,4 +1,4 @@
-"""Averages, diffusions and copies of flat buffers (csrc/mix.h), and the count of what is not finite in gradients."""
+"""Averages, diffusions and copies of flat buffers (csrc/mix.h), and the count of non-finite gradient elements."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def weighted_sum(
 
     Args:    out, inputs[j]: [n] float32 or float64, all alike; `out` may be one of the inputs.  weights: one per input.
     Mutates: out, inside [start, stop).
-    Races:   plain vector loads and stores. Inputs that others write meanwhile are read element by element, untorn.
+    Races:   plain vector loads and stores. Inputs may be written concurrently: each element is read untorn.
     Raises:  ValueError if sizes, dtypes or devices differ, or there is no input.
     """
     tensors.check_alike({"out": out, **{f"inputs[{j}]": tensor for j, tensor in enumerate(inputs)}})
@@ -30,10 +30,16 @@ def weighted_sum(
         raise ValueError(f"{len(inputs)} inputs and {len(weights)} weights: give one weight per input")
     begin, end = tensors.check_range(start, stop, out.numel())
     device = tensors.device_index(out)
-    addresses = [tensor.data_ptr() for tensor in inputs]
-    stream = tensors.current_stream(device)
-    dtype = tensors.MASTER_DTYPES[out.dtype]
-    _C.weighted_sum(dtype, out.data_ptr(), addresses, list(weights), begin, end, device, stream)
+    _C.weighted_sum(
+        dtype=tensors.MASTER_DTYPES[out.dtype],
+        out=out.data_ptr(),
+        inputs=[tensor.data_ptr() for tensor in inputs],
+        weights=weights,
+        start=begin,
+        stop=end,
+        device=device,
+        stream=tensors.current_stream(device),
+    )
 
 
 def diffuse(
@@ -48,16 +54,17 @@ def diffuse(
 ) -> None:
     """f_j = w_j (n_j - own);  out <- own + sum_j f_j;  correction <- correction + sum_j f_j
 
-    A worker's row of a mixing matrix W, the self-weight being 1 - sum_j w_j (D-PSGD, Lian et al. 2017). As fluxes,
-    because w (a - b) and w (b - a) are opposite to the bit: what one end of an edge gains the other loses, and the mean
-    over the workers drifts by the rounding of the sums alone. D² (Tang et al. 2018) in its correction form has
-    own = x + u + c with u the local update, x <- out, and c <- c + (out - own), which is the sum of the fluxes without
-    the rounding of x; sum_i c_i stays 0 where it was.
+    One row of a mixing matrix W, with self-weight 1 - sum_j w_j (D-PSGD, Lian et al. 2017). It is computed with fluxes
+    f_j because w (a - b) and w (b - a) are exact opposites: one end of an edge gains exactly the amount that the other
+    loses, and the mean over the workers changes only by the rounding of the sums. D² (Tang et al. 2018) in its
+    correction form has own = x + u + c with u the local update, x <- out, and c <- c + (out - own), which is the sum of
+    the fluxes without the rounding of x; sum_i c_i stays 0 where it was.
 
-    Args:    out, own, neighbours[j], correction: [n] float32 or float64, all alike. `out` may be `own`, if nobody else
-             reads that meanwhile. No neighbours: out <- own.  weights: one per neighbour, w_ij = w_ji for both ends.
+    Args:    out, own, neighbours[j], correction: [n] float32 or float64, all alike. `out` may be `own`, if no other
+             worker reads it meanwhile. No neighbours: out <- own.  weights: one per neighbour, w_ij = w_ji for both
+             ends.
     Mutates: out and correction, inside [start, stop).
-    Races:   plain vector loads and stores. own is read once; others' buffers element by element, untorn.
+    Races:   plain vector loads and stores. `own` is read once; each element of the neighbours' buffers is read untorn.
     Bytes:   4 (k + 2) per float32 parameter with k neighbours, 16 on a ring; 8 more with a correction.
     Raises:  ValueError if sizes, dtypes or devices differ, or two buffers overlap (but `out` and `own`).
     """
@@ -75,16 +82,16 @@ def diffuse(
     begin, end = tensors.check_range(start, stop, out.numel())
     device = tensors.device_index(out)
     _C.diffuse(
-        tensors.MASTER_DTYPES[out.dtype],
-        out.data_ptr(),
-        own.data_ptr(),
-        0 if correction is None else correction.data_ptr(),
-        [tensor.data_ptr() for tensor in neighbours],
-        list(weights),
-        begin,
-        end,
-        device,
-        tensors.current_stream(device),
+        dtype=tensors.MASTER_DTYPES[out.dtype],
+        out=out.data_ptr(),
+        own=own.data_ptr(),
+        correction=tensors.address(correction),
+        neighbours=[tensor.data_ptr() for tensor in neighbours],
+        weights=weights,
+        start=begin,
+        stop=end,
+        device=device,
+        stream=tensors.current_stream(device),
     )
 
 
@@ -93,19 +100,26 @@ def copy(dst: Tensor, src: Tensor, start: int | None = None, stop: int | None = 
 
     Args:    dst, src: [n] float32 or float64, alike.
     Mutates: dst, inside [start, stop).
-    Races:   elements that others write meanwhile are copied before or after that write, never torn; no two elements
-             need come from the same version of the master.
+    Races:   an element that is written concurrently is copied as it was before or after that write, never torn.
+             Different elements may come from different versions of the master.
     Raises:  ValueError if sizes, dtypes or devices differ.
     """
     tensors.check_alike({"src": src, "dst": dst})
     begin, end = tensors.check_range(start, stop, dst.numel())
     device = tensors.device_index(dst)
-    stream = tensors.current_stream(device)
-    _C.copy(tensors.MASTER_DTYPES[dst.dtype], dst.data_ptr(), src.data_ptr(), begin, end, device, stream)
+    _C.copy(
+        dtype=tensors.MASTER_DTYPES[dst.dtype],
+        out=dst.data_ptr(),
+        source=src.data_ptr(),
+        start=begin,
+        stop=end,
+        device=device,
+        stream=tensors.current_stream(device),
+    )
 
 
 def count_nonfinite(grads: Sequence[Tensor | None]) -> int:
-    """How many elements of the gradients are NaN or infinite; 0 means all is well. On CUDA this waits for the device.
+    """The number of elements of the gradients that are NaN or infinite. On CUDA this waits for the device.
 
     Args:   grads: dense tensors of float32, bfloat16 or float64 on any one device each; None is skipped.
     Raises: ValueError for other dtypes or layouts.
@@ -118,6 +132,11 @@ def count_nonfinite(grads: Sequence[Tensor | None]) -> int:
         if g.dtype not in tensors.GRADIENT_DTYPES:
             raise ValueError(f"gradient {k} is {g.dtype}: expected float32, bfloat16 or float64")
         dense, device = g.contiguous(), tensors.device_index(g)
-        dtype, stream = tensors.GRADIENT_DTYPES[g.dtype], tensors.current_stream(device)
-        nonfinite += _C.count_nonfinite(dtype, dense.data_ptr(), dense.numel(), device, stream)
+        nonfinite += _C.count_nonfinite(
+            dtype=tensors.GRADIENT_DTYPES[g.dtype],
+            g=dense.data_ptr(),
+            numel=dense.numel(),
+            device=device,
+            stream=tensors.current_stream(device),
+        )
     return nonfinite

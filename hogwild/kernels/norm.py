@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -23,7 +25,7 @@ def norm_forward(
     alpha_decay: float = 0.0,
     eps: float = 1e-5,
 ) -> tuple[Tensor, Tensor]:
-    """Normalise a batch by the running statistics that it has just moved.
+    """Normalise a batch by the running statistics, which are updated with this batch first.
 
         count <- count + 1,   a = max(alpha / count^alpha_decay, 1 / count)
         mu <- (1 - a) mu + a mean x,   nu <- (1 - a) nu + a mean x^2
@@ -35,8 +37,9 @@ def norm_forward(
     Returns: y like x, and what norm_backward needs: [3, C] like mu.
     Mutates: mu, nu, count; not at all for an empty batch, and a channel whose statistics would become infinite or NaN
              keeps those it has (its y is not finite).
-    Races:   mu, nu and count may be shared by processes, without locks: a lost update is a lost batch, and mu may be
-             newer than nu, so nu - mu^2 is clamped at 0. Elements are never torn. `y` uses this batch's own values.
+    Races:   mu, nu and count may be shared by processes, without locks: a lost update loses one batch, and mu may be
+             newer than nu, so nu - mu^2 is clamped at 0. Elements are never torn. `y` is computed with the values that
+             this call wrote.
     Raises:  ValueError if shapes, dtypes or devices do not fit.
     """
     _check_input(x, mu)
@@ -46,9 +49,25 @@ def norm_forward(
     y, saved = torch.empty_like(x), mu.new_zeros(3, mu.numel())
     if x.numel():
         device = tensors.device_index(x)
-        at = (x, weight, bias, y, saved, mu, nu, count)
         _C.norm_forward(
-            *_names(mu, x), shape, _addresses(*at), alpha, alpha_decay, eps, device, tensors.current_stream(device)
+            master=tensors.MASTER_DTYPES[mu.dtype],
+            input=tensors.GRADIENT_DTYPES[x.dtype],
+            outer=shape.outer,
+            channels=shape.channels,
+            inner=shape.inner,
+            x=x.data_ptr(),
+            weight=tensors.address(weight),
+            bias=tensors.address(bias),
+            y=y.data_ptr(),
+            saved=saved.data_ptr(),
+            mu=mu.data_ptr(),
+            nu=nu.data_ptr(),
+            count=count.data_ptr(),
+            alpha=alpha,
+            decay=alpha_decay,
+            eps=eps,
+            device=device,
+            stream=tensors.current_stream(device),
         )
     return y, saved
 
@@ -66,7 +85,7 @@ def norm_backward(
     alpha_decay: float = 0.0,
     wants_x: bool = True,
 ) -> tuple[Tensor | None, Tensor, Tensor]:
-    """The gradients of one batch, that of x by way of running averages of dL/dmu and dL/dnu.
+    """The gradients of one batch; the gradient of x uses running averages of dL/dmu and dL/dnu.
 
         count <- count + 1, a as in norm_forward;   r = 1 / sqrt(var + eps), r' = -r^3 / 2, or 0 where var was clamped
         b_nu = weight r' sum g (x - mu),   b_mu = -weight r sum g - 2 mu b_nu                  of this batch
@@ -74,8 +93,9 @@ def norm_backward(
         dx = weight r g + (mu_grad + 2 x nu_grad) / m,   m = x.numel() / C
         dweight = r sum g (x - mu),   dbias = sum g
 
-    Args:    g: dL/dy, like x.  x, weight, saved: of norm_forward.  mu_grad, nu_grad: [C].  count: [] int64, of its
-             own: backward passes, which need not be as many as forward passes.  wants_x: whether to compute dx.
+    Args:    g: dL/dy, like x.  x, weight, saved: of norm_forward.  mu_grad, nu_grad: [C].  count: [] int64, the number
+             of backward passes, separate from that of norm_forward, because there may be fewer. wants_x: whether to
+             compute dx.
     Returns: dx like x or None, dweight and dbias [C].
     Mutates: mu_grad, nu_grad, count; nothing for an empty batch, and no channel that would become infinite or NaN.
     Races:   as norm_forward.
@@ -94,22 +114,47 @@ def norm_backward(
     dweight, dbias = torch.zeros_like(mu_grad), torch.zeros_like(mu_grad)
     if x.numel():
         device = tensors.device_index(x)
-        at = (g, x, weight, saved, dx, dweight, dbias, mu_grad, nu_grad, count)
         _C.norm_backward(
-            *_names(mu_grad, x), shape, _addresses(*at), alpha, alpha_decay, device, tensors.current_stream(device)
+            master=tensors.MASTER_DTYPES[mu_grad.dtype],
+            input=tensors.GRADIENT_DTYPES[x.dtype],
+            outer=shape.outer,
+            channels=shape.channels,
+            inner=shape.inner,
+            g=g.data_ptr(),
+            x=x.data_ptr(),
+            weight=tensors.address(weight),
+            saved=saved.data_ptr(),
+            dx=tensors.address(dx),
+            weight_grad=dweight.data_ptr(),
+            bias_grad=dbias.data_ptr(),
+            mu_grad=mu_grad.data_ptr(),
+            nu_grad=nu_grad.data_ptr(),
+            count=count.data_ptr(),
+            alpha=alpha,
+            decay=alpha_decay,
+            device=device,
+            stream=tensors.current_stream(device),
         )
     return dx, dweight, dbias
 
 
-def _dense(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
-    """x, copied if need be, and its (outer, channels, inner): inner is 1 where the channels lie last in memory."""
+class _Shape(NamedTuple):
+    """Element (n, c, s) is at (n channels + c) inner + s; inner is 1 if the channels are last in memory."""
+
+    outer: int
+    channels: int
+    inner: int
+
+
+def _dense(x: Tensor) -> tuple[Tensor, _Shape]:
+    """x, copied if necessary, and its shape in memory."""
     channels = x.shape[1]
     inner = x[0, 0].numel() if x.numel() else 1
     if inner > 1 and not x.is_contiguous() and not x.movedim(1, -1).is_contiguous():
         x = x.contiguous()
     if inner > 1 and x.is_contiguous():
-        return x, (x.shape[0], channels, inner)
-    return _rows(x), (x.numel() // max(channels, 1), channels, 1)
+        return x, _Shape(outer=x.shape[0], channels=channels, inner=inner)
+    return _rows(x), _Shape(outer=x.numel() // max(channels, 1), channels=channels, inner=1)
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -119,14 +164,6 @@ def _rows(x: Tensor) -> Tensor:
 def _like(g: Tensor, x: Tensor) -> Tensor:
     """g with the strides of x, which is dense."""
     return g.contiguous() if x.is_contiguous() else _rows(g)
-
-
-def _names(mu: Tensor, x: Tensor) -> tuple[str, str]:
-    return tensors.MASTER_DTYPES[mu.dtype], tensors.GRADIENT_DTYPES[x.dtype]
-
-
-def _addresses(*at: Tensor | None) -> tuple[int, ...]:
-    return tuple(0 if tensor is None else tensor.data_ptr() for tensor in at)
 
 
 def _words(tensor: Tensor) -> str:
@@ -148,7 +185,7 @@ def _check_input(x: Tensor, mu: Tensor) -> None:
 
 
 def _check_channels(like: Tensor, **buffers: Tensor | None) -> None:
-    """Each is None or [C], contiguous, like the statistics."""
+    """Checks that each tensor is None, or [C] and contiguous like the statistics."""
     for name, tensor in {"the statistics": like, **buffers}.items():
         if tensor is not None and (
             tensor.shape != like.shape

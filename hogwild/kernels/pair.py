@@ -1,4 +1,4 @@
-"""Two replicas approach each other while their owners go on computing (csrc/pair.h)."""
+"""Averages two replicas while their owners continue to compute (csrc/pair.h)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ORDERS = ("skip", "blocking")
 
 
 class PairStats(NamedTuple):
-    """What became of the chunks of a pair average; `recovered` counts locks whose last holder had died."""
+    """The number of chunks averaged and skipped in a pair average; `recovered` counts locks with a dead holder."""
 
     averaged: int
     skipped: int
@@ -34,23 +34,24 @@ def pair_average(
 ) -> PairStats:
     """d = weight (b - a);  a <- a + d;  b <- b - d, chunk by chunk of 4096 elements: 1/2 gives both their mean.
 
-    The step of AD-PSGD (Lian et al. 2018, arXiv:1710.06952) and of elastic averaging on an edge. One d for both sides:
-    a + b stays what it was, to one rounding of each side, and exchanging a with b changes no bit.
+    The step of AD-PSGD (Lian et al. 2018, arXiv:1710.06952) and of elastic averaging on an edge. Both sides use the
+    same d: a + b is conserved up to one rounding on each side, and exchanging a with b changes no bit of the result.
 
     Args:    a, b: [n] float32 or float64, alike (float64 on the CPU only).  weight: 0 leaves both, 1 exchanges them.
              locks_a, locks_b: addresses of the replicas' n_locks locks, in one block of shared memory (World.locks);
              chunk k of a replica is guarded by its lock k modulo n_locks, as in a push under Access.STRIPED. None on
-             CUDA.  order: what a chunk does of which a lock is taken. "skip": it is left as it is, and counted; this
-             waits for nobody. "blocking": it waits; all processes take the two locks in the order of the addresses, so
-             none waits in a circle.  start, stop: touch only [start, stop).
-    Returns: how many chunks were averaged and skipped, and how many locks were taken over from the dead.
+             CUDA.  order: the treatment of a chunk with a lock that is held. "skip": the chunk is left unchanged and
+             counted; the call never waits. "blocking": the call waits; all processes take the two locks in the order of
+             the addresses, so there is no deadlock. start, stop: touch only [start, stop).
+    Returns: the number of chunks averaged and skipped, and of locks taken over from dead processes.
     Mutates: a and b, inside [start, stop).
-    Races:   CPU: a chunk is averaged under both locks, so with others that take them (pair averages, and pushes under
-             Access.STRIPED with the replica's locks) nothing is lost. Plain readers see elements from before and after,
-             never torn. A process that is killed inside a chunk may leave elements of which one side has its half: the
-             sum changes by at most that chunk's d, the chunk goes on with the next one who takes it.
-             CUDA: no locks; both sides are added to in hardware, so the sum is kept, but m averages of one pair on the
-             same values multiply a - b by 1 - 2 m weight: keep one in flight per pair. Push with Access.ATOMIC.
+    Races:   CPU: a chunk is averaged under both locks, so no update is lost against operations that take them (pair
+             averages, and pushes under Access.STRIPED with the replica's locks). Plain readers see elements from before
+             or after, never torn. If a process is killed inside a chunk, some elements may be updated on one side only:
+             the sum changes by at most that chunk's d. The next process takes the lock over and continues.
+             CUDA: no locks; both sides are added to in hardware, so the sum is kept, but m concurrent averages of one
+                   pair that read the same values multiply a - b by 1 - 2 m weight: run one at a time per pair. Push
+                   with Access.ATOMIC.
     Bytes:   16 per float32 element.
     Raises:  ValueError if sizes, dtypes or devices differ, a and b overlap, locks are missing or the same for both.
     """
@@ -70,9 +71,18 @@ def pair_average(
         )
     begin, end = tensors.check_range(start, stop, a.numel())
     device = tensors.device_index(a)
-    dtype, stream = tensors.MASTER_DTYPES[a.dtype], tensors.current_stream(device)
-    waits = order == "blocking"
     counts = _C.pair_average(
-        dtype, a.data_ptr(), b.data_ptr(), weight, locks_a, locks_b, n_locks, waits, begin, end, device, stream
+        dtype=tensors.MASTER_DTYPES[a.dtype],
+        a=a.data_ptr(),
+        b=b.data_ptr(),
+        weight=weight,
+        locks_a=locks_a,
+        locks_b=locks_b,
+        n_locks=n_locks,
+        waits=order == "blocking",
+        start=begin,
+        stop=end,
+        device=device,
+        stream=tensors.current_stream(device),
     )
     return PairStats(*counts)

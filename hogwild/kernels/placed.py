@@ -1,4 +1,4 @@
-"""Memory on GPUs of our choice (csrc/placed_memory.h), what the driver says about them, and memory as a tensor."""
+"""Memory on chosen GPUs (csrc/placed_memory.h), the driver's facts about the GPUs, and tensors over given addresses."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ DRIVER = "libcuda.so.1"
 
 @dataclass(frozen=True)
 class Gpu:
-    """What one GPU can do, as the driver counts them: as torch does."""
+    """The abilities of one GPU. GPUs are numbered by the driver, in the same order as in torch."""
 
-    reaches: tuple[bool, ...]  # the memory of each GPU
-    atomics: tuple[bool, ...]  # adds in the memory of each GPU, in one operation
-    host_atomics: bool  # adds in the host's memory, in one operation
-    host_pointer: bool  # sees pinned host memory at the host's addresses
-    placing: bool  # can hold memory for several processes at addresses of our choice
+    reaches: tuple[bool, ...]  # whether it can access the memory of each GPU
+    atomics: tuple[bool, ...]  # whether it can add atomically to the memory of each GPU
+    host_atomics: bool  # whether it can add atomically to the host's memory
+    host_pointer: bool  # whether it sees pinned host memory at the host's addresses
+    placing: bool  # whether it can hold memory of several processes at chosen addresses
 
 
 def gpus(driver: str = DRIVER) -> list[Gpu]:
-    """Every visible GPU. RuntimeError, in one line, where there is no driver."""
+    """The facts of every visible GPU. RuntimeError, in one line, if there is no driver."""
     return [Gpu(tuple(facts.pop("reaches")), tuple(facts.pop("atomics")), **facts) for facts in _C.gpus(driver)]
 
 
 def tensor_at(address: int, nbytes: int, device: torch.device, owner: object) -> Tensor:
-    """[nbytes] uint8 at an address, as a tensor of `device`, wherever the memory lies: kernels run on that device.
+    """A tensor [nbytes] uint8 over the memory at an address. Its device is `device`, wherever the memory is: kernels
+    run there.
 
-    The device must be able to work on the memory. `owner` lives as long as the tensor and its views.
+    The device must be able to access the memory. The tensor and its views keep `owner` alive.
     """
     return from_dlpack(_C.as_dlpack(address, nbytes, device.index if device.type == "cuda" else -1, owner))

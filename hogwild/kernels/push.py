@@ -28,50 +28,51 @@ class Graph(Protocol):
 
 
 class Push:
-    """A push with its rule, buffers and segments fixed; call it once per gradient.
+    """A push with a fixed rule, buffers and segments; call it once per gradient.
 
         scale        g <- scale g,  then g <- g min(1, clip / ||g||)
         decay        wd x
         compensation g <- g + lam g^2 (x - snapshot)                            [rules.Compensation]
         penalty      d = g + wd x,  or d = (g + wd x) / G,  G = 1 + |x - snapshot| / C       [rules.Gap]
         momentum     HeavyBall, Nesterov, Dana, Smega2, OrMo, or x <- x - lr d               [rules]
-        exchange     with a center: drawn = alpha (x - center), from the values before;  center <- center + drawn
+        exchange     with a center: drawn = alpha (x - center), from the old values;  center <- center + drawn
         apply        x <- x - step - drawn
         observe      gap_sq = sum (x - snapshot)^2 or sum (x - center)^2 (before), step_sq = sum step^2, count of
                      non-finite g, G
-        look-ahead   snapshot <- x,  or where x is going to be (Dana, Smega2)
+        look-ahead   snapshot <- x,  or the predicted x (Dana, Smega2)
 
     Args:     x: [n] float32 or float64 (float64 on the CPU only).
-              buffers: by name (csrc/buffers.h), flat ones [n] like x and on its device; exactly those that the stages
-              name (rules.buffers_of), `snapshot` where they need one (it may be there in any case), and of these two:
+              buffers: by name (csrc/lists.h), flat, [n] like x and on its device; exactly those that the stages need
+              (rules.buffers_of), `snapshot` if they need one (allowed in any case), and optionally these two:
               center: [n] likewise, shared; x is then this worker's own replica, and one pass does the step and the
               elastic exchange (Zhang et al. 2015, arXiv:1412.6651, Alg. 1; under Nesterov Alg. 2, where x holds the
               look-ahead point and the worker is at x + lr m v). With momentum None, HeavyBall or Nesterov, and no other
-              stage. An element without gradient is exchanged all the same, one that is held back is not.
-              gap_state: [segments, 3] float64 (layer) or [1, 3] (global), zero at first; a larger one is fine. A row is
-              the running mean of ||u||^2 (where G is element-wise: of what one element has of it), the weight of the
-              samples in it, 1 - Gamma^t, and ||x - snapshot||^2 of the latest push.
+              stage. An element without a gradient is exchanged; one that Guard.ELEMENT leaves out is not.
+              gap_state: [segments, 3] float64 (layer) or [1, 3] (global), zero at first; a larger one is allowed. A row
+              holds the running mean of ||u||^2 (per element if G is element-wise), the weight of the samples in it, 1 -
+              Gamma^t, and ||x - snapshot||^2 of the latest push.
               segments: (offset, numel) in elements of each gradient's place in [n]; offsets on 128-byte boundaries.
               stripes, n_stripes: address and number of the control block's mutexes, for Access.STRIPED.
-              cooperative: CUDA: a Gap of level layer or global, not lagged, is one cooperative launch where x and
-              snapshot fit into four fifths of the second-level cache (`is_cooperative`); False: never.
+              cooperative: on CUDA, a Gap of level layer or global, not lagged, is one cooperative launch if x and
+              snapshot fit into four fifths of the L2 cache (`is_cooperative`); False: never.
     Mutates:  all of its buffers inside the segments; never the padding between them, never a gradient.
-    Races:    as `access` says. RACING: concurrent pushes may lose an update of an element, a float is never torn; v_sum
-              may then differ from the sum of all v for ever. ATOMIC: no update of x, v, v_sum or b is lost (CUDA: on x
-              added in hardware, snapshot is then made of the value read minus the own step); s and gap_state, running
-              statistics, still race. STRIPED: under one lock per 4096 elements (not: gap_state and the first pass of a
-              layer or global Gap). LOCKED: runs as RACING, the caller holds the lock. The center is held to the same
-              promise as x; as x has no other writer then, the locks of STRIPED are the center's. A replica that others
-              average (kernels.pair_average) is pushed to under its own.
-    Bytes:    per float32 parameter with gap and momentum, 36 under Guard.ELEMENT; Guard.PUSH reads the gradients once
-              more beforehand, 40. A Gap of level layer or global: 36 and 40, lagged or cooperative 28 and 32, as one
-              whose size is layer or global. With a center: 20, with momentum 28.
+    Races:    depend on `access`. RACING: concurrent pushes may lose an update of an element, a float is never torn;
+              after a lost update v_sum differs permanently from the sum of all v. ATOMIC: no update of x, v, v_sum or b
+              is lost (CUDA: added to x in hardware; snapshot is then the value read minus this push's step); s and
+              gap_state, running statistics, still race. STRIPED: one lock per 4096 elements is held (not for gap_state
+              and the first pass of a layer or global Gap). LOCKED: runs as RACING, and the caller holds the lock. A
+              center has the same guarantees as x; since x then has no other writer, the locks of STRIPED are those of
+              the center. For a replica that other workers average (kernels.pair_average), they are those of the
+              replica.
+    Bytes:    per float32 parameter with gap and momentum, 36 under Guard.ELEMENT; Guard.PUSH first reads the gradients
+              once more, 40. A Gap of level layer or global: 36 and 40; lagged or cooperative, or with only its size
+              layer or global: 28 and 32. With a center: 20, with momentum 28.
     Raises:   ValueError for buffers, segments or rules that do not fit each other. A Gap and a Compensation exclude
               each other, and neither goes with Smega2 or OrMo.
-    Deviates: from Gap-Aware as published in skipping elements whose s is still 0 (as well as the first push). The layer
-              and global Gap take ||u||^2 from the observe slots of earlier pushes: for unit g that is the gradient
-              before this one, else what the element-wise form takes. Under Nesterov the elastic exchange takes the
-              velocity of Alg. 2 for -lr v with the current lr, which is the same as long as lr is constant.
+    Deviates: from published Gap-Aware: there is no penalty for elements with s = 0 (and none in the first push). The
+              layer and global Gap take ||u||^2 from the observe slots of earlier pushes: for unit g that is the
+              previous gradient, else the same values as in the element-wise form. Under Nesterov the elastic exchange
+              takes -lr v with the current lr for the velocity of Alg. 2, which is equal as long as lr is constant.
     """
 
     def __init__(
@@ -119,22 +120,23 @@ class Push:
         """Push one gradient and report. On CUDA this waits for the device; `enqueue` does not.
 
         Args:    grads: one tensor per segment, all of one dtype (float32 or bfloat16 for a float32 master, float64 for
-                 a float64 one), or None where a parameter has no gradient: there only the snapshot is brought up to
-                 date (with Smega2 and OrMo, whose flush concerns every element, None counts as zeros).
+                 a float64 one), or None where a parameter has no gradient: there only the snapshot is updated (with
+                 Smega2 and OrMo, which flush every element, None counts as zeros).
                  scalars: lr, pushes, lr_max and more, by name: hogwild.rules.Scalars.
-        Returns: PushStats; `applied` is False where Guard.PUSH met a non-finite element and wrote nothing.
-        Raises:  ValueError if a gradient does not fit its segment; if clip comes with Guard.ELEMENT, which does not
-                 look at the gradient beforehand, clip or a Gap with gap_state with a part of the buffers, or alpha
-                 without a center.  TypeError for a scalar that is missing or unknown.
-                 RuntimeError if a CUDA launch failed.
-        Deviates: the norm is summed in the master's type; float32 gradients with elements beyond 1e19 count as
-                 infinitely long, and clip sets them to zero.
+        Returns: PushStats; `applied` is False if Guard.PUSH found a non-finite element and wrote nothing.
+        Raises:  ValueError if a gradient does not fit its segment; for clip with Guard.ELEMENT, which does not read the
+                 gradient beforehand; for clip, or a Gap with gap_state, on a part of the buffers; for alpha without a
+                 center.  TypeError for a scalar that is missing or unknown. RuntimeError if a CUDA launch failed.
+        Deviates: the norm is summed in the master's type: the norm of float32 gradients with elements beyond 1e19 is
+                  infinite, and clip sets such gradients to zero.
         """
         self._run(grads, scalars)
         return self._native.stats()
 
     def enqueue(self, grads: Sequence[Tensor | None], **scalars: Unpack[Scalars]) -> None:
-        """As a call, but on CUDA only put on PyTorch's current stream: `stats` reports, and waits."""
+        """As a call, but on CUDA the push is only enqueued on PyTorch's current stream; `stats` waits for it and
+        reports.
+        """
         self._run(grads, scalars)
 
     def stats(self) -> PushStats:
@@ -143,18 +145,18 @@ class Push:
 
     @property
     def is_cooperative(self) -> bool:
-        """Whether a Gap of level layer or global is one launch here: norms, push and bookkeeping."""
+        """Whether a Gap of level layer or global is one launch here, with norms, push and updates of gap_state."""
         return self._on_gpu is not None and self._on_gpu.is_cooperative
 
     def capture(self, grads: Sequence[Tensor | None]) -> None:
-        """Inside torch.cuda.graph: adds a push of these gradients to the graph, for `replay` to run.
+        """Inside torch.cuda.graph: adds a push of these gradients to the graph; `replay` runs it.
 
-        The graph holds the addresses of the gradients, which this object keeps alive, and of the buffers; what else a
-        call takes it reads from device memory. Nothing is allocated or waited for. Between replays this object can be
-        called as before; a graph that it was captured into earlier must not be replayed any more.
+        The graph contains the addresses of the gradients, which this object keeps alive, and of the buffers; it reads
+        the scalars from device memory. The call allocates no memory and does not wait. Between replays this object can
+        be called as before. A graph into which it was captured earlier must not be replayed any more.
 
-        Raises: ValueError on the CPU, for Smega2, whose every N-th push is another kernel, and as a call does.
-                RuntimeError if no graph is being captured.
+        Raises: ValueError on the CPU; for Smega2, because every N-th of its pushes is another kernel; and as a call
+                does. RuntimeError if no graph is being captured.
         """
         if self._on_gpu is None:
             raise ValueError("x is on the CPU, and a CUDA graph holds pushes on a GPU: call the push instead")
@@ -171,10 +173,10 @@ class Push:
     def replay(self, graph: Graph, **scalars: Unpack[Scalars]) -> None:
         """Replays a graph that holds this push, with these scalars: `stats` reports, and waits for the whole graph.
 
-        The scalars travel in the arguments of a small kernel in front of the graph, so the host waits for nothing,
-        however many replays are on their way. All of them on one stream.
+        The scalars are arguments of a small kernel in front of the graph, so the host never waits, for any number of
+        enqueued replays. All replays must be on one stream.
 
-        Raises: ValueError if nothing was captured, for a part of the buffers, and as a call does.
+        Raises: ValueError if no push was captured, for a part of the buffers, and as a call does.
         """
         if self._on_gpu is None or self._held is None:
             raise ValueError("this push is in no graph: call capture(grads) inside torch.cuda.graph first")
@@ -191,10 +193,10 @@ class Push:
         if self._gradients.owes_zeros(grads) or not self._native.run(table, grads, told, stream):
             copies = self._gradients.look_closer(grads)
             self._native.run(table, None, told, stream)
-            del copies  # they had to live until the kernel had them
+            del copies  # the copies must live until the kernel has read them
 
     def _for_kernel(self, scalars: Scalars) -> dict[str, Any]:
-        """The one place where a push's scalars are checked and completed, for csrc/rule.h. Mutates them."""
+        """Checks and completes a push's scalars for csrc/lists.h. Mutates: scalars."""
         told: dict[str, Any] = scalars  # type: ignore[assignment]
         if clip := told.get("clip"):
             self._check_clip(clip)
@@ -225,5 +227,5 @@ class Push:
 
 
 def is_part(scalars: Scalars) -> bool:
-    """Whether they confine a push to a part of its buffers."""
+    """Whether start and stop restrict a push to a part of its buffers."""
     return scalars.get("start") is not None or scalars.get("stop") is not None

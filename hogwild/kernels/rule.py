@@ -1,4 +1,4 @@
-"""From a rule to the native one, and the checks that its parts and buffers fit each other."""
+"""Checks that a rule's stages and buffers fit each other, and translates it for the native code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hogwild import _C
 from hogwild.kernels import tensors
 from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, buffers_of, needs_snapshot
 
-STATE_COLUMNS = 3  # of gap_state: csrc/stages/gap_state.h
+STATE_COLUMNS = 3  # columns of gap_state (csrc/stages/gap_state.h)
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class Rule:
 
     @property
     def has_rows(self) -> bool:
-        """Whether G or C is of whole segments, from gap_state."""
+        """Whether G or C belongs to whole segments and is kept in gap_state."""
         return self.penalty is not None and self.penalty.rows is not None
 
     @property
     def flushes(self) -> bool:
-        """Every so many pushes the momentum owes all elements an update, also those without gradient."""
+        """Whether the momentum regularly updates all elements, also those without a gradient (every N pushes)."""
         return self.momentum is not None and self.momentum.flushes
 
     def check(self, buffers: Mapping[str, Tensor], segments: int) -> None:
-        """Raises: ValueError for constants out of range, stages that exclude each other, missing or idle buffers."""
+        """Raises: ValueError for constants out of range, stages that exclude each other, missing or unused buffers."""
         for stage in (self.penalty, self.momentum, self.compensation):
             if stage is not None:
                 stage.check()

@@ -1,4 +1,4 @@
-"""From torch tensors to what the kernels take: addresses, element types, devices, streams. With the checks."""
+"""Checks torch tensors and translates them for the kernels: addresses, element types, devices, streams."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-ALIGNMENT_BYTES = 64  # what torch's CPU allocator gives: a cache line, the widest vector
-SEGMENT_BYTES = 128  # two lines, which processors fetch together
+ALIGNMENT_BYTES = 64  # alignment of torch's CPU allocator: a cache line, the widest vector
+SEGMENT_BYTES = 128  # two cache lines, which processors fetch together
 
 MASTER_DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 DTYPES = {name: dtype for dtype, name in MASTER_DTYPES.items()}
 GRADIENT_DTYPES = {**MASTER_DTYPES, torch.bfloat16: "bfloat16"}
+
+
+def address(tensor: Tensor | None) -> int:
+    """The address of the first element; 0, the null pointer, for None."""
+    return 0 if tensor is None else tensor.data_ptr()
 
 
 def device_index(tensor: Tensor) -> int:
@@ -23,11 +28,13 @@ def device_index(tensor: Tensor) -> int:
 
 def current_stream(device: int) -> int:
     """PyTorch's current stream on a CUDA device as an integer; 0 for the CPU."""
-    return 0 if device < 0 else torch._C._cuda_getCurrentRawStream(device)  # without a Stream object: microseconds less
+    return 0 if device < 0 else torch._C._cuda_getCurrentRawStream(device)  # a Stream object is slower
 
 
 def check_flat(name: str, tensor: Tensor, like: Tensor | None = None, first: str = "x") -> None:
-    """A flat buffer: one dimension, contiguous, aligned, float32 or float64, on the CPU or CUDA; like the first one."""
+    """Checks a flat buffer: one dimension, contiguous, aligned, float32 or float64, on the CPU or CUDA; like the first
+    one.
+    """
     if not (tensor.is_cpu or tensor.is_cuda):
         raise ValueError(f"{name} is on {tensor.device}: the kernels work on cpu and cuda")
     if tensor.dtype not in MASTER_DTYPES:
@@ -48,14 +55,16 @@ def check_flat(name: str, tensor: Tensor, like: Tensor | None = None, first: str
 
 
 def check_alike(buffers: dict[str, Tensor]) -> None:
-    """Flat buffers, all like the first."""
+    """Checks flat buffers, all like the first."""
     first, like = next(iter(buffers.items()))
     for name, buffer in buffers.items():
         check_flat(name, buffer, None if buffer is like else like, first)
 
 
 def checked_buffers(buffers: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
-    """The buffers of a push that are there: flat ones all like x, none over another; gap_state is not looked at."""
+    """The given buffers of a push, after checks: all are flat and like x, and none overlap. gap_state is not checked
+    here.
+    """
     there = {name: tensor for name, tensor in buffers.items() if tensor is not None}
     flat = {name: tensor for name, tensor in there.items() if name != "gap_state"}
     check_alike(flat)
@@ -64,7 +73,7 @@ def checked_buffers(buffers: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
 
 
 def check_disjoint(buffers: dict[str, Tensor]) -> None:
-    """No two buffers may share memory: the loops take their iterations for independent."""
+    """Checks that no two buffers overlap: the loops treat their iterations as independent."""
     ends = sorted([(start := t.data_ptr(), start + t.nbytes, name) for name, t in buffers.items()])
     for (_, end, name), (start, _, other) in itertools.pairwise(ends):
         if start < end:
@@ -72,7 +81,7 @@ def check_disjoint(buffers: dict[str, Tensor]) -> None:
 
 
 def check_segments(segments: Sequence[tuple[int, int]], n: int, element_bytes: int) -> None:
-    """Segments ascend, do not overlap, lie inside [0, n) and begin on 128-byte boundaries."""
+    """Checks that segments ascend, do not overlap, lie inside [0, n) and begin on 128-byte boundaries."""
     end = 0
     for k, (offset, numel) in enumerate(segments):
         if numel < 0 or offset < end or offset + numel > n:
@@ -85,7 +94,7 @@ def check_segments(segments: Sequence[tuple[int, int]], n: int, element_bytes: i
 
 
 def check_dense(k: int, g: object) -> None:
-    """Gradient `k` is a tensor, and a dense one."""
+    """Checks that gradient `k` is a dense tensor."""
     if not isinstance(g, Tensor):
         raise ValueError(f"gradient {k} is a {type(g).__name__}: expected a tensor or None")
     if g.layout is not torch.strided:
@@ -96,7 +105,7 @@ def check_dense(k: int, g: object) -> None:
 
 
 def check_range(start: int | None, stop: int | None, n: int) -> tuple[int, int]:
-    """The range [start, stop) with its defaults 0 and n, inside [0, n)."""
+    """The range [start, stop), with defaults 0 and n; checked to lie inside [0, n)."""
     begin, end = 0 if start is None else start, n if stop is None else stop
     if not 0 <= begin <= end <= n:
         raise ValueError(f"[start, stop) is [{begin}, {end}): it must lie inside [0, {n})")

@@ -1,6 +1,7 @@
-"""The NumPy oracle: pushes, averages and exchanges once more, plainly, in float64. The only deliberate second copy.
+"""The NumPy oracle: pushes, averages and exchanges written plainly in float64, the only deliberate second copy of the
+mathematics.
 
-No vectors, no accumulators, no memory model. Tests and bench compare the kernels with it; nothing else uses it.
+It has no vectorisation, no partial sums and no memory model. Only tests and benchmarks use it, to check the kernels.
 """
 
 from hogwild.reference.mix import admm as admm

@@ -1,4 +1,4 @@
-"""The oracle of averages and exchanges: same names as csrc/mix.h. All but `weighted_sum` mutate their arrays [n]."""
+"""The oracle of averages and exchanges, named as in csrc/mix.h. All but `weighted_sum` mutate their arrays [n]."""
 
 from __future__ import annotations
 

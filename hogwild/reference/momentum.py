@@ -1,7 +1,7 @@
-"""The oracle's momenta: what each does to its buffers, and to x, and where a worker looks ahead to.
+"""The oracle's momentum stages: each one's update of its buffers and of x, and its look-ahead point.
 
-Each function takes the buffers, the part of them that is meant, the direction d there, where a gradient is good, the
-stage, and the push's scalars; it brings the stage's buffers up to date and returns the step to subtract from x.
+Each function takes the buffers, the part of them to update, the direction d there, a mask of the elements with a usable
+gradient, the stage, and the push's scalars. It updates the stage's buffers and returns the step to subtract from x.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ STEPS: dict[type, Callable[[Buffers, slice, Array, Flags, Any, Scalars], Array]]
 
 
 def ahead(at: Buffers, place: slice, rule: Momentum | None, call: Scalars) -> Array:
-    """Where x is going to be, as far as the rule looks ahead, once this push has been counted"""
+    """The look-ahead point of the rule after this push: its prediction of x"""
     x: Array = at["x"][place].copy()
     lr, pushes = call["lr"], call["pushes"] + 1
     if isinstance(rule, Dana):

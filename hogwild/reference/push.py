@@ -1,4 +1,4 @@
-"""The oracle of the push: same stage names and the same slot order as csrc/push.h."""
+"""The oracle of the push, with the stage names and the slot order of csrc/push.h."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PushStats:
 
 @dataclass
 class Row:
-    """What a push sees of a row of gap_state: C and ||gap|| before it, sums of squares over the row."""
+    """A push's view of a row of gap_state: C and ||gap|| before the push, sums of squares over the row."""
 
     c: float = 0.0
     norm: float = 0.0
@@ -52,7 +52,7 @@ def compensated(g: Array, gap: Array, strength: Array | float, rule: Compensatio
 
 
 def penalised(g: Array, decay: Array, penalty: Array | float, rule: Gap) -> Array:
-    """d = g / G + wd x / G, or with the weight decay whole"""
+    """d = g / G + wd x / G, or d = g / G + wd x"""
     return g / penalty + (decay / penalty if rule.penalize_weight_decay else decay)
 
 
@@ -64,8 +64,8 @@ def running_square(s: Array, u: Array, decay: float) -> Array:
 def gap_penalty(gap: Array, s: Array, rule: Gap, call: Scalars) -> Array:
     """G = 1 + |gap| / C,  C = r (sqrt(s / (1 - Gamma^t)) + eps)   [Barkai et al. 2020]
 
-    r is lr_max, lr, or for steps 1, whose mean has t - 1 samples. G is 1 on the first push, while lr_max is 0, and
-    where s is 0.
+    r is lr_max or lr; for unit "step" it is 1, and the mean has t - 1 samples. G is 1 on the first push, while lr_max
+    is 0, and where s is 0.
     """
     reference = call["lr"] if rule.reference == "lr" else call["lr_max"]
     if call["pushes"] == 0 or reference <= 0:
@@ -76,7 +76,8 @@ def gap_penalty(gap: Array, s: Array, rule: Gap, call: Scalars) -> Array:
 
 
 def row_size(row: Array, rule: Gap, call: Scalars, *, has_v: bool) -> float:
-    """C of a row of gap_state: r sqrt(mean ||u||^2 / (1 - Gamma^t)), + r eps under an element-wise G; 0: nothing moved
+    """C of a row of gap_state: r sqrt(mean ||u||^2 / (1 - Gamma^t)), + r eps under an element-wise G; 0 if there was no
+    step
 
     The mean of v counts its first value, zero.
     """
@@ -119,7 +120,7 @@ def push(
 ) -> PushStats:
     """decay -> compensation -> penalty -> momentum -> exchange -> apply -> observe -> look-ahead, segment by segment.
 
-    Args:    buffers: by name as in csrc/buffers.h, flat float64 [n], and gap_state [rows, 3].  call: rules.Scalars.
+    Args:    buffers: by name as in csrc/lists.h, flat float64 [n], and gap_state [rows, 3].  call: rules.Scalars.
     Mutates: `buffers`.
     """
     scale, start, stop = call.get("scale", 1.0), call.get("start") or 0, call.get("stop")
@@ -155,7 +156,7 @@ def push(
 
     gap_sq = step_sq = shares = 0.0
     for row, place, g in pieces:
-        x = buffers["x"][place]  # a view: what follows writes through it
+        x = buffers["x"][place]  # a view: later writes go through it
         gap = distance(buffers, place, momentum, call)
         gap_sq += float(np.sum(gap**2))
         good = np.ones_like(x, dtype=bool) if g is None else np.isfinite(g)

@@ -1,7 +1,7 @@
-"""An arena: named, 128-byte aligned buffers in one piece of memory that all workers see.
+"""An arena: named, 128-byte aligned buffers in one block of memory that all workers map.
 
-On the CPU the memory is a memfd; on a GPU it is one CUDA allocation that travels by CUDA IPC. On several GPUs, and for
-GPUs with a master on the host, it is a PlacedArena. The interface is the same.
+On the CPU the memory is a memfd; on a GPU it is one CUDA allocation, shared by CUDA IPC. For several GPUs, and for GPUs
+with a master on the host, there is PlacedArena, with the same interface.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from hogwild.shared.memory import SharedMemory
 
 
 class Arena:
-    """Buffers by name. `create` makes zeroed ones; sent to another process, an arena arrives with the same memory.
+    """Buffers by name. `create` allocates them, zeroed. An arena that is sent to another process uses the same memory
+    there.
 
-    A CUDA arena must outlive its users: the process that created it keeps it until all others have ended.
+    A CUDA arena must outlive its users: the process that created it keeps it until all other processes have ended.
     """
 
     def __init__(self, layout: ArenaLayout, memory: SharedMemory | Tensor) -> None:
@@ -40,7 +41,7 @@ class Arena:
         return self._bytes.device
 
     def enter(self, rank: int | None) -> torch.device:  # noqa: ARG002
-        """Worker `rank` begins to use the arena in this process; the device on which it computes."""
+        """Prepares this process for worker `rank`; returns the device on which it computes."""
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         return self.device
@@ -51,7 +52,7 @@ class Arena:
 
     @property
     def facts(self) -> dict[str, object]:
-        """Where workers compute and the master lies, for the summary of a run."""
+        """The devices of the workers and of the master, for the summary of a run."""
         return {"device": str(self.device)}
 
     @property

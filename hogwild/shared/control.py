@@ -1,15 +1,15 @@
-"""What the workers and the parent of a run must agree on, as five interfaces.
+"""The state that the workers and the parent of a run share to coordinate, as five interfaces.
 
-    Tickets     which batches are taken, completed, or to be done again
+    Tickets     which batches are assigned, completed, or to be assigned again
     Versions    how many updates the model has seen, and how old each worker's snapshot is
     Rounds      the barriers of synchronous algorithms, and the workers that take part in them
     Gate        keeps workers out of their updates while the parent copies the model
     Ledger      what each worker is doing, and its statistics
 
 The control block in shared memory (csrc/control.h, hogwild.kernels.control.Control) implements all five for processes
-on one machine. Code that uses them names the one it needs, so that a driver across machines can put other
-implementations in their place. `rank` is a worker's number, from 0. Calls with `timeout_s` return False when that many
-seconds have passed, and are then made again. All of them may be called by many workers at once, each for its own rank.
+on one machine. Code depends on the single interface it needs, so that a driver across machines can replace the
+implementations. `rank` is a worker's number, from 0. Calls with `timeout_s` return False after that many seconds, and
+the caller repeats them. All methods may be called by many workers at once, each for its own rank.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ NO_TICKET = -1
 
 
 class Tickets(Protocol):
-    """Tickets 0, 1, 2, ... each stand for one gradient. A ticket is assigned to a worker, which completes it; a ticket
-    in the hand of a worker that dies is assigned again.
+    """Tickets 0, 1, 2, ... each stand for one gradient. A ticket is assigned to a worker, which completes it. If the
+    worker dies first, the ticket is assigned again.
     """
 
     @property
@@ -34,28 +34,28 @@ class Tickets(Protocol):
 
     @property
     def total(self) -> int:
-        """Tickets of the whole run; 0 if the workers run loops of their own."""
+        """The number of tickets of the whole run; 0 if the workers run loops of their own."""
 
     @property
     def stopping(self) -> bool:
-        """Whether the parent has asked for the end of the run."""
+        """Whether the parent has requested the end of the run."""
 
     def stop(self) -> None:
-        """No ticket is assigned any more; all waits for other workers end."""
+        """Requests the end of the run: no more tickets are assigned, and all waits for other workers end."""
 
     def assign(self, next: int, total: int, again: Sequence[int]) -> None:
-        """Before any worker lives: the tickets `again` are to be taken first, then those from `next` to `total`."""
+        """Called before any worker starts: tickets `again` are assigned first, then those from `next` to `total`."""
 
     def take(self, rank: int) -> int:
-        """The worker's ticket: the one in its hand if it has not completed that, else a new one. NO_TICKET if none is
-        left, or the run is stopping.
+        """The worker's ticket: its current one if that is not completed, else a new one. NO_TICKET if none is left, or
+        the run is stopping.
         """
 
     def complete(self, rank: int) -> None:
-        """The ticket in the worker's hand is done."""
+        """Marks the worker's current ticket as completed."""
 
     def completed(self, rank: int) -> int:
-        """Tickets that this worker, and those that it replaced, have completed."""
+        """The number of tickets that this worker and its predecessors of the same rank have completed."""
 
     def restore_completed(self, rank: int, completed: int) -> None:
         """Sets `completed`, in a run that is resumed."""
@@ -64,15 +64,15 @@ class Tickets(Protocol):
         """Tickets that were assigned and are not completed, ascending."""
 
     def exhausted(self) -> bool:
-        """Whether no ticket is left that could still bring a gradient."""
+        """Whether no ticket is left that could still lead to a gradient."""
 
     def wait_for_work(self, rank: int, timeout_s: float) -> bool:
-        """For a worker without a ticket: True when a dead worker's ticket can be taken; False if none is left that
-        could come back, or the time is over.
+        """For a worker without a ticket: waits for the ticket of a worker that dies. True if there is one to take;
+        False if no ticket is outstanding, or the time is over.
         """
 
     def mark_dead(self, rank: int) -> None:
-        """The parent tells of a death: no worker waits for this one any more, and its ticket is assigned again."""
+        """Called by the parent after a death: no worker waits for this one any more; its ticket is assigned again."""
 
 
 class Versions(Protocol):
@@ -81,7 +81,7 @@ class Versions(Protocol):
     """
 
     version: int
-    gathered: int  # gradients in the sum that the next update will take
+    gathered: int  # gradients in the sum for the next update
 
     @property
     def lr_max(self) -> float:
@@ -91,98 +91,101 @@ class Versions(Protocol):
         """Raises `lr_max` to `lr` if that is larger; returns it."""
 
     def steps(self, rank: int) -> int:
-        """Pushes that the worker's own buffers (momentum, replica) have seen."""
+        """The number of pushes into the worker's own buffers (momentum, replica)."""
 
     def restore_steps(self, rank: int, steps: int) -> None:
-        """Sets `steps`, in a run that is resumed: the count goes with the buffers if another rank gets them."""
+        """Sets `steps`, in a run that is resumed: if another rank gets the buffers, it gets the count too."""
 
     def pulled(self, rank: int) -> None:
-        """The worker begins to read the model: its snapshot has the version of now."""
+        """Called before the worker reads the model: its snapshot gets the current version."""
 
     def pulled_version(self, rank: int) -> int:
         """The version of the worker's snapshot."""
 
     def set_pulled(self, rank: int, version: int) -> None:
-        """Says which version the worker's snapshot has."""
+        """Sets the version of the worker's snapshot."""
 
     def begin_push(self, rank: int, locked: bool) -> int:
-        """The version when this push begins. `locked`: takes the one lock of the model, until the end of the push."""
+        """Begins a push; returns the version at that time. `locked`: holds the one lock of the model until the end of
+        the push.
+        """
 
     def end_push(self, rank: int, locked: bool, applied: bool, nonfinite: int, gap_sq: float, step_sq: float) -> int:
-        """Counts a push: a new version if it was `applied`, else refused for `nonfinite` elements, or dropped if there
-        are none. `gap_sq`, `step_sq`: ||x - snapshot||^2 and ||step||^2. Returns the delay, 0 if it was not applied.
+        """Ends and counts a push. If it was `applied`, the version increases; else it was refused because of
+        `nonfinite` elements, or dropped if that is 0. `gap_sq`, `step_sq`: ||x - snapshot||^2 and ||step||^2. Returns
+        the delay, 0 if it was not applied.
         """
 
     def gather(self, rank: int, taken: bool, waits: bool, nonfinite: int) -> int:
         """Counts a gradient that was added to the sum (`taken`), refused or cancelled; returns its delay if taken.
-        `waits`: the worker goes on when the update with this gradient is there.
+        `waits`: the worker waits for the update with this gradient.
         """
 
     def commit(self, rank: int) -> None:
-        """The whole sum is in the model: a new version, which this worker has read."""
+        """Called when the sum has been applied: the version increases, and this worker has read the new one."""
 
     def end_gather(self, rank: int, locked: bool, gap_sq: float, step_sq: float) -> None:
-        """The end of what `begin_push` began for a gathered gradient."""
+        """Ends the push that `begin_push` began for a gathered gradient."""
 
     def awaits_update(self, rank: int) -> bool:
-        """Whether the worker waits for an update that has not come yet."""
+        """Whether the worker waits for an update that has not been made yet."""
 
     def all_await(self) -> bool:
-        """Whether every worker that is left waits for an update, so that none would bring it."""
+        """Whether all remaining workers wait for an update, so that none of them would make it."""
 
     def wait_update(self, rank: int, timeout_s: float) -> bool:
-        """True when the update is there, or all wait for one, or the run is stopping."""
+        """Waits for an update. True if it has been made, if all workers wait for one, or if the run is stopping."""
 
     def lock_model(self, rank: int) -> None:
-        """Takes the one lock of the model, for an exchange that is no push."""
+        """Takes the one lock of the model, for an exchange outside a push."""
 
     def unlock_model(self) -> None:
         """Gives it back."""
 
 
 class Rounds(Protocol):
-    """Barriers are numbered 1, 2, ... A worker that dies or leaves is no longer waited for; one that comes later joins
-    at the end of a round, a whole number of barriers.
+    """Barriers are numbered 1, 2, ... The others no longer wait for a worker that dies or leaves. A worker that starts
+    later joins at the end of a round, which is a fixed number of barriers.
     """
 
     def join(self, rank: int, barriers_per_round: int, timeout_s: float) -> bool:
-        """Takes part from now on; True once all others stand at the end of a round."""
+        """The worker takes part from now on; True when all others are at the end of a round."""
 
     def leave(self, rank: int) -> None:
-        """Takes part no longer."""
+        """The worker no longer takes part."""
 
     def alive(self, rank: int) -> bool:
         """Whether the worker takes part."""
 
     def arrive(self, rank: int) -> int:
-        """Comes to the next barrier; returns its number."""
+        """The worker arrives at the next barrier; returns its number."""
 
     def arrived(self, rank: int) -> int:
-        """The number of the last barrier that the worker came to."""
+        """The number of the last barrier at which the worker arrived."""
 
     def wait_barrier(self, rank: int, generation: int, timeout_s: float) -> bool:
-        """True when all that take part have come to barrier `generation`."""
+        """True when all workers that take part have arrived at barrier `generation`."""
 
     def participants(self, generation: int) -> list[int]:
-        """The workers that came to that barrier, ascending; all survivors get the same answer."""
+        """The workers that arrived at that barrier, ascending; the result is the same for all surviving workers."""
 
     def contribute(self, rank: int, yes: bool) -> None:
-        """Says whether the worker brings a finite gradient to this round."""
+        """Sets whether the worker contributes a finite gradient to this round."""
 
     def contributes(self, rank: int) -> bool:
         """Whether it does."""
 
     def end_round(self, rank: int, commits: bool, nonfinite: int, step_sq: float) -> None:
-        """Counts the worker's share of a round; a new version by the one worker that `commits`."""
+        """Counts the worker's share of a round. The version increases once, by the one worker with `commits`."""
 
 
 class Gate(Protocol):
-    """While the gate is closed no update begins; once it is drained none is under way either, and the parent may copy
-    a model of whole updates.
+    """While the gate is closed no update begins. When it is drained, none is in progress either, and the parent can
+    copy a model of whole updates.
     """
 
     def close_gate(self, barriers_per_round: int) -> None:
-        """Closes it. Synchronous workers may still go on to the end of their round."""
+        """Closes the gate. Synchronous workers may still continue to the end of their round."""
 
     def drained(self) -> bool:
         """Whether no worker is inside an update."""
@@ -191,37 +194,37 @@ class Gate(Protocol):
         """Opens it again."""
 
     def enter(self, rank: int, timeout_s: float) -> bool:
-        """A worker begins its update: True when the gate is open."""
+        """The worker begins its update: True when the gate is open."""
 
     def exit(self, rank: int) -> None:
-        """The worker's update is over."""
+        """The worker has finished its update."""
 
 
 class Ledger(Protocol):
-    """What each worker is doing, and what it measured about itself since the run began. Written by the worker itself,
-    read by anyone at any time: each number is right, together they may be a push apart.
+    """The current phase of each worker, and its statistics since the run began. Each worker writes its own entries; any
+    process may read them at any time: each number is right, but two of them may differ by one push.
     """
 
     def set_phase(self, rank: int, phase: Phase) -> None:
-        """What the worker does now. Each call is a sign of life."""
+        """Sets the worker's current phase. Each call is a sign of life."""
 
     def record_loss(self, rank: int, loss: float, samples: int) -> None:
-        """A gradient of so many samples was answered; its loss counts if it is finite."""
+        """Counts a gradient of `samples` samples; its loss is added if it is finite."""
 
     def add_times(self, rank: int, gradient_s: float, update_s: float, waiting_s: float) -> None:
         """Adds seconds to the worker's three sums."""
 
     def count_exchange(self, rank: int, averaged: int, skipped: int, recovered: int) -> None:
-        """Adds the chunks of an exchange that were averaged and left out, and the locks taken over from the dead."""
+        """Adds the numbers of chunks averaged and skipped in an exchange, and of locks taken over from the dead."""
 
     def totals(self, rank: int) -> dict[str, float]:
-        """Sums and counts by name: pushes, samples, delay_sum, gradient_s, ..."""
+        """The worker's sums and counts by name: pushes, samples, delay_sum, gradient_s, ..."""
 
     def delays(self, rank: int) -> list[int]:
-        """[256] applied pushes per delay; the last one counts all longer delays too."""
+        """Applied pushes per delay, [256]; the last bin also counts all longer delays."""
 
     def stats(self, rank: int) -> dict[str, Any]:
-        """`totals`, and what the worker is doing: alive, phase, beats (signs of life), held (its ticket)."""
+        """`totals`, and the worker's current state: alive, phase, beats (signs of life), held (its ticket)."""
 
     def restore(self, rank: int, values: dict[str, float]) -> None:
         """Sets `totals`, in a run that is resumed. ValueError for an unknown name."""
@@ -233,5 +236,5 @@ class Ledger(Protocol):
 if TYPE_CHECKING:
 
     def _implements(control: Control) -> tuple[Tickets, Versions, Rounds, Gate, Ledger]:
-        """mypy: the control block implements them all."""
+        """For mypy: the control block implements all interfaces."""
         return control, control, control, control, control

@@ -1,4 +1,4 @@
-"""Memory of a GPU that several processes use: by CUDA IPC, from a process that outlives them all."""
+"""GPU memory that several processes use by CUDA IPC; the process that allocates it must outlive the others."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ ALLOCATOR_VARIABLES = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 
 
 def device_memory(nbytes: int, device: torch.device, what: str) -> Tensor:
-    """`nbytes` of zeroed memory on a GPU, [nbytes] uint8, fit to be sent to other processes, filled when this returns.
+    """`nbytes` of zeroed memory on a GPU, [nbytes] uint8, which can be sent to other processes; zeroed when this
+    returns.
 
-    Sent by multiprocessing (spawn or forkserver), the tensor arrives over the same memory. The process that made it
-    must live until all others have let go. UsageError if it does not fit, or could not be shared.
+    Sent by multiprocessing (spawn or forkserver), the tensor has the same memory there. The process that made it must
+    live until all others have released it. UsageError if it does not fit, or could not be shared.
     """
     check_allocator()
-    torch.cuda.empty_cache()  # what torch only keeps in case it is wanted again counts as free
+    torch.cuda.empty_cache()  # memory in torch's cache counts as free
     free, total = torch.cuda.mem_get_info(device)
     if nbytes > free:
         raise UsageError(
@@ -33,18 +34,18 @@ def device_memory(nbytes: int, device: torch.device, what: str) -> Tensor:
 
 
 def check_allocator() -> None:
-    """UsageError if torch's allocator is set to expandable segments, whose memory other processes often cannot map."""
+    """UsageError if torch's allocator uses expandable segments: other processes often cannot map their memory."""
     for name in ALLOCATOR_VARIABLES:
         settings = os.environ.get(name, "").replace(" ", "").lower()
         if "expandable_segments:true" in settings:
             raise UsageError(
-                f"{name}={os.environ[name]}: memory in expandable segments cannot be relied on to be shared between "
+                f"{name}={os.environ[name]}: memory in expandable segments cannot reliably be shared between "
                 "processes (in containers it fails); take expandable_segments out of it"
             )
 
 
 def identity(device: torch.device) -> str | None:
-    """Which piece of hardware a GPU is, however it is numbered here; None on the CPU, and where torch cannot say."""
+    """The UUID of a GPU, which does not depend on its number; None on the CPU, or if torch cannot report it."""
     if device.type != "cuda":
         return None
     uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
@@ -52,7 +53,7 @@ def identity(device: torch.device) -> str | None:
 
 
 def check_identity(expected: str | None, device: torch.device) -> None:
-    """UsageError if `device` is other hardware here than in the process whose memory this one uses."""
+    """UsageError if `device` is another GPU here than in the process that allocated the memory."""
     found = identity(device)
     if None not in (expected, found) and found != expected:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Working with a device: moving tensors there, reading a number back, waiting for it; and the threads of the CPU."""
+"""Operations on a device: moving tensors to it, reading a number, waiting for it; and the threads of the CPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """torch with one thread while the context lasts: beside busy workers more threads make it far slower."""
+    """A context in which torch uses one thread: next to busy workers, more threads make it far slower."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -22,33 +22,37 @@ def one_thread() -> Iterator[None]:
 
 
 def to_device(batch: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> Any:
-    """A batch (tensors in tuples, lists and dicts) on `device`, its float32 tensors as `dtype`; else unchanged."""
+    """A batch (tensors in tuples, lists and dicts) on `device`, its floating point tensors as `dtype`, that of the
+    model; else unchanged.
+    """
 
     def move(tensor: Tensor) -> Tensor:
-        return tensor.to(device, dtype if tensor.dtype is torch.float32 else tensor.dtype, non_blocking=True)
+        return tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype, non_blocking=True)
 
-    if device.type == "cpu" and dtype is torch.float32 and not isinstance(batch, Tensor):
-        return batch
     return map_tensors(move, batch)
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], nest: Any) -> Any:
-    """`nest` with `function` of every tensor in its tuples, lists and dicts; else unchanged."""
+    """`nest` with `function` of every tensor in its tuples, lists and dicts; what holds no other tensor than before is
+    returned as it is.
+    """
     if isinstance(nest, Tensor):
         return function(nest)
+    if not isinstance(nest, (dict, tuple, list)):
+        return nest
+    old = list(nest.values()) if isinstance(nest, dict) else list(nest)
+    new = [map_tensors(function, value) for value in old]
+    if all(one is other for one, other in zip(old, new, strict=True)):
+        return nest
     if isinstance(nest, dict):
-        return {key: map_tensors(function, value) for key, value in nest.items()}
-    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
-        return type(nest)(*(map_tensors(function, value) for value in nest))
-    if isinstance(nest, (tuple, list)):
-        return type(nest)(map_tensors(function, value) for value in nest)
-    return nest
+        return dict(zip(nest, new, strict=True))
+    return type(nest)(*new) if hasattr(nest, "_fields") else type(nest)(new)
 
 
 class Reading:
-    """A number that a device computes: on its way to the host from here on, and there when it is asked for.
+    """A number that a device computes. Its copy to the host starts at construction; reading it waits for the copy.
 
-    Asking waits for what was enqueued before, not for what came after.
+    Reading waits only for work that was enqueued before the construction.
     """
 
     def __init__(self, value: Tensor) -> None:
@@ -68,6 +72,6 @@ class Reading:
 
 
 def finish(device: torch.device) -> None:
-    """Waits until the device has done what this process gave it; at once on the CPU."""
+    """Waits until the device has finished all work of this process; returns at once on the CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

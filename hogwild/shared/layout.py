@@ -1,4 +1,4 @@
-"""Where things lie: the parameters inside one flat buffer, and the named buffers inside one arena."""
+"""Memory layouts: of the parameters in one flat buffer, and of the named buffers in one arena."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ParameterLayout:
 
     @property
     def segments(self) -> list[tuple[int, int]]:
-        """(offset, numel) of each parameter, in elements."""
+        """The (offset, numel) of each parameter, in elements."""
         return [(offset, math.prod(shape)) for offset, shape in zip(self.offsets, self.shapes, strict=True)]
 
     @property
@@ -70,14 +70,14 @@ class ParameterLayout:
         ]
 
     def bind(self, module: nn.Module, flat: Tensor) -> None:
-        """Makes `flat` [n] the storage of the module's parameters: no copy, and no gradient left over."""
+        """Makes `flat` [n] the storage of the module's parameters, without a copy, and sets their gradients to None."""
         for parameter, view in zip(trainable(module), self.views(flat), strict=True):
             parameter.data = view
             parameter.grad = None
 
 
 def require_real_values(module: nn.Module) -> None:
-    """UsageError if the module cannot be trained here: a parameter without values yet, or with complex ones."""
+    """UsageError if the module cannot be trained here: a parameter without values yet, or with complex values."""
     for name, parameter in module.named_parameters():
         if isinstance(parameter, UninitializedParameter) or parameter.is_meta:
             raise UsageError(f"the model's parameter {name} has no values yet: lazy and meta modules cannot be shared")
@@ -112,7 +112,7 @@ class BufferSpec:
 
 @dataclass(frozen=True)
 class ArenaLayout:
-    """Byte offsets of all buffers of an arena; every copy of every buffer starts on a 128-byte boundary."""
+    """The byte offsets of all buffers of an arena; every copy of every buffer starts on a 128-byte boundary."""
 
     specs: Mapping[str, BufferSpec]
     offsets: Mapping[str, int]
@@ -130,7 +130,7 @@ class ArenaLayout:
         return cls({spec.name: spec for spec in specs}, offsets, workers, max(nbytes, ALIGNMENT_BYTES))
 
     def position(self, name: str, rank: int | None) -> tuple[int, BufferSpec]:
-        """(byte offset, spec) of a buffer; `rank` chooses the copy of a WORKER or REPLICA buffer."""
+        """The (byte offset, spec) of a buffer; `rank` selects the copy of a WORKER or REPLICA buffer."""
         spec = self.specs[name]
         if spec.scope is Scope.SHARED:
             return self.offsets[name], spec
@@ -139,7 +139,7 @@ class ArenaLayout:
         return self.offsets[name] + rank * spec.stride_bytes, spec
 
     def describe(self) -> str:
-        """What the memory is for, in MB per kind of buffer: for error messages."""
+        """A description of the memory for error messages: MB per kind of buffer."""
         parts = []
         for spec in self.specs.values():
             copies = 1 if spec.scope is Scope.SHARED else self.workers

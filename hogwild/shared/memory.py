@@ -1,7 +1,7 @@
-"""Anonymous shared memory that no exit, however violent, can leave behind.
+"""Anonymous shared memory, which the kernel frees even if all its processes are killed.
 
-A block is a memfd: it has no name in any file system, lives while a process maps it, and is not bound by the size of
-/dev/shm (64 MB in a default container). See docs/adr/0003-memfd.md.
+A block is a memfd: it has no name in any file system, exists as long as a process maps it, and is not limited by the
+size of /dev/shm (64 MB in a default container). See docs/adr/0003-memfd.md.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ MIB = 1 << 20
 
 
 class SharedMemory:
-    """`nbytes` of zeroed, page-aligned memory, shared with the processes it is sent to.
+    """`nbytes` of zeroed, page-aligned memory, shared with the processes to which it is sent.
 
-    Sendable as an argument of a multiprocessing Process (spawn or forkserver): one file descriptor travels.
-    Raises UsageError before anything is allocated when the machine has not that much free; `what` says in the message
-    what the memory is for.
+    Sendable as an argument of a multiprocessing Process (spawn or forkserver): one file descriptor travels. Raises
+    UsageError, before it allocates memory, if the machine has less than that free. `what` describes the use of the
+    memory, for that message.
     """
 
     def __init__(self, nbytes: int, what: str) -> None:
@@ -36,7 +36,7 @@ class SharedMemory:
             )
         fd = os.memfd_create("hogwild", os.MFD_CLOEXEC)
         try:
-            os.posix_fallocate(fd, 0, nbytes)  # every page now, or an error now: never SIGBUS later
+            os.posix_fallocate(fd, 0, nbytes)  # a lack of memory is an error here, not SIGBUS later
             self._map(fd, nbytes)
         except OSError as error:
             os.close(fd)
@@ -52,7 +52,7 @@ class SharedMemory:
 
     @property
     def address(self) -> int:
-        """Where this process sees the block."""
+        """The address of the block in this process."""
         return self.bytes.data_ptr()
 
     def __del__(self) -> None:

@@ -19,10 +19,12 @@ from hogwild.shared.placement import PlacedLayout, Placement, is_near
 
 
 class PlacedArena(Arena):
-    """Buffers by name, wherever `placement` puts them: as tensors of the GPU on which the process that looks computes.
+    """Buffers by name, in the memory that `placement` chooses. In each process they are tensors of the GPU on which it
+    computes.
 
-    Each process says once who it is: `enter`. A buffer that its GPU does not reach is a tensor of the GPU it lies on,
-    to the process that made the arena; to a worker such a buffer of another worker is an IndexError.
+    Each process calls `enter` once with its rank. If its GPU cannot access a buffer: in the process that made the
+    arena, the buffer is a tensor of the GPU that holds it; in a worker, such a buffer of another worker raises
+    IndexError.
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class PlacedArena(Arena):
         self.layout, self.placement = layout, placement
         self._placed_layout, self._placed = placed_layout, placed
         self._host_layout, self._host = host_layout, host
-        self._seen_from: dict[int, int] = {}  # GPU that holds memory -> the one that this process uses it from
+        self._seen_from: dict[int, int] = {}  # GPU that holds memory -> GPU from which this process uses it
         self._gpu: int | None = None
         self._pinned: runtime.Pinned | None = None
 
@@ -62,8 +64,9 @@ class PlacedArena(Arena):
         return arena
 
     def enter(self, rank: int | None) -> torch.device:
-        """From now on this process sees the buffers from the GPU of worker `rank`; None: it is the one that made them,
-        on the first worker's GPU, and reaches those of others from theirs. UsageError if they cannot be mapped.
+        """Makes this process use the buffers from the GPU of worker `rank`. None: this process made the arena; it uses
+        the first worker's GPU, and accesses the buffers of other workers from their GPUs. UsageError if they cannot be
+        mapped.
         """
         self._gpu = self.placement.gpu(rank or 0)
         runtime.use(self._gpu)
@@ -92,7 +95,7 @@ class PlacedArena(Arena):
         return {"device": ", ".join(f"cuda:{gpu}" for gpu in gpus), "master": self.placement.master}
 
     def tensor(self, name: str, rank: int | None = None) -> Tensor:
-        _, spec = self.layout.position(name, rank)  # is there such a buffer, such a worker
+        _, spec = self.layout.position(name, rank)  # IndexError if there is no such buffer or worker
         nbytes = spec.numel * torch.empty((), dtype=spec.dtype).element_size()
         key = (name, rank or 0) if is_near(spec, self.placement) else (name, 0)
         if key in self._placed_layout.offsets:
@@ -110,7 +113,7 @@ class PlacedArena(Arena):
         return runtime.view(address, nbytes, self._gpu, self._pinned).view(spec.dtype)
 
     def _clear(self) -> None:
-        """Zeros in all parts, each written by the GPU it lies on."""
+        """Zeroes all parts; each GPU writes its own memory."""
         if self._placed is None:
             return
         at = self._placed.address

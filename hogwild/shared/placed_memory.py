@@ -1,4 +1,4 @@
-"""Memory on several GPUs at one range of addresses, which other processes map: a file descriptor per part travels."""
+"""Memory on several GPUs at one range of addresses. Other processes map it through one file descriptor per part."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from hogwild.shared.placement import Part
 
 
 class PlacedMemory:
-    """`parts` of memory, not zeroed, each on its GPU; where it is sent, it is mapped when it is first asked for.
+    """`parts` of memory, not zeroed, each on its GPU. In a process to which it is sent, it is mapped at its first use.
 
-    The memory lives until its last user has let go of it. UsageError if a GPU has no room, or cannot do this.
+    The memory exists until its last user has released it. UsageError if a GPU has not enough memory, or cannot share it
+    in this way.
     """
 
     def __init__(self, parts: Sequence[Part], what: str, driver: str = placed.DRIVER) -> None:
@@ -37,11 +38,13 @@ class PlacedMemory:
 
     @property
     def address(self) -> int:
-        """Where this process sees it."""
+        """The address of the memory in this process."""
         return self._map().address
 
     def allow(self, gpu: int) -> set[int]:
-        """Lets kernels of this process on `gpu` work on all parts that it reaches; the GPUs that those lie on."""
+        """Lets kernels of this process on `gpu` access all parts that it can reach; returns the GPUs that hold those
+        parts.
+        """
         try:
             allowed = self._map().allow(gpu)
         except RuntimeError as error:

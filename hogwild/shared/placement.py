@@ -1,4 +1,4 @@
-"""Where the memory of a run with several GPUs, or with a master in the host's memory, lies."""
+"""The placement of a run's memory, for runs with several GPUs or with a master in the host's memory."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ Part = tuple[int, int]
 
 @dataclass(frozen=True)
 class Placement:
-    """GPUs by the numbers that torch gives them. `gpus`: where workers compute, in turn. `shards`: what holds a piece
-    each of every large buffer that all workers write; none: pinned memory of the host. One GPU may hold several shards.
+    """GPUs by the numbers that torch gives them. `gpus`: the GPUs of the workers, assigned in turn. `shards`: the GPUs
+    that each hold one piece of every large buffer that all workers write; if empty, these buffers are in pinned host
+    memory. One GPU may hold several shards.
 
-    What only one worker writes lies on its own GPU; with a master on the host only what it alone reads as well.
+    A buffer that only one worker writes is on that worker's GPU; with a master on the host, only if no other worker
+    reads it either.
     """
 
     gpus: tuple[int, ...]
@@ -38,11 +40,11 @@ class Placement:
 
 @dataclass
 class PlacedLayout:
-    """The parts of one range of addresses, and where each buffer begins in it. What lies on the host is not in it."""
+    """The parts of one range of addresses, and the offset of each buffer in it. It contains no buffers on the host."""
 
     parts: list[Part] = field(default_factory=list)
-    offsets: dict[tuple[str, int], int] = field(default_factory=dict)  # of (buffer, worker); 0 for what is shared
-    gpus: dict[tuple[str, int], int] = field(default_factory=dict)  # on which it begins
+    offsets: dict[tuple[str, int], int] = field(default_factory=dict)  # of (buffer, worker); 0 for shared buffers
+    gpus: dict[tuple[str, int], int] = field(default_factory=dict)  # GPU on which it begins
     nbytes: int = 0
 
     @classmethod
@@ -62,7 +64,7 @@ class PlacedLayout:
         return layout
 
     def _add(self, specs: Sequence[BufferSpec], rank: int, gpus: Sequence[int], grain: int) -> None:
-        """One after the other, in equal parts on those GPUs."""
+        """Places the buffers one after the other, in equal parts on those GPUs."""
         if not specs:
             return
         inside = ArenaLayout.of(specs, 1)

@@ -1,4 +1,4 @@
-"""What placed memory asks of the CUDA runtime in its process, by way of torch."""
+"""The CUDA runtime calls that placed memory needs, made through torch."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ PORTABLE_MAPPED = 3  # cudaHostRegisterPortable | cudaHostRegisterMapped
 
 
 def use(gpu: int) -> None:
-    """What this process enqueues without saying where goes to that GPU."""
+    """Makes that GPU the default of this process."""
     torch.cuda.set_device(gpu)
-    torch.cuda.synchronize(gpu)  # older runtimes make the context only now, and mapping may need one
+    torch.cuda.synchronize(gpu)  # creates the context, which older runtimes otherwise create later; mapping may need it
 
 
 def room(gpu: int) -> tuple[int, int]:
@@ -26,17 +26,19 @@ def room(gpu: int) -> tuple[int, int]:
 
 
 def wait(gpu: int) -> None:
-    """Until the GPU has done what this process gave it."""
+    """Waits until the GPU has finished all work of this process."""
     torch.cuda.synchronize(gpu)
 
 
 def view(address: int, nbytes: int, gpu: int, owner: object) -> Tensor:
-    """[nbytes] uint8, a tensor of `gpu`, wherever the memory lies."""
+    """A tensor [nbytes] uint8 of `gpu`, wherever its memory is."""
     return tensor_at(address, nbytes, torch.device("cuda", gpu), owner)
 
 
 class Pinned:
-    """Host memory that every GPU sees at the host's addresses, as long as this lives. UsageError if it is refused."""
+    """Pins host memory, so that every GPU sees it at the host's addresses, as long as this object exists. UsageError if
+    CUDA refuses.
+    """
 
     def __init__(self, memory: SharedMemory) -> None:
         self.memory = memory
@@ -50,5 +52,5 @@ class Pinned:
 
     def __del__(self) -> None:
         if getattr(self, "_is_pinned", False):
-            with contextlib.suppress(Exception):  # at interpreter exit the runtime may be gone
+            with contextlib.suppress(Exception):  # at interpreter exit the runtime may be unloaded
                 torch.cuda.cudart().cudaHostUnregister(self.memory.address)  # type: ignore[no-untyped-call]

@@ -25,8 +25,8 @@ TRAINED, FROZEN, BUFFER = "trained:", "frozen:", "buffer:"  # before the names o
 
 @dataclass
 class World:
-    """What every process of a run maps. Sendable to a worker; each process makes its own `control` over the same
-    block.
+    """The memory that every process of a run maps. It can be sent to a worker; each process makes its own `control`
+    over the same block.
     """
 
     layout: ParameterLayout
@@ -34,7 +34,7 @@ class World:
     buffers: Mapping[str, Buffer]  # the algorithm's
     control_memory: SharedMemory
     workers: int
-    lines: int  # of the control block: one per worker, or more when a resumed run has more tickets to deal again
+    lines: int  # of the control block: one per worker, or more if a resumed run has more tickets to assign again
     stripes: int
     shapes: Mapping[str, tuple[int, ...]]  # of the model: trained:<name>, frozen:<name>, buffer:<name>
     _control: Control | None = field(default=None, repr=False)
@@ -82,7 +82,7 @@ class World:
         return world
 
     def start_buffers(self) -> None:
-        """Fills the buffers of a new world, zeros so far, with what they start as, from x as it is now."""
+        """Fills the zeroed buffers of a new world with their start values, from the current x."""
         for name, buffer in self.buffers.items():
             for rank in range(1 if buffer.scope is Scope.SHARED else self.workers):
                 tensor = self.arena.tensor(name, rank)
@@ -102,7 +102,7 @@ class World:
         return self._control
 
     def locks(self, rank: int | None = None) -> int:
-        """Address of the `stripes` locks of what is shared by all, or of worker `rank`'s own buffers, in this process.
+        """The address in this process of the `stripes` locks of the shared buffers, or of worker `rank`'s own buffers.
 
         IndexError if there is no such worker, or the algorithm declares no buffer with locks.
         """
@@ -144,8 +144,8 @@ class World:
         }
 
     def publish(self, module: nn.Module, rank: int) -> None:
-        """Writes the module's own buffers to worker `rank`'s copy; called inside an update, so never seen half done.
-        Shared ones that `recall` has bound are there already.
+        """Writes the module's own buffers to worker `rank`'s copy. It is called inside an update, so the parent never
+        copies them half written. Shared buffers that `recall` has bound need no copy.
 
         UsageError if the module has made or reshaped a buffer since the world was created: there is no room for it.
         """
@@ -176,8 +176,8 @@ class World:
         for name, tensor in module.named_buffers():
             if self.shapes.get(BUFFER + name) != tensor.shape:
                 raise UsageError(
-                    f"the model's buffer {name} has shape {list(tensor.shape)}, which it had not when the run began: "
-                    "keep what comes or changes its shape in a plain attribute, not in a buffer"
+                    f"the model's buffer {name} has shape {list(tensor.shape)}, not that of the start of the run: "
+                    "keep a tensor that appears later or changes its shape in a plain attribute, not in a buffer"
                 )
             yield name, tensor, self.arena.tensor(BUFFER + name, rank).view(tensor.shape)
 
@@ -204,5 +204,5 @@ def _spec(name: str, buffer: Buffer, layout: ParameterLayout) -> BufferSpec:
 
 
 def _lock_count(buffers: Mapping[str, Buffer], stripes: int, workers: int) -> int:
-    """One set for what is shared by all, and one for each worker if others average with its buffers."""
+    """The number of locks: `stripes` for the shared buffers, and for each worker if others average with its buffers."""
     return stripes * (1 + workers if has_locks(buffers) else 1)

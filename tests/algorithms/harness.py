@@ -1,4 +1,4 @@
-"""Workers of an algorithm in one process, advanced in any order the test says: the same texts, views and kernels."""
+"""Runs the workers of an algorithm in one process, in an order chosen by the test, with real views and kernels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GradientFn = Callable[[Tensor, int], list[Tensor]]
 
 
 class Point(nn.Module):
-    """A model that is nothing but its parameters."""
+    """A model that consists of its parameters only."""
 
     def __init__(self, values: Tensor) -> None:
         super().__init__()
@@ -26,10 +26,10 @@ class Point(nn.Module):
 
 
 class Team:
-    """N workers on one world. `turn(rank)`: the worker's outstanding gradient arrives, and it goes on to its next
-    request. One that waits for an update has no turn.
+    """N workers on one world. `turn(rank)` sends the worker its requested gradient and runs it up to its next request.
+    A worker that waits for an update has no turn.
 
-    `gradient(at, rank)` is asked for at the request, as in a real worker: it sees the snapshot, not the later master.
+    `gradient(at, rank)` is computed at the request, as in a real worker: at the snapshot, not at the later master.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Team:
             self.turn(rank)
 
     def round(self) -> None:
-        """One round of a synchronous algorithm: all workers from barrier to barrier, until they ask for gradients."""
+        """One round of a synchronous algorithm: all workers pass barriers until they request gradients."""
         pending = dict.fromkeys(range(len(self.steps)))
         requests = {rank: self.steps[rank].send(self.answers[rank]) for rank in pending}
         while all(isinstance(request, Barrier) for request in requests.values()):

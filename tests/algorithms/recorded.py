@@ -1,8 +1,8 @@
-"""A recorded run of every algorithm: what 200 updates on digits make of a small model, in the simulator.
+"""A recorded run of every algorithm: a small model after 200 updates on digits, in the simulator.
 
-    python tests/algorithms/recorded.py --hash      a line `sha256 name` per run: the exact bits, to be compared
-                                                    between two versions of the code on one machine
-    python tests/algorithms/recorded.py --write     recorded.json anew, after a change of an algorithm that is meant
+    python tests/algorithms/recorded.py --hash      a line `sha256 name` per run, of the exact bits, to compare two
+                                                    versions of the code on one machine
+    python tests/algorithms/recorded.py --write     write recorded.json, after an intended change
 
 Bits depend on the BLAS of the machine, so recorded.json holds numbers instead: sums over the parameters and some of
 them, which another BLAS changes in the last digits only.
@@ -31,7 +31,7 @@ WORKERS = 3
 MOMENTUM = 0.7
 COMMON = {"lr": 0.05, "weight_decay": 0.01, "batch_size": 7, "dtype": "float64", "seed": 5, "updates": UPDATES,
           "eval_every": 0, "clock": "gamma:cv=0.4,het=0.3,burst=0.05x9"}  # fmt: skip
-OPTIONS: dict[str, dict[str, object]] = {  # so that 200 updates come to every line of an algorithm
+OPTIONS: dict[str, dict[str, object]] = {  # so that 200 updates execute every line of an algorithm
     "easgd": {"period": 3},
     "eamsgd": {"period": 3, "beta_per": "step"},
     "easgd-tree": {"degree": 2, "period": 2, "period_up": 5, "workers": 4},
@@ -52,7 +52,7 @@ OPTIONS: dict[str, dict[str, object]] = {  # so that 200 updates come to every l
     "dc-asgd": {"momentum": 0.7},
     "clipped": {"clip": 0.5},
 }  # fmt: skip
-VARIANTS: dict[str, dict[str, object]] = {  # what no name stands for
+VARIANTS: dict[str, dict[str, object]] = {  # compositions without a name
     "asgd gap layer": {"penalty": "gap", "gap_level": "layer"},
     "asgd gap global lagged": {"penalty": "gap", "gap_level": "global", "gap_lagged": True, "gap_unit": "g"},
     "asgd gap element of layer": {"penalty": "gap", "gap_size": "layer", "gap_unit": "step", "gap_reference": "lr"},
@@ -79,7 +79,9 @@ VARIANTS: dict[str, dict[str, object]] = {  # what no name stands for
 
 
 def model() -> nn.Module:
-    """Smooth, with an odd number of parameters, and begun from a sine: random float32 numbers differ between CPUs."""
+    """A smooth model with an odd number of parameters, initialised by a sine, because random float32 numbers differ
+    between CPUs.
+    """
     module = nn.Sequential(
         nn.Flatten(), nn.Linear(64, 9), nn.Tanh(), nn.Linear(9, 17), nn.Tanh(), nn.Linear(17, 10, bias=False)
     ).double()
@@ -89,13 +91,13 @@ def model() -> nn.Module:
 
 
 def runs() -> dict[str, dict[str, object]]:
-    """Name of the run -> what it is asked for."""
+    """Name of the run -> its options."""
     named = {name: {"algorithm": name, **OPTIONS.get(name, {})} for name in REGISTRY}
     return named | {name: {"algorithm": name.split()[0], **options} for name, options in VARIANTS.items()}
 
 
 def result(asked: Mapping[str, object], out: Path) -> Tensor:
-    """The trained model [925] of one run, whose directory lies below `out`."""
+    """The trained model [925] of one run, with its directory below `out`."""
     algorithm = REGISTRY[str(asked["algorithm"])]
     values: dict[str, object] = {**COMMON, "workers": algorithm.max_workers or WORKERS, **asked}
     if "momentum" in algorithm.options():
@@ -107,7 +109,7 @@ def result(asked: Mapping[str, object], out: Path) -> Tensor:
 
 
 def numbers(flat: Tensor) -> list[float]:
-    """What stands for a trained model [n], to 12 significant digits: its sums and every 64th element."""
+    """A summary of a trained model [n], to 12 significant digits: its sums and every 64th element."""
     values = [math.fsum(flat.tolist()), math.fsum((flat**2).tolist()), *flat[::64].tolist(), float(flat[-1])]
     return [float(f"{value:.12g}") for value in values]
 

@@ -1,8 +1,8 @@
-"""What one worker alone does under the algorithms that then are not plain SGD: the papers' recursions, in float64.
+"""The papers' recursions for one worker, in float64, of those algorithms that are not plain SGD with one worker.
 
 Each function takes the start x [n], `gradient(k, at)`, the k-th gradient taken at `at`, and the number of steps; it
-returns the trained model. The center and what the worker holds are vectors of their own, the paper's velocity is
--lr times the one that hogwild keeps.
+returns the trained model. The center and the worker's replica are separate vectors; the paper's velocity is -lr times
+the v of hogwild.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def lookahead(
     x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, period: int, slow_rate: float,
     momentum: float,
 ) -> Vector:  # fmt: skip
-    """Zhang et al. 2019: the slow weights go a part of the way, the fast ones start again from them."""
+    """Zhang et al. 2019: the slow weights move a fraction of the way, and the fast weights restart from them."""
     slow, v = x.copy(), np.zeros_like(x)
     for k in range(steps):
         v = momentum * v + gradient(k, x) + weight_decay * x
@@ -103,7 +103,7 @@ def averaged_downpour(
     x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, period: int, momentum: float,
     average_rate: float = 0.0,
 ) -> Vector:  # fmt: skip
-    """One worker's center is what it handed in; the result is the mean of all centers, or their moving average."""
+    """One worker's center is its last delivery; the result is the mean of all centers, or their moving average."""
     v, centers = np.zeros_like(x), [x]
     for k in range(steps):
         v = momentum * v + gradient(k, x) + weight_decay * x
@@ -152,7 +152,7 @@ ELASTIC: Mapping[str, float] = {"alpha": 0.3, "period": 3}
 GAUSS_SEIDEL = {"form": "gauss-seidel"}
 
 RECURSIONS: list[tuple[str, Recursion, Mapping[str, object], Mapping[str, object]]] = [
-    # the algorithm, what one worker makes of it, the options of both, options of the algorithm alone
+    # the algorithm, its recursion for one worker, the options of both, options of the algorithm alone
     ("easgd", eamsgd, ELASTIC, {}),
     ("eamsgd", eamsgd, {**ELASTIC, "momentum": 0.7}, {}),
     ("easgd-sync", eamsgd, ELASTIC, {}),

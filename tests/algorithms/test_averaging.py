@@ -1,4 +1,4 @@
-"""Local SGD and its outer optimizers, Lookahead, the tree: each against its lines, written out in matrices."""
+"""Local SGD and its outer optimizers, Lookahead, the tree: each against its equations, written with matrices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""--clip bounds the norm of a gradient whichever way an algorithm takes it: push, deposit, sum, part, exchange."""
+"""--clip bounds the norm of a gradient in every operation of an algorithm: push, deposit, sum, part, exchange."""
 
 from __future__ import annotations
 

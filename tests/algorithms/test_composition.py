@@ -1,4 +1,4 @@
-"""Free composition: what has a name is that algorithm bit for bit, what has none is the push of the reference."""
+"""Free composition: named combinations equal their algorithm bit for bit, others equal the push of the reference."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_named_algorithm_is_its_composition_bit_for_bit(
 
 
 def without_clip(values: dict[str, Any]) -> dict[str, Any]:
-    """The options of the algorithm: the clip is one of the run."""
+    """The options of the algorithm; clip is an option of the run."""
     return {name: value for name, value in values.items() if name != "clip"}
 
 
@@ -120,7 +120,7 @@ class Net(torch.nn.Module):
 
 @pytest.mark.parametrize("options", UNNAMED)
 def test_a_composition_without_a_name_is_the_push_of_the_reference(options: dict[str, Any]):
-    """Three workers in random order, float64: the same slots filled by hand, in numpy."""
+    """Three workers in random order, float64, against the same stages called by hand in numpy."""
     workers, lr, wd, turns = 3, 0.05, 0.01, 60
     algorithm = make("asgd", **without_clip(options))
     noise = torch.Generator().manual_seed(8)
@@ -205,7 +205,7 @@ def test_a_composition_without_a_name_is_the_push_of_the_reference(options: dict
         ({"penalty": "gaps"}, "Did you mean 'gap'"),
     ],
 )
-def test_what_makes_no_sense_together_is_one_line(options: dict[str, Any], message: str):
+def test_senseless_combinations_are_refused_in_one_line(options: dict[str, Any], message: str):
     with pytest.raises(UsageError, match=message) as refusal:
         Config.from_values(options)
     assert "\n" not in str(refusal.value)

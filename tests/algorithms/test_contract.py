@@ -1,4 +1,4 @@
-"""What every registered algorithm owes, found through the registry: a new one is tested here without a new test."""
+"""The contract of every registered algorithm. The tests find algorithms through the registry, new ones too."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ ASYNCHRONOUS = [  # one gradient an update, and taken at the master
 WEIGHT_DECAY = 0.1
 SHAPES = [(17, 3), (5,), (1,)]
 OPTIONS = ("momentum", "dampening", "nesterov")
-SERIAL = {"downpour": {"period": 5}}  # 5 divides the steps: the center has been given all of them
-NOT_SGD = {name for name, *_ in serial.RECURSIONS}  # not with one worker either: compared with a recursion of its own
-OPTIMUM = {  # the usual values are for longer runs than 1,500 steps of each worker
+SERIAL = {"downpour": {"period": 5}}  # 5 divides the steps, so all of them have been delivered to the center
+NOT_SGD = {name for name, *_ in serial.RECURSIONS}  # also different with one worker: compared with their own recursion
+OPTIMUM = {  # the defaults are for longer runs than 1,500 steps per worker
     "dana-ga": {"penalize_wd": True},  # unpenalised, the weight decay outweighs a penalised gradient at first
     "eamsgd": {"momentum": 0.9},
     "mvadownpour": {"average_rate": 0.1},
     "diloco": {"period": 20, "momentum": 0.0},
     "async-diloco": {"period": 5, "momentum": 0.0},
 }
-LR = {"dc-asgd": 0.05, "downpour": 0.1, "mvadownpour": 0.1}  # the quadratic below would be unstable at the usual 0.2
+LR = {"dc-asgd": 0.05, "downpour": 0.1, "mvadownpour": 0.1}  # the quadratic below would be unstable at the default 0.2
 
 
 def torch_options(algorithm: object) -> dict[str, object]:
@@ -46,7 +46,7 @@ def torch_options(algorithm: object) -> dict[str, object]:
 
 
 def clipping(algorithm: object, gradient: list[torch.Tensor]) -> float:
-    """The factor that a limit on the norm of the gradient makes."""
+    """The factor of the clip of the gradient's norm."""
     norm = math.sqrt(sum(float((part**2).sum()) for part in gradient))
     return min(1.0, (algorithm.clip or math.inf) / norm)
 
@@ -91,7 +91,7 @@ def test_one_worker_equals_serial_sgd(name: str, weight_decay: float):
 def test_one_worker_equals_the_recursion_of_the_paper(
     name: str, recursion: serial.Recursion, options: dict[str, object], own: dict[str, object], weight_decay: float
 ):
-    """With gradients that depend on where they are taken."""
+    """With gradients that depend on the point at which they are taken."""
     steps, lr = 60, 0.05  # steps: a multiple of every period
     noise = [torch.cat([part.reshape(-1) for part in parts]).numpy() for parts in noisy_gradients(steps + 1)]
     calls = iter(range(steps + 1))
@@ -157,7 +157,7 @@ def test_steps_at_lr_0_move_nothing_and_harm_nothing(name: str):
 
 
 @pytest.mark.parametrize("name", ASYNCHRONOUS)
-def test_delays_are_what_the_schedule_says(name: str):
+def test_delays_are_those_of_the_schedule(name: str):
     """Round robin with N workers: the delay is N - 1 from the second round on, 0, 1, ..., N - 1 in the first."""
     workers = 4
     team = Team(make(name), Point(torch.ones(3, dtype=torch.float64)), workers, lambda at, rank: [at[:3] * 0.1], 0.01)
@@ -183,7 +183,7 @@ def test_a_nonfinite_gradient_is_never_applied(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_file_says_the_equation_and_its_source(name: str):
+def test_the_file_states_the_equation_and_its_source(name: str):
     algorithm = REGISTRY[name]
     text = sys.modules[algorithm.__module__].__doc__ or ""
     assert "<-" in text, "the module docstring has no update equation"
@@ -204,7 +204,7 @@ def test_buffers_and_options_are_declared(name: str):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_generator_can_be_begun_again_at_any_time(name: str):
-    """What must survive lies in the buffers: restarting all generators between two rounds changes nothing."""
+    """All state is in the buffers: restarting all generators between two rounds changes nothing."""
     algorithm = make(name)
     gradients = noisy_gradients(12)
 

@@ -1,4 +1,4 @@
-"""What defines each decentralized algorithm: what it conserves, where it converges to, what it equals."""
+"""The defining properties of each decentralized algorithm: conserved quantities, limits, equalities."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def heterogeneous(workers: int = N) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def team(name: str, lr: float, workers: int = N, **options: object) -> tuple[Team, torch.Tensor]:
-    """Workers with quadratics of their own, and the optimum of their mean."""
+    """Workers with different quadratics, and the optimum of their mean."""
     curvature, optimum = heterogeneous(workers)
     start = torch.randn(SIZE, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
     one = Team(
@@ -36,7 +36,7 @@ def team(name: str, lr: float, workers: int = N, **options: object) -> tuple[Tea
 
 
 def scatter(one: Team) -> torch.Tensor:
-    """Puts the replicas to random places; returns them [workers, SIZE]."""
+    """Sets the replicas to random values; returns them [workers, SIZE]."""
     generator = torch.Generator().manual_seed(7)
     rows = torch.randn(len(one.views), SIZE, generator=generator, dtype=torch.float64)
     for view, row in zip(one.views, rows, strict=True):
@@ -86,7 +86,7 @@ def test_the_corrections_of_d2_sum_to_zero_and_survive_a_lower_lr():
 
 
 def test_d2_in_float32_keeps_the_mean():
-    """10,000 rounds without a gradient to pull: the replicas agree, and their mean has stayed."""
+    """10,000 rounds with zero gradients: the replicas agree, and their mean has not changed."""
     one = Team(
         make("d2"), Point(torch.zeros(SIZE)), 8, lambda at, rank: [torch.full((SIZE,), 1e-30)], 1e-8,
         dtype=torch.float32,
@@ -121,7 +121,7 @@ def test_on_a_complete_graph_adapt_then_combine_is_all_reduce():
 
 @pytest.mark.parametrize("combine", ["first", "last"])
 def test_d_psgd_is_its_two_lines(combine: str):
-    """W of a ring of five with weights 1/3, momentum 0.9 averaged too, against the same in matrices."""
+    """W of a ring of five with weights 1/3, and momentum 0.9 that is averaged too, against matrices."""
     one, _ = team("d-psgd", 0.02, combine=combine, momentum=0.9, average_momentum=True)
     curvature, optimum = heterogeneous()
     eye = torch.eye(N, dtype=torch.float64)
@@ -211,7 +211,7 @@ def test_ad_psgd_applies_a_stale_gradient_to_the_averaged_replica():
     gradients = [answer[0].clone() for answer in one.answers]
     one.turns([0, 1])
     mean = rows.mean(0)
-    first = mean - 0.1 * gradients[0]  # worker 1's replica is at the mean too, its gradient is from before
+    first = mean - 0.1 * gradients[0]  # worker 1's replica is at the mean too; its gradient is older
     second = (first + mean) / 2
     torch.testing.assert_close(one.buffer("replica", 0)[:SIZE], second, rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(one.buffer("replica", 1)[:SIZE], second - 0.1 * gradients[1], rtol=1e-12, atol=1e-13)

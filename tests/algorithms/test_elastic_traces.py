@@ -65,8 +65,9 @@ def test_eamsgd(ticks: int, replicas: list[float], center: float):
     [(1, 12, 1.686), (1, 60, 2.428218154575), (2, 12, 1.33), (2, 60, 2.507783500756)],
 )
 def test_downpour(period: int, ticks: int, center: float):
-    """The pseudo-code hands in at the start of a tick, a worker here as soon as it can: at the end of the one before,
-    so that its first hand-in comes a round earlier."""
+    """The pseudo-code delivers at the start of a tick. A worker here delivers as early as possible, at the end of the
+    previous tick, so its first delivery comes a round earlier.
+    """
     one = run("downpour", ticks - WORKERS, period=period)
     assert values(one, "x") == pytest.approx([center], abs=1e-12)
 
@@ -163,7 +164,9 @@ def test_where_admm_diverges_easgd_converges():
 
 
 def test_moving_averages_of_the_center():
-    """adownpour: the mean of all centers from the first on; mvadownpour: z <- (1 - a) z + a x. One worker, in turn."""
+    """adownpour: the mean of all centers, the first one included; mvadownpour: z <- (1 - a) z + a x. One worker, in
+    turn.
+    """
     for name, options in (("adownpour", {}), ("mvadownpour", {"average_rate": 0.25})):
         one = team(name, period=1, **options)
         centers, z = [0.0], 0.0

@@ -47,7 +47,7 @@ def test_without_momentum_steady_motion_is_penalised_less(workers: int):
 
 
 def test_the_penalty_remembers_the_largest_lr():
-    """After a drop of lr the gaps shrink and C does not: the penalty switches itself off."""
+    """After a drop of lr the gaps shrink and C does not, so the penalty vanishes."""
     team = Team(
         make("gap-aware", momentum=0.0, gap_decay=0.9), Point(torch.zeros(1, dtype=torch.float64)), 4,
         lambda at, rank: [torch.ones(1, dtype=torch.float64)], lr=0.1,
@@ -63,8 +63,8 @@ def test_the_penalty_remembers_the_largest_lr():
     assert 0.001 / 1.04 < step <= 0.001
 
 
-def test_the_lagged_form_settles_where_the_exact_one_does():
-    """In steady motion every push sees the same gap: the previous one's norms are as good as fresh ones."""
+def test_the_lagged_form_converges_to_the_exact_one():
+    """In steady motion every push sees the same gap: so the norms of the previous push equal those of this one."""
 
     def step(lagged: bool) -> float:
         team = Team(

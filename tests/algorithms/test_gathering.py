@@ -13,7 +13,7 @@ from hogwild.errors import UsageError
 
 N = 37
 START = torch.linspace(-1.0, 1.5, N, dtype=torch.float64)
-KINDS = [  # (options, fresh gradients only, who delivered waits)
+KINDS = [  # (options, fresh gradients only, workers wait after a delivery)
     ("k-sync", {"k": 3}, True, True),
     ("k-batch-sync", {"k": 3}, True, False),
     ("k-async", {"k": 3}, False, True),
@@ -30,7 +30,7 @@ def gradient(at: torch.Tensor, rank: int) -> list[torch.Tensor]:
 
 @dataclass
 class Server:
-    """The parameter server of the papers: it sums what comes and steps on the mean."""
+    """The parameter server of the papers: sums the gradients it receives and steps along their mean."""
 
     count: int
     lr: float
@@ -102,7 +102,7 @@ def test_a_random_schedule_equals_the_parameter_server(
 
 
 def test_the_gap_is_measured_for_every_gradient():
-    """Two gradients a step, both taken at the start; the two that follow have moved by nothing and by the step."""
+    """Two gradients per step, both taken at the start; the gap of the next two is zero and the length of the step."""
     team = Team(make("k-batch-async", k=2), Point(START), 3, lambda at, rank: [torch.ones(N, dtype=torch.float64)], 0.5)
     team.turns([0, 1, 2, 0])
     gaps = [team.world.control.stats(rank)["gap_sq"] for rank in range(3)]
@@ -121,13 +121,13 @@ def test_a_bad_gradient_is_left_out_of_the_mean(name: str):
     team = Team(make(name), Point(torch.zeros(N, dtype=torch.float64)), 3, sometimes, lr=1.0)
     bad = False
     team.turns([0, 1, 2])
-    assert team.world.control.version == 0, "two of three are there"
+    assert team.world.control.version == 0, "two of three have arrived"
     team.turn(1)
     assert torch.equal(team.x[0], torch.full((N,), -2.0, dtype=torch.float64))
     assert [team.world.control.stats(rank)["refused"] for rank in range(3)] == [0, 1, 0]
 
 
-def test_a_sum_that_overflows_is_refused_and_nobody_waits_for_it():
+def test_a_sum_that_overflows_is_refused_and_no_worker_waits_for_it():
     huge = torch.full((N,), 3e38, dtype=torch.float32)
     team = Team(make("k-sync"), Point(torch.ones(N)), 2, lambda at, rank: [huge.clone()], lr=1e-38, dtype=torch.float32)
     team.turns([0, 1])
@@ -146,7 +146,7 @@ def test_a_sum_that_overflows_is_refused_and_nobody_waits_for_it():
         ("softsync", {"access": "racing"}, "use --access locked"),
     ],
 )
-def test_what_does_not_fit_is_one_line(name: str, options: dict[str, object], message: str):
+def test_invalid_options_are_refused_in_one_line(name: str, options: dict[str, object], message: str):
     from hogwild.config import Config
 
     with pytest.raises(UsageError, match=message):

@@ -1,4 +1,4 @@
-"""DANA, SMEGA2 and OrMo: what each promises about momentum under delay."""
+"""DANA, SMEGA2 and OrMo: the property of each under delay."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def push_noise(world: World, rank: int, pushes: int) -> None:
 
 
 def test_v_sum_survives_a_stress_of_real_processes_under_atomic():
-    """An accumulator of differences never forgets a lost update; under `atomic` none is lost."""
+    """An accumulator of differences never recovers from a lost update; under `atomic` no update is lost."""
     module = torch.nn.Linear(5000, 1, bias=False)
     workers = 3
     world = World.create(module, REGISTRY["dana-zero"].buffers, workers, dtype=torch.float64)
@@ -100,9 +100,9 @@ def test_v_sum_survives_a_stress_of_real_processes_under_atomic():
 @pytest.mark.parametrize("momentum", [0.5, 0.9])
 @pytest.mark.parametrize("workers", [2, 4])
 def test_ormo_equals_synchronous_momentum_once_all_have_arrived(workers: int, momentum: float):
-    """Gradients that do not depend on x, in any order within reach: after the last bucket x is that of synchronous SGD.
+    """Gradients that do not depend on x, in any possible order: after the last bucket x is that of synchronous SGD.
 
-    Every worker pushes `rounds` times; the gradient of its k-th push belongs to the bucket in which it was asked for.
+    Every worker pushes `rounds` times; the gradient of its k-th push belongs to the bucket in which it was requested.
     """
     rounds, lr = 30, 0.1
     generator = torch.Generator().manual_seed(2)

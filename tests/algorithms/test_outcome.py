@@ -1,4 +1,4 @@
-"""The Outcome that every gradient leaves behind, whatever verb took it."""
+"""The Outcome of every gradient, for every operation that uses one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def gradient(*, nonfinite: int = 0) -> list[Tensor]:
 
 
 def facts(outcome: Outcome) -> dict[str, Any]:
-    """What differs from an Outcome of nothing, without the statistics."""
+    """The fields that differ from an empty Outcome, without the statistics."""
     plain = {f.name: getattr(outcome, f.name) for f in dataclasses.fields(Outcome) if f.name != "stats"}
     return {name: value for name, value in plain.items() if value != getattr(Outcome(), name)}
 
@@ -71,7 +71,7 @@ def test_a_push(views: list[WorkerView]) -> None:
     assert view.outcome.stats is None
     view.step(gradient(), rate=2.0)
     assert facts(view.outcome) == {"version": 3, "lr": 0.5, "applied": True}
-    assert facts(first) == {"version": 2, "delay": 2, "lr": 0.2, "applied": True}  # the earlier one stays as it was
+    assert facts(first) == {"version": 2, "delay": 2, "lr": 0.2, "applied": True}  # the earlier outcome does not change
     with pytest.raises(dataclasses.FrozenInstanceError):
         first.delay = 0  # type: ignore[misc]
 
@@ -116,7 +116,7 @@ def test_admm(views: list[WorkerView]) -> None:
 
 @dataclass(frozen=True)
 class Fresh(KBatchAsync):
-    """Takes fresh gradients only, and lets the others be computed to their end."""
+    """Uses fresh gradients only, and does not cancel the others."""
 
     def worker(self, w: View) -> Steps:
         w.pull()

@@ -1,4 +1,4 @@
-"""What a class must be to count as an algorithm, and where its name is looked for."""
+"""The terms that a class must keep to be an algorithm, and the lookup of its name."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _nothing_is_registered(monkeypatch):
 
 
 @pytest.mark.parametrize("cls", REGISTRY.values(), ids=list(REGISTRY))
-def test_what_is_built_in_keeps_the_terms(cls):
+def test_built_in_algorithms_keep_the_terms(cls):
     assert check(cls, cls.name) is cls
     assert cls.about() == cls.summary
 
@@ -143,7 +143,7 @@ def test_what_is_built_in_keeps_the_terms(cls):
         (Refuses, "it refuses its own defaults: beta must be positive"),
     ],
 )
-def test_what_breaks_the_terms_is_told(cls, message):
+def test_violations_of_the_terms_are_reported(cls, message):
     with pytest.raises(UsageError, match=message) as told:
         check(cls, "c")
     assert "\n" not in str(told.value)
@@ -157,7 +157,7 @@ def test_a_docstring_is_not_asked_for():
 
 def test_an_option_may_not_be_called_like_one_of_every_run():
     name = registry.reference(Colliding)
-    with pytest.raises(UsageError, match="its option 'workers' is one of every run"):
+    with pytest.raises(UsageError, match="its option 'workers' is also an option of every run"):
         Config(algorithm=name)
 
 
@@ -214,7 +214,7 @@ def test_an_unknown_option_of_an_own_algorithm():
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **points: str) -> None:
-    """A package of that folder says that it has these algorithms."""
+    """Creates a package in that folder with entry points for these algorithms."""
     about = folder / "some_package-1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: some-package\nVersion: 1\n")

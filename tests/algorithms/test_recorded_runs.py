@@ -1,4 +1,4 @@
-"""What the algorithms did when it was recorded, they do today: 200 updates on digits, every 64th parameter."""
+"""The algorithms reproduce the recorded results: 200 updates on digits, every 64th parameter."""
 
 from __future__ import annotations
 

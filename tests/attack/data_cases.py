@@ -32,8 +32,12 @@ def idx_file(r: Random) -> None:
     idx.parse_idx(content, 3, Path("x"))
 
 
+GZIP_BOMBS = [zlib.compress(bytes(size), 9, wbits=31) for size in (10, 50_000_000)]
+
+
 def gzip_bomb(r: Random) -> None:
-    packed = zlib.compress(bytes(r.choice([10, 50_000_000])), 9, wbits=31)
+    packed = r.choice(GZIP_BOMBS)
+    packed = packed if r.random() < 0.5 else damaged(r, packed)
     decode(packed, File("x.gz", (), None, None, 1000, gzipped=True), "x", packed=True)
 
 

@@ -1,4 +1,4 @@
-"""A driver that trains nothing, in place of the real one: these tests are about what surrounds it."""
+"""A fake driver that does not train, for tests of the code around the driver."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SUMMARY = {
 
 
 class FakeDriver:
-    """Records what it was called with; `then` may raise."""
+    """Records its arguments; `then` may raise."""
 
     def __init__(self) -> None:
         self.configs: list[Config] = []

@@ -1,4 +1,4 @@
-"""The installed command from a folder that has nothing to do with hogwild, and whose names would mislead it."""
+"""The installed command, started in a folder that is unrelated to hogwild and has misleading file names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the command is started: modules that raise, a folder `hogwild`, and files where folders are expected."""
+    """The folder in which the command is started: modules that raise, a folder `hogwild`, files in place of folders."""
     place = tmp_path / "elsewhere"
     (place / "hogwild").mkdir(parents=True)
     for name in ("torch", "numpy", "yaml", "own"):
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def hogwild(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    """As pip's script: it lies in a folder of its own, and the current directory is not on sys.path."""
+    """Like pip's script: in a separate folder, with the current directory not on sys.path."""
     script = folder.parent / "bin" / "hogwild"
     script.parent.mkdir(exist_ok=True)
     script.write_text(
@@ -50,7 +50,7 @@ def hogwild(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
         ("train --help", "--algorithm"),
     ],
 )
-def test_what_writes_nothing_works_in_a_folder_without_leave_to_write(folder, argv, said):
+def test_commands_without_output_files_work_in_a_read_only_folder(folder, argv, said):
     before = sorted(folder.rglob("*"))
     folder.chmod(0o500)
     try:
@@ -63,7 +63,7 @@ def test_what_writes_nothing_works_in_a_folder_without_leave_to_write(folder, ar
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="a fork server of Python 3.10 searches the current directory")
-def test_a_run_and_what_follows_it(folder):
+def test_a_run_and_the_commands_that_use_it(folder):
     done = hogwild(folder, "train", "--updates", "20", "--model", "logistic", "--name", "a", "--json", "--quiet")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["updates"] == 20

@@ -32,7 +32,7 @@ def folder() -> Path:
     return Path("runs/a/ckpt")
 
 
-def test_what_is_saved_comes_back(folder):
+def test_a_saved_state_is_loaded_unchanged(folder):
     path = checkpoint.save(folder, 1000, state(2.5), META)
     assert path == folder / "step-00001000"
     found = checkpoint.load(folder)
@@ -43,7 +43,7 @@ def test_what_is_saved_comes_back(folder):
     assert (found.state["workers"][1], found.state["lr_max"]) == ({"pushes": 4, "name": "one"}, 0.1)
 
 
-def test_manifest_says_what_lies_there(folder):
+def test_the_manifest_describes_the_files(folder):
     path = checkpoint.save(folder, 5, state(), META)
     manifest = json.loads((path / "manifest.json").read_text())
     assert (manifest["format"], manifest["step"], manifest["samples"], manifest["consistent"]) == (1, 5, 320, True)
@@ -202,7 +202,7 @@ def test_a_file_system_that_is_really_full():
     assert rest == "1 ['last', 'step-00000001']"
 
 
-def test_what_a_crash_left_behind_is_cleared(folder):
+def test_leftovers_of_a_crash_are_removed(folder):
     half = folder / ".step-00000007.tmp"
     half.mkdir(parents=True)
     (half / "state.pt").write_bytes(b"half")

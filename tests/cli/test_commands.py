@@ -23,7 +23,7 @@ from hogwild.tasks import build_model, load
 
 
 def state(value: float) -> dict[str, object]:
-    """What the driver saves: digits, logistic regression, all weights `value`."""
+    """A checkpoint as the driver saves it: digits, logistic regression, all weights `value`."""
     module = build_model("logistic", load("digits"))
     parameters = {name: torch.full_like(weights, value) for name, weights in module.named_parameters()}
     return State(parameters, {}, [{}], next=0, again=[], version=1, lr_max=0.1, steps=[1]).plain()
@@ -96,7 +96,7 @@ def test_export_is_a_plain_state_dict(run, capsys, suffix):
     assert not [path for path in Path().iterdir() if path.name.startswith(".out")]
 
 
-def test_export_says_what_it_cannot_do(run, monkeypatch, capsys):
+def test_unsupported_exports_are_refused(run, monkeypatch, capsys):
     assert cli.main(["export", str(run.path), "out.onnx"]) == 2
     assert "export knows .pt and .safetensors, not '.onnx'" in capsys.readouterr().err
     assert cli.main(["export", str(run.path), "nowhere/out.pt"]) == 2

@@ -1,4 +1,4 @@
-"""hogwild compare: every cell once, finished cells kept, tables that say what was run."""
+"""hogwild compare: each cell is run once, finished cells are kept, tables show the cells."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_cell_is_run_once_and_finished_ones_are_kept(tmp_path, capsys):
     assert all(0.3 < row["test_accuracy"] <= 1 for row in rows(tmp_path))
 
     lines = first.splitlines(keepends=True)
-    (tmp_path / "results.jsonl").write_text("".join(lines[:5]) + lines[5][:20])  # killed while writing the sixth
+    (tmp_path / "results.jsonl").write_text("".join(lines[:5]) + lines[5][:20])  # killed while it wrote the sixth row
     assert compare.main(argv) == 0
     assert sorted(json.dumps(row["key"]) for row in compare_rows(tmp_path)) == sorted(
         json.dumps(json.loads(line)["key"]) for line in lines
@@ -121,7 +121,11 @@ def run(score: float | None, lr: str, seed: int, *, maximize: bool = True) -> di
     [
         ({"1": [0.5, 0.6], "0.1": [0.7, 0.6]}, True, "0.6500 ± 0.0707 (lr 0.1)"),
         ({"1": [0.5, 0.6], "0.1": [0.7, 0.6]}, False, "0.5500 ± 0.0707 (lr 1)"),
-        ({"1": [0.9, None], "0.1": [0.2, 0.3]}, True, "0.2500 ± 0.0707 (lr 0.1)"),  # steady beats better but diverging
+        (
+            {"1": [0.9, None], "0.1": [0.2, 0.3]},
+            True,
+            "0.2500 ± 0.0707 (lr 0.1)",
+        ),  # steady runs rank above better runs that partly diverge
         ({"1": [0.9, None], "0.1": [None, None]}, True, "0.9000 (lr 1) (1 diverged)"),
     ],
 )

@@ -24,7 +24,7 @@ def test_a_changed_worker_count_is_allowed_and_reported():
     assert changes({**SAVED, "workers": 2, "lr": 0.2}, SAVED) == [
         "workers 4 -> 2",
         "lr 0.1 -> 0.2",
-        "what each worker kept goes to the ranks that remain; new ranks begin without",
+        "private buffers go to the ranks that remain; new ranks start with fresh ones",
     ]
 
 

@@ -131,9 +131,9 @@ def test_texts_become_numbers():
         ({"gap_decay": 0.9}, r"algorithm asgd: gap_decay is an option of penalty gap, this one is none: add penalty"),
         ({"clip": 1, "guard": "element"}, r"clip needs the norm of the whole gradient, and guard element takes it in"),
         ({"norm": "layer"}, r"norm: 'layer' is not allowed; it must be one of batch, full, group, none"),
-        ({"norm_alpha": 0.1}, r"norm_alpha is of Full Normalization: add --norm full"),
+        ({"norm_alpha": 0.1}, r"norm_alpha is an option of Full Normalization: add --norm full"),
         ({"norm_alpha": 1.1, "norm": "full"}, r"norm_alpha: 1.1 is not allowed; it must be a number, 0 <= number <= 1"),
-        ({"norm_state": "worker", "norm": "group"}, r"norm_state is of Full Normalization, and --norm is group"),
+        ({"norm_state": "worker", "norm": "group"}, r"norm_state is an option of Full Normalization, and --norm"),
         ({"clip": 1, "norm": "full", "guard": "element"}, r"clip needs the norm of the whole gradient"),
         ({"lr": -1}, r"lr: -1 is not allowed; it must be a number > 0"),
         ({"lr": "fast"}, r"lr: 'fast' is not allowed; it must be a finite number"),
@@ -165,7 +165,7 @@ def test_texts_become_numbers():
         ({"access": None}, r"access: a value is missing"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_line(values, message):
+def test_invalid_values_are_refused_in_one_line(values, message):
     with pytest.raises(UsageError, match=message) as caught:
         Config.from_values(values)
     assert "\n" not in str(caught.value)
@@ -217,7 +217,7 @@ def test_every_field_is_explained_and_no_algorithm_option_shadows_one():
 
 
 @pytest.mark.parametrize("algorithm", ["ormo", "smega2"])
-def test_what_counts_pushes_needs_the_lock_or_the_simulator(algorithm):
+def test_algorithms_that_count_pushes_need_the_lock_or_the_simulator(algorithm):
     with pytest.raises(UsageError, match="use --access locked, or simulate"):
         Config(algorithm=algorithm)
     for values in ({"access": "locked"}, {"clock": "gamma"}, {"workers": 1}):
@@ -237,7 +237,7 @@ def test_what_counts_pushes_needs_the_lock_or_the_simulator(algorithm):
         ({"algorithm": "sgd", "workers": 1, "dampening": 0.5}, 1.0),  # without momentum it damps nothing
     ],
 )
-def test_lr_auto_is_what_the_theory_says_for_the_delay(values, factor):
+def test_lr_auto_is_that_of_the_theory_for_the_delay(values, factor):
     config = Config.from_values({**values, "lr": "auto"})
     assert config.lr == pytest.approx(0.1 * factor, rel=1e-5)
     assert Config.from_values(config.values()) == config

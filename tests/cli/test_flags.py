@@ -4,7 +4,6 @@ import dataclasses
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -115,10 +114,10 @@ def test_every_algorithm_option_has_a_flag(algorithm, option):
     assert flags.parse(["--algorithm", algorithm, *argv]).options == {option: value, **needed}
 
 
-def test_what_a_message_takes_is_of_virtual_time():
+def test_latency_and_bandwidth_need_virtual_time():
     config = flags.parse(["--latency", "0.5", "--bandwidth", "1e6", "--clock", "gamma"])
     assert (config.latency, config.bandwidth) == (0.5, 1e6)
-    with pytest.raises(UsageError, match="latency and bandwidth are of virtual time: add --clock"):
+    with pytest.raises(UsageError, match="latency and bandwidth need virtual time: add --clock"):
         flags.parse(["--latency", "0.5"])
 
 
@@ -151,7 +150,7 @@ def test_mistakes_on_the_command_line(argv, message):
         flags.parse(argv)
 
 
-def test_resume_takes_the_run_and_lets_flags_change_what_may_change():
+def test_resume_keeps_the_configuration_and_flags_change_allowed_options():
     first = flags.parse(["--algorithm", "shifted", "--momentum", "0.5", "--epochs", "2", "--name", "a"])
     run = RunDirectory.create(first)
     config = flags.parse(["--resume", "runs/a", "--epochs", "5", "--workers", "4", "--lr", "0.5", "--ckpt", "best"])
@@ -179,7 +178,7 @@ def test_resume_of_a_finished_run_needs_a_later_end():
     assert flags.parse(["--resume", "runs/a", "--updates", "200"]).updates == 200
 
 
-def test_help_is_instant_and_imports_no_torch():
+def test_help_imports_nothing_that_takes_seconds():
     code = (
         "import sys, hogwild.train\n"
         "try: hogwild.train.main(['--help'])\n"
@@ -188,13 +187,8 @@ def test_help_is_instant_and_imports_no_torch():
         "assert not {'torch', 'numpy'} & set(sys.modules), 'too much is imported'\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-        times.append(time.perf_counter() - start)
-        assert done.returncode == 0, done.stderr
-    assert min(times) < 3.0, "0.1 s on an idle machine; torch alone takes seconds"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
     for name in (*FIELDS, *(option for algorithm in REGISTRY.values() for option in algorithm.options())):
         assert flags.flag(name) in done.stdout
     for group in {field.metadata["group"] for field in FIELDS.values()}:

@@ -1,4 +1,4 @@
-"""The help of a run: the general options, and of the algorithms those that were asked for."""
+"""The help of a run: the general options, and the options of the requested algorithms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _wide(monkeypatch):
 
 
 def shown(argv: list[str], capsys) -> tuple[set[str], str]:
-    """Which options a help text lists, and the text."""
+    """The options in a help text, and the text."""
     with pytest.raises(SystemExit) as end:
         cli.main(argv)
     assert end.value.code == 0

@@ -11,7 +11,7 @@ from hogwild.runs.journal import Event, Journal, JsonLines, mend
 
 
 class Memory:
-    """A sink that keeps what it gets."""
+    """A sink that keeps all events."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -48,7 +48,7 @@ def test_the_bytes_of_a_line(tmp_path: Path):
     )
 
 
-def test_what_comes_before_the_first_line_comes_once_and_again_if_it_failed(tmp_path: Path):
+def test_before_first_runs_once_and_again_after_a_failure(tmp_path: Path):
     calls = []
 
     def prepare() -> None:

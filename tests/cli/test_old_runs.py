@@ -1,4 +1,4 @@
-"""Runs of version 0.1.0 (tests/fixtures/README.md) are resumed, evaluated, exported and read as when they ended."""
+"""Runs of version 0.1.0 (tests/fixtures/README.md) are resumed, evaluated, exported and read, with the same results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MORE = 20  # updates
 LOSS = {
     "asgd": 0.2468797117471695,
     "gap-aware": 0.33772438764572144,
-}  # after MORE with one worker, as version 0.1.0 went on
+}  # result of version 0.1.0 after MORE updates with one worker
 
 
 @pytest.fixture
@@ -51,7 +51,9 @@ def state(run: Path) -> dict[str, Any]:
 
 
 def conserved(run: Path) -> torch.Tensor:
-    """What updates with lr 0 leave as it is: the trained model; under elastic averaging the sum of all models."""
+    """The quantity that updates with lr 0 do not change: the trained model; under elastic averaging the sum of all
+    models.
+    """
     values = state(run)
     flat = torch.cat([value.reshape(-1) for value in values["parameters"].values()])
     replicas = values["buffers"]["replica"] if run.name == "easgd" else []
@@ -60,7 +62,7 @@ def conserved(run: Path) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_an_old_run_is_resumed(copied: Path, name: str):
-    """With a vanishing lr: every model is where it was, that of each worker too."""
+    """With a vanishing lr no model changes, not even a worker's own."""
     run = copied / name
     before, models, lines = summary(run), conserved(run), (run / "metrics.jsonl").read_text()
     after = resume(run, "--lr", "1e-30")
@@ -74,7 +76,7 @@ def test_an_old_run_is_resumed(copied: Path, name: str):
 
 @pytest.mark.parametrize("name", LOSS)
 def test_an_old_run_goes_on_with_its_momentum(copied: Path, name: str):
-    """One worker alone has no race: it comes where version 0.1.0 came from the same checkpoint."""
+    """One worker has no races: it gets the result of version 0.1.0 from the same checkpoint."""
     assert resume(copied / name, "--workers", "1")["test_loss"] == pytest.approx(LOSS[name], rel=1e-5)
 
 
@@ -107,7 +109,7 @@ def test_an_old_run_is_evaluated_and_exported(copied: Path, name: str, capsys: p
 
 
 def test_an_old_simulated_run_is_repeated_by_its_configuration(copied: Path):
-    """As the line at the top of config.yaml says: the virtual time and the updates are those of then."""
+    """Run as the first line of config.yaml states: virtual time and updates are those of the old run."""
     old = copied / "simulated"
     flags = ["--config", str(old / "config.yaml"), "--out", str(copied), "--name", "again"]
     assert main(["simulate", *flags]) == 0
@@ -119,7 +121,7 @@ def test_an_old_simulated_run_is_repeated_by_its_configuration(copied: Path):
 
 
 def test_an_old_comparison_is_not_run_again(copied: Path):
-    """Its cells are known by their keys; the table is made of them."""
+    """Its cells are found by their keys, and the table contains them."""
     folder = copied / "compare"
     flags = "--algorithms asgd,gap-aware --clocks round-robin --workers-list 3 --seeds 1 --model logistic --updates 50"
     assert main(["compare", *flags.split(), "--batch-size", "16", "--directory", str(folder)]) == 0

@@ -27,7 +27,7 @@ def lines(run: RunDirectory) -> list[dict[str, object]]:
     return [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_what_a_new_run_holds():
+def test_contents_of_a_new_run_directory():
     config = Config(seed=7, data="digits")
     run = RunDirectory.create(config)
     assert run.path.parent == Path("runs")
@@ -161,13 +161,13 @@ def test_open_refuses_other_directories():
             RunDirectory.open(path)
 
 
-def test_what_could_not_begin_leaves_nothing():
+def test_a_run_that_could_not_begin_leaves_no_directory():
     run = RunDirectory.create(Config(name="a"))
     assert run.fail(UsageError("no such core"), {}) is None
     assert not run.path.exists()
 
 
-def test_what_had_begun_is_on_record():
+def test_a_run_that_had_begun_is_on_record():
     run = RunDirectory.create(Config(name="a"))
     run.journal.event("train")
     assert run.fail(DivergedError("NaN", summary={"updates": 3}), {"algorithm": "asgd"}) == run.read_summary()
@@ -191,7 +191,7 @@ def test_a_resume_that_cannot_begin_changes_nothing():
 @pytest.mark.parametrize(
     "tail", [b"\0\0\0\0\n", b'{"kind": "tra', b"[1]\n\xff\xfe\n", b'{"kind": "train", "time": null}\n']
 )
-def test_what_a_crash_left_at_the_end_of_the_metrics_is_cut_off(tail: bytes):
+def test_a_partial_last_line_of_the_metrics_is_removed(tail: bytes):
     run = RunDirectory.create(Config(name="a"))
     run.journal.event("train")
     run.close()

@@ -73,7 +73,7 @@ def test_without_cgroups(tmp_path):
     assert system.memory(tmp_path).total_bytes == psutil.virtual_memory().total
 
 
-def test_usable_cores_and_who_limits_them():
+def test_usable_cores_and_their_limit():
     assert (Cores(64, 2, None).usable, Cores(64, 2, None).limited_by) == (2, "affinity mask; machine has 64")
     assert (Cores(64, 64, 1.5).usable, Cores(64, 64, 1.5).limited_by) == (2, "cgroup quota of 1.5; machine has 64")
     assert (Cores(4, 4, 8.0).usable, Cores(4, 4, None).limited_by) == (4, "all the machine has")

@@ -1,4 +1,4 @@
-"""The documentation fits on a screen where it should, leads somewhere, and says what the registries say."""
+"""The first page is short, all links have targets, and the generated pages match the registries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_first_page_is_short():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_marked_commands_can_be_taken_from_the_first_page(name: str):
-    """With the words of a shell: the first block of sh after the marker, and nothing besides."""
+    """Extracted with shell tools: only the first block of sh after the marker."""
     extract = f"sed -n '/<!-- {name} command -->/,/```$/p' README.md | sed -n '/```sh/,/```$/p' | grep -v '```'"
     found = subprocess.run(["sh", "-c", extract], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout == COMMANDS[name] + "\n"
@@ -54,7 +54,7 @@ def test_every_link_leads_somewhere(page: Path):
 
 
 def anchors(page: Path) -> set[str]:
-    """The fragments of a page's headings."""
+    """The link fragments of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -122,7 +122,7 @@ def test_python_of_the_pages_is_python(page: Path):
 
 
 def test_the_algorithm_of_the_first_page_is_one(monkeypatch: pytest.MonkeyPatch):
-    """It is `shifted` without two of its options, and works below the imports of that file."""
+    """The code of the first page is `shifted` without two options, and needs the imports of that file."""
     (code,) = [code for language, code in FENCE.findall(README.read_text()) if "(Algorithm)" in code]
     real, module = REGISTRY["shifted"], ModuleType("first_page")
     imports = Path(shifted.__file__).read_text().partition("@dataclass")[0]

@@ -15,7 +15,7 @@ from hogwild import tasks
 from hogwild.nn import FullNorm1d
 
 BATCH = 16
-AHEAD = 20  # steps that a worker may be ahead of the mean of all: where processes start late, nobody learns alone
+AHEAD = 20  # steps that a worker may be ahead of the mean: no worker trains alone while others start late
 
 
 def samples(part: str) -> tuple[Tensor, Tensor]:
@@ -47,7 +47,7 @@ class OwnClasses:
 
 
 def accuracy(steps: int, **options: Any) -> float:
-    """Of the trained model on the test digits, with the statistics that the run ends with."""
+    """The accuracy of the trained model on the test digits, with the statistics at the end of the run."""
     model = hogwild.launch(OwnClasses(steps), net, **options).model.eval()
     inputs, targets = samples("test")
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A run of one worker in the process of the test: what it leaves in the world, and what it told the parent."""
+"""A run of one worker in the process of the test: its final world, and its messages to the parent."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def train(
     model: Callable[[Data], nn.Module] = net,
     **options: object,
 ) -> tuple[World, list[object]]:
-    """Two epochs; the worker's world, and the kinds of what it told the parent."""
+    """Two epochs; returns the worker's world and the kinds of its messages to the parent."""
     torch.manual_seed(0)
     config = Config(
         data="digits",

@@ -1,4 +1,4 @@
-"""Real processes that run an algorithm's own text on gradients of the test's making, and keep a ledger of them."""
+"""Real processes that run an algorithm on artificial gradients, and record the gradients that they applied."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from hogwild.algorithms import REGISTRY, Algorithm
 from hogwild.algorithms.base import Barrier
 from hogwild.drivers.fork_server import PRELOAD
 from hogwild.drivers.view.worker_view import WorkerView
+from hogwild.kernels.control import Control, Phase
 from hogwild.rules import Access
 from hogwild.shared.world import World
 
 WAIT_S = 60.0
 LR = 0.01
-POOL = 8  # gradients that a worker draws from, with either sign
+POOL = 8  # gradients from which a worker draws, with either sign
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(PRELOAD)
@@ -36,7 +37,10 @@ class Flat(nn.Module):
 
 @dataclass(frozen=True)
 class Team:
-    """An algorithm on `workers` processes; each gradient takes `pause_s`, worker 0's `straggler` times that."""
+    """An algorithm on `workers` processes; each gradient takes `pause_s`.
+
+    `lag`: a gradient of worker 0 takes until every other worker has made so many pushes, or all of them wait for it.
+    """
 
     name: str
     options: Mapping[str, object] = field(default_factory=dict)
@@ -44,7 +48,7 @@ class Team:
     n: int = 12_293  # four chunks, the last one short
     access: Access = Access.ATOMIC
     pause_s: float = 0.0
-    straggler: float = 1.0
+    lag: int = 0
 
     @property
     def algorithm(self) -> Algorithm:
@@ -59,8 +63,18 @@ def gradients(rank: int, n: int) -> Tensor:
     return torch.randn(POOL, n, generator=torch.Generator().manual_seed(1000 + rank))
 
 
+def stay_behind(control: Control, workers: int, lag: int) -> None:
+    """Until each worker but worker 0 has made `lag` pushes from now on, or all of them wait at a barrier for it."""
+    others = range(1, workers)
+    goals = [control.steps(rank) + lag for rank in others]
+    while any(control.steps(rank) < goal for rank, goal in zip(others, goals, strict=True)):
+        if all(control.arrived(rank) > control.arrived(0) for rank in others):
+            return
+        time.sleep(0.001)
+
+
 def work(team: Team, world: World, rank: int, count: int, line: Connection) -> None:
-    """`count` steps; sends how much of each gradient of the pool it has applied: sum over steps of +-(own mass)."""
+    """`count` steps; sends, for each gradient of the pool, the sum over its applications of +-(own mass)."""
     torch.set_num_threads(1)
     algorithm, control = team.algorithm, world.control
     view = WorkerView(
@@ -79,13 +93,16 @@ def work(team: Team, world: World, rank: int, count: int, line: Connection) -> N
     line.send("ready")
     line.recv()
     for k, sign in zip(draws, signs, strict=True):
-        if team.pause_s:
-            time.sleep(team.pause_s * (1.0 if rank else team.straggler))
+        control.set_phase(rank, Phase.GRADIENT)
+        time.sleep(team.pause_s)
+        if team.lag and not rank:
+            stay_behind(control, team.workers, team.lag)
+        control.set_phase(rank, Phase.UPDATE)
         applied[k] += sign * (view.mailbox.mass if team.name == "sgp" else 1.0)
         request = steps.send([signed[sign][k]])
         while isinstance(request, Barrier):
             generation = control.arrive(rank)
-            assert control.wait_barrier(rank, generation, WAIT_S), "the others do not come"
+            assert control.wait_barrier(rank, generation, WAIT_S), "the others do not start"
             view.rounds.generation = generation
             request = steps.send(None)
     control.leave(rank)
@@ -95,7 +112,7 @@ def work(team: Team, world: World, rank: int, count: int, line: Connection) -> N
 
 @contextmanager
 def running(team: Team, world: World, count: int) -> Iterator[tuple[list[BaseProcess], list[Connection]]]:
-    """All workers, set off together; none outlives the context."""
+    """Starts all workers together; none outlives the context."""
     lines, processes = [], []
     for rank in range(team.workers):
         ours, theirs = context.Pipe()
@@ -119,7 +136,9 @@ def hear(line: Connection, timeout_s: float = WAIT_S) -> object:
 
 
 def run(team: Team, world: World, count: int, timeout_s: float = WAIT_S) -> tuple[Tensor, int]:
-    """All workers' `count` steps each; the sum of what they applied [n] in float64, and the chunks they skipped."""
+    """Runs `count` steps of each worker; returns the sum of the applied gradients [n] in float64, and the skipped
+    chunks.
+    """
     with running(team, world, count) as (_, lines):
         told = [hear(line, timeout_s) for line in lines]
     total = torch.zeros(world.layout.parameters, dtype=torch.float64)
@@ -129,7 +148,7 @@ def run(team: Team, world: World, count: int, timeout_s: float = WAIT_S) -> tupl
 
 
 def held(world: World, *names: str) -> Tensor:
-    """Sum in float64 [n] of those buffers, over all workers where there is one for each."""
+    """Sum in float64 [n] of those buffers, over all workers if there is one per worker."""
     total = torch.zeros(world.layout.parameters, dtype=torch.float64)
     for name in names:
         shared = world.arena.layout.specs[name].scope == "shared"

@@ -30,7 +30,7 @@ def dropping(_: Data) -> nn.Module:
 @pytest.mark.parametrize("model", [net, dropping])
 @pytest.mark.parametrize("algorithm", ["asgd", "gap-aware", "dana-slim", "easgd", "ssgd"])
 def test_the_model_is_that_of_an_eager_run(algorithm: str, model: object, tmp_path: Path) -> None:
-    """Dropout draws the same numbers; the last batch of an epoch is a smaller one."""
+    """Dropout draws the same numbers; the last batch of an epoch is smaller."""
     worlds = []
     for cuda_graph in (False, True):
         folder = tmp_path / str(cuda_graph)

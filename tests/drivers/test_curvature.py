@@ -1,4 +1,4 @@
-"""The largest eigenvalue by power iteration: known spectra, a dense Hessian, and what it must leave alone."""
+"""The largest eigenvalue by power iteration: known spectra, a dense Hessian, and no side effects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPECTRA = {
 
 
 def quadratic(spectrum: list[float], seed: int) -> tuple[Tensor, list[Tensor]]:
-    """f = x A x / 2 + b x at a random x, in two parameters of which A mixes all elements."""
+    """f = x A x / 2 + b x at a random x, in two parameters; A mixes all their elements."""
     generator = torch.Generator().manual_seed(seed)
     turn, _ = torch.linalg.qr(torch.randn(7, 7, generator=generator, dtype=torch.float64))
     a = turn @ torch.diag(torch.tensor(spectrum, dtype=torch.float64)) @ turn.T
@@ -76,7 +76,7 @@ def test_a_small_network_against_its_dense_hessian():
 
     flat = torch.cat([p.detach().reshape(-1) for p in parameters])
     spectrum = torch.linalg.eigvalsh(torch.autograd.functional.hessian(of_flat, flat))
-    assert spectrum[0] < -1e-3, "an indefinite Hessian is the case in point"
+    assert spectrum[0] < -1e-3, "the Hessian must be indefinite for this test"
     before = flat.clone()
     loss = nn.functional.cross_entropy(module(inputs), targets)
     found = largest_curvature(loss, parameters, iterations=500, tolerance=1e-12)
@@ -93,7 +93,7 @@ def test_no_curvature_where_there_is_none():
     assert all(not part.any() for part in mixed.vector[1:])
 
 
-def test_what_is_not_finite_has_no_curvature():
+def test_a_nonfinite_loss_has_no_curvature():
     x = torch.full((3,), float("nan"), requires_grad=True)
     found = largest_curvature((x**4).sum(), [x])
     assert found.value != found.value

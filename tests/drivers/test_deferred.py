@@ -1,4 +1,4 @@
-"""Pushes that are counted one step late, as on a GPU: the same model, the same books. Played on the CPU."""
+"""Pushes that are counted one step late, as on a GPU, give the same model and the same metrics. Emulated on the CPU."""
 
 from __future__ import annotations
 
@@ -55,25 +55,25 @@ def test_the_version_rises_when_the_push_is_finished() -> None:
     view.push([torch.randn(1, 17)], momentum=HeavyBall(0.9), penalty=Gap())
     view.push([torch.randn(1, 17)], momentum=HeavyBall(0.9), penalty=Gap())
     assert view.control.version == 2
-    assert view.steps == 3  # asking counts it
+    assert view.steps == 3  # reading the version counts it
     view.push([torch.randn(1, 17)], momentum=HeavyBall(0.9), penalty=Gap())
     assert (view.version, view.pending) == (4, False)  # likewise
 
 
-def test_a_refused_push_is_noticed_at_the_next_which_is_waited_for() -> None:
+def test_a_refused_push_is_noticed_at_the_next_push_which_is_not_deferred() -> None:
     view = deferring_view(17)
     before = view.x.clone()
     view.push([torch.full((1, 17), float("nan"))])
     assert view.outcome.refused == 0  # not known yet
-    view.x.add_(1)  # others go on
-    view.push([torch.full((1, 17), float("inf"))])  # of a gradient at the old snapshot
+    view.x.add_(1)  # others continue
+    view.push([torch.full((1, 17), float("inf"))])  # for a gradient at the old snapshot
     assert not view.pending
     assert view.outcome.refused == 17
     assert view.control.version == 0
     assert torch.equal(view.x, before + 1)
-    assert torch.equal(view.snapshot, view.x)  # read afresh
+    assert torch.equal(view.snapshot, view.x)  # read again
     view.push([torch.ones(1, 17)])
-    assert not view.pending  # waited for as well, and applied
+    assert not view.pending  # not deferred, and applied
     view.push([torch.ones(1, 17)])
     assert view.pending
     view.finish()

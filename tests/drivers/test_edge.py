@@ -1,4 +1,4 @@
-"""The live edge ratio: right where the curvature is known, heard when it is too large, and in nobody's way."""
+"""The live edge ratio: correct for known curvatures, reported when it is too large, without effect on the training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hogwild.tasks import build_model, load
 from hogwild.tasks.data import Data
 from hogwild.theory import stability
 
-N = SAMPLES  # the batch of the curvature is all there is
+N = SAMPLES  # the batch of the curvature is the whole training set
 DELAY = 5
 
 
@@ -97,7 +97,7 @@ def test_below_the_edge_the_ratio_is_known_and_nothing_is_said(
 
 
 @pytest.mark.parametrize(("rule", "options"), RULES)
-def test_above_the_edge_there_is_one_warning_that_says_what_to_do(
+def test_above_the_edge_there_is_one_warning_with_advice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rule: str, options: dict[str, Any]
 ):
     _, lines = fit(tmp_path, 1.3, rule, **options)
@@ -143,7 +143,7 @@ def net(_data: Data) -> nn.Module:
 
 
 def test_a_measured_run_is_the_same_run(tmp_path: Path):
-    """Not one bit of the training changes, and two measured runs write the same lines."""
+    """No bit of the training changes, and two measured runs write the same lines."""
     found = []
     for name, every in (("off", 0), ("on", 7), ("again", 7)):
         simulated, run = simulator(tmp_path, net, name=name, edge_every=every, momentum=0.5)
@@ -229,7 +229,7 @@ def test_auto_lr_for_much_shorter_delays_is_told(
     simulated.run()
     run.close()
     error = capsys.readouterr().err
-    assert ("is what --lr auto takes for 3, that of --workers 4: lower --lr to" in error) == warns
+    assert ("for 3, the mean delay of --workers 4: lower --lr to" in error) == warns
     assert error.count("hogwild: warning") == int(warns)
 
 
@@ -240,5 +240,5 @@ def own_loop(worker: hogwild.Worker) -> None:
 def test_where_there_is_no_theory_or_no_data_it_is_refused(tmp_path: Path):
     with pytest.raises(UsageError, match="--edge-every: no stability theory is known for algorithm staleness-aware"):
         Config(algorithm="staleness-aware", edge_every=10)
-    with pytest.raises(UsageError, match="launch has no data to take a curvature of"):
+    with pytest.raises(UsageError, match="launch has no data for a curvature"):
         hogwild.launch(own_loop, line, edge_every=10, out=str(tmp_path))

@@ -1,4 +1,4 @@
-"""The process driver changes nothing: one worker equals the plain loop, and a resumed run one never interrupted."""
+"""One worker of the process driver equals the plain loop, and a resumed run equals an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hogwild.tasks.data import Data
 
 
 class Noisy(torch.nn.Module):
-    """A small net with dropout and BatchNorm: whatever can make two runs differ."""
+    """A small net with dropout and BatchNorm, which could make two runs differ."""
 
     def __init__(self) -> None:
         super().__init__()

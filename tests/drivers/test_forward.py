@@ -69,7 +69,7 @@ def test_channels_last_changes_no_gradient_but_its_rounding() -> None:
         torch.testing.assert_close(g, w, rtol=1e-4, atol=1e-6)
 
 
-def test_what_is_no_image_keeps_its_layout() -> None:
+def test_inputs_other_than_images_keep_their_layout() -> None:
     module = nn.Identity()
     inputs = torch.randn(4, 6).t()
     assert Forward(module, Config(channels_last=True), CPU)(inputs) is inputs

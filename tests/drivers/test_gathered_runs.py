@@ -1,5 +1,5 @@
 """Updates of several gradients in the simulator: equalities between algorithms, the runtimes of Dutta et al. 2018, and
-books that balance.
+metrics that add up.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ HARMONIC = [sum(1 / i for i in range(1, n + 1)) for n in range(7)]
     [("k-sync", HARMONIC[6] - HARMONIC[2]), ("k-batch-sync", 4 / 6), ("k-batch-async", 4 / 6)],
 )
 def test_exponential_runtimes_of_an_update(tmp_path: Path, name: str, expected: float):
-    """K = 4 of N = 6 with rate 1: E[T] = H_N - H_{N-K}, and K / N where nobody waits."""
+    """K = 4 of N = 6 with rate 1: E[T] = H_N - H_{N-K}, and K / N if no worker waits."""
     updates = 1200
     run = Simulated(tmp_path, name, model=linear, clock="random", k=4, updates=updates, batch_size=1, lr=0.01)
     assert run.summary["updates"] == updates
@@ -95,8 +95,8 @@ def test_exponential_runtimes_of_an_update(tmp_path: Path, name: str, expected: 
 
 
 @pytest.mark.parametrize(("name", "cancelled"), [("k-sync", 1), ("k-batch-sync", 3), ("k-async", 0)])
-def test_the_books_balance(tmp_path: Path, name: str, cancelled: int):
-    """K = 3 of N = 4: every batch is in one update, and every update but the last breaks off what is in flight."""
+def test_all_metrics_add_up(tmp_path: Path, name: str, cancelled: int):
+    """K = 3 of N = 4: every batch is in one update, and every update but the last cancels the pending gradients."""
     run = Simulated(tmp_path, name, workers=4, k=3, updates=50)
     assert sorted(int(push["ticket"]) for push in run.pushes) == list(range(150))
     assert run.control.version == run.summary["updates"] == 50
@@ -107,7 +107,7 @@ def test_the_books_balance(tmp_path: Path, name: str, cancelled: int):
 
 
 def test_a_cancelled_worker_begins_again_at_the_moment_of_the_update(tmp_path: Path):
-    """Worker 0 needs 5, the others 1: each update breaks it off, so its one batch comes last, after all others."""
+    """Worker 0 needs 5, the others 1: each update cancels its gradient, so its only batch comes last."""
     run = Simulated(tmp_path, "k-sync", workers=3, k=2, clock="round-robin", straggler="0:5", updates=20)
     *others, last = run.pushes
     assert [float(push["time"]) for push in others] == [1 + i // 2 for i in range(39)]
@@ -121,8 +121,8 @@ def test_fast_workers_bring_several_batches(tmp_path: Path):
     assert [float(push["time"]) for push in run.pushes[:6]] == [1, 1, 2, 3, 3, 4]
 
 
-def test_who_has_delivered_waits_and_who_has_not_goes_on(tmp_path: Path):
-    """K = 2 of 3, worker 0 needs 5: the others step together at 1, 2, 3, 4; at 5 it brings a gradient of delay 4."""
+def test_workers_that_have_delivered_wait_and_the_others_go_on(tmp_path: Path):
+    """K = 2 of 3, worker 0 needs 5: the others step together at 1, 2, 3, 4; at 5 it delivers a gradient of delay 4."""
     run = Simulated(tmp_path, "k-async", workers=3, k=2, clock="round-robin", straggler="0:5", updates=20)
     first = next(push for push in run.pushes if push["worker"] == "0")
     assert (float(first["time"]), first["delay"]) == (5, "4")

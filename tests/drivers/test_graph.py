@@ -1,5 +1,6 @@
-"""A worker whose forward and backward pass is replayed: the same model. The graph is played on the CPU by one that runs
-its work again, into the memory of its first results."""
+"""A worker with a replayed forward and backward pass gives the same model. The graph is emulated on the CPU by an
+object that runs its work again, into the memory of its first results.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ CASES = [(name, False) for name in sorted(REGISTRY)] + [(name, True) for name in
 
 
 class Rerun:
-    """What stands in for a CUDA graph here."""
+    """The emulated CUDA graph."""
 
     def __init__(self) -> None:
         self.captures = self.replays = 0
@@ -55,7 +56,7 @@ def rerun(monkeypatch: pytest.MonkeyPatch) -> Rerun:
 
 @pytest.mark.parametrize(("algorithm", "defers"), CASES)
 def test_the_model_is_that_of_an_eager_run(algorithm: str, defers: bool, tmp_path: Path, rerun: Rerun) -> None:
-    """Also that every algorithm takes all of its gradients at one place: else they would not be replayed."""
+    """Also checks that every algorithm takes all gradients at one address; else they would not be replayed."""
     for name in ("eager", "graph"):
         (tmp_path / name).mkdir()
     eager, told_eager = train(algorithm, tmp_path / "eager", defers, batch_size=9)
@@ -87,7 +88,7 @@ def batch(size: int) -> tuple[dict[str, Tensor], Tensor]:
     return {"x": torch.randn(size, 5)}, torch.randint(3, (size,))
 
 
-def test_what_the_graph_was_not_captured_for_is_evaluated_without_it() -> None:
+def test_batches_unlike_the_captured_one_are_evaluated_without_the_graph() -> None:
     holder, rerun = Holder(), Rerun()
     graph = GraphedGradient(holder.evaluate, holder.module, lambda: holder.place, rerun)
     graph.prepare(*batch(8))
@@ -121,7 +122,7 @@ def test_a_batch_is_not_the_one_that_was_captured() -> None:
     want, wanted = holder.evaluate(inputs, targets)
     assert torch.equal(loss, want)
     assert all(torch.equal(g, w) for g, w in zip(gradients, wanted, strict=True))
-    assert torch.equal(inputs["x"], before[0])  # neither batch is written to
+    assert torch.equal(inputs["x"], before[0])  # neither batch is changed
     assert torch.equal(kept[0]["x"], before[1])
 
 
@@ -143,7 +144,7 @@ def test_a_model_that_makes_its_buffers_anew_is_refused() -> None:
         return loss.detach(), list(torch.autograd.grad(loss, [module.weight]))
 
     graph = GraphedGradient(evaluate, module, lambda: 1, Rerun())
-    with pytest.raises(UsageError, match="the model makes its buffers anew, where a CUDA graph would not find them"):
+    with pytest.raises(UsageError, match="the model replaces its buffers, which a CUDA graph cannot follow"):
         graph.prepare(torch.randn(4, 5), torch.zeros(4))
 
 
@@ -151,11 +152,11 @@ def test_a_model_that_makes_its_buffers_anew_is_refused() -> None:
     ("options", "message"),
     [
         ({"device": "cpu"}, "cuda_graph needs a GPU, but device is cpu: leave it out"),
-        ({"compile": True}, "compile and cuda_graph are both given, and have not been tried together"),
+        ({"compile": True}, "compile and cuda_graph are both given, and have not been tested together"),
         ({"clock": "gamma"}, "cuda_graph concerns worker processes, and --clock simulates them in one: leave it out"),
     ],
 )
-def test_what_it_does_not_go_with(options: dict[str, Any], message: str) -> None:
+def test_options_that_exclude_a_cuda_graph(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Config(cuda_graph=True, **options)
 

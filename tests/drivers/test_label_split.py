@@ -1,4 +1,4 @@
-"""Workers with two digits each on a ring: D² does not mind, D-PSGD does. The long form: docs/results."""
+"""Workers with two digits each on a ring: D² trains well, D-PSGD does not. The long form is in docs/results."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What averaging conserves, under load: the sum of all models moves by the gradients applied, and by nothing else.
+"""Conservation by averaging, under load: the sum of all models changes only by the applied gradients.
 
-The ledger is kept in float64. A single lost addition of one gradient to one chunk makes an rms error above 5e-3.
+The ledger is kept in float64. A single lost addition of one gradient to one chunk causes an rms error above 5e-3.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STEPS = 500  # of each of four workers, in the short form
 LONG_STEPS = 10_000
 LONG = pytest.mark.slow, pytest.mark.timeout(900)
 
-# What each algorithm's invariant adds up: buffers with a plus, and with a minus.
+# The invariant of each algorithm: buffers that are added, and buffers that are subtracted.
 SUMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "easgd": (("replica", "x"), ()),
     "easgd-sync": (("replica", "x"), ()),
@@ -83,8 +83,8 @@ def drift(team: Team, steps: int) -> tuple[float, float]:
 )
 @pytest.mark.parametrize(("name", "options", "access"), CASES)
 def test_nothing_is_lost(name: str, options: dict[str, object], access: Access, workers: int, steps: int):
-    """But for float32 rounding: a random walk of a few eps a step of every worker; where weights are rounded, which
-    then do not quite sum to 1, up to eps a round besides.
+    """Up to float32 rounding: a random walk of a few eps per step of every worker. Rounded weights do not exactly sum
+    to 1, which adds up to eps per round.
     """
     rms, largest = drift(Team(name, options, workers, access=access), steps)
     walk, weights = EPS * math.sqrt(workers * steps), EPS * steps if name in ROUNDED else 0.0
@@ -97,7 +97,9 @@ def test_nothing_is_lost(name: str, options: dict[str, object], access: Access, 
     "steps", [STEPS, pytest.param(LONG_STEPS, marks=LONG)]
 )  # fmt: skip
 def test_racing_may_lose_but_never_tears(name: str, steps: int):
-    """The drift is printed. Every element is some worker's addition away from another: nothing leaves the range."""
+    """The drift is printed. Every element differs from another one by additions of some worker: no element leaves the
+    range.
+    """
     world_range = 20.0
     rms, largest = drift(Team(name, {"period": 1}, 4, access=Access.RACING), steps)
     assert math.isfinite(rms)

@@ -15,7 +15,7 @@ import torch
 import hogwild
 from hogwild.errors import UsageError
 
-STEPS, PAUSE_S = 30, 0.02  # of the loop that sleeps
+STEPS, PAUSE_S = 30, 0.02  # steps of the loop that sleeps
 
 
 def model() -> torch.nn.Module:
@@ -94,7 +94,7 @@ def test_launch_runs_an_own_loop_in_every_worker(tmp_path: Path, algorithm: str)
 
 
 def slow_loop(worker: hogwild.Worker) -> None:
-    """Says in the worker's log which cores it may use; between its updates it sleeps."""
+    """Writes to the worker's log the cores that it may use; sleeps between updates."""
     print(sorted(os.sched_getaffinity(0)), flush=True)
     inputs = torch.randn(3, 4, generator=torch.Generator().manual_seed(worker.rank))
     for _ in range(STEPS):
@@ -103,7 +103,7 @@ def slow_loop(worker: hogwild.Worker) -> None:
 
 
 def test_pinned_workers_may_use_their_core_only(tmp_path: Path):
-    """The cores are dealt in turn: three workers on two of them, in the order in which they were given."""
+    """The cores are assigned in turn, in the given order: three workers on two cores."""
     cores = sorted(os.sched_getaffinity(0), reverse=True)[:2]
     result = hogwild.launch(slow_loop, model, workers=3, lr=0.1, pin=",".join(map(str, cores)), out=str(tmp_path))
     logs = [(Path(result.path) / "workers" / f"{rank}.log").read_text() for rank in range(3)]
@@ -111,7 +111,7 @@ def test_pinned_workers_may_use_their_core_only(tmp_path: Path):
 
 
 def test_the_closing_lines_tell_gradients_from_updates(tmp_path: Path):
-    """What sleeps before an update is its gradient: no less than the sleeps, however busy the machine is."""
+    """A sleep before an update counts as time of the gradient: at least the sleeps, on a machine of any load."""
     result = hogwild.launch(slow_loop, model, workers=2, lr=0.1, out=str(tmp_path))
     lines = map(json.loads, (Path(result.path) / "metrics.jsonl").read_text().splitlines())
     ended = [line for line in lines if line.get("event") == "ended"]
@@ -128,14 +128,14 @@ def unequal_loop(worker: hogwild.Worker) -> None:
 
 
 def test_a_worker_that_returns_leaves_the_update_to_those_that_are_left(tmp_path: Path):
-    """Each update takes the gradients of both workers: six together, then six of the one that stays."""
+    """Each update takes the gradients of both workers: six together, then six of the remaining worker."""
     result = hogwild.launch(
         unequal_loop, model, algorithm="k-sync", access="locked", workers=2, lr=0.1, out=str(tmp_path)
     )
     assert result.summary["updates"] == 12
 
 
-def test_what_workers_cannot_import_is_refused_at_once(tmp_path: Path):
+def test_code_that_workers_cannot_import_is_refused_at_once(tmp_path: Path):
     data = (samples(100, 1), samples(10, 2))
     with pytest.raises(
         UsageError, match=r"the workers cannot import the model, the data or the algorithm.*Define them at module level"
@@ -144,7 +144,7 @@ def test_what_workers_cannot_import_is_refused_at_once(tmp_path: Path):
 
 
 def test_a_program_of_ones_own(tmp_path: Path):
-    """The README's example: functions of __main__ reach the workers."""
+    """The README's example: functions of __main__ can be sent to the workers."""
     program = tmp_path / "mine.py"
     program.write_text(
         "import torch, hogwild\n"

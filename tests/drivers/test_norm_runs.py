@@ -1,4 +1,6 @@
-"""--norm and its options through the drivers: shared and private averages, resume, evaluation, what keeps it finite."""
+"""--norm and its options through the drivers: shared and private averages, resume, evaluation, and the defaults that
+keep it finite.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ def run(tmp_path: Path, **values: Any) -> tuple[Trainer | Simulator, dict[str, A
 
 
 def averages(driver: Trainer | Simulator, rank: int) -> dict[str, torch.Tensor]:
-    """What worker `rank` has of the layer's state in the arena, by the buffer's name."""
+    """Worker `rank`'s copy of the layer's state in the arena, by buffer name."""
     return {name: value.clone() for name, value in driver.world.published(driver.module, rank).items()}
 
 
@@ -85,7 +87,7 @@ def test_a_resumed_run_is_one_never_interrupted(tmp_path: Path, state: str):
 
 
 def test_two_processes_write_one_state(tmp_path: Path):
-    """Lossy, so a count may be missing here and there; a private state would have half of it."""
+    """Updates may be lost, so a few counts may be missing; private states would have half of them."""
     driver, summary, _ = run(tmp_path, **FULL, workers=2, updates=300)
     assert 210 < int(averages(driver, 0)[f"{LAYER}.num_batches_tracked"]) <= 300
     assert summary["test_accuracy"] > 0.8
@@ -93,14 +95,14 @@ def test_two_processes_write_one_state(tmp_path: Path):
 
 @pytest.mark.parametrize("workers", [2, 4])
 def test_label_split_lock_free_workers_train_with_full_norm_and_not_with_batch_norm(tmp_path: Path, workers: int):
-    """Real processes; each has its own classes, and every batch has one."""
+    """Real processes; each has its own classes, and every batch has one class."""
     values = {"workers": workers, "lr": 0.05, "clip": 1.0, "out": str(tmp_path), "stall_timeout": 30.0}
     assert accuracy(800 // workers, norm="full", **values) > 0.5
     assert accuracy(800 // workers, norm="batch", **values) < 0.3
 
 
-def test_full_norm_at_the_learning_rate_of_batch_norm_needs_what_norm_full_brings(tmp_path: Path):
-    """The deeper net of the reference measurement, lr 0.1: lost without a clip, fine with the defaults."""
+def test_full_norm_at_the_learning_rate_of_batch_norm_needs_the_defaults_of_norm_full(tmp_path: Path):
+    """The deeper net of the reference measurement, lr 0.1: it diverges without a clip and trains with the defaults."""
     values = {**FULL, "lr": 0.1, "model": "label_split:deep", "workers": 1, "clock": "round-robin", "updates": 400}
     assert run(tmp_path, name="defaults", **values)[1]["test_accuracy"] > 0.9
     try:
@@ -111,7 +113,7 @@ def test_full_norm_at_the_learning_rate_of_batch_norm_needs_what_norm_full_bring
 
 
 @pytest.mark.parametrize(("clip", "advice"), [(0.0, "lower --lr or give --clip"), (1e30, "lower --lr or --clip")])
-def test_what_is_not_finite_says_what_to_do(tmp_path: Path, clip: float, advice: str):
+def test_a_nonfinite_gradient_is_reported_with_advice(tmp_path: Path, clip: float, advice: str):
     with pytest.raises(DivergedError, match=rf"Stopping, no checkpoint yet; {advice}; --on-nonfinite skip"):
         run(tmp_path, model="mlp", lr=1e30, clip=clip, clock="round-robin", workers=1, updates=50)
 

@@ -1,4 +1,4 @@
-"""An algorithm of the user's own, examples/own_algorithm.py, wherever a built-in one can stand."""
+"""A user's own algorithm, examples/own_algorithm.py, in every place where a built-in one can be used."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_train_resume_eval_and_export(tmp_path, capsys):
 
 
 def test_options_change_what_is_computed(capsys):
-    """Dropped by patience 0 is all that is stale; with rho 1 and no momentum it is plain asgd."""
+    """patience 0 drops all stale gradients; with rho 1 and no momentum it is plain asgd."""
 
     def loss(*flags: str) -> float:
         assert cli.main(["simulate", "--updates", "60", "--workers", "4", "--json", "--quiet", *flags]) == 0

@@ -1,4 +1,4 @@
-"""Buffers with names of a user's own: everything that happens to them follows from their declarations."""
+"""Buffers with a user's own names: their treatment follows from their declarations."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PAIRED = Buffer(Scope.REPLICA, starts="x", locks=True)
 
 @dataclass(frozen=True)
 class Anchored(Algorithm):
-    """Own steps on `mine`, averaged with a peer's, and pulled back by a second model that follows it."""
+    """Own steps on `mine`, which is averaged with a peer's and pulled towards a second model that follows it."""
 
     name: ClassVar[str] = "anchored"
     summary: ClassVar[str] = "a model and its anchor"
@@ -156,7 +156,7 @@ def test_both_drivers_do_what_the_text_says(tmp_path: Path, clock: str | None):
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_a_run_is_resumed_with_any_number_of_workers(tmp_path: Path, workers: int):
-    """As many: all that is saved goes on. Others: replicas mean nothing one by one, all begin at the trained model."""
+    """With as many workers all saved buffers continue. With other numbers all replicas restart from the model."""
     before = finish(driver(tmp_path, "anchored", workers=2, name="run"))
     trained = sum(everywhere(before, "mine")) / 2
     assert not torch.equal(*everywhere(before, "anchor"))
@@ -182,7 +182,7 @@ def test_a_buffer_that_is_not_saved_is_in_no_checkpoint():
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_what_a_worker_keeps_beside_the_master_goes_to_the_ranks_that_remain(workers: int):
+def test_private_buffers_go_to_the_ranks_that_remain(workers: int):
     module = model()
     world = World.create(module, Elder.buffers, 3)
     for buffer in (world.arena.tensor("x"), *everywhere(world, "elder")):
@@ -195,7 +195,7 @@ def test_what_a_worker_keeps_beside_the_master_goes_to_the_ranks_that_remain(wor
         assert torch.equal(buffer, world.arena.tensor("elder", rank) if rank < 3 else x)
 
 
-def test_what_a_driver_refuses_follows_from_declarations(tmp_path: Path):
+def test_refusals_of_a_driver_follow_from_declarations(tmp_path: Path):
     assert has_replicas(Anchored.buffers)
     assert has_locks(Anchored.buffers)
     assert not has_replicas(Elder.buffers)
@@ -207,7 +207,7 @@ def test_what_a_driver_refuses_follows_from_declarations(tmp_path: Path):
     finish(driver(tmp_path, "elder", workers=2, clock="const:1"))
 
 
-def test_workers_average_only_with_what_is_declared_so():
+def test_workers_average_only_with_buffers_that_have_locks():
     world = World.create(model(), Anchored.buffers, 2)
     view = WorkerView(world, 0, Anchored.buffers)
     with pytest.raises(ValueError, match="'weights' is declared without locks"):

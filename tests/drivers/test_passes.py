@@ -1,4 +1,4 @@
-"""Passes over a part of the data: every sample once, in the order asked for, in batches of the size asked for."""
+"""Passes over a part of the data: every sample once, in the requested order, in batches of the requested size."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_pass_uses_every_sample_once(order: str, samples: int, batch_size: int
 
 @settings(max_examples=80, deadline=None)
 @cases
-def test_full_batches_are_full_and_leave_nobody_out(
+def test_full_batches_are_full_and_leave_no_sample_out(
     order: str, samples: int, batch_size: int, classes: int, seed: int, turn: int
 ):
     passes, labels = make(order, samples, batch_size, classes, seed, full=True)
@@ -86,7 +86,7 @@ def test_batches_of_a_worker_do_not_depend_on_tickets():
         order.begin(ticket + 1, 1, number + 5)
         assert order.begin(ticket, 0, number).tolist() == mine[number]
     order.begin(0, 0, 3)
-    assert torch.equal(torch.rand(3), dice), "dropout and augmentation belong to the batch as well"
+    assert torch.equal(torch.rand(3), dice), "dropout and augmentation depend on the batch too"
     order.begin(0, 1, 3)
     assert not torch.equal(torch.rand(3), dice)
     assert set(order.begin(0, 1, 0).tolist()) == set(range(50, 57))

@@ -1,4 +1,4 @@
-"""Where a master lies on a machine with several GPUs: what was asked for, or one line that says why not."""
+"""The placement of a master on a machine with several GPUs: as requested, or refused in one line with the reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIRST = torch.device("cuda:0")
 
 
 class Box:
-    """A machine with `count` GPUs, and what its parent has said."""
+    """A machine with `count` GPUs, and the messages of the parent."""
 
     def __init__(self, count: int) -> None:
         self.facts = [Gpu((True,) * count, (True,) * count, True, True, True) for _ in range(count)]
@@ -71,7 +71,7 @@ def test_several_gpus(box: Box) -> None:
     assert box.place(gpus=2, master="sharded") == Placement((0, 1), (0, 1))
     assert box.place(gpus=2, master="cuda:2") == Placement((0, 1), (2,))
     assert box.place(gpus=2, master="host") == Placement((0, 1), ())
-    assert len(box.lines) == 3  # who asks for a place is told nothing
+    assert len(box.lines) == 3  # an explicit placement is not reported
     assert [Placement((0, 1), (0, 1)).gpu(rank) for rank in range(4)] == [0, 1, 0, 1]
 
 
@@ -107,7 +107,7 @@ def test_adding_where_it_is_no_one_operation_is_refused(box: Box) -> None:
     assert box.place(access="atomic") == FIRST
 
 
-def test_what_is_not_there(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_that_do_not_exist_are_refused(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="--gpus 4: there are only 3 GPUs"):
         box.place(gpus=4)
     with pytest.raises(UsageError, match="--master cuda:3: there are only 3 GPUs"):

@@ -1,4 +1,4 @@
-"""Algorithms with replicas in the drivers: what messages cost in virtual time, what is evaluated, what is resumed."""
+"""Algorithms with replicas in the drivers: the virtual time of messages, the evaluated model, the resumed state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_round_of_all_reduce_takes_its_bytes(tmp_path: Path):
     )
     n, workers = simulator.world.layout.n * 4, 4
     part = (workers - 1) / workers * n
-    assert summary["moved_bytes"] == pytest.approx(workers * (20 * 2 * part + part), rel=0.01)  # and the first read
+    assert summary["moved_bytes"] == pytest.approx(workers * (20 * 2 * part + part), rel=0.01)  # plus the first read
     assert summary["virtual_s"] == pytest.approx(20 * (1 + 2 * 0.25 + 2 * part / 1e4), rel=0.02)
 
 

@@ -1,14 +1,13 @@
-"""The statistics of a resumed run are of the whole run: sums, counts and histograms go on together."""
+"""The statistics of a resumed run cover the whole run: sums, counts and histograms continue together."""
 
 from __future__ import annotations
 
 import json
 import signal
-import time
 from typing import Any
 
 import pytest
-from command_runs import TIMEOUT_S, Run
+from command_runs import SAMPLES, Run
 from replica_processes import Flat
 
 from hogwild.algorithms import REGISTRY
@@ -16,7 +15,6 @@ from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.job.batches import BatchOrder
 from hogwild.shared.world import World
 
-SAMPLES = 1437  # of the digits training split
 BATCH = 32
 KEPT = ("gradient_s", "update_s", "waiting_s")
 
@@ -31,12 +29,9 @@ def closing(run: Run) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def interrupted(start) -> Run:
-    """A run that was stopped by Ctrl-C somewhere after its first epoch."""
+    """A run that was stopped by Ctrl-C after its first epoch."""
     run: Run = start("--workers", 2, "--batch-size", BATCH, "--epochs", 100_000, "--record")
-    deadline = time.monotonic() + TIMEOUT_S
-    while not run.lines("eval"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    run.wait_for(lambda: run.lines("eval"), "an evaluation")
     run.signal(signal.SIGINT)
     assert run.end()[0] == 130
     return run
@@ -62,7 +57,7 @@ def test_closing_lines_are_of_the_whole_run(start, interrupted: Run):
     assert summary["delay"]["mean"] == pytest.approx(sum(every) / len(every))
     assert summary["delay_histogram"] == {str(delay): every.count(delay) for delay in sorted(set(every))}
     part = sum(line["samples"] for line in ended) - sum(line["samples"] for line in before)
-    assert summary["samples_per_s"] == pytest.approx(part / summary["wall_s"]), "a rate is of this part of the run"
+    assert summary["samples_per_s"] == pytest.approx(part / summary["wall_s"]), "a rate covers this part of the run"
 
 
 def measured(workers: int) -> tuple[World, Flat]:
@@ -96,7 +91,7 @@ def test_every_number_is_restored():
         assert again.control.totals(rank)["delay_sum"] == (rank + 1) * (rank + 2)
 
 
-def test_what_a_lost_worker_measured_stays_its_own_and_steps_go_with_the_buffers():
+def test_statistics_of_a_lost_worker_stay_its_own_and_steps_go_with_the_buffers():
     world, module = measured(3)
     again = copied(world, module, 3, lost=(0,))
     assert [again.control.totals(rank)["pushes"] for rank in range(3)] == [2, 3, 4]
@@ -114,7 +109,7 @@ def test_with_fewer_workers_the_sums_over_all_stay_those_of_the_run():
 
 
 def test_a_checkpoint_without_statistics_begins_them_all_at_zero():
-    """Version 0.1.0 wrote such. Sums and counts are then of the part since."""
+    """Version 0.1.0 wrote such checkpoints. Sums and counts then begin at zero."""
     world, module = measured(3)
     old = State.of(world, module, REGISTRY["asgd"]()).plain()
     del old["statistics"]
@@ -127,7 +122,7 @@ def test_a_checkpoint_without_statistics_begins_them_all_at_zero():
         assert again.control.steps(rank) == world.control.steps(rank) == rank + 2
 
 
-def test_what_a_worker_does_not_count_is_refused():
+def test_unknown_statistics_are_refused():
     world, _ = measured(1)
     with pytest.raises(ValueError, match="no statistic luck"):
         world.control.restore(0, {"luck": 1.0})

@@ -1,4 +1,4 @@
-"""Runs with parts of the data: the same batches in any interleaving, in processes as in the simulator."""
+"""Runs with parts of the data: the same batches in any interleaving, in processes and in the simulator."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ N = len(CLASSES)
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[list[int]]]:
-    """The batches that each worker has begun, while a test runs."""
+    """Records the batches that each worker begins during a test."""
     found: dict[int, list[list[int]]] = defaultdict(list)
     begin = ShardedOrder.begin
 
@@ -82,7 +82,7 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path, shard: str, order: str):
 
 
 def test_a_recorded_run_of_real_workers_is_replayed_bit_for_bit(tmp_path: Path):
-    """Three real workers under one lock: the simulator finds the same batches by the workers' own counts."""
+    """Three real workers under one lock: the simulator gets the same batches from the workers' own counts."""
     values: dict[str, Any] = {"shard": "dirichlet:0.5", "workers": 3, "epochs": 2, "dtype": "float64", "seed": 9}
     _, real, run = train(tmp_path, net, name="real", access="locked", record=True, **values)
     trace = f"trace:{run.path / 'schedule.jsonl'}"
@@ -145,7 +145,7 @@ def test_batches_of_the_whole_set_keep_their_order(tmp_path: Path, monkeypatch: 
 
 @dataclass
 class Odd(Split):
-    """A split of the user's own, whose targets are not classes."""
+    """A user's own split with targets that are not classes."""
 
     target: Any
 

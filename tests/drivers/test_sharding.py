@@ -1,4 +1,4 @@
-"""The division of the training set: every sample has one owner, and each kind divides as it says."""
+"""The division of the training set: every sample has one owner, and each kind has its stated distribution."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_worker_without_samples_is_refused_in_one_line():
         parts("iid", 3, 5, 0)
 
 
-def test_what_is_a_shard():
+def test_valid_and_invalid_shards():
     assert all(map(is_shard, ("none", "iid", "contiguous", "label", "dirichlet:0.1", "dirichlet:1e2")))
     wrong = ("", "label:2", "dirichlet", "dirichlet:", "dirichlet:0", "dirichlet:-1", "dirichlet:inf", "dirichlet:nan")
     assert not any(map(is_shard, wrong))

@@ -1,4 +1,4 @@
-"""The simulator: delays are what the clock says, runs repeat bit for bit, and virtual time passes as it should."""
+"""The simulator: delays are those of the clock, runs repeat bit for bit, and virtual time is correct."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_no_gap_is_longer_than_the_path_that_led_there(tmp_path: Path, algorithm
 
 
 def test_the_penalty_of_each_push(tmp_path: Path):
-    """G >= 1, above 1 where there is a gap; no penalty without one, nor where gradients are only deposited."""
+    """G >= 1, and above 1 if there is a gap; no penalty without a gap, or if gradients are only deposited."""
     for algorithm in ("asgd", "staleness-aware", "ssgd"):
         _, run, _ = simulate(tmp_path, algorithm, algorithm=algorithm)
         assert {row["penalty"] for row in pushes(run)} == {"1"}
@@ -173,13 +173,15 @@ def test_in_place_reads_take_the_value_at_the_request(tmp_path: Path):
     [
         ({"clock": "gama"}, "gama"),
         ({"clock": "gamma:cv"}, "not understood"),
-        ({"clock": "gamma:cv=-1"}, "values are >= 0"),
+        ({"clock": "gamma:cv=-1"}, "cv is 0, or from 1e-06 to 10"),
         ({"clock": "uniform:1:8", "straggler": "0:2"}, "draws delays"),
         ({"clock": "uniform:1:8", "algorithm": "ssgd"}, "asynchronous algorithms"),
-        ({"clock": "trace:/nowhere"}, "not a recorded schedule"),
+        ({"clock": "trace:/nowhere"}, "cannot read /nowhere: No such file"),
         ({"clock": "gamma", "respawn": 3}, "respawn concerns worker processes"),
     ],
 )
-def test_what_cannot_be_simulated_is_one_line(tmp_path: Path, values: dict[str, Any], message: str):
+def test_configurations_that_cannot_be_simulated_are_refused_in_one_line(
+    tmp_path: Path, values: dict[str, Any], message: str
+):
     with pytest.raises(UsageError, match=message):
         simulate(tmp_path, **values)

@@ -1,4 +1,4 @@
-"""Where a lost worker stood still does not count: not in the mean of the replicas, not in a resumed run."""
+"""The last state of a lost worker does not count: neither in the mean of the replicas nor in a resumed run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_mean_is_of_the_survivors(name: str, lost: set[int]):
 @pytest.mark.parametrize("workers", [1, 2, 3, 5])
 @pytest.mark.parametrize("name", ["ad-psgd", "d2", "easgd", "sgp", "easgd-tree"])
 def test_resumed_with_any_number_of_workers(name: str, workers: int):
-    """The survivors' replicas where they are as many; else all begin at the trained model, with mass 1 each."""
+    """The survivors' replicas if there are as many workers; else all start at the trained model, with mass 1 each."""
     world, module = scattered(name, 3)
     state = State.of(world, module, REGISTRY[name](), {1})
     again = World.create(Flat(N), REGISTRY[name]().keeps(), workers)
@@ -56,7 +56,7 @@ def test_resumed_with_any_number_of_workers(name: str, workers: int):
 
 
 def test_corrections_of_other_workers_are_not_taken_up():
-    """Those of d2 sum to zero over all workers, and over no part of them."""
+    """The corrections of d2 sum to zero over all workers, but not over a part of them."""
     world, module = scattered("d2", 4)
     corrections = torch.randn(4, world.layout.n, generator=torch.Generator().manual_seed(9))
     for rank, row in enumerate(corrections - corrections.mean(0)):

@@ -37,7 +37,7 @@ WITHIN = 2.0
 
 @dataclass(frozen=True)
 class Impatient(Algorithm):
-    """Asynchronous SGD that restarts a gradient after `within`, and writes down what it sees when it is answered."""
+    """Asynchronous SGD that restarts a gradient after `within`, and records the view at each resumption."""
 
     name: ClassVar[str] = "impatient"
     summary: ClassVar[str] = "restarts slow gradients"
@@ -109,7 +109,7 @@ def world_of(job: Job) -> World:
 
 
 class Scripted(TimedClock):
-    """Worker 0 takes these durations in turn, then 1; every other one always takes 1.5."""
+    """Worker 0's gradients take these durations in turn, then 1; those of every other worker take 1.5."""
 
     def __init__(self, *durations: float) -> None:
         super().__init__(workers=2, seed=0)
@@ -132,7 +132,7 @@ def test_the_simulator_gives_up_at_that_moment(read: str) -> None:
     assert first[1].ticket == first[2].ticket
     assert len({push.ticket for push in first[3:]}) == 1
     assert sorted(push.ticket for push in pushes if not push.given_up) == list(range(BATCHES))
-    assert simulation.computed == hand.backwards == BATCHES  # one that is given up is not computed
+    assert simulation.computed == hand.backwards == BATCHES  # a gradient that is given up is not computed
     assert len(hand.inputs) == BATCHES
     stats = [world.control.stats(rank) for rank in range(2)]
     assert [one["dropped"] for one in stats] == [3, 0]
@@ -159,7 +159,7 @@ def test_a_time_that_no_gradient_can_keep_is_refused(seconds: float) -> None:
 
 
 def work(hand: Hand, folder: Path, **values: Any) -> tuple[Impatient, Worker]:
-    """One worker in this process, to its end; it begins 7 s after its run."""
+    """Runs one worker in this process to its end; it starts 7 s after its run."""
     algorithm = Impatient()
     job = job_of(algorithm, hand.model, workers=1, **values)
     _, told = multiprocessing.Pipe(duplex=False)
@@ -187,11 +187,11 @@ def test_a_process_gives_up_between_its_passes(tmp_path: Path, monkeypatch: pyte
     assert all(torch.equal(inputs, again[0]) for inputs in again)  # the same batch ...
     assert len(set(hand.drawn[1:4])) == 1  # ... with the same randomness
     assert len({inputs.sum().item() for inputs in hand.inputs}) == BATCHES
-    stats = worker.control.stats(0)
+    stats = worker.world.control.stats(0)
     assert (stats["dropped"], stats["pushes"], stats["samples"]) == (2, BATCHES, 96)
-    assert worker.control.version == BATCHES
-    assert not worker.control.outstanding()
-    assert worker.control.drained()
+    assert worker.world.control.version == BATCHES
+    assert not worker.world.control.outstanding()
+    assert worker.world.control.drained()
 
 
 def test_a_straggler_gives_up_when_its_longer_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_a_straggler_gives_up_when_its_longer_time_is_over(tmp_path: Path, monke
 
 
 def test_all_workers_count_from_the_start_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is replaced later too."""
+    """A worker that is replaced later, too."""
     job = job_of(Impatient(within=None), lambda _: nn.Linear(5, 3), start_method="spawn")
     monkeypatch.setattr(Job, "dumps", lambda *_: b"")
     pool = WorkerPool(job, world_of(job), SharedSplit(job.data.train, torch.device("cpu")), tmp_path)

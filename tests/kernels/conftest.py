@@ -1,4 +1,4 @@
-"""What concurrency tests of several kernels share."""
+"""Fixtures for the concurrency tests of several kernels."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ CONSERVED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {  # by one worker
 
 @dataclass
 class ExchangeCase:
-    """Random buffers [n] of one exchange; `run` performs it, `oracle` says what it should have made of them."""
+    """Random buffers [n] of one exchange; `run` performs it, `oracle` returns the expected buffers."""
 
     kind: str
     n: int
@@ -63,7 +63,7 @@ class ExchangeCase:
         return {name: buffer.cpu().double().numpy().copy() for name, buffer in self.buffers.items()}
 
     def oracle(self, start: int | None = None, stop: int | None = None) -> dict[str, reference.Array]:
-        """What the buffers will be after `run` on the range."""
+        """The expected buffers after `run` on the range."""
         arrays = self.numpy()
         inside = {name: array[start:stop] for name, array in arrays.items()}
         getattr(reference, self.kind)(**inside, **RATES[self.kind])

@@ -17,13 +17,17 @@ SIZES = (1, 15, 16, 17, 4099)
 PADDING = 777.0  # between segments; must survive
 SIGNED = ("x", "snapshot", "center", "v", "v_sum", "b")  # buffers; a mean of squares is not
 
-CONSTANTS = {"momentum": 0.9, "dampening": 0.1, "workers": 2}  # of the stages below; others as they are by default
+CONSTANTS = {
+    "momentum": 0.9,
+    "dampening": 0.1,
+    "workers": 2,
+}  # constants of the stages below; the others have their defaults
 STAGES = [
     stage(**{field.name: CONSTANTS[field.name] for field in fields(stage) if field.name in CONSTANTS})
     for stage in get_args(Momentum)
 ]
-MOMENTA = [None, *(stage for stage in STAGES if not stage.flushes)]  # go with corrections
-FLUSHING = [*(stage for stage in STAGES if stage.flushes), Smega2(0.9, 3, advanced=False)]  # go with none
+MOMENTA = [None, *(stage for stage in STAGES if not stage.flushes)]  # can be combined with corrections
+FLUSHING = [*(stage for stage in STAGES if stage.flushes), Smega2(0.9, 3, advanced=False)]  # cannot be combined
 
 
 def place(sizes: tuple[int, ...], element_bytes: int) -> tuple[list[tuple[int, int]], int]:
@@ -104,7 +108,7 @@ class Case:
         self.grads = [self._random(numel).to(dtype).to(self.device) for _, numel in self.segments]
 
     def run(self, **call: float) -> tuple[PushStats, reference.PushStats]:
-        """The same push by both. Returns what each reports."""
+        """Runs the same push in both. Returns the reports of both."""
         got = self.push(self.grads, **call)
         want = reference.push(
             self.numpy,

@@ -158,7 +158,7 @@ def test_non_finite_gradients(guard, access):
     for case in (gpu, cpu):
         case.new_gradients()
     got, want = gpu.push(gpu.grads, **call), cpu.push(cpu.grads, **call)
-    same_statistics(got, want, 1e-4)  # nothing is left of what was refused
+    same_statistics(got, want, 1e-4)  # no trace of the refused push remains
     same_buffers(gpu, cpu)
 
 
@@ -183,7 +183,7 @@ def test_missing_misaligned_and_strided_gradients():
 def test_more_segments_than_the_arguments_of_a_kernel_hold(guard):
     gpu, cpu = pair(sizes=(33,) * 1000, momentum=HeavyBall(0.9), guard=guard)
     kept = []
-    for turn in range(4):  # new addresses three times, while the table before may still be on its way
+    for turn in range(4):  # new addresses three times, while the copy of the previous table may still be pending
         for case in (gpu, cpu):
             if turn != 2:
                 kept.append(case.grads)
@@ -252,7 +252,7 @@ def test_mix_copy_and_count():
     assert count_nonfinite(on_gpu) == len(range(0, 70_001, 3))
 
 
-def test_what_a_gpu_cannot_do_is_refused():
+def test_unsupported_arguments_on_a_gpu_are_refused():
     x = torch.zeros(32, device="cuda")
     with pytest.raises(ValueError, match="needs a master on the CPU"):
         Push(x=x, segments=[(0, 32)], access=Access.STRIPED, stripes=128, n_stripes=1)

@@ -1,4 +1,4 @@
-"""What a push asks of the CUDA runtime: launches, and neither waits, copies nor allocations. Needs the emulator."""
+"""The CUDA runtime calls of a push: launches, but no waits, copies or allocations. Needs the emulator."""
 
 from __future__ import annotations
 
@@ -54,9 +54,11 @@ def test_a_push_is_one_launch(rule, sizes):
         assert deeds(lambda: case.push.enqueue(case.grads, **CALL)) == {"launches": 1}
 
 
-def test_what_takes_more_than_one_launch():
+def test_pushes_of_more_than_one_launch():
     guarded = Case(dtype=torch.float32, device="cuda", sizes=SIZES, momentum=HeavyBall(0.9))
-    assert deeds(lambda: guarded.push.enqueue(guarded.grads, **CALL)) == {"launches": 2}  # looks at all beforehand
+    assert deeds(lambda: guarded.push.enqueue(guarded.grads, **CALL)) == {
+        "launches": 2
+    }  # reads all gradients beforehand
     rule = {"momentum": HeavyBall(0.9), "penalty": Gap(level="layer"), "cooperative": False}
     passes = Case(dtype=torch.float32, device="cuda", sizes=SIZES, guard=Guard.ELEMENT, **rule)
     assert deeds(lambda: passes.push.enqueue(passes.grads, **CALL)) == {"launches": 2}

@@ -1,4 +1,4 @@
-"""Exchanges and diffusions on CUDA against the CPU's, to the bit, and the sums that streams conserve. Needs a GPU."""
+"""Exchanges and diffusions on CUDA against the CPU's, to the bit, and sums conserved across streams. Needs a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pushes that a CUDA graph replays, against pushes that are called: to the bit. Needs a GPU and a build with CUDA."""
+"""Pushes replayed by a CUDA graph equal pushes that are called, to the bit. Needs a GPU and a build with CUDA."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RULES = [
     {"momentum": OrMo(0.9, 2)},
     {"momentum": HeavyBall(0.9), "has_center": True},
 ]
-FORMS = [  # of a gap of whole segments: where the level goes, options of Gap and of Case
+FORMS = [  # a gap of whole segments: field of the level, options of Gap and of Case
     pytest.param("level", {}, {}, id="cooperative"),
     pytest.param("level", {}, {"cooperative": False}, id="two-pass"),
     pytest.param("level", {"lagged": True}, {}, id="lagged"),
@@ -50,7 +50,7 @@ def captured(case: Case) -> torch.cuda.CUDAGraph:
 
 
 def renew(graphed: Case, called: Case) -> None:
-    """New gradients: for the graph in the same memory."""
+    """New gradients, in the same memory for the graph."""
     called.new_gradients()
     for place, g in zip(graphed.grads, called.grads, strict=True):
         place.copy_(g)
@@ -95,7 +95,7 @@ def test_gaps_of_whole_segments_in_a_graph(of, options, form, level, guard):
 
 
 @pytest.mark.parametrize("guard", list(Guard))
-def test_what_is_not_finite_is_refused_under_replay(guard):
+def test_nonfinite_gradients_are_refused_under_replay(guard):
     graphed, called = twins(penalty=Gap(), momentum=HeavyBall(0.9), guard=guard)
     graph = captured(graphed)
     for bad in (float("nan"), 1.0, float("inf"), -1.0):
@@ -145,7 +145,7 @@ def test_replays_wait_for_nothing_and_each_has_its_scalars():
     rates = [0.1 / (turn + 1) for turn in range(20)]
     torch.cuda.set_sync_debug_mode("error")
     try:
-        torch.cuda._sleep(1_000_000_000)  # some half a second, in which all of them are put on the stream
+        torch.cuda._sleep(1_000_000_000)  # about half a second, in which all of them are enqueued
         for turn, lr in enumerate(rates):
             graphed.push.replay(graph, lr=lr, pushes=turn, lr_max=lr)
         ended = torch.cuda.Event()
@@ -161,7 +161,7 @@ def test_replays_wait_for_nothing_and_each_has_its_scalars():
 
 
 def test_a_graph_of_backward_and_push():
-    """What an own loop would do: the gradients are in the graph's memory."""
+    """As in a user's own loop: the gradients are in the graph's memory."""
     weight = torch.randn(33, 17, device="cuda", requires_grad=True)
     case, called = twins(sizes=(33 * 17,), momentum=HeavyBall(0.9), has_snapshot=False)
     inputs = torch.randn(8, 17, device="cuda")
@@ -185,7 +185,7 @@ def test_a_graph_of_backward_and_push():
     torch.testing.assert_close(case.buffers["x"], called.buffers["x"])
 
 
-def test_what_belongs_inside_a_capture_and_what_does_not():
+def test_capture_is_refused_outside_a_graph_and_a_call_inside_one():
     case, _ = twins(momentum=HeavyBall(0.9))
     call = {"lr": 0.1, "pushes": 3, "lr_max": 0.1}
     with pytest.raises(RuntimeError, match="no graph is being captured on this stream"):

@@ -1,4 +1,4 @@
-"""A worker's row of a mixing matrix, as fluxes: against the oracle, to the bit where it must be, and as D²."""
+"""A worker's row of a mixing matrix, as fluxes: against the oracle, bit for bit where required, and in D²."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_two_ends_of_an_edge_see_opposite_fluxes(dtype):
 
 
 def test_equal_replicas_stay_to_the_bit():
-    """A row of rounded weights would move them: 0.3 + 0.3 + 0.4 is not 1 in float32."""
+    """A row of rounded weights would change them: 0.3 + 0.3 + 0.4 is not 1 in float32."""
     (own,) = random(1, 4099, torch.float32)
     out = torch.empty_like(own)
     diffuse(out, own, [own.clone() for _ in range(5)], [0.1, 0.3, 0.15, 0.05, 0.2])
@@ -97,7 +97,9 @@ def ring(
 
 @pytest.mark.parametrize("corrects", [True, False])
 def test_d2_removes_the_bias_of_heterogeneous_workers(corrects):
-    """F_i = (x - b_i)^2 / 2 on a ring: with corrections every worker ends at mean b, without them beside it."""
+    """F_i = (x - b_i)^2 / 2 on a ring: with corrections every worker converges to mean b, without them to another
+    point.
+    """
     workers, n, lr = 5, 33, 0.1
     b = random(workers, n, torch.float64)
     x = [torch.zeros(n, dtype=torch.float64) for _ in range(workers)]

@@ -1,4 +1,4 @@
-"""The elastic exchange of a push: against the oracle, against Algorithms 1 and 2 as written, and what it conserves."""
+"""The elastic exchange of a push: against the oracle, against Algorithms 1 and 2 as printed, and its conserved sum."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_the_traces_of_three_workers_in_turn(momentum, period, ticks):
 @pytest.mark.parametrize("access", [Access.ATOMIC, Access.STRIPED])
 @pytest.mark.parametrize("momentum", [None, Nesterov(0.5)])
 def test_concurrent_exchanges_keep_the_sum(access, momentum, locks):
-    """The replicas and the center together move by the steps alone: a lost exchange would leave a hole of alpha gap."""
+    """The sum of replicas and center changes by the steps only: a lost exchange would change it by alpha gap."""
     n, workers, times = 100_003, 4, 30
     generator = torch.Generator().manual_seed(1)
     center = torch.zeros(n, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Exchanges with a center, an average or a mailbox: against the oracle, by what they conserve, and what they refuse."""
+"""Exchanges with a center, an average or a mailbox: against the oracle, by their conserved sums, and their refusals."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_every_instruction_set_and_access_gives_the_same_bits(kind, dtype, locks
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", CONSERVED)
-def test_what_an_exchange_conserves(kind, dtype):
+def test_exchanges_conserve_their_sums(kind, dtype):
     case = ExchangeCase(kind, 4099, dtype, seed=7)
     before = CONSERVED[kind](case.numpy())
     case.run()
@@ -94,7 +94,7 @@ def test_after_a_delivery_worker_and_center_agree():
 
 
 def test_admm_in_increments_is_the_mean_of_all_workers():
-    """Round-robin, the center set to mean_j (x_j - lambda_j) at every tick as the paper writes it."""
+    """Round-robin, with the center set to mean_j (x_j - lambda_j) at every tick as in the paper."""
     workers, n = 3, 33
     generator = torch.Generator().manual_seed(1)
     x = [torch.randn(n, generator=generator, dtype=torch.float64) for _ in range(workers)]
@@ -108,8 +108,10 @@ def test_admm_in_increments_is_the_mean_of_all_workers():
         torch.testing.assert_close(center, want, rtol=0, atol=1e-13)
 
 
-def test_a_blend_settles_where_it_should():
-    """A small share of a constant x: z ends at x to the last bits, which the weights 1 - a and a in float32 miss."""
+def test_a_blend_converges_to_its_input():
+    """A small share of a constant x: z converges to x to the last bits, which the weights 1 - a and a in float32 do not
+    reach.
+    """
     x, average = torch.full((17,), 3.7), torch.zeros(17)
     for _ in range(30_000):
         Exchange().blend(average, x, 0.001)

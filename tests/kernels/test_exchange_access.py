@@ -1,4 +1,4 @@
-"""Concurrent exchanges: under `atomic`, `striped` and `locked` nothing is lost; `racing` stays in bounds."""
+"""Concurrent exchanges: under `atomic`, `striped` and `locked` no addition is lost; `racing` stays in bounds."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 from hogwild.kernels import Exchange
 from hogwild.rules import Access
 
-N = 200_000  # long enough that threads meet
+N = 200_000  # long enough for threads to collide
 TIMES = 40
-STARTS = (0, 0, 17_000, 40_000)  # where each worker's exchanges begin: not all walk the stripes in step
+STARTS = (0, 0, 17_000, 40_000)  # start of each worker's exchanges, so that workers are in different stripes
 WORKERS = len(STARTS)
 LOSSLESS = [Access.ATOMIC, Access.STRIPED, Access.LOCKED]
 DTYPES = [torch.float32, torch.float64]
@@ -22,7 +22,7 @@ DTYPES = [torch.float32, torch.float64]
 
 @pytest.fixture
 def exchanging(locks):
-    """For an access policy: an Exchange, and the context in which to call it."""
+    """An Exchange for an access policy, and the context in which to call it."""
     one_lock = threading.Lock()
 
     def choose(access: Access) -> tuple[Exchange, contextlib.AbstractContextManager[object]]:
@@ -34,7 +34,9 @@ def exchanging(locks):
 
 
 def run_threads(work: Callable[[int, int], None]) -> None:
-    """work(rank, turn) TIMES times in a thread per rank, starting together. The GIL is released inside the kernels."""
+    """Runs work(rank, turn) TIMES times in a thread per rank, starting together. The GIL is released inside the
+    kernels.
+    """
     barrier = threading.Barrier(WORKERS)
     failures: list[BaseException] = []
 
@@ -66,7 +68,7 @@ def total(buffers: list[torch.Tensor]) -> torch.Tensor:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("access", LOSSLESS)
 def test_elastic_exchanges_conserve_the_sum(access, dtype, exchanging):
-    """Each worker kicks its x up and down between exchanges, so that there is always something to lose."""
+    """Each worker changes its x up and down between exchanges, so that every lost addition shows."""
     exchange, context = exchanging(access)
     center, *rest = random(1 + 2 * WORKERS, dtype)
     x, kick = rest[:WORKERS], rest[WORKERS:]
@@ -84,7 +86,7 @@ def test_elastic_exchanges_conserve_the_sum(access, dtype, exchanging):
 
 @pytest.mark.parametrize("access", LOSSLESS)
 def test_no_delivery_is_lost(access, exchanging):
-    """Each worker steps by 1 between deliveries: all numbers are integers and the center counts the steps."""
+    """Each worker steps by 1 between deliveries: all numbers are integers, and the center counts the steps."""
     exchange, context = exchanging(access)
     center = torch.zeros(N)
     x, base = ([torch.zeros(N) for _ in STARTS] for _ in range(2))
@@ -123,7 +125,7 @@ def test_admm_keeps_the_center_at_the_mean(access, dtype, exchanging):
 
 @pytest.mark.parametrize("access", LOSSLESS)
 def test_mailboxes_lose_nothing_between_send_and_drain(access, exchanging):
-    """All but one worker send what they have, integers, to the last, which drains meanwhile."""
+    """All workers but one send integers to the last one, which drains its mailbox meanwhile."""
     exchange, context = exchanging(access)
     x, box = [torch.zeros(N) for _ in STARTS], torch.zeros(N)
 

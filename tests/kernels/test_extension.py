@@ -1,4 +1,6 @@
-"""The compiled module itself: its instruction-set variants agree to the bit, and its absence is explained."""
+"""The compiled module itself: its instruction-set variants agree to the bit, and a missing module gives a helpful
+error.
+"""
 
 from __future__ import annotations
 

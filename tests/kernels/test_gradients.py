@@ -1,4 +1,4 @@
-"""Gradients are read quickly where torch offers it, and otherwise by a closer look: with the same result."""
+"""Gradients are read natively if torch offers it, else checked and read in Python, with the same result."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ AS_THEY_COME = {
 def test_both_ways_read_the_same(made, momentum):
     quick, close = (Case(sizes=SIZES, dtype=torch.float32, momentum=momentum) for _ in range(2))
     numels = list(SIZES)
-    close.push._gradients.native = _C.GradientTable(object, numels, "float32", -1)  # of a type that offers nothing
+    close.push._gradients.native = _C.GradientTable(object, numels, "float32", -1)  # of a type without that interface
     for pushes in range(3):
         grads = [AS_THEY_COME[made](numel) for numel in SIZES]
         seen = [case.push(grads, lr=0.1, pushes=pushes, lr_max=0.1) for case in (quick, close)]
@@ -49,7 +49,7 @@ def test_both_ways_read_the_same(made, momentum):
 
 @offered
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-def test_what_autograd_leaves_is_read_quickly(dtype):
+def test_gradients_of_autograd_are_read_natively(dtype):
     module = torch.nn.Sequential(
         OrderedDict(one=torch.nn.Conv2d(2, 3, 3), two=torch.nn.Flatten(), three=torch.nn.Linear(48, 5))
     ).to(dtype)
@@ -72,7 +72,7 @@ def test_what_autograd_leaves_is_read_quickly(dtype):
     [torch.randn(6, 2)[:, 0], torch.eye(6).to_sparse(), torch.empty(6, device="meta"), torch.ones(6).half(), [1.0] * 6],
     ids=["strided", "sparse", "meta", "half", "list"],
 )
-def test_what_needs_a_closer_look_is_left_to_it(odd):
+def test_other_tensors_are_left_to_the_check_in_python(odd):
     table = _C.GradientTable(torch.Tensor, [6, 6], "float32", -1)
     assert table.read([torch.randn(6), None])
     assert not table.read([torch.randn(6), odd])

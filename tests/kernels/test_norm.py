@@ -58,7 +58,7 @@ def seed_and_isa():
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_each_estimator_equals_autograd(shape, channels_last):
-    """mu and nu are taken for independent variables; then their averages are moved and spread over x."""
+    """mu and nu are treated as independent variables; then their averages are updated and distributed over x."""
     c = Channels(shape[1])
     x, g = samples(*shape), samples(*shape)
     if channels_last:
@@ -86,7 +86,7 @@ def test_each_estimator_equals_autograd(shape, channels_last):
 
 
 def test_a_clamped_variance_has_no_gradient():
-    """Where others have moved mu and not nu: nu < mu^2."""
+    """Another worker has updated mu but not nu: nu < mu^2."""
     c = Channels(3)
     c.nu[1] = c.mu[1] ** 2 / 2 - 50
     x, g = samples(4, 3, 5), samples(4, 3, 5)
@@ -153,7 +153,7 @@ def test_bfloat16_is_float32_with_rounded_results(shape):
 
 
 def test_bfloat16_results_overflow_to_infinity_and_keep_nan():
-    mu, nu, count = torch.zeros(2), torch.ones(2), torch.tensor(1 << 60)  # so old that a batch moves them little
+    mu, nu, count = torch.zeros(2), torch.ones(2), torch.tensor(1 << 60)  # so old that a batch changes them little
     x = torch.tensor([[1e10, 1.0], [-1e10, float("nan")]], dtype=torch.bfloat16)
     y, _ = norm_forward(x, torch.tensor([1e30, 1.0]), None, mu, nu, count, alpha=0.0)
     assert y[:, 0].tolist() == [float("inf"), float("-inf")]
@@ -200,7 +200,7 @@ def test_a_batch_that_is_not_finite_leaves_its_channel_alone(bad):
     before = [t.clone() for t in c.state]
     y, saved = c.forward(x)
     c.backward(g, x, saved)
-    assert bool(y[:, 1].isfinite().all()) == (bad == 1e30)  # whose square float32 cannot hold
+    assert bool(y[:, 1].isfinite().all()) == (bad == 1e30)  # its square overflows float32
     for old, new in zip((before[0], before[1]), (c.mu, c.nu), strict=True):
         assert old[1] == new[1]
         assert (old[[0, 2]] != new[[0, 2]]).all()
@@ -235,8 +235,8 @@ def test_an_empty_batch_changes_nothing():
     assert all(torch.equal(old, new) for old, new in zip(before, c.state, strict=True))
 
 
-def test_racing_averages_stay_between_what_the_batches_have():
-    """Four threads, one state, no lock: an average of averages never leaves their range, however many are lost."""
+def test_racing_averages_stay_in_the_range_of_the_batches():
+    """Four threads, one state, no lock: an average of averages never leaves their range, even if updates are lost."""
     c = Channels(8)
     batches = [samples(16, 8, 9) + k for k in range(4)]
     means = torch.stack([c.mu.clone(), *(x.mean((0, 2)) for x in batches)])

@@ -1,4 +1,4 @@
-"""Pair averages: values, the conserved sum, and what becomes of chunks that somebody else holds."""
+"""Pair averages: values, the conserved sum, and chunks with a lock held by another thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hogwild.kernels.control import LOCK_BYTES, STRIPE, Control
 WAIT_S = 20.0
 N_LOCKS = 3
 PTHREADS = ctypes.CDLL(None)
-MEMORY: list[torch.Tensor] = []  # a Control does not own the block it looks at
+MEMORY: list[torch.Tensor] = []  # a Control does not own its block
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def locks() -> dict[str, int]:
 
 @contextmanager
 def holding(address: int) -> Iterator[None]:
-    """Another thread holds the lock meanwhile."""
+    """A context in which another thread holds the lock."""
     held, enough = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -1,4 +1,4 @@
-"""Concurrent pushes: what `atomic` and `striped` promise holds exactly; `racing` stays finite and never tears."""
+"""Concurrent pushes: the guarantees of `atomic` and `striped` hold exactly; `racing` stays finite and never tears."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from kernel_cases import Case
 from hogwild.kernels import Push
 from hogwild.rules import Access, Dana, Gap, Guard, HeavyBall, Smega2
 
-N = 400_000  # long enough that threads meet: a push without its compare-and-exchange fails here every time
+N = 400_000  # long enough for threads to collide: a push without its compare-and-exchange fails here every time
 PUSHES = 40
-STARTS = (0, 0, 17_000, 40_000)  # where each worker's pushes begin: not all walk the stripes in step
+STARTS = (0, 0, 17_000, 40_000)  # start of each worker's pushes, so that workers are in different stripes
 WORKERS = len(STARTS)
 SEGMENTS = [(0, 20_001), (20_032, N - 20_032)]
 
@@ -40,7 +40,7 @@ def run_threads(pushes: list[Push], grads: list[torch.Tensor], lr: float) -> Non
 
 
 def pushed(dtype: torch.dtype) -> torch.Tensor:
-    """How many pushes each element inside the segments has had."""
+    """The number of pushes of each element inside the segments."""
     position = torch.arange(N)
     return inside(sum((position >= start).to(dtype) for start in STARTS) * PUSHES)
 
@@ -104,7 +104,7 @@ def test_v_sum_stays_the_sum_of_all_v(access, locks):
 
 
 def test_smega2_loses_no_gradient_under_atomic():
-    """Two of the workers flush with every push, the others never: what is not in b has gone to v."""
+    """Two workers flush with every push, the others never: every gradient is either in b or in v."""
     x, v, b = torch.zeros(N), torch.zeros(N), torch.zeros(N)
     pushes = [
         Push(

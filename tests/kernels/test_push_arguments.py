@@ -1,4 +1,4 @@
-"""Arguments that do not fit are refused in one line that names them, before any pointer is taken."""
+"""Invalid arguments are refused in one line that names them, before any address is used."""
 
 from __future__ import annotations
 

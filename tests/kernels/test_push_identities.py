@@ -1,4 +1,4 @@
-"""What must come out equal: torch.optim.SGD with one worker, a gap of zero, a first push, a skipped penalty."""
+"""Identities: torch.optim.SGD with one worker, a gap of zero, a first push, a skipped penalty."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_gap_of_zero_is_no_penalty(momentum, dtype, penalize):
         for name, value in plain.buffers.items():
             case.buffers[name].copy_(value)
         case.buffers["snapshot"].copy_(case.buffers["x"])
-    for pushes in range(5):  # the push leaves a fresh snapshot, so the gap stays zero
+    for pushes in range(5):  # the push writes a new snapshot, so the gap stays zero
         for case in (gap, plain):
             case.new_gradients()
         gap.grads = plain.grads
@@ -95,7 +95,7 @@ def test_elements_that_never_moved_are_not_penalised():
 
 
 def test_a_constant_gradient_meets_a_penalty_of_one_plus_delay():
-    """Straight-line motion, heavy ball, every worker `delay` updates behind: G settles at 1 + delay."""
+    """Straight-line motion, heavy ball, every worker `delay` updates behind: G converges to 1 + delay."""
     delay, lr, rule = 3, 0.01, Gap(decay=0.9)
     x, snapshot, v, s = (torch.zeros(1, dtype=torch.float64) for _ in range(4))
     snapshots = [torch.zeros(1, dtype=torch.float64) for _ in range(delay + 1)]
@@ -105,6 +105,6 @@ def test_a_constant_gradient_meets_a_penalty_of_one_plus_delay():
     g = [torch.ones(1, dtype=torch.float64)]
     for t in range(2000):
         pushes[t % (delay + 1)](g, lr=lr, pushes=t, lr_max=lr)
-    # v settles at d / (1 - m), with d = 1 / G
+    # v converges to d / (1 - m), with d = 1 / G
     assert float(v) * 0.5 == pytest.approx(1 / (1 + delay), rel=1e-6)
     assert float(snapshot) == 0

@@ -1,4 +1,4 @@
-"""What a replay hands to the device, played on the CPU; and who may not be captured."""
+"""The scalars that a replay passes to the device, emulated on the CPU; and pushes that cannot be captured."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def test_the_gradients_of_a_graph_stay_alive():
     case = Case(sizes=(17, 33), momentum=HeavyBall(0.9))
     graph = case.push._on_gpu = Device(case.push)
     strided = torch.arange(66, dtype=torch.float64)[::2] / 66
-    case.push.capture([torch.full((17,), 0.5, dtype=torch.float64), strided])  # kept by nobody else
-    others = [torch.full((17,), 9.0, dtype=torch.float64) for _ in range(8)]  # where a freed one would have lain
+    case.push.capture([torch.full((17,), 0.5, dtype=torch.float64), strided])  # no other reference
+    others = [torch.full((17,), 9.0, dtype=torch.float64) for _ in range(8)]  # would reuse the memory of a freed one
     x = case.buffers["x"].clone()
     case.buffers["v"].zero_()
     case.push.replay(graph, lr=1.0, pushes=3, lr_max=1.0)
@@ -86,7 +86,7 @@ def test_the_gradients_of_a_graph_stay_alive():
     assert len(others) == 8
 
 
-def test_who_is_refused():
+def test_pushes_that_cannot_be_captured_are_refused():
     case = Case(momentum=HeavyBall(0.9))
     with pytest.raises(ValueError, match="x is on the CPU, and a CUDA graph holds pushes on a GPU"):
         case.push.capture(case.grads)

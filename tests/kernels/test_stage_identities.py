@@ -1,5 +1,5 @@
-"""What must come out equal: DANA and SMEGA2 alone are Nesterov, OrMo once flushed is synchronous momentum SGD, and a
-stage whose constants switch it off is no stage.
+"""Identities: DANA and SMEGA2 with one worker are Nesterov, OrMo after its flush is synchronous momentum SGD, and a
+stage with neutral constants has no effect.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CALL = {"lr": 0.1, "weight_decay": 0.01, "pushes": 3, "lr_max": 0.1}
 
 
 def same_push(one: Case, other: Case, one_call: dict[str, float], other_call: dict[str, float], ulps: int = 0) -> None:
-    """Both cases push the gradients of the first, from the buffers of the first, and end alike."""
+    """Both cases push the gradients of the first, from the buffers of the first, with equal results."""
     for name, buffer in other.buffers.items():
         buffer.copy_(one.buffers[name])
     one.push(one.grads, **one_call)
@@ -74,7 +74,7 @@ def test_layer_gap_of_one_segment_is_global(momentum, unit, form):
     for pushes in range(4):
         for case in (layer, whole):
             case.new_gradients()
-            case.buffers["snapshot"].sub_(0.3)  # or a worker alone has no gap
+            case.buffers["snapshot"].sub_(0.3)  # else a single worker has no gap
             stats = case.push(case.grads, lr=0.1, pushes=pushes, lr_max=0.1)
             assert stats.penalty > 1
     for name, buffer in layer.buffers.items():
@@ -133,7 +133,7 @@ def test_looking_ahead_with_one_worker_is_nesterov(momentum):
 
 
 def test_dana_zero_is_dana_slim():
-    """Six workers in a random order: where they look ahead is the variable of the form without shared momentum."""
+    """Six workers in a random order: their look-ahead point is x of the form without shared momentum."""
     f, workers, rng = Quadratic(), 6, np.random.default_rng(0)
     x, v_sum, theta = f.start.clone(), torch.zeros(N, dtype=torch.float64), f.start.clone()
     zero = [f.push(Dana(0.9), x=x, v_sum=v_sum) for _ in range(workers)]
@@ -159,7 +159,7 @@ def test_a_pull_looks_ahead_like_the_push(momentum):
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_smega2_without_delay_of_its_buffers_adds_up(workers):
-    """After every N pushes v is m v + the mean of their gradients, b is empty; between, b holds their sum."""
+    """After every N pushes v is m v + the mean of their gradients, b is zero; between, b holds their sum."""
     f = Quadratic()
     push, at = f.push(Smega2(0.8, workers), "b")
     v, since = torch.zeros(N, dtype=torch.float64), torch.zeros(N, dtype=torch.float64)
@@ -177,7 +177,7 @@ def test_smega2_without_delay_of_its_buffers_adds_up(workers):
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_ormo_once_flushed_is_synchronous_momentum(workers):
-    """Gradients arrive in a random order; w and u are then what momentum SGD makes of the buckets one after another."""
+    """Gradients arrive in a random order; w and u then equal those of momentum SGD with one step per bucket."""
     rng, m, lr = np.random.default_rng(workers), 0.9, 0.1
     f = Quadratic()
     push, at = f.push(OrMo(m, workers))

@@ -1,1 +1,1 @@
-"""What a run must remember to go on: its state, the checkpoints on disk, and whether a run may go on from one."""
+"""Checkpoints: the state of a run, its files on disk, and whether a run may resume from one."""

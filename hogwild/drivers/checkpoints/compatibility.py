@@ -1,4 +1,4 @@
-"""May this run go on from that checkpoint? Compares the facts in two checkpoint manifests; needs no torch."""
+"""Decides whether a run may resume from a checkpoint, by comparing two checkpoint manifests. Needs no torch."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def facts(config: Config, module: nn.Module) -> dict[str, Any]:
 
 
 def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
-    """What makes resuming impossible, one readable line each; [] if nothing does.
+    """The differences that make resuming impossible, one line each; [] if there are none.
 
     Args: now, saved: `meta` of this run and of the checkpoint. "model" maps parameter names to shapes; "algorithm",
     "dtype"
-        and "data" are texts. A fact that only one side states is not compared.
+        and "data" are texts. A key that only one side has is not compared.
     """
     lines = []
     here, there = now.get("model", {}), saved.get("model", {})
@@ -48,16 +48,16 @@ def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
 
 
 def changes(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
-    """What differs and is allowed to (workers, lr, ...), one line each, to be reported."""
+    """The differences that are allowed (workers, lr, ...), one line each, to be reported."""
     keys = [key for key in saved if key not in (*BLOCKING, *POSITION, "model")]
     lines = [_changed(key, now, saved) for key in keys if _differs(key, now, saved)]
     if _differs("workers", now, saved):
-        lines.append("what each worker kept goes to the ranks that remain; new ranks begin without")
+        lines.append("private buffers go to the ranks that remain; new ranks start with fresh ones")
     return lines
 
 
 def require_compatible(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
-    """`changes`, to be shown. Raises CheckpointError that lists all `differences` if there are any."""
+    """Returns `changes`, to be shown. Raises a CheckpointError that lists all `differences` if there are any."""
     if lines := differences(now, saved):
         raise CheckpointError(f"cannot resume: {'; '.join(lines)}. Start a new run, or resume with the old settings.")
     return changes(now, saved)

@@ -1,6 +1,8 @@
-"""A run's checkpoints: writing them with the facts that a resumed run must agree with, and taking one up again."""
+"""Saves a run's checkpoints, with the facts that a resumed run must agree with, and loads the one it resumes from."""
 
 from __future__ import annotations
+
+import math
 
 from torch import nn
 
@@ -22,7 +24,7 @@ class Checkpoints:
         self._best: float | None = None
 
     def resume(self, console: Console) -> State | None:
-        """The state to go on from, if the run resumes; says what changed. CheckpointError if it does not fit."""
+        """The state to resume from, or None; reports changed settings. CheckpointError if it does not fit."""
         config = self.job.config
         if config.resume is None:
             return None
@@ -41,9 +43,13 @@ class Checkpoints:
         return state
 
     def save(self, state: State, score: float | None) -> None:
-        """Writes a checkpoint; with the best value so far of the data set's metric it also becomes `best`."""
-        sign = 1.0 if self.job.data.maximize else -1.0
-        is_best = score is not None and (self._best is None or sign * score > sign * self._best)
+        """Writes a checkpoint; with the best value so far of the data set's metric it also becomes `best`. A value that
+        is not a number never does.
+        """
+        sign = 1.0 if self.job.data.larger_is_better else -1.0
+        is_best = score is not None and not math.isnan(score)
+        if score is not None and self._best is not None:
+            is_best = sign * score > sign * self._best
         self._best = score if is_best else self._best
         samples = state.samples(self.job.order)
         meta = {**self.facts, "samples": samples, "updates": state.version, "score": score}

@@ -1,10 +1,9 @@
-"""What a run must remember to go on: the algorithm's buffers, the model's own buffers, where the tickets stand, and the
-statistics so far.
+"""The state of a run: the algorithm's buffers, the model's own buffers, the tickets, and the statistics so far.
 
-A state is taken while the gate is closed and drained, so it is exactly the model after the completed tickets: a
-gradient that a worker is computing has left no trace in it, and its ticket is listed to be assigned again. The
-exception are averages of Full Normalization that all workers share: they may have seen the batch of such a gradient,
-and then see it once more.
+A state is copied while the gate is closed and drained, so it is exactly the model after the completed tickets. A
+gradient that a worker is still computing is not in it; its ticket is listed and will be assigned again. The one
+exception are averages of Full Normalization that all workers share: they may already include the batch of such a
+gradient, and a resumed run then includes it twice.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ OTHER = "configuration and checkpoint do not belong together: take another with 
 
 @dataclass(frozen=True)
 class State:
-    """A consistent copy. `parameters` by name, of the trained model: the mean of the copies of the algorithm's result.
-    `buffers` as flat tensors, one per copy, the result excepted where there is one only; tickets and counters as
-    numbers. Copies are of the workers that were not lost, in the order of their ranks; `steps` are the pushes that each
-    of them has seen.
+    """A consistent copy of a run. `parameters`: of the trained model, by name; the mean of the copies of the
+    algorithm's result buffer. `buffers`: flat tensors, one per copy; the result buffer is left out if there is only one
+    copy of it. Tickets and counters are numbers. Copies per worker are those of workers that were not lost, in the
+    order of their ranks; `steps` counts the pushes that each of them has seen.
     """
 
     parameters: dict[str, Tensor]
@@ -49,15 +48,15 @@ class State:
     lr_max: float
     steps: list[int]
     gathered: int = 0  # gradients in the buffer `sum`
-    completed: list[int] = field(default_factory=list)  # tickets, by each worker
-    statistics: list[WorkerStatistics] = field(default_factory=list)  # of each worker, also of those that were lost
+    completed: list[int] = field(default_factory=list)  # completed tickets of each worker
+    statistics: list[WorkerStatistics] = field(default_factory=list)  # of every worker, lost ones included
     frozen: dict[str, Tensor] = field(default_factory=dict)  # parameters that are not trained, by name
 
     @classmethod
     def of(cls, world: World, module: nn.Module, algorithm: Algorithm, lost: Collection[int] = ()) -> State:
-        """Copies the state out of the shared memory. The caller has drained the gate (or no worker lives).
+        """Copies the state out of the shared memory. The caller has drained the gate, or no worker is alive.
 
-        `lost`: workers that died; their last buffers are no part of the mean, nor of a resumed run.
+        `lost`: workers that died. Their last buffers are left out of the mean and of a resumed run.
         """
         arena, layout = world.arena, world.layout
         tickets: Tickets = world.control
@@ -93,14 +92,14 @@ class State:
         )
 
     def plain(self) -> dict[str, Any]:
-        """As nested dicts and lists, for a checkpoint."""
+        """Nested dicts and lists, for a checkpoint."""
         return dict(self.__dict__)
 
     @classmethod
     @reading("the state in the checkpoint", "one of a run", error=CheckpointError, remedy=OTHER)
     def from_plain(cls, values: Mapping[str, Any]) -> State:
-        """From a checkpoint. One of version 0.1.0 calls `steps` pushes and has no statistics: then those of the
-        resumed run, counts and sums alike, are of the part since.
+        """The state in a checkpoint. In checkpoints of version 0.1.0 `steps` is called `pushes`, and there are no
+        statistics: counts and sums of the resumed run then begin at zero.
         """
         found = {"steps" if name == "pushes" else name: value for name, value in values.items()}
         require_types(found, cls)
@@ -108,11 +107,12 @@ class State:
 
     @reading("the state in the checkpoint", "one of this model and algorithm", error=CheckpointError, remedy=OTHER)
     def write_to(self, world: World) -> None:
-        """Puts the state into a new world, before any worker lives there.
+        """Writes the state into a new world, before any worker starts.
 
-        With another number of workers, private buffers go to the ranks that still exist, and start afresh at new ones.
-        Replicas, and what belongs to them (corrections, masses, multipliers), mean something only all together: they
-        then all start afresh, from the trained model. So does what is not saved.
+        With another number of workers, private buffers go to the ranks that still exist; new ranks start with fresh
+        ones. Replicas and the buffers that belong to them (corrections, masses, multipliers) are only valid as a
+        complete set, so all of them then start afresh, from the trained model. Buffers that are not saved start afresh
+        too.
         """
         only_together = has_replicas(world.buffers)
         for view, parameter in zip(world.layout.views(world.arena.tensor("x")), self.parameters.values(), strict=True):
@@ -167,7 +167,7 @@ class State:
         )
 
     def samples(self, order: Batches) -> int:
-        """Samples of the completed tickets."""
+        """The number of samples of the completed tickets."""
         waiting = sum(order.samples_before(ticket + 1) - order.samples_before(ticket) for ticket in self.again)
         return order.samples_before(self.next) - waiting
 

@@ -1,4 +1,4 @@
-"""The workers' statistics in a checkpoint, so that a resumed run's are those of the whole run.
+"""The workers' statistics in a checkpoint: with them, the statistics of a resumed run cover the whole run.
 
 Sums and counts are saved and restored together: every mean divides a sum by a count of the same span.
 """
@@ -11,24 +11,24 @@ from typing import TypedDict
 
 from hogwild.shared.control import Ledger
 
-LARGEST = ("delay_max",)  # of several workers the largest counts; of everything else the sum
+LARGEST = ("delay_max",)  # combined over workers by the maximum; all other totals by the sum
 
 
 class WorkerStatistics(TypedDict):
-    """Of one worker: the ledger's totals by name, and its applied pushes per delay, as far as there are any."""
+    """One worker's totals in the ledger, by name, and its applied pushes per delay, up to the longest delay it had."""
 
     totals: dict[str, float]
     delays: list[int]
 
 
 def of(ledger: Ledger, workers: int) -> list[WorkerStatistics]:
-    """What workers 0, 1, ... measured so far."""
+    """The statistics of workers 0, 1, ... so far."""
     return [{"totals": ledger.totals(rank), "delays": _shortened(ledger.delays(rank))} for rank in range(workers)]
 
 
 def restore(ledger: Ledger, workers: int, saved: Sequence[WorkerStatistics]) -> None:
-    """Writes `saved` into a new ledger of so many workers. Where they are fewer than before, what rank r measured is
-    added to that of rank r mod workers: the sums over all workers stay those of the run.
+    """Writes `saved` into a new ledger of `workers` workers. If there are fewer workers than before, the totals of rank
+    r are added to those of rank r mod workers, so the sums over all workers do not change.
     """
     for rank in range(min(workers, len(saved))):
         parts = saved[rank::workers]

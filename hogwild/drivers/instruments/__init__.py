@@ -1,1 +1,1 @@
-"""What is measured about a run: statistics of staleness, the edge of stability, evaluation, the report."""
+"""Measurements of a run: statistics of staleness, the edge of stability, evaluation, the report."""

@@ -3,7 +3,7 @@
     g = grad F;   H v = grad (g . v);   v <- H v / ||H v||;   curvature = v . H v
 
 One product is a second backward through the graph of the first: two to three gradients. The Rayleigh quotient v . H v
-never exceeds the largest eigenvalue, and errs by the square of the error of v: it comes from below.
+never exceeds the largest eigenvalue: it approaches it from below, and its error is the square of the error of v.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Product = Callable[[list[Tensor]], list[Tensor]]
 
 @dataclass(frozen=True)
 class Curvature:
-    """`value` in units of the loss over squared parameters; `vector` is where a later search may begin."""
+    """`value` in units of the loss over squared parameters; `vector` can be the start of a later search."""
 
     value: float
     vector: list[Tensor]
@@ -75,7 +75,7 @@ def largest_curvature(
 
 
 def _require_second_derivative(gradients: Sequence[Tensor]) -> None:
-    """RuntimeError if a step was marked once_differentiable: autograd would pass it by without a word."""
+    """RuntimeError if an operation is marked once_differentiable: autograd would silently leave it out."""
     seen: set[Any] = set()
     ahead = [g.grad_fn for g in gradients]
     while ahead:
@@ -83,7 +83,7 @@ def _require_second_derivative(gradients: Sequence[Tensor]) -> None:
         if node is None or node in seen:
             continue
         if node.name() == "torch::autograd::Error":
-            raise RuntimeError("a step of it is marked once_differentiable")
+            raise RuntimeError("one of its operations is marked once_differentiable")
         seen.add(node)
         ahead += [before for before, _ in node.next_functions]
 
@@ -98,7 +98,7 @@ def _search(product: Product, v: list[Tensor], shift: float, iterations: int, to
         before, value = value, _dot(v, after)
         converged = products > 1 and abs(value - before) <= tolerance * abs(value)
         moved = [part - shift * old for part, old in zip(after, v, strict=True)]
-        if not _dot(moved, moved) > 0:  # zero: v has no part in the rest; or not a number
+        if not _dot(moved, moved) > 0:  # zero (v has no component in the other eigenspaces), or NaN
             return Curvature(value, v, products, not math.isnan(value))
         v = _unit(moved)
     return Curvature(value, v, products, converged)

@@ -1,12 +1,12 @@
-"""The live edge ratio: how near a run is to the learning rate at which its delays make it leave a minimum.
+"""The live edge ratio: how close a run is to the learning rate at which, with its delays, a minimum becomes unstable.
 
     ratio = curvature x lr / threshold(rule, delays since the last measurement, momentum, dampening)
 
-Above 1 the linear theory (hogwild.theory) says that the run is leaving where it is. The curvature is the largest
-eigenvalue of the Hessian of the loss on one batch, the same 250 training samples each time, at a consistent copy of the
-master in eval mode: no dropout, no augmentation, BatchNorm with its pooled statistics. The delays count as independent
-of each other; the last of 256 bins stands for all longer ones. A penalty by the gap, and clipping, are left out: they
-only shorten steps. Ours, not the paper's.
+Above 1 the linear theory (hogwild.theory) says that the run is moving away from the minimum. The curvature is the
+largest eigenvalue of the Hessian of the loss on one batch, the same 250 training samples each time, at a consistent
+copy of the master in eval mode: no dropout, no augmentation, BatchNorm with its pooled statistics. Delays are taken as
+independent of each other; the last of 256 bins also holds all longer ones. The gap penalty and clipping are ignored:
+they only shorten steps. This measurement is ours, not the paper's.
 """
 
 from __future__ import annotations
@@ -32,32 +32,34 @@ from hogwild.shared.layout import trainable
 from hogwild.theory import stability
 
 SAMPLES = 250
-GROWTH = 2.0  # of the ratio since the last warning, before there is another
-MANY = 2.0  # times the expected delay is too much for --lr auto
+GROWTH = 2.0  # growth of the ratio since the last warning before there is another warning
+MANY = 2.0  # a mean delay above this multiple of the expected one is reported under --lr auto
 
 
 class Edge:
-    """The measurements of one run: events of kind edge, warnings, the summary's `edge`. `begins`: where it begins."""
+    """The measurements of one run: events of kind edge, warnings, the summary's `edge`. `begins`: version at which the
+    run begins.
+    """
 
     def __init__(self, job: Job, journal: Journal, console: Console, begins: Statistics) -> None:
         self.job, self.journal, self.console = job, journal, console
         self.every = job.config.edge_every
-        self.ratio: float | None = None  # the last one
+        self.ratio: float | None = None  # last measurement
         self._line: dict[str, float] = {}
         self._largest = -math.inf
         self._measurements = 0
         self._spent_s = 0.0
-        self._version = begins.version  # of the last measurement
-        self._delays = begins.delays  # counted until then
+        self._version = begins.version  # version of the last measurement
+        self._delays = begins.delays  # delays counted until then
         self._vector: list[Tensor] | None = None
-        self._warned = 1.0 / GROWTH  # the ratio of the last warning
+        self._warned = 1.0 / GROWTH  # ratio of the last warning
 
     def is_due(self, version: int) -> bool:
-        """Every `edge_every` updates; never if that is 0."""
+        """Whether a measurement is due: every `edge_every` updates; never if that is 0."""
         return self.every > 0 and version // self.every > self._version // self.every
 
     def measure(self, module: nn.Module, stats: Statistics, lr: float, pulse: Callable[[], object]) -> None:
-        """Measures at the parameters of `module`, which is a copy; `pulse` is called between gradients."""
+        """Measures at the parameters of `module`, a consistent copy; `pulse` is called between gradients."""
         began = time.monotonic()
         law = self._recent(stats.delays)
         self._version = stats.version
@@ -65,7 +67,7 @@ class Edge:
             return
         try:
             found = self._curvature(module, pulse)
-        except RuntimeError as error:  # an operation without a second derivative; the model's own code runs here
+        except RuntimeError as error:  # the model has an operation without a second derivative
             self.every = 0
             self.console.warn(f"no edge ratio: the loss cannot be differentiated twice ({_first_line(error)})")
             return
@@ -93,7 +95,7 @@ class Edge:
         return rule, law, momentum, dampening
 
     def _recent(self, counts: tuple[int, ...]) -> delays.Law | None:
-        """The law of the delays since the last measurement; None if nothing was pushed."""
+        """The distribution of the delays since the last measurement; None if nothing was pushed."""
         before, self._delays = self._delays, counts
         recent = {delay: now - then for delay, (now, then) in enumerate(zip(counts, before, strict=True))}
         return delays.normalise(recent) if any(recent.values()) else None
@@ -127,14 +129,13 @@ class Edge:
         if rule in ("standard", "nesterov"):
             shifted = stability.edge("shifted", law, momentum, dampening) / line["threshold"]
             if shifted > 1.0:
-                text += (
-                    f", or use --algorithm shifted (asgd --momentum-kind shifted): it bears {shifted:.2g} times as much"
-                )
+                shifts = "--algorithm shifted (asgd --momentum-kind shifted)"
+                text += f", or use {shifts}, which is stable up to {shifted:.2g} times that"
         return text
 
 
 def long_delays(job: Job, delay_mean: float) -> str | None:
-    """The warning that --lr auto, if the run's lr is from it, took the delays for much shorter than they are."""
+    """A warning if --lr auto chose lr for delays that are much shorter than the measured ones; else None."""
     config, algorithm = job.config, job.algorithm
     expected, preset = expected_delay(algorithm, config.workers), PRESETS.get(config.data, Preset())
     if delay_mean <= MANY * max(expected, 1) or algorithm.stability_rule is None:
@@ -143,7 +144,7 @@ def long_delays(job: Job, delay_mean: float) -> str | None:
         return None
     lr = stable_lr(preset, algorithm, math.ceil(delay_mean))
     return (
-        f"the mean delay is {delay_mean:.3g}, and lr {config.lr:g} is what --lr auto takes for {expected}, that of "
+        f"the mean delay is {delay_mean:.3g}, and --lr auto chose lr {config.lr:g} for {expected}, the mean delay of "
         f"--workers {config.workers}: lower --lr to {lr:g}"
     )
 

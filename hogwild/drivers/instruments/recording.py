@@ -1,7 +1,8 @@
-"""The schedule that really happened: which worker pushed when, with which ticket. `--clock trace:FILE` replays it.
+"""Records the schedule of a run: the order of the pushes, each with its worker and ticket. `--clock trace:FILE` replays
+it.
 
-Each worker writes its own pushes; at the end the parent merges them by version. Under `--access locked` that
-order is exact, and a replay repeats the run; without it pushes overlap, and the order is that of their beginnings.
+Each worker writes its own pushes; at the end the parent merges them by version. Under `--access locked` that order is
+exact, and a replay repeats the run. Under other policies pushes overlap, and they are ordered by their beginnings.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ LIMIT_BYTES = 1 << 30
 
 
 class Schedule:
-    """One worker's pushes, a line each; a replaced worker goes on in the file of its predecessor.
+    """One worker's pushes, a line each; a replacement continues the file of the worker that it replaces.
 
-    `place`: of a gradient that is gathered, among those of its version.
+    `place`: number of a gathered gradient among those of its version.
     """
 
     def __init__(self, folder: Path, rank: int) -> None:
@@ -33,7 +34,7 @@ class Schedule:
 
 
 def merge(folder: Path, target: Path) -> int:
-    """Writes the pushes of all workers to `target` in the order of versions; returns how many there are."""
+    """Writes the pushes of all workers to `target` in the order of versions; returns their number."""
     lines: list[tuple[int, int, int, dict[str, int]]] = []
     for path in folder.glob("*.schedule"):
         with reading(path, "a schedule"):

@@ -1,4 +1,4 @@
-"""What a run reports: the progress bar, the events of its journal, the summary. Reads counters, decides nothing."""
+"""The report of a run: the progress bar, the events of its journal, the summary. It only reads counters."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ TRAIN_LINE_S = 1.0
 
 
 class Report:
-    """Reports one run, of processes or simulated. Times of events are those of the run's clock.
+    """Reports one run, in processes or simulated. Times of events are those of the run's clock.
 
-    A resumed run's counters go on from those of its checkpoint, so totals and means are of the whole run. Rates per
-    second are of this part of the run: they divide what was counted since `begin` by the time since then.
+    A resumed run's counters continue from those of its checkpoint, so totals and means cover the whole run. Rates per
+    second cover this part of the run only: the increase of a counter since `begin`, over the time since then.
     """
 
     def __init__(self, job: Job, world: World, journal: Journal, console: Console) -> None:
         self.job, self.world, self.journal, self.console = job, world, journal, console
         self.tickets: Tickets = world.control
-        self._start = Statistics.of(world)  # of this part of the run
+        self._start = Statistics.of(world)  # at the start of this part of the run
         self.edge = Edge(job, journal, console, self._start)
         self.score: Score | None = None
         self.faults = 0
@@ -41,33 +41,33 @@ class Report:
 
     @property
     def completed(self) -> int:
-        """Tickets whose gradient is in the model."""
+        """The number of tickets with their gradient in the model."""
         return self.tickets.next - len(self.tickets.outstanding())
 
     @property
     def samples(self) -> int:
-        """Samples whose gradient is in the model; with a caller's own loop, those that it counted."""
+        """The number of samples with their gradient in the model; with a caller's own loop, the loop's own count."""
         if self.job.body is not None:
             return Statistics.of(self.world).samples
         return self.job.order.samples_before(self.completed)
 
     @property
     def lr(self) -> float:
-        """Of the next ticket, or of the last one."""
+        """The learning rate of the next ticket, or of the last one."""
         return self.job.schedule.lr(max(0, min(self.tickets.next, self.job.total_tickets - 1)))
 
     def started(self, rank: int, pid: int) -> None:
-        """A worker process is up and has joined the run."""
+        """Reports that a worker process has started and joined the run."""
         self.journal.event("worker", event="started", worker=rank, pid=pid)
 
     def begin(self) -> None:
-        """The workers set off now."""
+        """The workers start now."""
         self.began = self.ended = time.monotonic()
         self._start = Statistics.of(self.world)
         self._line = (self.journal.elapsed_s(), self._start)
 
     def finished(self, at: float) -> None:
-        """A worker said that it did its last update at that time (time.monotonic)."""
+        """A worker reported that it made its last update at that time (time.monotonic)."""
         self.ended = max(self.ended, at)
 
     def tick(self, alive: int) -> None:
@@ -88,7 +88,7 @@ class Report:
                 self.console.warn(line)
             self._epochs.append((completed, stats))
             while len(self._epochs) > 1 and self._epochs[1][0] <= completed - per_epoch:
-                self._epochs.pop(0)  # no question goes that far back
+                self._epochs.pop(0)  # older boundaries are never needed
 
     def show(self, alive: int, stats: Statistics) -> None:
         """Moves the bar."""
@@ -112,7 +112,7 @@ class Report:
         )
 
     def train_line(self, stats: Statistics) -> None:
-        """An event of kind train, about everything since the last one."""
+        """Writes an event of kind train, about the time since the last one."""
         now = self.journal.elapsed_s()
         since, earlier = self._line or (now, None)
         samples = stats.samples - (earlier.samples if earlier else 0)
@@ -139,7 +139,7 @@ class Report:
         )
 
     def fault(self, reason: str, line: str, **facts: Any) -> None:
-        """An event of kind fault, and a warning on the console."""
+        """Writes an event of kind fault and prints a warning."""
         self.faults += 1
         self.journal.event("fault", reason=reason, message=line, **facts)
         self.console.warn(line)
@@ -181,8 +181,8 @@ class Report:
         }
 
     def _last_epoch_loss(self, stats: Statistics) -> float:
-        """Mean loss of about the last epoch's gradients: since the newest epoch boundary that lies a whole epoch
-        back, or since this part of the run began.
+        """Mean loss of about the last epoch's gradients: since the newest epoch boundary that is at least one epoch
+        ago, or since this part of the run began.
         """
         wanted = self.completed - self.job.order.tickets_per_epoch
         passed = [earlier for completed, earlier in self._epochs if completed <= wanted]

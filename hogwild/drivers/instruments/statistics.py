@@ -1,4 +1,4 @@
-"""What a run knows about staleness, speed and loss: the workers' own counters, and their sums."""
+"""Statistics of staleness, speed and loss: the workers' own counters, and their sums."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hogwild.shared.world import World
 
 @dataclass(frozen=True)
 class Statistics:
-    """Totals of the whole run at one moment: a resumed run goes on from those of its checkpoint. Delays count versions;
-    gap_rms and step_rms are per parameter, over all applied pushes.
+    """Totals of the whole run at one moment; a resumed run continues from those of its checkpoint. Delays count
+    versions; gap_rms and step_rms are per parameter, over all applied pushes.
     """
 
     version: int
@@ -35,7 +35,9 @@ class Statistics:
 
     @classmethod
     def of(cls, world: World) -> Statistics:
-        """Reads the counters while their owners write them: each number is right, together they may be a push apart."""
+        """Reads the counters while the workers write them: each number is right, but two of them may differ by one
+        push.
+        """
         ledger: Ledger = world.control
         versions: Versions = world.control
         workers = tuple(ledger.stats(rank) for rank in range(world.workers))
@@ -67,7 +69,7 @@ class Statistics:
         )
 
     def delay_quantile(self, q: float) -> int:
-        """The smallest delay that at least a share q of the pushes did not exceed."""
+        """The smallest delay that at least a fraction q of the pushes did not exceed."""
         rank, seen = q * sum(self.delays), 0
         for delay, count in enumerate(self.delays):
             seen += count
@@ -89,16 +91,16 @@ class Statistics:
         }
 
     def delay_histogram(self) -> dict[int, int]:
-        """Pushes per delay, as far as there were any; the last of 256 bins also holds longer delays."""
+        """Pushes per delay, up to the longest delay there was; the last of 256 bins also holds longer delays."""
         return {delay: count for delay, count in enumerate(self.delays) if count}
 
     def mean_loss_since(self, earlier: Statistics | None) -> float:
-        """Mean training loss of the gradients taken since `earlier`; NaN if there were none."""
+        """Mean training loss of the gradients since `earlier`; NaN if there were none."""
         losses = self.losses - (earlier.losses if earlier else 0)
         return (self.loss_sum - (earlier.loss_sum if earlier else 0.0)) / losses if losses else math.nan
 
     def worker_line(self, rank: int) -> dict[str, Any]:
-        """One worker's own numbers, for the event of its end."""
+        """One worker's own statistics, for its closing event."""
         own = self.workers[rank]
         pushes = max(own["pushes"], 1)
         return {

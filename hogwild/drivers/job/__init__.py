@@ -1,1 +1,1 @@
-"""What a run is made of, for both drivers: the model, the batches and their order, the device, the algorithm."""
+"""The parts of a run that both drivers need: the model, the batches and their order, the device, the algorithm."""

@@ -1,16 +1,16 @@
-"""Which batch a ticket stands for. Tickets number the gradients of a run: 0, 1, 2, ... over all epochs and workers; the
-learning rate, the end of the run and the count of samples go by them.
+"""Maps tickets to batches. Tickets number the gradients of a run, 0, 1, 2, ..., over all epochs and workers. They
+determine the learning rate, the end of the run and the count of samples.
 
 Without --shard the ticket also names the batch: an epoch is one pass over the data by all workers together, and the
-same seed gives the same batches in the same order of tickets, however many workers there are and whoever takes which.
+same seed gives the same batches in the same order of tickets, for any number of workers and any assignment of tickets.
 
-With --shard a ticket is only the right to the next batch of the worker's own part: its batches 0, 1, ... are the same
-whatever the others do. The number of a batch is the count of tickets that this worker has completed. Pushes will not
-do: a gradient that is refused or dropped uses its batch up too, and what an algorithm calls a push is its own affair.
-The count lies in shared memory, where a replaced worker finds it, and in checkpoints; a ticket that breaks off leaves
-it as it is. A lost worker's tickets go to others, who take batches of their own parts: the part of a worker that is not
-replaced is out of the run. Batches of parts are always full, so that an epoch, len(train) samples by all together, is a
-number of tickets that no interleaving changes.
+With --shard a ticket only permits the worker to take the next batch of its own part: its batches 0, 1, ... are the
+same, independently of the other workers. The number of a batch is the count of tickets that this worker has completed.
+It is not the count of pushes: a gradient that is refused or dropped also consumes its batch, and each algorithm defines
+for itself what counts as a push. The count is in shared memory, where a replacement worker finds it, and in
+checkpoints; an interrupted ticket does not change it. A lost worker's tickets are assigned to other workers, which take
+batches of their own parts, so the part of a worker that is not replaced is no longer used. Batches of parts are always
+full: an epoch, len(train) samples by all workers together, is then a fixed number of tickets for every interleaving.
 
 Everything random about a batch (augmentation, dropout) belongs to its ticket, or to the worker and its number.
 """
@@ -42,27 +42,30 @@ TICKETS_LIMIT = 10**15
 class Batches(ABC):
     """The batches of a run, by ticket."""
 
-    samples: int  # in the training set: what one epoch passes over
+    samples: int  # that one epoch passes over
+    left_out: int = 0  # of the training set, by each epoch
+    smallest: int  # samples of the smallest batch
 
     @property
     @abstractmethod
     def tickets_per_epoch(self) -> float:
-        """A whole number where an epoch is one pass over the data."""
+        """Tickets in one epoch: a whole number if an epoch is one pass over the data."""
 
     @abstractmethod
     def begin(self, ticket: int, rank: int, completed: int) -> Tensor:
-        """Sample numbers [b] int64 of the batch for a ticket that worker `rank` takes after it has completed that many.
+        """Sample numbers [b] int64 of the batch for `ticket`, taken by worker `rank` after `completed` completed
+        tickets.
 
-        Mutates torch's default generator: sets it to the state that belongs to this batch.
+        Mutates: torch's default generator, which is set to the state that belongs to this batch.
         """
 
     @abstractmethod
     def samples_before(self, ticket: int) -> int:
-        """How many samples the tickets below `ticket` hold."""
+        """The number of samples in the tickets below `ticket`."""
 
     @abstractmethod
     def tickets_for(self, samples: int) -> int:
-        """The fewest tickets that hold so many samples."""
+        """The smallest number of tickets with at least `samples` samples."""
 
     def total_tickets(self, config: Config, updates_take: int) -> int:
         """Tickets of a run limited by epochs, samples or updates (one update takes `updates_take` tickets)."""
@@ -80,16 +83,26 @@ class Batches(ABC):
 
 @dataclass
 class BatchOrder(Batches):
-    """Batches of the whole set without replacement; the last one of an epoch (of a class) may be smaller."""
+    """Batches of the whole set without replacement; the last one of an epoch (of a class) may be smaller, and is left
+    out if it has fewer than `least` samples.
+    """
 
-    samples: int
+    size: int  # of the training set
     batch_size: int
     seed: int
     order: str = "shuffled"
-    classes: Tensor | None = None  # of every sample [samples], unless shuffled
+    classes: Tensor | None = None  # of every sample [size], unless shuffled
+    least: int = 1
 
     def __post_init__(self) -> None:
-        self._passes = Passes(torch.arange(self.samples), self.batch_size, self.seed, self.order, self.classes)
+        part = torch.arange(self.size)
+        self._passes = passes = Passes(part, self.batch_size, self.seed, self.order, self.classes, least=self.least)
+        if not len(passes):
+            raise UsageError(
+                f"--drop-last leaves no batch: no class has {self.batch_size} samples. Lower --batch-size, or leave it "
+                "out"
+            )
+        self.samples, self.left_out, self.smallest = passes.samples, passes.left_out, passes.smallest
 
     @property
     def tickets_per_epoch(self) -> int:
@@ -116,7 +129,7 @@ class BatchOrder(Batches):
 
 @dataclass
 class ShardedOrder(Batches):
-    """Batches of each worker's own part, all of `batch_size`: pass after pass over the part, see Passes."""
+    """Batches of each worker's own part, all of `batch_size`, in repeated passes over the part (see Passes)."""
 
     parts: list[Tensor]  # sample numbers of each worker [m_i]
     batch_size: int
@@ -125,7 +138,7 @@ class ShardedOrder(Batches):
     classes: Tensor | None = None  # of every sample of the whole set [samples], unless shuffled
 
     def __post_init__(self) -> None:
-        self.samples = sum(map(len, self.parts))
+        self.samples, self.smallest = sum(map(len, self.parts)), self.batch_size
         self._passes = [
             Passes(
                 part,
@@ -153,8 +166,11 @@ class ShardedOrder(Batches):
         return -(-samples // self.batch_size)
 
 
-def make_batches(config: Config, data: Data) -> Batches:
-    """The batches that `config` asks for. UsageError if the data have no classes to go by, or a part is empty."""
+def make_batches(config: Config, data: Data, least: int = 1) -> Batches:
+    """The batches that `config` asks for, without those of fewer than `least` samples, or of all but full ones where
+    --drop-last is set. UsageError if the data have no classes to go by, a part is empty, or no batch is left.
+    """
+    least = config.batch_size if config.drop_last else least
     samples, classes = len(data.train), None
     if needs_classes(config.shard):
         classes = class_numbers(data, f"--shard {config.shard}")
@@ -162,7 +178,7 @@ def make_batches(config: Config, data: Data) -> Batches:
         classes = class_numbers(data, f"--order {config.order}")
     sorted_by = None if config.order == "shuffled" else classes
     if config.shard == "none":
-        return BatchOrder(samples, config.batch_size, config.seed, config.order, sorted_by)
+        return BatchOrder(samples, config.batch_size, config.seed, config.order, sorted_by, least)
     numbers = None if classes is None else classes.numpy()
     shares = parts(config.shard, samples, config.workers, config.seed, numbers)
     return ShardedOrder(list(map(torch.from_numpy, shares)), config.batch_size, config.seed, config.order, sorted_by)

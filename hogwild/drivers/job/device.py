@@ -1,4 +1,4 @@
-"""The device that a run asks for. It is checked, and never silently replaced by another one."""
+"""The device of a run. It is checked, and never silently replaced by another one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hogwild.shared.device_memory import check_allocator
 
 
 def check_device(config: Config) -> None:
-    """UsageError if the run is to use a GPU, or so many, and this torch or this machine has not."""
+    """UsageError if the run needs a GPU, or a number of GPUs, that this torch or this machine does not have."""
     master, gpus = config.master, config.gpus
     if config.device == "cuda":
         asked = "--device cuda"
@@ -37,8 +37,8 @@ def check_device(config: Config) -> None:
 
 
 def resolve(config: Config) -> torch.device:
-    """The device of the master and of the workers; of the first one, where there are several (see place). UsageError
-    for one that does not exist.
+    """The device of the master and of the workers; the first one if there are several (see place). UsageError if it
+    does not exist.
     """
     check_device(config)
     device = config.device

@@ -1,4 +1,4 @@
-"""The forward pass as a run wants it: under autocast, compiled, with channels last; else the module as it is."""
+"""The forward pass of a run: under autocast, compiled, or with channels last, as configured; else the plain module."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ BACKEND = "inductor"
 class Forward:
     """A call of `module` for a batch: inputs -> output, differentiable with respect to the module's parameters.
 
-    `amp` bf16: matrix products and convolutions in bfloat16 (torch.autocast); parameters, gradients and what comes out
-    stay as they are. `compile`: torch.compile, in this process and with one thread. The parameters may be bound to
-    other memory at any time, of the same shapes. `channels_last`: 4-dimensional inputs are laid out [n, h, w, c]; the
+    `amp` bf16: matrix products and convolutions in bfloat16 (torch.autocast); parameters, gradients and outputs keep
+    their types. `compile`: torch.compile, in this process and with one thread. The parameters may be rebound to other
+    memory of the same shapes at any time. `channels_last`: 4-dimensional inputs are laid out [n, h, w, c]; the
     parameters keep their layout in the flat buffer.
     """
 

@@ -1,7 +1,8 @@
-"""Where the master of a run lies and on which GPUs its workers compute: what was asked for, if the machine can do it.
+"""The placement of a run: the memory of its master and the GPUs of its workers, as configured, if the machine can do
+it.
 
-Which GPU reaches which, and adds in whose memory in one operation, is asked of the driver pair by pair. Nothing is
-replaced by something else without a word: `auto` says what it has chosen, everything else is taken or refused.
+The CUDA driver is asked, for every pair of GPUs, whether one can access the other's memory and add to it atomically.
+Nothing is replaced silently: `auto` reports its choice, and any other value is either used or refused.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from hogwild.shared.placement import Placement
 
 
 def place(config: Config, algorithm: Algorithm, console: Console, driver: str = DRIVER) -> torch.device | Placement:
-    """The one device of a run, or its placement. UsageError, in one line, where that cannot be had."""
+    """The one device of a run, or its placement. UsageError, in one line, if the machine cannot provide it."""
     first = resolve(config)
     if first.type == "cpu":
         return first
     used = _gpus(config, first)
     if len(used) == 1 and config.master != "host":
-        return first  # a master sharded over one GPU lies there
+        return first  # a master sharded over one GPU is a master on that GPU
     try:
         facts = gpus(driver)
     except RuntimeError as error:
@@ -44,7 +45,7 @@ def place(config: Config, algorithm: Algorithm, console: Console, driver: str = 
 
 
 def _gpus(config: Config, first: torch.device) -> tuple[int, ...]:
-    """Of the workers, as many as there are workers for."""
+    """The GPUs of the workers, at most one per worker."""
     count = config.gpus or torch.cuda.device_count()
     return (first.index,) if count == 1 else tuple(range(min(count, config.workers)))
 
@@ -69,7 +70,9 @@ def _placement(config: Config, first: torch.device, used: tuple[int, ...], facts
 
 
 def _remote(placement: Placement) -> list[tuple[int, int]]:
-    """(a worker's GPU, another one with memory that it works on): the master, and what belongs to other workers."""
+    """Pairs (a worker's GPU, another GPU with memory that it accesses): for the master and for buffers of other
+    workers.
+    """
     workers = set(placement.gpus)
     return sorted((gpu, holder) for gpu in workers for holder in workers | set(placement.shards) if gpu != holder)
 
@@ -79,7 +82,9 @@ def _first_that_cannot(pairs: Iterable[tuple[int, int]], facts: list[Gpu]) -> tu
 
 
 def _require_atomics(config: Config, algorithm: Algorithm, placement: Placement, facts: list[Gpu]) -> None:
-    """UsageError if the run adds in memory where that would be a read and a write, which lose what comes between."""
+    """UsageError if the run needs atomic additions in memory where the GPU can only read and then write, and would lose
+    additions in between.
+    """
     if config.access == "atomic":
         who, instead = "--access atomic", "use --access racing, or --gpus 1 and --master cuda:0"
     elif has_locks(algorithm.keeps()):  # pair averages add on both sides

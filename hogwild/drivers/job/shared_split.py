@@ -1,4 +1,4 @@
-"""The training set in shared memory: the workers of a device all read one copy of its tensors."""
+"""The training set in shared memory: all workers of a device read one copy of its tensors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hogwild.tasks.data import Split
 
 
 class SharedSplit:
-    """A split's tensors in shared memory, once for all workers. `stand_in` travels cheaply; `restore` puts it over the
-    shared tensors.
+    """A split's tensors in shared memory, once for all workers. `stand_in` is cheap to send to a worker; there
+    `restore` attaches it to the shared tensors.
 
-    Workers on a GPU share a copy there, and batches are made and augmented there, if it takes at most half of what is
-    free; else it stays in the host's memory. `devices`: where there are workers.
+    Workers on a GPU share a copy on it, and make and augment batches there, if the copy takes at most half of the free
+    memory; else the copy stays in the host's memory. `devices`: the devices of the workers.
     """
 
     def __init__(self, split: Split, *devices: torch.device) -> None:
@@ -33,7 +33,7 @@ class SharedSplit:
             )
 
     def arena(self, device: torch.device) -> Arena | None:
-        """What a worker on one of the devices reads; None where the split has no tensors."""
+        """The arena that a worker on a device reads; None if the split has no tensors."""
         return self._arenas.get(self._places[device])
 
 

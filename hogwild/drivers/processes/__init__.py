@@ -1,1 +1,1 @@
-"""The process driver: worker processes on one shared model, and the parent that watches them."""
+"""The process driver: worker processes on one shared model, and their parent process."""

@@ -1,4 +1,6 @@
-"""A worker's gradients: forward and backward pass, by way of a CUDA graph if asked for, and giving up on slow ones."""
+"""Computes a worker's gradients: forward and backward pass, optionally as a CUDA graph; gives up gradients that take
+too long.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from hogwild.shared.devices import finish
 class Computation:
     """Loss and gradients of a batch at the parameters that the algorithm asked for.
 
-    `began` is always clock() when work on the batch started. `slowdown`: a straggler takes that many times as long.
+    `began` is always clock() at the start of work on the batch. `slowdown`: a straggler takes that many times as long.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class Computation:
         return loss, None if self._is_late(began) else g
 
     def prepare(self, inputs: Any, targets: Any) -> None:
-        """Computes the gradient of a batch and drops it, so that compilers run and graphs are captured."""
+        """Computes the gradient of a batch and drops it. This compiles the model and captures the CUDA graph."""
         (self._evaluate if self._graph is None else self._graph.prepare)(inputs, targets)
 
     @property
@@ -59,14 +61,16 @@ class Computation:
         return self._job.config.compile or self._graph is not None
 
     def backward(self, loss: Tensor, began: float) -> Gradients | None:
-        """The gradients; None if they took too long. If the forward pass alone did, the backward pass is saved."""
+        """The gradients; None if they took too long. The backward pass is skipped if the forward pass alone took too
+        long.
+        """
         if self._is_late(began):
             return None
         g = self._stepper.gradients(loss)
         return None if self._is_late(began) else g
 
     def slow_down(self, began: float, given_up: bool) -> None:
-        """Sleeps until a straggler would be done, or would give up."""
+        """Sleeps until a straggler would be done, or would give the gradient up."""
         if self._slowdown <= 1.0:
             return
         finish(self._device)

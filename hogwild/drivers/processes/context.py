@@ -1,4 +1,4 @@
-"""What a worker process is given by the parent, and how it sets itself up."""
+"""The context that the parent gives to a worker process, and the process's own set-up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hogwild.shared.world import World
 
 @dataclass
 class WorkerContext:
-    """What one worker process needs besides the job: the memory to map, its rank, the pipe to the parent, its log."""
+    """The context of one worker process, besides the job: memory to map, rank, pipe to the parent, log."""
 
     world: World
     rank: int
@@ -28,9 +28,9 @@ class WorkerContext:
     log: Path
     arena: Arena | None
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    core: int | None = None  # the one to stay on, if any
-    gpu: str | None = None  # which one it computes on, as the parent sees it
-    began: float = field(default_factory=time.monotonic)  # when the run started; all processes read the same clock
+    core: int | None = None  # core to which the process is pinned, if any
+    gpu: str | None = None  # GPU on which it computes, as the parent numbers it
+    began: float = field(default_factory=time.monotonic)  # start of the run; all processes read the same clock
 
     def enter(self) -> None:
         """Sets this process up: one thread, its own log, Ctrl-C left to the parent, death with the parent."""

@@ -12,7 +12,7 @@ from hogwild.algorithms.base import Gradients
 from hogwild.errors import UsageError
 from hogwild.shared.devices import map_tensors
 
-WARM_UPS = 3  # libraries choose their algorithms and get their workspaces before the capture
+WARM_UPS = 3  # warm-up runs: libraries choose algorithms and allocate workspaces before the capture
 
 Work = Callable[[], tuple[Tensor, Gradients]]
 Evaluate = Callable[[Any, Any], tuple[Tensor, Gradients]]
@@ -20,11 +20,12 @@ Capture = Callable[[Work], tuple[Callable[[], None], tuple[Tensor, Gradients]]]
 
 
 def capture(work: Work) -> tuple[Callable[[], None], tuple[Tensor, Gradients]]:
-    """Runs `work` a few times, then captures it: how to replay it, and the memory its results are in after that.
+    """Runs `work` a few times, then captures it. Returns a function that replays it, and the tensors that then hold its
+    results.
 
-    Random numbers are those of an eager run: a replay takes the seed and the offset of torch's generator at that time.
+    Random numbers are those of an eager run: each replay uses the current seed and offset of torch's generator.
 
-    Raises: UsageError, in one line, for work that no graph can hold.
+    Raises: UsageError, in one line, for work that cannot be captured.
     """
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
@@ -37,7 +38,7 @@ def capture(work: Work) -> tuple[Callable[[], None], tuple[Tensor, Gradients]]:
         with torch.cuda.graph(graph):
             results = work()
     except RuntimeError as error:
-        first = error.__context__ or error  # ending a capture that has failed fails too
+        first = error.__context__ or error  # ending a failed capture fails too
         reason = str(first).strip().partition("\n")[0]
         raise UsageError(
             f"the model or its loss cannot be captured in a CUDA graph, perhaps it asks for a value ({reason}): leave "
@@ -47,11 +48,12 @@ def capture(work: Work) -> tuple[Callable[[], None], tuple[Tensor, Gradients]]:
 
 
 class GraphedGradient:
-    """`evaluate`, inputs and targets -> detached loss [] and gradients, by way of a graph.
+    """Runs `evaluate`, inputs and targets -> detached loss [] and gradients, as a CUDA graph.
 
-    A batch is copied to where the captured one lay. What is returned lies in the graph's memory: the next call writes
-    there again, in the order of the stream. A batch of another make (the last of an epoch may be smaller) is evaluated
-    without the graph, and so is any if the parameters are in other memory than then, which `place` tells.
+    A batch is copied into the memory of the captured batch. The results are in the graph's memory: the next call
+    overwrites them, in the order of the stream. A batch of another shape or type (the last one of an epoch may be
+    smaller) is evaluated without the graph; so is every batch while the parameters are at another address (`place`)
+    than at the capture.
     """
 
     def __init__(
@@ -64,9 +66,9 @@ class GraphedGradient:
         self._make: Any = None
 
     def prepare(self, inputs: Any, targets: Any) -> None:
-        """Captures the graph, with a batch like those that are to come. Whatever `evaluate` mutates, it mutates now.
+        """Captures the graph, with a batch like the later ones. Runs `evaluate`, with all its side effects.
 
-        Raises: UsageError if no graph can hold it, or if the module's buffers do not stay where they are.
+        Raises: UsageError if it cannot be captured, or if the module moves its buffers to other memory.
         """
         batch, places = (inputs, targets), self._places()
         self._batch = map_tensors(torch.clone, batch)
@@ -74,7 +76,7 @@ class GraphedGradient:
         self._make = self._make_of(batch)
         if self._places() != places:
             raise UsageError(
-                "the model makes its buffers anew, where a CUDA graph would not find them: write to them in place, or "
+                "the model replaces its buffers, which a CUDA graph cannot follow: write to them in place, or "
                 "leave --cuda-graph out"
             )
 
@@ -88,7 +90,7 @@ class GraphedGradient:
         return self._results
 
     def _make_of(self, batch: Any) -> tuple[Any, int]:
-        """What a graph depends on besides the elements of the batch."""
+        """The properties of a batch on which a graph depends, besides its elements."""
         return map_tensors(_shape, batch), self._place()
 
     def _places(self) -> list[int]:

@@ -1,19 +1,16 @@
-"""What a caller's own loop (hogwild.launch) holds of its worker."""
+"""The handle through which a caller's own loop (hogwild.launch) uses its worker."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from hogwild.drivers.processes.worker import Worker
+from hogwild.drivers.processes.worker import Worker
 
 
 class Handle:
-    """What hogwild.launch gives to the caller's function in each worker process.
+    """The argument that hogwild.launch passes to the caller's function in each worker process.
 
-    `model` has the parameters at which the algorithm wants the next gradient; `step` takes the loss computed with it.
+    `model` has the parameters at which the algorithm needs the next gradient; `step` takes the loss computed with it.
     """
 
     def __init__(self, worker: Worker) -> None:
@@ -35,20 +32,20 @@ class Handle:
 
     @property
     def version(self) -> int:
-        """Updates that all workers together have applied so far."""
+        """The number of updates that all workers together have applied so far."""
         return self._worker.versions.version
 
     @property
     def stopping(self) -> bool:
-        """The run is asked to end (Ctrl-C): return soon."""
+        """Whether the run has been asked to end (Ctrl-C): return soon."""
         return self._worker.tickets.stopping
 
     def step(self, loss: Tensor, samples: int = 1) -> None:
         """Backward of a scalar loss, then one update of the shared model by the run's algorithm.
 
-        Mutates the shared buffers, and `model`, whose parameters are fresh afterwards. Waits while the parent copies
-        the model, and at the barriers of a synchronous algorithm. A gradient that is not finite is not applied; one
-        given up (Gradient.within) is lost and counted as dropped: the next step brings another batch.
+        Mutates the shared buffers and `model`, which has fresh parameters afterwards. Waits while the parent copies the
+        model, and at the barriers of a synchronous algorithm. A gradient that is not finite is not applied; one that is
+        given up (Gradient.within) is lost and counted as dropped; the next step takes another batch.
         """
         self._worker.step(loss, samples, self._steps, self._began)
         self._steps += 1

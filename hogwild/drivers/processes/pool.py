@@ -1,4 +1,4 @@
-"""The worker processes of a run: starts them, receives their messages, and notices when one is gone or has stalled."""
+"""The pool of worker processes: starts them, receives their messages, and detects deaths and stalls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hogwild import system
 from hogwild.drivers.fork_server import PRELOAD, ctrl_c_blocked
 from hogwild.drivers.job.job import IMPORTABLE, Job
 from hogwild.drivers.job.shared_split import SharedSplit
-from hogwild.drivers.processes import worker
+from hogwild.drivers.processes import entry
 from hogwild.drivers.processes.context import WorkerContext
 from hogwild.errors import DataError, UsageError
 from hogwild.files.reading import read_tail
@@ -32,18 +32,19 @@ from hogwild.shared.world import World
 
 LOG_TAIL_LINES = 5
 LOG_TAIL_BYTES = 4096
-ABANDONED = 255  # exit code that multiprocessing reports when it was the fork server that died
+ABANDONED = 255  # exit code that multiprocessing reports if the fork server has died
 MEMORY_S = 1.0
 STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
 WAITING = (Phase.BARRIER, Phase.PAUSED)
-WAITING_S = 5.0  # in which a waiting worker gives a sign of life (worker.POLL_S) even on a busy machine
+WAITING_S = 5.0  # a waiting worker gives a sign of life (worker.POLL_S) within this time even on a busy machine
 
 
 @dataclass(frozen=True)
 class Event:
     """A message of worker `rank` (ready, done, nonfinite, error), or its death (died: over, and not done).
 
-    `detail`: its process number; when it ended; the arguments of Driver.on_nonfinite; (kind, text); what it died of.
+    `detail`, in this order of kinds: its process number; the time of its end; the arguments of Driver.on_nonfinite;
+    (kind, text); the cause of its death.
     """
 
     kind: str
@@ -100,7 +101,7 @@ class WorkerPool:
 
     @property
     def left(self) -> int:
-        """How many workers have finished their part or still work on it."""
+        """The number of workers that have finished their part or are still working on it."""
         return sum(member.is_done or not member.events.closed for member in self.members.values())
 
     @property
@@ -109,20 +110,20 @@ class WorkerPool:
         return [rank for rank in self.alive if not self.members[rank].is_done]
 
     def start(self, rank: int) -> None:
-        """Starts worker `rank`, in place of an earlier one if there was one. OSError or EOFError if that fails."""
+        """Starts worker `rank`, or its replacement. OSError or EOFError if that fails."""
         receive, send = self._context.Pipe(duplex=False)
         core = self._cores[rank % len(self._cores)] if self._cores else None
         log, device = self.logs / f"{rank}.log", self.world.arena.device_of(rank)
         data, shapes = self._split.arena(device), self._split.shapes
         context = WorkerContext(self.world, rank, send, log, data, shapes, core, identity(device), self._began)
-        process = self._context.Process(target=worker.main, args=(self._payload, context), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
+        process = self._context.Process(target=entry.main, args=(self._payload, context), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
         with ctrl_c_blocked():
             process.start()
         send.close()
         self.members[rank] = Member(rank, process, receive)
 
     def wait(self, timeout_s: float) -> list[Event]:
-        """What happened, waiting at most `timeout_s` for the first thing to happen."""
+        """The events since the last call; waits at most `timeout_s` for the first one."""
         members = list(self.members.values())
         sources = [m.events for m in members if not m.events.closed]
         sentinels = [m.process.sentinel for m in members if not m.events.closed]
@@ -132,10 +133,10 @@ class WorkerPool:
         return [event for member in members if not member.events.closed for event in self._hear(member)]
 
     def _hear(self, member: Member) -> Iterator[Event]:
-        gone = not member.process.is_alive()  # before reading: what it sent before it ended is then complete
+        gone = not member.process.is_alive()  # before reading, so that all messages of an ended process are read
         if gone and member.process.exitcode == ABANDONED and member.process.pid:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(member.process.pid, signal.SIGKILL)  # it may go on, and its place will be given away
+                os.kill(member.process.pid, signal.SIGKILL)  # it may still be running, and it is about to be replaced
         with contextlib.suppress(EOFError, OSError):
             while member.events.poll():
                 kind, *detail = member.events.recv()
@@ -185,7 +186,7 @@ class WorkerPool:
                 continue
             stats = ledger.stats(member.rank)
             patience_s = max(timeout_s, WAITING_S) if stats["phase"] in WAITING else timeout_s
-            if stats["beats"] != member.beats or stats["phase"] is Phase.DONE:
+            if stats["beats"] != member.beats or stats["phase"] == Phase.DONE:
                 member.beats, member.beat_at, member.is_named = stats["beats"], now, False
             elif now - member.beat_at > patience_s and not member.is_named:
                 member.is_named = True

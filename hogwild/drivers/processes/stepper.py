@@ -1,4 +1,4 @@
-"""One worker's model and its column of the algorithm, advanced one gradient at a time."""
+"""One worker's model and its generator of the algorithm, advanced one gradient at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Stepper:
     """Runs an algorithm's generator on a module whose parameters lie in the buffer that the algorithm names.
 
     `wait` is called with every request that is not a gradient, and returns when it is fulfilled. A generator can be
-    begun again at any time: its state lies in its buffers.
+    restarted at any time: its state is in its buffers.
     """
 
     def __init__(
@@ -30,15 +30,15 @@ class Stepper:
         self._parameters = trainable(module)
         self.own_writes = OwnWrites(module)
         self.bound = 0  # the address of the buffer in which the parameters lie
-        self.within: float | None = None  # seconds that the requested gradient may take
+        self.within: float | None = None  # limit on the time of the requested gradient, in seconds
 
     def begin(self) -> None:
-        """Starts the algorithm's text afresh, up to its first request for a gradient."""
+        """Starts a new generator and runs it up to its first request for a gradient."""
         self._steps = self.algorithm.worker(self.view)
         self._serve(next(self._steps))
 
     def gradients(self, loss: Tensor) -> Gradients:
-        """Backward of a scalar loss. The gradients as autograd leaves them: not copied, not accumulated."""
+        """Backward of a scalar loss. Returns autograd's gradients, not copied and not accumulated."""
         if not loss.requires_grad:  # perhaps because all parameters have been frozen meanwhile
             self.own_writes.check()
         torch.autograd.backward(loss)
@@ -48,7 +48,7 @@ class Stepper:
         return gradients
 
     def advance(self, g: Gradients | None) -> None:
-        """Answers the request for a gradient, with None if it was given up: runs the text up to the next request."""
+        """Sends the gradient (None if it was given up) to the generator and runs it up to the next request."""
         self._serve(self._steps.send(g))
 
     def _serve(self, request: Gradient | Barrier | Update) -> None:

@@ -1,4 +1,4 @@
-"""The process driver: real workers on one shared model, and a parent that watches, evaluates and checkpoints.
+"""The process driver: worker processes on one shared model; the parent process watches, evaluates and checkpoints.
 
 The parent computes no gradient. It starts the workers and assigns the tickets; while the workers run, it evaluates and
 saves consistent copies of the model. It is the only writer of the run directory.
@@ -7,6 +7,7 @@ saves consistent copies of the model. It is the only writer of the run directory
 from __future__ import annotations
 
 import math
+import multiprocessing
 import time
 
 import torch
@@ -19,7 +20,7 @@ from hogwild.drivers.job.placement import place
 from hogwild.drivers.job.shared_split import SharedSplit
 from hogwild.drivers.processes.pool import WorkerPool
 from hogwild.drivers.processes.watch import Watch
-from hogwild.errors import HogwildError, TooFewWorkersError
+from hogwild.errors import HogwildError, TooFewWorkersError, UsageError
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 from hogwild.shared.control import Gate, Tickets, Versions
@@ -36,6 +37,11 @@ class Trainer(Driver):
     """One run of worker processes."""
 
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
+        if multiprocessing.current_process().daemon:
+            raise UsageError(
+                "this is a daemonic process, as those of multiprocessing.Pool are, and such a one may start no "
+                "workers: use concurrent.futures.ProcessPoolExecutor or threads, or clock= to simulate them"
+            )
         super().__init__(job, run, console)
         self.module.to(self.world.arena.device)  # it is evaluated where the workers compute
         self.tickets: Tickets = self.world.control
@@ -60,7 +66,7 @@ class Trainer(Driver):
             merge(self.directory.workers, self.directory.path / SCHEDULE)
 
     def _start(self) -> None:
-        """Lines all workers up behind the closed gate, so that they set off together."""
+        """Waits until all workers are ready behind the closed gate, so that they start together."""
         self.gate.close_gate(0)
         for rank in range(self.config.workers):
             self.watch.start_worker(rank)
@@ -74,7 +80,7 @@ class Trainer(Driver):
         self.gate.open_gate()
 
     def _go_on(self) -> None:
-        """Watches the workers to their end."""
+        """Watches the workers until all have ended."""
         while self.pool.working or not self.watch.is_complete:
             if not self.pool.alive:
                 self.stop(TooFewWorkersError, f"no worker is left: stopping at update {self.versions.version}")
@@ -83,7 +89,7 @@ class Trainer(Driver):
             self._do_what_is_due()
             if self._is_overdue():
                 break
-        while self.pool.alive and not self._is_overdue():  # done, and on their way out
+        while self.pool.alive and not self._is_overdue():  # done; the processes are about to end
             self.watch.once(TICK_S)
 
     # ---- stopping -------------------------------------------------------------------------------------------------
@@ -101,7 +107,7 @@ class Trainer(Driver):
         self.tickets.stop()
 
     def _is_overdue(self) -> bool:
-        """Whether a worker has had its time after the stop and did not come to an end: leaving the pool kills it."""
+        """Whether a worker is still running when its time after the stop is over; leaving the pool then kills it."""
         return time.monotonic() - self.stopped_at > STOP_TIMEOUT_S
 
     # ---- evaluating and saving ------------------------------------------------------------------------------------
@@ -109,7 +115,7 @@ class Trainer(Driver):
     def _copy_between_updates(self) -> State | None:
         """Closes the gate, waits until no worker is inside an update, copies the state and opens the gate.
 
-        None if the run must end and a worker does not come out of its update.
+        None if the run must end and a worker does not finish its update.
         """
         self.gate.close_gate(self.job.algorithm.barriers_per_round)
         try:
@@ -122,9 +128,9 @@ class Trainer(Driver):
             self.gate.open_gate()
 
     def _do_what_is_due(self) -> None:
-        """Evaluates, checkpoints and measures the edge where a boundary has been passed, while the workers go on."""
+        """Evaluates, checkpoints and measures the edge if one of these is due, while the workers continue."""
         completed = self.report.completed
-        evaluates, saves = completed >= self.next_eval, completed >= self.next_ckpt
+        evaluates, saves = completed >= self.next_eval and self.has_test, completed >= self.next_ckpt
         measures = self.report.edge.is_due(self.versions.version)
         if not (evaluates or saves or measures) or completed >= self.job.total_tickets or self.tickets.stopping:
             return

@@ -1,4 +1,4 @@
-"""Watching the worker processes of a run: the parent hears what happens to them and acts on it."""
+"""Watches the worker processes of a run: the parent receives their events and acts on them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Watch:
 
     @property
     def is_complete(self) -> bool:
-        """Whether no ticket is left to be done, or the run is stopping."""
+        """Whether all tickets are completed, or the run is stopping."""
         tickets = self.tickets
         return tickets.stopping or (tickets.next >= tickets.total and not tickets.outstanding())
 
@@ -35,16 +35,16 @@ class Watch:
             return
         try:
             self.pool.start(rank)
-        except (OSError, EOFError) as error:  # out of processes or of file descriptors; the fork server was killed
+        except (OSError, EOFError) as error:  # no more processes or file descriptors, or the fork server was killed
             why = f"cannot start worker {rank} of {self.config.workers}: {error}"
             self.driver.stop(TooFewWorkersError, why)
 
     def pulse(self) -> None:
-        """Acts on what has happened, without waiting."""
+        """Acts on the events so far, without waiting."""
         self.once(0.0)
 
     def once(self, timeout_s: float, is_draining: bool = False) -> list[Event]:
-        """Waits at most `timeout_s` seconds for something to happen, acts on it and returns it; moves the progress bar.
+        """Waits at most `timeout_s` seconds for an event, acts on all events and returns them; moves the progress bar.
 
         `is_draining`: the parent waits until no worker is inside an update.
         """
@@ -68,8 +68,8 @@ class Watch:
         return events
 
     def _on_death(self, event: Event) -> None:
-        """Reports a death and replaces the worker. If that is not to be, the run goes on with the others, or stops if
-        they are too few or would all die of the same mistake.
+        """Reports a death and replaces the worker. If it is not replaced, the run continues with the other workers, or
+        stops if they are too few or would all fail with the same error.
         """
         self.tickets.mark_dead(event.rank)
         self.driver.lost.add(event.rank)
@@ -83,7 +83,7 @@ class Watch:
         elif hopeless or not left:
             fate = "stopping"
         else:
-            work = "lost" if self._has_own_loop else "dealt again"
+            work = "lost" if self._has_own_loop else "assigned again"
             fate = f"{left} of {self.config.workers} continue, its work is {work}"
         self.report.fault("died", f"{event.detail}: {fate}", worker=event.rank)
         if replaced:

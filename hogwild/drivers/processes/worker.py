@@ -1,16 +1,10 @@
-"""The worker process: takes a ticket, computes its gradient, lets the algorithm update the shared model, and repeats.
-
-The parent imports this module in the fork server before any worker exists, so that a worker starts in a tenth of a
-second.
-"""
+"""A worker process takes a ticket, computes its gradient, lets the algorithm update the shared model, and repeats."""
 
 from __future__ import annotations
 
 import math
 import os
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,24 +18,22 @@ from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.shared_split import restore
 from hogwild.drivers.processes.computation import Computation
 from hogwild.drivers.processes.context import WorkerContext
-from hogwild.drivers.processes.handle import Handle
 from hogwild.drivers.processes.module_buffers import ModuleBuffers
 from hogwild.drivers.processes.stepper import Stepper
 from hogwild.drivers.view.worker_view import view_of
-from hogwild.errors import HogwildError
 from hogwild.kernels.control import Phase
 from hogwild.shared.control import NO_TICKET, Gate, Ledger, Rounds, Tickets, Versions
 from hogwild.shared.device_memory import check_identity
 from hogwild.shared.devices import Reading, finish, to_device
-from hogwild.shared.seeds import seed_batch
+from hogwild.shared.seeds import mixed, seed_all
 
-POLL_S = 1.0  # how long one wait in C++ may last before Python looks at signals
-MAX_REPORTS = 20  # of non-finite gradients, per worker: enough to act on
+POLL_S = 1.0  # longest wait in C++ before Python handles signals
+MAX_REPORTS = 20  # reports of non-finite gradients per worker
 
 
 @dataclass(frozen=True)
 class Pending:
-    """An update that is not finished: its push may still be pending on a GPU, its metrics are not recorded.
+    """An unfinished update: its push may still be pending on a GPU, and its metrics are not recorded.
 
     `given_up`: its gradient took too long, and nothing was computed from it.
     """
@@ -55,22 +47,8 @@ class Pending:
     given_up: bool
 
 
-def main(payload: bytes, context: WorkerContext) -> None:
-    """Entry point of a worker process. `payload` is Job.dumps()."""
-    context.enter()
-    try:
-        Worker(Job.loads(payload), context).run()
-    except HogwildError as error:
-        context.events.send(("error", type(error).__name__, str(error)))
-        sys.exit(1)
-    except Exception as error:
-        traceback.print_exc()
-        context.events.send(("error", type(error).__name__, f"{type(error).__name__}: {error}"))
-        sys.exit(1)
-
-
 class Worker:
-    """One worker's loop. `step` is the part that a caller's own loop may use instead (hogwild.launch).
+    """One worker's loop. A caller's own loop (hogwild.launch) calls `step` instead.
 
     `clock`: seconds, from the same origin as `context.began`.
     """
@@ -98,7 +76,7 @@ class Worker:
         self.world.adopt(self.module, self.rank)
         self._buffers = ModuleBuffers(self.world, self.module, self.rank)
         self.view = view_of(job, context.world, context.rank, lambda: clock() - context.began)
-        # A worker that passes a barrier or takes the lock after this one must find its push in the model.
+        # After a barrier or a lock, the next worker must find this worker's push in the model.
         waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates or config.access == "locked"
         self.view.updates.defers = self.device.type == "cuda" and not waits
         self.stepper = Stepper(job.algorithm, self.view, self.module, self._wait)
@@ -106,14 +84,11 @@ class Worker:
         self.compute = Computation(job, self.module, self.device, self.stepper, clock, slowdown)
         self._pending: Pending | None = None
 
-    def run(self) -> None:
-        """Works until no ticket is left that could come here, or the caller's own loop (hogwild.launch) returns."""
-        seed_batch(self.job.config.seed, self.versions.version * self.world.workers + self.rank)  # for an own loop
+    def run(self, body: Callable[[], None] | None = None) -> None:
+        """Works until no ticket is left that could come here, or until the caller's own loop `body` returns."""
+        seed_all(mixed(self.job.config.seed, self.versions.version * self.world.workers + self.rank))  # for an own loop
         self.enter_run()
-        if self.job.body is not None:
-            self.job.body(Handle(self))
-        else:
-            self._train()
+        (body or self._train)()
         self.leave_run()
 
     def _train(self) -> None:
@@ -127,7 +102,7 @@ class Worker:
             self._update(loss, g, len(index), ticket, began)
 
     def enter_run(self) -> None:
-        """Joins the others (synchronous algorithms: at the end of a round) and reads the model for the first time."""
+        """Joins the run (synchronous algorithms: at the end of a round) and reads the model for the first time."""
         self._join()
         self.module.train()
         self.stepper.begin()
@@ -136,7 +111,9 @@ class Worker:
         self.context.events.send(("ready", os.getpid()))
 
     def _rehearse(self) -> None:
-        """A full batch's gradient, thrown away before the run begins: compilers take time, graphs are captured."""
+        """Computes the gradient of a full batch and drops it, before the run begins: compiles the model, captures the
+        graph.
+        """
         before = [buffer.clone() for buffer in self.module.buffers()]
         index = self.job.order.begin(0, self.rank, 0)
         index = index[torch.arange(self.job.config.batch_size) % len(index)]  # filled up
@@ -153,11 +130,13 @@ class Worker:
         self.context.events.send(("done", time.monotonic()))
 
     def step(self, loss: Tensor, samples: int, ticket: int, began: float) -> None:
-        """Backward, wait at the gate, update. `began`: clock() when work on this batch started."""
+        """Backward, wait at the gate, update. `began`: clock() at the start of work on this batch."""
         self._update(loss.detach(), self.compute.backward(loss, began), samples, ticket, began)
 
     def _update(self, loss: Tensor, g: Gradients | None, samples: int, ticket: int, began: float) -> None:
-        """Answers the algorithm with `g`, inside the gate. None, of a gradient given up: its ticket stays in hand."""
+        """Sends `g` to the algorithm, inside the gate. `g` is None if the gradient was given up; the worker then keeps
+        its ticket.
+        """
         self.stepper.own_writes.check()
         self.compute.slow_down(began, given_up=g is None)
         self._finish_update()
@@ -194,7 +173,7 @@ class Worker:
         outcome, loss = self.view.outcome, done.loss.get()
         if outcome.refused and not completes:
             self._buffers.take_back()
-        if not (done.given_up or outcome.cancelled):  # else the ticket stays in hand
+        if not (done.given_up or outcome.cancelled):  # else the worker keeps its ticket
             self.ledger.record_loss(self.rank, loss, done.samples)
             if self._schedule is not None:
                 self._schedule.write(outcome.version, outcome.place, done.ticket, outcome.delay)
@@ -206,7 +185,7 @@ class Worker:
             self._report(loss)
 
     def _take(self) -> int:
-        """The next ticket. When all are assigned, waits until no dying worker can leave one behind."""
+        """The next ticket. If all are assigned, waits: a ticket of a worker that dies is assigned again."""
         while (ticket := self.tickets.take(self.rank)) == NO_TICKET:
             self._finish_update()
             self.ledger.set_phase(self.rank, Phase.PAUSED)
@@ -217,7 +196,7 @@ class Worker:
                     return NO_TICKET
             self._join()
             if self.job.algorithm.barriers_per_round:
-                self.stepper.begin()  # the model went on without this worker
+                self.stepper.begin()  # the model has changed meanwhile
         return ticket
 
     def _until(self, phase: Phase, arrived: Callable[..., bool], *arguments: int) -> None:
@@ -228,7 +207,7 @@ class Worker:
 
     def _join(self) -> None:
         self._until(Phase.PAUSED, self.rounds.join, self.job.algorithm.barriers_per_round)
-        self.view.rounds.generation = self.rounds.arrived(self.rank)  # the round that the others are in
+        self.view.rounds.generation = self.rounds.arrived(self.rank)  # current round of the other workers
 
     def _wait(self, request: Barrier | Update) -> None:
         began = self.clock()
@@ -244,7 +223,7 @@ class Worker:
 
     def _await_update(self) -> None:
         while self.versions.awaits_update(self.rank) and not self.tickets.stopping:
-            self.gate.exit(self.rank)  # the worker that brings the update may stand at the closed gate
+            self.gate.exit(self.rank)  # the worker that makes the update may be waiting at the closed gate
             self.ledger.set_phase(self.rank, Phase.BARRIER)
             self.versions.wait_update(self.rank, POLL_S)
             self._until(Phase.BARRIER, self.gate.enter)

@@ -1,1 +1,1 @@
-"""The simulator: the same algorithm texts in one process, under a virtual clock."""
+"""The simulator: runs the same algorithms in one process, under a virtual clock."""

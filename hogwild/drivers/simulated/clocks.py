@@ -1,4 +1,4 @@
-"""Virtual time: how long a gradient takes under the simulator. One unit is the mean time of one gradient.
+"""Virtual clocks: the duration of each gradient in the simulator. One unit is the mean duration of a gradient.
 
     round-robin                every gradient takes exactly 1: workers in turn, delay N - 1
     gamma:cv=0.1,het=0.6       gamma distributed with that coefficient of variation; het: that of the machines' means
@@ -34,7 +34,7 @@ TRACE_BYTES = 1 << 30
 
 @dataclass
 class TimedClock:
-    """Durations of gradients: `duration(rank)` is the next one of that worker; independent of what others draw."""
+    """Durations of gradients: `duration(rank)` draws the next one of that worker, independently of other workers."""
 
     workers: int
     seed: int
@@ -42,7 +42,7 @@ class TimedClock:
     het: float = 0.0  # coefficient of variation of the workers' means
     burst: float = 0.0  # probability that a gradient is held up
     burst_factor: float = 10.0
-    factors: Mapping[int, float] = field(default_factory=dict)  # permanent stragglers
+    factors: Mapping[int, float] = field(default_factory=dict)  # factors of permanent stragglers
 
     def __post_init__(self) -> None:
         self._rng = [np.random.default_rng([self.seed, rank]) for rank in range(self.workers)]
@@ -83,7 +83,7 @@ class DelayClock:
 
 @dataclass
 class TraceClock:
-    """The pushes of a recorded run: which worker came next, and with which ticket."""
+    """The pushes of a recorded run: the worker and the ticket of each push, in order."""
 
     pushes: list[tuple[int, int]]  # (rank, ticket) in the order of their versions
 
@@ -92,7 +92,7 @@ Clock = TimedClock | DelayClock | TraceClock
 
 
 def parse(spec: str, workers: int, seed: int, factors: Mapping[int, float]) -> Clock:
-    """The clock that `spec` describes. UsageError for anything else."""
+    """The clock that `spec` describes. UsageError if it describes none."""
     name, _, rest = spec.partition(":")
     if name == "trace":
         return TraceClock(_read_trace(Path(rest), workers))

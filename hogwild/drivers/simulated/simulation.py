@@ -1,13 +1,13 @@
-"""The simulator: the same algorithm texts, views and kernels in one process, under a virtual clock.
+"""The simulator: runs the same algorithms, views and kernels in one process, under a virtual clock.
 
 A min-heap orders the workers by the virtual time at which their gradient is due. The next one applies its update, which
 takes no virtual time, and starts its next gradient. Workers that waited for that update resume, and workers whose
 gradient it cancels restart, at the same virtual time. Runs are repeatable bit for bit.
 
-A gradient is determined when it is asked for. With private snapshots nothing that it depends on changes before it is
-due, so it is computed only then, and no gradient is held in memory; with in-place reads it is computed at the request.
-Averages of Full Normalization that all workers share are read and moved when the gradient is computed. A gradient that
-takes longer than Gradient.within is never computed: its worker is answered with None when that time has passed.
+A gradient is that of the parameters at the time of its request. With a private snapshot these do not change before the
+gradient is due, so it is computed only then and no gradient is held in memory; with in-place reads it is computed at
+the request. Averages of Full Normalization that all workers share are read and updated when the gradient is computed. A
+gradient that takes longer than Gradient.within is never computed: its worker receives None when that time has passed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from hogwild.shared.world import World
 
 @dataclass
 class SimulatedWorker:
-    """One worker of the simulation: its run of the algorithm's text, and the batch that it computes."""
+    """One simulated worker: its generator of the algorithm, and the batch that it computes."""
 
     view: WorkerView
     steps: Steps
@@ -44,21 +44,21 @@ class SimulatedWorker:
     parameters: list[Tensor] = field(default_factory=list)  # as views of it
     ready: float = 0.0  # when all that it has sent and read has arrived
     ticket: int = NO_TICKET
-    completed: int = 0  # tickets; the control's count ends with the tickets, and a trace may assign them unequally
+    completed: int = 0  # tickets; not the control's count, because a trace may assign tickets unequally
     samples: int = 0  # of its batch
     answer: tuple[float, Gradients] | None = None  # computed at the request, if what it depends on may change
     buffers: dict[str, Tensor] = field(default_factory=dict)  # the model's own after that, those of this worker alone
     at_barrier: bool = False
     at_update: bool = False
-    cancels: bool = False  # a new version cancels the gradient it computes
-    within: float | None = None  # virtual time after which it gives up the gradient
+    cancels: bool = False  # a new version cancels its gradient
+    within: float | None = None  # virtual time after which it gives its gradient up
     gives_up: bool = False  # the gradient takes longer than that
     request: int = 0  # number of the request that is in the heap
 
 
 @dataclass(frozen=True)
 class Push:
-    """One answered request for a gradient. `loss`: of the batch, at the snapshot; not a number if it was given up."""
+    """One completed request for a gradient. `loss`: of the batch, at the snapshot; NaN if it was given up."""
 
     time: float
     rank: int
@@ -68,7 +68,7 @@ class Push:
 
 
 class Simulation:
-    """Simulated workers on one world. `advance` answers one request for a gradient; `now` is the virtual time."""
+    """Simulated workers on one world. `advance` completes one request for a gradient; `now` is the virtual time."""
 
     def __init__(self, job: Job, world: World, module: nn.Module, clock: Clock) -> None:
         config = job.config
@@ -112,7 +112,7 @@ class Simulation:
         self._remember()
 
     def advance(self) -> Push | None:
-        """Answers the request that is due next. None when no ticket is left."""
+        """Completes the request that is due next. None if no ticket is left."""
         rank = self._next_rank()
         if rank is None:
             return None
@@ -173,7 +173,9 @@ class Simulation:
         return rank
 
     def _go_back(self, rank: int) -> None:
-        """Puts the model of `delay` versions ago into the worker's snapshot: the delay is exactly the one drawn."""
+        """Puts the model of `delay` versions ago into the worker's snapshot: its gradient then has exactly the delay
+        that was drawn.
+        """
         assert isinstance(self.clock, DelayClock)
         delay = min(self.clock.delay(), len(self._history) - 1)
         self.workers[rank].view.snapshot.copy_(self._history[-1 - delay])
@@ -207,10 +209,10 @@ class Simulation:
         self._begin(rank)
 
     def _ask(self, worker: SimulatedWorker, request: Gradient) -> None:
-        """Notes what gradient the worker is to compute next."""
+        """Records the worker's request for its next gradient."""
         if request.within is not None and not isinstance(self.clock, TimedClock):
             raise UsageError(
-                f"--clock {self.job.config.clock} knows no durations, and algorithm {self.job.config.algorithm} gives "
+                f"--clock {self.job.config.clock} draws no durations, and algorithm {self.job.config.algorithm} gives "
                 "up gradients after a time: use --clock gamma, round-robin or random"
             )
         worker.cancels, worker.within, worker.request = request.cancel, request.within, 0
@@ -233,7 +235,7 @@ class Simulation:
             worker.buffers = {name: buffer.clone() for name, buffer in own}
 
     def _follow_update(self) -> None:
-        """Resumes the workers that wait for an update which is now there, and restarts the gradients it cancels."""
+        """Resumes the workers that waited for an update just made, and restarts the gradients that it cancels."""
         for rank, worker in enumerate(self.workers):
             if worker.at_update and not self.versions.awaits_update(rank):
                 worker.at_update = False
@@ -242,7 +244,7 @@ class Simulation:
                 worker.view.drop()
                 worker.steps = self.job.algorithm.worker(worker.view)
                 request = next(worker.steps)
-                assert isinstance(request, Gradient), "an algorithm begins with a gradient"
+                assert isinstance(request, Gradient), "an algorithm first requests a gradient"
                 self._ask(worker, request)
                 self._begin(rank)
 
@@ -263,14 +265,16 @@ class Simulation:
             self._serve(rank, request)
 
     def _after_traffic(self, worker: SimulatedWorker, since: float) -> float:
-        """When the worker's messages since its last request have arrived: a latency each, and bytes over bandwidth."""
+        """The time at which the worker's messages since its last request have arrived: a latency for each message, plus
+        bytes / bandwidth.
+        """
         config, traffic = self.job.config, worker.view.buffers.traffic.take()
         self.messages += traffic.messages
         self.moved_bytes += traffic.moved_bytes
         return since + config.latency * traffic.messages + traffic.moved_bytes / (config.bandwidth or math.inf)
 
     def _gradient(self, rank: int) -> tuple[float, Gradients]:
-        """Loss and gradients of the worker's batch at its parameters. Randomness belongs to the batch."""
+        """Loss and gradients of the worker's batch at its parameters. Random numbers depend on the batch alone."""
         job, worker = self.job, self.workers[rank]
         assert worker.at is not None, "a gradient is computed once it is asked for"
         for parameter, view in zip(self._parameters, worker.parameters, strict=True):

@@ -1,6 +1,6 @@
 """A simulated run from start to summary: evaluates at epoch boundaries, logs every push, writes the run directory.
 
-Everything in metrics.jsonl and pushes.csv is a function of the configuration alone: two runs write the same bytes.
+The contents of metrics.jsonl and pushes.csv depend on the configuration alone: two runs write the same bytes.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 
 PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,penalty,lr,loss"
-"""Of pushes.csv, a line for every gradient that was computed:
+"""The columns of pushes.csv, which has a line for every gradient that was computed:
 
     push, time, worker, ticket    its number from 1, virtual time, the worker, its batch
     delay                         versions between the snapshot and the push
     gap_rms, step_rms             ||x - snapshot|| before the push and ||step||, over the root of the parameters
     penalty                       harmonic mean of G over the parameters: the gradient counted 1 / penalty on average;
                                   1 where the algorithm divides by no gap
-    lr                            as applied to this delay; 0 if the gradient was dropped
+    lr                            as applied for this delay; 0 if the gradient was dropped
     loss                          of the batch, at the snapshot
 
 gap_rms and step_rms are 0 and penalty is 1 where nothing was pushed (a dropped gradient, a deposit before a barrier).
@@ -52,7 +52,7 @@ class Simulator(Driver):
             raise UsageError("a simulated run is not resumed: it is repeated, bit for bit, by its configuration")
         super().__init__(job, run, console)
         clock = clocks.parse(config.clock, config.workers, config.seed, config.straggler)
-        # `module` is for evaluation; the simulation binds another one to its buffers.
+        # `module` is used for evaluation; the simulation binds a second module to its buffers.
         self.simulation = Simulation(job, self.world, job.build().to(self.world.arena.device), clock)
         run.journal.use_clock(lambda: self.simulation.now)
 
@@ -77,7 +77,7 @@ class Simulator(Driver):
                     self.report.mark_epoch(Statistics.of(self.world))
                 if self.report.edge.is_due(self.world.control.version):
                     self.measure_edge(self.copy())
-                if done // every > (done - 1) // every and done < self.job.total_tickets:
+                if self.has_test and done // every > (done - 1) // every and done < self.job.total_tickets:
                     self.evaluate(self.copy())
         self.report.finished(time.monotonic())
 
@@ -98,7 +98,7 @@ class Simulator(Driver):
         )
 
     def _check(self, push: Push) -> None:
-        """The first gradient that is not finite is reported."""
+        """Reports the first non-finite gradient."""
         view = self.simulation.workers[push.rank].view
         refused = view.outcome.refused
         if (refused or not math.isfinite(push.loss)) and not self.report.faults:

@@ -1,4 +1,4 @@
-"""What every part of a worker's view starts from: the world, the worker's rank, and its buffers by name."""
+"""The common base of the parts of a worker's view: the world, the worker's rank, and its buffers by name."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from hogwild.shared.world import World
 
 @dataclass
 class Traffic:
-    """What a worker has moved between its own memory and what it shares, as if there were a wire in between."""
+    """Counts the bytes that a worker would send and receive if its own memory and the shared memory were on different
+    machines.
+    """
 
     messages: int = 0
     moved_bytes: int = 0
 
     def add(self, tensor: Tensor, times: float) -> None:
-        """One message of `times` such buffers."""
+        """Adds one message of `times` such buffers."""
         self.messages += 1
         self.moved_bytes += round(tensor.numel() * tensor.element_size() * times)
 
     def take(self) -> Traffic:
-        """The traffic since the last call."""
+        """Returns the traffic since the last call."""
         taken = Traffic(self.messages, self.moved_bytes)
         self.messages = self.moved_bytes = 0
         return taken
@@ -65,7 +67,7 @@ class Buffers:
 
     @property
     def has_snapshot(self) -> bool:
-        """Whether gradients are taken at a snapshot, which pulls and pushes write."""
+        """Whether gradients are taken at a snapshot, which is written by pulls and pushes."""
         return "snapshot" in self.declared
 
     def is_shared(self, name: str) -> bool:

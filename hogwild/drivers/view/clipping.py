@@ -1,4 +1,4 @@
-"""The norm clip of a gradient outside the push kernel."""
+"""Clips the norm of a gradient outside the push kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hogwild.algorithms.base import Gradients
 
 
 def clipped(g: Gradients, clip: float) -> Gradients:
-    """g min(1, clip / ||g||), for what does not go through a push of the whole gradient. Writes nothing to g."""
+    """g min(1, clip / ||g||), for gradients that are not pushed whole. Does not write to g."""
     if not clip:
         return g
     norms = [float(torch.linalg.vector_norm(gradient, dtype=torch.float64)) for gradient in g if gradient is not None]

@@ -27,4 +27,4 @@ class Draws:
                 start = drawn // size * size
                 return offset + start, offset + min(start + size, numel)
             drawn -= numel
-        raise AssertionError("a number below the parameters lies in one of their tensors")
+        raise AssertionError("every element number lies in one of the tensors")

@@ -1,4 +1,4 @@
-"""What a worker with its own replica exchanges with a center."""
+"""The exchanges of a worker's own replica with a center."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Exchanges:
         self._versions.lock_model(self._rank)
         try:
             yield
-            finish(self._buffers["x"].device)  # before another worker may begin
+            finish(self._buffers["x"].device)  # completed before another worker may begin
         finally:
             self._versions.unlock_model()
 
@@ -55,7 +55,9 @@ class Exchanges:
         self._buffers.traffic.add(replica, 1)
 
     def elastic(self, alpha: float, near: Place = "replica", center: Place = "x") -> None:
-        """With a shared `near`, as additions on both sides: what others add to either of them meanwhile is kept."""
+        """If `near` is shared, both sides are changed by additions, so that concurrent additions of other workers are
+        kept.
+        """
         if not isinstance(near, str):
             self._spring(alpha, near, center)
             return
@@ -72,7 +74,7 @@ class Exchanges:
         self._buffers.traffic.add(replica, 2)
 
     def admm(self, g: Gradients, rho: float) -> None:
-        """Counts as a push of the worker, with delay 0; one with a non-finite gradient is refused, as a push is."""
+        """Counts as a push of the worker, with delay 0. A non-finite gradient is refused, as in a push."""
         finite = self._rounds.deposit("g", g)
         refused = self._current.outcome.refused
         versions, lr = self._versions, self._current.lr
@@ -102,5 +104,5 @@ class Exchanges:
         buffers.traffic.add(flux, 2)
 
     def _center(self) -> AbstractContextManager[None]:
-        """The one lock of the `locked` policy around an exchange."""
+        """Holds the one lock of the `locked` policy during an exchange."""
         return self.exclusive() if self._buffers.access is Access.LOCKED else nullcontext()

@@ -1,7 +1,8 @@
-"""Updates that take several gradients: the sum that workers fill together, and the step on its mean.
+"""Updates of several gradients: all workers add to one sum, and the update is a step along its mean.
 
-What is gathered and not yet applied lies in the shared buffer `sum` and in the control block's count, so it outlives
-its workers and is in every checkpoint. All of it happens under the one lock of Access.LOCKED, or in one process.
+Gathered gradients that are not yet applied are in the shared buffer `sum`, their number in the control block, so they
+survive their workers and are in every checkpoint. All operations run under the one lock of Access.LOCKED, or in one
+process.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hogwild.rules import Access, Momentum
 
 
 class Gathering:
-    """`gather` of hogwild.algorithms.base.View, and what the drivers need beside it."""
+    """`gather` of hogwild.algorithms.base.View, and the operations of the drivers that belong to it."""
 
     def __init__(self, buffers: Buffers, pushes: PushCache, updates: Updates, current: CurrentUpdate) -> None:
         self._buffers = buffers
@@ -28,7 +29,7 @@ class Gathering:
         self._pushes = pushes
         self._updates = updates
         self._current = current
-        self._rule: tuple[Momentum | None, float | None] = (None, None)  # momentum and lr of the step to come
+        self._rule: tuple[Momentum | None, float | None] = (None, None)  # momentum and lr of the next step
 
     def gather(
         self,
@@ -43,12 +44,12 @@ class Gathering:
     ) -> None:
         """sum <- sum + scale(delay) g;  the `count`-th one:  x <- x - lr rule(sum / count),  sum <- 0.
 
-        The last gradient of a run takes a sum of fewer along, with its own mean. A worker that is killed in here may
-        leave a gradient in the sum that is not counted, and brings it once more when it is replaced; or, killed between
-        the step and the count, the next update takes that sum once more.
+        The last gradient of a run applies a sum of fewer gradients, divided by their number. If a worker is killed in
+        here, the sum may contain a gradient that is not counted, and its replacement adds it a second time; or, if it
+        is killed between the step and the count, the next update applies that sum a second time.
 
-        Mutates: sum, x, v and the own snapshot, which is fresh afterwards; the counters. A delay is counted for every
-        gradient taken; one older than `max_delay` counts as dropped, one that is not finite as refused.
+        Mutates: sum, x, v and the own snapshot, which is up to date afterwards; the counters. A delay is counted for
+        every gradient taken; one older than `max_delay` counts as dropped, one that is not finite as refused.
         """
         self._updates.finish()
         versions, rank = self._versions, self._rank
@@ -76,7 +77,7 @@ class Gathering:
             versions.end_gather(rank, self._locked, gap_sq, step_sq)
 
     def gather_rest(self) -> None:
-        """If all workers that are left wait for this worker's update, makes it of what its sum has so far."""
+        """If all remaining workers wait for an update, makes it of the gradients in the sum so far."""
         versions, rank, step_sq = self._versions, self._rank, 0.0
         version = versions.begin_push(rank, self._locked)
         try:
@@ -89,24 +90,24 @@ class Gathering:
             versions.end_gather(rank, self._locked, 0.0, step_sq)
 
     def drop(self) -> None:
-        """Counts a gradient whose computation was broken off or given up."""
+        """Counts a gradient that was cancelled or given up."""
         self._updates.finish()
         self._versions.begin_push(self._rank, False)
         self._versions.end_push(self._rank, False, False, 0, 0.0, 0.0)
 
     def _add(self, g: Gradients, scale: float) -> PushStats:
         push = self._pushes.onto_sum()
-        if not self._versions.gathered:  # here, not after an update: no half-written rest of a killed worker survives
+        if not self._versions.gathered:  # not cleared after an update: a killed worker may leave a partial sum
             self._buffers["sum"].zero_()
         return push(g, lr=-1.0, pushes=0, lr_max=1.0, scale=scale, clip=self._updates.clip)
 
     def _measure(self) -> PushStats:
-        """The gap, by a push without a gradient, which also renews the snapshot."""
+        """Measures the gap with a push without a gradient, which also renews the snapshot."""
         nothing = [None] * len(self._buffers.world.layout.segments)
         return self._pushes.get(None)(nothing, lr=0.0, pushes=0, lr_max=0.0)
 
     def _apply_sum(self, version: int) -> tuple[PushStats, float]:
-        """The step on the mean of the sum, and its learning rate."""
+        """Makes the step along the mean of the sum; returns its learning rate."""
         momentum, lr = self._rule
         rate = self._current.lr if lr is None else lr
         stats = self._pushes.get(momentum)(
@@ -119,6 +120,6 @@ class Gathering:
             scale=1.0 / self._versions.gathered,
         )
         self._versions.commit(self._rank)
-        if not stats.applied:  # finite gradients, but their sum is not
+        if not stats.applied:  # the gradients are finite, their sum is not
             self._updates.pull()
         return stats, rate

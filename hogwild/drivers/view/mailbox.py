@@ -1,4 +1,4 @@
-"""Push-sum without rounds: half of a worker's model and mass into a peer's mailbox."""
+"""Push-sum without rounds: a worker adds half of its model and mass to a peer's mailbox."""
 
 from __future__ import annotations
 

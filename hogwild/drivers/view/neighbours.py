@@ -1,4 +1,4 @@
-"""What workers average with each other: with all neighbours in rounds, or in pairs."""
+"""Averages between workers: with all neighbours in rounds, or in pairs without rounds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def mixing(graph: Topology, workers: int) -> Mixing:
 
 @functools.lru_cache(maxsize=1024)
 def partners(graph: Topology, workers: int, rank: int) -> list[int]:
-    """The workers with which worker `rank` may begin a pair average."""
+    """The workers with which worker `rank` may start a pair average."""
     found = mixing(graph, workers)
     if graph.active_side and (sides := found.sides()) is not None and sides[rank] == 1:
         return []
@@ -42,7 +42,7 @@ class Neighbours:
         self._draws = draws
 
     def mix(self, to: str, name: str, topology: Topology, *, correction: str | None = None) -> None:
-        """Leaves out a neighbour that is not in this round; the mean of those present is kept."""
+        """Leaves out neighbours that are not in this round; the mean over the present workers does not change."""
         buffers, present = self._buffers, set(self._rounds.present)
         neighbours = mixing(topology, buffers.workers).neighbours(self._rank, self._rounds.round)
         row = [(j, weight) for j, weight in neighbours if j in present]

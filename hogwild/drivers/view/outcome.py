@@ -1,4 +1,4 @@
-"""The result of one gradient as the drivers read it, and the push that still owes one."""
+"""The result of one gradient, for the drivers; and a pending push, which has no result yet."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hogwild.rules import Momentum
 class Outcome:
     """The result of the last gradient that a worker gave to push, gather, deposit or admm.
 
-    version    updates in the master when the gradient was taken up
+    version    updates in the master when the gradient was processed
     delay      versions between the snapshot and `version`, also of a gradient that was dropped or refused
     place      number of a gathered gradient among those of its version, from 0
     lr         learning rate of the step; 0 if the gradient was dropped, or only gathered or deposited
     refused    non-finite elements of a gradient that was therefore not applied; 0 if it was applied
-    cancelled  it was gathered too late: its ticket stays in hand and its batch is begun again
+    cancelled  it was gathered too late: the worker keeps its ticket and computes the batch again
     applied    it is in the model, in the sum, or in the round
     stats      measured by the push; None if there was none (dropped, deposited, admm)
     """
@@ -34,7 +34,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class PendingPush:
-    """A push that has been enqueued and not yet been counted. `kernel`: None if the gradient was dropped."""
+    """A push that is enqueued and not yet counted. `kernel`: None if the gradient was dropped."""
 
     kernel: Push | None
     version: int
@@ -42,13 +42,13 @@ class PendingPush:
     lr: float
     locked: bool
     onto: str
-    is_shared: bool  # it moves a buffer that other workers use
+    is_shared: bool  # it writes a buffer that other workers use
     momentum: Momentum | None
 
 
 @dataclass
 class CurrentUpdate:
-    """What all parts of a view share about the update that the worker is at.
+    """The state of the worker's current update, shared by all parts of its view.
 
     `lr`: its learning rate, set by the driver before each update. `outcome`: of the last gradient, replaced by each.
     """

@@ -1,4 +1,4 @@
-"""The push kernels of a worker's view: one object for each rule, over the buffers that the rule works on."""
+"""The push kernels of a worker's view: one object for each rule, with the buffers of that rule."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, buffers_of
 
 
 class PushCache:
-    """Makes the push of a rule when it is first asked for, and keeps it.
+    """Makes the push of a rule at its first use, and caches it.
 
-    `inplace`: gradients are taken at the master itself, so there is no snapshot to renew or to measure a gap from.
+    `inplace`: gradients are taken at the master itself, so there is no snapshot to update and no gap to measure.
     """
 
     def __init__(self, buffers: Buffers, guard: Guard, inplace: bool) -> None:
@@ -36,7 +36,8 @@ class PushCache:
     ) -> Push:
         """The push of that rule onto the master or the own replica. UsageError for a gap without a snapshot.
 
-        `center`: exchanged with in the same pass. `fresh_snapshot`: it leaves the next snapshot behind.
+        `center`: the buffer to exchange with in the same pass. `fresh_snapshot`: the push also writes the next
+        snapshot.
         """
         key = (momentum, penalty, compensation, onto, center, fresh_snapshot)
         if key not in self._pushes:
@@ -84,8 +85,8 @@ class PushCache:
     def _access(self, onto: str, center: Place | None) -> tuple[Access, int]:
         """The access policy of a push, and the address of its locks.
 
-        A buffer declared with locks, which peers average with theirs, is written chunk by chunk under the worker's own
-        locks. Any other buffer of the worker's has one writer, which needs none.
+        A buffer with locks, which peers average with theirs, is written chunk by chunk under the worker's own locks.
+        Any other buffer of the worker has one writer and needs no lock.
         """
         buffers = self._buffers
         if buffers.is_shared(onto) or center is not None:

@@ -1,4 +1,4 @@
-"""What a synchronous worker does between barriers: bring a gradient, step on the mean, combine buffers."""
+"""The operations of a synchronous worker between barriers: deposit a gradient, step along the mean, combine buffers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
 class Rounds:
     """`deposit`, `push_mean` and `combine` of hogwild.algorithms.base.View.
 
-    The driver sets `generation`, the number of the barrier that the worker has passed, at each barrier.
+    At each barrier the driver sets `generation`, the number of the barrier that the worker has passed.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Rounds:
         return start, min(stop, n)
 
     def deposit(self, name: str, g: Gradients) -> bool:
-        """Own replica of `name` [n] <- g. A gradient that is not finite is withheld from the round, and counted."""
+        """Own replica of `name` [n] <- g. A non-finite gradient is counted and left out of the round."""
         self._updates.finish()
         refused = count_nonfinite(g)
         self._barriers.contribute(self._rank, not refused)
@@ -76,7 +76,7 @@ class Rounds:
         contributed = [rank for rank in present if barriers.contributes(rank)]
         start, stop = self.share()
         step_sq = 0.0
-        version = self._deposited.version  # by now the first worker of the round may have raised the version
+        version = self._deposited.version  # the first worker of the round may already have raised the version
         if contributed and start < stop:
             mean = buffers[name]
             inputs = [buffers[name, rank] for rank in contributed]

@@ -14,10 +14,10 @@ from hogwild.rules import Access, Compensation, Gap, Momentum, look_ahead
 class Updates:
     """`pull`, `push` and `step` of hogwild.algorithms.base.View, and the counts of updates.
 
-    With `defers` (masters on a GPU) a push is only enqueued. `finish` counts it, at the next push if not before; so
-    does anything that asks for a count.
+    With `defers` (masters on a GPU) a push is only enqueued. It is counted by `finish`, by the next push, or by any
+    operation that reads a count, whichever comes first.
 
-    Mutates shared buffers through the kernels only, under the access policy of the run. Every push records its delay
+    Mutates shared buffers only through the kernels, under the access policy of the run. Every push records its delay
     and gap in the control block, and replaces the outcome.
     """
 
@@ -31,7 +31,9 @@ class Updates:
         clip: float,
         own_share: float,
     ) -> None:
-        """`own_share`: the part of the master that this worker itself has made in a round, and need not be sent."""
+        """`own_share`: the part of the master that this worker itself computed in a round, which need not be sent to
+        it.
+        """
         self.defers = False
         self.weight_decay = weight_decay
         self.clip = clip
@@ -45,7 +47,7 @@ class Updates:
 
     @property
     def pending(self) -> bool:
-        """Whether a push has been enqueued and not yet been counted."""
+        """Whether a push is enqueued and not yet counted."""
         return self._pending is not None
 
     @property
@@ -59,14 +61,15 @@ class Updates:
         return self._versions.steps(self._rank)
 
     def is_first_step(self, version: int) -> bool:
-        """Whether nothing has been pushed into v yet."""
+        """Whether no push has written v yet."""
         own = "v" not in self._buffers or not self._buffers.is_shared("v")
         return (self._versions.steps(self._rank) if own else version) == 0
 
     def pull(self, momentum: Momentum | None = None, *, of: str = "x") -> None:
-        """snapshot <- x, or where that rule looks ahead to; or the own replica. Races with pushes and pair averages.
+        """snapshot <- x, or its look-ahead point under `momentum`; or snapshot <- buffer `of`. Races with pushes and
+        pair averages.
 
-        The version is read first, so that a delay is never counted too small.
+        The version is read before x, so that no delay is counted too small.
         """
         self.finish()
         self._versions.pulled(self._rank)
@@ -99,10 +102,10 @@ class Updates:
         is_fresh: bool = False,
         decay: float = 1.0,
     ) -> None:
-        """One push (csrc/push.h). One that is refused or dropped changes only the counters, and reads x afresh.
+        """One push (csrc/push.h). A push that is refused or dropped changes only the counters, and reads x again.
 
-        `is_fresh`: only this worker has moved the point at which the gradient was taken; its delay is 0.
-        `decay`: a factor on the weight decay.
+        `is_fresh`: no other worker has changed the point at which the gradient was taken, so its delay is 0. `decay`: a
+        factor on the weight decay.
         """
         self.finish()
         g = clipped(g, self.clip) if part else g
@@ -167,15 +170,15 @@ class Updates:
     def finish(self) -> None:
         """Finish the pending push: wait for it and count it, which raises the version. No-op if none is pending.
 
-        If it was refused, the snapshot and its version stay old, because the next gradient is already being computed
-        there; the next push is then waited for at once.
+        If it was refused, the snapshot and its version stay as they are, because the next gradient is already being
+        computed at that snapshot; the next push is then not deferred.
         """
         if self._pending is not None:
             pending, self._pending = self._pending, None
             self._finish(pending, refresh=False)
 
     def _finish(self, push: PendingPush, refresh: bool) -> None:
-        """Waits for a push and counts it. `refresh`: one that was not applied reads the snapshot afresh."""
+        """Waits for a push and counts it. `refresh`: if it was not applied, the snapshot is read again."""
         stats: PushStats | None = None
         applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
         try:

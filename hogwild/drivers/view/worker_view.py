@@ -1,6 +1,6 @@
-"""A worker's view of the run: the parts that hogwild.algorithms.base.View is made of, put together.
+"""A worker's view of the run: one object with all operations of hogwild.algorithms.base.View.
 
-The process driver and the simulator use this same class; they differ in how they answer the algorithm's requests.
+The process driver and the simulator both use this class; they differ in how they fulfil the algorithm's requests.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from hogwild.shared.world import World
 
 
 class WorkerView:
-    """See hogwild.algorithms.base.View. Each of its verbs is a method of one part, which this object holds.
+    """See hogwild.algorithms.base.View. Each operation is a method of one of the parts that this object holds.
 
     For the drivers: `lr` is set before each update and `outcome` read after it; `rounds.generation` is set at each
     barrier; `updates.defers` is set for masters on a GPU, whose pushes are `pending` until `finish` counts them;
-    `buffers.traffic` has what was moved.
+    `buffers.traffic` counts the bytes moved.
     """
 
     def __init__(
