@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import Field, field
 from typing import Any
@@ -90,13 +91,23 @@ def _refusal(field: Field[Any], value: object, allowed: str) -> UsageError:
     return UsageError(f"{field.name}: {quoted(value)} is not allowed; it must be {allowed.rstrip('.')}")
 
 
+def _plain(value: object) -> object:
+    """A NumPy number or a tensor of one element as a Python number, an array as a list, a path as text."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    convert = getattr(value, "tolist", None)
+    return convert() if callable(convert) else value
+
+
 def _text(value: object) -> str:
+    value = _plain(value)
     if not isinstance(value, str) or not value:
         raise TypeError
     return value
 
 
 def _float(value: object) -> float:
+    value = _plain(value)
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise TypeError
     number = float(value)
@@ -106,6 +117,7 @@ def _float(value: object) -> float:
 
 
 def _int(value: object) -> int:
+    value = _plain(value)
     if isinstance(value, int) and not isinstance(value, bool):
         number = value
     elif isinstance(value, str) and value.strip().lstrip("+-").isdigit():
@@ -121,6 +133,7 @@ def _int(value: object) -> int:
 
 
 def _bool(value: object) -> bool:
+    value = _plain(value)
     if isinstance(value, bool):
         return value
     words = {"true": True, "yes": True, "false": False, "no": False}
@@ -130,6 +143,7 @@ def _bool(value: object) -> bool:
 
 
 def _floats(value: object) -> tuple[float, ...]:
+    value = _plain(value)
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, (list, tuple)):
         raise TypeError

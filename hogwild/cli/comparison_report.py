@@ -124,8 +124,9 @@ def variant(row: Row) -> dict[str, str]:
 
 
 def score(row: Row) -> float:
-    """The test metric; nan for a run that has none, because it diverged."""
-    found = next((value for name, value in row.items() if name.startswith("test_") and name != "test_loss"), None)
+    """The test metric, which may be the loss; nan for a run that has none, because it diverged."""
+    is_metric = "test_loss".__eq__ if row.get("metric") == "loss" else "test_loss".__ne__
+    found = next((value for name, value in row.items() if name.startswith("test_") and is_metric(name)), None)
     return math.nan if found is None else float(found)
 
 

@@ -87,6 +87,10 @@ class Config:
     data_dir: str | None = _data(None, "directory of the data files (default: $HOGWILD_DATA, then the cache)")
     batch_size: int = _data(None, "samples per gradient (default: the data set's)", COUNT, fixed=True)
     shard: str = _data("none", f"part of the data from which a worker draws its batches: {SHARDS}", SHARD, fixed=True)
+    drop_last: bool | None = _data(
+        None, "leave out the last batch of a pass if it is not full (default: if it has one sample and the model has "
+        "BatchNorm)", fixed=True,
+    )  # fmt: skip
     order: str = _data("shuffled", "order of the samples in a pass over the data or a worker's part", choices=ORDERS,
                        fixed=True)  # fmt: skip
 

@@ -20,12 +20,14 @@ from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.interrupts import Interrupts
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
+from hogwild.drivers.job.trial import try_out
 from hogwild.errors import DivergedError, HogwildError, Interrupted
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 from hogwild.shared.control import Tickets
 from hogwild.shared.devices import one_thread
 from hogwild.shared.placement import Placement
+from hogwild.shared.seeds import own_generators
 from hogwild.shared.world import World
 from hogwild.tasks import load
 
@@ -35,7 +37,8 @@ def nothing() -> None:
 
 
 class Driver(ABC):
-    """Runs one job, from the initial model to the summary.
+    """Runs one job, from the initial model to the summary. Mutates job.data: its metric is made to fit
+    (hogwild.drivers.job.trial).
 
     `module` is the parent's own copy of the model: consistent copies are evaluated in it, and at the end it holds the
     trained model. `saved` is the state from which a resumed run continues. `lost` holds the ranks of workers that died
@@ -58,12 +61,31 @@ class Driver(ABC):
         )
         if saved:
             saved.write_to(self.world)
+        if job.body is None:
+            job.data, lines = try_out(job, self.world.arena.device)
+            for line in [*lines, *self._left_out()]:
+                console.warn(line)
         tickets: Tickets = self.world.control
         tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
         self.report = Report(job, self.world, run.journal, console)
         self.lost: set[int] = set()
         self.stopped: tuple[type[HogwildError], str] | None = None
         self.is_interrupted = False
+
+    def _left_out(self) -> list[str]:
+        """What the run leaves out of each epoch without having been asked to."""
+        order = self.job.order
+        if self.config.drop_last is not None or not order.left_out:
+            return []
+        return [
+            f"a batch of one sample has no statistics for BatchNorm: each epoch leaves out {order.left_out} of "
+            f"{len(self.job.data.train)} samples (--drop-last false keeps them)"
+        ]
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is something to evaluate on."""
+        return len(self.job.data.test) > 0
 
     @classmethod
     def of(cls, config: Config, run: RunDirectory, console: Console) -> Driver:
@@ -82,7 +104,7 @@ class Driver(ABC):
 
     def run(self) -> dict[str, object]:
         """Trains and returns the summary. Raises a HogwildError, with `.summary`, if the run ends badly."""
-        with one_thread(), Interrupts(self.on_signal):
+        with own_generators(self.config.seed), one_thread(), Interrupts(self.on_signal):
             self.train()
             return self.finish()
 
@@ -138,8 +160,9 @@ class Driver(ABC):
             newest, advice = self.checkpoints.newest(), remedy(self.config)
             self.stop(DivergedError, f"the parameters are not finite, {newest}; {advice}")
         has_trained = state.version > (self.saved.version if self.saved else 0)
-        has_test = len(self.job.data.test) > 0
-        score = self.evaluate(state) if is_finite and has_trained and has_test else None
+        score = self.evaluate(state) if is_finite and has_trained and self.has_test else None
+        if self.job.body is not None and not has_trained:
+            self.console.warn("0 updates: call worker.step(loss) instead of loss.backward() and optimizer.step()")
         has_diverged = self.stopped is not None and self.stopped[0] is DivergedError
         if has_trained and not has_diverged:
             self.checkpoints.save(state, score.value if score else None)

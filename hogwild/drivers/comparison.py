@@ -95,14 +95,15 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     try:
         data = _data(config.data, config.data_dir)
         job = make_job(config, data, model_fn(config))
-        summary = driver_for(config)(job, directory, Console(quiet=True, log=directory.log)).run()
+        summary = driver_for(config)(job, directory, Console(quiet=True, log=directory.log)).run()  # chooses the metric
         directory.summary(summary)
     except DivergedError as error:
         summary = {**error.summary, "exit_reason": "diverged"}
         directory.summary(summary)
     finally:
         directory.close()
-    return {"key": list(cell.key), "lr": config.lr, "maximize": data.maximize, **_figures(summary)}
+    ranking = {"metric": job.data.metric, "maximize": job.data.larger_is_better}
+    return {"key": list(cell.key), "lr": config.lr, **ranking, **_figures(summary)}
 
 
 def _figures(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from multiprocessing import forkserver, resource_tracker
 
 SAFE_PATH = "PYTHONSAFEPATH"
-PRELOAD = ["torch", "hogwild.drivers.processes.worker"]
+PRELOAD = ["torch", "hogwild.drivers.processes.entry"]
 
 
 def start() -> None:

@@ -22,27 +22,31 @@ def one_thread() -> Iterator[None]:
 
 
 def to_device(batch: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> Any:
-    """A batch (tensors in tuples, lists and dicts) on `device`, with float32 tensors converted to `dtype`."""
+    """A batch (tensors in tuples, lists and dicts) on `device`, its floating point tensors as `dtype`, that of the
+    model; else unchanged.
+    """
 
     def move(tensor: Tensor) -> Tensor:
-        return tensor.to(device, dtype if tensor.dtype is torch.float32 else tensor.dtype, non_blocking=True)
+        return tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype, non_blocking=True)
 
-    if device.type == "cpu" and dtype is torch.float32 and not isinstance(batch, Tensor):
-        return batch
     return map_tensors(move, batch)
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], nest: Any) -> Any:
-    """`nest` with `function` applied to every tensor in its tuples, lists and dicts."""
+    """`nest` with `function` of every tensor in its tuples, lists and dicts; what holds no other tensor than before is
+    returned as it is.
+    """
     if isinstance(nest, Tensor):
         return function(nest)
+    if not isinstance(nest, (dict, tuple, list)):
+        return nest
+    old = list(nest.values()) if isinstance(nest, dict) else list(nest)
+    new = [map_tensors(function, value) for value in old]
+    if all(one is other for one, other in zip(old, new, strict=True)):
+        return nest
     if isinstance(nest, dict):
-        return {key: map_tensors(function, value) for key, value in nest.items()}
-    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
-        return type(nest)(*(map_tensors(function, value) for value in nest))
-    if isinstance(nest, (tuple, list)):
-        return type(nest)(map_tensors(function, value) for value in nest)
-    return nest
+        return dict(zip(nest, new, strict=True))
+    return type(nest)(*new) if hasattr(nest, "_fields") else type(nest)(new)
 
 
 class Reading:

@@ -90,6 +90,11 @@ def trainable(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
+def frozen(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that are not trained (requires_grad=False), by name, tied ones once."""
+    return {name: parameter for name, parameter in module.named_parameters() if not parameter.requires_grad}
+
+
 @dataclass(frozen=True)
 class BufferSpec:
     """One named buffer: SHARED exists once, WORKER and REPLICA once per worker."""

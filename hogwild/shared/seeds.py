@@ -1,7 +1,16 @@
-"""Random numbers that depend only on a seed and on the position in a run at which they are drawn."""
+"""Random numbers that depend on a seed and on the place in a run where they are drawn, and on nothing else.
+
+The global generators of torch, NumPy and Python belong to the caller: what seeds them does so inside `own_generators`,
+or in a worker process.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import random
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 
 _MIX = 0x9E3779B97F4A7C15  # odd: multiplying by it permutes the 64-bit seeds
@@ -18,6 +27,35 @@ def seed_batch(seed: int, ticket: int) -> None:
     torch.default_generator.manual_seed(mixed(seed, ticket))
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(mixed(seed, ticket))
+
+
+def seed_all(seed: int) -> None:
+    """Sets the global generators of torch (GPUs included), NumPy and Python to the state that belongs to `seed`."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % (1 << 32))
+    random.seed(seed)
+
+
+@contextlib.contextmanager
+def own_generators(seed: int | None = None) -> Iterator[None]:
+    """While the context lasts, the global generators of torch (GPUs included), NumPy and Python may be seeded and drawn
+    from at will; at its end they are as they were at its beginning. They begin at `seed`; None: where they are.
+    """
+    torch_state, numpy_state, python_state = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    had_gpus = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpu_states = torch.cuda.get_rng_state_all() if had_gpus else []
+    try:
+        if seed is not None:
+            seed_all(seed)
+        yield
+    finally:
+        torch.set_rng_state(torch_state)
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
+        if had_gpus:
+            torch.cuda.set_rng_state_all(gpu_states)
+        elif torch.version.cuda is not None:  # GPUs have got no seed but the last one of torch.manual_seed
+            torch.cuda.manual_seed_all(torch.initial_seed())
 
 
 def draw(seed: int, rank: int, step: int, count: int) -> int:

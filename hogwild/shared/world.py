@@ -1,8 +1,10 @@
-"""The shared state of one run: the control block, the algorithm's buffers, and the model's own buffers per worker."""
+"""The shared state of one run: the control block, the algorithm's buffers, the model's parameters that are not trained,
+once, and the model's own buffers per worker.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -12,12 +14,13 @@ from hogwild.buffers import Buffer, Scope, has_locks
 from hogwild.errors import UsageError
 from hogwild.kernels.control import LOCK_BYTES, STRIPE, Control
 from hogwild.shared.arena import Arena
-from hogwild.shared.layout import BufferSpec, ParameterLayout
+from hogwild.shared.layout import BufferSpec, ParameterLayout, frozen, trainable
 from hogwild.shared.memory import SharedMemory
 from hogwild.shared.placed_arena import PlacedArena
 from hogwild.shared.placement import Placement
 
 MAX_STRIPES = 4096
+TRAINED, FROZEN, BUFFER = "trained:", "frozen:", "buffer:"  # before the names of what a model consists of
 
 
 @dataclass
@@ -33,6 +36,7 @@ class World:
     workers: int
     lines: int  # of the control block: one per worker, or more if a resumed run has more tickets to assign again
     stripes: int
+    shapes: Mapping[str, tuple[int, ...]]  # of the model: trained:<name>, frozen:<name>, buffer:<name>
     _control: Control | None = field(default=None, repr=False)
 
     @classmethod
@@ -50,24 +54,28 @@ class World:
         """Allocates the world of a model and writes the model's parameters into the master x [n].
 
         `buffers`: the algorithm's, by their declarations. The model's own buffers (BatchNorm statistics) get a copy per
-        worker, those named in `shared_buffers` one for all: `buffer:<name>`.
+        worker, those named in `shared_buffers` one for all: `buffer:<name>`. Parameters that are not trained lie there
+        once, for all workers, in their own dtype: `frozen:<name>`.
         """
         layout = ParameterLayout.of(module, dtype)
         specs = [_spec(name, buffer, layout) for name, buffer in buffers.items()]
+        for name, kept in frozen(module).items():
+            specs.append(BufferSpec(FROZEN + name, Scope.SHARED, kept.numel(), kept.dtype))
         for name, tensor in module.named_buffers():
             scope = Scope.SHARED if name in shared_buffers else Scope.WORKER
-            specs.append(BufferSpec(f"buffer:{name}", scope, tensor.numel(), tensor.dtype))
+            specs.append(BufferSpec(BUFFER + name, scope, tensor.numel(), tensor.dtype))
         place = PlacedArena.place if isinstance(device, Placement) else Arena.create
         arena: Arena = place(specs, workers, device)  # type: ignore[arg-type]
         stripes = min(-(-layout.n // STRIPE), MAX_STRIPES)
         lines = max(workers, lines)
         locks = _lock_count(buffers, stripes, workers)
         memory = SharedMemory(Control.bytes(lines, locks), "control block")
-        world = cls(layout, arena, buffers, memory, workers, lines, stripes)
+        world = cls(layout, arena, buffers, memory, workers, lines, stripes, _shapes(module))
         world._control = Control(memory.address, lines, locks, create=True)
-        parameters = [p.detach() for p in module.parameters() if p.requires_grad]
-        for view, parameter in zip(layout.views(arena.tensor("x")), parameters, strict=True):
-            view.copy_(parameter)
+        for view, parameter in zip(layout.views(arena.tensor("x")), trainable(module), strict=True):
+            view.copy_(parameter.detach())
+        for name, parameter in frozen(module).items():
+            arena.tensor(FROZEN + name).copy_(parameter.detach().reshape(-1))
         world.start_buffers()
         for rank in range(workers):
             world.publish(module, rank)
@@ -106,41 +114,88 @@ class World:
             )
         return self.control.stripe_locks + LOCK_BYTES * self.stripes * (1 + rank)
 
+    def adopt(self, module: nn.Module, rank: int) -> None:
+        """Makes a model that was built in this process that of worker `rank`; from its build only the structure counts.
+
+        The parameters that are not trained become the shared memory itself, without a copy: all workers see what one
+        writes there, element by element. The module's own buffers are read as by `recall`. The trained parameters are
+        bound by ParameterLayout.bind, to the buffer that the algorithm names.
+
+        UsageError if its parameters or buffers are not those of the model of which this world was made.
+        """
+        built = _shapes(module)
+        for name in {**self.shapes, **built}:
+            if built.get(name) != self.shapes.get(name):
+                raise UsageError(
+                    f"the model built in worker {rank} differs from the one of the run: {name} is "
+                    f"{_shape(built.get(name))}, and {_shape(self.shapes.get(name))} in the run; the model function "
+                    "must make the same parameters and buffers, frozen or not, in every process"
+                )
+        for name, parameter in frozen(module).items():
+            parameter.data = self.arena.tensor(FROZEN + name).view(parameter.shape)
+        self.recall(module, rank)
+
+    def frozen(self) -> dict[str, Tensor]:
+        """A copy of the parameters that are not trained, in their shapes, on the CPU."""
+        return {
+            name.removeprefix(FROZEN): self.arena.tensor(name).to("cpu", copy=True).view(shape)
+            for name, shape in self.shapes.items()
+            if name.startswith(FROZEN)
+        }
+
     def publish(self, module: nn.Module, rank: int) -> None:
         """Writes the module's own buffers to worker `rank`'s copy. It is called inside an update, so the parent never
         copies them half written. Shared buffers that `recall` has bound need no copy.
 
         UsageError if the module has made or reshaped a buffer since the world was created: there is no room for it.
         """
+        for _, tensor, place in self._own_buffers(module, rank):
+            if place.data_ptr() != tensor.data_ptr():
+                place.copy_(tensor.detach())
+
+    def recall(self, module: nn.Module, rank: int) -> None:
+        """Reads worker `rank`'s copy into the module's own buffers: a replaced worker, or a resumed run, goes on with
+        the statistics that were published last, and so does a worker whose gradient was not finite. Shared buffers
+        become the shared memory itself, without a copy: what the module writes to them races with the other workers,
+        element by element.
+
+        UsageError as for `publish`.
+        """
+        for name, tensor, place in self._own_buffers(module, rank):
+            if self.is_shared(name):
+                tensor.data = place
+            else:
+                tensor.detach().copy_(place)
+
+    def is_shared(self, name: str) -> bool:
+        """Whether all workers have one and the same of the module's buffer `name`."""
+        return self.arena.layout.specs[BUFFER + name].scope is Scope.SHARED
+
+    def _own_buffers(self, module: nn.Module, rank: int) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """(name, the module's tensor, its place in the arena) of each of the module's own buffers."""
         for name, tensor in module.named_buffers():
-            spec = self.arena.layout.specs.get(f"buffer:{name}")
-            if spec is None or spec.numel != tensor.numel():
+            if self.shapes.get(BUFFER + name) != tensor.shape:
                 raise UsageError(
                     f"the model's buffer {name} has shape {list(tensor.shape)}, not that of the start of the run: "
                     "keep a tensor that appears later or changes its shape in a plain attribute, not in a buffer"
                 )
-            place = self.arena.tensor(spec.name, rank)
-            if place.data_ptr() != tensor.data_ptr():
-                place.copy_(tensor.detach().reshape(-1))
-
-    def recall(self, module: nn.Module, rank: int) -> None:
-        """Reads worker `rank`'s copy into the module's own buffers: a replacement worker, or a resumed run, continues
-        with the statistics that were published last. Shared buffers are bound to the shared memory, without a copy: the
-        module's writes to them race with those of other workers, element by element.
-        """
-        for name, buffer in module.named_buffers():
-            place = self.arena.tensor(f"buffer:{name}", rank).view(buffer.shape)
-            if self.arena.layout.specs[f"buffer:{name}"].scope is Scope.SHARED:
-                buffer.data = place
-            else:
-                buffer.copy_(place)
+            yield name, tensor, self.arena.tensor(BUFFER + name, rank).view(tensor.shape)
 
     def published(self, module: nn.Module, rank: int) -> dict[str, Tensor]:
-        """A copy of the buffers that worker `rank` published last, in the shapes of the module's buffers."""
-        return {
-            name: self.arena.tensor(f"buffer:{name}", rank).clone().view(tensor.shape)
-            for name, tensor in module.named_buffers()
-        }
+        """A copy of what worker `rank` published last, in the shapes of the module's buffers."""
+        return {name: place.clone() for name, _, place in self._own_buffers(module, rank)}
+
+
+def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Of all that a model consists of: trained:<name>, frozen:<name>, buffer:<name>."""
+    return {
+        (TRAINED if parameter.requires_grad else FROZEN) + name: tuple(parameter.shape)
+        for name, parameter in module.named_parameters()
+    } | {BUFFER + name: tuple(tensor.shape) for name, tensor in module.named_buffers()}
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "absent" if shape is None else str(list(shape))
 
 
 def _spec(name: str, buffer: Buffer, layout: ParameterLayout) -> BufferSpec:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hogwild.tasks.direction import larger_is_better
 from hogwild.tasks.objectives import count_correct, cross_entropy
 
 
@@ -46,12 +47,25 @@ class Split(ABC):
         return self
 
 
+class NoSamples(Split):
+    """In the place of a split that there is not: it has no samples."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def batch(self, index: Tensor, *, train: bool) -> tuple[Any, Any]:
+        raise IndexError(f"there are no samples here (asked for {index.numel()}, train={train})")
+
+
 @dataclass
 class Data:
-    """A training and a test split, with their loss and their metric.
+    """A training and a test split, with their loss and their metric. A test split that is None becomes an empty one:
+    the run trains without evaluations.
 
     `loss(output, target)` is a scalar Tensor, the mean over the batch. `score(output, target)` is (sum, count), and the
-    metric of a split is total sum / total count. `classes` 0: unknown, and no registered classifier can be built.
+    metric of a split is total sum / total count; None: the loss is all that is reported. `maximize` says whether a
+    larger metric is better, for the checkpoint `best`; None: by the metric's name (hogwild.tasks.direction), else yes.
+    `classes` 0: unknown, and no registered classifier can be built.
     """
 
     name: str
@@ -61,8 +75,18 @@ class Data:
     classes: int
     kind: str  # image | vector | sparse | text
     metric: str = "accuracy"
-    maximize: bool = True  # whether a larger metric is better
+    maximize: bool | None = None
     loss: Callable[[Any, Any], Tensor] = cross_entropy
-    score: Callable[[Any, Any], tuple[float, int]] = count_correct
+    score: Callable[[Any, Any], tuple[float, int]] | None = count_correct
     labels: tuple[str, ...] = ()  # names of the classes; the characters of a text
     note: str = ""  # a caveat to print beside every result on these data
+
+    def __post_init__(self) -> None:
+        self.test = NoSamples() if self.test is None else self.test
+        if self.score is None:
+            self.metric, self.maximize = "loss", False
+
+    @property
+    def larger_is_better(self) -> bool:
+        """Whether the larger of two values of the metric is the better one."""
+        return self.maximize if self.maximize is not None else larger_is_better(self.metric) is not False

@@ -9,6 +9,20 @@ from typing import Any
 from hogwild import own_code
 from hogwild.errors import UsageError
 
+FIT, LAUNCH = "hogwild.fit:dataset", "hogwild.launch:loop"
+"""The data of runs that a Python program made: what stands there has no name by which it could be found again."""
+
+
+def require_nameable(spec: str) -> None:
+    """UsageError if `spec` stands for what a program gave to hogwild.fit or hogwild.launch."""
+    if spec in (FIT, LAUNCH):
+        maker = spec.partition(":")[0]
+        raise UsageError(
+            f"this run was made by {maker}, which got data and model from the program that called it, and no command "
+            "can make them again. Its trained model is result.model in that program; its weights by name are "
+            "torch.load('RUN/ckpt/last/state.pt')['parameters']"
+        )
+
 
 def resolve(spec: str, option: str) -> Callable[..., Any]:
     """The callable that `spec`, "module:function", names (hogwild.own_code). UsageError if it is none."""

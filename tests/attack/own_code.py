@@ -182,7 +182,10 @@ def slow_to_load() -> object:
 
 
 def score_that_waits(output: Tensor, target: Tensor) -> tuple[float, int]:
-    """A score that waits until the test lets the evaluation continue."""
+    """A score that waits until the test lets the evaluation continue; in the trial before the run it does not."""
+    if not marker("tried").exists():
+        marker("tried").touch()
+        return 0.0, len(target)
     marker("evaluating").touch()
     while not marker("go on").exists():
         time.sleep(0.01)
@@ -248,7 +251,7 @@ def die_in_the_locked_section(worker: hogwild.Worker) -> None:
     """Worker 0 is killed while it holds the lock of the model; worker 1 needs it after that."""
     if worker.rank == 0:
         worker.step(ones(worker))
-        worker._worker.control.begin_push(0, True)
+        worker._worker.world.control.begin_push(0, True)
         marker("locked").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     while not marker("locked").exists():

@@ -21,7 +21,7 @@ WRONG = {
         "d-psgd --topology file:split --workers 4",
         "is not connected: no links join worker 2",
     ),
-    "not-text": ("ad-psgd --topology file:bytes --workers 4", "cannot read topology file bytes: not a text file"),
+    "not-text": ("ad-psgd --topology file:bytes --workers 4", "topology file bytes is not a text file"),
     "file-of-others": (
         "d2 --topology file:matrix --workers 4",
         "nor the 4 x 4 matrix of 4 workers; it has 3 lines",

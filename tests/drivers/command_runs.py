@@ -9,14 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hogwild import train
 
 TIMEOUT_S = 90.0
 SAMPLES = 1437  # of the digits training split
 BATCHES = 45  # of an epoch
+T = TypeVar("T")
 ENDLESS = ("--epochs", 1_000_000, "--eval-every", 0, "--ckpt-every", 0)
 
 
@@ -58,13 +60,47 @@ class Run:
         """The newest process of each worker."""
         return {line["worker"]: line["pid"] for line in self.lines("worker") if line["event"] == "started"}
 
-    def wait_for_workers(self, count: int = 1) -> dict[int, int]:
+    def pushes(self, *ranks: int) -> int:
+        """Updates of these workers so far, of all workers if none is named. The run must have --record."""
+        files = [path for path in (self.path / "workers").glob("*.schedule") if not ranks or int(path.stem) in ranks]
+        return sum(path.read_text().count("\n") for path in files)
+
+    def wait_for(self, event: Callable[[], T], what: str) -> T:
+        """The first true value of `event()`."""
         deadline = time.monotonic() + TIMEOUT_S
-        while len(self.pids()) < count:
-            assert time.monotonic() < deadline, "the workers do not start"
+        while not (found := event()):
+            assert time.monotonic() < deadline, f"did not happen: {what}"
             assert self.process.poll() is None, self.process.communicate()
             time.sleep(0.01)
+        return found
+
+    def wait_for_workers(self, count: int = 1) -> dict[int, int]:
+        self.wait_for(lambda: len(self.pids()) >= count, f"{count} workers start")
         return self.pids()
+
+    def wait_for_pushes(self, more: int, *ranks: int) -> None:
+        """Until these workers, or all if none is named, have made that many updates from now on."""
+        goal = self.pushes(*ranks) + more
+        self.wait_for(lambda: self.pushes(*ranks) >= goal, f"{more} updates by workers {ranks or 'of all'}")
+
+    def stop_in_gradient(self, rank: int) -> None:
+        """Stops a worker (SIGSTOP) while it computes a gradient, and so holds no lock; back when the run has named it.
+
+        The fault says in which phase the worker was: if in another one, it goes on and is stopped again. The run must
+        have a --stall-timeout, and the worker should be a straggler, so that the first time is the right one.
+        """
+        pid = self.pids()[rank]
+
+        def named() -> list[str]:
+            return [line["message"] for line in self.lines("fault") if f"worker {rank} has made" in line["message"]]
+
+        while True:
+            before = len(named())
+            os.kill(pid, signal.SIGSTOP)
+            self.wait_for(lambda seen=before: len(named()) > seen, f"worker {rank} is named")
+            if "(last: gradient)" in named()[-1]:
+                return
+            os.kill(pid, signal.SIGCONT)
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -83,12 +119,15 @@ class Run:
 
     def wait_for_faults(self, count: int = 1) -> list[dict[str, Any]]:
         """Waits for and returns the first `count` reported faults."""
-        deadline = time.monotonic() + TIMEOUT_S
-        while len(faults := self.lines("fault")) < count:
-            assert time.monotonic() < deadline, f"{len(faults)} of {count} faults are reported"
-            assert self.process.poll() is None, self.process.communicate()
-            time.sleep(0.01)
-        return faults[:count]
+        self.wait_for(lambda: len(self.lines("fault")) >= count, f"{count} faults are reported")
+        return self.lines("fault")[:count]
+
+    def wait_for_death(self) -> dict[str, Any]:
+        """Waits for and returns the first reported death."""
+        return self.wait_for(self._deaths, "a death is reported")[0]
+
+    def _deaths(self) -> list[dict[str, Any]]:
+        return [line for line in self.lines("fault") if line["reason"] == "died"]
 
     def finish(self, at_least: int = 20) -> tuple[int, dict[str, Any], str]:
         """Interrupts an endless run and resumes it to the end of an epoch: (epochs, summary, stderr until then).
@@ -111,7 +150,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def gone(pids: list[int], within_s: float = 10.0) -> bool:
+def gone(pids: list[int], within_s: float = 30.0) -> bool:
     deadline = time.monotonic() + within_s
     while any(map(is_running, pids)):
         if time.monotonic() > deadline:

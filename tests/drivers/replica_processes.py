@@ -17,6 +17,7 @@ from hogwild.algorithms import REGISTRY, Algorithm
 from hogwild.algorithms.base import Barrier
 from hogwild.drivers.fork_server import PRELOAD
 from hogwild.drivers.view.worker_view import WorkerView
+from hogwild.kernels.control import Control, Phase
 from hogwild.rules import Access
 from hogwild.shared.world import World
 
@@ -36,7 +37,10 @@ class Flat(nn.Module):
 
 @dataclass(frozen=True)
 class Team:
-    """An algorithm on `workers` processes; each gradient takes `pause_s`, worker 0's `straggler` times that."""
+    """An algorithm on `workers` processes; each gradient takes `pause_s`.
+
+    `lag`: a gradient of worker 0 takes until every other worker has made so many pushes, or all of them wait for it.
+    """
 
     name: str
     options: Mapping[str, object] = field(default_factory=dict)
@@ -44,7 +48,7 @@ class Team:
     n: int = 12_293  # four chunks, the last one short
     access: Access = Access.ATOMIC
     pause_s: float = 0.0
-    straggler: float = 1.0
+    lag: int = 0
 
     @property
     def algorithm(self) -> Algorithm:
@@ -57,6 +61,16 @@ class Team:
 def gradients(rank: int, n: int) -> Tensor:
     """[POOL, n]"""
     return torch.randn(POOL, n, generator=torch.Generator().manual_seed(1000 + rank))
+
+
+def stay_behind(control: Control, workers: int, lag: int) -> None:
+    """Until each worker but worker 0 has made `lag` pushes from now on, or all of them wait at a barrier for it."""
+    others = range(1, workers)
+    goals = [control.steps(rank) + lag for rank in others]
+    while any(control.steps(rank) < goal for rank, goal in zip(others, goals, strict=True)):
+        if all(control.arrived(rank) > control.arrived(0) for rank in others):
+            return
+        time.sleep(0.001)
 
 
 def work(team: Team, world: World, rank: int, count: int, line: Connection) -> None:
@@ -79,8 +93,11 @@ def work(team: Team, world: World, rank: int, count: int, line: Connection) -> N
     line.send("ready")
     line.recv()
     for k, sign in zip(draws, signs, strict=True):
-        if team.pause_s:
-            time.sleep(team.pause_s * (1.0 if rank else team.straggler))
+        control.set_phase(rank, Phase.GRADIENT)
+        time.sleep(team.pause_s)
+        if team.lag and not rank:
+            stay_behind(control, team.workers, team.lag)
+        control.set_phase(rank, Phase.UPDATE)
         applied[k] += sign * (view.mailbox.mass if team.name == "sgp" else 1.0)
         request = steps.send([signed[sign][k]])
         while isinstance(request, Barrier):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import time
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from hogwild.rules import Access
 from hogwild.shared.world import World
 
 WAIT_S = 60.0
+COPIES = 50
 N = 20_000  # two stripes: smaller than a page of either
 
 
@@ -23,33 +26,40 @@ def vector(n: int) -> torch.nn.Module:
     return module
 
 
-def push_ones(world: World, rank: int, access: Access, pushes: int) -> None:
-    """`pushes` times x <- x + 1, as an update like any other: through the gate."""
+def wait_until(true: Callable[[], bool], complaint: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not true():
+        assert time.monotonic() < deadline, complaint
+        time.sleep(0.001)
+
+
+def push_ones(world: World, rank: int, access: Access, pushes: int | None) -> None:
+    """`pushes` times x <- x + 1, as an update like any other: through the gate. None: until the run is stopped."""
     torch.set_num_threads(1)
     view = WorkerView(world, rank, REGISTRY["asgd"].buffers, access=access)
     view.lr = 1.0
     g = [-torch.ones(1, N)]
     assert world.control.join(rank, 0, WAIT_S)
     view.pull()
-    for _ in range(pushes):
-        while not world.control.enter(rank, 1.0):
+    for _ in itertools.count() if pushes is None else range(pushes):
+        while not (entered := world.control.enter(rank, 1.0)) and not world.control.stopping:
             pass
+        if not entered or (pushes is None and world.control.stopping):
+            break
         view.push(g)
         world.control.exit(rank)
     world.control.leave(rank)
 
 
-def start(world: World, access: Access, pushes: int) -> list[multiprocessing.process.BaseProcess]:
+def start(world: World, access: Access, pushes: int | None) -> list[multiprocessing.process.BaseProcess]:
     """Starts all workers behind the closed gate and opens it when all are ready, so that they run concurrently."""
     context = multiprocessing.get_context("forkserver")
     world.control.close_gate(0)
     processes = [context.Process(target=push_ones, args=(world, rank, access, pushes)) for rank in range(world.workers)]
     for process in processes:
         process.start()
-    deadline = time.monotonic() + WAIT_S
-    while not all(world.control.stats(rank)["alive"] for rank in range(world.workers)):
-        assert time.monotonic() < deadline, "the workers do not start"
-        time.sleep(0.01)
+    ranks = range(world.workers)
+    wait_until(lambda: all(world.control.stats(rank)["alive"] for rank in ranks), "the workers do not start")
     world.control.open_gate()
     return processes
 
@@ -85,18 +95,16 @@ def test_two_thousand_pushes_per_worker(access: Access, workers: int):
 def test_a_copy_behind_the_gate_is_never_torn(access: Access):
     """Every update adds one to every element; so a consistent copy is constant, and equals the version."""
     world = World.create(vector(N), REGISTRY["asgd"].buffers, 3)
-    processes = start(world, access, 1500)
+    processes = start(world, access, pushes=None)
     x = world.layout.views(world.arena.tensor("x"))[0]
-    copies = 0
-    while any(process.is_alive() for process in processes):
+    version = 0
+    for _ in range(COPIES):
+        wait_until(lambda: world.control.version > version + 10, "the workers do not push")  # noqa: B023
         world.control.close_gate(0)
-        deadline = time.monotonic() + WAIT_S
-        while not world.control.drained():
-            assert time.monotonic() < deadline, "the gate does not drain"
+        wait_until(world.control.drained, "the gate does not drain")
         copy, version = x.clone(), world.control.version
         world.control.open_gate()
         assert (copy == version).all(), f"torn: {copy.min()} to {copy.max()} at version {version}"
-        copies += 1
+    world.control.stop()
     join(processes)
-    assert copies > 10
-    assert (x == 4500).all()
+    assert (x == world.control.version).all()

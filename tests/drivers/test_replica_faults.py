@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import multiprocessing
 import os
 import random
 import signal
+from pathlib import Path
 
 import pytest
+import torch
 from command_runs import ENDLESS, SAMPLES
+from torch import Tensor, nn
+
+import hogwild
 
 ALGORITHMS = {
     "ad-psgd": ("--lr", 0.05),
@@ -30,15 +38,42 @@ def test_random_kills_and_every_sample_is_seen(start, algorithm: str, kills: int
     assert summary["test_accuracy"] > 0.85
 
 
-def test_a_run_whose_last_batch_is_with_a_stopped_worker_ends(start):
+class StopsOneWorker(nn.Module):
+    """The first worker that computes a gradient writes its process's number to `stopped` and stops itself in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.training and multiprocessing.parent_process() is not None:
+            with contextlib.suppress(FileExistsError), open("stopped", "x") as file:
+                file.write(str(os.getpid()))
+                file.flush()
+                os.kill(os.getpid(), signal.SIGSTOP)
+        return self.linear(inputs)
+
+
+def test_a_run_whose_last_batch_is_with_a_stopped_worker_ends(tmp_path: Path, monkeypatch):
     """It is named, killed when all others wait for it, and its batch is computed by another worker."""
-    run = start("--algorithm", "ad-psgd", "--workers", 3, "--epochs", 60, "--eval-every", 0, "--ckpt-every", 0,
-                "--stall-timeout", 1)  # fmt: skip
-    pids = run.wait_for_workers(3)
-    os.kill(pids[2], signal.SIGSTOP)
-    code, summary, stderr = run.end()
-    assert code == 0, stderr
-    assert summary["samples"] == 60 * SAMPLES
-    assert "worker 2 has made no progress for" in stderr
-    assert f"worker 2 (pid {pids[2]}) died: SIGKILL" in stderr
-    assert [line["reason"] for line in run.lines("fault")] == ["stalled", "died"]
+    monkeypatch.chdir(tmp_path)  # that of the workers too
+    inputs = torch.randn(203, 4, generator=torch.Generator().manual_seed(1))
+    data = (inputs, inputs[:, :3].argmax(1))
+    result = hogwild.fit(
+        StopsOneWorker,
+        (data, data),
+        algorithm="ad-psgd",
+        workers=3,
+        epochs=2,
+        batch_size=10,
+        lr=0.05,
+        stall_timeout=1.0,
+    )
+    assert result.summary["samples"] == 2 * 203
+    pid = int((tmp_path / "stopped").read_text())
+    lines = map(json.loads, (Path(result.path) / "metrics.jsonl").read_text().splitlines())
+    faults = [line for line in lines if line["kind"] == "fault"]
+    [died] = [line for line in faults if line["reason"] == "died"]
+    assert f"worker {died['worker']} (pid {pid}) died: SIGKILL" in died["message"]
+    before = [line["message"] for line in faults[: faults.index(died)] if line["reason"] == "stalled"]
+    assert any(f"worker {died['worker']} has made no progress for" in line for line in before)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from typing import Any
 
 import pytest
-from command_runs import TIMEOUT_S, Run
+from command_runs import SAMPLES, Run
 from replica_processes import Flat
 
 from hogwild.algorithms import REGISTRY
@@ -16,7 +15,6 @@ from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.job.batches import BatchOrder
 from hogwild.shared.world import World
 
-SAMPLES = 1437  # of the digits training split
 BATCH = 32
 KEPT = ("gradient_s", "update_s", "waiting_s")
 
@@ -33,10 +31,7 @@ def closing(run: Run) -> list[dict[str, Any]]:
 def interrupted(start) -> Run:
     """A run that was stopped by Ctrl-C after its first epoch."""
     run: Run = start("--workers", 2, "--batch-size", BATCH, "--epochs", 100_000, "--record")
-    deadline = time.monotonic() + TIMEOUT_S
-    while not run.lines("eval"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    run.wait_for(lambda: run.lines("eval"), "an evaluation")
     run.signal(signal.SIGINT)
     assert run.end()[0] == 130
     return run

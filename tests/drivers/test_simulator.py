@@ -173,10 +173,10 @@ def test_in_place_reads_take_the_value_at_the_request(tmp_path: Path):
     [
         ({"clock": "gama"}, "gama"),
         ({"clock": "gamma:cv"}, "not understood"),
-        ({"clock": "gamma:cv=-1"}, "values are >= 0"),
+        ({"clock": "gamma:cv=-1"}, "cv is 0, or from 1e-06 to 10"),
         ({"clock": "uniform:1:8", "straggler": "0:2"}, "draws delays"),
         ({"clock": "uniform:1:8", "algorithm": "ssgd"}, "asynchronous algorithms"),
-        ({"clock": "trace:/nowhere"}, "not a recorded schedule"),
+        ({"clock": "trace:/nowhere"}, "cannot read /nowhere: No such file"),
         ({"clock": "gamma", "respawn": 3}, "respawn concerns worker processes"),
     ],
 )

@@ -187,11 +187,11 @@ def test_a_process_gives_up_between_its_passes(tmp_path: Path, monkeypatch: pyte
     assert all(torch.equal(inputs, again[0]) for inputs in again)  # the same batch ...
     assert len(set(hand.drawn[1:4])) == 1  # ... with the same randomness
     assert len({inputs.sum().item() for inputs in hand.inputs}) == BATCHES
-    stats = worker.control.stats(0)
+    stats = worker.world.control.stats(0)
     assert (stats["dropped"], stats["pushes"], stats["samples"]) == (2, BATCHES, 96)
-    assert worker.control.version == BATCHES
-    assert not worker.control.outstanding()
-    assert worker.control.drained()
+    assert worker.world.control.version == BATCHES
+    assert not worker.world.control.outstanding()
+    assert worker.world.control.drained()
 
 
 def test_a_straggler_gives_up_when_its_longer_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import nn
 
 from hogwild.drivers.checkpoints import store as checkpoint
@@ -17,6 +19,7 @@ class Checkpoints:
 
     def __init__(self, job: Job, module: nn.Module, run: RunDirectory) -> None:
         self.job, self.run = job, run
+        self.module = module
         self.facts = facts(job.config, module)
         self._best: float | None = None
 
@@ -34,12 +37,19 @@ class Checkpoints:
         best = checkpoint.meta(self.run.ckpt, "best").get("score")
         self._best = float(best) if isinstance(best, (int, float)) else None
         console.info(f"resuming from {found.name}: {found.samples:,} samples, update {found.step}")
-        return State.from_plain(found.state)
+        state = State.from_plain(found.state)
+        if (missing := state.unsaved(self.module)) is not None:
+            console.warn(missing)
+        return state
 
     def save(self, state: State, score: float | None) -> None:
-        """Writes a checkpoint. It also becomes `best` if it has the best value so far of the data set's metric."""
-        sign = 1.0 if self.job.data.maximize else -1.0
-        is_best = score is not None and (self._best is None or sign * score > sign * self._best)
+        """Writes a checkpoint; with the best value so far of the data set's metric it also becomes `best`. A value that
+        is not a number never does.
+        """
+        sign = 1.0 if self.job.data.larger_is_better else -1.0
+        is_best = score is not None and not math.isnan(score)
+        if score is not None and self._best is not None:
+            is_best = sign * score > sign * self._best
         self._best = score if is_best else self._best
         samples = state.samples(self.job.order)
         meta = {**self.facts, "samples": samples, "updates": state.version, "score": score}

@@ -25,8 +25,8 @@ from hogwild.errors import CheckpointError
 from hogwild.files.reading import reading
 from hogwild.nn.pooling import pooled_buffers
 from hogwild.shared.control import Tickets, Versions
-from hogwild.shared.layout import trainable
-from hogwild.shared.world import World
+from hogwild.shared.layout import frozen, trainable
+from hogwild.shared.world import BUFFER, FROZEN, World
 
 OTHER = "configuration and checkpoint do not belong together: take another with --ckpt"
 
@@ -50,6 +50,7 @@ class State:
     gathered: int = 0  # gradients in the buffer `sum`
     completed: list[int] = field(default_factory=list)  # completed tickets of each worker
     statistics: list[WorkerStatistics] = field(default_factory=list)  # of every worker, lost ones included
+    frozen: dict[str, Tensor] = field(default_factory=dict)  # parameters that are not trained, by name
 
     @classmethod
     def of(cls, world: World, module: nn.Module, algorithm: Algorithm, lost: Collection[int] = ()) -> State:
@@ -87,6 +88,7 @@ class State:
             gathered=versions.gathered,
             completed=[tickets.completed(rank) for rank in range(world.workers)],
             statistics=statistics.of(world.control, world.workers),
+            frozen=world.frozen(),
         )
 
     def plain(self) -> dict[str, Any]:
@@ -124,7 +126,9 @@ class State:
                 _copy(world.arena.tensor(name, rank), value)
         for rank, buffers in enumerate(self.module_buffers[: world.workers]):
             for name, value in buffers.items():
-                _copy(world.arena.tensor(f"buffer:{name}", rank), value.reshape(-1))
+                _copy(world.arena.tensor(BUFFER + name, rank), value.reshape(-1))
+        for name, value in self.frozen.items():
+            _copy(world.arena.tensor(FROZEN + name), value.reshape(-1))
         tickets: Tickets = world.control
         versions: Versions = world.control
         versions.version = self.version
@@ -138,13 +142,29 @@ class State:
 
     @reading("the state in the checkpoint", "one of this model", error=CheckpointError, remedy=OTHER)
     def load_module(self, module: nn.Module) -> None:
-        """Copies the parameters and the pooled BatchNorm statistics into `module`, for evaluation."""
+        """Copies the parameters, trained and frozen, and the pooled BatchNorm statistics into `module`, for evaluation.
+        Frozen parameters that the checkpoint does not have (`unsaved`) stay as they are.
+        """
+        kept = frozen(module)
         with torch.no_grad():
+            for name, value in self.frozen.items():
+                _copy(kept[name], value)
             for parameter, value in zip(trainable(module), self.parameters.values(), strict=True):
                 _copy(parameter, value)
             pooled = pooled_buffers(module, self.module_buffers)
             for name, buffer in module.named_buffers():
                 buffer.copy_(pooled[name])
+
+    def unsaved(self, module: nn.Module) -> str | None:
+        """A line on the frozen parameters of `module` that are not in this state, for checkpoints written before such
+        parameters were saved; None if there are none.
+        """
+        if not (names := frozen(module).keys() - self.frozen.keys()):
+            return None
+        return (
+            f"the checkpoint is older than the saving of frozen parameters: {', '.join(sorted(names)[:3])}"
+            f"{', ...' if len(names) > 3 else ''} ({len(names)}) have the values with which the model was built"
+        )
 
     def samples(self, order: Batches) -> int:
         """The number of samples of the completed tickets."""

@@ -13,17 +13,21 @@ from hogwild.drivers.checkpoints import store as checkpoint
 from hogwild.drivers.checkpoints.compatibility import facts, require_same_run
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.job.model import build, model_fn
+from hogwild.drivers.job.trial import fit_metric
+from hogwild.errors import UsageError
 from hogwild.runs.directory import RunDirectory
 from hogwild.shared.devices import to_device
+from hogwild.shared.seeds import own_generators
 from hogwild.tasks import load
 from hogwild.tasks.data import Data, Split
+from hogwild.text import say
 
 EVAL_BATCH = 500
 
 
 @dataclass(frozen=True)
 class Score:
-    """The result on a split: mean loss per sample, and the data set's own metric."""
+    """The result on a split: mean loss per sample, and the data set's own metric; if it has none, the loss is that."""
 
     loss: float
     metric: str
@@ -41,17 +45,22 @@ def evaluate(module: nn.Module, data: Data, split: Split, pulse: Callable[[], ob
     """
     was_training, place = module.training, next(module.parameters())
     module.eval()
-    loss_sum, score_sum, count, samples = 0.0, 0.0, 0, 0
+    loss_sum, score_sum, count, samples = 0.0, 0.0, 0.0, 0
     for start in range(0, len(split), EVAL_BATCH):
         index = torch.arange(start, min(start + EVAL_BATCH, len(split)))
         inputs, targets = to_device(split.batch(index, train=False), place.device, place.dtype)
         output = module(inputs)
         loss_sum += float(data.loss(output, targets)) * len(index)
-        part, parts = data.score(output, targets)
-        score_sum, count, samples = score_sum + part, count + parts, samples + len(index)
+        samples += len(index)
+        if data.score is not None:
+            part, parts = data.score(output, targets)
+            score_sum, count = score_sum + float(part), count + float(parts)
         pulse()
     module.train(was_training)
-    return Score(loss_sum / samples if samples else math.nan, data.metric, score_sum / count if count else math.nan)
+    loss = loss_sum / samples if samples else math.nan
+    if data.score is None:
+        return Score(loss, "loss", loss)
+    return Score(loss, data.metric, score_sum / count if count else math.nan)
 
 
 def load_model(run: RunDirectory, name: str, *, trust: bool = False) -> tuple[nn.Module, Data, checkpoint.Checkpoint]:
@@ -64,12 +73,22 @@ def load_model(run: RunDirectory, name: str, *, trust: bool = False) -> tuple[nn
     data = load(config.data, config.data_dir)
     module = build(config, data, model_fn(config))
     require_same_run(facts(config, module), found.meta, f"checkpoint {found.name}")
-    State.from_plain(found.state).load_module(module)
+    state = State.from_plain(found.state)
+    if (line := state.unsaved(module)) is not None:
+        say(line, to_stderr=True)
+    state.load_module(module)
     return module, data, found
 
 
 def evaluate_checkpoint(run: RunDirectory, name: str = "last", *, trust: bool = False) -> dict[str, object]:
-    """Loads the run's data, model and checkpoint; returns {checkpoint, samples, updates, test_loss, test_<metric>}."""
+    """Loads the run's data, model and checkpoint; returns {checkpoint, samples, updates, test_loss, test_<metric>}.
+
+    UsageError if the data have no test set.
+    """
     module, data, found = load_model(run, name, trust=trust)
-    score = evaluate(module, data, data.test)
+    if not len(data.test):
+        raise UsageError(f"{run.config(trust=trust).data} has no test set to evaluate on")
+    with own_generators(run.config(trust=trust).seed):
+        data = fit_metric(data, module)
+        score = evaluate(module, data, data.test)
     return {"checkpoint": found.name, "samples": found.samples, "updates": found.step, **score.fields()}

@@ -42,7 +42,9 @@ TICKETS_LIMIT = 10**15
 class Batches(ABC):
     """The batches of a run, by ticket."""
 
-    samples: int  # in the training set, that is, in one epoch
+    samples: int  # that one epoch passes over
+    left_out: int = 0  # of the training set, by each epoch
+    smallest: int  # samples of the smallest batch
 
     @property
     @abstractmethod
@@ -81,18 +83,26 @@ class Batches(ABC):
 
 @dataclass
 class BatchOrder(Batches):
-    """Batches of the whole training set, drawn without replacement; the last one of an epoch (of a class) may be
-    smaller.
+    """Batches of the whole set without replacement; the last one of an epoch (of a class) may be smaller, and is left
+    out if it has fewer than `least` samples.
     """
 
-    samples: int
+    size: int  # of the training set
     batch_size: int
     seed: int
     order: str = "shuffled"
-    classes: Tensor | None = None  # of every sample [samples], unless shuffled
+    classes: Tensor | None = None  # of every sample [size], unless shuffled
+    least: int = 1
 
     def __post_init__(self) -> None:
-        self._passes = Passes(torch.arange(self.samples), self.batch_size, self.seed, self.order, self.classes)
+        part = torch.arange(self.size)
+        self._passes = passes = Passes(part, self.batch_size, self.seed, self.order, self.classes, least=self.least)
+        if not len(passes):
+            raise UsageError(
+                f"--drop-last leaves no batch: no class has {self.batch_size} samples. Lower --batch-size, or leave it "
+                "out"
+            )
+        self.samples, self.left_out, self.smallest = passes.samples, passes.left_out, passes.smallest
 
     @property
     def tickets_per_epoch(self) -> int:
@@ -128,7 +138,7 @@ class ShardedOrder(Batches):
     classes: Tensor | None = None  # of every sample of the whole set [samples], unless shuffled
 
     def __post_init__(self) -> None:
-        self.samples = sum(map(len, self.parts))
+        self.samples, self.smallest = sum(map(len, self.parts)), self.batch_size
         self._passes = [
             Passes(
                 part,
@@ -156,8 +166,11 @@ class ShardedOrder(Batches):
         return -(-samples // self.batch_size)
 
 
-def make_batches(config: Config, data: Data) -> Batches:
-    """The batches for `config`. UsageError if it needs classes and the data have none, or if a part is empty."""
+def make_batches(config: Config, data: Data, least: int = 1) -> Batches:
+    """The batches that `config` asks for, without those of fewer than `least` samples, or of all but full ones where
+    --drop-last is set. UsageError if the data have no classes to go by, a part is empty, or no batch is left.
+    """
+    least = config.batch_size if config.drop_last else least
     samples, classes = len(data.train), None
     if needs_classes(config.shard):
         classes = class_numbers(data, f"--shard {config.shard}")
@@ -165,7 +178,7 @@ def make_batches(config: Config, data: Data) -> Batches:
         classes = class_numbers(data, f"--order {config.order}")
     sorted_by = None if config.order == "shuffled" else classes
     if config.shard == "none":
-        return BatchOrder(samples, config.batch_size, config.seed, config.order, sorted_by)
+        return BatchOrder(samples, config.batch_size, config.seed, config.order, sorted_by, least)
     numbers = None if classes is None else classes.numpy()
     shares = parts(config.shard, samples, config.workers, config.seed, numbers)
     return ShardedOrder(list(map(torch.from_numpy, shares)), config.batch_size, config.seed, config.order, sorted_by)

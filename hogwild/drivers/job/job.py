@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from hogwild.algorithms import Algorithm
@@ -17,9 +16,9 @@ from hogwild.algorithms.registry import find
 from hogwild.config import Config
 from hogwild.config.schedules import Schedule
 from hogwild.drivers.job.batches import Batches, make_batches
-from hogwild.drivers.job.model import build
+from hogwild.drivers.job.model import build, takes_batch_statistics
 from hogwild.errors import UsageError
-from hogwild.tasks.data import Data, Split
+from hogwild.tasks.data import Data, NoSamples, Split
 
 IMPORTABLE = "Define them at module level in a file, and call hogwild.fit under if __name__ == '__main__'"
 MAX_TICKETS = 1 << 62
@@ -44,7 +43,7 @@ class Job:
         UsageError if it cannot be pickled: a lambda, a local function, an open file.
         """
         try:
-            return pickle.dumps(replace(self, data=replace(self.data, train=train, test=_Nothing())))
+            return pickle.dumps(replace(self, data=replace(self.data, train=train, test=NoSamples())))
         except Exception as error:  # the user's own code runs here
             name = getattr(self.model, "__name__", type(self.model).__name__)
             raise UsageError(
@@ -75,17 +74,10 @@ def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module]) -> 
             "workers would get none. Lower --batch-size or --workers."
         )
     order = make_batches(config, data)
+    may_drop = config.drop_last is None and order.smallest == 1 < config.batch_size
+    if may_drop and takes_batch_statistics(build(config, data, model)):
+        order = make_batches(config, data, least=2)  # one sample has no variance
     tickets = order.total_tickets(config, algorithm.gradients_per_update(config.workers))
     if tickets > MAX_TICKETS:
         raise UsageError(f"{tickets:.3g} batches are more than can be counted: give fewer epochs, samples or updates")
     return Job(config, algorithm, data, model, order, Schedule.of(config, tickets), tickets)
-
-
-class _Nothing(Split):
-    """The test split of a worker: only the parent evaluates."""
-
-    def __len__(self) -> int:
-        return 0
-
-    def batch(self, index: torch.Tensor, *, train: bool) -> tuple[Any, Any]:
-        raise IndexError(f"a worker has no test samples (asked for {index.numel()}, train={train})")

@@ -7,10 +7,12 @@ from functools import partial
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hogwild.config import Config
 from hogwild.nn.choose import choose_norm, full_norm_buffers
 from hogwild.shared.layout import require_real_values
+from hogwild.shared.seeds import own_generators
 from hogwild.tasks import build_model
 from hogwild.tasks.data import Data
 
@@ -23,16 +25,24 @@ def model_fn(config: Config) -> ModelFn:
 
 
 def build(config: Config, data: Data, make: ModelFn) -> nn.Module:
-    """A new model in the dtype of the master; the same seed gives the same model in every process.
+    """A new model in the dtype of the master: the same for the same seed, in every process. The caller's generators of
+    random numbers stay as they are.
 
     UsageError if it cannot be trained here, or has no layer that --norm could replace.
     """
-    torch.manual_seed(config.seed)
-    module = make(data)
+    with own_generators(config.seed):
+        module = make(data)
     require_real_values(module)
     if config.norm is not None:
         module = choose_norm(module, config.norm, config.norm_alpha or 0.0)
     return module.to(getattr(torch, config.dtype))
+
+
+def takes_batch_statistics(module: nn.Module) -> bool:
+    """Whether a layer of the module normalises by the statistics of the batch when it is trained. Puts it in training
+    mode, where layers that stay in evaluation mode are none of these.
+    """
+    return any(isinstance(layer, _BatchNorm) and layer.training for layer in module.train().modules())
 
 
 def shared_buffers(config: Config, module: nn.Module) -> list[str]:

@@ -20,9 +20,10 @@ class Passes:
         sorted          by class, at random within a class
         single-class    every batch from one class, batches at random; the rest of a class is a smaller batch
 
-    `classes` [m]: the class of each sample of the part; needed for the last two orders. A pass uses every sample once,
-    and its last batch (of each class) may be smaller. With `full` that batch is filled up with the samples that precede
-    it in the pass (in the class), repeatedly if there are fewer than `batch_size`.
+    `classes` [m]: of the samples of the part, for the last two. A pass uses every sample once, and its last batch (of
+    each class) may be smaller; one of fewer than `least` samples is left out, so that a pass misses these samples,
+    others each time where they are shuffled. If `full`, that batch is filled up with samples that the pass (the class)
+    has had just before, or with all of them over and over where there are fewer than `batch_size`.
     """
 
     part: Tensor
@@ -31,6 +32,9 @@ class Passes:
     order: str = "shuffled"
     classes: Tensor | None = None
     full: bool = False
+    least: int = 1
+    left_out: int = field(init=False)  # samples that each pass misses
+    smallest: int = field(init=False)  # samples of the smallest batch
     _pass: int = field(default=-1, repr=False)
     _samples: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64), repr=False)
 
@@ -40,12 +44,22 @@ class Passes:
             assert self.classes is not None, f"order {self.order} needs the classes"
         if self.order == "single-class":
             groups = torch.unique(self.classes, return_counts=True)[1].tolist()
+        rests = [size % self.batch_size for size in groups]
+        kept = [rest > 0 and (self.full or rest >= self.least) for rest in rests]
+        self.left_out = sum(rest for rest, is_kept in zip(rests, kept, strict=True) if not is_kept)
+        short = [] if self.full else [rest for rest, is_kept in zip(rests, kept, strict=True) if is_kept]
+        self.smallest = min(short, default=self.batch_size)
         self._first = [0, *accumulate(groups)]
-        self._batches = [0, *accumulate(-(-size // self.batch_size) for size in groups)]
+        self._batches = [0, *accumulate(size // self.batch_size + k for size, k in zip(groups, kept, strict=True))]
 
     def __len__(self) -> int:
         """Batches in a pass."""
         return self._batches[-1]
+
+    @property
+    def samples(self) -> int:
+        """Samples that a pass uses once each."""
+        return len(self.part) - self.left_out
 
     def batch(self, number: int) -> Tensor:
         """Sample numbers of batch `number`, counted over all passes: [batch_size] or fewer, int64."""
@@ -64,8 +78,8 @@ class Passes:
             return number * self.batch_size
         if self.order == "single-class":
             spans = map(self._span, self._turns(turn)[:place].tolist())
-            return turn * len(self.part) + sum(stop - start for _, start, stop in spans)
-        return turn * len(self.part) + place * self.batch_size
+            return turn * self.samples + sum(stop - start for _, start, stop in spans)
+        return turn * self.samples + place * self.batch_size
 
     def _span(self, place: int) -> tuple[int, int, int]:
         """The place of a batch's samples in the pass, before the batches are shuffled: (first sample of its class,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from hogwild.drivers.processes.worker import Worker
+from hogwild.drivers.processes.worker import Worker
 
 
 class Handle:

@@ -21,7 +21,7 @@ from hogwild import system
 from hogwild.drivers.fork_server import PRELOAD, ctrl_c_blocked
 from hogwild.drivers.job.job import IMPORTABLE, Job
 from hogwild.drivers.job.shared_split import SharedSplit
-from hogwild.drivers.processes import worker
+from hogwild.drivers.processes import entry
 from hogwild.drivers.processes.context import WorkerContext
 from hogwild.errors import DataError, UsageError
 from hogwild.files.reading import read_tail
@@ -116,7 +116,7 @@ class WorkerPool:
         log, device = self.logs / f"{rank}.log", self.world.arena.device_of(rank)
         data, shapes = self._split.arena(device), self._split.shapes
         context = WorkerContext(self.world, rank, send, log, data, shapes, core, identity(device), self._began)
-        process = self._context.Process(target=worker.main, args=(self._payload, context), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
+        process = self._context.Process(target=entry.main, args=(self._payload, context), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
         with ctrl_c_blocked():
             process.start()
         send.close()
@@ -186,7 +186,7 @@ class WorkerPool:
                 continue
             stats = ledger.stats(member.rank)
             patience_s = max(timeout_s, WAITING_S) if stats["phase"] in WAITING else timeout_s
-            if stats["beats"] != member.beats or stats["phase"] is Phase.DONE:
+            if stats["beats"] != member.beats or stats["phase"] == Phase.DONE:
                 member.beats, member.beat_at, member.is_named = stats["beats"], now, False
             elif now - member.beat_at > patience_s and not member.is_named:
                 member.is_named = True

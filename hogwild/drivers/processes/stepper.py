@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import Algorithm, Barrier, Gradient, Gradients, Update
+from hogwild.drivers.view.own_writes import OwnWrites
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.shared.layout import trainable
 
@@ -27,6 +28,7 @@ class Stepper:
         self.module = module
         self.wait = wait
         self._parameters = trainable(module)
+        self.own_writes = OwnWrites(module)
         self.bound = 0  # the address of the buffer in which the parameters lie
         self.within: float | None = None  # limit on the time of the requested gradient, in seconds
 
@@ -37,6 +39,8 @@ class Stepper:
 
     def gradients(self, loss: Tensor) -> Gradients:
         """Backward of a scalar loss. Returns autograd's gradients, not copied and not accumulated."""
+        if not loss.requires_grad:  # perhaps because all parameters have been frozen meanwhile
+            self.own_writes.check()
         torch.autograd.backward(loss)
         gradients = [parameter.grad for parameter in self._parameters]
         for parameter in self._parameters:
@@ -55,3 +59,4 @@ class Stepper:
         if request.at.data_ptr() != self.bound:
             self.view.world.layout.bind(self.module, request.at)
             self.bound = request.at.data_ptr()
+        self.own_writes.begin(self.view, request.at)

@@ -7,6 +7,7 @@ saves consistent copies of the model. It is the only writer of the run directory
 from __future__ import annotations
 
 import math
+import multiprocessing
 import time
 
 import torch
@@ -19,7 +20,7 @@ from hogwild.drivers.job.placement import place
 from hogwild.drivers.job.shared_split import SharedSplit
 from hogwild.drivers.processes.pool import WorkerPool
 from hogwild.drivers.processes.watch import Watch
-from hogwild.errors import HogwildError, TooFewWorkersError
+from hogwild.errors import HogwildError, TooFewWorkersError, UsageError
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 from hogwild.shared.control import Gate, Tickets, Versions
@@ -36,6 +37,11 @@ class Trainer(Driver):
     """One run of worker processes."""
 
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
+        if multiprocessing.current_process().daemon:
+            raise UsageError(
+                "this is a daemonic process, as those of multiprocessing.Pool are, and such a one may start no "
+                "workers: use concurrent.futures.ProcessPoolExecutor or threads, or clock= to simulate them"
+            )
         super().__init__(job, run, console)
         self.module.to(self.world.arena.device)  # it is evaluated where the workers compute
         self.tickets: Tickets = self.world.control
@@ -124,7 +130,7 @@ class Trainer(Driver):
     def _do_what_is_due(self) -> None:
         """Evaluates, checkpoints and measures the edge if one of these is due, while the workers continue."""
         completed = self.report.completed
-        evaluates, saves = completed >= self.next_eval, completed >= self.next_ckpt
+        evaluates, saves = completed >= self.next_eval and self.has_test, completed >= self.next_ckpt
         measures = self.report.edge.is_due(self.versions.version)
         if not (evaluates or saves or measures) or completed >= self.job.total_tickets or self.tickets.stopping:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hogwild import errors
 from hogwild.drivers.base import Driver
 from hogwild.drivers.processes.pool import Event, WorkerPool
-from hogwild.errors import TooFewWorkersError
+from hogwild.errors import TooFewWorkersError, UsageError
 from hogwild.shared.control import Tickets, Versions
 
 
@@ -74,7 +74,8 @@ class Watch:
         self.tickets.mark_dead(event.rank)
         self.driver.lost.add(event.rank)
         error = self.pool.members[event.rank].error
-        hopeless = error is not None and self.versions.version == 0  # an error that every worker will meet
+        # a mistake that every worker will make
+        hopeless = error is not None and (self.versions.version == 0 or error[0] == UsageError.__name__)
         replaced = self.respawns > 0 and not hopeless and not self.tickets.stopping
         left = self.pool.left + int(replaced)
         if replaced:

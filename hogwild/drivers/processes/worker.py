@@ -1,16 +1,10 @@
-"""The worker process: takes a ticket, computes its gradient, lets the algorithm update the shared model, and repeats.
-
-The parent imports this module in the fork server before any worker exists, so that a worker starts in a tenth of a
-second.
-"""
+"""A worker process takes a ticket, computes its gradient, lets the algorithm update the shared model, and repeats."""
 
 from __future__ import annotations
 
 import math
 import os
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,15 +18,14 @@ from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.shared_split import restore
 from hogwild.drivers.processes.computation import Computation
 from hogwild.drivers.processes.context import WorkerContext
-from hogwild.drivers.processes.handle import Handle
+from hogwild.drivers.processes.module_buffers import ModuleBuffers
 from hogwild.drivers.processes.stepper import Stepper
 from hogwild.drivers.view.worker_view import view_of
-from hogwild.errors import HogwildError
 from hogwild.kernels.control import Phase
 from hogwild.shared.control import NO_TICKET, Gate, Ledger, Rounds, Tickets, Versions
 from hogwild.shared.device_memory import check_identity
 from hogwild.shared.devices import Reading, finish, to_device
-from hogwild.shared.seeds import seed_batch
+from hogwild.shared.seeds import mixed, seed_all
 
 POLL_S = 1.0  # longest wait in C++ before Python handles signals
 MAX_REPORTS = 20  # reports of non-finite gradients per worker
@@ -52,20 +45,6 @@ class Pending:
     update_s: float
     waiting_s: float
     given_up: bool
-
-
-def main(payload: bytes, context: WorkerContext) -> None:
-    """Entry point of a worker process. `payload` is Job.dumps()."""
-    context.enter()
-    try:
-        Worker(Job.loads(payload), context).run()
-    except HogwildError as error:
-        context.events.send(("error", type(error).__name__, str(error)))
-        sys.exit(1)
-    except Exception as error:
-        traceback.print_exc()
-        context.events.send(("error", type(error).__name__, f"{type(error).__name__}: {error}"))
-        sys.exit(1)
 
 
 class Worker:
@@ -94,7 +73,8 @@ class Worker:
         check_identity(context.gpu, context.world.arena.device_of(context.rank))
         self.device, self.dtype = context.world.arena.enter(context.rank), context.world.layout.dtype
         self.module = job.build().to(self.device)
-        self.world.recall(self.module, self.rank)
+        self.world.adopt(self.module, self.rank)
+        self._buffers = ModuleBuffers(self.world, self.module, self.rank)
         self.view = view_of(job, context.world, context.rank, lambda: clock() - context.began)
         # After a barrier or a lock, the next worker must find this worker's push in the model.
         waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates or config.access == "locked"
@@ -104,14 +84,11 @@ class Worker:
         self.compute = Computation(job, self.module, self.device, self.stepper, clock, slowdown)
         self._pending: Pending | None = None
 
-    def run(self) -> None:
-        """Works until this worker can get no more tickets, or the caller's own loop (hogwild.launch) returns."""
-        seed_batch(self.job.config.seed, self.versions.version * self.world.workers + self.rank)  # for an own loop
+    def run(self, body: Callable[[], None] | None = None) -> None:
+        """Works until no ticket is left that could come here, or until the caller's own loop `body` returns."""
+        seed_all(mixed(self.job.config.seed, self.versions.version * self.world.workers + self.rank))  # for an own loop
         self.enter_run()
-        if self.job.body is not None:
-            self.job.body(Handle(self))
-        else:
-            self._train()
+        (body or self._train)()
         self.leave_run()
 
     def _train(self) -> None:
@@ -146,6 +123,7 @@ class Worker:
             buffer.copy_(value)
 
     def leave_run(self) -> None:
+        self.stepper.own_writes.check()
         self._finish_update()
         self.rounds.leave(self.rank)
         self.ledger.set_phase(self.rank, Phase.DONE)
@@ -159,6 +137,7 @@ class Worker:
         """Sends `g` to the algorithm, inside the gate. `g` is None if the gradient was given up; the worker then keeps
         its ticket.
         """
+        self.stepper.own_writes.check()
         self.compute.slow_down(began, given_up=g is None)
         self._finish_update()
         waited = self.clock()
@@ -170,7 +149,9 @@ class Worker:
         if g is None:
             self.view.drop()
         self.stepper.advance(g)
-        self.world.publish(self.module, self.rank)
+        outcome, pending = self.view.outcome, self.view.pending
+        keeps = g is not None and (pending or not (outcome.refused or outcome.cancelled))
+        self._buffers.settle(keeps=keeps, pending=pending)
         gradient_s, waiting_s = waited - began, entered - waited + self._waited
         update_s = self.clock() - entered - self._waited
         self._pending = Pending(Reading(loss), samples, ticket, gradient_s, update_s, waiting_s, g is None)
@@ -190,6 +171,8 @@ class Worker:
         self._pending = None
         self.view.finish()
         outcome, loss = self.view.outcome, done.loss.get()
+        if outcome.refused and not completes:
+            self._buffers.take_back()
         if not (done.given_up or outcome.cancelled):  # else the worker keeps its ticket
             self.ledger.record_loss(self.rank, loss, done.samples)
             if self._schedule is not None:

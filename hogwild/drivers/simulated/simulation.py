@@ -25,6 +25,7 @@ from hogwild.buffers import has_replicas
 from hogwild.drivers.job.forward import Forward
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.simulated.clocks import Clock, DelayClock, TimedClock, TraceClock
+from hogwild.drivers.view.own_writes import OwnWrites
 from hogwild.drivers.view.worker_view import WorkerView, view_of
 from hogwild.errors import UsageError
 from hogwild.shared.control import NO_TICKET, Ledger, Rounds, Tickets, Versions
@@ -39,12 +40,14 @@ class SimulatedWorker:
 
     view: WorkerView
     steps: Steps
-    parameters: list[Tensor] = field(default_factory=list)  # point at which its next gradient is taken, as views
-    ready: float = 0.0  # time at which all its messages have arrived
+    at: Tensor | None = None  # where its next gradient is taken [n]
+    parameters: list[Tensor] = field(default_factory=list)  # as views of it
+    ready: float = 0.0  # when all that it has sent and read has arrived
     ticket: int = NO_TICKET
     completed: int = 0  # tickets; not the control's count, because a trace may assign tickets unequally
     samples: int = 0  # of its batch
-    answer: tuple[float, Gradients] | None = None  # computed at the request, with in-place reads
+    answer: tuple[float, Gradients] | None = None  # computed at the request, if what it depends on may change
+    buffers: dict[str, Tensor] = field(default_factory=dict)  # the model's own after that, those of this worker alone
     at_barrier: bool = False
     at_update: bool = False
     cancels: bool = False  # a new version cancels its gradient
@@ -79,6 +82,7 @@ class Simulation:
         self.messages = self.moved_bytes = 0  # between the workers and what they share
         self.forward = Forward(module, config, world.arena.device)
         self._parameters = trainable(module)
+        self._own_writes = OwnWrites(module)
         self._has_buffers = any(True for _ in module.buffers())
         self._inplace = config.read == "inplace"
         self._due: list[tuple[float, int, int]] = []
@@ -96,6 +100,7 @@ class Simulation:
             )
         if isinstance(clock, TraceClock) and waits:
             raise UsageError("a recorded schedule replays asynchronous algorithms only")
+        world.adopt(module, 0)
         module.train()
         self.workers = []
         for rank in range(world.workers):
@@ -123,9 +128,10 @@ class Simulation:
             worker.answer = None
             self.computed += 1
             request = worker.steps.send(g)
-            if self._has_buffers:
-                self.world.publish(self.module, rank)
-            if not worker.view.outcome.cancelled:  # else the worker keeps its ticket
+            outcome = worker.view.outcome
+            if not (outcome.refused or outcome.cancelled):  # else the batch leaves no trace in them
+                self._publish(rank)
+            if not outcome.cancelled:  # else the ticket stays in hand
                 self.ledger.record_loss(rank, loss, worker.samples)
                 self.tickets.complete(rank)
                 worker.completed += 1
@@ -133,6 +139,14 @@ class Simulation:
         self._serve(rank, request)
         self._follow_update()
         return Push(self.now, rank, ticket, loss, given_up)
+
+    def _publish(self, rank: int) -> None:
+        """The model's own buffers, as they were after the worker's forward pass."""
+        if not self._has_buffers:
+            return
+        for name, value in self.workers[rank].buffers.items():
+            self.module.get_buffer(name).detach().copy_(value)
+        self.world.publish(self.module, rank)
 
     # ---- the next worker -------------------------------------------------------------------------------------------
 
@@ -202,7 +216,7 @@ class Simulation:
                 "up gradients after a time: use --clock gamma, round-robin or random"
             )
         worker.cancels, worker.within, worker.request = request.cancel, request.within, 0
-        worker.parameters = self.world.layout.views(request.at)
+        worker.at, worker.parameters = request.at, self.world.layout.views(request.at)
 
     def _begin(self, rank: int) -> None:
         """Starts the worker's gradient of its ticket."""
@@ -217,6 +231,8 @@ class Simulation:
             heapq.heappush(self._due, (due, self._requests, rank))
         if self._inplace and not worker.gives_up:
             worker.answer = self._gradient(rank)
+            own = [(name, b) for name, b in self.module.named_buffers() if not self.world.is_shared(name)]
+            worker.buffers = {name: buffer.clone() for name, buffer in own}
 
     def _follow_update(self) -> None:
         """Resumes the workers that waited for an update just made, and restarts the gradients that it cancels."""
@@ -260,16 +276,19 @@ class Simulation:
     def _gradient(self, rank: int) -> tuple[float, Gradients]:
         """Loss and gradients of the worker's batch at its parameters. Random numbers depend on the batch alone."""
         job, worker = self.job, self.workers[rank]
+        assert worker.at is not None, "a gradient is computed once it is asked for"
         for parameter, view in zip(self._parameters, worker.parameters, strict=True):
             parameter.data = view
         if self._has_buffers:
             self.world.recall(self.module, rank)
+        self._own_writes.begin(worker.view, worker.at)
         index = job.order.begin(worker.ticket, rank, worker.completed)
         worker.samples = len(index)
         batch = job.data.train.batch(index, train=True)
         inputs, targets = to_device(batch, self.world.arena.device, self.world.layout.dtype)
         loss = job.data.loss(self.forward(inputs), targets)
         torch.autograd.backward(loss)
+        self._own_writes.check()
         gradients = [parameter.grad for parameter in self._parameters]
         for parameter in self._parameters:
             parameter.grad = None

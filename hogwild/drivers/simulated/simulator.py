@@ -77,7 +77,7 @@ class Simulator(Driver):
                     self.report.mark_epoch(Statistics.of(self.world))
                 if self.report.edge.is_due(self.world.control.version):
                     self.measure_edge(self.copy())
-                if done // every > (done - 1) // every and done < self.job.total_tickets:
+                if self.has_test and done // every > (done - 1) // every and done < self.job.total_tickets:
                     self.evaluate(self.copy())
         self.report.finished(time.monotonic())
 

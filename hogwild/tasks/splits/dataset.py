@@ -34,6 +34,7 @@ class DatasetSplit(Split):
         samples = [self.dataset[i] for i in index.tolist()]
         if not (isinstance(samples[0], (tuple, list)) and len(samples[0]) == 2):
             kind = type(self.dataset).__name__
-            raise DataError(f"{kind}[i] must be a pair (input, target), it is {type(samples[0]).__name__}")
+            length = f" of length {len(samples[0])}" if isinstance(samples[0], (tuple, list)) else ""
+            raise DataError(f"{kind}[i] must be a pair (input, target), it is {type(samples[0]).__name__}{length}")
         inputs, targets = default_collate(samples)
         return inputs, targets

@@ -1,0 +1,193 @@
+"""One batch of each split through a model of its own, before the first update: what cannot train, or has no metric
+that fits, is told in one line and costs nothing.
+
+Nothing of the run changes: the model is a new one, the caller's random numbers go on as if there had been no trial.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from hogwild.drivers.job.job import Job
+from hogwild.drivers.job.model import build
+from hogwild.errors import HogwildError, UsageError
+from hogwild.shared.devices import to_device
+from hogwild.shared.seeds import own_generators
+from hogwild.tasks.data import Data, Split
+from hogwild.tasks.direction import larger_is_better
+from hogwild.tasks.metric import REMEDY, described, fitted, label_fault, require_fitting_loss
+from hogwild.tasks.objectives import count_correct, cross_entropy
+
+SAMPLES = 64
+BROADCASTS = "Using a target size"  # how torch begins its warning of a loss that does so
+ONE_VALUE = "Expected more than 1 value per channel"  # how torch begins its refusal of a batch of one
+
+T = TypeVar("T")
+
+
+def try_out(job: Job, device: torch.device) -> tuple[Data, list[str]]:
+    """The run's data, with a metric that fits, and lines for the user. UsageError if the run could not train, or could
+    not be evaluated.
+
+    A training batch goes through the model in training, then one of the test set through the model in evaluation; of a
+    data set that cannot be read, the batch is left to the workers, who name the fault.
+    """
+    config, data, lines = job.config, job.data, _about(job.data)
+    with own_generators(config.seed):
+        module = build(config, data, job.model).to(device)
+        dtype = next(module.parameters()).dtype
+        batch = _batch(data.train, min(config.batch_size, SAMPLES), train=True)
+        if batch is not None:
+            module.train()
+            _check_loss(data, module, *to_device(batch, device, dtype))
+        split = data.test if len(data.test) else data.train
+        batch = _batch(split, SAMPLES, train=False)
+        if batch is not None:
+            module.eval()
+            with torch.no_grad():
+                data, line = _with_metric(data, module, *to_device(batch, device, dtype))
+            lines += [line] if line is not None else []
+    return data, lines
+
+
+def fit_metric(data: Data, module: nn.Module) -> Data:
+    """`data` with the metric that the run of `module` chose: for a checkpoint's evaluation."""
+    batch = _batch(data.test, SAMPLES, train=False)
+    if batch is None:
+        return data
+    place, was_training = next(module.parameters()), module.training
+    module.eval()
+    with torch.no_grad():
+        found, _ = _with_metric(data, module, *to_device(batch, place.device, place.dtype))
+    module.train(was_training)
+    return found
+
+
+def _about(data: Data) -> list[str]:
+    if data.score is None or data.maximize is not None or larger_is_better(data.metric) is not None:
+        return []
+    return [
+        f"metric {data.metric}: the larger, the better, for the checkpoint `best`; if not, give maximize=False "
+        "(maximize of Data)"
+    ]
+
+
+def _batch(split: Split, count: int, *, train: bool) -> tuple[Any, Any] | None:
+    """Samples from all over the split; None if they cannot be read, or there are none."""
+    index = torch.linspace(0, max(len(split) - 1, 0), min(count, len(split)), dtype=torch.float64).long()
+    try:
+        return split.batch(index, train=train) if len(index) else None
+    except HogwildError:
+        raise
+    except Exception:  # the caller's own code runs here
+        return None
+
+
+def _check_loss(data: Data, module: nn.Module, inputs: Any, targets: Any) -> None:
+    """UsageError unless the loss of a training batch is one number with a gradient."""
+    output = _call(f"the model fails on a batch of inputs {described(inputs)}", lambda: module(inputs))
+    require_fitting_loss(data, output, targets)
+    if data.loss is cross_entropy:
+        _check_labels(data, output)
+    shapes = f"outputs {described(output)}, targets {described(targets)}"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loss = _call(f"the loss fails on {shapes}", lambda: data.loss(output, targets))
+    if any(str(warning.message).startswith(BROADCASTS) for warning in caught) or _broadcasts(
+        data, output, targets, loss
+    ):
+        raise UsageError(
+            f"the loss compares every output with every target, by broadcasting: {shapes}. Give both one shape, "
+            "such as with output.squeeze(-1) in the model"
+        )
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        hint = (
+            ": give an instance of it"
+            if isinstance(loss, nn.Module)
+            else "; it must be one number, the mean of the batch"
+        )
+        raise UsageError(f"the loss returned {described(loss)} for {shapes}{hint}")
+    if not loss.requires_grad:
+        raise UsageError("the loss does not depend on the parameters: does the model or the loss detach() something?")
+
+
+def _broadcasts(data: Data, output: Any, target: Any, loss: Any) -> bool:
+    """Whether a loss of [n, 1] and [n] is another one than that of two [n], so that it has compared n * n pairs."""
+    if not (isinstance(output, Tensor) and isinstance(target, Tensor) and isinstance(loss, Tensor)):
+        return False
+    if output.shape == target.shape or output.numel() != target.numel() or loss.numel() != 1:
+        return False
+    try:
+        with torch.no_grad():
+            alike = data.loss(output.reshape(target.shape), target)
+    except Exception:  # the caller's own loss may want the shape that it got
+        return False
+    return not torch.allclose(alike.reshape(()), loss.detach().reshape(()), rtol=1e-3, atol=1e-6, equal_nan=True)
+
+
+def _with_metric(data: Data, module: nn.Module, inputs: Any, targets: Any) -> tuple[Data, str | None]:
+    """`data` with a metric that fits. UsageError if the model, the loss or the score fails in evaluation."""
+    output = _call(f"the model fails, in evaluation, on inputs {described(inputs)}", lambda: module(inputs))
+    data, line = fitted(data, output, targets)
+    if data.score is count_correct:
+        if data.loss is cross_entropy:
+            _check_labels(data, output)
+        elif any(label_fault(output, labels) for labels in _labels(data)):
+            line = f"some labels are no class of the model's {output.shape[-1]}: only the loss is reported. {REMEDY}"
+            data = replace(data, score=None)
+    shapes = f"outputs {described(output)}, targets {described(targets)}"
+    _call(f"the loss fails, in evaluation, on {shapes}", lambda: float(data.loss(output, targets)))
+    if (score := data.score) is not None:
+        if data.metric == "loss":
+            raise UsageError("a metric of the name loss would hide the loss: call it otherwise (metric=)")
+        found = _call(f"the score fails on {shapes}", lambda: score(output, targets))
+        try:
+            total, count = found
+            float(total), float(count)
+        except (TypeError, ValueError, RuntimeError):
+            raise UsageError(
+                f"the score returned {described(found)}; it must be (sum, count), whose ratio over the whole set is "
+                f"the metric: for a mean, (mean * len(target), len(target))"
+            ) from None
+    return data, line
+
+
+def _check_labels(data: Data, output: Tensor) -> None:
+    for labels in _labels(data):
+        if (fault := label_fault(output, labels)) is not None:
+            raise UsageError(fault)
+
+
+def _labels(data: Data) -> list[Tensor]:
+    """All class numbers of both splits, where they are stored."""
+    stored = (split.tensors().get("targets") for split in (data.train, data.test))
+    return [targets for targets in stored if targets is not None and not targets.is_floating_point()]
+
+
+def _call(what: str, function: Callable[[], T]) -> T:
+    """function(), which is the caller's own code; what it raises becomes one line with the place in it."""
+    try:
+        return function()
+    except HogwildError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())[:300]
+        hint = "; BatchNorm needs batches of two samples or more" if ONE_VALUE in text else ""
+        raise UsageError(f"{what}: {type(error).__name__}: {text}{_place(error)}{hint}") from error
+
+
+def _place(error: Exception) -> str:
+    """` (file:line)`, the last one that is in neither torch's code nor ours; empty if there is none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    libraries = tuple(f"{folder}{os.sep}" for folder in (Path(torch.__file__).parent, Path(__file__).parents[2]))
+    own = [frame for frame in frames if not frame.filename.startswith(libraries)]
+    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""

@@ -1,0 +1,128 @@
+"""Whether a model's own code touches its parameters between two updates in a way that the run would lose.
+
+Gradients are taken at parameters that lie in a buffer of the run. With `--read inplace` that is the master, and in
+algorithms with replicas the worker's replica: what the model or the caller's loop writes there holds, and races with
+the other workers as any write does. Any other buffer (a snapshot, the quotient of sgp) is computed anew by the next
+update: what is written there is refused.
+
+Found at the next step, always: a parameter that was replaced, that was frozen or unfrozen, whose `data` lie elsewhere,
+or that was written by an operation that torch counts (clamp_, copy_, load_state_dict, max_norm). A write past torch's
+count (`p.data.clamp_()`) shows in a sum over the memory: found if it happens in one of the first FIRST steps, or in a
+step whose number is a multiple of EVERY.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+from torch import Tensor, nn
+
+from hogwild.drivers.view.worker_view import WorkerView
+from hogwild.errors import UsageError
+from hogwild.shared.layout import frozen, trainable
+
+FIRST, EVERY = 3, 64
+WORDS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.uint8}  # as which elements of so many bytes are added
+HOLD = ("x", "replica")  # the buffers that an update goes on from; snapshots and other points are computed from them
+REMEDY = (
+    'the next update throws away. Give read="inplace" (--read inplace), or train replicas (algorithm local-sgd, '
+    "easgd, ...): there such writes hold"
+)
+
+
+class OwnWrites:
+    """Watches the parameters of `module`. `begin` once they are bound for the next gradient, `check` after it.
+
+    Costs per step some 0.3 us a parameter tensor; a sum over all elements twice in the steps named above.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._trained, self._frozen = trainable(module), list(frozen(module).values())
+        self._all = [*self._trained, *self._frozen]
+        names = {id(parameter): name for name, parameter in module.named_parameters()}
+        self._names = [names[id(parameter)] for parameter in self._all]
+        self._owned = [
+            (owner._parameters, name, parameter)
+            for owner in module.modules()
+            for name, parameter in owner._parameters.items()
+            if parameter is not None
+        ]
+        self._steps: Counter[int] = Counter()  # by the address at which the gradient was taken
+        self._before: list[tuple[int, bool, int]] | None = None
+        self._sums: Tensor | None = None
+
+    def begin(self, view: WorkerView, at: Tensor) -> None:
+        """The module's parameters have been bound to `at` [n].
+
+        UsageError if it is thrown away and an embedding of the model writes to its trained weight (max_norm).
+        """
+        place = at.data_ptr()
+        self._loses = all(view.buffers[name].data_ptr() != place for name in HOLD if name in view.buffers)
+        if self._loses and not self._steps[place]:
+            self._require_no_max_norm()
+        step = self._steps[place]
+        self._steps[place] += 1
+        self._sums = self._sum() if self._loses and (step < FIRST or step % EVERY == 0) else None
+        self._before = self._look()
+
+    def check(self) -> None:
+        """UsageError, in one line that names the parameter, if something was done to one since `begin`."""
+        if self._before is None:
+            return
+        for parameters, name, parameter in self._owned:
+            if parameters.get(name) is not parameter:
+                full = self._names[next(i for i, known in enumerate(self._all) if known is parameter)]
+                raise UsageError(
+                    f"the model's parameter {full} was replaced while the run goes on: the run trains the old one; "
+                    "write into it instead (copy_, load_state_dict)"
+                )
+        now = self._look()
+        if now != self._before:
+            for name, before, after in zip(self._names, self._before, now, strict=True):
+                _compare(name, before, after)
+        if self._sums is not None and not torch.equal(sums := self._sum(), self._sums):
+            _refuse_write(self._names[int((sums != self._sums).nonzero()[0])])
+
+    def _look(self) -> list[tuple[int, bool, int]]:
+        """(address, is trained, torch's count of writes) of each parameter; no count where a write holds."""
+        if self._loses:
+            trained = [(p.data_ptr(), p.requires_grad, p._version) for p in self._trained]
+        else:
+            trained = [(p.data_ptr(), p.requires_grad, 0) for p in self._trained]
+        return trained + [(p.data_ptr(), p.requires_grad, 0) for p in self._frozen]
+
+    def _sum(self) -> Tensor:
+        """Of the words of each trained parameter [parameters]: of integers, so it does not depend on their order."""
+        return torch.stack([p.detach().reshape(-1).view(WORDS[p.element_size()]).sum() for p in self._trained])
+
+    def _require_no_max_norm(self) -> None:
+        for name, layer in self._module.named_modules():
+            if isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) and layer.max_norm and layer.weight.requires_grad:
+                raise UsageError(
+                    f"the model's {type(layer).__name__} {name} has max_norm={layer.max_norm:g}: its forward pass "
+                    f"writes to its weight, in a private copy that {REMEDY}"
+                )
+
+
+def _compare(name: str, before: tuple[int, bool, int], after: tuple[int, bool, int]) -> None:
+    if before[1] != after[1]:
+        what, still = ("unfrozen", "frozen") if after[1] else ("frozen", "trained")
+        raise UsageError(
+            f"the model's parameter {name} was {what} while the run goes on: requires_grad counts as it is when the "
+            f"run begins; leave it {still}, or begin another run"
+        )
+    if before[0] != after[0]:
+        raise UsageError(
+            f"the data of the model's parameter {name} no longer are the memory of the run ({name}.data = ...): write "
+            "into them instead (copy_, load_state_dict)"
+        )
+    if before[2] != after[2]:
+        _refuse_write(name)
+
+
+def _refuse_write(name: str) -> None:
+    raise UsageError(
+        f"the model's parameter {name} was written by other code than the optimizer, in a private copy that {REMEDY}"
+    )
