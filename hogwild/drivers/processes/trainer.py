@@ -122,7 +122,7 @@ class Trainer(Driver):
             while not self.gate.drained():
                 if self._is_overdue():
                     return None
-                self.watch.once(DRAIN_TICK_S, is_draining=True)
+                self.watch.once(DRAIN_TICK_S)
             return self.copy()
         finally:
             self.gate.open_gate()
@@ -138,7 +138,7 @@ class Trainer(Driver):
             return
         score = self.evaluate(state, self.watch.pulse) if evaluates else None
         if saves:
-            self.checkpoints.save(state, score.value if score else None)
+            self.save(state, score)
         if measures:
             self.measure_edge(state, self.watch.pulse)
         self._plan(self.report.completed)
