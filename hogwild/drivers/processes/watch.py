@@ -78,7 +78,7 @@ class Watch:
             return False
         self.driver.lost.add(event.rank)
         error = self.pool.members[event.rank].error
-        # a mistake that every worker will make
+        # Every worker will meet the same error.
         hopeless = error is not None and (self.versions.version == 0 or error[0] == UsageError.__name__)
         replaced = self.respawns > 0 and not hopeless and not self.tickets.stopping
         left = self.pool.left + int(replaced)
