@@ -47,6 +47,7 @@ SAMPLES = {
     "respawn": 4,
     "stall_timeout": 5.0,
     "kill_stalled": 0.0,
+    "drop_last": True,
     "pin": "0-1",
     "start_method": "spawn",
     "record": True,

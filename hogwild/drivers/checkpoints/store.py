@@ -163,7 +163,8 @@ def _load_state(path: Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
             raise ValueError("its records are packed, which torch.save never does")
-    state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    with path.open("rb") as file:  # torch maps a file by its name, which need not be UTF-8: this name of it is
+        state = torch.load(f"/proc/self/fd/{file.fileno()}", map_location="cpu", weights_only=True, mmap=True)
     if not isinstance(state, dict):
         raise TypeError(f"it holds {quoted(state)}")
     if (claimed := _tensor_bytes(state)) > path.stat().st_size:

@@ -24,7 +24,10 @@ from hogwild.shared.layout import frozen, trainable
 
 FIRST, EVERY = 3, 64
 WORDS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.uint8}  # of so many bytes
-HOLD = ("x", "replica")  # the buffers that an update goes on from; snapshots and other points are computed from them
+HOLD = (
+    "x",
+    "replica",
+)  # an update goes on from these, and from buffers with locks; other points are computed from them
 REMEDY = (
     'the next update throws away. Give read="inplace" (--read inplace), or train replicas (algorithm local-sgd, '
     "easgd, ...): there such writes hold"
@@ -59,7 +62,9 @@ class OwnWrites:
         UsageError if it is thrown away and an embedding of the model writes to its trained weight (max_norm).
         """
         place = at.data_ptr()
-        self._loses = all(view.buffers[name].data_ptr() != place for name in HOLD if name in view.buffers)
+        declared = view.buffers.declared
+        holding = [name for name in declared if name in HOLD or declared[name].locks]
+        self._loses = all(view.buffers[name].data_ptr() != place for name in holding)
         if self._loses and not self._steps[place]:
             self._require_no_max_norm()
         step = self._steps[place]
