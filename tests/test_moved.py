@@ -13,7 +13,7 @@ from hogwild import _moved
 @pytest.mark.parametrize(("old", "new"), _moved.MOVED.items())
 def test_an_old_name_is_the_new_module_with_a_warning(old: str, new: str):
     sys.modules.pop(old, None)
-    with pytest.warns(DeprecationWarning, match=f"{old} is {new} now") as warned:
+    with pytest.warns(DeprecationWarning, match=f"{old} is now {new}") as warned:
         module = importlib.import_module(old)
     moved = importlib.import_module(new)
     public = [name for name in vars(moved) if not name.startswith("_")]

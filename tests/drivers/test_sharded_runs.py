@@ -135,6 +135,7 @@ def test_batches_of_the_whole_set_keep_their_order(tmp_path: Path, monkeypatch: 
     data.train = Spied()
     monkeypatch.setattr("test_simulator.make_job", lambda config, _data, model: make_job(config, data, model))
     summary, _, _ = simulate(tmp_path, order=order, clock="round-robin", workers=3, epochs=1)
+    del seen[0]  # the batch with which the run checks the metric
     assert summary["samples"] == N == sum(map(len, seen))
     if order == "sorted":
         assert (torch.cat(seen).diff() >= 0).all()

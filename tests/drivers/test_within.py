@@ -145,7 +145,7 @@ def test_the_simulator_gives_up_at_that_moment(read: str) -> None:
 @pytest.mark.parametrize("clock", [DelayClock({1: 1.0}, 0), TraceClock([(0, 0)])])
 def test_a_clock_without_durations_refuses(clock: Clock) -> None:
     job = job_of(Impatient(), Hand([]).model, clock="const:1")
-    with pytest.raises(UsageError, match="--clock const:1 knows no durations, and algorithm asgd gives up") as caught:
+    with pytest.raises(UsageError, match="--clock const:1 draws no durations, and algorithm asgd gives up") as caught:
         Simulation(job, world_of(job), job.build(), clock)
     assert "\n" not in str(caught.value)
     job = replace(job, algorithm=Impatient(within=None))
