@@ -1,4 +1,5 @@
-// The control block: its layout, tickets, pushes. Waits between processes are in control_waits.cpp.
+// The control block: its layout, tickets, pushes. Its locks are in control_locks.cpp, waits between processes in
+// control_waits.cpp.
 #include "control.h"
 
 #include <algorithm>
@@ -8,16 +9,11 @@
 namespace hogwild {
 namespace {
 
-constexpr std::uint64_t kMagic = 0x686f6777696c6403;  // "hogwil", layout 3
+constexpr std::uint64_t kMagic = 0x686f6777696c6404;  // "hogwil", layout 4
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
 static_assert(std::atomic<double>::is_always_lock_free && std::atomic<std::uint64_t>::is_always_lock_free,
               "counters in shared memory must not hide a lock of one process");
-
-template <class T, class U>
-void bump(std::atomic<T>& counter, U amount) {  // statistics have one writer: no read-modify-write needed
-  counter.store(counter.load(kRelaxed) + static_cast<T>(amount), kRelaxed);
-}
 
 }  // namespace
 
@@ -38,6 +34,7 @@ Control::Control(std::uintptr_t address, std::uint32_t workers, std::uint32_t st
     header_->stripes = stripes;
     header_->tickets.init();
     header_->model.init();
+    header_->turns.init();
     for (std::uint32_t i = 0; i < stripes; ++i) stripe_locks_[i].init();
     for (std::uint32_t i = 0; i < workers; ++i) {
       new (&lines_[i]) WorkerLine{};
@@ -165,11 +162,6 @@ void Control::assign(std::int64_t next, std::int64_t total, const std::vector<st
 
 // ---- pushes -----------------------------------------------------------------------------------------------------
 
-void Control::lock_model(std::uint32_t rank) {
-  auto& stats = worker(rank).stats;
-  if (header_->model.lock()) bump(stats.recovered, 1);
-}
-
 void Control::count_push(WorkerLine& own, std::uint64_t delay, double gap_sq, double step_sq) {
   auto& stats = own.stats;
   bump(own.steps, 1);
@@ -274,17 +266,6 @@ double Control::raise_lr_max(double lr) {
   while (seen < lr && !header_->lr_max.compare_exchange_weak(seen, lr)) {
   }
   return std::max(seen, lr);
-}
-
-std::vector<std::pair<std::string, int>> Control::lock_holders() const {
-  std::vector<std::pair<std::string, int>> holders;
-  const auto add = [&](const std::string& name, const RobustMutex& mutex) {
-    if (const int holder = mutex.holder()) holders.emplace_back(name, holder);
-  };
-  add("the lock of the tickets", header_->tickets);
-  add("the lock of the model", header_->model);
-  for (std::uint32_t i = 0; i < header_->stripes; ++i) add("stripe " + std::to_string(i), stripe_locks_[i]);
-  return holders;
 }
 
 void Control::set_phase(std::uint32_t rank, Phase phase) {

@@ -75,7 +75,15 @@ struct Header {
   std::atomic<std::uint64_t> returned;  // tickets that came back from dead workers
   alignas(128) RobustMutex model;       // the one lock of the `locked` policy; guards gathered
   std::atomic<std::uint64_t> gathered;  // gradients in the sum for the next update
+  alignas(128) RobustMutex turns;       // of a run that is recorded under the `locked` policy: one turn at a time
+  std::atomic<std::uint64_t> turn;      // turns begun, in a run that is recorded
 };
+
+template <class T, class U>
+void bump(std::atomic<T>& counter, U amount) {  // statistics have one writer: no read-modify-write needed
+  constexpr auto relaxed = std::memory_order_relaxed;
+  counter.store(counter.load(relaxed) + static_cast<T>(amount), relaxed);
+}
 
 class Control {
  public:
@@ -136,6 +144,11 @@ class Control {
   // The one lock of the `locked` policy, for exchanges outside a push.
   void lock_model(std::uint32_t rank);
   void unlock_model() { header_->model.unlock(); }
+
+  // Turns, if the run is recorded: what a worker does to the run between two waits. Returns the number of the turn, from
+  // 0. `alone`: no other turn begins before this one has ended.
+  std::uint64_t begin_turn(std::uint32_t rank, bool alone);
+  void end_turn(bool alone);
 
   // Barrier. Every worker compares all arrivals itself, so there is no central count that a death could make wrong.
   std::uint64_t arrive(std::uint32_t rank);

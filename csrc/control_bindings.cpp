@@ -124,6 +124,8 @@ void bind_control(py::module_& m) {
            py::arg("step_sq"))
       .def("lock_model", &Control::lock_model, py::arg("rank"), unlocked)
       .def("unlock_model", &Control::unlock_model)
+      .def("begin_turn", &Control::begin_turn, py::arg("rank"), py::arg("alone"), unlocked)
+      .def("end_turn", &Control::end_turn, py::arg("alone"))
       .def(
           "alive", [](Control& c, std::uint32_t rank) { return c.worker(rank).alive.load() != 0; }, py::arg("rank"))
       .def("pulled", &Control::pulled, py::arg("rank"))

@@ -25,7 +25,7 @@ import hogwild
 from hogwild.config import Config
 from hogwild.drivers.job.job import make_job
 from hogwild.drivers.simulated import clocks
-from hogwild.drivers.simulated.simulation import Simulation
+from hogwild.drivers.simulated.simulator import simulated
 from hogwild.shared.world import World
 from hogwild.tasks.pairs import to_data
 
@@ -102,7 +102,7 @@ def virtual_time(algorithm: str, slowdown: float, batches: int) -> float:
     world = World.create(module, job.algorithm.keeps(), WORKERS)
     world.control.assign(0, job.total_tickets, [])
     clock = clocks.parse("round-robin", WORKERS, 0, config.straggler)
-    simulation = Simulation(job, world, job.build(), clock)
+    simulation = simulated(job, world, job.build(), clock)
     for _ in range(batches):
         simulation.advance()
     return simulation.now

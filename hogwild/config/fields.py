@@ -149,7 +149,7 @@ class Config:
     start_method: str = _workers("forkserver", "how worker processes are started", choices=("forkserver", "spawn"))
 
     straggler: Mapping[int, float] = _experiments((), "slow down workers; 0:4: worker 0 is four times slower", FACTORS)
-    record: bool = _experiments(False, "write schedule.jsonl, the order of all pushes, for --clock trace:FILE")
+    record: bool = _experiments(False, "write schedule.jsonl, the order of all that workers do, for --clock trace:FILE")
     clock: str | None = _experiments(
         None, "simulate under a virtual clock: round-robin, gamma:cv=0.1,het=0.6, ...", fixed=True
     )

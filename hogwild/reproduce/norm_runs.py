@@ -18,7 +18,7 @@ from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.job.model import model_fn, shared_buffers
 from hogwild.drivers.processes.trainer import Trainer
 from hogwild.drivers.simulated import clocks
-from hogwild.drivers.simulated.simulation import Simulation
+from hogwild.drivers.simulated.simulator import simulated
 from hogwild.errors import DataError, DivergedError
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
@@ -74,7 +74,7 @@ def alone(data: str, size: dict[str, Any], **values: Any) -> End:
     shared = shared_buffers(job.config, module)
     world = World.create(module, job.algorithm.keeps(), 1, shared_buffers=shared)
     world.control.assign(0, job.total_tickets, [])
-    simulation = Simulation(job, world, job.build(), clocks.parse("round-robin", 1, job.config.seed, {}))
+    simulation = simulated(job, world, job.build(), clocks.parse("round-robin", 1, job.config.seed, {}))
     try:
         while (push := simulation.advance()) is not None:
             if not math.isfinite(push.loss):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hogwild.config import Config
 from hogwild.drivers.job.job import make_job
-from hogwild.drivers.simulated.simulation import Simulation
+from hogwild.drivers.simulated.run import SimulatedRun
 from hogwild.reproduce.training import begin
 from hogwild.tasks.data import Data, Split
 
@@ -57,7 +57,7 @@ class Quadratic:
         return (self.k * x * x).sum() / 2
 
 
-def start(k: Tensor, values: Mapping[str, Any]) -> Simulation:
+def start(k: Tensor, values: Mapping[str, Any]) -> SimulatedRun:
     """A simulation of the quadratic with curvatures k [n]. `values` are fields of Config."""
     config = Config.from_values(
         {"data": "quadratic:none", "model": "quadratic:none", "lr": 1.0, "batch_size": 1, "dtype": "float64", **values}

@@ -15,7 +15,8 @@ from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments.evaluation import evaluate
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.simulated import clocks
-from hogwild.drivers.simulated.simulation import Simulation
+from hogwild.drivers.simulated.run import SimulatedRun
+from hogwild.drivers.simulated.simulator import simulated
 from hogwild.shared.world import World
 from hogwild.tasks import build_model, load
 from hogwild.tasks.data import Data, Split
@@ -49,7 +50,7 @@ def job_of(data: Data, values: Mapping[str, Any]) -> Job:
     return make_job(config, data, partial(build_model, config.model))
 
 
-def begin(job: Job, module: nn.Module | None = None) -> Simulation:
+def begin(job: Job, module: nn.Module | None = None) -> SimulatedRun:
     """A simulation before its first push, with the parameters of `module` (default: of a new model)."""
     torch.set_num_threads(1)
     config = job.config
@@ -57,10 +58,10 @@ def begin(job: Job, module: nn.Module | None = None) -> Simulation:
     world = World.create(module, job.algorithm.keeps(), config.workers, dtype=getattr(torch, config.dtype))
     world.control.assign(0, job.total_tickets, [])
     clock = clocks.parse(str(config.clock), config.workers, config.seed, config.straggler)
-    return Simulation(job, world, job.build(), clock)
+    return simulated(job, world, job.build(), clock)
 
 
-def read(simulation: Simulation, module: nn.Module) -> nn.Module:
+def read(simulation: SimulatedRun, module: nn.Module) -> nn.Module:
     """`module` with the parameters of the master."""
     State.of(simulation.world, module, simulation.job.algorithm).load_module(module)
     return module

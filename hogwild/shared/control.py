@@ -1,12 +1,13 @@
-"""The state that the workers and the parent of a run share to coordinate, as five interfaces.
+"""The state that the workers and the parent of a run share to coordinate, as six interfaces.
 
     Tickets     which batches are assigned, completed, or to be assigned again
     Versions    how many updates the model has seen, and how old each worker's snapshot is
+    Turns       the order of what the workers do, in a run that is recorded
     Rounds      the barriers of synchronous algorithms, and the workers that take part in them
     Gate        keeps workers out of their updates while the parent copies the model
     Ledger      the phase of each worker, and its statistics
 
-The control block in shared memory (csrc/control.h, hogwild.kernels.control.Control) implements all five for processes
+The control block in shared memory (csrc/control.h, hogwild.kernels.control.Control) implements all six for processes
 on one machine. Code depends on the single interface it needs, so that a driver across machines can replace the
 implementations. `rank` is a worker's number, from 0. Calls with `timeout_s` return False after that many seconds, and
 the caller repeats them. All methods may be called by many workers at once, each for its own rank.
@@ -146,6 +147,18 @@ class Versions(Protocol):
         """Gives it back."""
 
 
+class Turns(Protocol):
+    """A turn is what a worker does to the run between two waits. In a run that is recorded, turns are numbered 0, 1,
+    2, ... over all workers.
+    """
+
+    def begin_turn(self, rank: int, alone: bool) -> int:
+        """Begins a turn; returns its number. `alone`: no other turn begins before this one has ended."""
+
+    def end_turn(self, alone: bool) -> None:
+        """Ends it."""
+
+
 class Rounds(Protocol):
     """Barriers are numbered 1, 2, ... The others no longer wait for a worker that dies or leaves. A worker that starts
     later joins at the end of a round, which is a fixed number of barriers.
@@ -241,6 +254,6 @@ class Ledger(Protocol):
 
 if TYPE_CHECKING:
 
-    def _implements(control: Control) -> tuple[Tickets, Versions, Rounds, Gate, Ledger]:
+    def _implements(control: Control) -> tuple[Tickets, Versions, Turns, Rounds, Gate, Ledger]:
         """For mypy: the control block implements all interfaces."""
-        return control, control, control, control, control
+        return control, control, control, control, control, control

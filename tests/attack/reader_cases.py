@@ -104,13 +104,16 @@ def run_directory(r: Random) -> None:
 
 def trace(r: Random) -> None:
     rows = [{"version": i, "place": 0, "worker": i % 3, "ticket": i, "delay": 0} for i in range(5)]
+    if r.random() < 0.6:
+        turns = [{"turn": i, "kind": "gradient", **row} for i, row in enumerate(rows)]
+        rows = [recording.head(Config(workers=3), lost=False, resumed=False), *turns]
     clocks.parse(f"trace:{write('t.jsonl', rows_of(r, rows))}", 3, 0, {})
 
 
 def schedule(r: Random) -> None:
-    rows = [{"version": i, "place": 0, "worker": 1, "ticket": i, "delay": 0} for i in range(5)]
+    rows = [{"turn": i, "kind": "gradient", "worker": 1, "ticket": i} for i in range(5)]
     write("w/1.schedule", rows_of(r, rows))
-    recording.merge(Path("w"), Path("schedule.jsonl"))
+    recording.merge(Path("w"), Path("schedule.jsonl"), {"kind": "schedule"})
 
 
 def results(r: Random) -> None:

@@ -61,7 +61,7 @@ def train(
     try:
         worker.run()
     finally:
-        worker._schedule._file.close()
+        worker._recorder._file.close()
     events = []
     while heard.poll():
         events.append(heard.recv()[0])

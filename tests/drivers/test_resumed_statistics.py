@@ -20,7 +20,8 @@ KEPT = ("gradient_s", "update_s", "waiting_s")
 
 
 def schedule(run: Run) -> list[dict[str, int]]:
-    return [json.loads(line) for line in (run.path / "schedule.jsonl").read_text().splitlines()]
+    turns = [json.loads(line) for line in (run.path / "schedule.jsonl").read_text().splitlines()]
+    return [turn for turn in turns if turn["kind"] == "gradient"]
 
 
 def closing(run: Run) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from hogwild.algorithms.base import Algorithm, Gradient, Steps, View
 from hogwild.buffers import SHARED, SNAPSHOT, Buffer
 from hogwild.config import Config
+from hogwild.drivers.instruments.trace import Trace
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.job.shared_split import SharedSplit
 from hogwild.drivers.processes import computation
@@ -28,6 +29,7 @@ from hogwild.drivers.processes.pool import WorkerPool
 from hogwild.drivers.processes.worker import Worker
 from hogwild.drivers.simulated.clocks import Clock, DelayClock, TimedClock, TraceClock
 from hogwild.drivers.simulated.simulation import Simulation
+from hogwild.drivers.simulated.simulator import simulated
 from hogwild.errors import UsageError
 from hogwild.shared.world import World
 
@@ -142,14 +144,14 @@ def test_the_simulator_gives_up_at_that_moment(read: str) -> None:
     assert [version for _, _, version, _ in algorithm.seen] == done[:-1]
 
 
-@pytest.mark.parametrize("clock", [DelayClock({1: 1.0}, 0), TraceClock([(0, 0)])])
+@pytest.mark.parametrize("clock", [DelayClock({1: 1.0}, 0), TraceClock(Trace.of([(0, 0)], 2))])
 def test_a_clock_without_durations_refuses(clock: Clock) -> None:
     job = job_of(Impatient(), Hand([]).model, clock="const:1")
     with pytest.raises(UsageError, match="--clock const:1 draws no durations, and algorithm asgd gives up") as caught:
-        Simulation(job, world_of(job), job.build(), clock)
+        simulated(job, world_of(job), job.build(), clock).advance()
     assert "\n" not in str(caught.value)
     job = replace(job, algorithm=Impatient(within=None))
-    Simulation(job, world_of(job), job.build(), clock)
+    simulated(job, world_of(job), job.build(), clock)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])

@@ -10,9 +10,9 @@ import pytest
 
 import hogwild
 from hogwild.kernels.control import Control
-from hogwild.shared.control import Gate, Ledger, Rounds, Tickets, Versions
+from hogwild.shared.control import Gate, Ledger, Rounds, Tickets, Turns, Versions
 
-PROTOCOLS = (Tickets, Versions, Rounds, Gate, Ledger)
+PROTOCOLS = (Tickets, Versions, Turns, Rounds, Gate, Ledger)
 MEMORY = {"bytes", "workers", "stripes", "stripe_locks"}  # of the block in shared memory, not of what is agreed on
 STUB = Path(hogwild.__file__).parent / "_C.pyi"
 

@@ -20,7 +20,7 @@ import hogwild
 from hogwild.config import Config
 from hogwild.drivers.job.job import make_job
 from hogwild.drivers.simulated import clocks
-from hogwild.drivers.simulated.simulation import Simulation
+from hogwild.drivers.simulated.simulator import simulated
 from hogwild.shared.world import World
 from hogwild.tasks import Data, TensorSplit
 
@@ -94,7 +94,7 @@ def simulate(
     world.control.assign(0, job.total_tickets, [])
     if isinstance(clock, str):
         clock = clocks.parse(clock, workers, config.seed, {})
-    simulation = Simulation(job, world, job.build(), clock)
+    simulation = simulated(job, world, job.build(), clock)
     x = world.layout.views(world.arena.tensor("x"))[0]
     xs, snapshots, delays, times = [x.clone()], [], [], []
     for _ in range(pushes):

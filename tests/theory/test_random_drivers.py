@@ -13,6 +13,7 @@ import torch
 from quadratic import simulate
 from recurrences import history_operator, workers_operator
 
+from hogwild.drivers.instruments.trace import Trace
 from hogwild.drivers.simulated.clocks import DelayClock, TraceClock
 from hogwild.theory import stability
 
@@ -67,7 +68,7 @@ def test_expectations_over_all_orders_of_workers(rule: str):
     workers, pushes, k, momentum = 2, 7, 0.4, 0.0 if rule == "none" else 0.6
     second = np.zeros(pushes + 1)
     for order in itertools.product(range(workers), repeat=pushes):
-        clock = TraceClock([(rank, ticket) for ticket, rank in enumerate(order)])
+        clock = TraceClock(Trace.of([(rank, ticket) for ticket, rank in enumerate(order)], workers))
         x = simulate(ALGORITHMS[rule], workers, [k / LR], pushes, clock, lr=LR, momentum=momentum).x[:, 0].numpy()
         second += x**2 / workers**pushes
     operator = workers_operator(rule, workers, k, momentum, 1.0, 0.0)

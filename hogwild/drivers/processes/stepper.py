@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import Algorithm, Barrier, Gradient, Gradients, Update
+from hogwild.drivers.instruments.recording import TakeTurn
+from hogwild.drivers.instruments.trace import BEGIN, GRADIENT, UPDATE
 from hogwild.drivers.view.own_writes import OwnWrites
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.shared.layout import trainable
@@ -16,17 +18,23 @@ from hogwild.shared.layout import trainable
 class Stepper:
     """Runs an algorithm's generator on a module with its parameters in the buffer that the algorithm names.
 
-    `wait` is called with every request that is not a gradient, and returns when it is fulfilled. A generator can be
-    restarted at any time: its state is in its buffers.
+    `wait` is called with every request that is not a gradient, and returns when it is fulfilled. What the generator
+    does between two requests is one `turn`. It can be restarted at any time: its state is in its buffers.
     """
 
     def __init__(
-        self, algorithm: Algorithm, view: WorkerView, module: nn.Module, wait: Callable[[Barrier | Update], None]
+        self,
+        algorithm: Algorithm,
+        view: WorkerView,
+        module: nn.Module,
+        wait: Callable[[Barrier | Update], None],
+        turn: TakeTurn,
     ) -> None:
         self.algorithm = algorithm
         self.view = view
         self.module = module
         self.wait = wait
+        self.turn = turn
         self._parameters = trainable(module)
         self.own_writes = OwnWrites(module)
         self.bound = 0  # address of the buffer that holds the parameters
@@ -35,7 +43,9 @@ class Stepper:
     def begin(self) -> None:
         """Starts a new generator and runs it up to its first request for a gradient."""
         self._steps = self.algorithm.worker(self.view)
-        self._serve(next(self._steps))
+        with self.turn(BEGIN):
+            request = next(self._steps)
+        self._serve(request)
 
     def gradients(self, loss: Tensor) -> Gradients:
         """Backward of a scalar loss. Returns autograd's gradients, not copied and not accumulated."""
@@ -49,12 +59,17 @@ class Stepper:
 
     def advance(self, g: Gradients | None) -> None:
         """Sends the gradient (None if it was given up) to the generator and runs it up to the next request."""
-        self._serve(self._steps.send(g))
+        with self.turn(GRADIENT):
+            if g is None:
+                self.view.drop()
+            request = self._steps.send(g)
+        self._serve(request)
 
     def _serve(self, request: Gradient | Barrier | Update) -> None:
         while not isinstance(request, Gradient):
             self.wait(request)
-            request = self._steps.send(None)
+            with self.turn(UPDATE):
+                request = self._steps.send(None)
         self.within = request.within
         if request.at.data_ptr() != self.bound:
             self.view.world.layout.bind(self.module, request.at)

@@ -14,7 +14,7 @@ import torch
 
 from hogwild.drivers.base import Driver
 from hogwild.drivers.checkpoints.state import State
-from hogwild.drivers.instruments.recording import SCHEDULE, merge
+from hogwild.drivers.instruments.recording import SCHEDULE, head, merge
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.placement import place
 from hogwild.drivers.job.shared_split import SharedSplit
@@ -63,7 +63,9 @@ class Trainer(Driver):
             self._start()
             self._go_on()
         if self.config.record:
-            merge(self.directory.workers, self.directory.path / SCHEDULE)
+            has_lost = bool(self.lost) or self.watch.respawns < self.config.respawn
+            facts = head(self.config, lost=has_lost, resumed=self.saved is not None)
+            merge(self.directory.workers, self.directory.path / SCHEDULE, facts)
 
     def _start(self) -> None:
         """Waits until all workers are ready behind the closed gate, so that they start together."""

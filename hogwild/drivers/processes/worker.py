@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from hogwild.algorithms.base import Barrier, Gradients, Update
-from hogwild.drivers.instruments.recording import Schedule
+from hogwild.drivers.instruments.recording import Recorder, unrecorded
+from hogwild.drivers.instruments.trace import JOIN, LEAVE, REST
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.shared_split import restore
 from hogwild.drivers.processes.computation import Computation
@@ -69,7 +70,6 @@ class Worker:
         self.split = restore(job.data.train, context.arena, context.shapes)
         self._reports = 0
         self._waited = 0.0  # at barriers, during the current update
-        self._schedule = Schedule(context.log.parent, context.rank) if config.record else None
         check_identity(context.gpu, context.world.arena.device_of(context.rank))
         self.device, self.dtype = context.world.arena.enter(context.rank), context.world.layout.dtype
         self.module = job.build().to(self.device)
@@ -79,7 +79,14 @@ class Worker:
         # After a barrier or a lock, the next worker must find this worker's push in the model.
         waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates or config.access == "locked"
         self.view.updates.defers = self.device.type == "cuda" and not waits
-        self.stepper = Stepper(job.algorithm, self.view, self.module, self._wait)
+        self._recorder: Recorder | None = None
+        if config.record:
+            alone = config.access == "locked" and not job.algorithm.barriers_per_round  # whose workers wait in turns
+            self._recorder = Recorder(
+                context.log.parent, self.rank, control, alone=alone, settle=lambda: finish(self.device)
+            )
+        self._turn = self._recorder.turn if self._recorder else unrecorded
+        self.stepper = Stepper(job.algorithm, self.view, self.module, self._wait, self._turn)
         slowdown = config.straggler.get(context.rank, 1.0)
         self.compute = Computation(job, self.module, self.device, self.stepper, clock, slowdown)
         self._pending: Pending | None = None
@@ -125,7 +132,7 @@ class Worker:
     def leave_run(self) -> None:
         self.stepper.own_writes.check()
         self._finish_update()
-        self.rounds.leave(self.rank)
+        self._leave()
         self.ledger.set_phase(self.rank, Phase.DONE)
         self.context.events.send(("done", time.monotonic()))
 
@@ -146,8 +153,6 @@ class Worker:
         self.view.lr = self.job.schedule.lr(ticket)
         entered = self.clock()
         self._waited = 0.0
-        if g is None:
-            self.view.drop()
         self.stepper.advance(g)
         outcome, pending = self.view.outcome, self.view.pending
         keeps = g is not None and (pending or not (outcome.refused or outcome.cancelled))
@@ -171,12 +176,13 @@ class Worker:
         self._pending = None
         self.view.finish()
         outcome, loss = self.view.outcome, done.loss.get()
+        if self._recorder is not None:
+            facts = outcome.version, outcome.place, outcome.delay
+            self._recorder.gradient(done.ticket, *facts, given_up=done.given_up, cancelled=outcome.cancelled)
         if outcome.refused and not completes:
             self._buffers.take_back()
         if not (done.given_up or outcome.cancelled):  # else the worker keeps its ticket
             self.ledger.record_loss(self.rank, loss, done.samples)
-            if self._schedule is not None:
-                self._schedule.write(outcome.version, outcome.place, done.ticket, outcome.delay)
             if completes:
                 self.tickets.complete(self.rank)
         self.ledger.add_times(self.rank, done.gradient_s, done.update_s, done.waiting_s)
@@ -189,7 +195,7 @@ class Worker:
         while (ticket := self.tickets.take(self.rank)) == NO_TICKET:
             self._finish_update()
             self.ledger.set_phase(self.rank, Phase.PAUSED)
-            self.rounds.leave(self.rank)  # a synchronous round must not wait for a worker without work
+            self._leave()  # a synchronous round must not wait for a worker without work
             while not self.tickets.wait_for_work(self.rank, POLL_S):
                 self.ledger.set_phase(self.rank, Phase.PAUSED)
                 if self.tickets.stopping or not self.tickets.outstanding():
@@ -206,8 +212,14 @@ class Worker:
             self.ledger.set_phase(self.rank, phase)
 
     def _join(self) -> None:
-        self._until(Phase.PAUSED, self.rounds.join, self.job.algorithm.barriers_per_round)
+        self.ledger.set_phase(self.rank, Phase.PAUSED)  # it may wait for the turn of another worker
+        with self._turn(JOIN):
+            self._until(Phase.PAUSED, self.rounds.join, self.job.algorithm.barriers_per_round)
         self.view.rounds.generation = self.rounds.arrived(self.rank)  # current round of the other workers
+
+    def _leave(self) -> None:
+        with self._turn(LEAVE):
+            self.rounds.leave(self.rank)
 
     def _wait(self, request: Barrier | Update) -> None:
         began = self.clock()
@@ -227,7 +239,8 @@ class Worker:
             self.ledger.set_phase(self.rank, Phase.BARRIER)
             self.versions.wait_update(self.rank, POLL_S)
             self._until(Phase.BARRIER, self.gate.enter)
-            self.view.gather_rest()
+            with self._turn(REST):
+                self.view.gather_rest()
 
     def _report(self, loss: float) -> None:
         self._reports += 1

@@ -3,7 +3,7 @@
     round-robin                every gradient takes exactly 1: workers in turn, delay N - 1
     gamma:cv=0.1,het=0.6       gamma distributed with that coefficient of variation; het: that of the machines' means
     random                     exponential: every next push comes from a worker drawn uniformly at random
-    trace:FILE                 the pushes of a recorded run, in their order (--record)
+    trace:FILE                 the turns of a recorded run, in their order (--record)
     const:4, uniform:1:8, normal:8:1, geometric:8, hist:FILE
                                the delay itself, drawn independently for every push
 
@@ -22,14 +22,13 @@ import numpy as np
 
 from hogwild.config import TIMED_CLOCKS
 from hogwild.delays import parse as parse_delays
+from hogwild.drivers.instruments import trace
+from hogwild.drivers.instruments.trace import Trace
 from hogwild.errors import UsageError
-from hogwild.files.reading import json_lines, reading
 from hogwild.text import quoted
 
 VARIATION = (1e-6, 10.0)  # coefficients other than 0: beyond, a gamma distribution is a constant, or rounds to 0
 FACTOR_LIMIT = 1e6
-PUSHES_LIMIT = 5_000_000
-TRACE_BYTES = 1 << 30
 
 
 @dataclass
@@ -83,9 +82,9 @@ class DelayClock:
 
 @dataclass
 class TraceClock:
-    """The pushes of a recorded run: the worker and the ticket of each push, in order."""
+    """The turns of a recorded run, in order."""
 
-    pushes: list[tuple[int, int]]  # (rank, ticket) in the order of their versions
+    trace: Trace
 
 
 Clock = TimedClock | DelayClock | TraceClock
@@ -95,7 +94,7 @@ def parse(spec: str, workers: int, seed: int, factors: Mapping[int, float]) -> C
     """The clock that `spec` describes. UsageError if it describes none."""
     name, _, rest = spec.partition(":")
     if name == "trace":
-        return TraceClock(_read_trace(Path(rest), workers))
+        return TraceClock(trace.read(Path(rest), workers))
     if name not in TIMED_CLOCKS:
         if factors:
             raise UsageError(
@@ -136,25 +135,3 @@ def _options(spec: str, text: str, known: tuple[str, ...]) -> dict[str, float]:
     if not 0 <= values.get("burst", 0) <= 1 or not 0 <= values.get("burst_factor", 0) <= FACTOR_LIMIT:
         raise UsageError(f"--clock {quoted(spec)}: a burst's probability is 0 to 1, its factor to {FACTOR_LIMIT:,.0f}")
     return values
-
-
-def _read_trace(path: Path, workers: int) -> list[tuple[int, int]]:
-    pushes: list[tuple[int, int]] = []
-    with reading(f"--clock trace:{path}", "a recorded schedule", error=UsageError, remedy="make one with --record"):
-        for row in json_lines(path, TRACE_BYTES, error=UsageError):
-            pushes.append((_whole(row["worker"]), _whole(row["ticket"])))
-            if len(pushes) > PUSHES_LIMIT:
-                raise ValueError(f"it has more than {PUSHES_LIMIT:,} pushes")
-    largest = max((rank for rank, _ in pushes), default=0)
-    if largest >= workers:
-        raise UsageError(
-            f"--clock trace:{path}: recorded with worker {largest}, but --workers is {workers}: "
-            f"use --workers {largest + 1}"
-        )
-    return pushes
-
-
-def _whole(value: object) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 53:
-        raise ValueError(f"{quoted(value)} is no worker or ticket")
-    return value

@@ -1,13 +1,12 @@
-"""The simulator: runs the same algorithms, views and kernels in one process, under a virtual clock.
+"""A simulation: workers under a virtual clock that draws the times of their gradients, or their delays.
 
 A min-heap orders the workers by the virtual time at which their gradient is due. The next one applies its update, which
 takes no virtual time, and starts its next gradient. Workers that waited for that update resume, and workers whose
 gradient it cancels restart, at the same virtual time. Runs are repeatable bit for bit.
 
-A gradient is that of the parameters at the time of its request. With a private snapshot these do not change before the
-gradient is due, so it is computed only then and no gradient is held in memory; with in-place reads it is computed at
-the request. Averages of Full Normalization that all workers share are read and updated when the gradient is computed. A
-gradient that takes longer than Gradient.within is never computed: its worker receives None when that time has passed.
+With in-place reads a gradient is computed at its request. Averages of Full Normalization that all workers share are
+read and updated when the gradient is computed. A gradient that takes longer than Gradient.within is never computed: its
+worker receives None when that time has passed.
 """
 
 from __future__ import annotations
@@ -15,81 +14,31 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
-from hogwild.algorithms.base import Barrier, Gradient, Gradients, Steps, Update
+from hogwild.algorithms.base import Barrier, Gradient, Update
 from hogwild.buffers import has_replicas
-from hogwild.drivers.job.forward import Forward
 from hogwild.drivers.job.job import Job
-from hogwild.drivers.simulated.clocks import Clock, DelayClock, TimedClock, TraceClock
-from hogwild.drivers.view.own_writes import OwnWrites
-from hogwild.drivers.view.worker_view import WorkerView, view_of
+from hogwild.drivers.simulated.clocks import DelayClock, TimedClock
+from hogwild.drivers.simulated.run import Push, Request, SimulatedRun, SimulatedWorker
 from hogwild.errors import UsageError
-from hogwild.shared.control import NO_TICKET, Ledger, Rounds, Tickets, Versions
-from hogwild.shared.devices import to_device
-from hogwild.shared.layout import trainable
+from hogwild.shared.control import NO_TICKET
 from hogwild.shared.world import World
 
 
-@dataclass
-class SimulatedWorker:
-    """One simulated worker: its generator of the algorithm, and the batch that it computes."""
+class Simulation(SimulatedRun):
+    """Simulated workers under a clock of durations or of delays."""
 
-    view: WorkerView
-    steps: Steps
-    at: Tensor | None = None  # where its next gradient is taken [n]
-    parameters: list[Tensor] = field(default_factory=list)  # as views of it
-    ready: float = 0.0  # when all that it has sent and read has arrived
-    ticket: int = NO_TICKET
-    completed: int = 0  # tickets; not the control's count, because a trace may assign tickets unequally
-    samples: int = 0  # of its batch
-    answer: tuple[float, Gradients] | None = None  # computed at the request, if what it depends on may change
-    buffers: dict[str, Tensor] = field(default_factory=dict)  # the model's own after that, those of this worker alone
-    at_barrier: bool = False
-    at_update: bool = False
-    cancels: bool = False  # a new version cancels its gradient
-    within: float | None = None  # virtual time after which it gives its gradient up
-    gives_up: bool = False  # the gradient takes longer than that
-    request: int = 0  # number of the request that is in the heap
-
-
-@dataclass(frozen=True)
-class Push:
-    """One completed request for a gradient. `loss`: of the batch, at the snapshot; NaN if it was given up."""
-
-    time: float
-    rank: int
-    ticket: int
-    loss: float
-    given_up: bool = False
-
-
-class Simulation:
-    """Simulated workers on one world. `advance` completes one request for a gradient; `now` is the virtual time."""
-
-    def __init__(self, job: Job, world: World, module: nn.Module, clock: Clock) -> None:
+    def __init__(self, job: Job, world: World, module: nn.Module, clock: TimedClock | DelayClock) -> None:
+        super().__init__(job, world, module)
+        self.clock = clock
         config = job.config
-        self.job, self.world, self.module, self.clock = job, world, module, clock
-        self.tickets: Tickets = world.control
-        self.versions: Versions = world.control
-        self.rounds: Rounds = world.control
-        self.ledger: Ledger = world.control
-        self.now = 0.0
-        self.computed = 0  # gradients
-        self.messages = self.moved_bytes = 0  # between the workers and the shared memory
-        self.forward = Forward(module, config, world.arena.device)
-        self._parameters = trainable(module)
-        self._own_writes = OwnWrites(module)
-        self._has_buffers = any(True for _ in module.buffers())
         self._inplace = config.read == "inplace"
         self._due: list[tuple[float, int, int]] = []
         self._requests = 0
         self._history: deque[Tensor] = deque(maxlen=clock.largest + 1 if isinstance(clock, DelayClock) else 1)
         self._remembered = 0  # versions
-        self._trace = iter(clock.pushes) if isinstance(clock, TraceClock) else iter(())
         waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates
         if isinstance(clock, DelayClock) and (waits or self._inplace):
             raise UsageError("a clock that draws delays is for asynchronous algorithms with --read snapshot")
@@ -98,55 +47,21 @@ class Simulation:
                 f"a clock that draws delays is for snapshots of one master, and algorithm {config.algorithm} trains "
                 "each worker's own replica: use --clock gamma, round-robin or random"
             )
-        if isinstance(clock, TraceClock) and waits:
-            raise UsageError("a recorded schedule replays asynchronous algorithms only")
-        world.adopt(module, 0)
-        module.train()
-        self.workers = []
         for rank in range(world.workers):
-            view = view_of(job, world, rank, lambda: self.now)
             self.rounds.join(rank, job.algorithm.barriers_per_round, 0.0)
-            self.workers.append(SimulatedWorker(view, job.algorithm.worker(view)))
         for rank, worker in enumerate(self.workers):
             self._serve(rank, next(worker.steps))
         self._remember()
 
     def advance(self) -> Push | None:
-        """Completes the request that is due next. None if no ticket is left."""
         rank = self._next_rank()
         if rank is None:
             return None
-        worker = self.workers[rank]
-        ticket, given_up = worker.ticket, worker.gives_up
-        worker.view.lr = self.job.schedule.lr(ticket)
-        if given_up:
-            loss = math.nan
-            worker.view.drop()
-            request = worker.steps.send(None)
-        else:
-            loss, g = worker.answer or self._gradient(rank)
-            worker.answer = None
-            self.computed += 1
-            request = worker.steps.send(g)
-            outcome = worker.view.outcome
-            if not (outcome.refused or outcome.cancelled):  # else the batch leaves no trace in them
-                self._publish(rank)
-            if not outcome.cancelled:  # else the ticket stays in hand
-                self.ledger.record_loss(rank, loss, worker.samples)
-                self.tickets.complete(rank)
-                worker.completed += 1
+        push, request = self._answer(rank, given_up=self.workers[rank].gives_up)
         self._remember()
         self._serve(rank, request)
         self._follow_update()
-        return Push(self.now, rank, ticket, loss, given_up)
-
-    def _publish(self, rank: int) -> None:
-        """The model's own buffers, as they were after the worker's forward pass."""
-        if not self._has_buffers:
-            return
-        for name, value in self.workers[rank].buffers.items():
-            self.module.get_buffer(name).detach().copy_(value)
-        self.world.publish(self.module, rank)
+        return push
 
     # ---- the next worker -------------------------------------------------------------------------------------------
 
@@ -158,13 +73,6 @@ class Simulation:
                     self.now = now
                     return rank
             return None
-        if isinstance(self.clock, TraceClock):
-            push = next(self._trace, None)
-            if push is None:
-                return None
-            rank, self.workers[push[0]].ticket = push
-            self.now += 1.0 / len(self.workers)
-            return rank
         rank = self.computed % len(self.workers)
         if self.workers[rank].ticket == NO_TICKET:
             return None
@@ -188,7 +96,7 @@ class Simulation:
 
     # ---- requests -------------------------------------------------------------------------------------------------
 
-    def _serve(self, rank: int, request: Gradient | Barrier | Update) -> None:
+    def _serve(self, rank: int, request: Request) -> None:
         worker = self.workers[rank]
         if isinstance(request, Barrier):
             worker.at_barrier = True
@@ -199,7 +107,7 @@ class Simulation:
         if isinstance(request, Update):
             worker.at_update = True
             return
-        self._ask(worker, request)
+        self._ask(rank, request)
         worker.ticket = self.tickets.take(rank)
         if worker.ticket == NO_TICKET:
             self._after_traffic(worker, self.now)
@@ -208,15 +116,13 @@ class Simulation:
             return
         self._begin(rank)
 
-    def _ask(self, worker: SimulatedWorker, request: Gradient) -> None:
-        """Records the worker's request for its next gradient."""
+    def _ask(self, rank: int, request: Gradient) -> None:
         if request.within is not None and not isinstance(self.clock, TimedClock):
             raise UsageError(
                 f"--clock {self.job.config.clock} draws no durations, and algorithm {self.job.config.algorithm} gives "
                 "up gradients after a time: use --clock gamma, round-robin or random"
             )
-        worker.cancels, worker.within, worker.request = request.cancel, request.within, 0
-        worker.at, worker.parameters = request.at, self.world.layout.views(request.at)
+        super()._ask(rank, request)
 
     def _begin(self, rank: int) -> None:
         """Starts the worker's gradient of its ticket."""
@@ -245,7 +151,7 @@ class Simulation:
                 worker.steps = self.job.algorithm.worker(worker.view)
                 request = next(worker.steps)
                 assert isinstance(request, Gradient), "an algorithm first requests a gradient"
-                self._ask(worker, request)
+                self._ask(rank, request)
                 self._begin(rank)
 
     def _release(self) -> None:
@@ -272,24 +178,3 @@ class Simulation:
         self.messages += traffic.messages
         self.moved_bytes += traffic.moved_bytes
         return since + config.latency * traffic.messages + traffic.moved_bytes / (config.bandwidth or math.inf)
-
-    def _gradient(self, rank: int) -> tuple[float, Gradients]:
-        """Loss and gradients of the worker's batch at its parameters. Random numbers depend on the batch alone."""
-        job, worker = self.job, self.workers[rank]
-        assert worker.at is not None, "a gradient is computed once it is asked for"
-        for parameter, view in zip(self._parameters, worker.parameters, strict=True):
-            parameter.data = view
-        if self._has_buffers:
-            self.world.recall(self.module, rank)
-        self._own_writes.begin(worker.view, worker.at)
-        index = job.order.begin(worker.ticket, rank, worker.completed)
-        worker.samples = len(index)
-        batch = job.data.train.batch(index, train=True)
-        inputs, targets = to_device(batch, self.world.arena.device, self.world.layout.dtype)
-        loss = job.data.loss(self.forward(inputs), targets)
-        torch.autograd.backward(loss)
-        self._own_writes.check()
-        gradients = [parameter.grad for parameter in self._parameters]
-        for parameter in self._parameters:
-            parameter.grad = None
-        return float(loss.detach()), gradients

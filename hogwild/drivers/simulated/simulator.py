@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 import torch
+from torch import nn
 
 from hogwild.drivers.base import Driver, nothing
 from hogwild.drivers.checkpoints.state import State
@@ -20,11 +21,14 @@ from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.job.device import resolve
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.simulated import clocks
-from hogwild.drivers.simulated.simulation import Push, Simulation
+from hogwild.drivers.simulated.replay import Replay
+from hogwild.drivers.simulated.run import Push, SimulatedRun
+from hogwild.drivers.simulated.simulation import Simulation
 from hogwild.errors import UsageError
 from hogwild.files.writing import open_fresh, writing
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
+from hogwild.shared.world import World
 
 PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,penalty,lr,loss"
 """The columns of pushes.csv, which has a line for every gradient that was computed:
@@ -42,6 +46,13 @@ gap_rms and step_rms are 0 and penalty is 1 where nothing was pushed (a dropped 
 CONSOLE_EVERY = 64  # pushes between two moves of the progress bar
 
 
+def simulated(job: Job, world: World, module: nn.Module, clock: clocks.Clock) -> SimulatedRun:
+    """The workers of a job under that clock. UsageError if it does not suit the job."""
+    if isinstance(clock, clocks.TraceClock):
+        return Replay(job, world, module, clock)
+    return Simulation(job, world, module, clock)
+
+
 class Simulator(Driver):
     """One run under the virtual clock, in this process."""
 
@@ -53,7 +64,10 @@ class Simulator(Driver):
         super().__init__(job, run, console)
         clock = clocks.parse(config.clock, config.workers, config.seed, config.straggler)
         # `module` is used for evaluation; the simulation binds a second module to its buffers.
-        self.simulation = Simulation(job, self.world, job.build().to(self.world.arena.device), clock)
+        module = job.build().to(self.world.arena.device)
+        self.simulation = simulated(job, self.world, module, clock)
+        for line in self.simulation.doubts:
+            console.warn(line)
         run.journal.use_clock(lambda: self.simulation.now)
 
     def place(self) -> torch.device:

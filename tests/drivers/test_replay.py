@@ -1,0 +1,92 @@
+"""A recorded run of real processes is replayed bit for bit, whatever the algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from recorded_runs import BATCHES, Crew, crew, differences, job_of, merged, options, replayed, scripted, world_of
+
+from hogwild.algorithms import REGISTRY
+
+ASYNCHRONOUS = sorted(name for name, cls in REGISTRY.items() if not cls.barriers_per_round and cls.max_workers is None)
+VARIANTS: dict[str, dict[str, Any]] = {
+    "easgd average": {"exchange": "post", "evaluate": "average"},
+    "ad-psgd momentum": {"average_momentum": True},
+    "ad-psgd blocking": {"pairing": "blocking", "topology": "ring"},
+    "asysg-incon block": {"coords": "block", "block": 3},
+    "asgd gap": {"penalty": "gap"},
+    "asgd clipped": {"clip": 0.5, "shard": "iid"},
+}
+
+
+@pytest.fixture(scope="module")
+def team() -> Iterator[Crew]:
+    with crew(3) as found:
+        yield found
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("name", [*ASYNCHRONOUS, *VARIANTS])
+def test_every_buffer_is_the_same_bit_for_bit(team: Crew, tmp_path: Path, name: str, workers: int):
+    values = {**options(name.split()[0], workers), **VARIANTS.get(name, {})}
+    real, schedule = team.record(job_of(access="locked", record=True, **values), tmp_path)
+    assert real.control.next == BATCHES
+    again = replayed(job_of(clock=f"trace:{schedule}", **values), schedule)
+    assert differences(real, again.world) == []
+    assert again.doubts == []
+    start = world_of(job_of(**{**values, "access": "locked"}))
+    assert not torch.equal(real.arena.tensor("x"), start.arena.tensor("x")) or "replica" in start.buffers
+
+
+GATHERING = {"asysg-con": {"gradients": 4}, "softsync": {"softsync_n": 1}, "k-batch-async": {"k": 2}}
+ENDS = {  # of worker 0 while worker 1 makes all pushes: tickets of the run, gradients that are left in the sum
+    "never takes a ticket": (25, 0),
+    "hands its ticket in last": (25, 0),
+    "keeps its ticket for ever": (24, 1),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("name", GATHERING)
+def test_the_last_partial_update_comes_if_and_only_if_it_came(tmp_path: Path, name: str, end: str):
+    """All pushes are by one worker. An update of fewer gradients is made once no gradient can come any more."""
+    tickets, left = ENDS[end]
+    values = {"algorithm": name, "workers": 2, "samples": 7 * tickets, "epochs": None, **GATHERING[name]}
+    keeps = end == "keeps its ticket for ever"
+    job = job_of(access="locked", record=True, **values)
+    idle = (0,) if end == "never takes a ticket" else ()
+    real = scripted(job, tmp_path, lambda ready: 1 if 1 in ready else (-1 if keeps else 0), idle)
+    again = replayed(job_of(clock="trace:x", **values), merged(job, tmp_path))
+    assert again.computed == tickets - keeps
+    assert real.control.gathered == left * (3 if name == "asysg-con" else 1)
+    assert differences(real, again.world) == (["next"] if keeps else [])
+
+
+@pytest.mark.parametrize("name", ["easgd", "sgp", "ad-psgd", "async-diloco", "ringmaster"])
+def test_a_scripted_order_is_replayed(tmp_path: Path, name: str):
+    """Workers that take turns at random, so that no two runs of turns are alike."""
+    draws, values = Random(7), options(name, 3)
+    job = job_of(access="locked", record=True, **values)
+    real = scripted(job, tmp_path, draws.choice)
+    again = replayed(job_of(clock="trace:x", **values), merged(job, tmp_path))
+    assert differences(real, again.world) == []
+
+
+def test_full_normalization_of_each_worker_is_replayed(tmp_path: Path):
+    values = {"algorithm": "asgd", "workers": 2, "norm": "full", "norm_state": "worker"}
+    job, draws = job_of(access="locked", record=True, **values), Random(1)
+    real = scripted(job, tmp_path, draws.choice)
+    again = replayed(job_of(clock="trace:x", **values), merged(job, tmp_path))
+    assert differences(real, again.world) == []
+
+
+def test_no_number_is_drawn_where_nothing_is_recorded(tmp_path: Path):
+    world = scripted(job_of(access="locked", **options("easgd", 2)), tmp_path, Random(2).choice)
+    assert world.control.begin_turn(0, True) == 0
+    world.control.end_turn(True)
+    assert list(tmp_path.iterdir()) == []
