@@ -61,7 +61,7 @@ def train(
     try:
         worker.run()
     finally:
-        worker._recorder._file.close()
+        worker._recorder.close()
     events = []
     while heard.poll():
         events.append(heard.recv()[0])

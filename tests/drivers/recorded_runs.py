@@ -138,30 +138,40 @@ def crew(workers: int) -> Iterator[Crew]:
             process.join(WAIT_S)
 
 
-def scripted(job: Job, folder: Path, order: Callable[[list[int]], int], idle: tuple[int, ...] = ()) -> World:
-    """Real workers in this process, one gradient at a time: of the rank that `order` chooses among those with a ticket,
-    until it chooses -1. Those in `idle` never take a ticket.
-    """
-    world, ranks = world_of(job), range(job.config.workers)
+def begun(job: Job, folder: Path) -> tuple[World, list[Worker]]:
+    """Real workers in this process, at their first gradient."""
+    world = world_of(job)
     _, told = multiprocessing.Pipe(duplex=False)
-    workers = [Worker(job, WorkerContext(world, rank, told, folder / f"{rank}.log", None)) for rank in ranks]
+    contexts = [WorkerContext(world, rank, told, folder / f"{rank}.log", None) for rank in range(job.config.workers)]
+    workers = [Worker(job, context) for context in contexts]
     for worker in workers:
         worker.enter_run()
-    held = [NO_TICKET if rank in idle else world.control.take(rank) for rank in ranks]
-    while ready := [rank for rank in ranks if held[rank] != NO_TICKET]:
+    return world, workers
+
+
+def one_gradient(worker: Worker, ticket: int) -> None:
+    """The worker computes that batch, and hands the gradient over."""
+    job, rank = worker.job, worker.rank
+    index = job.order.begin(ticket, rank, worker.tickets.completed(rank))
+    inputs, targets = job.data.train.batch(index, train=True)
+    began = worker.clock()
+    loss, g = worker.compute(inputs.double(), targets, began)
+    worker._update(loss, g, len(index), ticket, began)
+
+
+def scripted(job: Job, folder: Path, order: Callable[[list[int]], int], idle: tuple[int, ...] = ()) -> World:
+    """A run of real workers in this process, one gradient at a time: of the rank that `order` chooses among those with
+    a ticket, until it chooses -1. Those in `idle` never take a ticket.
+    """
+    world, workers = begun(job, folder)
+    held = [NO_TICKET if worker.rank in idle else world.control.take(worker.rank) for worker in workers]
+    while ready := [rank for rank, ticket in enumerate(held) if ticket != NO_TICKET]:
         if (rank := order(ready)) < 0:
             break
-        worker, ticket = workers[rank], held[rank]
-        index = job.order.begin(ticket, rank, world.control.completed(rank))
-        inputs, targets = job.data.train.batch(index, train=True)
-        began = worker.clock()
-        loss, g = worker.compute(inputs.double(), targets, began)
-        worker._update(loss, g, len(index), ticket, began)
+        one_gradient(workers[rank], held[rank])
         held[rank] = world.control.take(rank)
     for worker in workers:
         worker.leave_run()
-        if worker._recorder is not None:
-            worker._recorder._file.close()
     return world
 
 

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from threading import Thread
+from time import monotonic, sleep
+from typing import Any, ClassVar
 
 import pytest
 import torch
-from recorded_runs import BATCHES, Crew, crew, differences, job_of, merged, options, replayed, scripted, world_of
+from recorded_runs import (
+    BATCHES,
+    WAIT_S,
+    Crew,
+    begun,
+    crew,
+    differences,
+    job_of,
+    merged,
+    one_gradient,
+    options,
+    replayed,
+    scripted,
+    world_of,
+)
 
 from hogwild.algorithms import REGISTRY
+from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View
 
 ASYNCHRONOUS = sorted(name for name, cls in REGISTRY.items() if not cls.barriers_per_round and cls.max_workers is None)
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -74,6 +92,54 @@ def test_a_scripted_order_is_replayed(tmp_path: Path, name: str):
     job = job_of(access="locked", record=True, **values)
     real = scripted(job, tmp_path, draws.choice)
     again = replayed(job_of(clock="trace:x", **values), merged(job, tmp_path))
+    assert differences(real, again.world) == []
+
+
+def test_the_update_that_the_waiting_make_of_what_there_is(tmp_path: Path):
+    """Two gradients make an update; the other worker leaves while one waits for it."""
+    values = {"algorithm": "k-async", "workers": 2, "k": 2}
+    job = job_of(access="locked", record=True, **values)
+    world, (first, second) = begun(job, tmp_path)
+    waiting = Thread(target=one_gradient, args=(first, world.control.take(0)), daemon=True)
+    waiting.start()
+    deadline = monotonic() + WAIT_S
+    while not world.control.awaits_update(0):
+        assert monotonic() < deadline
+        sleep(0.001)
+    assert world.control.version == 0
+    second.leave_run()
+    waiting.join(WAIT_S)
+    assert world.control.version == 1
+    first.leave_run()
+    schedule = merged(job, tmp_path)
+    again = replayed(job_of(clock="trace:x", **values), schedule)
+    assert differences(world, again.world) == []
+
+
+@dataclass(frozen=True)
+class Hasty(Algorithm):
+    """Gives every gradient up once."""
+
+    name: ClassVar[str] = "hasty"
+    buffers: ClassVar[dict[str, Buffer]] = {"x": SHARED, "snapshot": SNAPSHOT}
+
+    def worker(self, w: View) -> Steps:
+        w.pull()
+        while True:
+            g = yield Gradient(at=w.snapshot, within=1e-12)
+            assert g is None
+            w.push((yield Gradient(at=w.snapshot)))
+
+
+def test_gradients_that_were_given_up_are_given_up_again(tmp_path: Path):
+    values = {"algorithm": "test_replay:Hasty", "workers": 2}
+    job, draws = job_of(access="locked", record=True, **values), Random(4)
+    real = scripted(job, tmp_path, draws.choice)
+    again = replayed(job_of(clock="trace:x", **values), merged(job, tmp_path))
+    assert again.computed == real.control.version == BATCHES
+    assert [again.world.control.stats(rank)["dropped"] for rank in range(2)] == [
+        real.control.stats(rank)["dropped"] for rank in range(2)
+    ]
     assert differences(real, again.world) == []
 
 

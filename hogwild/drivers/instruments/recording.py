@@ -71,6 +71,9 @@ class Recorder:
         kind = GIVEN_UP if given_up else CANCELLED if cancelled else GRADIENT
         self._write(self._gradient, kind, ticket=ticket, version=version, place=place, delay=delay)
 
+    def close(self) -> None:
+        self._file.close()
+
     def _write(self, number: int, kind: str, **facts: int) -> None:
         line = {"turn": number, "kind": kind, "worker": self._rank, **facts}
         self._file.write(json.dumps(line) + "\n")

@@ -133,6 +133,8 @@ class Worker:
         self.stepper.own_writes.check()
         self._finish_update()
         self._leave()
+        if self._recorder is not None:
+            self._recorder.close()
         self.ledger.set_phase(self.rank, Phase.DONE)
         self.context.events.send(("done", time.monotonic()))
 

@@ -7,15 +7,15 @@ recorded under `--access locked` ends with the same bits in every buffer. What n
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from hogwild.algorithms.base import Barrier, Gradient, Update
-from hogwild.buffers import Scope, has_replicas
+from hogwild.buffers import has_replicas
 from hogwild.drivers.instruments import trace
-from hogwild.drivers.instruments.trace import GRADIENTS, Turn
+from hogwild.drivers.instruments.trace import Turn
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.simulated.clocks import TraceClock
 from hogwild.drivers.simulated.run import Push, Request, SimulatedRun
@@ -38,11 +38,8 @@ class Replay(SimulatedRun):
         self.doubts += self._doubts()
         self._require_ordered_buffers()
         self._turns: Iterator[Turn] = iter(self._trace.turns)
-        self._ahead: list[deque[int]] = [deque() for _ in self.workers]  # tickets that each worker will complete
-        for turn in self._trace.turns:
-            if turn.kind in GRADIENTS:
-                self._ahead[turn.rank].append(turn.ticket)
-        self._taken: set[int] = set()  # tickets above the lowest that nobody has taken
+        self._asked: dict[int, Tensor] = {}  # by rank: the parameters of its next gradient, at its request
+        self._taken: set[int] = set()  # tickets above the lowest that nobody has taken yet
         self._next = self.tickets.next
         self._lasting = [(name, kept, kept._version) for name, kept in frozen(module).items()]
 
@@ -80,6 +77,7 @@ class Replay(SimulatedRun):
     def _push(self, turn: Turn) -> Push:
         rank = turn.rank
         self._hold(rank, turn.ticket)
+        self._require_unwritten(rank)
         self.now += 1.0 / len(self.workers)
         self._count_traffic(rank)
         push, request = self._answer(rank, given_up=turn.kind == trace.GIVEN_UP)
@@ -89,7 +87,6 @@ class Replay(SimulatedRun):
                 f"algorithm {self._name} reads the model once more after a push, and the recorded schedule is of "
                 "version 0.1.0, which gave that no number: record the run again"
             )
-        self._ahead[rank].popleft()
         self._serve(rank, request)
         return push
 
@@ -106,8 +103,6 @@ class Replay(SimulatedRun):
         worker.at_update = isinstance(request, Update)
         if isinstance(request, Gradient):
             self._ask(rank, request)
-            if self._ahead[rank]:
-                self._hold(rank, self._ahead[rank][0])
 
     def _ask(self, rank: int, request: Gradient) -> None:
         if self._is_old and request.within is not None:
@@ -115,20 +110,12 @@ class Replay(SimulatedRun):
                 f"--clock {self.job.config.clock} draws no durations, and algorithm {self._name} gives up gradients "
                 "after a time: use --clock gamma, round-robin or random, or record the run again"
             )
-        world, buffers = self.world, self.job.algorithm.keeps()
-        written = [name for name, buffer in buffers.items() if buffer.scope is Scope.SHARED or buffer.locks]
-        if world.workers > 1 and any(
-            request.at.data_ptr() == self.workers[rank].view.buffer(name).data_ptr() for name in written
-        ):
-            raise UsageError(
-                f"algorithm {self._name} takes its gradients at memory that other workers write meanwhile "
-                f"(--read {self.job.config.read}), and no schedule holds what they saw: it is not replayed"
-            )
         super()._ask(rank, request)
+        self._asked[rank] = request.at.clone()
 
     def _hold(self, rank: int, ticket: int) -> None:
-        """The worker takes that ticket, unless it holds it. A ticket that a schedule names may come before lower ones,
-        so `next` stays at the lowest that nobody has taken: gradients can still come for it.
+        """The worker takes that ticket, unless it holds it. Tickets come in the order in which they were completed, so
+        `next` stays at the lowest that has not come: as long as one is missing, a gradient may still follow.
         """
         worker = self.workers[rank]
         worker.ticket = ticket
@@ -177,6 +164,15 @@ class Replay(SimulatedRun):
             raise UsageError(
                 f"the model's buffer {shared[0]} is one for all workers, which update it while they compute gradients, "
                 "and no schedule holds that order: record and replay with --norm-state worker"
+            )
+
+    def _require_unwritten(self, rank: int) -> None:
+        """Compares bits, so that NaN equals itself."""
+        asked, at = self._asked[rank], self.workers[rank].at
+        if at is not None and not torch.equal(asked.view(torch.uint8), at.view(torch.uint8)):
+            raise UsageError(
+                f"algorithm {self._name} takes its gradients at memory that other workers write meanwhile "
+                f"(--read {self.job.config.read}), and no schedule holds what they saw: it is not replayed"
             )
 
     def _require_frozen_kept(self) -> None:
