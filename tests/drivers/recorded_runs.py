@@ -138,11 +138,17 @@ def crew(workers: int) -> Iterator[Crew]:
             process.join(WAIT_S)
 
 
+class Deaf:
+    """The parent's end of a worker's messages, where there is no parent."""
+
+    def send(self, _message: object) -> None:
+        """Hears nothing."""
+
+
 def begun(job: Job, folder: Path) -> tuple[World, list[Worker]]:
     """Real workers in this process, at their first gradient."""
     world = world_of(job)
-    _, told = multiprocessing.Pipe(duplex=False)
-    contexts = [WorkerContext(world, rank, told, folder / f"{rank}.log", None) for rank in range(job.config.workers)]
+    contexts = [WorkerContext(world, rank, Deaf(), folder / f"{rank}.log", None) for rank in range(job.config.workers)]
     workers = [Worker(job, context) for context in contexts]
     for worker in workers:
         worker.enter_run()
