@@ -8,7 +8,7 @@
 namespace hogwild {
 namespace {
 
-constexpr std::uint64_t kMagic = 0x686f6777696c6402;  // "hogwil", layout 2
+constexpr std::uint64_t kMagic = 0x686f6777696c6403;  // "hogwil", layout 3
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
 static_assert(std::atomic<double>::is_always_lock_free && std::atomic<std::uint64_t>::is_always_lock_free,
@@ -58,59 +58,98 @@ WorkerLine& Control::worker(std::uint32_t rank) {
 
 // ---- tickets ----------------------------------------------------------------------------------------------------
 
+// Holds the lock of the tickets for a scope, and first repairs what a worker left behind that was killed in take().
+struct Control::TicketGuard {
+  RobustGuard guard;
+  explicit TicketGuard(Control& control) : guard(control.header_->tickets) { repair(control); }
+  TicketGuard(Control& control, double timeout_s) : guard(control.header_->tickets, timeout_s) { repair(control); }
+  void repair(Control& control) const {
+    if (guard.recovered) control.repair_tickets();
+  }
+};
+
+// A ticket is written into the taker's hand before it is struck off where it came from. A taker that was killed between
+// the two stores has the ticket: the second store is made up for here, before anybody else can take it again.
+void Control::repair_tickets() {
+  for (std::uint32_t i = 0; i < header_->workers; ++i) {
+    const std::int64_t held = lines_[i].held;
+    if (held == kNoTicket) continue;
+    if (held >= header_->next) header_->next = held + 1;
+    for (std::uint32_t j = 0; j < header_->workers; ++j)
+      if (lines_[j].reclaimed == held) lines_[j].reclaimed = kNoTicket;
+  }
+}
+
 std::int64_t Control::take(std::uint32_t rank) {
   auto& own = worker(rank);
-  RobustGuard guard(header_->tickets);
+  TicketGuard guard(*this);
   if (header_->stop.load()) return kNoTicket;
   if (own.held != kNoTicket) return own.held;
   for (std::uint32_t i = 0; i < header_->workers; ++i) {
     const std::int64_t ticket = lines_[i].reclaimed;
     if (ticket == kNoTicket) continue;
-    own.held = ticket;  // hold before release: killed in between, `mark_dead` sees the ticket twice and keeps it once
+    own.held = ticket;
     lines_[i].reclaimed = kNoTicket;
     return ticket;
   }
   const std::int64_t ticket = header_->next;
   if (ticket >= header_->total) return kNoTicket;
-  own.held = ticket;  // the same: a held ticket that is not below `next` was never assigned
+  own.held = ticket;
   header_->next = ticket + 1;
   return ticket;
 }
 
+// The second store is the one that counts. Killed before it, the ticket is still to be done; killed after it, mark_dead
+// makes up for the third.
 void Control::complete(std::uint32_t rank) {
   auto& own = worker(rank);
-  // Counted before the release: if the worker is killed in between, the ticket gives a second batch, but no batch is used
-  // twice.
-  if (own.held != kNoTicket) own.completed = own.completed + 1;
-  own.held = kNoTicket;
+  if (own.held != kNoTicket) {
+    own.completing = own.completed + 1;
+    own.held = kNoTicket;
+    own.completed = own.completing.load();
+  }
   if (header_->next.load() >= header_->total.load()) announce();
 }
 
-void Control::mark_dead(std::uint32_t rank) {
+bool Control::mark_dead(std::uint32_t rank, double timeout_s) {
   auto& dead = worker(rank);
-  {
-    RobustGuard guard(header_->tickets);
-    const std::int64_t ticket = dead.held;
-    bool again = ticket == kNoTicket || ticket >= header_->next;
-    std::uint32_t empty = rank;
-    for (std::uint32_t i = 0; i < header_->workers; ++i) {
-      if (lines_[i].reclaimed == ticket) again = true;
-      if (lines_[i].reclaimed == kNoTicket) empty = i;  // held + reclaimed never exceed the workers: one is free
-    }
-    if (!again) lines_[empty].reclaimed = ticket;
-    dead.held = kNoTicket;
-  }
   dead.alive = 0;
   dead.busy = 0;
   announce();
+  {
+    TicketGuard guard(*this, timeout_s);
+    if (!guard.guard.held) return false;
+    if (const std::int64_t ticket = dead.held; ticket != kNoTicket) {
+      std::uint32_t empty = rank;
+      for (std::uint32_t i = 0; i < header_->workers; ++i)
+        if (lines_[i].reclaimed == kNoTicket) empty = i;  // held + reclaimed never exceed the workers: one is free
+      lines_[empty].reclaimed = ticket;
+      header_->returned.fetch_add(1);  // between the two: see `outstanding`
+    } else if (dead.completing > dead.completed) {
+      dead.completed = dead.completing.load();
+    }
+    dead.completing = dead.completed.load();
+    dead.held = kNoTicket;
+  }
+  announce();
+  return true;
 }
 
-std::vector<std::int64_t> Control::outstanding() {
+// Without the lock, which a worker may hold that is stopped. Whoever takes a reclaimed ticket writes it into its hand
+// first, so it is seen there if no longer here; one that goes the other way meanwhile has raised `returned`.
+std::vector<std::int64_t> Control::outstanding() const {
   std::vector<std::int64_t> tickets;
-  RobustGuard guard(header_->tickets);
-  for (std::uint32_t i = 0; i < header_->workers; ++i)
-    for (const std::int64_t ticket : {lines_[i].held.load(), lines_[i].reclaimed.load()})
-      if (ticket != kNoTicket && ticket < header_->next) tickets.push_back(ticket);
+  std::uint64_t returned;
+  do {
+    tickets.clear();
+    returned = header_->returned;
+    const std::int64_t next = header_->next;
+    const auto add = [&](std::int64_t ticket) {
+      if (ticket != kNoTicket && ticket < next) tickets.push_back(ticket);
+    };
+    for (std::uint32_t i = 0; i < header_->workers; ++i) add(lines_[i].reclaimed);
+    for (std::uint32_t i = 0; i < header_->workers; ++i) add(lines_[i].held);
+  } while (returned != header_->returned);
   std::sort(tickets.begin(), tickets.end());
   tickets.erase(std::unique(tickets.begin(), tickets.end()), tickets.end());
   return tickets;
@@ -118,7 +157,7 @@ std::vector<std::int64_t> Control::outstanding() {
 
 void Control::assign(std::int64_t next, std::int64_t total, const std::vector<std::int64_t>& again) {
   if (again.size() > header_->workers) throw std::invalid_argument("assign: more tickets to assign again than workers");
-  RobustGuard guard(header_->tickets);
+  TicketGuard guard(*this);
   header_->next = next;
   header_->total = total;
   for (std::size_t i = 0; i < again.size(); ++i) lines_[i].reclaimed = again[i];
@@ -193,12 +232,9 @@ std::uint64_t Control::gather(std::uint32_t rank, bool taken, bool waits, std::u
   return delay;
 }
 
-bool Control::exhausted() {
-  RobustGuard guard(header_->tickets);
+bool Control::exhausted() const {
   if (header_->total == 0 || header_->next < header_->total) return false;  // a total of 0: the workers' own loops
-  for (std::uint32_t i = 0; i < header_->workers; ++i)
-    if (lines_[i].held != kNoTicket || lines_[i].reclaimed != kNoTicket) return false;
-  return true;
+  return outstanding().empty();
 }
 
 void Control::commit(std::uint32_t rank) {
@@ -238,6 +274,17 @@ double Control::raise_lr_max(double lr) {
   while (seen < lr && !header_->lr_max.compare_exchange_weak(seen, lr)) {
   }
   return std::max(seen, lr);
+}
+
+std::vector<std::pair<std::string, int>> Control::lock_holders() const {
+  std::vector<std::pair<std::string, int>> holders;
+  const auto add = [&](const std::string& name, const RobustMutex& mutex) {
+    if (const int holder = mutex.holder()) holders.emplace_back(name, holder);
+  };
+  add("the lock of the tickets", header_->tickets);
+  add("the lock of the model", header_->model);
+  for (std::uint32_t i = 0; i < header_->stripes; ++i) add("stripe " + std::to_string(i), stripe_locks_[i]);
+  return holders;
 }
 
 void Control::set_phase(std::uint32_t rank, Phase phase) {

@@ -8,6 +8,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "robust_mutex.h"
@@ -38,7 +40,8 @@ struct alignas(128) WorkerStats {
   std::atomic<std::uint64_t> delays[kDelayBins];
 };
 
-// The current state of one worker. Written by that worker; `alive` and `reclaimed` also by the parent.
+// The current state of one worker. Written by that worker; `alive` and `reclaimed` also by the parent, and by whichever
+// worker repairs the tickets after one was killed while it took a ticket.
 struct alignas(128) WorkerLine {
   std::atomic<std::uint32_t> alive;
   std::atomic<std::uint32_t> busy;  // inside an update: from the end of a gradient to the next request
@@ -50,6 +53,7 @@ struct alignas(128) WorkerLine {
   std::atomic<std::int64_t> held;          // ticket in hand
   std::atomic<std::int64_t> reclaimed;     // a dead worker's ticket, waiting to be assigned again
   std::atomic<std::uint64_t> completed;    // tickets: its position in its part of the data; outlives the process
+  std::atomic<std::uint64_t> completing;   // the value of `completed` once the ticket in hand is done
   std::atomic<std::uint64_t> steps;        // pushes into its own buffers; goes with them to another rank
   std::atomic<std::uint64_t> pulled;       // version of its snapshot
   std::atomic<std::uint64_t> started;      // version when its current push began
@@ -66,8 +70,9 @@ struct Header {
   alignas(128) std::atomic<std::uint32_t> closed;  // parent: the gate
   std::atomic<std::uint64_t> close_after;          // ... for workers that have arrived at this barrier
   alignas(128) std::atomic<std::uint32_t> event;   // futex word: bumped at every arrival, opening, death
-  alignas(128) RobustMutex tickets;                // guards next, total, held, reclaimed
+  alignas(128) RobustMutex tickets;                // guards next, total, reclaimed, and taking
   std::atomic<std::int64_t> next, total;
+  std::atomic<std::uint64_t> returned;  // tickets that came back from dead workers
   alignas(128) RobustMutex model;       // the one lock of the `locked` policy; guards gathered
   std::atomic<std::uint64_t> gathered;  // gradients in the sum for the next update
 };
@@ -95,8 +100,10 @@ class Control {
   // For a worker without a ticket: waits until a dead worker's ticket can be taken (true) or no ticket is outstanding
   // (false).
   bool wait_for_work(std::uint32_t rank, double timeout_s);
-  void mark_dead(std::uint32_t rank);       // parent, after a death: not alive; its ticket will be assigned again
-  std::vector<std::int64_t> outstanding();  // assigned but not completed, ascending
+  // Parent, after a death: not alive; its ticket will be assigned again. False: not yet, for another process has held
+  // the lock of the tickets for `timeout_s` seconds.
+  bool mark_dead(std::uint32_t rank, double timeout_s);
+  std::vector<std::int64_t> outstanding() const;  // assigned but not completed, ascending; takes no lock
   // Parent, before any worker starts: the tickets `again`, then those from `next` to `total`.
   void assign(std::int64_t next, std::int64_t total, const std::vector<std::int64_t>& again);
 
@@ -114,7 +121,7 @@ class Control {
   // completed too; or it was cancelled, and the worker keeps its ticket. `waits`: the worker waits for the update with
   // this gradient. Returns the delay, 0 if it was not taken.
   std::uint64_t gather(std::uint32_t rank, bool taken, bool waits, std::uint64_t nonfinite);
-  bool exhausted();                 // no ticket is left for which a gradient could still come
+  bool exhausted() const;           // no ticket is left for which a gradient could still come
   void commit(std::uint32_t rank);  // the sum has been applied: the next version, which `rank` has read
   void end_gather(std::uint32_t rank, bool locked, double gap_sq, double step_sq);
   bool awaits_update(std::uint32_t rank) const;
@@ -147,8 +154,12 @@ class Control {
   void exit(std::uint32_t rank);
   void set_phase(std::uint32_t rank, Phase phase);
   void stop();
+  // Every lock of the block that is held: its name, and the thread that holds it (its number in the kernel).
+  std::vector<std::pair<std::string, int>> lock_holders() const;
 
  private:
+  struct TicketGuard;
+  void repair_tickets();
   std::uint64_t max_arrived() const;
   std::uint64_t round_after(std::uint64_t barriers_per_round) const;
   void announce();

@@ -103,7 +103,7 @@ void bind_control(py::module_& m) {
       .def("take", &Control::take, py::arg("rank"), unlocked)
       .def("complete", &Control::complete, py::arg("rank"))
       .def("wait_for_work", &Control::wait_for_work, py::arg("rank"), py::arg("timeout_s"), unlocked)
-      .def("mark_dead", &Control::mark_dead, py::arg("rank"), unlocked)
+      .def("mark_dead", &Control::mark_dead, py::arg("rank"), py::arg("timeout_s"), unlocked)
       .def("outstanding", &Control::outstanding, unlocked)
       .def("assign", &Control::assign, py::arg("next"), py::arg("total"), py::arg("again"), unlocked)
       .def("begin_push", &Control::begin_push, py::arg("rank"), py::arg("locked"), unlocked)
@@ -150,6 +150,7 @@ void bind_control(py::module_& m) {
       .def("enter", &Control::enter, py::arg("rank"), py::arg("timeout_s"), unlocked)
       .def("exit", &Control::exit, py::arg("rank"))
       .def("stop", &Control::stop)
+      .def("lock_holders", &Control::lock_holders)
       .def("set_phase", &Control::set_phase, py::arg("rank"), py::arg("phase"))
       .def(
           "contribute", [](Control& c, std::uint32_t rank, bool yes) { c.worker(rank).contributes = yes; },

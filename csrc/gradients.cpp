@@ -7,7 +7,7 @@ namespace py = pybind11;
 namespace hogwild {
 namespace {
 
-// The head of DLPack's DLPackExchangeAPI, whose layout every version 1.x keeps.
+// The head of DLPack's DLPackExchangeAPI; every version 1.x keeps this layout.
 struct ExchangeFunctions {
   std::uint32_t major, minor;
   const void* older;

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <stdexcept>
 #include <string>
 
@@ -34,6 +35,20 @@ struct alignas(128) RobustMutex {
     return error == EBUSY ? Outcome::busy : taken(error, "pthread_mutex_trylock");
   }
 
+  // The same, waiting at most `timeout_s` seconds, for callers that must not hang on a holder that is stopped.
+  Outcome lock_within(double timeout_s) {
+    timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);  // of the clocks that pthread_mutex_timedlock knows, the only one
+    const auto nanoseconds = until.tv_nsec + static_cast<long long>(timeout_s * 1e9);
+    until.tv_sec += nanoseconds / 1'000'000'000;
+    until.tv_nsec = nanoseconds % 1'000'000'000;
+    const int error = pthread_mutex_timedlock(&mutex, &until);
+    return error == ETIMEDOUT ? Outcome::busy : taken(error, "pthread_mutex_timedlock");
+  }
+
+  // The thread (its number in the kernel) that holds the lock, 0 if none. A guess unless the holder stands still.
+  int holder() const { return __atomic_load_n(&mutex.__data.__owner, __ATOMIC_RELAXED); }
+
   void unlock() { check(pthread_mutex_unlock(&mutex), "pthread_mutex_unlock"); }
 
  private:
@@ -54,16 +69,23 @@ struct alignas(128) RobustMutex {
 // Holds a mutex for a scope; `recovered` says that the previous owner died.
 class RobustGuard {
  public:
-  explicit RobustGuard(RobustMutex& mutex) : mutex_(mutex), recovered(mutex.lock()) {}
-  ~RobustGuard() { mutex_.unlock(); }
+  explicit RobustGuard(RobustMutex& mutex) : RobustGuard(mutex, mutex.lock() ? Outcome::recovered : Outcome::held) {}
+  // Gives up after `timeout_s` seconds: then it is not `held`.
+  RobustGuard(RobustMutex& mutex, double timeout_s) : RobustGuard(mutex, mutex.lock_within(timeout_s)) {}
+  ~RobustGuard() {
+    if (held) mutex_.unlock();
+  }
   RobustGuard(const RobustGuard&) = delete;
   RobustGuard& operator=(const RobustGuard&) = delete;
 
  private:
+  using Outcome = RobustMutex::Outcome;
+  RobustGuard(RobustMutex& mutex, Outcome outcome)
+      : mutex_(mutex), held(outcome != Outcome::busy), recovered(outcome == Outcome::recovered) {}
   RobustMutex& mutex_;
 
  public:
-  const bool recovered;
+  const bool held, recovered;
 };
 
 }  // namespace hogwild

@@ -25,7 +25,7 @@ class Finder:
 
     @staticmethod
     def find_spec(name: str, _path: Sequence[str] | None, _target: ModuleType | None = None) -> ModuleSpec | None:
-        """The specification of a module whose attributes are those of the new one; None for all other names."""
+        """The specification of a module with the attributes of the new one; None for all other names."""
         if name not in MOVED:
             return None
         message = f"{name} is now {MOVED[name]}; the next version removes the old name"

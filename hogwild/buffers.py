@@ -35,7 +35,7 @@ class Buffer:
 
     scope:   the number of copies, and the workers that may access them.
     starts:  "zeros"; "x": a copy of the master, taken when the world is made, and again when a run is resumed with
-             replicas that cannot go on; "one": the first element is 1, all others 0.
+             replicas that cannot continue; "one": the first element is 1, all others 0.
     size:    "x": as large as the master, [n]; an integer: that many elements; Rows(c): [parameter tensors, c].
     dtype:   None: that of the master; "float64": independent of the master.
     saved:   part of every checkpoint. False: not saved, and started as above in a resumed run; for buffers that are

@@ -57,7 +57,7 @@ def _show(summary: dict[str, Any], config: Config, run: RunDirectory, console: C
         return
     console.info(_closing(summary, run))
     if summary["exit_reason"] in RESUMABLE:
-        console.info(f"go on with: hogwild train --resume {run.path}")
+        console.info(f"continue with: hogwild train --resume {run.path}")
 
 
 def _headline(config: Config, run: RunDirectory) -> str:

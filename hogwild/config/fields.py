@@ -142,6 +142,9 @@ class Config:
     min_workers: int = _workers(1, "stop when fewer workers are left", COUNT)
     respawn: int = _workers(0, "largest number of lost workers that are replaced", NOT_NEGATIVE)
     stall_timeout: float = _workers(60.0, "seconds without progress after which a worker is reported", POSITIVE)
+    kill_stalled: float = _workers(
+        30.0, "seconds that all other workers may wait for stalled ones before these are killed", NOT_NEGATIVE
+    )
     pin: str = _workers("none", "bind workers to cores: none, auto or a list such as 0,2,4-7", CORES)
     start_method: str = _workers("forkserver", "how worker processes are started", choices=("forkserver", "spawn"))
 

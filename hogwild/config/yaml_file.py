@@ -1,4 +1,4 @@
-"""A YAML file of options, read within limits: its size, its depth, and what its aliases would unfold to."""
+"""Reads a YAML file of options within limits on its size, its depth and its size after alias expansion."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hogwild.errors import UsageError
 from hogwild.files.reading import read_text, reading
 
 FILE_BYTES = 100_000
-UNFOLDED = 1_000_000  # characters and nodes, every alias replaced by what it stands for
+UNFOLDED = 1_000_000  # characters and nodes, after alias expansion
 DEPTH = 20
 
 
 def read_yaml(path: Path) -> dict[str, object]:
-    """The flat values in a YAML file. UsageError if there is no file or it is not a mapping."""
+    """The flat values in a YAML file. UsageError if the file does not exist or is not a mapping."""
     with reading(path, "valid YAML", error=UsageError):
         text = read_text(path, FILE_BYTES, error=UsageError)
         _check_size(path, yaml.parse(text, Loader=yaml.SafeLoader))
@@ -30,9 +30,9 @@ def read_yaml(path: Path) -> dict[str, object]:
 
 
 def _check_size(path: Path, events: Iterable[Any]) -> None:
-    """UsageError before anything is built, if the document is nested too deeply or its aliases unfold to too much.
+    """UsageError, before any value is built, if the document is nested too deeply or too large after alias expansion.
 
-    An alias counts as all that its anchor holds: ten lines of nine aliases each are 9^10 nodes.
+    An alias counts with the size of its anchor: ten lines of nine aliases each are 9^10 nodes.
     """
     sizes: dict[str, int] = {}
     open_nodes: list[tuple[str | None, int]] = []  # (anchor, size before it)

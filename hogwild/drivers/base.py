@@ -21,7 +21,7 @@ from hogwild.drivers.interrupts import Interrupts
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
 from hogwild.drivers.job.trial import try_out
-from hogwild.errors import DivergedError, HogwildError, Interrupted
+from hogwild.errors import CheckpointError, DivergedError, HogwildError, Interrupted
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 from hogwild.shared.control import Tickets
@@ -69,6 +69,7 @@ class Driver(ABC):
         tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
         self.report = Report(job, self.world, run.journal, console)
         self.lost: set[int] = set()
+        self._saves = True  # whether the last checkpoint could be written
         self.stopped: tuple[type[HogwildError], str] | None = None
         self.is_interrupted = False
 
@@ -128,7 +129,7 @@ class Driver(ABC):
         )
         self.report.fault("nonfinite", line, worker=rank)
         if self.config.on_nonfinite == "stop":
-            hint = f"{remedy(self.config)}; --on-nonfinite skip leaves such gradients out and goes on"
+            hint = f"{remedy(self.config)}; --on-nonfinite skip leaves such gradients out and continues"
             self.stop(DivergedError, f"{line}. Stopping, {self.checkpoints.newest()}; {hint}")
 
     def copy(self) -> State:
@@ -143,6 +144,19 @@ class Driver(ABC):
         score = evaluate(self.module, self.job.data, self.job.data.test, pulse)
         self.report.evaluated(state, score)
         return score
+
+    def save(self, state: State, score: Score | None) -> None:
+        """Writes a checkpoint of a copy. One that cannot be written (the disk is full) does not end the run: it is
+        reported, once until one succeeds, and tried again when the next is due.
+        """
+        try:
+            self.checkpoints.save(state, score.value if score else None)
+        except CheckpointError as error:
+            if self._saves:
+                self.report.fault("checkpoint", f"{error} Tried again at the next checkpoint")
+            self._saves = False
+        else:
+            self._saves = True
 
     def measure_edge(self, state: State, pulse: Callable[[], object] = nothing) -> None:
         """Measures the edge ratio at a copy; `pulse` is called between gradients."""
@@ -165,7 +179,10 @@ class Driver(ABC):
             self.console.warn("0 updates: call worker.step(loss) instead of loss.backward() and optimizer.step()")
         has_diverged = self.stopped is not None and self.stopped[0] is DivergedError
         if has_trained and not has_diverged:
-            self.checkpoints.save(state, score.value if score else None)
+            try:
+                self.checkpoints.save(state, score.value if score else None)
+            except CheckpointError as error:  # there is no later time to try it again: the run ends, with its summary
+                self.stop(CheckpointError, str(error))
         summary = {**self.report.summary(score), **self.facts()}
         if self.stopped is not None:
             kind, why = self.stopped

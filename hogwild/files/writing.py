@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -93,6 +94,17 @@ def refuse_links(folder: Path, allowed: Collection[str] = ()) -> None:
 
 
 def append(path: Path, text: str) -> None:
-    """Append `text` to `path`, at once. HogwildError if it cannot be written."""
-    with writing(path), os.fdopen(open_append(path), "ab") as file:
-        file.write(text.encode("utf-8", ESCAPED))
+    """Append `text` to `path`, at once, all of it or nothing. HogwildError if it cannot be written."""
+    with writing(path), os.fdopen(open_append(path), "ab", buffering=0) as file:
+        before, data = os.fstat(file.fileno()).st_size, memoryview(text.encode("utf-8", ESCAPED))
+        try:
+            while data:
+                data = data[file.write(data) :]
+        except OSError:
+            file.truncate(before)  # a full disk takes a part
+            raise
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether a write failed because the disk, or the user's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

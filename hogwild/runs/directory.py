@@ -137,10 +137,12 @@ class RunDirectory:
 
     def close(self) -> None:
         """Close the journal and give the lock back. The directory stays readable."""
-        self.journal.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        try:
+            self.journal.close()
+        finally:
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
 
     def _journal(self, before_s: float) -> Journal:
         return Journal(JsonLines(self.path / METRICS, before_first=self._begin), before_s=before_s)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from hogwild.errors import UsageError
+from hogwild.errors import HogwildError, UsageError
 from hogwild.files.reading import SMALL_BYTES, parse_json, read_tail
-from hogwild.files.writing import append, writing
+from hogwild.files.writing import append, is_full, writing
 from hogwild.runs.files import to_json
 
 TIME_DIGITS = 6  # microseconds
@@ -77,21 +77,36 @@ class JsonLines:
     """A sink that appends each event to a file, as a line {"kind": ..., "time": ..., values}.
 
     The time is rounded to microseconds. NaN and infinity become null: they are not JSON. `before_first` is called
-    before the first line is written.
+    before the first line is written. While the disk is full, lines wait: they are written with the first one that there
+    is room for, or when the sink is closed.
     """
 
     def __init__(self, path: Path, before_first: Callable[[], None] = lambda: None) -> None:
         self.path = path
         self._before_first: Callable[[], None] | None = before_first
+        self._waiting = ""
 
     def write(self, event: Event) -> None:
         if self._before_first is not None:
             self._before_first()
             self._before_first = None
-        append(self.path, to_json({"kind": event.kind, "time": round(event.time, TIME_DIGITS), **event.values}) + "\n")
+        line = to_json({"kind": event.kind, "time": round(event.time, TIME_DIGITS), **event.values})
+        self._waiting += line + "\n"
+        try:
+            self._flush()
+        except HogwildError as error:
+            if not is_full(error.__cause__):
+                self._waiting = ""
+                raise
 
     def close(self) -> None:
-        """Nothing is open between two lines."""
+        """Writes what still waits. HogwildError if there is no room for it: nothing else is open between two lines."""
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            append(self.path, self._waiting)
+            self._waiting = ""
 
 
 def mend(path: Path) -> float:

@@ -4,7 +4,7 @@
     Versions    how many updates the model has seen, and how old each worker's snapshot is
     Rounds      the barriers of synchronous algorithms, and the workers that take part in them
     Gate        keeps workers out of their updates while the parent copies the model
-    Ledger      what each worker is doing, and its statistics
+    Ledger      the phase of each worker, and its statistics
 
 The control block in shared memory (csrc/control.h, hogwild.kernels.control.Control) implements all five for processes
 on one machine. Code depends on the single interface it needs, so that a driver across machines can replace the
@@ -71,8 +71,11 @@ class Tickets(Protocol):
         False if no ticket is outstanding, or the time is over.
         """
 
-    def mark_dead(self, rank: int) -> None:
-        """Called by the parent after a death: no worker waits for this one any more; its ticket is assigned again."""
+    def mark_dead(self, rank: int, timeout_s: float) -> bool:
+        """Called by the parent after a death: no worker waits for this one any more; its ticket is assigned again.
+
+        False if the ticket could not be reached in that time, because another process holds the lock of the tickets.
+        """
 
 
 class Versions(Protocol):
@@ -228,6 +231,9 @@ class Ledger(Protocol):
 
     def restore(self, rank: int, values: dict[str, float]) -> None:
         """Sets `totals`, in a run that is resumed. ValueError for an unknown name."""
+
+    def lock_holders(self) -> list[tuple[str, int]]:
+        """The locks that are held now: a name to show, and the kernel's number of the thread that holds it."""
 
     def restore_delays(self, rank: int, histogram: Sequence[int]) -> None:
         """Sets `delays`: [256] or fewer."""

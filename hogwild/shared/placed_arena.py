@@ -1,4 +1,4 @@
-"""An arena whose buffers lie on several GPUs, or on a GPU and in pinned memory of the host. See docs/adr/0007."""
+"""An arena with buffers on several GPUs, or on a GPU and in pinned memory of the host. See docs/adr/0007."""
 
 from __future__ import annotations
 

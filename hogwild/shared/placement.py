@@ -78,5 +78,5 @@ class PlacedLayout:
 
 
 def is_near(spec: BufferSpec, placement: Placement) -> bool:
-    """Whether a buffer lies on the GPU of its worker."""
+    """Whether a buffer is on the GPU of its worker."""
     return spec.scope is Scope.WORKER or (spec.scope is Scope.REPLICA and bool(placement.shards))

@@ -1,4 +1,4 @@
-"""What weight decay alone makes of a model: the documented update of every algorithm at gradients of zero, in float64.
+"""Models under weight decay alone: the documented update of every algorithm at gradients of zero, in float64.
 
 Each function takes the start x [n] and the number of workers, and yields the trained model after every update (every
 round of a synchronous algorithm). Asynchronous workers take turns, so delays are 0, 1, ... and then workers - 1.
@@ -128,7 +128,7 @@ def tree(x: Vector, workers: int, *, alpha: float, period: int, period_up: int) 
 def downpour(
     x: Vector, workers: int, *, period: int, part: float = 1.0, average: float | None = None
 ) -> Iterator[Vector]:
-    """The center takes `part` of what a worker moved by. `average`: the result is its moving average; 0: its mean."""
+    """The center adds `part` of a worker's movement. `average`: the result is its moving average; 0: its mean."""
     centers, base, own, v = [x], [x] * workers, [x] * workers, [np.zeros_like(x)] * workers
     moving = x
     for turn, i, _ in turns(workers):
@@ -295,4 +295,4 @@ DECAYS: list[tuple[str, dict[str, object], Decay]] = [
 """Algorithm, options, decay."""
 
 COUNTED = ("asysg-con", "softsync", "k-sync", "k-batch-sync", "k-async", "k-batch-async")
-"""Several gradients make an update: the model is that after so many updates as there were."""
+"""Several gradients make an update: the model is that after the actual number of updates."""

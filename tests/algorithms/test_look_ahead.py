@@ -27,7 +27,7 @@ def start() -> Point:
 
 @pytest.mark.parametrize("workers", [1, 2, 6])
 def test_dana_zero_equals_dana_slim(workers: int):
-    """Slim's x is Zero's look-ahead: the gradients are taken at the same points, whatever the order of the workers."""
+    """Slim's x is Zero's look-ahead: the gradients are taken at the same points, for any order of the workers."""
     zero, slim = (Team(make(name), start(), workers, gradient, lr=0.02) for name in ("dana-zero", "dana-slim"))
     rng = random.Random(5)
     for _ in range(3000):

@@ -1,4 +1,4 @@
-"""Weight decay at gradients of zero: every algorithm shrinks the model at the rate that its text says."""
+"""Weight decay at gradients of zero: every algorithm shrinks the model at its documented rate."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_model_decays_as_documented(name: str, options: dict[str, object], d
 
 
 def test_the_decay_of_push_sum_does_not_depend_on_the_mass():
-    """Whatever mass a worker has, a step shrinks z by 1 - lr wd, as SGD does."""
+    """For any mass of a worker, a step shrinks z by 1 - lr wd, as in SGD."""
     team = Team(make("sgp"), Point(START), 3, lambda at, rank: [torch.zeros(3, dtype=torch.float64)], LR, WD)
     team.turns([0, 0, 0, 1])
     view = team.views[0]

@@ -87,7 +87,7 @@ def test_a_model_that_cannot_be_trained_is_refused_and_leaves_nothing(model, mes
     ],
 )
 def test_a_model_that_fails_in_every_worker_ends_the_run_with_the_cause(model, message: str):
-    with pytest.raises(TooFewWorkersError, match=message):
+    with pytest.raises((TooFewWorkersError, UsageError), match=message):
         fit(model)
     assert json.loads((the_run() / "summary.json").read_text())["exit_reason"] == "too_few_workers"
 

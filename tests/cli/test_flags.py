@@ -46,6 +46,7 @@ SAMPLES = {
     "min_workers": 2,
     "respawn": 4,
     "stall_timeout": 5.0,
+    "kill_stalled": 0.0,
     "pin": "0-1",
     "start_method": "spawn",
     "record": True,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,3 +78,26 @@ def test_mending_keeps_whole_lines_and_tells_the_last_time(tmp_path: Path):
     path.write_bytes(whole + b'{"kind": "eval", "ti')
     assert mend(path) == 2.5
     assert path.read_bytes() == whole
+
+
+def test_lines_wait_while_the_disk_is_full(tmp_path: Path, monkeypatch):
+    """The disk takes half a line and is full: nothing of it stays, and it is written with the next one."""
+    sink = JsonLines(tmp_path / "metrics.jsonl")
+    sink.write(Event("train", 1.0, {}))
+    whole = sink.path.read_bytes()
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            if super().write(bytes(data)[:5]) == 5:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise AssertionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdopen", lambda descriptor, *_, **__: Full(descriptor, "ab"))
+        for second in (2.0, 3.0):
+            sink.write(Event("train", second, {}))
+            assert sink.path.read_bytes() == whole
+        with pytest.raises(HogwildError, match="No space left"):
+            sink.close()
+    sink.write(Event("fault", 4.0, {}))
+    assert [json.loads(line)["time"] for line in sink.path.read_text().splitlines()] == [1.0, 2.0, 3.0, 4.0]

@@ -87,7 +87,7 @@ def test_a_run_that_ends_badly_keeps_its_summary(driver, capsys, error, code, re
     if as_json:
         assert json.loads(captured.out)["exit_reason"] == reason
     else:
-        assert ("go on with: hogwild train --resume" in captured.out) == (reason != "diverged")
+        assert ("continue with: hogwild train --resume" in captured.out) == (reason != "diverged")
 
 
 @pytest.mark.parametrize("error", [UsageError("too few samples\nfor 8 workers"), DataError("file is damaged")])

@@ -58,8 +58,10 @@ def train(
     heard, told = multiprocessing.Pipe(duplex=False)
     worker = workers.Worker(job, WorkerContext(world, 0, told, folder / "0.log", None))
     worker.view.updates.defers = defers
-    worker.run()
-    worker._schedule._file.close()
+    try:
+        worker.run()
+    finally:
+        worker._schedule._file.close()
     events = []
     while heard.poll():
         events.append(heard.recv()[0])

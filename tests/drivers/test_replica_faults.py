@@ -55,7 +55,7 @@ class StopsOneWorker(nn.Module):
 
 
 def test_a_run_whose_last_batch_is_with_a_stopped_worker_ends(tmp_path: Path, monkeypatch):
-    """It is named, killed when all others wait for it, and its batch is computed by another worker."""
+    """It is named, killed when all others have waited for it, and its batch is computed by another worker."""
     monkeypatch.chdir(tmp_path)  # that of the workers too
     inputs = torch.randn(203, 4, generator=torch.Generator().manual_seed(1))
     data = (inputs, inputs[:, :3].argmax(1))
@@ -68,6 +68,7 @@ def test_a_run_whose_last_batch_is_with_a_stopped_worker_ends(tmp_path: Path, mo
         batch_size=10,
         lr=0.05,
         stall_timeout=1.0,
+        kill_stalled=0.5,
     )
     assert result.summary["samples"] == 2 * 203
     pid = int((tmp_path / "stopped").read_text())

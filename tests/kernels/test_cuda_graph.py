@@ -85,7 +85,7 @@ def test_gaps_of_whole_segments_in_a_graph(of, options, form, level, guard):
     graph = captured(graphed)
     for call in CALLS:
         for case in (graphed, called):
-            case.buffers["x"].mul_(1.01)  # others go on: else there is no gap
+            case.buffers["x"].mul_(1.01)  # others continue, else there is no gap
         renew(graphed, called)
         graphed.push.replay(graph, **call)
         same_statistics(graphed.push.stats(), called.push(called.grads, **call), 1e-4)
@@ -207,7 +207,7 @@ def test_one_cooperative_launch_does_what_the_passes_do(level, guard):
     assert (one.push.is_cooperative, several.push.is_cooperative) == (True, False)
     for turn, bad in enumerate((1.0, float("nan"), -1.0, float("inf"), 1.0)):
         for case in (one, several):
-            case.buffers["x"].mul_(1.01)  # others go on: else there is no gap
+            case.buffers["x"].mul_(1.01)  # others continue, else there is no gap
             case.new_gradients()
             case.grads[2] = None
             case.grads[-1][50_000] = bad

@@ -46,11 +46,11 @@ def test_the_ticket_of_a_dead_worker_is_assigned_again_first():
     control.assign(0, 10, [])
     assert [control.take(0), control.take(1), control.take(2)] == [0, 1, 2]
     control.complete(0)
-    control.mark_dead(1)
+    control.mark_dead(1, 1.0)
     assert control.outstanding() == [1, 2]
     assert control.take(0) == 1
-    control.mark_dead(2)
-    control.mark_dead(0)
+    control.mark_dead(2, 1.0)
+    control.mark_dead(0, 1.0)
     assert control.outstanding() == [1, 2]
     first = control.take(1)
     assert control.take(1) == first, "the ticket that a worker holds comes first"
@@ -70,7 +70,7 @@ def test_completed_tickets_are_counted_by_rank_and_outlive_a_worker():
         control.complete(0)  # the worker holds no ticket any more
     control.take(0)
     control.take(1)
-    control.mark_dead(0)
+    control.mark_dead(0, 1.0)
     assert (control.completed(0), control.completed(1)) == (3, 40)
     control.complete(1)
     assert control.take(1) == 3, "the interrupted ticket"
@@ -86,7 +86,7 @@ def test_a_worker_without_work_waits_for_tickets_that_may_come_back():
     assert control.take(0) == -1
     assert not control.wait_for_work(0, 0.01)  # worker 1 still holds ticket 1
     assert control.outstanding() == [1]
-    control.mark_dead(1)
+    control.mark_dead(1, 1.0)
     assert control.wait_for_work(0, WAIT_S)
     assert control.take(0) == 1
     control.complete(0)

@@ -57,7 +57,7 @@ def test_the_last_gradient_of_a_run_is_known_under_the_lock():
     control.take(0)
     bring(control, 1)
     assert not control.exhausted(), "worker 0 holds the last ticket"
-    control.mark_dead(0)
+    control.mark_dead(0, 1.0)
     assert not control.exhausted(), "the ticket must be assigned again"
     assert control.take(1) == 2
     bring(control, 1)
@@ -91,7 +91,7 @@ def test_waiting_workers_learn_that_no_worker_is_left_to_bring_the_update():
     bring(control, 0)
     bring(control, 1)
     assert not control.all_await()
-    together(lambda: control.mark_dead(2), lambda: _await(control, 0), lambda: _await(control, 1))
+    together(lambda: control.mark_dead(2, 1.0), lambda: _await(control, 0), lambda: _await(control, 1))
     assert control.all_await()
     assert control.awaits_update(0)
     control.join(2, 0, 1.0)

@@ -36,7 +36,7 @@ def test_a_barrier_does_not_wait_for_a_dead_worker():
         control.join(rank, 1, WAIT_S)
     generations = [control.arrive(rank) for rank in (0, 1)]
     assert not control.wait_barrier(0, generations[0], 0.01)
-    control.mark_dead(2)
+    control.mark_dead(2, 1.0)
     assert control.wait_barrier(0, generations[0], WAIT_S)
     assert control.participants(generations[0]) == [0, 1]
 
@@ -136,7 +136,7 @@ def test_old_arrivals_do_not_count_after_all_had_left_and_one_returns():
         for rank in range(3):
             generation = control.arrive(rank)
     assert control.participants(generation) == [0, 1, 2]
-    control.mark_dead(2)
+    control.mark_dead(2, 1.0)
     control.leave(0)
     control.leave(1)
     assert control.join(0, 2, WAIT_S)  # for the ticket of the dead one

@@ -17,7 +17,7 @@ POSITION = ("samples", "updates", "step", "epoch")
 
 
 def facts(config: Config, module: nn.Module) -> dict[str, Any]:
-    """What a manifest says of the run, and a run that goes on from it must agree with."""
+    """Facts in a manifest with which a run that resumes from it must agree."""
     return {
         "model": {name: list(parameter.shape) for name, parameter in module.named_parameters()},
         "algorithm": config.algorithm,
@@ -31,9 +31,8 @@ def facts(config: Config, module: nn.Module) -> dict[str, Any]:
 def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
     """The differences that make resuming impossible, one line each; [] if there are none.
 
-    Args: now, saved: `meta` of this run and of the checkpoint. "model" maps parameter names to shapes; "algorithm",
-    "dtype"
-        and "data" are texts. A key that only one side has is not compared.
+    `now` and `saved` are `meta` of this run and of the checkpoint. "model" maps parameter names to shapes; "algorithm",
+    "dtype" and "data" are texts. A key that only one side has is not compared.
     """
     lines = []
     here, there = now.get("model", {}), saved.get("model", {})
@@ -64,7 +63,9 @@ def require_compatible(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list
 
 
 def require_same_run(now: Mapping[str, Any], saved: Mapping[str, Any], what: str) -> None:
-    """CheckpointError that lists all `differences` between the configuration of a run and its checkpoint `what`."""
+    """Raises a CheckpointError that lists all `differences` between the configuration of a run and its checkpoint
+    `what`.
+    """
     if lines := differences(now, saved):
         raise CheckpointError(f"{what} does not belong to config.yaml beside it: {'; '.join(lines)}")
 

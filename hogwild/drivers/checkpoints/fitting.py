@@ -1,4 +1,4 @@
-"""Whether a value read from a file has the type that a dataclass states for it, down to the last number in a list."""
+"""Checks that a value read from a file has the type that a dataclass declares, including all elements of lists."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fits(value: Any, hint: Any) -> bool:
         return (
             isinstance(value, dict) and value.keys() == fields.keys() and all(fits(value[k], fields[k]) for k in fields)
         )
-    if hint is torch.Tensor:  # dense and on the CPU: nothing else is ever saved
+    if hint is torch.Tensor:  # dense and on the CPU, as all saved tensors are
         return type(value) is torch.Tensor and value.layout is torch.strided and value.device.type == "cpu"
     if hint is int:
         return type(value) is int and -(1 << 63) <= value < 1 << 63

@@ -43,18 +43,20 @@ class Checkpoints:
         return state
 
     def save(self, state: State, score: float | None) -> None:
-        """Writes a checkpoint; with the best value so far of the data set's metric it also becomes `best`. A value that
-        is not a number never does.
+        """Writes a checkpoint. It also becomes `best` if it has the best value so far of the data set's metric; a value
+        that is not a number never does.
+
+        CheckpointError if it cannot be written; the older ones are then as they were.
         """
         sign = 1.0 if self.job.data.larger_is_better else -1.0
         is_best = score is not None and not math.isnan(score)
         if score is not None and self._best is not None:
             is_best = sign * score > sign * self._best
-        self._best = score if is_best else self._best
         samples = state.samples(self.job.order)
         meta = {**self.facts, "samples": samples, "updates": state.version, "score": score}
         keep = self.job.config.keep
         checkpoint.save(self.run.ckpt, state.version, state.plain(), meta, keep=keep, best=is_best)
+        self._best = score if is_best else self._best
         self.run.journal.event("checkpoint", samples=samples, updates=state.version)
 
     def newest(self) -> str:

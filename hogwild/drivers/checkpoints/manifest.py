@@ -1,4 +1,4 @@
-"""The manifest of a checkpoint: what its files should be. Checked in every part: a stranger may have written it."""
+"""The manifest of a checkpoint describes its files. All of it is checked, because its source may be untrusted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Manifest:
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of the checkpoint directory `folder`. CheckpointError if it is missing or not of the right form."""
     path = folder / MANIFEST
-    with reading(path, "a manifest, so nothing vouches for this checkpoint", error=CheckpointError):
+    with reading(path, "a manifest, so this checkpoint cannot be verified", error=CheckpointError):
         values = read_json(path, error=CheckpointError)
         if (found := values["format"]) != FORMAT:
             raise CheckpointError(f"{path}: format {quoted(found)}, this version of hogwild reads format {FORMAT}")

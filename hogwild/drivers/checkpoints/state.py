@@ -74,14 +74,15 @@ class State:
             if buffer.saved and (name != algorithm.result() or len(result) > 1)
         }
         mean = sum(result[1:], result[0].double()).div_(len(result)).to(result[0].dtype)
+        next = tickets.next  # first: a ticket taken from here on will be taken again, so it is not listed
         return cls(
             parameters={name: view.clone() for name, view in zip(layout.names, layout.views(mean), strict=True)},
             buffers=buffers,
             module_buffers=[
                 {name: value.cpu() for name, value in world.published(module, rank).items()} for rank in ranks
             ],
-            next=tickets.next,
-            again=tickets.outstanding(),
+            next=next,
+            again=[ticket for ticket in tickets.outstanding() if ticket < next],
             version=versions.version,
             lr_max=versions.lr_max,
             steps=[versions.steps(rank) for rank in ranks],

@@ -5,7 +5,9 @@
     ckpt/last -> step-00001000         ckpt/best -> ...
 
 A checkpoint is written beside its final place, flushed to disk and renamed; a crash at any moment leaves the older ones
-as they were. The caller passes a consistent copy, to which no process writes any more; a race cannot be seen here.
+as they were. One of the same step changes places with the older one, which is removed only then; where the file system
+cannot exchange two directories, the new one gets the step's other name, step-00000000000000001000. The caller passes a
+consistent copy, to which no process writes any more; a race cannot be seen here.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import torch
 
 from hogwild.drivers.checkpoints.manifest import FORMAT, MANIFEST, STATE, read_manifest
 from hogwild.errors import CheckpointError
+from hogwild.files.exchange import exchange
 from hogwild.files.reading import reading
 from hogwild.files.writing import beside, write_atomically
 from hogwild.runs.files import to_json
@@ -72,14 +75,15 @@ def save(
         manifest = {"format": FORMAT, "step": step, "samples": meta.get("samples", 0), "consistent": True}
         write_atomically(temporary / MANIFEST, to_json({**manifest, "files": files, "meta": meta}, indent=2) + "\n")
         _sync_directory(temporary)
-        _replace(temporary, folder / name)
+        name = _publish(temporary, folder, step)
         for link in LINKS if best else LINKS[:1]:
             _point(folder / link, name)
         _sync_directory(folder)
     except (OSError, RuntimeError) as error:
         _remove(temporary)
         raise CheckpointError(_why_not_written(error, folder, name)) from error
-    _prune(folder, keep)
+    _remove(temporary)  # an older one of the same step, if they changed places
+    _prune(folder, keep, name)
     return folder / name
 
 
@@ -111,7 +115,7 @@ def meta(folder: Path, name: str) -> dict[str, Any]:
 def names(folder: Path) -> list[str]:
     """All finished checkpoints, oldest first."""
     found = [path.name for path in folder.glob("step-*") if path.is_dir() and not path.is_symlink()]
-    return sorted(name for name in found if _NAME.fullmatch(name))
+    return sorted((name for name in found if _NAME.fullmatch(name)), key=_number)
 
 
 SAFE = "a state of tensors, numbers and texts; it is not loaded, because that could run code"
@@ -182,6 +186,8 @@ def _located(folder: Path, name: str) -> Path | None:
     path = folder / name
     if "/" in name or name.startswith("."):
         return None
+    if name == "last" and not path.is_symlink() and (known := names(folder)):
+        return folder / known[-1]  # the very first save was cut off before the link
     if path.is_symlink():
         target = os.readlink(path)
         if name not in LINKS or not _NAME.fullmatch(target):
@@ -206,13 +212,27 @@ def _why_not_written(error: Exception, folder: Path, name: str) -> str:
     )
 
 
-def _replace(temporary: Path, final: Path) -> None:
-    """Rename; a checkpoint of the same step is moved aside first, since a full directory cannot be renamed over."""
-    aside = beside(final)
-    if final.exists():
-        final.rename(aside)
-    temporary.rename(final)
-    _remove(aside)
+def _publish(temporary: Path, folder: Path, step: int) -> str:
+    """Gives the whole checkpoint `temporary` a name of its step, and returns that. At no moment is there none of this
+    step if there was one: what had the name lies at `temporary` then.
+    """
+    taken = [name for name in _names_of(step) if (folder / name).exists()]
+    if taken and exchange(temporary, folder / taken[0]):
+        return taken[0]
+    name = next((name for name in _names_of(step) if name not in taken), "")
+    if not name:  # an earlier save was cut off between the two: one of them is not the last
+        name = next(name for name in taken if name not in _pinned(folder)[:1])
+        _discard(folder / name)
+    temporary.rename(folder / name)
+    return name
+
+
+def _names_of(step: int) -> tuple[str, str]:
+    return f"step-{step:08d}", f"step-{step:020d}"
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("step-"))
 
 
 def _point(link: Path, name: str) -> None:
@@ -221,11 +241,26 @@ def _point(link: Path, name: str) -> None:
     temporary.replace(link)
 
 
-def _prune(folder: Path, keep: int) -> None:
-    pinned = {os.readlink(folder / link) for link in LINKS if (folder / link).is_symlink()}
-    for name in names(folder)[:-keep]:
-        if name not in pinned:
-            _remove(folder / name)
+def _pinned(folder: Path) -> list[str]:
+    """What the links point to, `last` first."""
+    return [os.readlink(folder / link) for link in LINKS if (folder / link).is_symlink()]
+
+
+def _prune(folder: Path, keep: int, newest: str) -> None:
+    """Removes all but the newest, and the other one of the same step as `newest`."""
+    known, pinned = names(folder), _pinned(folder)
+    twins = [name for name in known if name != newest and _number(name) == _number(newest)]
+    kept = [name for name in known if name not in twins][-keep:]
+    for name in known:
+        if name not in kept and name not in pinned:
+            _discard(folder / name)
+
+
+def _discard(path: Path) -> None:
+    """Removes a checkpoint. Cut off in between, what is left of it no longer has the name of one."""
+    with contextlib.suppress(OSError):
+        path = path.rename(beside(path))
+    _remove(path)
 
 
 def _remove(path: Path) -> None:

@@ -95,6 +95,8 @@ def _batch(split: Split, count: int, *, train: bool) -> tuple[Any, Any] | None:
 def _check_loss(data: Data, module: nn.Module, inputs: Any, targets: Any) -> None:
     """UsageError unless the loss of a training batch is one number with a gradient."""
     output = _call(f"the model fails on a batch of inputs {described(inputs)}", lambda: module(inputs))
+    if isinstance(data.loss, type):
+        raise UsageError(f"the loss is the class {data.loss.__name__}: give an instance of it")
     require_fitting_loss(data, output, targets)
     if data.loss is cross_entropy:
         _check_labels(data, output)
@@ -110,12 +112,9 @@ def _check_loss(data: Data, module: nn.Module, inputs: Any, targets: Any) -> Non
             "such as with output.squeeze(-1) in the model"
         )
     if not isinstance(loss, Tensor) or loss.numel() != 1:
-        hint = (
-            ": give an instance of it"
-            if isinstance(loss, nn.Module)
-            else "; it must be one number, the mean of the batch"
+        raise UsageError(
+            f"the loss returned {described(loss)} for {shapes}; it must be one number, the mean of the batch"
         )
-        raise UsageError(f"the loss returned {described(loss)} for {shapes}{hint}")
     if not loss.requires_grad:
         raise UsageError("the loss does not depend on the parameters: does the model or the loss detach() something?")
 

@@ -11,6 +11,9 @@ class Handle:
     """The argument that hogwild.launch passes to the caller's function in each worker process.
 
     `model` has the parameters at which the algorithm needs the next gradient; `step` takes the loss computed with it.
+    With read="inplace", and in algorithms with replicas, the loop's own writes to these parameters hold; otherwise the
+    next step raises UsageError (hogwild/drivers/view/own_writes.py). Parameters that are not trained are one for all
+    workers and may be written at any time.
     """
 
     def __init__(self, worker: Worker) -> None:

@@ -1,4 +1,4 @@
-"""The pool of worker processes: starts them, receives their messages, and detects deaths and stalls."""
+"""The pool of worker processes: starts them, receives their messages, and detects deaths."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from hogwild.drivers.processes.context import WorkerContext
 from hogwild.errors import DataError, UsageError
 from hogwild.files.reading import read_tail
 from hogwild.kernels.control import Phase
-from hogwild.shared.control import Ledger
 from hogwild.shared.device_memory import identity
 from hogwild.shared.world import World
 
@@ -34,9 +33,6 @@ LOG_TAIL_LINES = 5
 LOG_TAIL_BYTES = 4096
 ABANDONED = 255  # exit code that multiprocessing reports if the fork server has died
 MEMORY_S = 1.0
-STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
-WAITING = (Phase.BARRIER, Phase.PAUSED)
-WAITING_S = 5.0  # a waiting worker gives a sign of life (worker.POLL_S) within this time even on a busy machine
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,17 @@ class Member:
     rss_bytes: int = 0
     beats: int = -1
     beat_at: float = field(default_factory=time.monotonic)
-    is_named: bool = False
+    phase: Phase = Phase.STARTING  # as it was last seen
+    is_named: bool = False  # as stalled
+    is_blocked: bool = False  # it stands still, and a stalled worker holds a lock that it may wait for
+    is_ready: bool = False
+    done_at: float | None = None
+    killed_for: str | None = None  # why the parent killed it
+
+    def kill(self, why: str) -> None:
+        """Ends the process at once, wherever it is."""
+        self.killed_for = self.killed_for or why
+        self.process.kill()
 
 
 class WorkerPool:
@@ -140,7 +146,9 @@ class WorkerPool:
         with contextlib.suppress(EOFError, OSError):
             while member.events.poll():
                 kind, *detail = member.events.recv()
-                member.is_done |= kind == "done"
+                if kind == "done":
+                    member.is_done, member.done_at = True, time.monotonic()
+                member.is_ready |= kind == "ready"
                 if kind == "error":
                     member.error = (detail[0], detail[1])
                 yield Event(kind, member.rank, detail[0] if len(detail) == 1 else tuple(detail))
@@ -155,6 +163,8 @@ class WorkerPool:
         code = member.process.exitcode or 0
         if member.error is not None:
             cause = member.error[1]
+        elif code == -signal.SIGKILL and member.killed_for:
+            cause = f"SIGKILL, {member.killed_for}"
         elif code == -signal.SIGKILL:
             size = f" (RSS was {member.rss_bytes / 1e9:.1f} GB)" if member.rss_bytes else ""
             cause = f"SIGKILL, killed or out of memory{size}"
@@ -174,35 +184,6 @@ class WorkerPool:
             return ""
         lines = tail.decode(errors="replace").splitlines()[-LOG_TAIL_LINES:]
         return f"; last words: {' | '.join(lines)}" if lines else ""
-
-    def stalled(self, timeout_s: float) -> list[str]:
-        """A line for each worker that has made no progress for `timeout_s` seconds, once per stall. A worker that waits
-        for others and gives signs of life has not stalled.
-        """
-        ledger: Ledger = self.world.control
-        named, now = [], time.monotonic()
-        for member in self.members.values():
-            if member.is_done or not member.process.is_alive():
-                continue
-            stats = ledger.stats(member.rank)
-            patience_s = max(timeout_s, WAITING_S) if stats["phase"] in WAITING else timeout_s
-            if stats["beats"] != member.beats or stats["phase"] == Phase.DONE:
-                member.beats, member.beat_at, member.is_named = stats["beats"], now, False
-            elif now - member.beat_at > patience_s and not member.is_named:
-                member.is_named = True
-                named.append(
-                    f"worker {member.rank} has made no progress for {now - member.beat_at:.0f} s (last: "
-                    f"{stats['phase'].name.lower()}); to look inside: py-spy dump --pid {member.process.pid}"
-                )
-        return named
-
-    def give_up_stopped(self) -> None:
-        """Kills the stalled workers that are stopped (SIGSTOP, a debugger): their batches are then assigned again."""
-        for member in self.members.values():
-            if member.is_named and member.process.is_alive():
-                with contextlib.suppress(psutil.Error):
-                    if psutil.Process(member.process.pid).status() in STOPPED:
-                        member.process.kill()
 
     def measure_memory(self) -> None:
         """Notes each worker's resident memory now and then, for the message of its death."""

@@ -14,7 +14,7 @@ from hogwild.shared.layout import trainable
 
 
 class Stepper:
-    """Runs an algorithm's generator on a module whose parameters lie in the buffer that the algorithm names.
+    """Runs an algorithm's generator on a module with its parameters in the buffer that the algorithm names.
 
     `wait` is called with every request that is not a gradient, and returns when it is fulfilled. A generator can be
     restarted at any time: its state is in its buffers.
@@ -29,7 +29,7 @@ class Stepper:
         self.wait = wait
         self._parameters = trainable(module)
         self.own_writes = OwnWrites(module)
-        self.bound = 0  # the address of the buffer in which the parameters lie
+        self.bound = 0  # address of the buffer that holds the parameters
         self.within: float | None = None  # limit on the time of the requested gradient, in seconds
 
     def begin(self) -> None:

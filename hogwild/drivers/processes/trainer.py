@@ -57,7 +57,7 @@ class Trainer(Driver):
         places = [self.world.arena.device_of(rank) for rank in range(self.config.workers)]
         split = SharedSplit(self.job.data.train, *places)
         for where in set(places):
-            finish(where)  # what the workers find is there
+            finish(where)  # the copy must be complete before workers start
         with WorkerPool(self.job, self.world, split, self.directory.workers) as self.pool:
             self.watch = Watch(self, self.pool)
             self._start()
@@ -122,7 +122,7 @@ class Trainer(Driver):
             while not self.gate.drained():
                 if self._is_overdue():
                     return None
-                self.watch.once(DRAIN_TICK_S, is_draining=True)
+                self.watch.once(DRAIN_TICK_S)
             return self.copy()
         finally:
             self.gate.open_gate()
@@ -138,7 +138,7 @@ class Trainer(Driver):
             return
         score = self.evaluate(state, self.watch.pulse) if evaluates else None
         if saves:
-            self.checkpoints.save(state, score.value if score else None)
+            self.save(state, score)
         if measures:
             self.measure_edge(state, self.watch.pulse)
         self._plan(self.report.completed)

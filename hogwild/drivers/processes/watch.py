@@ -5,13 +5,16 @@ from __future__ import annotations
 from hogwild import errors
 from hogwild.drivers.base import Driver
 from hogwild.drivers.processes.pool import Event, WorkerPool
+from hogwild.drivers.processes.stalls import Stalls
 from hogwild.errors import TooFewWorkersError, UsageError
 from hogwild.shared.control import Tickets, Versions
+
+LOCK_S = 0.1  # how long the parent waits for a lock before it looks at everything else
 
 
 class Watch:
     """Starts the workers of `pool` and replaces those that die, as far as the run allows. Reports deaths, stalls and
-    gradients that are not finite, and stops the driver when the run cannot go on.
+    gradients that are not finite, and stops the driver when the run cannot continue.
     """
 
     def __init__(self, driver: Driver, pool: WorkerPool) -> None:
@@ -23,6 +26,9 @@ class Watch:
         self.versions: Versions = driver.world.control
         self.respawns = driver.config.respawn
         self._has_own_loop = driver.job.body is not None
+        kill_s = None if self._has_own_loop else self.config.kill_stalled  # a loop of one's own may take its time
+        self.stalls = Stalls(pool, self.config.stall_timeout, kill_s)
+        self._dead: list[Event] = []  # deaths that were not acted on yet
 
     @property
     def is_complete(self) -> bool:
@@ -43,11 +49,8 @@ class Watch:
         """Acts on the events so far, without waiting."""
         self.once(0.0)
 
-    def once(self, timeout_s: float, is_draining: bool = False) -> list[Event]:
-        """Waits at most `timeout_s` seconds for an event, acts on all events and returns them; moves the progress bar.
-
-        `is_draining`: the parent waits until no worker is inside an update.
-        """
+    def once(self, timeout_s: float) -> list[Event]:
+        """Waits at most `timeout_s` seconds for an event, acts on all events and returns them; moves the bar."""
         events = self.pool.wait(timeout_s)
         for event in events:
             if event.kind == "ready":
@@ -58,23 +61,24 @@ class Watch:
             elif event.kind == "nonfinite":
                 self.driver.on_nonfinite(event.rank, **event.detail)
             elif event.kind == "died":
-                self._on_death(event)
-        for line in self.pool.stalled(self.config.stall_timeout):
+                self._dead.append(event)
+        self._dead = [event for event in self._dead if not self._on_death(event)]
+        for line in self.stalls.check():
             self.report.fault("stalled", line)
-        if is_draining or (not self._has_own_loop and self.tickets.next >= self.tickets.total):
-            self.pool.give_up_stopped()  # all others wait for them
         self.pool.measure_memory()
         self.report.tick(len(self.pool.alive))
         return events
 
-    def _on_death(self, event: Event) -> None:
+    def _on_death(self, event: Event) -> bool:
         """Reports a death and replaces the worker. If it is not replaced, the run continues with the other workers, or
-        stops if they are too few or would all fail with the same error.
+        stops if they are too few or would all fail with the same error. False, and nothing is done yet, while another
+        worker holds the lock of the tickets.
         """
-        self.tickets.mark_dead(event.rank)
+        if not self.tickets.mark_dead(event.rank, LOCK_S):
+            return False
         self.driver.lost.add(event.rank)
         error = self.pool.members[event.rank].error
-        # a mistake that every worker will make
+        # Every worker will meet the same error.
         hopeless = error is not None and (self.versions.version == 0 or error[0] == UsageError.__name__)
         replaced = self.respawns > 0 and not hopeless and not self.tickets.stopping
         left = self.pool.left + int(replaced)
@@ -99,3 +103,4 @@ class Watch:
                 f"{workers} left, --min-workers is {self.config.min_workers}: stopping at update "
                 f"{self.versions.version} ({event.detail})",
             )
+        return True

@@ -7,8 +7,8 @@
     const:4, uniform:1:8, normal:8:1, geometric:8, hist:FILE
                                the delay itself, drawn independently for every push
 
-Gamma execution times: Ali et al. 2000 (CVB model), shape 1/cv^2 as in the clusters of the DANA and Gap-Aware papers,
-whose homogeneous cluster is cv = 0.1 (shape 100); het = 0.6 is the heterogeneous one.
+Gamma execution times: Ali et al. 2000 (CVB model), shape 1/cv^2 as in the DANA and Gap-Aware papers: their homogeneous
+cluster has cv = 0.1 (shape 100), and the heterogeneous one het = 0.6.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Simulation:
         self.ledger: Ledger = world.control
         self.now = 0.0
         self.computed = 0  # gradients
-        self.messages = self.moved_bytes = 0  # between the workers and what they share
+        self.messages = self.moved_bytes = 0  # between the workers and the shared memory
         self.forward = Forward(module, config, world.arena.device)
         self._parameters = trainable(module)
         self._own_writes = OwnWrites(module)

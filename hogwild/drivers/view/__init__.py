@@ -1,1 +1,1 @@
-"""A worker's view of the run: what an algorithm may do, on the kernels and the shared memory."""
+"""A worker's view of the run: the operations of an algorithm, on the kernels and the shared memory."""

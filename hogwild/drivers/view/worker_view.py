@@ -30,7 +30,7 @@ class WorkerView:
     """See hogwild.algorithms.base.View. Each operation is a method of one of the parts that this object holds.
 
     For the drivers: `lr` is set before each update and `outcome` read after it; `rounds.generation` is set at each
-    barrier; `updates.defers` is set for masters on a GPU, whose pushes are `pending` until `finish` counts them;
+    barrier; `updates.defers` is set for masters on a GPU: pushes are then `pending` until `finish` counts them;
     `buffers.traffic` counts the bytes moved.
     """
 
@@ -143,7 +143,7 @@ class WorkerView:
 
     @property
     def outcome(self) -> Outcome:
-        """The result of the last gradient; of one whose push is pending, once that is finished."""
+        """The result of the last gradient; while its push is pending, that of the one before."""
         return self._current.outcome
 
 

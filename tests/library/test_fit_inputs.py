@@ -1,4 +1,4 @@
-"""hogwild.fit before its first update and after its last: what fits, what is refused, and what it leaves as it was."""
+"""What hogwild.fit takes, and what it leaves as it was."""
 
 from __future__ import annotations
 
@@ -9,162 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from small_fits import no_run, samples, simulate, two
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import hogwild
-from hogwild.drivers.checkpoints import store as checkpoint
 from hogwild.errors import UsageError
-from hogwild.tasks import Data, TensorSplit
-
-
-@pytest.fixture(autouse=True)
-def _in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-
-
-def samples(count: int = 99) -> tuple[Tensor, Tensor]:
-    inputs = torch.randn(count, 6, generator=torch.Generator().manual_seed(count))
-    return inputs, (inputs.sum(1) > 0).long()
-
-
-def two() -> nn.Module:
-    return nn.Linear(6, 2)
-
-
-def one() -> nn.Module:
-    return nn.Linear(6, 1)
-
-
-class Pair(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(6, 2), nn.Linear(6, 6)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.first(x), self.second(x)
-
-
-def simulate(model=two, dataset=None, loss=None, **options) -> hogwild.Result:
-    """A short run in this process."""
-    values = {"clock": "round-robin", "epochs": 2, "batch_size": 11, "lr": 0.1, "device": "cpu", **options}
-    return hogwild.fit(model, dataset or (samples(), samples(50)), loss, **values)
-
-
-def no_run() -> bool:
-    return not Path("runs").exists() or not list(Path("runs").iterdir())
-
-
-# ---- metrics ------------------------------------------------------------------------------------------------
-
-
-def test_accuracy_of_one_logit_is_by_its_sign(capsys):
-    x, y = samples()
-    for targets in (y, y.float(), y.float()[:, None]):
-        result = simulate(
-            one, ((x, targets), (x, targets)),
-            lambda o, t: F.binary_cross_entropy_with_logits(o.flatten(), t.flatten().float()), epochs=9,
-        )  # fmt: skip
-        right = ((result.model(x)[:, 0] > 0).long() == y).float().mean().item()
-        assert result.summary["test_accuracy"] == pytest.approx(right)
-        assert "test_mean_squared_error" not in result.summary
-    assert capsys.readouterr().err.count("accuracy by the sign of the one output") == 3
-
-
-def test_labels_in_a_column_give_an_accuracy():
-    x, y = samples()
-    result = simulate(two, ((x, y[:, None]), (x, y[:, None])))
-    assert result.summary["test_accuracy"] == (result.model(x).argmax(1) == y).float().mean().item()
-
-
-def test_a_loss_without_a_metric_is_reported_alone_and_names_the_best(capsys):
-    result = simulate(Pair, loss=lambda o, t: F.cross_entropy(o[0], t) + o[1].square().mean())
-    assert [name for name in result.summary if name.startswith("test_")] == ["test_loss"]
-    assert capsys.readouterr().err.count("only the loss is reported") == 1
-
-
-@pytest.mark.parametrize(
-    ("model", "dataset", "options", "message"),
-    [
-        (two, lambda x, y: (x, y + 1), {}, "the labels go from 1 to 2, and the model has 2 outputs"),
-        (one, lambda x, y: (x, y), {}, "one output per sample cannot tell classes apart"),
-        (Pair, lambda x, y: (x, y), {}, "the output is a tuple"),
-        (lambda: nn.Linear(7, 2), lambda x, y: (x, y), {}, r"the model fails on a batch of inputs float32 \[11, 6\]"),
-        (one, lambda x, y: (x, x[:, 0]), {"loss_fn": F.mse_loss}, "compares every output with every target"),
-        (one, lambda x, y: (x, x[:, 0]), {"loss_fn": lambda o, t: ((o - t) ** 2).mean()}, "compares every output with"),
-        (two, lambda x, y: (x, y), {"loss_fn": nn.CrossEntropyLoss}, "returned a CrossEntropyLoss .*give an instance"),
-        (
-            two,
-            lambda x, y: (x, y),
-            {"loss_fn": nn.CrossEntropyLoss(reduction="none")},
-            r"returned float32 \[11\] .*mean",
-        ),
-        (two, lambda x, y: (x, y), {"loss_fn": lambda o, t: F.cross_entropy(o.detach(), t)}, "does not depend on"),
-        (
-            two,
-            lambda x, y: (x, y),
-            {"score_fn": lambda o, t: 0.5},
-            r"the score returned a float; it must be \(sum, count\)",
-        ),
-        (
-            two,
-            lambda x, y: (x, y),
-            {"score_fn": lambda o, t: o.nothing},
-            r"the score fails .*AttributeError.*test_fit.py:",
-        ),
-        (two, lambda x, y: (x, y), {"metric": "f1"}, "metric is about the metric that score_fn computes"),
-        (two, lambda x, y: (x, y), {"score_fn": lambda o, t: (0.0, 1), "metric": "loss"}, "would hide the loss"),
-    ],
-)
-def test_what_does_not_fit_is_refused_before_the_run(model, dataset, options, message):
-    pair = dataset(*samples())
-    with pytest.raises(UsageError, match=message) as caught:
-        simulate(model, (pair, pair), **options)
-    assert "\n" not in str(caught.value)
-    assert no_run()
-
-
-def test_a_label_that_is_in_no_trial_batch_is_found():
-    x, y = samples(999)
-    y[123] = 2
-    with pytest.raises(UsageError, match="the labels go from 0 to 2"):
-        simulate(two, ((x, y), samples()))
-
-
-def distance(output: Tensor, target: Tensor) -> tuple[float, int]:
-    return float((output.argmax(1) != target).sum()), len(target)
-
-
-def scores(result: hogwild.Result) -> tuple[float, list[float]]:
-    folder = Path(result.path) / "ckpt"
-    return checkpoint.meta(folder, "best")["score"], [
-        checkpoint.meta(folder, n)["score"] for n in checkpoint.names(folder)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("options", "pick"),
-    [
-        ({"metric": "error"}, min), ({}, min), ({"metric": "quality"}, max),
-        ({"metric": "quality", "maximize": False}, min), ({"metric": "error", "maximize": True}, max),
-    ],
-)  # fmt: skip
-def test_best_follows_the_direction_of_an_own_metric(options, pick, capsys):
-    own = {"workers": 1, "epochs": 6, "batch_size": 11, "lr": 0.05, "keep": 99, "score_fn": distance, **options}
-    best, all_of_them = scores(hogwild.fit(two, (samples(), samples(50)), **own))
-    assert len(set(all_of_them)) > 1
-    assert best == pick(all_of_them)
-    assert ("the larger, the better" in capsys.readouterr().err) == (options == {"metric": "quality"})
-
-
-def test_best_follows_the_direction_of_the_metric_of_own_data():
-    train, test = samples(), samples(50)
-    own = Data("mine", TensorSplit(*train), TensorSplit(*test), (6,), 2, "vector", metric="rmse", score=distance)
-    best, all_of_them = scores(hogwild.fit(two, own, workers=1, epochs=6, batch_size=11, lr=0.05, keep=99))
-    assert len(set(all_of_them)) > 1
-    assert best == min(all_of_them)
-
 
 # ---- what is left as it was ---------------------------------------------------------------------------------
 
@@ -322,10 +172,8 @@ def test_other_models_are_refused_with_what_to_give(model, message):
 
 
 def idle(worker: hogwild.Worker) -> None:
-    """An own loop that steps an optimizer of its own."""
-    optimizer = torch.optim.SGD(worker.model.parameters(), lr=0.1)
+    """An own loop that computes a gradient and forgets the update."""
     worker.model(torch.ones(3, 6)).sum().backward()
-    optimizer.step()
 
 
 def test_a_loop_without_worker_step_is_told(capsys):
