@@ -96,34 +96,30 @@ class CudaPush:
 # The kernels below take one dict each, with the names in csrc/calls.h, csrc/mix.h and csrc/norm_call.h; TypeError for a
 # missing or unknown name. The types of these dicts exist for type checkers only.
 
-class _WeightedSum(TypedDict):
+class _Place(TypedDict):
+    device: int
+    stream: int
+
+class _Range(_Place):
     dtype: str
+    start: int
+    stop: int
+
+class _WeightedSum(_Range):
     out: int
     inputs: Sequence[int]
     weights: Sequence[float]
-    start: int
-    stop: int
-    device: int
-    stream: int
 
-class _Copy(TypedDict):
-    dtype: str
+class _Copy(_Range):
     out: int
     source: int
-    start: int
-    stop: int
-    device: int
-    stream: int
 
-class _CountNonfinite(TypedDict):
+class _CountNonfinite(_Place):
     dtype: str
     g: int
     numel: int
-    device: int
-    stream: int
 
-class _PairAverage(TypedDict):
-    dtype: str
+class _PairAverage(_Range):
     a: int
     b: int
     weight: float
@@ -131,42 +127,28 @@ class _PairAverage(TypedDict):
     locks_b: int
     n_locks: int
     waits: bool
-    start: int
-    stop: int
-    device: int
-    stream: int
 
-class _Exchange(TypedDict):
+class _Exchange(_Range):
     kind: str
-    dtype: str
     access: str
     share: float
     lr: NotRequired[float]
     rho: NotRequired[float]
     stripes: int
     n_stripes: int
-    start: int
-    stop: int
-    device: int
-    stream: int
     x: int
     center: int
     memory: NotRequired[int]
     g: NotRequired[int]
 
-class _Diffuse(TypedDict):
-    dtype: str
+class _Diffuse(_Range):
     out: int
     own: int
     correction: NotRequired[int]
     neighbours: Sequence[int]
     weights: Sequence[float]
-    start: int
-    stop: int
-    device: int
-    stream: int
 
-class _NormForward(TypedDict):
+class _Norm(_Place):
     master: str
     input: str
     outer: int
@@ -174,38 +156,25 @@ class _NormForward(TypedDict):
     inner: int
     x: int
     weight: NotRequired[int]
-    bias: NotRequired[int]
-    y: int
     saved: int
-    mu: int
-    nu: int
     count: int
     alpha: float
     decay: float
-    eps: float
-    device: int
-    stream: int
 
-class _NormBackward(TypedDict):
-    master: str
-    input: str
-    outer: int
-    channels: int
-    inner: int
+class _NormForward(_Norm):
+    bias: NotRequired[int]
+    y: int
+    mu: int
+    nu: int
+    eps: float
+
+class _NormBackward(_Norm):
     g: int
-    x: int
-    weight: NotRequired[int]
-    saved: int
     dx: NotRequired[int]
     weight_grad: int
     bias_grad: int
     mu_grad: int
     nu_grad: int
-    count: int
-    alpha: float
-    decay: float
-    device: int
-    stream: int
 
 def weighted_sum(call: _WeightedSum, /) -> None: ...
 def copy(call: _Copy, /) -> None: ...
