@@ -17,7 +17,7 @@ class Rule:
     for any other than:
 
     master float32|float64, compensation none|constant|adaptive, penalty none|gap|gap_of_steps|norm_gap|sized_gap,
-    unit v|g|step, access racing|atomic|striped|locked, guard push|element, momentum_kind as in csrc/stages/momentum.h.
+    unit v|g|step, access racing|atomic|striped|locked, guard push|element, momentum_kind as in csrc/stages/momenta.h.
     """
 
     def __init__(self, **constants: object) -> None: ...
@@ -57,8 +57,9 @@ class GradientTable:
     def set(self, addresses: Sequence[int], dtype: str, /) -> None: ...
 
 class CpuPush:
-    """`buffers`: addresses by name, of the buffers in csrc/lists.h and gap_state; `stripes`: address and number of the
-    locks. TypeError for an unknown name, and if a buffer that the stages use is missing.
+    """`buffers`: addresses by name, of the buffers in csrc/lists.h and gap_state; `groups`: factors of lr and of weight
+    decay for each segment, or none; `stripes`: address and number of the locks. TypeError for an unknown name, and if a
+    buffer that the stages use is missing.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class CpuPush:
         rule: Rule,
         buffers: dict[str, int],
         segments: Sequence[tuple[int, int]],
+        groups: Sequence[tuple[float, float]],
         stripes: tuple[int, int],
         /,
     ) -> None: ...
@@ -81,7 +83,13 @@ class CudaPush:
     """As CpuPush, on a CUDA device: run() enqueues, stats() waits."""
 
     def __init__(
-        self, rule: Rule, buffers: dict[str, int], segments: Sequence[tuple[int, int]], device: int, /
+        self,
+        rule: Rule,
+        buffers: dict[str, int],
+        segments: Sequence[tuple[int, int]],
+        groups: Sequence[tuple[float, float]],
+        device: int,
+        /,
     ) -> None: ...
     def run(
         self, table: GradientTable, grads: Sequence[object] | None, scalars: dict[str, Any], stream: int, /

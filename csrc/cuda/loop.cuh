@@ -61,7 +61,15 @@ struct Work {
   int32_t gap_rows;
   int64_t start, stop;
   int32_t first_tile, last_tile;
-  bool row_per_segment, measured_in_steps, has_first_pass;
+  bool row_per_segment, measured_in_steps, has_first_pass, has_groups;
+
+  __device__ Hyper<T> group(int segment, Hyper<T> h) const {
+    if (has_groups) {
+      segments[segment].enter(h);
+      enter_group(h);
+    }
+    return h;
+  }
 
   __device__ int row(int segment) const { return row_per_segment ? segment : 0; }
 

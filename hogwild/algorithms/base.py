@@ -85,6 +85,8 @@ class Algorithm(ABC):
     counts_rounds: ClassVar[bool] = False  # its version counts rounds; else every worker's step
     max_workers: ClassVar[int | None] = None
     clip: ClassVar[float] = 0.0  # the largest norm of a gradient, unless the run says another; 0: any
+    lr: ClassVar[float] = 0.0  # the learning rate, unless the run says another; 0: the data set's, for SGD
+    refuses: ClassVar[Mapping[str, str]] = {}  # options of other algorithms that make no sense here -> why
     above_eigenvalue: ClassVar[float] = -1.0  # the smallest eigenvalue of its mixing matrix must lie above this
     follows_updates: ClassVar[bool] = False  # an update cancels gradients, or is waited for (UPDATE)
 
@@ -145,10 +147,14 @@ def option(
     help: str,
     *,
     choices: Sequence[T] | None = None,
+    refused: Mapping[str, str] | None = None,
     check: tuple[Callable[[Any], bool], str] | None = None,
 ) -> T:
-    """A dataclass field that the command line shows with this help and holds to this check."""
-    result: T = field(default=default, metadata={"help": help, "choices": choices, "check": check})
+    """A dataclass field that the command line shows with this help and holds to this check. `refused`: reasons for
+    which a value that other algorithms allow is no choice here.
+    """
+    metadata = {"help": help, "choices": choices, "refused": refused or {}, "check": check}
+    result: T = field(default=default, metadata=metadata)
     return result
 
 

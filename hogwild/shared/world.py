@@ -90,6 +90,8 @@ class World:
                     tensor.copy_(self.arena.tensor("x"))
                 elif buffer.starts == "one":
                     tensor[0] = 1.0
+                elif not isinstance(buffer.starts, str):
+                    tensor.fill_(buffer.starts)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_control": None}

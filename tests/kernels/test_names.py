@@ -87,12 +87,12 @@ def test_buffers_of_a_plan(penalty, momentum, compensation):
     if penalty is not None and penalty.rows is not None:
         buffers["gap_state"] = AT
     needed = set(buffers) if needs_snapshot(momentum, penalty, compensation) else set(buffers) - {"snapshot"}
-    _C.CpuPush(rule, buffers, [(0, 1)], (0, 0))
+    _C.CpuPush(rule, buffers, [(0, 1)], [], (0, 0))
     for name in needed:
         with pytest.raises(TypeError, match=rf"buffer {name}$"):
-            _C.CpuPush(rule, {other: AT for other in buffers if other != name}, [(0, 1)], (0, 0))
+            _C.CpuPush(rule, {other: AT for other in buffers if other != name}, [(0, 1)], [], (0, 0))
     with pytest.raises(TypeError, match=r"has no w; it has x snapshot .* gap_state"):
-        _C.CpuPush(rule, {**buffers, "w": AT}, [(0, 1)], (0, 0))
+        _C.CpuPush(rule, {**buffers, "w": AT}, [(0, 1)], [], (0, 0))
 
 
 def test_a_value_given_twice():
