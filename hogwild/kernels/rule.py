@@ -11,7 +11,18 @@ from torch import Tensor
 
 from hogwild import _C
 from hogwild.kernels import tensors
-from hogwild.rules import Access, AdaptiveStage, Compensation, Gap, Guard, Momentum, OrMo, buffers_of, needs_snapshot
+from hogwild.rules import (
+    Access,
+    AdaptiveStage,
+    Compensation,
+    Gap,
+    Guard,
+    Momentum,
+    OrMo,
+    Smega2,
+    buffers_of,
+    needs_snapshot,
+)
 
 STATE_COLUMNS = 3  # columns of gap_state (csrc/stages/gap_state.h)
 
@@ -74,8 +85,10 @@ class Rule:
                 raise ValueError(f"the factors of segment {k} are {lr} for lr and {decay} for weight decay: >= 0 each")
         if all(lr == 1 for lr, _ in groups):
             return
-        if isinstance(self.momentum, OrMo):
-            raise ValueError("OrMo keeps lr in its momentum: give all segments the same lr")
+        if isinstance(self.momentum, OrMo | Smega2):
+            raise ValueError(
+                f"{type(self.momentum).__name__} moves all elements with one lr: give all segments the same"
+            )
         if self.penalty is not None and self.penalty.unit != "step":
             raise ValueError(
                 f"Gap.unit is {self.penalty.unit!r}, of which C is made with one lr: use Gap(unit='step') with an lr "

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Groups:
-    """`factors`: of lr and of `weight_decay`, for each trained parameter in the order of the layout; empty: all 1."""
+    """`factors`: of lr and of the weight decay `base`, for each trained parameter in the order of the layout. Empty:
+    all are 1, and the weight decay is that of the run.
+    """
 
-    weight_decay: float = 0.0
     factors: tuple[tuple[float, float], ...] = ()
+    base: float = 0.0
+
+    def weight_decay(self, of_run: float) -> float:
+        """The weight decay that the factors multiply."""
+        return self.base if self.factors else of_run
 
     @property
     def has_own_lr(self) -> bool:

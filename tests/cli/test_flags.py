@@ -62,6 +62,7 @@ SAMPLES = {
     "keep": 1,
     "out": "o",
     "name": "n",
+    "no_decay": "bias",
     "overwrite": True,
     "json": True,
     "quiet": True,
@@ -76,6 +77,12 @@ NEEDED: dict[tuple[str, str], dict[str, object]] = {
     ("asgd", "first_step"): {"momentum": 0.5, "dampening": 0.5},
     **{("asgd", f"gap_{name}"): {"penalty": "gap"} for name in ("level", "size", "unit", "reference", "decay")},
     ("asgd", "penalize_wd"): {"penalty": "gap"},
+    **{
+        (name, beta): {"local_rule": "adamw"}
+        for name, cls in REGISTRY.items()
+        for beta in ("beta1", "beta2")
+        if "local_rule" in cls.options()
+    },
     **{
         (name, f"gap_{option}"): {"penalty": "gap"}
         for name in ("adamw", "rmsprop", "adagrad", "lion")

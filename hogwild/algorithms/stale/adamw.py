@@ -25,14 +25,20 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from hogwild import rules
-from hogwild.algorithms.base import SHARED, SNAPSHOT, WORKER, Algorithm, Buffer, Gradient, Steps, View, option
-from hogwild.algorithms.stale.adaptive import (
-    AdaptiveOptions,
+from hogwild.algorithms.base import (
+    SHARED,
+    SNAPSHOT,
+    WORKER,
+    Algorithm,
+    Buffer,
+    Gradient,
+    Steps,
+    View,
     beta1_option,
     beta2_option,
-    decoupled_option,
-    eps_option,
+    option,
 )
+from hogwild.algorithms.stale.adaptive import AdaptiveOptions, decoupled_option, eps_option
 
 
 class Kind(NamedTuple):
@@ -58,6 +64,7 @@ class AdamW(AdaptiveOptions, Algorithm):
     summary: ClassVar[str] = "asynchronous AdamW; private momentum with look-ahead, shared second moment"
     buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": WORKER, "q": SHARED, "snapshot": SNAPSHOT}
     lr: ClassVar[float] = 1e-3
+    no_decay: ClassVar[str] = "bias,norm"
 
     beta1: float = beta1_option()
     beta2: float = beta2_option(0.999)

@@ -42,7 +42,7 @@ class StepOptions:
         refused={"v": OTHER_DIMENSION, "g": OTHER_DIMENSION},
     )
     gap_size: str = option(
-        "level", "what C is of: the same as gap_level, a parameter tensor, all", choices=("level", "layer", "global")
+        "level", "what C is of: an element (level), a parameter tensor, all", choices=("level", "layer", "global")
     )
     gap_decay: float = option(0.999, "decay Gamma of the running mean of squared steps", check=BELOW_ONE)
 
@@ -86,14 +86,6 @@ class AdaptiveOptions(StepOptions):
 
     def own_buffers(self) -> dict[str, Buffer]:
         return {"q": SHARED if self.q_scope == "shared" else WORKER, **self.step_buffers()}
-
-
-def beta1_option() -> float:
-    return option(0.9, "weight b1 of the old v in the direction of a step", check=BELOW_ONE)
-
-
-def beta2_option(default: float, help: str = "decay b2 of the running square q") -> float:
-    return option(default, help, check=BELOW_ONE)
 
 
 def eps_option(default: float) -> float:

@@ -17,8 +17,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hogwild import rules
-from hogwild.algorithms.base import SHARED, SNAPSHOT, WORKER, Algorithm, Buffer, Gradient, Steps, View, option
-from hogwild.algorithms.stale.adaptive import StepOptions, beta1_option, beta2_option, decoupled_option
+from hogwild.algorithms.base import (
+    SHARED,
+    SNAPSHOT,
+    WORKER,
+    Algorithm,
+    Buffer,
+    Gradient,
+    Steps,
+    View,
+    beta1_option,
+    beta2_option,
+    option,
+)
+from hogwild.algorithms.stale.adaptive import StepOptions, decoupled_option
 
 KINDS = {"heavy-ball": SHARED, "shifted": WORKER}
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hogwild import rules
-from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, option
-from hogwild.algorithms.stale.adaptive import AdaptiveOptions, beta2_option, decoupled_option, eps_option
+from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View, beta2_option, option
+from hogwild.algorithms.stale.adaptive import AdaptiveOptions, decoupled_option, eps_option
 
 
 @dataclass(frozen=True)

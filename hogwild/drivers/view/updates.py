@@ -88,10 +88,11 @@ class Updates:
         if self._pushes.inplace:
             return
         x, snapshot = self._buffers["x"], self._buffers["snapshot"]
-        version = self._versions.version
-        if momentum is not None and momentum.pulls_by_push and version:
+        version, has_own_lr = self._versions.version, self._buffers.world.groups.has_own_lr
+        ahead = look_ahead(momentum, lr=self._current.lr, pushes=version)
+        if momentum is not None and version and (momentum.pulls_by_push or (ahead and has_own_lr)):
             self._look_ahead(momentum, version)
-        elif ahead := look_ahead(momentum, lr=self._current.lr, pushes=version):
+        elif ahead:
             inputs = [x, *(self._buffers[name] for name in ahead)]
             weighted_sum(snapshot, inputs, [1.0, *(-weight for weight in ahead.values())])
         else:
