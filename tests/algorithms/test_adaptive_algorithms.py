@@ -39,7 +39,7 @@ def test_with_a_fixed_q_the_threshold_is_that_of_averaged_momentum(name, options
     edge = threshold(rule, delay, momentum, momentum)
     curvature = SHARES * edge * SCALE / LR
     algorithm = make(name, **options)
-    start = torch.full((2,), 1e-9, dtype=torch.float64)
+    start = torch.full((2,), 1e-60, dtype=torch.float64)  # the first bias corrections lengthen steps many times
     team = Team(algorithm, Point(start), delay + 1, lambda at, rank: [curvature * at[:2]], LR)
     size = []
     for turn in range(TURNS):
