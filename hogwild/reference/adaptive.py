@@ -15,7 +15,7 @@ from hogwild.rules import Scalars
 
 def samples(buffer: str, call: Scalars) -> int:
     """The number of pushes into v or q, this one included"""
-    own = call.get("v_pushes" if buffer == "v" else "q_pushes")
+    own = call.get("v_pushes") if buffer == "v" else call.get("q_pushes")
     return (call["pushes"] if own is None else own) + 1
 
 
