@@ -28,7 +28,7 @@ RULES = [
     {"momentum": OrMo(0.9, 2)},
     {"momentum": HeavyBall(0.9), "has_center": True},
     {"momentum": AdamWSlim(), "penalty": Gap(unit="step")},
-    {"momentum": AdamWDana(), "groups": ((0.3, 1.0), (1.0, 0.0), (1.0, 1.0), (2.0, 0.5), (1.0, 1.0))},
+    {"momentum": AdamWDana(), "groups": ((0.3, 1.0), (1.0, 0.0), (1.0, 1.0), (2.0, 0.5), (1.0, 1.0), (0.7, 3.0))},
 ]
 FORMS = [  # a gap of whole segments: field of the level, options of Gap and of Case
     pytest.param("level", {}, {}, id="cooperative"),
