@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.eager import Constants, sparing
 from bench.field import COMPENSATION, DELAY, LR, MOMENTUM, PUSHES, WORKERS, Field
-from hogwild.rules import Gap, Smega2, look_ahead
+from hogwild.rules import AdamW, Gap, Lion, RMSprop, Smega2, look_ahead
 
 M = MOMENTUM
 ROW = 4096  # elements in a row; it divides all sizes
@@ -66,6 +66,44 @@ def smega2(f: Field) -> Chain:
         f.b.add_(f.g)
         f.x.add_(f.g, alpha=-LR).add_(f.v, alpha=-LR * M)
         torch.add(f.x, f.v, alpha=-ahead["v"], out=f.snapshot).add_(f.b, alpha=-ahead["b"])
+
+    return push
+
+
+def adamw(f: Field) -> Chain:
+    rule, root = AdamW(), torch.empty_like(f.q)
+    bc1, bc2 = 1 - rule.beta1 ** (PUSHES + 1), 1 - rule.beta2 ** (PUSHES + 1)
+
+    def push() -> None:
+        f.v.lerp_(f.g, 1 - rule.beta1)
+        f.q.mul_(rule.beta2).addcmul_(f.g, f.g, value=1 - rule.beta2)
+        torch.sqrt(f.q, out=root).add_(rule.eps * math.sqrt(bc2))
+        f.x.addcdiv_(f.v, root, value=-LR * math.sqrt(bc2) / bc1)
+        f.snapshot.copy_(f.x)
+
+    return push
+
+
+def rmsprop(f: Field) -> Chain:
+    rule, root = RMSprop(), torch.empty_like(f.q)
+
+    def push() -> None:
+        f.q.mul_(rule.beta2).addcmul_(f.g, f.g, value=1 - rule.beta2)
+        torch.add(f.q, rule.eps, out=root).sqrt_()
+        f.x.addcdiv_(f.g, root, value=-LR)
+        f.snapshot.copy_(f.x)
+
+    return push
+
+
+def lion(f: Field) -> Chain:
+    rule, c = Lion(), torch.empty_like(f.v)
+
+    def push() -> None:
+        torch.lerp(f.v, f.g, 1 - rule.beta1, out=c).sign_()
+        f.v.lerp_(f.g, 1 - rule.beta2)
+        f.x.add_(c, alpha=-LR)
+        f.snapshot.copy_(f.x)
 
     return push
 

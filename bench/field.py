@@ -22,7 +22,7 @@ MOMENTUM = 0.9
 PUSHES = 99  # number of pushes before the measured one
 DELAY, WORKERS = 5, 8  # for rules that use them; push 99 of 8 workers neither begins nor ends a round of pushes
 COMPENSATION = Compensation()
-BUFFERS = ("x", "snapshot", "v", "s", "ms", "v_sum", "b")
+BUFFERS = ("x", "snapshot", "v", "s", "ms", "v_sum", "b", "q")
 
 
 class Field:
@@ -33,7 +33,7 @@ class Field:
         specs = [BufferSpec(name, Scope.SHARED, n, torch.float32) for name in BUFFERS]
         arena = Arena.create([*specs, BufferSpec("gap_state", Scope.SHARED, GAP_COLUMNS, torch.float64)], 1, device)
         generator = torch.Generator(device).manual_seed(0)
-        self.x, self.snapshot, self.v, self.s, self.ms, self.v_sum, self.b = (arena.tensor(name) for name in BUFFERS)
+        self.x, self.snapshot, self.v, self.s, self.ms, self.v_sum, self.b, self.q = map(arena.tensor, BUFFERS)
         self.gap_state = arena.tensor("gap_state").view(1, GAP_COLUMNS)
         self.g = torch.empty(n, device=device).normal_(generator=generator)
         for buffer in (self.x, self.v, self.v_sum, self.b):
@@ -42,9 +42,10 @@ class Field:
         self.reset()
 
     def reset(self) -> None:
-        """Set the gap to a few steps, and v, s and the stored norms to values as after PUSHES pushes."""
+        """Set the gap to a few steps, and v, q, s and the stored norms to values as after PUSHES pushes."""
         self.v.normal_(generator=torch.Generator(self.v.device).manual_seed(1))
         self.s.copy_(self.v).square_().mul_(1 - Gap().decay ** PUSHES)
+        self.q.copy_(self.v).square_().add_(1.0)
         torch.add(self.x, self.v, alpha=3 * LR, out=self.snapshot)
         size_sq = float(self.v.double().square().sum()) if self.n else 0.0
         mean_sq = size_sq * (1 - Gap().decay ** PUSHES)

@@ -7,7 +7,20 @@ from dataclasses import dataclass, replace
 
 from bench import chains
 from bench.field import COMPENSATION, MOMENTUM, WORKERS, Field
-from hogwild.rules import Compensation, Dana, Gap, HeavyBall, Momentum, Nesterov, OrMo, Smega2
+from hogwild.rules import (
+    AdamW,
+    AdamWSlim,
+    Compensation,
+    Dana,
+    Gap,
+    HeavyBall,
+    Lion,
+    Momentum,
+    Nesterov,
+    OrMo,
+    RMSprop,
+    Smega2,
+)
 
 FLOAT = 4
 
@@ -53,5 +66,9 @@ RULES = {
     ),
     "smega2": Fused(5, 3, 28, chains.smega2, Smega2(MOMENTUM, WORKERS)),
     "ormo": Fused(4, 3, 24, chains.ormo, OrMo(MOMENTUM, WORKERS)),
+    "adamw heavy-ball": Fused(5, 4, 32, chains.adamw, AdamW()),
+    "adamw dana-slim": Fused(5, 4, 32, None, AdamWSlim()),
+    "rmsprop": Fused(4, 3, 24, chains.rmsprop, RMSprop()),
+    "lion": Fused(4, 3, 24, chains.lion, Lion()),
 }
 """The lagged norms have no chain: torch would need the passes of the exact form for the norms of the next push."""

@@ -14,6 +14,7 @@ class Scale:
     """Sizes are in parameters, `calls` per round; a round is one turn of every contestant."""
 
     push_sizes: Mapping[str, int]
+    adaptive_sizes: Mapping[str, int]
     rule_sizes: Mapping[str, int]
     mix_sizes: Mapping[str, int]
     push_rounds: int
@@ -36,16 +37,22 @@ class Scale:
 
     @property
     def benchmarks(self) -> int:
-        """The number of benchmarks: at each size three comparisons and every fused rule of a push, and six mixes; two
-        rules of the policies, the sweep, the pairs, the trainers, the simulators, four layers.
+        """The number of benchmarks: at each size three comparisons and every fused rule of a push, AdamW, six mixes;
+        two rules of the policies, the sweep, the pairs, the trainers, the simulators, four layers.
         """
-        pushes = 3 * len(self.push_sizes) + len(RULES) * len(self.rule_sizes) + 6 * len(self.mix_sizes)
+        pushes = (
+            3 * len(self.push_sizes)
+            + len(self.adaptive_sizes)
+            + len(RULES) * len(self.rule_sizes)
+            + 6 * len(self.mix_sizes)
+        )
         whole = len(self.train_steps) + len(self.simulator_steps)
         return pushes + 2 * len(self.policy_sizes) + 1 + 1 + whole + 4
 
 
 FULL = Scale(
     push_sizes={"16K": 1 << 14, "1M": 1 << 20, "32M": 1 << 25},
+    adaptive_sizes={"16K": 1 << 14, "1M": 1 << 20, "16M": 1 << 24},
     rule_sizes={"1M": 1 << 20, "32M": 1 << 25},
     mix_sizes={"16K": 1 << 14, "352K": 351_946, "16M": 1 << 24},  # the second: EASGD's net for CIFAR
     push_rounds=9,
@@ -68,6 +75,7 @@ FULL = Scale(
 )
 SMOKE = Scale(
     push_sizes={"16K": 1 << 14},
+    adaptive_sizes={"16K": 1 << 14},
     rule_sizes={"16K": 1 << 14},
     mix_sizes={"16K": 1 << 14},
     push_rounds=2,

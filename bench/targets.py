@@ -9,6 +9,8 @@ from bench.figures import Figures
 from bench.samples import Sample
 
 GAP_PUSH = "gap + shifted momentum"
+ADAMW_PUSH = "AdamW with snapshot"
+OVER_TORCH = {"1M": (1.2, 3.3), "16M": (1.3, 4.0)}  # wanted: times faster than torch's fused AdamW, than foreach
 PUSH = "push, guard element"
 CHAIN = "tuned torch chain"
 
@@ -38,6 +40,12 @@ def targets(figures: Figures) -> Iterator[Target]:
         whole = small.times(PUSH, "AVX loop")
         if whole is not None:
             yield Target("gap + shifted push, 16 K: time over the AVX loop's, calls included", whole, 1.3, at_most=True)
+    for size, wanted in OVER_TORCH.items():
+        if adamw := figures.push(ADAMW_PUSH, size):
+            for form, least in zip(("fused", "foreach"), wanted, strict=True):
+                times = adamw.times(f"torch AdamW {form}, copy_", PUSH)
+                assert times is not None
+                yield Target(f"AdamW push, {size[:-1]} M: times faster than torch {form} and copy_", times, least)
     for rule, words in (("add", "plain SGD"), ("gap", "gap + shifted")):
         if info := figures.policies.get((rule, "16M")):
             per_s = info["pushes_per_s"]

@@ -24,7 +24,7 @@ void bind_push(py::module_& m);      // push_bindings.cpp
 namespace {
 
 void bind_mix(py::module_& m) {
-  m.def("weighted_sum", [](const py::kwargs& given) {
+  m.def("weighted_sum", [](const py::dict& given) {
     WeightedSumCall call;
     Named values(given);
     HOGWILD_READ(HOGWILD_WEIGHTED_SUM, values, call);
@@ -32,7 +32,7 @@ void bind_mix(py::module_& m) {
     const py::gil_scoped_release release;
     call.device < 0 ? cpu::weighted_sum(call) : cuda::weighted_sum(call);
   });
-  m.def("copy", [](const py::kwargs& given) {
+  m.def("copy", [](const py::dict& given) {
     CopyCall call;
     Named values(given);
     HOGWILD_READ(HOGWILD_COPY, values, call);
@@ -40,7 +40,7 @@ void bind_mix(py::module_& m) {
     const py::gil_scoped_release release;
     call.device < 0 ? cpu::copy(call) : cuda::copy(call);
   });
-  m.def("count_nonfinite", [](const py::kwargs& given) {
+  m.def("count_nonfinite", [](const py::dict& given) {
     CountCall call;
     Named values(given);
     HOGWILD_READ(HOGWILD_COUNT_NONFINITE, values, call);
@@ -51,7 +51,7 @@ void bind_mix(py::module_& m) {
 }
 
 void bind_pair(py::module_& m) {
-  m.def("pair_average", [](const py::kwargs& given) {
+  m.def("pair_average", [](const py::dict& given) {
     PairCall call;
     Named values(given);
     HOGWILD_READ(HOGWILD_PAIR_AVERAGE, values, call);

@@ -93,10 +93,31 @@ struct Hyper {
   }
 };
 
-// The range of one parameter tensor in the flat buffers. Elements between segments are padding and never touched.
+// Multiplies the scalars by the factors of a parameter group, `group_lr` and `group_decay`.
+template <class T>
+HW_HD void enter_group(Hyper<T>& h) {
+  h.lr *= h.group_lr;
+#define HOGWILD_SCALED(name) h.ahead.name *= h.group_lr;
+  HOGWILD_MOTION(HOGWILD_SCALED)
+#undef HOGWILD_SCALED
+  h.weight_decay *= h.group_decay;
+  h.free_decay *= h.group_decay;
+  h.decoupled *= h.group_lr * h.group_decay;
+}
+
+// The range of one parameter tensor in the flat buffers, and the factors of its group. Elements between segments are
+// padding and never touched.
 struct Segment {
   int64_t offset;
   int64_t numel;
+  double lr = 1;
+  double decay = 1;
+
+  template <class T>
+  HW_HD void enter(Hyper<T>& h) const {
+    h.group_lr = static_cast<T>(lr);
+    h.group_decay = static_cast<T>(decay);
+  }
 };
 
 struct PushStats {

@@ -1,6 +1,6 @@
 // The run-time descriptions of averages, copies, exchanges and diffusions. Each value is listed only here, as
 // VALUE(type, name) or OPTIONAL(type, name, default). The structs are generated from the lists. The bindings look up
-// each value by its name among the keywords of a call in Python (named.h). Host only.
+// each value by its name in the dict that Python passes (named.h). Host only.
 #pragma once
 
 #include <string_view>

@@ -48,6 +48,14 @@ auto with_correction(const Rule& rule, const F& f) {
   return f(Type<NoCompensation>{}, Type<NoPenalty>{});
 }
 
+// f(Type<Penalty>{}) for a momentum that scales its step: penalties in units of the step alone.
+template <class F>
+auto with_penalty_of_step(const Rule& rule, const F& f) {
+  if (rule.penalty == PenaltyKind::gap_of_steps) return f(Type<GapPenaltyOfSteps>{});
+  if (rule.penalty == PenaltyKind::sized_gap) return f(Type<SizedGapPenalty>{});
+  return f(Type<NoPenalty>{});
+}
+
 // f(Type<Momentum>{}).
 template <class F>
 auto with_momentum(MomentumKind kind, const F& f) {
@@ -62,7 +70,8 @@ auto with_momentum(MomentumKind kind, const F& f) {
 }
 
 // f(Type<Push<...>>{}) for the stages of a rule under a guard. Corrections need a snapshot, and go with every momentum
-// that does not flush: 8 x 4, 3 for SMEGA2 and OrMo, 3 without a snapshot and 3 with a center, 41 in all.
+// that does not flush: 8 x 4, or 3 x 5 for adaptive rules; 3 for SMEGA2 and OrMo, 7 without a snapshot, 6 with a center,
+// 63 in all.
 template <class Guard, class F>
 auto with_stages(const Rule& rule, bool has_snapshot, bool flush, const F& f) {
   using None = NoCompensation;
@@ -80,6 +89,11 @@ auto with_stages(const Rule& rule, bool has_snapshot, bool flush, const F& f) {
       if constexpr (!std::is_void_v<typename M::OnFlush>)
         if (flush) return f(Type<Push<Guard, None, NoPenalty, typename M::OnFlush, Ahead>>{});
       return f(Type<Push<Guard, None, NoPenalty, M, Ahead>>{});
+    } else if constexpr (M::scales_step) {
+      return with_penalty_of_step(rule, [&](auto penalty) {
+        using P = typename decltype(penalty)::type;
+        return f(Type<Push<Guard, None, P, M, Ahead>>{});
+      });
     } else {
       return with_correction(rule, [&](auto compensation, auto penalty) {
         using C = typename decltype(compensation)::type;

@@ -1,4 +1,4 @@
-// hogwild._C: exchanges and diffusions. Takes keywords, named as in calls.h, and releases the GIL; hogwild/kernels/
+// hogwild._C: exchanges and diffusions. Takes dicts, with the names of calls.h, and releases the GIL; hogwild/kernels/
 // checks arguments.
 #include "cpu/exchange.h"
 #include "cuda/exchange.h"
@@ -29,7 +29,7 @@ void check_buffers(const ExchangeCall& call) {
   });
 }
 
-int64_t exchange(const py::kwargs& given) {
+int64_t exchange(const py::dict& given) {
   ExchangeCall call;
   Named values(given);
   HOGWILD_READ(HOGWILD_EXCHANGE, values, call);
@@ -44,7 +44,7 @@ int64_t exchange(const py::kwargs& given) {
   return 0;
 }
 
-void diffuse(const py::kwargs& given) {
+void diffuse(const py::dict& given) {
   DiffusionCall call;
   Named values(given);
   HOGWILD_READ(HOGWILD_DIFFUSE, values, call);

@@ -4,10 +4,11 @@
 #pragma once
 
 // The buffers of the momentum stages.
-#define HOGWILD_MOTION(BUFFER)                             \
-  BUFFER(v)     /* momentum, shared or the worker's own */ \
-  BUFFER(v_sum) /* sum of all workers' v (DANA), shared */ \
-  BUFFER(b)     /* sum of gradients since v was last updated (SMEGA2), shared */
+#define HOGWILD_MOTION(BUFFER)                                                   \
+  BUFFER(v)     /* momentum, shared or the worker's own */                       \
+  BUFFER(v_sum) /* sum of all workers' v (DANA), shared */                       \
+  BUFFER(b)     /* sum of gradients since v was last updated (SMEGA2), shared */ \
+  BUFFER(q)     /* running mean, or sum, of squared gradients (adaptive rules), shared or the worker's own */
 
 // All flat buffers of a push.
 #define HOGWILD_BUFFERS(BUFFER)                                                                         \
@@ -30,6 +31,12 @@
   CONSTANT(double, dampening, 0)                                                                            \
   CONSTANT(bool, torch_first_step, false)                                                                   \
   CONSTANT(int64_t, workers, 1)                                                                             \
+  CONSTANT(double, beta1, 0)  /* weight of the old v in the direction, and in v (not Lion's) */             \
+  CONSTANT(double, beta2, 0)  /* weight of the old q, or of Lion's old v */                                 \
+  CONSTANT(double, q_rest, 0) /* weight of a squared gradient in q: 1 - beta2, or 1 in a sum */             \
+  CONSTANT(double, eps, 0)                                                                                  \
+  CONSTANT(bool, eps_inside, false) /* beside q, not beside its root */                                     \
+  CONSTANT(bool, decoupled, false)  /* weight decay is in the step, not in the gradient */                  \
   CONSTANT(PenaltyKind, penalty, PenaltyKind::none)                                                         \
   CONSTANT(Unit, unit, Unit::v)                                                                             \
   CONSTANT(double, gap_decay, 0)                                                                            \
@@ -51,6 +58,8 @@
   REQUIRED(double, lr_max)                                                                          \
   SCALAR(double, weight_decay, 0)                                                                   \
   SCALAR(bool, first_step, false)                                                                   \
+  SCALAR(int64_t, v_pushes, -1) /* into v before this one; -1: as many as into x */                 \
+  SCALAR(int64_t, q_pushes, -1) /* into q */                                                        \
   SCALAR(double, scale, 1)                                                                          \
   SCALAR(double, clip, 0)                                                                           \
   SCALAR(int64_t, delay, 0) /* pushes since the snapshot */                                         \
@@ -79,7 +88,14 @@
   SCALAR(bool, unit_g, false)    /* the running size is that of g, not that of v */                         \
   SCALAR(T, momentum, 0)         /* of the old v */                                                         \
   SCALAR(T, damp, 0)             /* of what is added to it */                                               \
-  SCALAR(T, drain, 0)            /* OrMo: how much of the old u leaves with this push */                    \
-  SCALAR(T, direct, 0)           /* OrMo: how much of d is applied at once */                               \
-  SCALAR(Motion<T>, ahead, {})   /* snapshot <- x - sum of these times the buffers */                       \
-  SCALAR(T, alpha, 0)            /* of the elastic exchange */
+  SCALAR(T, drain, 0)            /* how much of the old v is in the step (OrMo, Lion) */                    \
+  SCALAR(T, direct, 0)           /* how much of d is in it at once (OrMo, Lion) */                          \
+  SCALAR(T, q_decay, 0)          /* of the old q */                                                         \
+  SCALAR(T, q_rest, 0)           /* of d^2, which is added to it */                                         \
+  SCALAR(T, q_inside, 0)         /* direction = along / (sqrt(q + q_inside) + q_eps) */                     \
+  SCALAR(T, q_eps, 0)                                                                                       \
+  SCALAR(T, decoupled, 0)      /* lr wd, if weight decay is decoupled */                                    \
+  SCALAR(Motion<T>, ahead, {}) /* snapshot <- x - sum of these times the buffers */                         \
+  SCALAR(T, alpha, 0)          /* of the elastic exchange */                                                \
+  SCALAR(T, group_lr, 1)       /* factors of the parameter group: of lr */                                  \
+  SCALAR(T, group_decay, 1)    /* and of the weight decay */

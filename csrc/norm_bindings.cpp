@@ -1,4 +1,4 @@
-// hogwild._C: Full Normalization. Takes keywords, named as in norm_call.h, and releases the GIL; hogwild/kernels/
+// hogwild._C: Full Normalization. Takes dicts, with the names of norm_call.h, and releases the GIL; hogwild/kernels/
 // checks arguments.
 #include <vector>
 
@@ -14,7 +14,7 @@ void bind_norm(py::module_& m);
 
 namespace {
 
-void norm_forward(const py::kwargs& given) {
+void norm_forward(const py::dict& given) {
   NormForward call;
   Named values(given);
   HOGWILD_READ(HOGWILD_NORM_FORWARD, values, call);
@@ -28,7 +28,7 @@ void norm_forward(const py::kwargs& given) {
     cuda::norm_forward(call);
 }
 
-void norm_backward(const py::kwargs& given) {
+void norm_backward(const py::dict& given) {
   NormBackward call;
   Named values(given);
   HOGWILD_READ(HOGWILD_NORM_BACKWARD, values, call);

@@ -9,7 +9,7 @@
 #include "stages/exchange.h"
 #include "stages/guard.h"
 #include "stages/lookahead.h"
-#include "stages/momentum.h"
+#include "stages/momenta.h"
 #include "stages/penalty.h"
 
 namespace hogwild {
@@ -122,9 +122,13 @@ struct Push {
         s = at.s[i] = hw_select(applied, Penalty::average(s_before, u, h), s_before);
     }
     if constexpr (penalises_elements) share = Penalty::share(gap, s, h);
-    const T d = Penalty::apply(g, decay, free, share);
+    const T d = Momentum::scales_step ? g + decay : Penalty::apply(g, decay, free, share);
 
-    const T wanted = Momentum::template advance<VAccess>(at, i, now, d, applied, h);
+    T wanted = Momentum::template advance<VAccess>(at, i, now, d, applied, h);
+    if constexpr (Momentum::scales_step) {
+      if constexpr (!std::is_same_v<Penalty, NoPenalty>) wanted *= share;
+      wanted += h.decoupled * x;
+    }
 
     const T step = hw_select(applied, wanted, T(0));
     T drawn = 0, change = -step;

@@ -21,6 +21,7 @@ namespace {
 using Address = uintptr_t;
 using Segments = std::vector<std::pair<int64_t, int64_t>>;
 using Locks = std::pair<Address, int64_t>;
+using Groups = std::vector<std::pair<double, double>>;  // factors of lr and of weight decay, for each segment; or none
 
 // Raises TypeError for an unknown name, and if a buffer that the stages use is missing.
 void read_buffers(const py::dict& buffers, PushPlan& plan) {
@@ -50,11 +51,16 @@ Rule make_rule(const py::kwargs& constants) {
   return rule;
 }
 
-PushPlan make_plan(const Rule& rule, const py::dict& buffers, const Segments& segments, const Locks& locks) {
+PushPlan make_plan(const Rule& rule, const py::dict& buffers, const Segments& segments, const Groups& groups,
+                   const Locks& locks) {
   PushPlan plan;
   plan.rule = rule;
   read_buffers(buffers, plan);
   for (const auto& [offset, numel] : segments) plan.segments.push_back({offset, numel});
+  for (size_t k = 0; k < groups.size(); ++k) {
+    plan.segments.at(k).lr = groups[k].first;
+    plan.segments.at(k).decay = groups[k].second;
+  }
   plan.stripes = reinterpret_cast<RobustMutex*>(locks.first);
   plan.n_stripes = locks.second;
   return plan;
@@ -138,15 +144,14 @@ void bind_push(py::module_& m) {
   bind_gradients(m);
 
   py::class_<CpuPush> on_cpu(m, "CpuPush");
-  on_cpu.def(py::init([](const Rule& rule, const py::dict& buffers, const Segments& segments, const Locks& stripes) {
-    return CpuPush(make_plan(rule, buffers, segments, stripes));
-  }));
+  on_cpu.def(
+      py::init([](const Rule& rule, const py::dict& buffers, const Segments& segments, const Groups& groups,
+                  const Locks& stripes) { return CpuPush(make_plan(rule, buffers, segments, groups, stripes)); }));
   bind_calls(on_cpu);
 
   py::class_<cuda::Push> on_cuda(m, "CudaPush");
-  on_cuda.def(py::init([](const Rule& rule, const py::dict& buffers, const Segments& segments, int device) {
-    return cuda::Push(make_plan(rule, buffers, segments, {}), device);
-  }));
+  on_cuda.def(py::init([](const Rule& rule, const py::dict& buffers, const Segments& segments, const Groups& groups,
+                          int device) { return cuda::Push(make_plan(rule, buffers, segments, groups, {}), device); }));
   bind_calls(on_cuda);
   on_cuda
       .def("capture",

@@ -140,8 +140,9 @@ bool flushes(const Rule& rule, const PushCall& call) { return (call.pushes + 1) 
 int64_t elements_with_gradient(const PushPlan& plan, const PushCall& call) {
   int64_t elements = 0;
   for (size_t k = 0; k < plan.segments.size(); ++k) {
-    const auto [offset, numel] = plan.segments[k];
-    const int64_t begin = std::max(offset, call.start), end = std::min(offset + numel, call.stop);
+    const Segment& segment = plan.segments[k];
+    const int64_t begin = std::max(segment.offset, call.start);
+    const int64_t end = std::min(segment.offset + segment.numel, call.stop);
     if (call.grads[k] != nullptr && begin < end) elements += end - begin;
   }
   return elements;

@@ -1,6 +1,7 @@
 // The run-time description of a push: stages, constants, buffers. Host only.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -8,7 +9,7 @@
 #include "buffers.h"
 #include "stages/gap_state.h"
 #include "stages/guard.h"
-#include "stages/momentum.h"
+#include "stages/momenta.h"
 
 namespace hogwild {
 
@@ -46,6 +47,10 @@ struct PushPlan {
 
   size_t gap_rows() const { return rule.gap_per_segment ? segments.size() : 1; }
   size_t gap_row(size_t segment) const { return rule.gap_per_segment ? segment : 0; }
+  // Whether a parameter has a learning rate or a weight decay of its own.
+  bool has_groups() const {
+    return std::any_of(segments.begin(), segments.end(), [](const Segment& s) { return s.lr != 1 || s.decay != 1; });
+  }
 };
 
 // The data that changes. `grads` holds one pointer per segment, null for a parameter without a gradient.

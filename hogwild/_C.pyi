@@ -1,7 +1,9 @@
 """The compiled module: csrc/*bindings.cpp. Addresses are integers; nothing is checked."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypedDict
+
+from typing_extensions import NotRequired
 
 STRIPE: Final[int]  # elements under one lock, in striped access and in a pair average
 LOCK_BYTES: Final[int]  # distance between the locks of a set
@@ -15,7 +17,7 @@ class Rule:
     for any other than:
 
     master float32|float64, compensation none|constant|adaptive, penalty none|gap|gap_of_steps|norm_gap|sized_gap,
-    unit v|g|step, access racing|atomic|striped|locked, guard push|element, momentum_kind as in csrc/stages/momentum.h.
+    unit v|g|step, access racing|atomic|striped|locked, guard push|element, momentum_kind as in csrc/stages/momenta.h.
     """
 
     def __init__(self, **constants: object) -> None: ...
@@ -55,8 +57,9 @@ class GradientTable:
     def set(self, addresses: Sequence[int], dtype: str, /) -> None: ...
 
 class CpuPush:
-    """`buffers`: addresses by name, of the buffers in csrc/lists.h and gap_state; `stripes`: address and number of the
-    locks. TypeError for an unknown name, and if a buffer that the stages use is missing.
+    """`buffers`: addresses by name, of the buffers in csrc/lists.h and gap_state; `groups`: factors of lr and of weight
+    decay for each segment, or none; `stripes`: address and number of the locks. TypeError for an unknown name, and if a
+    buffer that the stages use is missing.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class CpuPush:
         rule: Rule,
         buffers: dict[str, int],
         segments: Sequence[tuple[int, int]],
+        groups: Sequence[tuple[float, float]],
         stripes: tuple[int, int],
         /,
     ) -> None: ...
@@ -79,7 +83,13 @@ class CudaPush:
     """As CpuPush, on a CUDA device: run() enqueues, stats() waits."""
 
     def __init__(
-        self, rule: Rule, buffers: dict[str, int], segments: Sequence[tuple[int, int]], device: int, /
+        self,
+        rule: Rule,
+        buffers: dict[str, int],
+        segments: Sequence[tuple[int, int]],
+        groups: Sequence[tuple[float, float]],
+        device: int,
+        /,
     ) -> None: ...
     def run(
         self, table: GradientTable, grads: Sequence[object] | None, scalars: dict[str, Any], stream: int, /
@@ -91,114 +101,101 @@ class CudaPush:
     @property
     def is_cooperative(self) -> bool: ...
 
-# The kernels below take addresses and numbers by name, as listed in csrc/calls.h and csrc/norm_call.h; TypeError for a
-# missing or unknown name.
+# The kernels below take one dict each, with the names in csrc/calls.h, csrc/mix.h and csrc/norm_call.h; TypeError for a
+# missing or unknown name. The types of these dicts exist for type checkers only.
 
-def weighted_sum(
-    *,
-    dtype: str,
-    out: int,
-    inputs: Sequence[int],
-    weights: Sequence[float],
-    start: int,
-    stop: int,
-    device: int,
-    stream: int,
-) -> None: ...
-def copy(*, dtype: str, out: int, source: int, start: int, stop: int, device: int, stream: int) -> None: ...
-def count_nonfinite(*, dtype: str, g: int, numel: int, device: int, stream: int) -> int: ...
-def pair_average(
-    *,
-    dtype: str,
-    a: int,
-    b: int,
-    weight: float,
-    locks_a: int,
-    locks_b: int,
-    n_locks: int,
-    waits: bool,
-    start: int,
-    stop: int,
-    device: int,
-    stream: int,
-) -> tuple[int, int, int]: ...
-def exchange(
-    *,
-    kind: str,
-    dtype: str,
-    access: str,
-    share: float,
-    lr: float = 0,
-    rho: float = 0,
-    stripes: int,
-    n_stripes: int,
-    start: int,
-    stop: int,
-    device: int,
-    stream: int,
-    **buffers: int,
-) -> int:
-    """kind: elastic|deliver|admm|send|drain|blend; stripes, n_stripes: address and number of the locks; buffers: the
-    addresses of those of x, center, memory and g that the kind uses (csrc/mix.h). Returns the number of locks with a
-    dead holder.
+class _Place(TypedDict):
+    device: int
+    stream: int
+
+class _Range(_Place):
+    dtype: str
+    start: int
+    stop: int
+
+class _WeightedSum(_Range):
+    out: int
+    inputs: Sequence[int]
+    weights: Sequence[float]
+
+class _Copy(_Range):
+    out: int
+    source: int
+
+class _CountNonfinite(_Place):
+    dtype: str
+    g: int
+    numel: int
+
+class _PairAverage(_Range):
+    a: int
+    b: int
+    weight: float
+    locks_a: int
+    locks_b: int
+    n_locks: int
+    waits: bool
+
+class _Exchange(_Range):
+    kind: str
+    access: str
+    share: float
+    lr: NotRequired[float]
+    rho: NotRequired[float]
+    stripes: int
+    n_stripes: int
+    x: int
+    center: int
+    memory: NotRequired[int]
+    g: NotRequired[int]
+
+class _Diffuse(_Range):
+    out: int
+    own: int
+    correction: NotRequired[int]
+    neighbours: Sequence[int]
+    weights: Sequence[float]
+
+class _Norm(_Place):
+    master: str
+    input: str
+    outer: int
+    channels: int
+    inner: int
+    x: int
+    weight: NotRequired[int]
+    saved: int
+    count: int
+    alpha: float
+    decay: float
+
+class _NormForward(_Norm):
+    bias: NotRequired[int]
+    y: int
+    mu: int
+    nu: int
+    eps: float
+
+class _NormBackward(_Norm):
+    g: int
+    dx: NotRequired[int]
+    weight_grad: int
+    bias_grad: int
+    mu_grad: int
+    nu_grad: int
+
+def weighted_sum(call: _WeightedSum, /) -> None: ...
+def copy(call: _Copy, /) -> None: ...
+def count_nonfinite(call: _CountNonfinite, /) -> int: ...
+def pair_average(call: _PairAverage, /) -> tuple[int, int, int]: ...
+def exchange(call: _Exchange, /) -> int:
+    """kind: elastic|deliver|admm|send|drain|blend; stripes, n_stripes: address and number of the locks; memory and g
+    where the kind uses them, else TypeError (csrc/mix.h). Returns the number of locks with a dead holder.
     """
 
-def diffuse(
-    *,
-    dtype: str,
-    out: int,
-    own: int,
-    correction: int = 0,
-    neighbours: Sequence[int],
-    weights: Sequence[float],
-    start: int,
-    stop: int,
-    device: int,
-    stream: int,
-) -> None: ...
-def norm_forward(
-    *,
-    master: str,
-    input: str,
-    outer: int,
-    channels: int,
-    inner: int,
-    x: int,
-    weight: int = 0,
-    bias: int = 0,
-    y: int,
-    saved: int,
-    mu: int,
-    nu: int,
-    count: int,
-    alpha: float,
-    decay: float,
-    eps: float,
-    device: int,
-    stream: int,
-) -> None: ...
-def norm_backward(
-    *,
-    master: str,
-    input: str,
-    outer: int,
-    channels: int,
-    inner: int,
-    g: int,
-    x: int,
-    weight: int = 0,
-    saved: int,
-    dx: int = 0,
-    weight_grad: int,
-    bias_grad: int,
-    mu_grad: int,
-    nu_grad: int,
-    count: int,
-    alpha: float,
-    decay: float,
-    device: int,
-    stream: int,
-) -> None: ...
+def diffuse(call: _Diffuse, /) -> None: ...
+def norm_forward(call: _NormForward, /) -> None: ...
+def norm_backward(call: _NormBackward, /) -> None: ...
 
 class Phase:
     """The phases of a worker (csrc/control.h)."""

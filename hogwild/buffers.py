@@ -35,7 +35,7 @@ class Buffer:
 
     scope:   the number of copies, and the workers that may access them.
     starts:  "zeros"; "x": a copy of the master, taken when the world is made, and again when a run is resumed with
-             replicas that cannot continue; "one": the first element is 1, all others 0.
+             replicas that cannot continue; "one": the first element is 1, all others 0; a number: all elements.
     size:    "x": as large as the master, [n]; an integer: that many elements; Rows(c): [parameter tensors, c].
     dtype:   None: that of the master; "float64": independent of the master.
     saved:   part of every checkpoint. False: not saved, and started as above in a resumed run; for buffers that are
@@ -46,15 +46,15 @@ class Buffer:
     """
 
     scope: Scope
-    starts: str = "zeros"
+    starts: str | float = "zeros"
     size: str | int | Rows = "x"
     dtype: str | None = None
     saved: bool = True
     locks: bool = False
 
     def __post_init__(self) -> None:
-        if self.starts not in ("zeros", "x", "one"):
-            raise ValueError(f"a buffer starts as zeros, x or one, not {self.starts!r}")
+        if isinstance(self.starts, str) and self.starts not in ("zeros", "x", "one"):
+            raise ValueError(f"a buffer starts as zeros, x, one or a number, not {self.starts!r}")
         if self.size != "x" and (isinstance(self.size, str) or self.elements(1, 1) < 1):
             raise ValueError(f"the size of a buffer is 'x', Rows(columns) or a number of elements, not {self.size!r}")
         if self.dtype not in (None, "float64"):

@@ -17,6 +17,7 @@ from hogwild.algorithms import Algorithm
 from hogwild.algorithms.registry import reference
 from hogwild.config import FIELDS, Config
 from hogwild.drivers.choice import driver_for
+from hogwild.drivers.job.groups import GroupFn
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.processes.handle import Handle as Worker
 from hogwild.errors import UsageError
@@ -52,6 +53,7 @@ def fit(
     maximize: bool | None = None,
     algorithm: str | type[Algorithm] | Algorithm = "asgd",
     options: Mapping[str, object] | None = None,
+    groups: GroupFn | None = None,
     workers: int = 2,
     quiet: bool = True,
     **values: Any,
@@ -69,6 +71,9 @@ def fit(
             function. Without them accuracy or mean squared error, where it fits the loss; else the loss alone.
             maximize: whether a larger metric is better, for the checkpoint `best`; default: by the metric's name.
             algorithm: its name, "module:Class", or your own: a class, or an instance, which has its options.
+            groups: (name, parameter) -> {"lr": factor, "weight_decay": wd}, or a part of it: what a parameter has of
+            its own, in place of lr and of weight_decay and no_decay. With lr 0 it is not trained, at no cost. A
+            function at module level, called in every process.
             options: of the algorithm; those that no keyword of this function has the name of may be keywords too.
             values: any option of `hogwild train` (lr=, epochs=, batch_size=, access=, out=, seed=, ...) and of the
             algorithm (momentum=, ...).
@@ -81,7 +86,7 @@ def fit(
             data = replace(data, loss=loss_fn)
         values = {"workers": workers, "quiet": quiet, **_algorithm(algorithm, options, values)}
         config = _config(model_fn, FIT, values)
-        return _run(make_job(config, data, Make(model_fn)))
+        return _run(make_job(config, data, Make(model_fn), groups))
 
 
 def launch(
@@ -90,6 +95,7 @@ def launch(
     *,
     algorithm: str | type[Algorithm] | Algorithm = "asgd",
     options: Mapping[str, object] | None = None,
+    groups: GroupFn | None = None,
     workers: int = 2,
     quiet: bool = True,
     **values: Any,
@@ -117,7 +123,7 @@ def launch(
         raise UsageError("launch has no end that a schedule could run towards: schedule and warmup are for hogwild.fit")
     data = Data("own loop", _Endless(config.workers * config.batch_size), NoSamples(), (), 0, "vector")
     with own_generators():
-        job = make_job(config, data, Make(model_fn))
+        job = make_job(config, data, Make(model_fn), groups)
         return _run(replace(job, total_tickets=0, body=fn))
 
 

@@ -16,12 +16,15 @@ class MomentumStage:
     Its fields are its constants; their names are those of csrc/lists.h.
     """
 
-    kind: ClassVar[str]  # its name in csrc/stages/momentum.h
+    kind: ClassVar[str]  # its name in csrc/stages/momenta.h
     buffers: ClassVar[tuple[str, ...]] = ("v",)  # besides x and the snapshot
     needs_snapshot: ClassVar[bool] = False  # it looks ahead, or uses the delay
     flushes: ClassVar[bool] = False  # updates all elements every N pushes, so it goes with no Gap or Compensation
     is_one_kernel: ClassVar[bool] = True  # every push is the same kernel, so that a CUDA graph can contain it
     takes_center: ClassVar[bool] = False  # can be combined with an elastic exchange
+    scales_step: ClassVar[bool] = False  # a factor of the gradient has no effect: penalties act on the step
+    counts: ClassVar[tuple[str, ...]] = ()  # buffers whose number of pushes it needs
+    pulls_by_push: ClassVar[bool] = False  # its look-ahead is no weighted sum: a push without gradients makes it
 
     def constants(self) -> dict[str, object]:
         """Its constants by their names in csrc/lists.h."""
@@ -148,10 +151,7 @@ class OrMo(MomentumStage):
             raise ValueError(f"OrMo has momentum {self.momentum}: 0 <= momentum < 1 is needed")
 
 
-Momentum = HeavyBall | Nesterov | Dana | Smega2 | OrMo
-
-
-def look_ahead(momentum: Momentum | None, *, lr: float, pushes: int) -> dict[str, float]:
+def look_ahead(momentum: MomentumStage | None, *, lr: float, pushes: int) -> dict[str, float]:
     """The weights of the look-ahead of a worker that reads x after `pushes` pushes: snapshot <- x - sum_k weight_k
     buffer_k.
 

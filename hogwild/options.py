@@ -68,7 +68,9 @@ def accept(field: Field[Any], value: object) -> object:
         converted = value
     if choices is not None and converted not in choices:
         names = [str(choice) for choice in choices]
-        raise _refusal(field, value, f"one of {', '.join(names)}.{_did_you_mean(converted, names)}")
+        why = field.metadata.get("refused", {}).get(converted)
+        hint = f" {why[0].upper()}{why[1:]}" if why else _did_you_mean(converted, names)
+        raise _refusal(field, value, f"one of {', '.join(names)}.{hint}")
     check: Check | None = field.metadata.get("check")
     if check is not None and not check[0](converted):
         raise _refusal(field, value, check[1])

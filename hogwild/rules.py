@@ -4,7 +4,8 @@ them.
 The kernel's slots are decay -> compensation -> penalty -> momentum -> apply -> observe -> look-ahead (csrc/push.h). A
 rule states the stage in each slot and its constants. The algorithm declares whether a stage's buffer is SHARED or per
 WORKER. Each stage states here, once, its constants and the buffers that it needs; the kernels' checks, the native rule,
-the drivers, the NumPy reference and the tests derive the rest. The momentum stages are in hogwild/momenta.py.
+the drivers, the NumPy reference and the tests derive the rest. The momentum stages are in hogwild/momenta.py and
+hogwild/adaptive.py.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypedDict
 
-from hogwild.momenta import *  # noqa: F403  momentum stages are rules too
-from hogwild.momenta import Momentum as Momentum
+from hogwild.adaptive import *  # noqa: F403  momentum stages are rules too
+from hogwild.adaptive import Adagrad, AdamW, AdamWDana, AdamWSlim, Lion, RMSprop
+from hogwild.momenta import *  # noqa: F403
+from hogwild.momenta import Dana, HeavyBall, Nesterov, OrMo, Smega2
 from hogwild.momenta import look_ahead as look_ahead
+
+Momentum = HeavyBall | Nesterov | Dana | Smega2 | OrMo | AdamW | AdamWSlim | AdamWDana | RMSprop | Adagrad | Lion
 
 
 class _NeededScalars(TypedDict):
@@ -24,7 +29,15 @@ class _NeededScalars(TypedDict):
     lr_max: float
 
 
-class Scalars(_NeededScalars, total=False):
+class Counts(TypedDict, total=False):
+    """The keywords of a push that count earlier pushes into its buffers: see Scalars."""
+
+    first_step: bool
+    v_pushes: int
+    q_pushes: int
+
+
+class Scalars(_NeededScalars, Counts, total=False):
     """The keywords of a push. `lr`, `pushes` and `lr_max` are required; the defaults of the others have no effect.
 
     lr            learning rate
@@ -33,6 +46,9 @@ class Scalars(_NeededScalars, total=False):
     lr_max        the largest learning rate so far
     weight_decay  wd
     first_step    nothing was pushed into v yet (torch_first_step)
+    v_pushes      pushes that v has absorbed before this one, refused ones not counted (AdamW); the default, `pushes`,
+                  is that of a shared buffer, and a worker's own buffer has its own count
+    q_pushes      likewise into q
     scale         factor of the gradient (1)
     clip          largest L2 norm of the gradient, over all segments and after `scale`; 0: no limit
     delay         pushes since the snapshot (OrMo)
@@ -41,7 +57,6 @@ class Scalars(_NeededScalars, total=False):
     """
 
     weight_decay: float
-    first_step: bool
     scale: float
     clip: float
     delay: int

@@ -18,8 +18,9 @@ namespace {
 template <class Stages, class Access, class T, class G>
 void push_range(const Buffers<void>& buffers, int64_t begin, const void* g, int64_t n, const Hyper<double>& h,
                 Totals& totals) {
-  const auto sums =
-      push_loop<Stages, Access>(slice<T>(buffers, begin), static_cast<const G*>(g), n, h.template as<T>());
+  Hyper<T> hyper = h.template as<T>();
+  enter_group(hyper);
+  const auto sums = push_loop<Stages, Access>(slice<T>(buffers, begin), static_cast<const G*>(g), n, hyper);
   totals.gap_sq += sums.gap_sq;
   totals.step_sq += sums.step_sq;
   totals.nonfinite += static_cast<int64_t>(sums.nonfinite);
@@ -49,7 +50,9 @@ Kernels::Push* push(const Rule& rule, Dtype gradient, bool has_snapshot, bool fl
 template <class Idle, class Access, class T>
 void idle_range(const Buffers<void>& buffers, int64_t begin, const void*, int64_t n, const Hyper<double>& h,
                 Totals& totals) {
-  totals.gap_sq += idle_loop<Idle, Access>(slice<T>(buffers, begin), n, h.template as<T>());
+  Hyper<T> hyper = h.template as<T>();
+  enter_group(hyper);
+  totals.gap_sq += idle_loop<Idle, Access>(slice<T>(buffers, begin), n, hyper);
 }
 
 Kernels::Push* idle(const Rule& rule) {

@@ -124,6 +124,7 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
     if (g == nullptr && idle_range == nullptr) return;
     stats.recovered += lock.enter(begin);
     if (gap_rows) hyper.gap_row = gap_rows->scalar(k);
+    plan.segments[k].enter(hyper);
     if (g != nullptr)
       push_range(plan.buffers, begin, g, n, hyper, rows[plan.gap_row(k)]);
     else

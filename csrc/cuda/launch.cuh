@@ -35,6 +35,7 @@ Work<T> make_work(const PushPlan& plan, const PushCall& call, const Tables& tabl
   work.row_per_segment = plan.rule.gap_per_segment;
   work.measured_in_steps = plan.rule.unit == Unit::step;
   work.has_first_pass = plan.rule.has_first_pass();
+  work.has_groups = plan.has_groups();
   return work;
 }
 

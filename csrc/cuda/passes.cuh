@@ -64,12 +64,13 @@ __device__ void push_pass(const Work<T>& work, const Gradients& gradients) {
   using Penalty = typename Stages::PenaltyStage;
   const Scalars<T>& now = work.template now<kCaptured>();
   if (work.stats->refusing == 0) {
-    Hyper<T> h = now.hyper;
-    if (now.clip > 0) h.scale = static_cast<T>(clipped(now.scale, now.clip, work.stats->grad_sq));
+    Hyper<T> all = now.hyper;
+    if (now.clip > 0) all.scale = static_cast<T>(clipped(now.scale, now.clip, work.stats->grad_sq));
     Sums<T> sums;
     RowSums<T> of_row;
     for_each_tile(work, [&](int segment, int64_t offset, int64_t begin, int n) {
       const Buffers<T> at = slice<T>(work.buffers, begin);
+      Hyper<T> h = work.group(segment, all);
       const auto* g = static_cast<const G*>(gradients[segment]);
       if (g == nullptr) {
         if constexpr (Stages::measures_gap) idle_tile<typename Stages::Idle, Access>(at, n, h, sums);

@@ -1,5 +1,5 @@
 // Slot 4 of a push: momentum. Host and device. The caller's buffer decides whether v is shared (heavy ball) or a
-// worker's own (shifted momentum); the arithmetic is the same. A new stage is a struct and a line of HOGWILD_MOMENTA.
+// worker's own (shifted momentum); the arithmetic is the same. A new stage is a struct and a line of momenta.h.
 #pragma once
 
 #include <algorithm>
@@ -32,6 +32,7 @@ struct MomentumStage {
   static constexpr unsigned uses = buffer::v;    // its buffers
   static constexpr unsigned own = buffer::none;  // those of the worker itself, without other writers
   static constexpr bool flushes = false;         // must update all elements; goes with no correction
+  static constexpr bool scales_step = false;     // a factor of the gradient has no effect: penalties act on the step
   using OnFlush = void;                          // the stage used instead on every N-th push, if it differs
   using LookAhead = FreshSnapshot;               // its look-ahead; one that uses momentum needs a snapshot
   using Exchange = NoExchange;                   // its exchange with a center, if it allows one
@@ -150,14 +151,5 @@ struct OrMoMomentum : MomentumStage {
     return h.drain * u + h.direct * d;
   }
 };
-
-// All stages: STAGE(name in Python, type). Choices made at run time (rule.h, dispatch.h) come from here.
-#define HOGWILD_MOMENTA(STAGE)         \
-  STAGE(none, NoMomentum)              \
-  STAGE(heavy_ball, HeavyBallMomentum) \
-  STAGE(nesterov, NesterovMomentum)    \
-  STAGE(dana, DanaMomentum)            \
-  STAGE(smega2, Smega2Momentum<false>) \
-  STAGE(ormo, OrMoMomentum)
 
 }  // namespace hogwild

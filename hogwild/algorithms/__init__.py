@@ -29,6 +29,8 @@ from hogwild.algorithms.gathered.k_sync import KSync
 from hogwild.algorithms.gathered.softsync import Softsync
 from hogwild.algorithms.sgd import SGD
 from hogwild.algorithms.ssgd import SSGD
+from hogwild.algorithms.stale.adagrad import Adagrad
+from hogwild.algorithms.stale.adamw import AdamW
 from hogwild.algorithms.stale.asgd import ASGD
 from hogwild.algorithms.stale.asysg_incon import AsySGInconsistent
 from hogwild.algorithms.stale.clipped import Clipped
@@ -39,9 +41,11 @@ from hogwild.algorithms.stale.dana_zero import DANAZero
 from hogwild.algorithms.stale.dc_asgd import DCASGD
 from hogwild.algorithms.stale.delay_adaptive import DelayAdaptive
 from hogwild.algorithms.stale.gap_aware import GapAware
+from hogwild.algorithms.stale.lion import Lion
 from hogwild.algorithms.stale.nag_asgd import NAGASGD
 from hogwild.algorithms.stale.ormo import OrderedMomentum
 from hogwild.algorithms.stale.ringmaster import Ringmaster
+from hogwild.algorithms.stale.rmsprop import RMSprop
 from hogwild.algorithms.stale.shifted import ShiftedMomentum
 from hogwild.algorithms.stale.smega2 import SMEGA2
 from hogwild.algorithms.stale.staleness_aware import StalenessAware
@@ -66,6 +70,10 @@ REGISTRY: dict[str, type[Algorithm]] = {
         DelayAdaptive,
         Ringmaster,
         Clipped,
+        AdamW,
+        RMSprop,
+        Adagrad,
+        Lion,
         EASGD,
         SynchronousEASGD,
         EAMSGD,

@@ -85,8 +85,20 @@ class Algorithm(ABC):
     counts_rounds: ClassVar[bool] = False  # its version counts rounds; else every worker's step
     max_workers: ClassVar[int | None] = None
     clip: ClassVar[float] = 0.0  # the largest norm of a gradient, unless the run says another; 0: any
+    takes_groups: ClassVar[bool] = True  # lr and weight decay act in pushes alone, so a parameter can have its own
+    refuses: ClassVar[Mapping[str, str]] = {}  # options of other algorithms that make no sense here -> why
     above_eigenvalue: ClassVar[float] = -1.0  # the smallest eigenvalue of its mixing matrix must lie above this
     follows_updates: ClassVar[bool] = False  # an update cancels gradients, or is waited for (UPDATE)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate, unless the run says another; 0: the data set's, which is for SGD."""
+        return 0.0
+
+    @property
+    def no_decay(self) -> str:
+        """The kinds of parameters without weight decay, unless the run says others: none, bias, norm or bias,norm."""
+        return "none"
 
     @property
     def stability_rule(self) -> str | None:
@@ -145,10 +157,14 @@ def option(
     help: str,
     *,
     choices: Sequence[T] | None = None,
+    refused: Mapping[str, str] | None = None,
     check: tuple[Callable[[Any], bool], str] | None = None,
 ) -> T:
-    """A dataclass field that the command line shows with this help and holds to this check."""
-    result: T = field(default=default, metadata={"help": help, "choices": choices, "check": check})
+    """A dataclass field that the command line shows with this help and holds to this check. `refused`: reasons for
+    which a value that other algorithms allow is no choice here.
+    """
+    metadata = {"help": help, "choices": choices, "refused": refused or {}, "check": check}
+    result: T = field(default=default, metadata=metadata)
     return result
 
 
@@ -162,3 +178,11 @@ def dampening_option() -> float:
 
 def first_step_option() -> str:
     return option("torch", "the first update of a buffer", choices=("torch", "damped"))
+
+
+def beta1_option() -> float:
+    return option(0.9, "weight b1 of the old v in the direction of an adaptive step", check=BELOW_ONE)
+
+
+def beta2_option(default: float, help: str = "decay b2 of the running square q") -> float:
+    return option(default, help, check=BELOW_ONE)

@@ -53,6 +53,7 @@ def examine(options: argparse.Namespace) -> dict[str, Any]:
     """All results of theory for these options, as JSON values. Raises ValueError or UsageError for bad options."""
     from hogwild.theory import stability
 
+    adaptive = stability_flags.frozen_rule(options)
     if options.momentum is None:
         options.momentum = 0.0 if options.rule == "none" else stability_flags.MOMENTUM
     _check(options)
@@ -64,6 +65,7 @@ def examine(options: argparse.Namespace) -> dict[str, Any]:
     first = stability.threshold(options.rule, law, **momentum, **decay)
     facts: dict[str, Any] = {
         "rule": options.rule,
+        "adaptive": adaptive,
         **momentum,
         "weight_decay": options.weight_decay,
         "noise": options.noise,
@@ -119,6 +121,10 @@ def _report(facts: dict[str, Any]) -> str:
         ("delay", f"{delay['spec']} (mean {delay['mean']:.4g}, largest {delay['max']})"),
         ("threshold", f"curvature x lr < {facts['threshold']:.10g} in expectation"),
     ]
+    if facts["adaptive"]:
+        rows.insert(
+            1, ("", f"{facts['adaptive']} with a fixed q; curvature: of P^-1/2 H P^-1/2, P = sqrt(q / bc2) + eps")
+        )
     if facts["mean_square_threshold"] not in (None, facts["threshold"]):
         rows.append(("", f"curvature x lr < {facts['mean_square_threshold']:.10g} in mean square"))
     if facts["random_order_threshold"]:

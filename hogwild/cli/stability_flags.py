@@ -10,7 +10,7 @@ from typing import Any
 from hogwild import delays
 from hogwild.cli import shell
 from hogwild.errors import UsageError
-from hogwild.theory import EXCHANGES, RULES
+from hogwild.theory import ADAPTIVE, EXCHANGES, RULES
 from hogwild.topology import SPECS, WEIGHTS
 
 MOMENTUM = 0.9
@@ -76,6 +76,27 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return options
 
 
+def frozen_rule(options: argparse.Namespace) -> str | None:
+    """Replaces an adaptive rule by the one that it is while its q is fixed; returns its name. UsageError for flags that
+    have no meaning then.
+    """
+    if (asked := options.rule) not in ADAPTIVE:
+        return None
+    for name in ("dampening", "weight_decay", "lr_sync"):
+        if getattr(options, name):
+            why = {
+                "dampening": "it is the momentum, beta1",
+                "weight_decay": "decoupled weight decay is not part of this theory",
+                "lr_sync": "q adapts to the delay, so no lr follows from another: compare with the threshold",
+            }[name]
+            raise UsageError(f"{_flag(name)} has no effect with --rule {asked}: {why}")
+    options.rule = ADAPTIVE[asked]
+    if options.rule != "none":
+        options.momentum = MOMENTUM if options.momentum is None else options.momentum
+        options.dampening = options.momentum
+    return str(asked)
+
+
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
@@ -95,7 +116,7 @@ def _parser() -> shell.Parser:
     add("--json", action="store_true", help="print one JSON object on stdout")
     add("--plot", metavar="FILE.png", help="draw the threshold, or the figure of the family (delay, admm, downpour)")
     add = parser.add_argument_group("delay").add_argument
-    add("--rule", choices=RULES, help="the momentum (default: none)")
+    add("--rule", choices=(*RULES, *ADAPTIVE), help="the momentum, or an adaptive rule with a fixed q (default: none)")
     add("--delay", metavar="SPEC", help=f"{delays.SPECS} (default: 4)")
     add("--dampening", type=float, metavar="D", help="the gradient is multiplied by 1 - D (default: 0)")
     add("--weight-decay", type=float, metavar="X", help="needs --curvature (default: 0)")

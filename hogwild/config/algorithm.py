@@ -46,6 +46,8 @@ def make(name: str, options: Mapping[str, object], taken: Collection[str]) -> tu
 
 
 def _stranger(name: str, option: str, known: Collection[str], taken: Collection[str]) -> UsageError:
+    if why := registry.find(name).refuses.get(option):
+        return UsageError(f"algorithm {name} has no option {option!r}: {why}")
     owners = [other for other, that in registry.loaded().items() if option in that.options()]
     if not owners:
         return unknown("option", option, [*taken, *known])

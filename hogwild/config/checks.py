@@ -84,9 +84,11 @@ def access(config: Config, algorithm: Algorithm) -> str | None:
 
 
 def gradients(config: Config, algorithm: Algorithm) -> str | None:
-    """Clipping, the guard, and the theory that --edge-every needs (it raises its own UsageError)."""
+    """Clipping, the guard, parameter groups, and the theory that --edge-every needs (it raises its own UsageError)."""
     if config.clip and config.guard != Guard.PUSH.value:
         return f"clip needs the norm of the whole gradient, and guard {config.guard} takes it in parts: use push"
+    if config.no_decay != "none" and not algorithm.takes_groups:
+        return f"algorithm {config.algorithm} has one weight decay for all parameters: leave no_decay out"
     if config.edge_every:
         theory(algorithm, "--edge-every")
     return None

@@ -59,6 +59,9 @@ MASTER: Check = (
 )  # fmt: skip
 SHARD: Check = (is_shard, SHARDS)
 CORES: Check = (_is_cores, "none, auto or cores such as 0,2,4-7")
+NO_DECAY: Check = (
+    (lambda text: text == "none" or set(text.split(",")) <= {"bias", "norm"}), "none, bias, norm or bias,norm"
+)  # fmt: skip
 NAME: Check = ((lambda text: "/" not in text and not text.startswith(".")), "a directory name without '/'")
 FACTORS: Check = (
     (lambda factors: all(worker >= 0 and 1 <= factor <= FACTOR_LIMIT for worker, factor in factors.items())),
@@ -113,7 +116,15 @@ class Config:
     lr: float = _algorithm(
         None, "learning rate per update, or auto (default: the data set's, less with momentum)", POSITIVE
     )
-    weight_decay: float = _algorithm(0.0, "L2 penalty, applied to the current master weights", NOT_NEGATIVE)
+    weight_decay: float = _algorithm(
+        0.0,
+        "weight decay at the current master weights: L2, and decoupled from the scaled gradient in adamw and lion",
+        NOT_NEGATIVE,
+    )
+    no_decay: str = _algorithm(
+        None, "kinds of parameters without weight decay, bias or norm (any other of fewer than two dimensions), or "
+        "none (default: bias,norm for adamw, else none)", NO_DECAY,
+    )  # fmt: skip
     schedule: str = _algorithm("constant", "shape of the learning rate", choices=("constant", "cosine", "step"))
     clip: float = _algorithm(
         None, "the largest norm of a gradient; 0: any (default: 0; 1 for clipped and --norm full)", NOT_NEGATIVE
@@ -193,6 +204,8 @@ class Config:
         for name, value in norm_defaults(self.norm, self.guard, algorithm.clip).items():
             if getattr(self, name) is None:
                 self._set(name, value)
+        if self.no_decay is None:
+            self._set("no_decay", algorithm.no_decay)
         check_together(self, algorithm)
         self._set("model", _known_model(self))
         if self.schedule == "step" and self.step_factor is None:

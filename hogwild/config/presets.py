@@ -38,7 +38,9 @@ def norm_defaults(norm: str | None, guard: str, clip: float) -> dict[str, object
 
 
 def default_lr(preset: Preset, algorithm: Algorithm) -> float:
-    """The data set's lr, at the same effective rate: times (1 - m) / (1 - d)."""
+    """The algorithm's own, or the data set's lr at the same effective rate: times (1 - m) / (1 - d)."""
+    if algorithm.lr:
+        return algorithm.lr
     momentum, dampening = (float(getattr(algorithm, name, 0.0)) for name in ("momentum", "dampening"))
     return rounded(preset.lr * (1 - momentum) / max(1 - dampening, 1 - momentum))
 

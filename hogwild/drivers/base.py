@@ -18,6 +18,7 @@ from hogwild.drivers.instruments.evaluation import Score, evaluate
 from hogwild.drivers.instruments.report import Report
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.interrupts import Interrupts
+from hogwild.drivers.job.groups import groups_of
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
 from hogwild.drivers.job.trial import try_out
@@ -58,6 +59,7 @@ class Driver(ABC):
             device=self.place(),
             lines=len(saved.again) if saved else 0,
             shared_buffers=shared_buffers(self.config, self.module),
+            groups=groups_of(self.config, self.module, job.groups),
         )
         if saved:
             saved.write_to(self.world)

@@ -148,19 +148,24 @@ class Exchange:
         addresses = {_ROLES.get(name, name): tensor.data_ptr() for name, tensor in buffers.items()}
         is_striped = self.access is Access.STRIPED
         return _C.exchange(
-            kind=kind,
-            dtype=tensors.MASTER_DTYPES[x.dtype],
-            access=self.access.value,
-            share=share,
-            lr=lr,
-            rho=rho,
-            stripes=self.stripes if is_striped else 0,
-            n_stripes=self.n_stripes if is_striped else 0,
-            start=begin,
-            stop=end,
-            device=device,
-            stream=tensors.current_stream(device),
-            **addresses,
+            {
+                "kind": kind,
+                "dtype": tensors.MASTER_DTYPES[x.dtype],
+                "access": self.access.value,
+                "share": share,
+                "lr": lr,
+                "rho": rho,
+                "stripes": self.stripes if is_striped else 0,
+                "n_stripes": self.n_stripes if is_striped else 0,
+                "start": begin,
+                "stop": end,
+                "device": device,
+                "stream": tensors.current_stream(device),
+                "x": addresses["x"],
+                "center": addresses["center"],
+                "memory": addresses.get("memory", 0),
+                "g": addresses.get("g", 0),
+            }
         )
 
 

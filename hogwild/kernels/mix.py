@@ -31,14 +31,16 @@ def weighted_sum(
     begin, end = tensors.check_range(start, stop, out.numel())
     device = tensors.device_index(out)
     _C.weighted_sum(
-        dtype=tensors.MASTER_DTYPES[out.dtype],
-        out=out.data_ptr(),
-        inputs=[tensor.data_ptr() for tensor in inputs],
-        weights=weights,
-        start=begin,
-        stop=end,
-        device=device,
-        stream=tensors.current_stream(device),
+        {
+            "dtype": tensors.MASTER_DTYPES[out.dtype],
+            "out": out.data_ptr(),
+            "inputs": [tensor.data_ptr() for tensor in inputs],
+            "weights": weights,
+            "start": begin,
+            "stop": end,
+            "device": device,
+            "stream": tensors.current_stream(device),
+        }
     )
 
 
@@ -82,16 +84,18 @@ def diffuse(
     begin, end = tensors.check_range(start, stop, out.numel())
     device = tensors.device_index(out)
     _C.diffuse(
-        dtype=tensors.MASTER_DTYPES[out.dtype],
-        out=out.data_ptr(),
-        own=own.data_ptr(),
-        correction=tensors.address(correction),
-        neighbours=[tensor.data_ptr() for tensor in neighbours],
-        weights=weights,
-        start=begin,
-        stop=end,
-        device=device,
-        stream=tensors.current_stream(device),
+        {
+            "dtype": tensors.MASTER_DTYPES[out.dtype],
+            "out": out.data_ptr(),
+            "own": own.data_ptr(),
+            "correction": tensors.address(correction),
+            "neighbours": [tensor.data_ptr() for tensor in neighbours],
+            "weights": weights,
+            "start": begin,
+            "stop": end,
+            "device": device,
+            "stream": tensors.current_stream(device),
+        }
     )
 
 
@@ -108,13 +112,15 @@ def copy(dst: Tensor, src: Tensor, start: int | None = None, stop: int | None = 
     begin, end = tensors.check_range(start, stop, dst.numel())
     device = tensors.device_index(dst)
     _C.copy(
-        dtype=tensors.MASTER_DTYPES[dst.dtype],
-        out=dst.data_ptr(),
-        source=src.data_ptr(),
-        start=begin,
-        stop=end,
-        device=device,
-        stream=tensors.current_stream(device),
+        {
+            "dtype": tensors.MASTER_DTYPES[dst.dtype],
+            "out": dst.data_ptr(),
+            "source": src.data_ptr(),
+            "start": begin,
+            "stop": end,
+            "device": device,
+            "stream": tensors.current_stream(device),
+        }
     )
 
 
@@ -133,10 +139,12 @@ def count_nonfinite(grads: Sequence[Tensor | None]) -> int:
             raise ValueError(f"gradient {k} is {g.dtype}: expected float32, bfloat16 or float64")
         dense, device = g.contiguous(), tensors.device_index(g)
         nonfinite += _C.count_nonfinite(
-            dtype=tensors.GRADIENT_DTYPES[g.dtype],
-            g=dense.data_ptr(),
-            numel=dense.numel(),
-            device=device,
-            stream=tensors.current_stream(device),
+            {
+                "dtype": tensors.GRADIENT_DTYPES[g.dtype],
+                "g": dense.data_ptr(),
+                "numel": dense.numel(),
+                "device": device,
+                "stream": tensors.current_stream(device),
+            }
         )
     return nonfinite

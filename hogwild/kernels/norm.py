@@ -50,24 +50,26 @@ def norm_forward(
     if x.numel():
         device = tensors.device_index(x)
         _C.norm_forward(
-            master=tensors.MASTER_DTYPES[mu.dtype],
-            input=tensors.GRADIENT_DTYPES[x.dtype],
-            outer=shape.outer,
-            channels=shape.channels,
-            inner=shape.inner,
-            x=x.data_ptr(),
-            weight=tensors.address(weight),
-            bias=tensors.address(bias),
-            y=y.data_ptr(),
-            saved=saved.data_ptr(),
-            mu=mu.data_ptr(),
-            nu=nu.data_ptr(),
-            count=count.data_ptr(),
-            alpha=alpha,
-            decay=alpha_decay,
-            eps=eps,
-            device=device,
-            stream=tensors.current_stream(device),
+            {
+                "master": tensors.MASTER_DTYPES[mu.dtype],
+                "input": tensors.GRADIENT_DTYPES[x.dtype],
+                "outer": shape.outer,
+                "channels": shape.channels,
+                "inner": shape.inner,
+                "x": x.data_ptr(),
+                "weight": tensors.address(weight),
+                "bias": tensors.address(bias),
+                "y": y.data_ptr(),
+                "saved": saved.data_ptr(),
+                "mu": mu.data_ptr(),
+                "nu": nu.data_ptr(),
+                "count": count.data_ptr(),
+                "alpha": alpha,
+                "decay": alpha_decay,
+                "eps": eps,
+                "device": device,
+                "stream": tensors.current_stream(device),
+            }
         )
     return y, saved
 
@@ -115,25 +117,27 @@ def norm_backward(
     if x.numel():
         device = tensors.device_index(x)
         _C.norm_backward(
-            master=tensors.MASTER_DTYPES[mu_grad.dtype],
-            input=tensors.GRADIENT_DTYPES[x.dtype],
-            outer=shape.outer,
-            channels=shape.channels,
-            inner=shape.inner,
-            g=g.data_ptr(),
-            x=x.data_ptr(),
-            weight=tensors.address(weight),
-            saved=saved.data_ptr(),
-            dx=tensors.address(dx),
-            weight_grad=dweight.data_ptr(),
-            bias_grad=dbias.data_ptr(),
-            mu_grad=mu_grad.data_ptr(),
-            nu_grad=nu_grad.data_ptr(),
-            count=count.data_ptr(),
-            alpha=alpha,
-            decay=alpha_decay,
-            device=device,
-            stream=tensors.current_stream(device),
+            {
+                "master": tensors.MASTER_DTYPES[mu_grad.dtype],
+                "input": tensors.GRADIENT_DTYPES[x.dtype],
+                "outer": shape.outer,
+                "channels": shape.channels,
+                "inner": shape.inner,
+                "g": g.data_ptr(),
+                "x": x.data_ptr(),
+                "weight": tensors.address(weight),
+                "saved": saved.data_ptr(),
+                "dx": tensors.address(dx),
+                "weight_grad": dweight.data_ptr(),
+                "bias_grad": dbias.data_ptr(),
+                "mu_grad": mu_grad.data_ptr(),
+                "nu_grad": nu_grad.data_ptr(),
+                "count": count.data_ptr(),
+                "alpha": alpha,
+                "decay": alpha_decay,
+                "device": device,
+                "stream": tensors.current_stream(device),
+            }
         )
     return dx, dweight, dbias
 

@@ -72,17 +72,19 @@ def pair_average(
     begin, end = tensors.check_range(start, stop, a.numel())
     device = tensors.device_index(a)
     counts = _C.pair_average(
-        dtype=tensors.MASTER_DTYPES[a.dtype],
-        a=a.data_ptr(),
-        b=b.data_ptr(),
-        weight=weight,
-        locks_a=locks_a,
-        locks_b=locks_b,
-        n_locks=n_locks,
-        waits=order == "blocking",
-        start=begin,
-        stop=end,
-        device=device,
-        stream=tensors.current_stream(device),
+        {
+            "dtype": tensors.MASTER_DTYPES[a.dtype],
+            "a": a.data_ptr(),
+            "b": b.data_ptr(),
+            "weight": weight,
+            "locks_a": locks_a,
+            "locks_b": locks_b,
+            "n_locks": n_locks,
+            "waits": order == "blocking",
+            "start": begin,
+            "stop": end,
+            "device": device,
+            "stream": tensors.current_stream(device),
+        }
     )
     return PairStats(*counts)

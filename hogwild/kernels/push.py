@@ -35,6 +35,7 @@ class Push:
         compensation g <- g + lam g^2 (x - snapshot)                            [rules.Compensation]
         penalty      d = g + wd x,  or d = (g + wd x) / G,  G = 1 + |x - snapshot| / C       [rules.Gap]
         momentum     HeavyBall, Nesterov, Dana, Smega2, OrMo, or x <- x - lr d               [rules]
+                     AdamW, RMSprop, Adagrad, Lion: their step / G + lr wd x (decoupled), and d = g or g + wd x
         exchange     with a center: drawn = alpha (x - center), from the old values;  center <- center + drawn
         apply        x <- x - step - drawn
         observe      gap_sq = sum (x - snapshot)^2 or sum (x - center)^2 (before), step_sq = sum step^2, count of
@@ -46,12 +47,13 @@ class Push:
               (rules.buffers_of), `snapshot` if they need one (allowed in any case), and optionally these two:
               center: [n] likewise, shared; x is then this worker's own replica, and one pass does the step and the
               elastic exchange (Zhang et al. 2015, arXiv:1412.6651, Alg. 1; under Nesterov Alg. 2, where x holds the
-              look-ahead point and the worker is at x + lr m v). With momentum None, HeavyBall or Nesterov, and no other
-              stage. An element without a gradient is exchanged; one that Guard.ELEMENT leaves out is not.
+              look-ahead point and the worker is at x + lr m v). With momentum None or one that `takes_center`, and no
+              other stage. An element without a gradient is exchanged; one that Guard.ELEMENT leaves out is not.
               gap_state: [segments, 3] float64 (layer) or [1, 3] (global), zero at first; a larger one is allowed. A row
               holds the running mean of ||u||^2 (per element if G is element-wise), the weight of the samples in it, 1 -
               Gamma^t, and ||x - snapshot||^2 of the latest push.
               segments: (offset, numel) in elements of each gradient's place in [n]; offsets on 128-byte boundaries.
+              groups: factors of lr and of the weight decay for each segment; none: 1. Statistics are of all segments.
               stripes, n_stripes: address and number of the control block's mutexes, for Access.STRIPED.
               cooperative: on CUDA, a Gap of level layer or global, not lagged, is one cooperative launch if x and
               snapshot fit into four fifths of the L2 cache (`is_cooperative`); False: never.
@@ -85,6 +87,7 @@ class Push:
         compensation: Compensation | None = None,
         access: Access = Access.RACING,
         guard: Guard = Guard.PUSH,
+        groups: Sequence[tuple[float, float]] = (),
         stripes: int = 0,
         n_stripes: int = 0,
         cooperative: bool = True,
@@ -93,6 +96,7 @@ class Push:
         self._buffers = tensors.checked_buffers({"x": x, **buffers})
         self._rule = Rule(penalty, momentum, compensation, access, guard, elastic="center" in self._buffers)
         self._rule.check(self._buffers, len(segments))
+        self._rule.check_groups(groups, len(segments))
         tensors.check_segments(segments, x.numel(), x.element_size())
         if x.is_cuda and x.dtype is torch.float64:
             raise ValueError("x is float64 on CUDA: a float64 master is for the CPU, use float32")
@@ -111,10 +115,10 @@ class Push:
         self._on_gpu: _C.CudaPush | None = None
         self._held: Sequence[Tensor | None] | None = None  # by the graph
         if x.is_cuda:
-            self._native = self._on_gpu = _C.CudaPush(rule, addresses, places, self._device)
+            self._native = self._on_gpu = _C.CudaPush(rule, addresses, places, groups, self._device)
         else:
             locks = (stripes, n_stripes) if access is Access.STRIPED else (0, 0)
-            self._native = _C.CpuPush(rule, addresses, places, locks)
+            self._native = _C.CpuPush(rule, addresses, places, groups, locks)
 
     def __call__(self, grads: Sequence[Tensor | None], **scalars: Unpack[Scalars]) -> PushStats:
         """Push one gradient and report. On CUDA this waits for the device; `enqueue` does not.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,18 @@ from torch import Tensor
 
 from hogwild import _C
 from hogwild.kernels import tensors
-from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, buffers_of, needs_snapshot
+from hogwild.rules import (
+    Access,
+    AdaptiveStage,
+    Compensation,
+    Gap,
+    Guard,
+    Momentum,
+    OrMo,
+    Smega2,
+    buffers_of,
+    needs_snapshot,
+)
 
 STATE_COLUMNS = 3  # columns of gap_state (csrc/stages/gap_state.h)
 
@@ -45,6 +57,8 @@ class Rule:
             raise ValueError("a Gap penalises the staleness that a Compensation corrects: give one of the two")
         if self.flushes and (self.penalty is not None or self.compensation is not None):
             raise ValueError(f"{type(self.momentum).__name__} goes with neither a Gap nor a Compensation")
+        if isinstance(self.momentum, AdaptiveStage):
+            self._check_scaling(self.momentum)
         if self.elastic:
             self._check_elastic(buffers)
         stages = self.momentum, self.penalty, self.compensation
@@ -62,12 +76,55 @@ class Rule:
         if self.penalty is not None and self.penalty.rows is not None:
             check_state(buffers["gap_state"], buffers["x"], segments if self.penalty.rows == "layer" else 1)
 
+    def check_groups(self, groups: Sequence[tuple[float, float]], segments: int) -> None:
+        """Raises: ValueError for factors that are negative, too few or too many, or that these stages cannot take."""
+        if groups and len(groups) != segments:
+            raise ValueError(f"groups has {len(groups)} pairs of factors, and there are {segments} segments: one each")
+        for k, (lr, decay) in enumerate(groups):
+            if not (0 <= lr < math.inf and 0 <= decay < math.inf):
+                raise ValueError(f"the factors of segment {k} are {lr} for lr and {decay} for weight decay: >= 0 each")
+        if all(lr == 1 for lr, _ in groups):
+            return
+        if isinstance(self.momentum, OrMo | Smega2):
+            raise ValueError(
+                f"{type(self.momentum).__name__} moves all elements with one lr: give all segments the same"
+            )
+        if self.penalty is not None and self.penalty.unit != "step":
+            raise ValueError(
+                f"Gap.unit is {self.penalty.unit!r}, of which C is made with one lr: use Gap(unit='step') with an lr "
+                "of single segments"
+            )
+
+    def _check_scaling(self, momentum: AdaptiveStage) -> None:
+        """A momentum that divides a factor of the gradient out again: a penalty acts on its step, in units of it."""
+        name = type(momentum).__name__
+        if self.compensation is not None:
+            raise ValueError(f"a Compensation is in the units of SGD, and {name} scales its gradient: leave it out")
+        if self.penalty is None:
+            return
+        if self.penalty.unit != "step":
+            raise ValueError(
+                f"Gap.unit is {self.penalty.unit!r}, and {name} makes steps of another dimension: use Gap(unit='step')"
+            )
+        if self.penalty.level != "element":
+            raise ValueError(
+                f"{name} takes a Gap of level element, not {self.penalty.level}: size may be layer, global"
+            )
+        if not self.penalty.penalize_weight_decay and not momentum.decoupled:
+            raise ValueError(
+                f"{name} scales weight decay with the gradient, and a Gap divides their step: leave "
+                "penalize_weight_decay True, or decouple the weight decay"
+            )
+
     def _check_elastic(self, buffers: Collection[str]) -> None:
         others: list[object] = [stage for stage in (self.penalty, self.compensation) if stage is not None]
         if self.momentum is not None and not self.momentum.takes_center:
             others.append(self.momentum)
         if others:
-            raise ValueError(f"a center goes with no, HeavyBall or Nesterov momentum alone: leave out {others[0]}")
+            raise ValueError(
+                "a center goes with no, HeavyBall, Nesterov, AdamW, RMSprop, Adagrad or Lion momentum alone: "
+                f"leave out {others[0]}"
+            )
         if "snapshot" in buffers:
             raise ValueError("with a center x is the worker's own replica: leave out the snapshot")
 

@@ -4,6 +4,8 @@ mathematics.
 It has no vectorisation, no partial sums and no memory model. Only tests and benchmarks use it, to check the kernels.
 """
 
+from hogwild.reference.arrays import Array as Array
+from hogwild.reference.arrays import Buffers as Buffers
 from hogwild.reference.mix import admm as admm
 from hogwild.reference.mix import blend as blend
 from hogwild.reference.mix import deliver as deliver
@@ -12,7 +14,5 @@ from hogwild.reference.mix import drain as drain
 from hogwild.reference.mix import elastic as elastic
 from hogwild.reference.mix import send as send
 from hogwild.reference.mix import weighted_sum as weighted_sum
-from hogwild.reference.momentum import Array as Array
-from hogwild.reference.momentum import Buffers as Buffers
 from hogwild.reference.push import PushStats as PushStats
 from hogwild.reference.push import push as push

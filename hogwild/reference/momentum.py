@@ -10,13 +10,24 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from hogwild.rules import Dana, HeavyBall, Momentum, Nesterov, OrMo, Scalars, Smega2
-
-Array = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-Buffers = dict[str, Array]
+from hogwild.reference import adaptive
+from hogwild.reference.arrays import Array, Buffers, Flags
+from hogwild.rules import (
+    Adagrad,
+    AdamW,
+    AdamWDana,
+    AdamWSlim,
+    Dana,
+    HeavyBall,
+    Lion,
+    Momentum,
+    Nesterov,
+    OrMo,
+    RMSprop,
+    Scalars,
+    Smega2,
+)
 
 
 def next_velocity(v: Array, d: Array, rule: HeavyBall | Nesterov, call: Scalars) -> Array:
@@ -78,6 +89,12 @@ STEPS: dict[type, Callable[[Buffers, slice, Array, Flags, Any, Scalars], Array]]
     Dana: dana,
     Smega2: smega2,
     OrMo: ormo,
+    AdamW: adaptive.adamw,
+    AdamWSlim: adaptive.adamw,
+    AdamWDana: adaptive.adamw,
+    RMSprop: adaptive.rmsprop,
+    Adagrad: adaptive.adagrad,
+    Lion: adaptive.lion,
 }
 
 
@@ -90,4 +107,6 @@ def ahead(at: Buffers, place: slice, rule: Momentum | None, call: Scalars) -> Ar
     if isinstance(rule, Smega2):
         m, n, c = rule.momentum, rule.workers, pushes % rule.workers if rule.advanced else 0
         x -= lr * m * ((n + c * (m - 1)) * at["v"][place] + c / n * at["b"][place])
+    if isinstance(rule, AdamWDana):
+        x -= adaptive.adamw_ahead(at, place, rule, call)
     return x

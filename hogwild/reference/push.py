@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hogwild.reference.momentum import STEPS, Array, Buffers, Flags, ahead
-from hogwild.rules import Compensation, Gap, Guard, Momentum, Nesterov, Scalars
+from hogwild.reference.arrays import Array, Buffers, Flags
+from hogwild.reference.momentum import STEPS, ahead
+from hogwild.rules import AdaptiveStage, Compensation, Gap, Guard, Momentum, Nesterov, Scalars
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -164,7 +165,10 @@ def push(
             g = scale * np.where(good, g, 0.0)
             moving = np.ones_like(good) if flushes else good
             u = g if "v" not in buffers or (penalty is not None and penalty.unit == "g") else buffers["v"][place]
-            decay = weight_decay_term(x, call.get("weight_decay", 0.0))
+            decay, decoupled = weight_decay_term(x, call.get("weight_decay", 0.0)), np.zeros_like(x)
+            scales = isinstance(momentum, AdaptiveStage)
+            if isinstance(momentum, AdaptiveStage) and momentum.decoupled:
+                decay, decoupled = decoupled, call["lr"] * decay
             d = g
             if compensation is not None:
                 strength: Array | float = compensation.lam
@@ -188,7 +192,11 @@ def push(
                 d, share = penalised(d, decay, big, penalty), 1 / big
             shares += float(np.sum(np.broadcast_to(share, x.shape)))
             lr = call["lr"]
+            if scales:
+                d = g + decay
             wanted = lr * d if momentum is None else STEPS[type(momentum)](buffers, place, d, good, momentum, call)
+            if scales:
+                wanted = share * wanted + decoupled
             step = np.where(moving, wanted, 0.0)
             x -= step
             step_sq += float(np.sum(step**2))

@@ -14,6 +14,7 @@ from hogwild.buffers import Buffer, Scope, has_locks
 from hogwild.errors import UsageError
 from hogwild.kernels.control import LOCK_BYTES, STRIPE, Control
 from hogwild.shared.arena import Arena
+from hogwild.shared.groups import Groups
 from hogwild.shared.layout import BufferSpec, ParameterLayout, frozen, trainable
 from hogwild.shared.memory import SharedMemory
 from hogwild.shared.placed_arena import PlacedArena
@@ -37,6 +38,7 @@ class World:
     lines: int  # of the control block: one per worker, or more if a resumed run has more tickets to assign again
     stripes: int
     shapes: Mapping[str, tuple[int, ...]]  # of the model: trained:<name>, frozen:<name>, buffer:<name>
+    groups: Groups = field(default_factory=Groups)
     _control: Control | None = field(default=None, repr=False)
 
     @classmethod
@@ -50,12 +52,13 @@ class World:
         device: torch.device | str | Placement = "cpu",
         lines: int = 0,
         shared_buffers: Collection[str] = (),
+        groups: Groups | None = None,
     ) -> World:
         """Allocates the world of a model and writes the model's parameters into the master x [n].
 
         `buffers`: the algorithm's, by their declarations. The model's own buffers (BatchNorm statistics) get a copy per
         worker, those named in `shared_buffers` one for all: `buffer:<name>`. Parameters that are not trained lie there
-        once, for all workers, in their own dtype: `frozen:<name>`.
+        once, for all workers, in their own dtype: `frozen:<name>`. `groups`: what lr and weight decay are in each.
         """
         layout = ParameterLayout.of(module, dtype)
         specs = [_spec(name, buffer, layout) for name, buffer in buffers.items()]
@@ -70,7 +73,7 @@ class World:
         lines = max(workers, lines)
         locks = _lock_count(buffers, stripes, workers)
         memory = SharedMemory(Control.bytes(lines, locks), "control block")
-        world = cls(layout, arena, buffers, memory, workers, lines, stripes, _shapes(module))
+        world = cls(layout, arena, buffers, memory, workers, lines, stripes, _shapes(module), groups or Groups())
         world._control = Control(memory.address, lines, locks, create=True)
         for view, parameter in zip(layout.views(arena.tensor("x")), trainable(module), strict=True):
             view.copy_(parameter.detach())
@@ -90,6 +93,8 @@ class World:
                     tensor.copy_(self.arena.tensor("x"))
                 elif buffer.starts == "one":
                     tensor[0] = 1.0
+                elif not isinstance(buffer.starts, str):
+                    tensor.fill_(buffer.starts)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_control": None}

@@ -6,5 +6,10 @@
 
 RULES = ("none", "standard", "shifted", "nesterov", "dana")
 
+ADAPTIVE = {"adamw": "dana", "adamw-shifted": "shifted", "adamw-heavy-ball": "standard", "rmsprop": "none"}
+"""Adaptive rule -> the rule that it is while its running square q is fixed: on the loss in the coordinates scaled by
+P^-1/2, P = sqrt(q / bc2) + eps, with dampening equal to the momentum beta1.
+"""
+
 EXCHANGES = ("paper", "post")
 """The two orders of gradient and exchange in elastic averaging: hogwild/theory/elastic.py."""

@@ -1,4 +1,5 @@
-"""Models under weight decay alone: the documented update of every algorithm at gradients of zero, in float64.
+"""Models under weight decay alone: the documented update of every algorithm at gradients of zero, in float64. Which
+algorithm follows which: tests/algorithms/decays.py.
 
 Each function takes the start x [n] and the number of workers, and yields the trained model after every update (every
 round of a synchronous algorithm). Asynchronous workers take turns, so delays are 0, 1, ... and then workers - 1.
@@ -6,8 +7,7 @@ round of a synchronous algorithm). Asynchronous workers take turns, so delays ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import numpy as np
@@ -219,80 +219,44 @@ def once(x: Vector, workers: int, *, m: float = 0.0, times: float = 1.0) -> Iter
     return shared(x, 1, m=m, rate=lambda _: times)
 
 
-def with_momentum(**options: object) -> dict[str, object]:
-    return {"momentum": M, **options}
+def rmsprop(x: Vector, workers: int, *, beta2: float, eps: float, inside: bool = True) -> Iterator[Vector]:
+    """q <- b2 q + (1 - b2) (wd x)^2;  x <- x - lr wd x / sqrt(q + eps), or over sqrt(q) + eps"""
+    q = np.zeros_like(x)
+    while True:
+        d = WD * x
+        q = beta2 * q + (1 - beta2) * d**2
+        x = x - LR * d / (np.sqrt(q + eps) if inside else np.sqrt(q) + eps)
+        yield x
 
 
-def inverse(delay: int) -> float:
-    return 1 / max(1, delay)
+def adagrad(x: Vector, workers: int, *, start: float, eps: float = 1e-10) -> Iterator[Vector]:
+    q = np.full_like(x, start)
+    while True:
+        q = q + (WD * x) ** 2
+        x = x - LR * WD * x / (np.sqrt(q) + eps)
+        yield x
 
 
-HEAVY, PRIVATE = partial(shared, m=M), partial(shared, m=M, own=True)
-NESTEROV, ONCE = partial(shared, m=M, nesterov=True), partial(once, m=M)
-EXCHANGE: Mapping[str, float] = {"alpha": 0.2, "period": 2}
-OUTER: Mapping[str, float] = {"period": 2, "outer_lr": 0.6, "outer_momentum": 0.4}
+def adam(
+    x: Vector, workers: int, *, beta1: float, beta2: float, own: bool = True, eps: float = 1e-8
+) -> Iterator[Vector]:
+    """`own`: a v for each worker, and its look-ahead (dana-slim); else one v for all."""
+    v, q, pushes = np.zeros((workers, x.size)), np.zeros_like(x), np.zeros(workers)
+    for turn, rank, _ in turns(workers):
+        i, d = rank if own else 0, WD * x
+        pushes[i] += 1
+        v[i] = beta1 * v[i] + (1 - beta1) * d
+        q = beta2 * q + (1 - beta2) * d**2
+        along = beta1 * v[i] + (1 - beta1) * d if own else v[i]
+        mean = along / (1 - beta1 ** (pushes[i] + own))
+        x = x - LR * mean / (np.sqrt(q / (1 - beta2 ** (turn + 1))) + eps)
+        yield x
 
-DECAYS: list[tuple[str, dict[str, object], Decay]] = [
-    ("sgd", with_momentum(), HEAVY),
-    ("ssgd", with_momentum(), ONCE),
-    ("asgd", {}, shared),
-    ("asgd", with_momentum(), HEAVY),
-    ("asgd", with_momentum(momentum_kind="nesterov"), NESTEROV),
-    ("asgd", {"penalty": "staleness"}, shared),
-    ("asgd", {"penalty": "staleness-lr"}, partial(shared, rate=inverse)),
-    ("asgd", with_momentum(compensation="dc"), HEAVY),
-    ("nag-asgd", with_momentum(), NESTEROV),
-    ("shifted", with_momentum(), PRIVATE),
-    ("staleness-aware", with_momentum(), partial(shared, m=M, rate=inverse)),
-    ("gap-aware", with_momentum(gap_decay=0.9), partial(gap_aware, gap_decay=0.9)),
-    ("gap-aware", with_momentum(gap_decay=0.9, penalize_wd=False), HEAVY),
-    ("dana-zero", with_momentum(), PRIVATE),
-    ("dana-slim", with_momentum(), partial(shared, m=M, own=True, nesterov=True)),
-    ("dana-ga", with_momentum(), PRIVATE),
-    ("dana-ga", with_momentum(gap_decay=0.9, penalize_wd=True), partial(gap_aware, gap_decay=0.9, dana=True)),
-    ("dana-sa", with_momentum(), PRIVATE),
-    ("dc-asgd", with_momentum(), HEAVY),
-    ("smega2", with_momentum(), smega2),
-    ("ormo", with_momentum(), ormo),
-    ("delay-adaptive", {}, shared),
-    ("delay-adaptive", {"rule": "koloskova", "delay_cutoff": 1}, partial(shared, rate=inverse)),
-    ("ringmaster", {}, shared),
-    ("clipped", with_momentum(), HEAVY),
-    ("easgd", {**EXCHANGE}, partial(elastic, **EXCHANGE)),
-    ("easgd", {**EXCHANGE, "exchange": "post"}, partial(elastic, **EXCHANGE, post=True)),
-    ("easgd-sync", {**EXCHANGE}, partial(elastic_rounds, **EXCHANGE)),
-    ("easgd-sync", with_momentum(**EXCHANGE, form="gauss-seidel"), partial(elastic_rounds, **EXCHANGE, m=M, last=True)),
-    ("eamsgd", with_momentum(**EXCHANGE), partial(elastic, **EXCHANGE, m=M)),
-    ("easgd-tree", with_momentum(**EXCHANGE, period_up=3, degree=2), partial(tree, **EXCHANGE, period_up=3)),
-    ("downpour", with_momentum(period=2), partial(downpour, period=2)),
-    ("mdownpour", with_momentum(), NESTEROV),
-    ("mdownpour", with_momentum(form="m1"), partial(shared, m=M, rate=lambda delay: M)),
-    ("adownpour", with_momentum(period=2), partial(downpour, period=2, average=0.0)),
-    ("mvadownpour", with_momentum(period=2, average_rate=0.3), partial(downpour, period=2, average=0.3)),
-    ("admm", {"rho": 2.5}, partial(admm, rho=2.5)),
-    ("lookahead", with_momentum(period=2, slow_rate=0.4), partial(downpour, period=2, part=0.4)),
-    ("local-sgd", with_momentum(period=2), ONCE),
-    ("slowmo", with_momentum(**OUTER), partial(outer, period=2, a=0.6, outer_m=0.4, nesterov=False)),
-    ("diloco", with_momentum(**OUTER), partial(outer, period=2, a=0.6, outer_m=0.4, nesterov=True)),
-    ("async-diloco", with_momentum(**OUTER, outer_every=3),
-     partial(async_diloco, period=2, a=0.6, outer_m=0.4, every=3)),
-    ("d-psgd", with_momentum(), ONCE),
-    ("d-psgd", with_momentum(combine="last"), ONCE),
-    ("ad-psgd", with_momentum(), random_pairs),
-    ("d2", with_momentum(), ONCE),
-    ("sgp", {}, push_sum),
-    ("qg-dsgdm", with_momentum(quasi_global=0.8), partial(quasi_global, mu=0.8)),
-    ("gradient-tracking", {}, once),
-    ("asysg-con", {"gradients": 2}, partial(once, times=2)),
-    ("asysg-incon", {}, shared),
-    ("softsync", with_momentum(), ONCE),
-    ("softsync", with_momentum(modulation="gradient"), ONCE),
-    ("k-sync", with_momentum(), ONCE),
-    ("k-batch-sync", with_momentum(), ONCE),
-    ("k-async", with_momentum(), ONCE),
-    ("k-batch-async", with_momentum(), ONCE),
-]  # fmt: skip
-"""Algorithm, options, decay."""
 
-COUNTED = ("asysg-con", "softsync", "k-sync", "k-batch-sync", "k-async", "k-batch-async")
-"""Several gradients make an update: the model is that after the actual number of updates."""
+def lion(x: Vector, workers: int, *, beta1: float, beta2: float) -> Iterator[Vector]:
+    v = np.zeros_like(x)
+    while True:
+        d = WD * x
+        c, v = beta1 * v + (1 - beta1) * d, beta2 * v + (1 - beta2) * d
+        x = x - LR * np.sign(c)
+        yield x

@@ -51,6 +51,10 @@ OPTIONS: dict[str, dict[str, object]] = {  # so that 200 updates execute every l
     "ringmaster": {"delay_limit": 4},
     "dc-asgd": {"momentum": 0.7},
     "clipped": {"clip": 0.5},
+    "adamw": {"lr": 0.005},
+    "rmsprop": {"lr": 0.005},
+    "adagrad": {"initial_accumulator": 0.1},
+    "lion": {"lr": 0.002},
 }  # fmt: skip
 VARIANTS: dict[str, dict[str, object]] = {  # compositions without a name
     "asgd gap layer": {"penalty": "gap", "gap_level": "layer"},
@@ -74,6 +78,13 @@ VARIANTS: dict[str, dict[str, object]] = {  # compositions without a name
     "asysg-incon one": {"coords": "one", "lr": 2.0},
     "asysg-incon block": {"coords": "block"},
     "softsync average": {"softsync_n": 1, "modulation": "average"},
+    "adamw dana gap": {"lr": 0.005, "momentum_kind": "dana", "penalty": "gap"},
+    "adamw heavy-ball": {"lr": 0.005, "momentum_kind": "heavy-ball", "gap_size": "layer", "penalty": "gap"},
+    "adamw shifted L2": {"lr": 0.005, "momentum_kind": "shifted", "decoupled": False, "q_scope": "worker"},
+    "rmsprop torch": {"lr": 0.005, "eps_inside": False, "eps": 1e-4, "penalty": "staleness-lr"},
+    "lion shifted": {"lr": 0.002, "momentum_kind": "shifted", "clip": 0.4},
+    "diloco adamw": {"lr": 0.005, "period": 4, "local_rule": "adamw"},
+    "easgd lion": {"lr": 0.002, "period": 2, "local_rule": "lion"},
     "smega2 plain": {"advanced": False},
 }  # fmt: skip
 
@@ -100,7 +111,7 @@ def result(asked: Mapping[str, object], out: Path) -> Tensor:
     """The trained model [925] of one run, with its directory below `out`."""
     algorithm = REGISTRY[str(asked["algorithm"])]
     values: dict[str, object] = {**COMMON, "workers": algorithm.max_workers or WORKERS, **asked}
-    if "momentum" in algorithm.options():
+    if "momentum" in algorithm.options() and asked.get("local_rule", "sgd") == "sgd":
         values.setdefault("momentum", MOMENTUM)
     trained = hogwild.fit(model, load("digits"), out=str(out), **values)  # type: ignore[arg-type]
     flat = nn.utils.parameters_to_vector(trained.model.parameters()).detach()

@@ -147,12 +147,66 @@ def qg_dsgdm(
     return x
 
 
+def adamw(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, beta1: float, beta2: float,
+    eps: float, momentum_kind: str, decoupled: bool,
+) -> Vector:  # fmt: skip
+    """Loshchilov and Hutter 2019, Algorithm 2; dana-slim steps along what v will be if the next gradient is the same,
+    and dana takes its gradient where that step leads.
+    """
+    v, q, ahead = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
+    for t in range(1, steps + 1):
+        g = gradient(t - 1, x - ahead) + (0 if decoupled else weight_decay * x)
+        v, q = beta1 * v + (1 - beta1) * g, beta2 * q + (1 - beta2) * g**2
+        root = np.sqrt(q / (1 - beta2**t)) + eps
+        mean = v / (1 - beta1**t)
+        if momentum_kind == "dana-slim":
+            mean = (beta1 * v + (1 - beta1) * g) / (1 - beta1 ** (t + 1))
+        x = x - lr * mean / root - (lr * weight_decay * x if decoupled else 0)
+        ahead = lr * beta1 * mean / root if momentum_kind == "dana" else ahead
+    return x
+
+
+def scaled(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, eps: float, beta2: float = 1.0,
+    eps_inside: bool = False, initial_accumulator: float = 0.0,
+) -> Vector:  # fmt: skip
+    """RMSprop of Tieleman and Hinton 2012; with beta2 = 1 Adagrad, where q is the sum of Duchi et al. 2011."""
+    q = np.full_like(x, initial_accumulator)
+    for k in range(steps):
+        g = gradient(k, x) + weight_decay * x
+        q = beta2 * q + (1 - beta2 if beta2 < 1 else 1) * g**2
+        x = x - lr * g / (np.sqrt(q + eps) if eps_inside else np.sqrt(q) + eps)
+    return x
+
+
+def lion(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, beta1: float, beta2: float
+) -> Vector:
+    """Chen et al. 2023, Algorithm 2."""
+    v = np.zeros_like(x)
+    for k in range(steps):
+        g = gradient(k, x)
+        x, v = x - lr * (np.sign(beta1 * v + (1 - beta1) * g) + weight_decay * x), beta2 * v + (1 - beta2) * g
+    return x
+
+
+ADAM: Mapping[str, object] = {"beta1": 0.8, "beta2": 0.95, "eps": 1e-3}
 OUTER: Mapping[str, float] = {"period": 3, "momentum": 0.7, "outer_lr": 0.6, "outer_momentum": 0.4}
 ELASTIC: Mapping[str, float] = {"alpha": 0.3, "period": 3}
 GAUSS_SEIDEL = {"form": "gauss-seidel"}
 
 RECURSIONS: list[tuple[str, Recursion, Mapping[str, object], Mapping[str, object]]] = [
     # the algorithm, its recursion for one worker, the options of both, options of the algorithm alone
+    *(
+        ("adamw", adamw, {**ADAM, "momentum_kind": kind, "decoupled": decoupled}, {})
+        for kind in ("dana-slim", "dana", "shifted", "heavy-ball")
+        for decoupled in (True, False)
+    ),
+    ("rmsprop", scaled, {"beta2": 0.9, "eps": 0.01, "eps_inside": True}, {}),
+    ("rmsprop", scaled, {"beta2": 0.9, "eps": 0.01, "eps_inside": False}, {"q_scope": "worker"}),
+    ("adagrad", scaled, {"eps": 1e-4, "initial_accumulator": 0.2}, {}),
+    ("lion", lion, {"beta1": 0.8, "beta2": 0.95}, {}),
     ("easgd", eamsgd, ELASTIC, {}),
     ("eamsgd", eamsgd, {**ELASTIC, "momentum": 0.7}, {}),
     ("easgd-sync", eamsgd, ELASTIC, {}),

@@ -7,7 +7,8 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from decay import COUNTED, DECAYS, LR, WD, Decay
+from decay import LR, WD, Decay
+from decays import COUNTED, DECAYS
 from harness import Point, Team, make
 
 from hogwild.algorithms import REGISTRY

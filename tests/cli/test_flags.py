@@ -62,6 +62,7 @@ SAMPLES = {
     "keep": 1,
     "out": "o",
     "name": "n",
+    "no_decay": "bias",
     "overwrite": True,
     "json": True,
     "quiet": True,
@@ -76,6 +77,17 @@ NEEDED: dict[tuple[str, str], dict[str, object]] = {
     ("asgd", "first_step"): {"momentum": 0.5, "dampening": 0.5},
     **{("asgd", f"gap_{name}"): {"penalty": "gap"} for name in ("level", "size", "unit", "reference", "decay")},
     ("asgd", "penalize_wd"): {"penalty": "gap"},
+    **{
+        (name, beta): {"local_rule": "adamw"}
+        for name, cls in REGISTRY.items()
+        for beta in ("beta1", "beta2")
+        if "local_rule" in cls.options()
+    },
+    **{
+        (name, f"gap_{option}"): {"penalty": "gap"}
+        for name in ("adamw", "rmsprop", "adagrad", "lion")
+        for option in ("size", "decay")
+    },
     **{("asgd", f"dc_{name}"): {"compensation": "dc-adaptive"} for name in ("lambda", "power", "decay")},
 }
 OTHER = {int: lambda _: 3, float: lambda value: value / 2 or 0.25, str: lambda _: "star"}  # a topology
@@ -101,7 +113,15 @@ def test_coupled_flags():
     assert flags.parse(["--straggler", "0:4,1:2"]).straggler == {0: 4.0, 1: 2.0}
 
 
-@pytest.mark.parametrize(("algorithm", "option"), [(a, o) for a, cls in REGISTRY.items() for o in cls.options()])
+@pytest.mark.parametrize(
+    ("algorithm", "option"),
+    [
+        (name, option)
+        for name, cls in REGISTRY.items()
+        for option, field in cls.options().items()
+        if len(field.metadata["choices"] or "any") > 1
+    ],
+)
 def test_every_algorithm_option_has_a_flag(algorithm, option):
     field = REGISTRY[algorithm].options()[option]
     choices = field.metadata.get("choices")

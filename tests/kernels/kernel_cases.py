@@ -11,7 +11,19 @@ from torch import Tensor
 
 from hogwild import reference
 from hogwild.kernels import Push, PushStats
-from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, Smega2, buffers_of, needs_snapshot
+from hogwild.rules import (
+    Access,
+    AdamW,
+    Compensation,
+    Gap,
+    Guard,
+    Lion,
+    Momentum,
+    RMSprop,
+    Smega2,
+    buffers_of,
+    needs_snapshot,
+)
 
 SIZES = (1, 15, 16, 17, 4099)
 PADDING = 777.0  # between segments; must survive
@@ -26,7 +38,10 @@ STAGES = [
     stage(**{field.name: CONSTANTS[field.name] for field in fields(stage) if field.name in CONSTANTS})
     for stage in get_args(Momentum)
 ]
-MOMENTA = [None, *(stage for stage in STAGES if not stage.flushes)]  # can be combined with corrections
+ADAPTIVE = [stage for stage in STAGES if stage.scales_step]  # can be combined with these:
+ADAPTIVE += [RMSprop(eps=1e-3, eps_inside=False), AdamW(decoupled=False), Lion(decoupled=False)]
+OF_STEPS = [None, Gap(0.9, unit="step"), Gap(0.9, unit="step", size="layer")]
+MOMENTA = [None, *(s for s in STAGES if not s.flushes and not s.scales_step)]  # can be combined with all corrections
 FLUSHING = [*(stage for stage in STAGES if stage.flushes), Smega2(0.9, 3, advanced=False)]  # cannot be combined
 
 
@@ -58,6 +73,7 @@ class Case:
     device: str = "cpu"
     cooperative: bool = True
     gap_state: Tensor | None = None
+    groups: tuple[tuple[float, float], ...] = ()
     stripes: tuple[int, int] = (0, 0)
     buffers: dict[str, Tensor] = field(default_factory=dict)
     grads: list[Tensor | None] = field(default_factory=list)
@@ -95,6 +111,7 @@ class Case:
             gap_state=self.gap_state,
             access=self.access,
             guard=self.guard,
+            groups=self.groups,
             stripes=self.stripes[0],
             n_stripes=self.stripes[1],
             cooperative=self.cooperative,

@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 import torch
-from kernel_cases import FLUSHING, MOMENTA, SIZES, Case, same_statistics
+from kernel_cases import ADAPTIVE, FLUSHING, MOMENTA, OF_STEPS, SIZES, Case, same_statistics
 
 from hogwild.kernels import Push, build_info, copy, count_nonfinite, pair_average, weighted_sum
 from hogwild.kernels.control import LOCK_BYTES, Control
-from hogwild.rules import Access, Compensation, Gap, Guard, HeavyBall, Nesterov
+from hogwild.rules import Access, AdamW, Compensation, Gap, Guard, HeavyBall, Lion, Nesterov, RMSprop
 
 pytestmark = [
     pytest.mark.gpu,
@@ -29,6 +29,7 @@ NEW_RULES = [
     *itertools.product([Gap(unit="g"), Gap(unit="step", reference="lr")], [None], MOMENTA),
     *itertools.product([None], [Compensation(), Compensation(power=1), Compensation(adaptive=True)], MOMENTA),
     *((None, None, momentum) for momentum in (*MOMENTA, *FLUSHING)),
+    *itertools.product(OF_STEPS, [None], ADAPTIVE),
 ]
 NORM_GAPS = [
     Gap(0.9, level=level, unit=unit, lagged=lagged)
@@ -93,7 +94,7 @@ def test_new_stages_equal_the_cpu(penalty, compensation, momentum, access, gradi
 
 @pytest.mark.parametrize("gradient", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("access", [Access.RACING, Access.ATOMIC])
-@pytest.mark.parametrize("momentum", [None, HeavyBall(0.9), Nesterov(0.9)])
+@pytest.mark.parametrize("momentum", [None, HeavyBall(0.9), Nesterov(0.9), AdamW(), RMSprop(), Lion()])
 def test_elastic_pushes_equal_the_cpu(momentum, access, gradient):
     gpu, cpu = pair(sizes=(*SIZES, 100_003), has_center=True, momentum=momentum, access=access, gradient=gradient)
     for pushes in range(3):

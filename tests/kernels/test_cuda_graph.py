@@ -7,7 +7,7 @@ import torch
 from kernel_cases import SIZES, Case, same_statistics
 
 from hogwild.kernels import build_info
-from hogwild.rules import Access, Compensation, Dana, Gap, Guard, HeavyBall, Nesterov, OrMo
+from hogwild.rules import Access, AdamWDana, AdamWSlim, Compensation, Dana, Gap, Guard, HeavyBall, Nesterov, OrMo
 
 pytestmark = [
     pytest.mark.gpu,
@@ -27,6 +27,8 @@ RULES = [
     {"momentum": Dana(0.9), "compensation": Compensation(adaptive=True)},
     {"momentum": OrMo(0.9, 2)},
     {"momentum": HeavyBall(0.9), "has_center": True},
+    {"momentum": AdamWSlim(), "penalty": Gap(unit="step")},
+    {"momentum": AdamWDana(), "groups": ((0.3, 1.0), (1.0, 0.0), (1.0, 1.0), (2.0, 0.5), (1.0, 1.0), (0.7, 3.0))},
 ]
 FORMS = [  # a gap of whole segments: field of the level, options of Gap and of Case
     pytest.param("level", {}, {}, id="cooperative"),

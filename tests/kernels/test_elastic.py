@@ -13,9 +13,11 @@ from kernel_cases import SIZES, Case, same_statistics
 
 from hogwild.kernels import Push, build_info, use_isa
 from hogwild.kernels.control import Control
-from hogwild.rules import Access, Guard, HeavyBall, Nesterov
+from hogwild.rules import Access, AdamW, Guard, HeavyBall, Lion, Nesterov, RMSprop
 
-MOMENTA = [None, HeavyBall(0.9, dampening=0.3), Nesterov(0.9), Nesterov(0.9, dampening=0.1)]
+MOMENTA = [
+    None, HeavyBall(0.9, dampening=0.3), Nesterov(0.9), Nesterov(0.9, dampening=0.1), AdamW(), RMSprop(), Lion(),
+]  # fmt: skip
 CALL = {"lr": 0.05, "weight_decay": 0.01, "lr_max": 0.05, "alpha": 0.3}
 
 
@@ -106,7 +108,7 @@ def test_missing_gradients_are_exchanged_and_held_back_elements_are_not(momentum
     held, idle = slice(begin, begin + numel, 50), slice(case.segments[1][0], case.segments[1][0] + 16)
     for name, buffer in case.buffers.items():
         assert torch.equal(buffer[held], before[name][held]), name
-        assert torch.equal(buffer[idle], before[name][idle]) == (name == "v"), name
+        assert torch.equal(buffer[idle], before[name][idle]) == (name in ("v", "q")), name
 
 
 def test_a_refused_push_does_not_exchange():

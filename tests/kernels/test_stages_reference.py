@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import FLUSHING, MOMENTA, SIZES, Case, same_statistics
+from kernel_cases import ADAPTIVE, FLUSHING, MOMENTA, OF_STEPS, SIZES, Case, same_statistics
 
 from hogwild.kernels.control import Control
 from hogwild.rules import Access, Compensation, Dana, Gap, Guard, HeavyBall, Nesterov, OrMo, Smega2
@@ -109,6 +109,7 @@ CORRECTIONS = [
 ]
 RULES = [(m, *c) for m in MOMENTA for c in CORRECTIONS]
 RULES += [(m, None, None) for m in (*MOMENTA, *FLUSHING)]
+RULES += [(m, gap, None) for m in ADAPTIVE for gap in OF_STEPS]
 
 
 def three_pushes(case: Case, tolerance: float, statistics: float) -> None:

@@ -144,6 +144,9 @@ def test_plot_without_matplotlib(monkeypatch, capsys):
     [
         ("--momentum 0.9", "rule none has no momentum (0.9) and no dampening (0): choose another rule"),
         ("--rule dana --momentum 1", "momentum 1 is not in [0, 1)"),
+        ("--rule adamw --dampening 0.5", "--dampening has no effect with --rule adamw: it is the momentum, beta1"),
+        ("--rule rmsprop --lr-sync 0.1", "--lr-sync has no effect with --rule rmsprop: q adapts to the delay"),
+        ("--rule adamw --weight-decay 1 --curvature 1", "decoupled weight decay is not part of this theory"),
         ("--rule heavy", "invalid choice: 'heavy'"),
         ("--rul none", "unknown argument '--rul'. Did you mean --rule?"),
         ("--lr nan", "--lr nan: it must be a number > 0"),
@@ -184,3 +187,18 @@ def test_the_command_needs_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("rule", "delay", "threshold"),
+    [
+        ("adamw", 7, 0.971017295), ("adamw-shifted", 3, 0.647873821), ("adamw-heavy-ball", 0, 38.0),
+        ("adamw-heavy-ball", 1, 1.0), ("rmsprop", 15, 0.101298338),
+    ],
+)  # fmt: skip
+def test_adaptive_rules_with_a_fixed_square(ask, facts, rule: str, delay: int, threshold: float):
+    found = facts(f"--rule {rule} --delay {delay}")
+    assert found["threshold"] == pytest.approx(threshold, abs=1e-9)
+    assert found["adaptive"] == rule
+    text = ask(f"--rule {rule} --delay {delay}")
+    assert f"{rule} with a fixed q; curvature: of P^-1/2 H P^-1/2" in text

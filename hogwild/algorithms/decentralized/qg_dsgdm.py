@@ -46,6 +46,7 @@ class QuasiGlobalMomentum(Algorithm):
 
     name: ClassVar[str] = "qg-dsgdm"
     summary: ClassVar[str] = "neighbour averaging with momentum of the averaged model's own movement"
+    takes_groups: ClassVar[bool] = False
     buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "before": WORKER, "q": WORKER}
     barriers_per_round: ClassVar[int] = 2
 

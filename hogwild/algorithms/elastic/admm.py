@@ -29,6 +29,7 @@ class ADMM(Algorithm):
 
     name: ClassVar[str] = "admm"
     summary: ClassVar[str] = "consensus by multipliers, one worker at a time"
+    takes_groups: ClassVar[bool] = False
     buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "multiplier": WORKER, "g": GRADIENT}
 
     rho: float = option(1.0, "penalty rho of a distance from the center", check=POSITIVE)

@@ -8,9 +8,9 @@
     worker i:   x_i, base_i <- x
 
 Source: Liu et al. 2024, Asynchronous Local-SGD Training for Language Modeling (arXiv:2401.09135): delayed Nesterov.
-Deviates: the formula is recalled, only the idea is in the abstract. The inner optimizer is SGD with momentum. Pushes to
-the center are made one at a time, and t counts them over all workers. Weight decay is in the workers' steps; the outer
-step has none.
+Deviates: the formula is recalled, only the idea is in the abstract. The inner optimizer is AdamW with local_rule adamw,
+SGD with momentum by default. Pushes to the center are made one at a time, and t counts them over all workers. Weight
+decay is in the workers' steps; the outer step has none.
 """
 
 from __future__ import annotations
@@ -33,13 +33,12 @@ from hogwild.algorithms.base import (
     momentum_option,
     option,
 )
-from hogwild.algorithms.elastic.options import AT_LEAST_ONE, COUNT, MODELS, period_option
+from hogwild.algorithms.elastic.options import AT_LEAST_ONE, COUNT, MODELS, LocalRule, period_option
 from hogwild.algorithms.elastic.slowmo import POSITIVE
-from hogwild.rules import HeavyBall
 
 
 @dataclass(frozen=True)
-class AsyncDiLoCo(Algorithm):
+class AsyncDiLoCo(LocalRule, Algorithm):
     """DiLoCo without rounds."""
 
     name: ClassVar[str] = "async-diloco"
@@ -55,9 +54,12 @@ class AsyncDiLoCo(Algorithm):
     outer_momentum: float = option(0.9, "momentum of the outer step", check=BELOW_ONE)
     outer_lr: float = option(0.7, "rate a of the outer step", check=POSITIVE)
 
+    def keeps(self) -> Mapping[str, Buffer]:
+        return {name: buffer for name, buffer in self.buffers.items() if name != "v"} | self.step_buffers()
+
     def worker(self, w: View) -> Steps:
         a, m, every = self.outer_lr, self.outer_momentum, self.outer_every
-        momentum = HeavyBall(self.momentum) if self.momentum else None
+        momentum = self.step_rule()
         while True:
             g = yield Gradient(at=w.replica)
             w.step(g, momentum=momentum)

@@ -5,6 +5,7 @@
                 if period | t_i:   x <- x + (x_i - base_i);   x_i, base_i <- x
 
 A step is 12 bytes a parameter and an exchange 24. With period 1 this is plain asynchronous SGD.
+local_rule adamw, rmsprop, lion: the steps of that rule, with moments of the worker's own.
 
 Source: Dean et al. 2012, Large Scale Distributed Deep Networks (NIPS), as Zhang, Choromanska and LeCun 2015
 (arXiv:1412.6651) state it for comparison (Algorithm 3, recalled; it agrees with the authors' code).
@@ -19,13 +20,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import WORKER, Algorithm, Buffer, Gradient, Scope, Steps, View, momentum_option
-from hogwild.algorithms.elastic.options import MODELS, period_option
-from hogwild.rules import HeavyBall
+from hogwild.algorithms.base import Algorithm, Buffer, Gradient, Scope, Steps, View, momentum_option
+from hogwild.algorithms.elastic.options import MODELS, LocalRule, period_option
 
 
 @dataclass(frozen=True)
-class Downpour(Algorithm):
+class Downpour(LocalRule, Algorithm):
     """Accumulated steps into the center, and a fresh start from it."""
 
     name: ClassVar[str] = "downpour"
@@ -36,10 +36,10 @@ class Downpour(Algorithm):
     momentum: float = momentum_option(0.0, "momentum factor m of each worker, kept over exchanges")
 
     def keeps(self) -> Mapping[str, Buffer]:
-        return {**self.buffers, **({"v": WORKER} if self.momentum else {})}
+        return {**self.buffers, **self.step_buffers()}
 
     def worker(self, w: View) -> Steps:
-        momentum = HeavyBall(self.momentum) if self.momentum else None
+        momentum = self.step_rule()
         if not w.steps:
             w.deliver()  # nothing yet: the center may have moved since the run began
         while True:

@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hogwild.algorithms.base import WORKER, Buffer, momentum_option
-from hogwild.algorithms.elastic.easgd import EASGD
+from hogwild.algorithms.elastic.easgd import ElasticAveraging
 from hogwild.algorithms.elastic.options import MODELS
 from hogwild.rules import Momentum, Nesterov
 
 
 @dataclass(frozen=True)
-class EAMSGD(EASGD):
+class EAMSGD(ElasticAveraging):
     """Asynchronous elastic averaging with Nesterov momentum."""
 
     name: ClassVar[str] = "eamsgd"
@@ -40,5 +40,8 @@ class EAMSGD(EASGD):
         if self.momentum and self.exchange == "post":
             raise ValueError("exchange post moves the look-ahead point with momentum: use exchange paper")
 
-    def rule(self) -> Momentum | None:
+    def step_rule(self) -> Momentum | None:
         return Nesterov(self.momentum) if self.momentum else None
+
+    def step_buffers(self) -> dict[str, Buffer]:
+        return {"v": WORKER}

@@ -7,7 +7,8 @@
 
 alpha = lr rho is the moving rate, beta = p alpha; the gradient is the one before the exchange. Step and exchange are
 one pass, 20 bytes a parameter. Weight decay is in the workers' steps; the center decays through them. exchange = post
-exchanges after the period-th step instead, as later codes do.
+exchanges after the period-th step instead, as later codes do. local_rule adamw, rmsprop, lion: the steps of that rule,
+with moments of the worker's own.
 
 Source: Zhang, Choromanska and LeCun 2015, Deep learning with Elastic Averaging SGD (arXiv:1412.6651), Algorithm 1;
 alpha = beta / p whatever the period, as in the authors' code.
@@ -16,6 +17,7 @@ Deviates: the center is updated in place by all workers, under the access policy
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -25,6 +27,7 @@ from hogwild.algorithms.elastic.options import (
     AVERAGE,
     MODELS,
     RESULTS,
+    LocalRule,
     alpha_option,
     average,
     average_rate_option,
@@ -39,12 +42,8 @@ from hogwild.rules import Momentum
 
 
 @dataclass(frozen=True)
-class EASGD(Algorithm):
-    """Asynchronous elastic averaging."""
-
-    name: ClassVar[str] = "easgd"
-    summary: ClassVar[str] = "elastic averaging: replicas tied to a center, exchanged every period steps"
-    buffers: ClassVar[Mapping[str, Buffer]] = MODELS
+class ElasticAveraging(Algorithm):
+    """Asynchronous elastic averaging with some rule of the workers' own steps."""
 
     alpha: float = alpha_option()
     beta: float = beta_option()
@@ -55,17 +54,22 @@ class EASGD(Algorithm):
     average_rate: float = average_rate_option()
 
     def keeps(self) -> Mapping[str, Buffer]:
-        return with_average(dict(self.buffers), self.evaluate)
+        return with_average({**self.buffers, **self.step_buffers()}, self.evaluate)
 
     def result(self) -> str:
         return RESULTS[self.evaluate]
 
-    def rule(self) -> Momentum | None:
-        return None
+    @abstractmethod
+    def step_rule(self) -> Momentum | None:
+        """The rule of the workers' own steps."""
+
+    @abstractmethod
+    def step_buffers(self) -> dict[str, Buffer]:
+        """The buffers of that rule."""
 
     def worker(self, w: View) -> Steps:
         alpha = moving_rate(self.alpha, self.beta, self.beta_per, self.period, w.workers)
-        momentum, post = self.rule(), self.exchange == "post"
+        momentum, post = self.step_rule(), self.exchange == "post"
         while True:
             g = yield Gradient(at=w.replica)
             exchanges = (w.steps + post) % self.period == 0
@@ -74,3 +78,12 @@ class EASGD(Algorithm):
                 w.elastic(alpha)
             if exchanges and self.evaluate == AVERAGE:
                 average(w, self.average_rate)
+
+
+@dataclass(frozen=True)
+class EASGD(LocalRule, ElasticAveraging):
+    """Asynchronous elastic averaging."""
+
+    name: ClassVar[str] = "easgd"
+    summary: ClassVar[str] = "elastic averaging: replicas tied to a center, exchanged every period steps"
+    buffers: ClassVar[Mapping[str, Buffer]] = MODELS

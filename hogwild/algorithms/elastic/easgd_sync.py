@@ -56,6 +56,7 @@ class SynchronousEASGD(Algorithm):
 
     name: ClassVar[str] = "easgd-sync"
     summary: ClassVar[str] = "elastic averaging in synchronous rounds"
+    takes_groups: ClassVar[bool] = False
     buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "sent": REPLICA, "center": WORKER}
     barriers_per_round: ClassVar[int] = 2
 

@@ -6,6 +6,9 @@
 Post-local SGD: until local_from steps every step is averaged, which moves the mean exactly as averaged gradients would;
 only then the periods begin.
 
+With local_rule adamw, rmsprop or lion a worker's own steps are those of AdamW, RMSprop or Lion, with moments of its own
+that are kept over averages.
+
 Source: Stich 2019 (arXiv:1805.09767); post-local: Lin et al. 2020 (arXiv:1808.07217).
 Deviates: momentum stays with the worker and is not averaged, also in the synchronous first part: the mean of the v_i is
 what a common v would be, each one differs from it.
@@ -17,15 +20,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import BARRIER, WORKER, Algorithm, Buffer, Gradient, Steps, View, momentum_option, option
-from hogwild.algorithms.elastic.options import MODELS, period_option
-from hogwild.rules import HeavyBall
+from hogwild.algorithms.base import BARRIER, Algorithm, Buffer, Gradient, Steps, View, momentum_option, option
+from hogwild.algorithms.elastic.options import MODELS, LocalRule, period_option
 
 NOT_NEGATIVE = (lambda value: value >= 0, "an integer >= 0")
 
 
 @dataclass(frozen=True)
-class LocalSGD(Algorithm):
+class LocalSGD(LocalRule, Algorithm):
     """Averaging of the replicas every `period` steps."""
 
     name: ClassVar[str] = "local-sgd"
@@ -38,13 +40,13 @@ class LocalSGD(Algorithm):
     momentum: float = momentum_option(0.0, "momentum factor m of each worker, kept over averages")
 
     def keeps(self) -> Mapping[str, Buffer]:
-        return {**self.buffers, **({"v": WORKER} if self.momentum else {})}
+        return {**self.buffers, **self.step_buffers()}
 
     def result(self) -> str:
         return "replica"
 
     def worker(self, w: View) -> Steps:
-        momentum = HeavyBall(self.momentum) if self.momentum else None
+        momentum = self.step_rule()
         while True:
             g = yield Gradient(at=w.replica)
             w.step(g, momentum=momentum)

@@ -16,7 +16,6 @@ from typing import ClassVar
 from hogwild.algorithms.base import Gradient, Steps, View, momentum_option, option
 from hogwild.algorithms.elastic.downpour import Downpour
 from hogwild.algorithms.elastic.options import RATE, period_option
-from hogwild.rules import HeavyBall
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Lookahead(Downpour):
     slow_rate: float = option(0.5, "part a of the way that the slow weights go", check=RATE)
 
     def worker(self, w: View) -> Steps:
-        momentum = HeavyBall(self.momentum) if self.momentum else None
+        momentum = self.step_rule()
         if not w.steps:
             w.deliver()  # nothing yet: the slow weights may have moved since the run began
         while True:

@@ -9,7 +9,8 @@ Source: SlowMo, Wang et al. 2020 (arXiv:1910.00643): m = 0.5, a = 1, period 48 i
 Douillard et al. 2023 (arXiv:2311.08105): Nesterov with rate 0.7 and momentum 0.9, periods of about 500.
 Deviates: the default period of diloco is 50: its runs here are shorter. u is kept in units of x: SlowMo divides delta
 by lr and multiplies u by it, the same for a constant lr, and nothing here is divided by lr. The inner optimizer of
-DiLoCo is AdamW; here it is SGD with momentum. Weight decay is in the workers' steps; the outer step has none.
+DiLoCo is AdamW: local_rule adamw; by default it is SGD with momentum here. Weight decay is in the workers' steps; the
+outer step has none.
 """
 
 from __future__ import annotations

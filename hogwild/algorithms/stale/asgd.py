@@ -47,7 +47,7 @@ from hogwild.rules import Dana, HeavyBall, Momentum, Nesterov, OrMo, Smega2
 class Kind(NamedTuple):
     """A kind of momentum: its rule, its buffers, its linear stability theory, and what it demands."""
 
-    rule: type[Momentum]
+    rule: type[HeavyBall | Nesterov | Dana | Smega2 | OrMo]
     buffers: Mapping[str, Buffer]
     stability_rule: str | None
     looks_ahead: bool = False

@@ -112,16 +112,16 @@ class State:
 
         With another number of workers, private buffers go to the ranks that still exist; new ranks start with fresh
         ones. Replicas and the buffers that belong to them (corrections, masses, multipliers) are only valid as a
-        complete set, so all of them then start afresh, from the trained model. Buffers that are not saved start afresh
-        too.
+        complete set, so all of them then start afresh, from the trained model, and their counts at zero. Buffers that
+        are not saved start afresh too.
         """
-        only_together = has_replicas(world.buffers)
+        starts_afresh = has_replicas(world.buffers) and len(self.steps) != world.workers
         for view, parameter in zip(world.layout.views(world.arena.tensor("x")), self.parameters.values(), strict=True):
             _copy(view, parameter)
         world.start_buffers()
         for name, copies in self.buffers.items():
             own = world.buffers[name].scope is not Scope.SHARED
-            if own and only_together and len(copies) != world.workers:
+            if own and starts_afresh:
                 continue
             for rank, value in enumerate(copies[: world.workers]):
                 _copy(world.arena.tensor(name, rank), value)
@@ -135,7 +135,7 @@ class State:
         versions.version = self.version
         versions.gathered = self.gathered
         versions.raise_lr_max(self.lr_max)
-        for rank, steps in enumerate(self.steps[: world.workers]):
+        for rank, steps in enumerate([] if starts_afresh else self.steps[: world.workers]):
             versions.restore_steps(rank, steps)
         for rank, completed in enumerate(self.completed[: world.workers]):
             tickets.restore_completed(rank, completed)

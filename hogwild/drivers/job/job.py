@@ -16,6 +16,7 @@ from hogwild.algorithms.registry import find
 from hogwild.config import Config
 from hogwild.config.schedules import Schedule
 from hogwild.drivers.job.batches import Batches, make_batches
+from hogwild.drivers.job.groups import GroupFn, freeze
 from hogwild.drivers.job.model import build, takes_batch_statistics
 from hogwild.errors import UsageError
 from hogwild.tasks.data import Data, NoSamples, Split
@@ -36,6 +37,7 @@ class Job:
     schedule: Schedule
     total_tickets: int
     body: Callable[[Any], None] | None = None  # a caller's own loop in place of tickets (hogwild.launch)
+    groups: GroupFn | None = None  # a caller's own parameter groups
 
     def dumps(self, train: Split) -> bytes:
         """This job for a worker, with `train` in place of the data (see SharedSplit.stand_in).
@@ -62,12 +64,16 @@ class Job:
         return job
 
     def build(self) -> nn.Module:
-        return build(self.config, self.data, self.model)
+        return freeze(build(self.config, self.data, self.model), self.groups)
 
 
-def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module]) -> Job:
-    """The job of a configuration. UsageError if the data are too few for its workers."""
+def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module], groups: GroupFn | None = None) -> Job:
+    """The job of a configuration. UsageError if the data are too few for its workers, or for groups that the algorithm
+    does not take.
+    """
     algorithm = find(config.algorithm)(**config.options)
+    if groups is not None and not algorithm.takes_groups:
+        raise UsageError(f"algorithm {config.algorithm} has one lr and one weight decay for all: leave groups out")
     if len(data.train) < config.workers * config.batch_size:
         raise UsageError(
             f"data set has {len(data.train)} samples, workers x batch = {config.workers} x {config.batch_size}: some "
@@ -80,4 +86,4 @@ def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module]) -> 
     tickets = order.total_tickets(config, algorithm.gradients_per_update(config.workers))
     if tickets > MAX_TICKETS:
         raise UsageError(f"{tickets:.3g} batches are more than can be counted: give fewer epochs, samples or updates")
-    return Job(config, algorithm, data, model, order, Schedule.of(config, tickets), tickets)
+    return Job(config, algorithm, data, model, order, Schedule.of(config, tickets), tickets, groups=groups)

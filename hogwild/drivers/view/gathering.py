@@ -116,7 +116,7 @@ class Gathering:
             weight_decay=self._updates.weight_decay,
             pushes=version,
             lr_max=rate,
-            first_step=self._updates.is_first_step(version),
+            **self._updates.counts(momentum, version),
             scale=1.0 / self._versions.gathered,
         )
         self._versions.commit(self._rank)

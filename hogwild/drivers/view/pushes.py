@@ -78,6 +78,7 @@ class PushCache:
             compensation=compensation,
             access=access,
             guard=self.guard,
+            groups=world.groups.factors,
             stripes=locks,
             n_stripes=world.stripes if locks else 0,
         )

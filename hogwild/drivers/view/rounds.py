@@ -87,7 +87,7 @@ class Rounds:
                 weight_decay=self._updates.weight_decay,
                 pushes=version,
                 lr_max=lr,
-                first_step=self._updates.is_first_step(version),
+                **self._updates.counts(momentum, version),
                 start=start,
                 stop=stop,
             )

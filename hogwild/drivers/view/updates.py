@@ -8,7 +8,9 @@ from hogwild.drivers.view.clipping import clipped
 from hogwild.drivers.view.outcome import CurrentUpdate, Outcome, PendingPush
 from hogwild.drivers.view.pushes import PushCache
 from hogwild.kernels import PushStats, copy, weighted_sum
-from hogwild.rules import Access, Compensation, Gap, Momentum, look_ahead
+from hogwild.rules import Access, Compensation, Counts, Gap, Momentum, look_ahead
+
+MANY = 1 << 40  # pushes, after which no bias correction is left
 
 
 class Updates:
@@ -60,10 +62,17 @@ class Updates:
         self.finish()
         return self._versions.steps(self._rank)
 
-    def is_first_step(self, version: int) -> bool:
-        """Whether no push has written v yet."""
-        own = "v" not in self._buffers or not self._buffers.is_shared("v")
-        return (self._versions.steps(self._rank) if own else version) == 0
+    def counts(self, momentum: Momentum | None, version: int) -> Counts:
+        """The pushes that the buffers of a momentum have absorbed before this one, the update after `version`."""
+        counts: Counts = {"first_step": self._pushes_into("v", version) == 0}
+        for name in () if momentum is None else momentum.counts:
+            counts[f"{name}_pushes"] = self._pushes_into(name, version)  # type: ignore[literal-required]
+        return counts
+
+    def _pushes_into(self, name: str, version: int) -> int:
+        """A shared buffer absorbs all updates, one of the worker's own this worker's."""
+        own = name not in self._buffers or not self._buffers.is_shared(name)
+        return self._versions.steps(self._rank) if own else version
 
     def pull(self, momentum: Momentum | None = None, *, of: str = "x") -> None:
         """snapshot <- x, or its look-ahead point under `momentum`; or snapshot <- buffer `of`. Races with pushes and
@@ -79,12 +88,25 @@ class Updates:
         if self._pushes.inplace:
             return
         x, snapshot = self._buffers["x"], self._buffers["snapshot"]
-        if ahead := look_ahead(momentum, lr=self._current.lr, pushes=self._versions.version):
+        version, has_own_lr = self._versions.version, self._buffers.world.groups.has_own_lr
+        ahead = look_ahead(momentum, lr=self._current.lr, pushes=version)
+        if momentum is not None and version and (momentum.pulls_by_push or (ahead and has_own_lr)):
+            self._look_ahead(momentum, version)
+        elif ahead:
             inputs = [x, *(self._buffers[name] for name in ahead)]
             weighted_sum(snapshot, inputs, [1.0, *(-weight for weight in ahead.values())])
         else:
             copy(snapshot, x)
         self._buffers.traffic.add(x, 1 - self._own_share)
+
+    def _look_ahead(self, momentum: Momentum, version: int) -> None:
+        """snapshot <- the look-ahead point, by a push without gradients. A worker that has not pushed yet takes the sum
+        of the others' momenta as it is, without a bias correction of its own.
+        """
+        lr, nothing = self._current.lr, [None] * len(self._buffers.world.layout.segments)
+        steps = self._versions.steps(self._rank)
+        counts: Counts = {"v_pushes": steps - 1 if steps else MANY, "q_pushes": version - 1}
+        self._pushes.get(momentum).enqueue(nothing, lr=lr, pushes=version, lr_max=lr, **counts)
 
     def push(
         self,
@@ -127,7 +149,7 @@ class Updates:
                     weight_decay=decay * self.weight_decay,
                     pushes=version,
                     lr_max=lr_max,
-                    first_step=self.is_first_step(version),
+                    **self.counts(momentum, version),
                     scale=1.0 if scale is None else scale(delay),
                     clip=0.0 if part else self.clip,
                     delay=delay,

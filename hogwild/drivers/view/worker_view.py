@@ -157,7 +157,7 @@ def view_of(job: Job, world: World, rank: int, clock: Callable[[], float]) -> Wo
         access=Access(config.access),
         guard=Guard(config.guard),
         inplace=config.read == "inplace",
-        weight_decay=config.weight_decay,
+        weight_decay=world.groups.weight_decay(config.weight_decay),
         clip=config.clip,
         barriers_per_round=job.algorithm.barriers_per_round,
         seed=config.seed,
