@@ -104,7 +104,7 @@ class Simulator(Driver):
         if (refused or not math.isfinite(push.loss)) and not self.report.faults:
             self.on_nonfinite(push.rank, push.loss, refused, self.world.control.version, view.lr)
 
-    def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score:
+    def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score | None:
         score = super().evaluate(state, pulse)
         self.report.train_line(Statistics.of(self.world))
         return score
