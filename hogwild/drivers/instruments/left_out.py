@@ -54,6 +54,6 @@ class LeftOut:
             )
 
 
-def refuse(bad: Sequence[BadSample]) -> None:
-    """DataError for the first one: where nobody counts them."""
+def refuse(bad: Sequence[BadSample], *_: object) -> None:
+    """DataError for the first one, where nobody counts them."""
     raise DataError(f"sample {bad[0].index} cannot be read: {bad[0].fault}")

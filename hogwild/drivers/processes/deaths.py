@@ -64,7 +64,7 @@ class Deaths:
         known = [f"RSS was {rss_bytes / 1e9:.1f} GB"] if rss_bytes else []
         if system.oom_kills(self._root) > self._oom_kills:
             self._oom_kills += 1  # this one is told
-            limit = f"the limit of all processes is {system.memory(self._root).limit_bytes / 1e9:.1f} GB"
+            limit = f"the limit of all processes is {system.memory(self._root).limit_bytes / 1e9:.3g} GB"
             return f"out of memory ({', '.join([*known, limit])}): use fewer workers or smaller batches"
         return f"killed or out of memory{f' ({known[0]})' if known else ''}"
 

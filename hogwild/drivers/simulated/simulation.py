@@ -15,18 +15,22 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from hogwild.algorithms.base import Barrier, Gradient, Gradients, Steps, Update
+from hogwild.algorithms.base import Barrier, Gradient, Gradients, Update
 from hogwild.buffers import has_replicas
+from hogwild.drivers.instruments.left_out import refuse
 from hogwild.drivers.job.forward import Forward
 from hogwild.drivers.job.job import Job
+from hogwild.drivers.job.model import smallest_batch
+from hogwild.drivers.job.samples import BadSample, Reader
 from hogwild.drivers.simulated.clocks import Clock, DelayClock, TimedClock, TraceClock
+from hogwild.drivers.simulated.workers import Push, SimulatedWorker
 from hogwild.drivers.view.own_writes import OwnWrites
-from hogwild.drivers.view.worker_view import WorkerView, view_of
+from hogwild.drivers.view.worker_view import view_of
 from hogwild.errors import UsageError
 from hogwild.shared.control import NO_TICKET, Ledger, Rounds, Tickets, Versions
 from hogwild.shared.devices import to_device
@@ -34,43 +38,16 @@ from hogwild.shared.layout import trainable
 from hogwild.shared.world import World
 
 
-@dataclass
-class SimulatedWorker:
-    """One simulated worker: its generator of the algorithm, and the batch that it computes."""
-
-    view: WorkerView
-    steps: Steps
-    at: Tensor | None = None  # where its next gradient is taken [n]
-    parameters: list[Tensor] = field(default_factory=list)  # as views of it
-    ready: float = 0.0  # when all that it has sent and read has arrived
-    ticket: int = NO_TICKET
-    completed: int = 0  # tickets; not the control's count, because a trace may assign tickets unequally
-    samples: int = 0  # of its batch
-    answer: tuple[float, Gradients] | None = None  # computed at the request, if what it depends on may change
-    buffers: dict[str, Tensor] = field(default_factory=dict)  # the model's own after that, those of this worker alone
-    at_barrier: bool = False
-    at_update: bool = False
-    cancels: bool = False  # a new version cancels its gradient
-    within: float | None = None  # virtual time after which it gives its gradient up
-    gives_up: bool = False  # the gradient takes longer than that
-    request: int = 0  # number of the request that is in the heap
-
-
-@dataclass(frozen=True)
-class Push:
-    """One completed request for a gradient. `loss`: of the batch, at the snapshot; NaN if it was given up."""
-
-    time: float
-    rank: int
-    ticket: int
-    loss: float
-    given_up: bool = False
-
-
 class Simulation:
-    """Simulated workers on one world. `advance` completes one request for a gradient; `now` is the virtual time."""
+    """Simulated workers on one world. `advance` completes one request for a gradient; `now` is the virtual time.
 
-    def __init__(self, job: Job, world: World, module: nn.Module, clock: Clock) -> None:
+    `on_bad` is called with the samples of a batch that cannot be read, and its ticket; it may raise DataError.
+    """
+
+    def __init__(
+        self, job: Job, world: World, module: nn.Module, clock: Clock,
+        on_bad: Callable[[Sequence[BadSample], int], object] = refuse,
+    ) -> None:  # fmt: skip
         config = job.config
         self.job, self.world, self.module, self.clock = job, world, module, clock
         self.tickets: Tickets = world.control
@@ -81,6 +58,7 @@ class Simulation:
         self.computed = 0  # gradients
         self.messages = self.moved_bytes = 0  # between the workers and the shared memory
         self.forward = Forward(module, config, world.arena.device)
+        self._reader, self._on_bad = Reader(job.data.train, smallest_batch(module, config.batch_size)), on_bad
         self._parameters = trainable(module)
         self._own_writes = OwnWrites(module)
         self._has_buffers = any(True for _ in module.buffers())
@@ -126,6 +104,8 @@ class Simulation:
         else:
             loss, g = worker.answer or self._gradient(rank)
             worker.answer = None
+            if g is None:
+                return self._pass_over(rank)
             self.computed += 1
             request = worker.steps.send(g)
             outcome = worker.view.outcome
@@ -139,6 +119,16 @@ class Simulation:
         self._serve(rank, request)
         self._follow_update()
         return Push(self.now, rank, ticket, loss, given_up)
+
+    def _pass_over(self, rank: int) -> Push:
+        """The batch of the worker's ticket is empty: the ticket is completed, and the next one begun."""
+        worker = self.workers[rank]
+        push = Push(self.now, rank, worker.ticket, math.nan, given_up=True)
+        self.tickets.complete(rank)
+        worker.completed += 1
+        self._take(rank)
+        self._follow_update()
+        return push
 
     def _publish(self, rank: int) -> None:
         """The model's own buffers, as they were after the worker's forward pass."""
@@ -200,6 +190,11 @@ class Simulation:
             worker.at_update = True
             return
         self._ask(worker, request)
+        self._take(rank)
+
+    def _take(self, rank: int) -> None:
+        """The worker's next ticket for the gradient that it has asked for, if there is one."""
+        worker = self.workers[rank]
         worker.ticket = self.tickets.take(rank)
         if worker.ticket == NO_TICKET:
             self._after_traffic(worker, self.now)
@@ -273,8 +268,10 @@ class Simulation:
         self.moved_bytes += traffic.moved_bytes
         return since + config.latency * traffic.messages + traffic.moved_bytes / (config.bandwidth or math.inf)
 
-    def _gradient(self, rank: int) -> tuple[float, Gradients]:
-        """Loss and gradients of the worker's batch at its parameters. Random numbers depend on the batch alone."""
+    def _gradient(self, rank: int) -> tuple[float, Gradients | None]:
+        """Loss and gradients of the worker's batch at its parameters; NaN and None if nothing of it can be read. Random
+        numbers depend on the batch alone.
+        """
         job, worker = self.job, self.workers[rank]
         assert worker.at is not None, "a gradient is computed once it is asked for"
         for parameter, view in zip(self._parameters, worker.parameters, strict=True):
@@ -282,10 +279,13 @@ class Simulation:
         if self._has_buffers:
             self.world.recall(self.module, rank)
         self._own_writes.begin(worker.view, worker.at)
-        index = job.order.begin(worker.ticket, rank, worker.completed)
-        worker.samples = len(index)
-        batch = job.data.train.batch(index, train=True)
-        inputs, targets = to_device(batch, self.world.arena.device, self.world.layout.dtype)
+        batch = self._reader.of_ticket(job.order, worker.ticket, rank, worker.completed)
+        worker.samples = len(batch)
+        if batch.bad:
+            self._on_bad(batch.bad, worker.ticket)
+        if not len(batch):
+            return math.nan, None
+        inputs, targets = to_device((batch.inputs, batch.targets), self.world.arena.device, self.world.layout.dtype)
         loss = job.data.loss(self.forward(inputs), targets)
         torch.autograd.backward(loss)
         self._own_writes.check()

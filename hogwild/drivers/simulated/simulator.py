@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 import torch
@@ -19,9 +19,11 @@ from hogwild.drivers.instruments.evaluation import Score
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.job.device import resolve
 from hogwild.drivers.job.job import Job
+from hogwild.drivers.job.samples import BadSample
 from hogwild.drivers.simulated import clocks
-from hogwild.drivers.simulated.simulation import Push, Simulation
-from hogwild.errors import UsageError
+from hogwild.drivers.simulated.simulation import Simulation
+from hogwild.drivers.simulated.workers import Push
+from hogwild.errors import DataError, UsageError
 from hogwild.files.writing import open_fresh, writing
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
@@ -53,7 +55,7 @@ class Simulator(Driver):
         super().__init__(job, run, console)
         clock = clocks.parse(config.clock, config.workers, config.seed, config.straggler)
         # `module` is used for evaluation; the simulation binds a second module to its buffers.
-        self.simulation = Simulation(job, self.world, job.build().to(self.world.arena.device), clock)
+        self.simulation = Simulation(job, self.world, job.build().to(self.world.arena.device), clock, self._refuse_bad)
         run.journal.use_clock(lambda: self.simulation.now)
 
     def place(self) -> torch.device:
@@ -65,7 +67,7 @@ class Simulator(Driver):
         every = self.config.eval_every * per_epoch or math.inf
         with self._pushes() as log:
             log.write(f"{PUSH_COLUMNS}\n")
-            while not (self.stopped or self.is_interrupted) and (push := self.simulation.advance()) is not None:
+            while not (self.stopped or self.is_interrupted) and (push := self._advance()) is not None:
                 if push.given_up:
                     continue
                 self._log(log, push)
@@ -80,6 +82,21 @@ class Simulator(Driver):
                 if self.has_test and done // every > (done - 1) // every and done < self.job.total_tickets:
                     self.evaluate(self.copy())
         self.report.finished(time.monotonic())
+
+    def _advance(self) -> Push | None:
+        """The next push. None if no ticket is left, or if the run must stop for samples that cannot be read."""
+        try:
+            return self.simulation.advance()
+        except DataError:
+            if self.stopped is None:
+                raise
+            return None
+
+    def _refuse_bad(self, bad: Sequence[BadSample], ticket: int) -> None:
+        """As on_bad_samples, but DataError if the run stops: then their batch is not pushed."""
+        self.on_bad_samples(bad, ticket)
+        if self.stopped is not None:
+            raise DataError(self.stopped[1])
 
     def _pushes(self) -> TextIO:
         path = self.directory.path / "pushes.csv"
