@@ -35,8 +35,8 @@ class SimulatedWorker:
 
 @dataclass(frozen=True)
 class Push:
-    """One completed request for a gradient. `loss`: of the batch, at the snapshot; NaN if it was given up, or if nothing
-    of the batch could be read: then there was no push.
+    """One completed request for a gradient. `loss`: of the batch, at the snapshot; NaN if it was given up, or if
+    nothing of the batch could be read: then there was no push.
     """
 
     time: float
