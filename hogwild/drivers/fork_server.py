@@ -27,7 +27,7 @@ def start() -> None:
 
 def pid() -> int | None:
     """The process that new workers are forked from; None if this process has started none."""
-    return getattr(forkserver._forkserver, "_forkserver_pid", None)  # type: ignore[attr-defined]
+    return getattr(forkserver._forkserver, "_forkserver_pid", None)
 
 
 def exit_code(server: int) -> int | None:

@@ -33,6 +33,8 @@ class Payload:
     Tensors that share memory are separate tensors afterwards, as in any pickle.
     """
 
+    _fd: int  # of the memory, where it was received
+
     def __init__(self, value: object, what: str) -> None:
         head = io.BytesIO()
         large: list[memoryview] = []
@@ -82,9 +84,9 @@ def _reduced(tensor: Tensor) -> Any:
     is_plain = tensor.device.type == "cpu" and tensor.layout is torch.strided and tensor.is_contiguous()
     is_real = not (tensor.is_complex() or tensor.is_quantized or tensor.requires_grad)
     if not (is_plain and is_real and tensor.nbytes >= LARGE_BYTES):
-        return tensor.__reduce_ex__(5)
+        return tensor.__reduce_ex__(5)  # type: ignore[no-untyped-call]
     elements = tensor.detach().view(-1).view(torch.uint8).numpy()
-    return _tensor, (pickle.PickleBuffer(elements), tensor.dtype, tensor.shape)
+    return _tensor, (pickle.PickleBuffer(elements), tensor.dtype, tensor.shape)  # type: ignore[arg-type]
 
 
 def _tensor(elements: Any, dtype: torch.dtype, shape: torch.Size) -> Tensor:
