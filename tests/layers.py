@@ -40,7 +40,7 @@ ROWS: dict[str, set[str]] = {
     "runs": {"config", "errors", "files", "kernels", "system", "text"},
     "drivers.__init__": set(),
     "drivers.interrupts": set(),
-    "drivers.fork_server": {"drivers.interrupts"},
+    "drivers.fork_server": {"drivers.interrupts", "errors"},
     "drivers.forked": set(),
     "drivers.job": {*BASE, *RUN, "algorithms.registry", "kernels", "nn", "own_code"},
     "drivers.view": {*BASE, "algorithms", "drivers.job", "kernels", "shared", "topology"},

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from hogwild import system
 from hogwild.algorithms import Algorithm, registry
 from hogwild.config.algorithm import make
 from hogwild.config.checks import check_together
@@ -23,7 +24,7 @@ from hogwild.config.presets import PRESETS, Preset, default_lr, expected_delay, 
 from hogwild.errors import UsageError
 from hogwild.options import Check, accept, option, unknown
 from hogwild.rules import Access, Guard
-from hogwild.system import cores, parse_cores
+from hogwild.system import parse_cores
 from hogwild.tasks.sharding import SHARDS, is_shard
 
 GROUPS = ("data", "model", "algorithm", "workers", "experiments", "run")
@@ -241,7 +242,7 @@ def _default_workers(algorithm: Algorithm, is_simulated: bool) -> int:
     """As many as the algorithm takes and, for processes without neighbours, there are cores for; at most the usual."""
     limits = [DEFAULT_WORKERS, algorithm.max_workers or DEFAULT_WORKERS]
     if not is_simulated and algorithm.graph() is None:
-        limits.append(cores().usable)
+        limits.append(system.cores().usable)
     return min(limits)
 
 

@@ -9,9 +9,11 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver, resource_tracker
 
 from hogwild.drivers.interrupts import SIGNALS
+from hogwild.errors import HogwildError
 
 SAFE_PATH = "PYTHONSAFEPATH"
 PRELOAD = ["torch", "hogwild.drivers.processes.entry", "hogwild.drivers.forked"]
@@ -43,6 +45,26 @@ def exit_code(server: int) -> int | None:
         if time.monotonic() > deadline:
             return None
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def deaths_named() -> Iterator[None]:
+    """In this context, the death of a process of a pool, or of the fork server under it, is one HogwildError."""
+    try:
+        yield
+    except (BrokenProcessPool, ConnectionError, EOFError) as error:
+        how = ""
+        if (server := pid()) is not None and (code := exit_code(server)) is not None:
+            how = f"; the fork server (pid {server}), from which they are forked, died: {name_of(code)}"
+        raise HogwildError(
+            f"a process that computed runs has died, killed or out of memory{how}. The results so far are kept: start "
+            "the command again to go on, with a smaller --jobs if memory was short"
+        ) from error
+
+
+def name_of(code: int) -> str:
+    """`SIGKILL` or `exit code 1`, for an exit code that is negative for a signal."""
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 @contextlib.contextmanager

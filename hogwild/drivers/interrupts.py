@@ -58,14 +58,22 @@ def leave_to_parent() -> None:
     """The signals have no effect on this process any more, a worker that was started while they were blocked. Processes
     that it starts, with or without exec, end by SIGTERM and SIGHUP as usual.
     """
-    worker = os.getpid()
+    ended_by = (signal.SIGTERM, signal.SIGHUP)
+    masks: list[set[int | signal.Signals]] = []
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != worker:  # forked from the worker
+    def before_fork() -> None:  # Python drops signals that come while it forks, unless they are blocked
+        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ended_by))
+
+    def after_fork() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop())
+
+    def in_child() -> None:
+        for number in ended_by:
             signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+        after_fork()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, handle)
+    for number in ended_by:
+        signal.signal(number, lambda *_: None)  # not SIG_IGN, which exec would keep
+    os.register_at_fork(before=before_fork, after_in_parent=after_fork, after_in_child=in_child)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from hogwild import system
+from hogwild.config import Config
 from hogwild.system import Cores, oversubscription, parse_cores
 
 
@@ -185,3 +186,16 @@ def test_lists_of_cores():
     for text in ("", "a", "1-", "-1", "4-2", "1,,2"):
         with pytest.raises(ValueError, match="is no list of cores"):
             parse_cores(text)
+
+
+def test_the_default_number_of_workers_and_of_jobs_are_the_cores_that_may_be_used(monkeypatch):
+    from hogwild.cli import compare, reproduce
+
+    for usable in (1, 7):
+        limited = Cores(64, 64, usable - 0.5)
+        monkeypatch.setattr(system, "cores", lambda found=limited: found)
+        assert Config().workers == min(usable, 2)
+        assert (Config(algorithm="d-psgd").workers, Config(clock="gamma").workers, Config(algorithm="sgd").workers) == (
+            2, 2, 1,
+        )  # fmt: skip
+        assert compare._parser([]).parse([]).jobs == reproduce._parser().parse(["all"]).jobs == usable

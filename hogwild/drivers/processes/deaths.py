@@ -42,7 +42,7 @@ class Deaths:
         elif code > 0 and not (self.logs / f"{rank}.log").exists():
             cause = f"exit code {code}, while it imported the main script. {IMPORTABLE}"
         else:
-            cause = _name(code)
+            cause = fork_server.name_of(code)
         tail = "" if error is not None else self._log_tail(rank)
         return f"worker {rank} (pid {pid}) died: {cause}{tail}"
 
@@ -51,10 +51,10 @@ class Deaths:
         if pid not in self._servers:
             if (code := fork_server.exit_code(pid)) is None:
                 return None
-            killed = f", {self._killed(0)}" if code == -signal.SIGKILL else ""
+            how = fork_server.name_of(code) + (f", {self._killed(0)}" if code == -signal.SIGKILL else "")
             line = (
-                f"the fork server (pid {pid}), from which workers are forked, died: {_name(code)}{killed}. Its workers "
-                "end with it; --respawn replaces workers, and --start-method spawn needs no such process"
+                f"the fork server (pid {pid}), from which workers are forked, died: {how}. Its workers end with it; "
+                "--respawn replaces workers, and --start-method spawn needs no such process"
             )
             self._servers[pid] = line, code
         return self._servers[pid]
@@ -75,7 +75,3 @@ class Deaths:
             return ""
         lines = tail.decode(errors="replace").splitlines()[-LOG_TAIL_LINES:]
         return f"; last words: {' | '.join(lines)}" if lines else ""
-
-
-def _name(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
