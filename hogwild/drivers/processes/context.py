@@ -34,8 +34,9 @@ class WorkerContext:
     began: float = field(default_factory=time.monotonic)  # start of the run; all processes read the same clock
 
     def enter(self) -> None:
-        """Sets this process up: one thread, its own log, Ctrl-C and its like left to the parent, death with the
-        parent."""
+        """Sets this process up: one thread, its own log, the signals that end a run left to the parent, death
+        with it.
+        """
         parent = multiprocessing.parent_process()
         assert parent is not None, "a worker is started by multiprocessing"
         # The parent's end of this pipe closes when it dies, however it dies; the kernel then kills this process. The
