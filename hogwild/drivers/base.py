@@ -9,7 +9,6 @@ from __future__ import annotations
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 
@@ -73,7 +72,7 @@ class Driver(ABC):
         tickets: Tickets = self.world.control
         tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
         self.report = Report(job, self.world, run.journal, console)
-        self.left_out = LeftOut(self.config.on_bad_sample, partial(self.report.fault, "sample"))
+        self.left_out = LeftOut(self.config.on_bad_sample, self._tell_bad_sample)
         self.lost: set[int] = set()
         self._saves = True  # whether the last checkpoint could be written
         self._evaluates = True  # whether the last evaluation came to its end
@@ -160,7 +159,13 @@ class Driver(ABC):
         try:
             self.left_out.add(bad, TRAINING, int(ticket // order.tickets_per_epoch), order.samples)
         except DataError as error:
-            self.stop(DataError, f"{error}. Stopping, {self.checkpoints.newest()}")
+            self.stop(DataError, f"{error} (see {self.directory.path / LOG}). Stopping, {self.checkpoints.newest()}")
+
+    def _tell_bad_sample(self, line: str, *, trace: str, quietly: bool, **facts: object) -> None:
+        if trace and not quietly:
+            self.directory.log(trace)
+            line = f"{line}; traceback in {self.directory.path / LOG}"
+        self.report.fault("sample", line, quietly=quietly, **facts)
 
     def _on_bad_test_samples(self, bad: Sequence[BadSample]) -> None:
         self.left_out.add(bad, TEST, self._evaluations, len(self.job.data.test))
@@ -179,7 +184,7 @@ class Driver(ABC):
             score = evaluate(self.module, self.job.data, self.job.data.test, pulse, self._on_bad_test_samples)
         except DataError as error:
             self._evaluates = False
-            self.stop(DataError, str(error))
+            self.stop(DataError, f"{error} (see {self.directory.path / LOG})")
             return None
         except HogwildError:
             raise

@@ -186,10 +186,13 @@ def test_one_bad_sample_is_left_out_and_counted_in_each_epoch(tmp_path: Path, cl
     assert (result.summary["bad_samples"], result.summary["bad_test_samples"]) == (2, 2)
     train, test_fault = sorted(faults(tmp_path), key=lambda fault: fault["sample"])
     assert (train["reason"], train["part"], train["sample"]) == ("sample", "training", 17)
-    assert (
+    assert train["message"].startswith(
         "sample 17 of the training set cannot be read, and is left out: OSError: img_17.png is damaged"
-        in (train["message"])
     )
+    assert train["message"].endswith(f"traceback in {tmp_path / 'run' / 'log.txt'}")
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert log.count("\nOSError: img_17.png is damaged\n") == 1
+    assert "Traceback (most recent call last)" in log
     assert (test_fault["part"], test_fault["sample"]) == ("test", 50)
     err = capsys.readouterr().err
     assert err.count("sample 17 of the training set") == 1

@@ -15,7 +15,8 @@ TRAINING, TEST = "training", "test"
 
 class LeftOut:
     """Counts the samples left out. `policy`: skip or stop (--on-bad-sample). `tell` is called once for each sample,
-    with a line about it, its `part` and number (`sample`), and whether to be `quietly`: after the first NAMED ones.
+    with a line about it, the `trace` of its exception, its `part` and number (`sample`), and `quietly` after the first
+    NAMED ones.
     """
 
     def __init__(self, policy: str, tell: Callable[..., object]) -> None:
@@ -39,7 +40,8 @@ class LeftOut:
             if (part, sample.index) not in self._named:
                 self._named.add((part, sample.index))
                 line = f"sample {sample.index} of the {part} set cannot be read, and is left out: {sample.fault}"
-                self._tell(line, part=part, sample=sample.index, quietly=len(self._named) > NAMED)
+                quietly = len(self._named) > NAMED
+                self._tell(line, trace=sample.trace, part=part, sample=sample.index, quietly=quietly)
         count = self._counts[part, turn]
         if bad and self._policy == "stop":
             raise DataError(

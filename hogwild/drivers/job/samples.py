@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +16,22 @@ from hogwild.own_code import told
 from hogwild.shared.devices import shape_of
 from hogwild.tasks.data import Split
 
+TRACE_LIMIT = 4000  # characters
+
 
 @dataclass(frozen=True)
 class BadSample:
-    """A sample that cannot be read: its number in the split, and why not, in one line."""
+    """A sample that cannot be read: its number in the split, why not, in one line, and the end of the traceback, if
+    there is one.
+    """
 
     index: int
     fault: str
+    trace: str = ""
+
+    @classmethod
+    def of(cls, index: int, error: Exception) -> BadSample:
+        return cls(index, told(error), "".join(traceback.format_exception(error))[-TRACE_LIMIT:])
 
 
 @dataclass(frozen=True)
@@ -76,12 +86,12 @@ class Reader:
             try:
                 shapes[number] = self._shape(number, train)
             except Exception as error:
-                bad.append(BadSample(number, told(error)))
+                bad.append(BadSample.of(number, error))
         again()
         try:
             return self._joined(numbers, shapes, train, bad)
         except Exception as error:  # each can be read, but not together
-            usual, fault = self._usual(shapes, train), told(error)
+            usual, together = self._usual(shapes, train), error
         odd = [number for number, shape in shapes.items() if shape != usual]
         for number in odd:
             wrong = f"it does not fit the others: it has {shapes.pop(number)}, they have {usual}"
@@ -90,7 +100,7 @@ class Reader:
         try:
             return self._joined(numbers, shapes, train, bad)
         except Exception:
-            bad += [BadSample(number, fault) for number in shapes]
+            bad += [BadSample.of(number, together) for number in shapes]
             return self._joined(numbers, {}, train, bad)
 
     def _joined(self, numbers: list[int], good: dict[int, object], train: bool, bad: list[BadSample]) -> Batch:
