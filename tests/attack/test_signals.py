@@ -153,7 +153,7 @@ def test_a_fork_server_that_dies_before_the_workers_start_is_named(tmp_path: Pat
     assert "from which workers are forked, died: SIGKILL" in last
 
 
-@pytest.mark.parametrize("access", ["locked", "striped"])
+@pytest.mark.parametrize("access", ["locked", pytest.param("striped", marks=pytest.mark.slow)])
 def test_random_kills_under_a_lock(tmp_path: Path, access: str):
     kills, epochs = 5, 12
     flags = ("--workers", 4, "--access", access, "--respawn", kills, "--epochs", epochs, "--batch-size", 2)
