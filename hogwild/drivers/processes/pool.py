@@ -88,7 +88,8 @@ class WorkerPool:
         self._began = time.monotonic()
         self._cores = _cores(job.config.pin)
         self._context = multiprocessing.get_context(job.config.start_method)
-        if job.config.start_method == "forkserver":
+        self._has_server = job.config.start_method == "forkserver"
+        if self._has_server:
             self._context.set_forkserver_preload(fork_server.PRELOAD)
         self._payload = job.payload(split.stand_in)
 
@@ -126,19 +127,18 @@ class WorkerPool:
         data, shapes = self._split.arena(device), self._split.shapes
         context = WorkerContext(self.world, rank, send, log, data, shapes, core, identity(device), self._began)
         process = self._context.Process(target=entry.main, args=(self._payload, context), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
-        has_server = self._context.get_start_method() == "forkserver"
         try:
             with fork_server.signals_blocked():
                 process.start()
         except (OSError, EOFError) as error:  # no more processes or file descriptors, or the fork server has died
             receive.close()
-            server = fork_server.pid() if has_server else None
+            server = fork_server.pid() if self._has_server else None
             death = None if server is None else self.deaths.of_server(server)
             why = str(error) if death is None else death[0]
             raise TooFewWorkersError(f"cannot start worker {rank} of {self.world.workers}: {why}") from error
         finally:
             send.close()
-        self.members[rank] = Member(rank, process, receive, server=fork_server.pid() if has_server else None)
+        self.members[rank] = Member(rank, process, receive, server=fork_server.pid() if self._has_server else None)
 
     def wait(self, timeout_s: float) -> list[Event]:
         """The events since the last call; waits at most `timeout_s` for the first one."""
