@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections import Counter
 from collections.abc import Callable
@@ -71,13 +72,12 @@ class Reader:
         """The samples `index` [b] int64 that can be read. `again` is called before what is left is read a second time;
         it resets generators of random numbers.
         """
-        try:
+        with contextlib.suppress(Exception):  # the user's own code runs here
             inputs, targets = self.split.batch(index, train=train)
-        except Exception:  # the user's own code runs here
-            return self._readable(index.tolist(), train, again)
-        if len(index):
-            self._good = int(index[0])
-        return Batch(index, inputs, targets)
+            if len(index):
+                self._good = int(index[0])
+            return Batch(index, inputs, targets)
+        return self._readable(index.tolist(), train, again)
 
     def _readable(self, numbers: list[int], train: bool, again: Callable[[], object]) -> Batch:
         shapes: dict[int, object] = {}  # of the samples that can be read
