@@ -14,6 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import nn
 
+from hogwild import system
 from hogwild.drivers.fork_server import PRELOAD
 from hogwild.shared.world import World
 
@@ -89,7 +90,7 @@ def serve(world: World, make: Callable[[World, int], Hand], rank: int, line: Con
     two processes on the core on which it woke them.
     """
     torch.set_num_threads(1)
-    cores = sorted(os.sched_getaffinity(0))
+    cores = system.own_cores()
     os.sched_setaffinity(0, {cores[rank % len(cores)]})
     hand = make(world, rank)
     line.send(None)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-import os
 import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from hogwild import system
 from hogwild.buffers import has_replicas
 from hogwild.config import Config
 from hogwild.drivers.instruments.evaluation import evaluate
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where label-split-digits.csv is written; the table goes to stdout")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--jobs", type=int, default=system.cores().usable)
     given = parser.parse_args()
     with ProcessPoolExecutor(given.jobs) as pool:
         futures = [

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 import hogwild
+from hogwild import system
 from hogwild.config import Config
 from hogwild.drivers.job.job import make_job
 from hogwild.drivers.simulated import clocks
@@ -157,7 +158,7 @@ def main(write: Callable[[str], object] = print) -> None:
         if a in MODEL_OF_ITS_OWN:
             body.append([f"{a}, independent model", *(f"{value:g}" for value in MODEL_OF_ITS_OWN[a])])
     note = NOTE.format(
-        exchange=EXCHANGE, workers=WORKERS, cores=torch.multiprocessing.cpu_count(), ms=1e3 * arguments.sleep,
+        exchange=EXCHANGE, workers=WORKERS, cores=system.cores().usable, ms=1e3 * arguments.sleep,
         factor=FACTOR, ideal=PROCESSES - 1 + 1 / FACTOR, rounds=arguments.rounds, load=os.getloadavg()[0],
     )  # fmt: skip
     (arguments.out / "stragglers.md").write_text(

@@ -33,6 +33,12 @@ class DivergedError(HogwildError):
     exit_reason = "diverged"
 
 
+class OwnCodeError(HogwildError):
+    """The user's own code raised an exception. The message names its type, text and place, and the file with the
+    traceback; it is the `__cause__`.
+    """
+
+
 class TooFewWorkersError(HogwildError):
     """Fewer workers are left than --min-workers allows."""
 
@@ -53,7 +59,7 @@ class CheckpointError(HogwildError):
 
 
 class Interrupted(HogwildError):
-    """The run was stopped by Ctrl-C or SIGTERM and has written its checkpoint."""
+    """The run was stopped by Ctrl-C, SIGTERM or SIGHUP and has written its checkpoint."""
 
     exit_code = 130
     exit_reason = "interrupted"

@@ -54,7 +54,7 @@ def fit(
     algorithm: str | type[Algorithm] | Algorithm = "asgd",
     options: Mapping[str, object] | None = None,
     groups: GroupFn | None = None,
-    workers: int = 2,
+    workers: int | None = None,
     quiet: bool = True,
     **values: Any,
 ) -> Result:
@@ -96,7 +96,7 @@ def launch(
     algorithm: str | type[Algorithm] | Algorithm = "asgd",
     options: Mapping[str, object] | None = None,
     groups: GroupFn | None = None,
-    workers: int = 2,
+    workers: int | None = None,
     quiet: bool = True,
     **values: Any,
 ) -> Result:
@@ -114,6 +114,8 @@ def launch(
         raise UsageError("launch runs your own loops in real processes: clock is for hogwild.fit")
     if config.shard != "none" or config.order != "shuffled" or config.drop_last is not None:
         raise UsageError("launch leaves the batches to your own loops: shard, order and drop_last are for hogwild.fit")
+    if config.on_bad_sample != FIELDS["on_bad_sample"].default:
+        raise UsageError("launch leaves the data to your own loops: on_bad_sample is for hogwild.fit")
     if config.edge_every:
         raise UsageError("launch has no data for a curvature: edge_every is for hogwild.fit")
     for name in ("amp", "compile", "cuda_graph", "channels_last"):

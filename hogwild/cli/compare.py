@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hogwild import system
 from hogwild.cli import flags
 from hogwild.cli.comparison_report import Report, score
 from hogwild.config import FIELDS, Config, override
@@ -20,7 +21,6 @@ from hogwild.config.algorithm import options_of
 from hogwild.errors import UsageError
 from hogwild.files.writing import refuse_links, write_atomically
 from hogwild.runs.directory import LINKS
-from hogwild.system import THREAD_VARIABLES
 from hogwild.text import say
 
 ALGORITHMS = "ssgd,asgd,nag-asgd,staleness-aware,gap-aware,dana-slim,dana-zero,dana-ga,dc-asgd,shifted"
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
         )
     if twice := [name for name in varied if name in given or varied.count(name) > 1]:
         raise UsageError(f"{flags.flag(twice[0])} has the values of --vary or --tune: give it once")
-    for variable in THREAD_VARIABLES:
+    for variable in system.THREAD_VARIABLES:
         os.environ[variable] = "1"
     own = {name: options_of(name, FIELDS) for name in [*algorithms, *rule]}
     if lacking := [(a, o) for o in varied for a in algorithms if o not in {*FIELDS, *own[a]}]:
@@ -136,7 +136,7 @@ def _parser(argv: Sequence[str]) -> Any:
     grid.add_argument("--seeds", type=int, default=3, metavar="N", help="0, 1, ..., N-1")
     grid.add_argument("--lr-over-delay", type=_names, default=[], dest="delay_rule", metavar="NAME,NAME",
                       help="algorithms with lr divided by the mean delay N - 1")  # fmt: skip
-    grid.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), metavar="N", help="runs at a time")
+    grid.add_argument("--jobs", type=int, default=system.cores().usable, metavar="N", help="runs at a time")
     grid.add_argument("--directory", type=Path, default=Path("runs/compare"), metavar="DIR", help="results go here")
     return parser
 

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hogwild import system
 from hogwild.cli import shell
 from hogwild.errors import UsageError
 from hogwild.reproduce import REGISTRY, find
 from hogwild.reproduce.figure import SCALES, Figure
-from hogwild.system import THREAD_VARIABLES
 
 DESCRIPTION = "Compute figures of papers again: the claim, the measurement here, and whether the claim holds."
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     for name in ("seed", "jobs"):
         if getattr(options, name) < (least := 0 if name == "seed" else 1):
             raise UsageError(f"--{name} {getattr(options, name)}: it must be at least {least}")
-    for variable in THREAD_VARIABLES:
+    for variable in system.THREAD_VARIABLES:
         os.environ[variable] = "1"
     compute(figures, options.scale, options.seed, options.out or Path("runs/reproduce") / options.scale, options.jobs)
     return 0
@@ -64,6 +64,6 @@ def _parser() -> shell.Parser:
     add("--scale", default=SCALES[0], choices=SCALES, help="tiny: minutes; paper: the paper's sizes (default: tiny)")
     add("--out", type=Path, metavar="DIR", help="CSV, PNG, table, finished work (default: runs/reproduce/SCALE)")
     add("--seed", type=int, default=0, metavar="N", help="seed of all randomness (default: 0)")
-    jobs = len(os.sched_getaffinity(0))
+    jobs = system.cores().usable
     add("--jobs", type=int, default=jobs, metavar="N", help="runs at a time (default: number of cores)")
     return parser

@@ -81,6 +81,8 @@ def _closing(summary: dict[str, Any], run: RunDirectory) -> str:
     if isinstance(delay := summary.get("delay"), dict):
         known = [f"{name} {delay[name]:.3g}" for name in ("mean", "p95", "max") if _number(delay.get(name)) is not None]
         parts.append(" ".join(["delay", *known]))
+    if bad := summary.get("bad_samples"):
+        parts.append(f"{bad} bad samples left out")
     wall = _number(summary.get("wall_s"))
     took = "" if wall is None else f" in {wall:.1f} s"
     return f"{summary['exit_reason']}{took}: {', '.join([*parts, str(run.path)])}"

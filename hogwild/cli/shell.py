@@ -54,7 +54,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
     """
     _open_streams()
     try:
-        with _sigterm_as_ctrl_c():
+        with _signals_as_ctrl_c():
             code = command(sys.argv[1:] if argv is None else argv)
             sys.stdout.flush()
             return code
@@ -98,15 +98,20 @@ def _has_lost_its_reader(stream: TextIO) -> bool:
 
 
 @contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
+def _signals_as_ctrl_c() -> Iterator[None]:
+    """SIGTERM and SIGHUP, unless that is ignored (nohup), interrupt the command."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = [signal.SIGTERM, signal.SIGHUP]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        numbers.pop()
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _one_line(error: Exception) -> str:

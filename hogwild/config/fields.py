@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from hogwild.algorithms import registry
+from hogwild import system
+from hogwild.algorithms import Algorithm, registry
 from hogwild.config.algorithm import make
 from hogwild.config.checks import check_together
 from hogwild.config.limits import LIMITS
@@ -96,6 +97,10 @@ class Config:
     )  # fmt: skip
     order: str = _data("shuffled", "order of the samples in a pass over the data or a worker's part", choices=ORDERS,
                        fixed=True)  # fmt: skip
+    on_bad_sample: str = _data(
+        "skip", "a sample that cannot be read: skip leaves it out and counts it, up to 1 % of an epoch; stop ends the "
+        "run", choices=("skip", "stop"),
+    )  # fmt: skip
 
     model: str = _model(None, f"model, or {OWN_CODE} (default: the data set's)", fixed=True)
     dtype: str = _model("float32", "type of the master parameters", choices=("float32", "float64"), fixed=True)
@@ -136,7 +141,9 @@ class Config:
     step_factor: float | None = _algorithm(None, "factor on lr at each milestone (default: 0.1)", POSITIVE)
     options: Mapping[str, object] = _algorithm((), "the algorithm's own options")
 
-    workers: int = _workers(None, "worker processes, one thread each (default: 2, sgd 1)", WORKERS)
+    workers: int = _workers(
+        None, "worker processes, one thread each (default: 2, or 1 on one usable core; sgd 1)", WORKERS
+    )
     device: str = _workers("auto", "device on which gradients are computed", choices=("auto", "cpu", "cuda"))
     gpus: int = _workers(1, "number of GPUs, assigned to the workers in turn; 0: all", NOT_NEGATIVE)
     master: str = _workers(
@@ -200,7 +207,7 @@ class Config:
         algorithm, options = make(self.algorithm, self.options, FIELDS)
         self._set("options", options)
         if self.workers is None:
-            self._set("workers", min(DEFAULT_WORKERS, algorithm.max_workers or DEFAULT_WORKERS))
+            self._set("workers", _default_workers(algorithm, is_simulated=self.clock is not None))
         for name, value in norm_defaults(self.norm, self.guard, algorithm.clip).items():
             if getattr(self, name) is None:
                 self._set(name, value)
@@ -242,6 +249,14 @@ class Config:
 
     def yaml(self) -> str:
         return yaml.safe_dump(self.values(), sort_keys=False, default_flow_style=None, allow_unicode=True)
+
+
+def _default_workers(algorithm: Algorithm, is_simulated: bool) -> int:
+    """As many as the algorithm takes and, for processes without neighbours, there are cores for; at most the usual."""
+    limits = [DEFAULT_WORKERS, algorithm.max_workers or DEFAULT_WORKERS]
+    if not is_simulated and algorithm.graph() is None:
+        limits.append(system.cores().usable)
+    return min(limits)
 
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Config) if f.name != "options"}

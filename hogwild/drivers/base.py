@@ -6,25 +6,29 @@ summary. Its subclasses decide in which memory the buffers lie and how the worke
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
+from hogwild import own_code
 from hogwild.config import Config
 from hogwild.drivers.checkpoints.manager import Checkpoints
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments.evaluation import Score, evaluate
+from hogwild.drivers.instruments.left_out import TEST, TRAINING, LeftOut
 from hogwild.drivers.instruments.report import Report
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.interrupts import Interrupts
 from hogwild.drivers.job.groups import groups_of
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
+from hogwild.drivers.job.samples import BadSample
 from hogwild.drivers.job.trial import try_out
-from hogwild.errors import CheckpointError, DivergedError, HogwildError, Interrupted
+from hogwild.errors import CheckpointError, DataError, DivergedError, HogwildError, Interrupted, OwnCodeError
 from hogwild.runs.console import Console
-from hogwild.runs.directory import RunDirectory
+from hogwild.runs.directory import LOG, RunDirectory
 from hogwild.shared.control import Tickets
 from hogwild.shared.devices import one_thread
 from hogwild.shared.placement import Placement
@@ -70,8 +74,11 @@ class Driver(ABC):
         tickets: Tickets = self.world.control
         tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
         self.report = Report(job, self.world, run.journal, console)
+        self.left_out = LeftOut(self.config.on_bad_sample, self._tell_bad_sample)
         self.lost: set[int] = set()
         self._saves = True  # whether the last checkpoint could be written
+        self._evaluates = True  # whether the last evaluation came to its end
+        self._evaluations = 0
         self.stopped: tuple[type[HogwildError], str] | None = None
         self.is_interrupted = False
 
@@ -108,11 +115,23 @@ class Driver(ABC):
     def run(self) -> dict[str, object]:
         """Trains and returns the summary. Raises a HogwildError, with `.summary`, if the run ends badly."""
         with own_generators(self.config.seed), one_thread(), Interrupts(self.on_signal):
-            self.train()
-            return self.finish()
+            try:
+                self.train()
+                return self.finish()
+            except HogwildError:
+                raise
+            except Exception as error:
+                if not own_code.place_of(error):
+                    raise
+                raise self._own_error(error) from error
+
+    def _own_error(self, error: Exception) -> OwnCodeError:
+        """The exception that the user's code raised in this process, as an error. Its traceback goes to log.txt."""
+        self.directory.log("".join(traceback.format_exception(error)))
+        return OwnCodeError(f"{own_code.told(error)}; traceback in {self.directory.path / LOG}")
 
     def on_signal(self, name: str) -> None:
-        """The first Ctrl-C or SIGTERM: the run ends in order."""
+        """The first Ctrl-C, SIGTERM or SIGHUP: the run ends in order."""
         self.is_interrupted = True
         self.console.warn(f"{name}: finishing the updates in progress; once more to stop at once")
 
@@ -134,16 +153,49 @@ class Driver(ABC):
             hint = f"{remedy(self.config)}; --on-nonfinite skip leaves such gradients out and continues"
             self.stop(DivergedError, f"{line}. Stopping, {self.checkpoints.newest()}; {hint}")
 
+    def on_bad_samples(self, bad: Sequence[BadSample], ticket: int) -> None:
+        """Counts and names samples of the batch of a ticket that could not be read and were left out. Stops the run if
+        it must not go on without them.
+        """
+        order = self.job.order
+        try:
+            self.left_out.add(bad, TRAINING, int(ticket // order.tickets_per_epoch), order.samples)
+        except DataError as error:
+            self.stop(DataError, f"{error} (see {self.directory.path / LOG}). Stopping, {self.checkpoints.newest()}")
+
+    def _tell_bad_sample(self, line: str, *, trace: str, quietly: bool, **facts: object) -> None:
+        if trace and not quietly:
+            self.directory.log(trace)
+            line = f"{line}; traceback in {self.directory.path / LOG}"
+        self.report.fault("sample", line, quietly=quietly, **facts)
+
+    def _on_bad_test_samples(self, bad: Sequence[BadSample]) -> None:
+        self.left_out.add(bad, TEST, self._evaluations, len(self.job.data.test))
+
     def copy(self) -> State:
         """The state of the run. The caller ensures that no update is in progress."""
         return State.of(self.world, self.module, self.job.algorithm, self.lost)
 
-    def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score:
+    def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score | None:
         """Evaluates a copy on the test set. `pulse` is called between batches, so that the caller can keep watching the
-        workers.
+        workers. None if the user's code fails in it: then the run stops, and ends without evaluation.
         """
         state.load_module(self.module)
-        score = evaluate(self.module, self.job.data, self.job.data.test, pulse)
+        self._evaluations += 1
+        try:
+            score = evaluate(self.module, self.job.data, self.job.data.test, pulse, self._on_bad_test_samples)
+        except DataError as error:
+            self._evaluates = False
+            self.stop(DataError, f"{error} (see {self.directory.path / LOG})")
+            return None
+        except HogwildError:
+            raise
+        except Exception as error:
+            if not own_code.place_of(error):
+                raise
+            self._evaluates = False
+            self.stop(OwnCodeError, f"the evaluation failed: {self._own_error(error)}")
+            return None
         self.report.evaluated(state, score)
         return score
 
@@ -176,7 +228,7 @@ class Driver(ABC):
             newest, advice = self.checkpoints.newest(), remedy(self.config)
             self.stop(DivergedError, f"the parameters are not finite, {newest}; {advice}")
         has_trained = state.version > (self.saved.version if self.saved else 0)
-        score = self.evaluate(state) if is_finite and has_trained and self.has_test else None
+        score = self.evaluate(state) if is_finite and has_trained and self.has_test and self._evaluates else None
         if self.job.body is not None and not has_trained:
             self.console.warn("0 updates: call worker.step(loss) instead of loss.backward() and optimizer.step()")
         has_diverged = self.stopped is not None and self.stopped[0] is DivergedError
@@ -185,7 +237,8 @@ class Driver(ABC):
                 self.checkpoints.save(state, score.value if score else None)
             except CheckpointError as error:  # there is no later time to try it again: the run ends, with its summary
                 self.stop(CheckpointError, str(error))
-        summary = {**self.report.summary(score), **self.facts()}
+        bad = {"bad_samples": self.left_out.total(TRAINING), "bad_test_samples": self.left_out.total(TEST)}
+        summary = {**self.report.summary(score), **bad, **self.facts()}
         if self.stopped is not None:
             kind, why = self.stopped
             raise kind(why, summary=summary)

@@ -7,18 +7,64 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver, resource_tracker
 
+from hogwild.drivers.interrupts import SIGNALS
+from hogwild.errors import HogwildError
+
 SAFE_PATH = "PYTHONSAFEPATH"
-PRELOAD = ["torch", "hogwild.drivers.processes.entry"]
+PRELOAD = ["torch", "hogwild.drivers.processes.entry", "hogwild.drivers.forked"]
+DYING_S = 1.0  # a process closes its files a little before it can be seen to have ended
 
 
 def start() -> None:
     """Starts the fork server early: it imports torch while this process does, which takes each of them a second."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
-    with ctrl_c_blocked(), path_kept():
+    with signals_blocked(), path_kept():
         forkserver.ensure_running()
+
+
+def pid() -> int | None:
+    """The process that new workers are forked from; None if this process has started none."""
+    return getattr(forkserver._forkserver, "_forkserver_pid", None)
+
+
+def exit_code(server: int) -> int | None:
+    """The exit code of that fork server, negative for a signal. None if it still runs a second later."""
+    deadline = time.monotonic() + DYING_S
+    while True:
+        try:  # it stays a zombie: multiprocessing waits for it before it starts another
+            ended = os.waitid(os.P_PID, server, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return 0
+        if ended is not None:
+            return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def deaths_named() -> Iterator[None]:
+    """In this context, the death of a process of a pool, or of the fork server under it, is one HogwildError."""
+    try:
+        yield
+    except (BrokenProcessPool, ConnectionError, EOFError) as error:
+        how = ""
+        if (server := pid()) is not None and (code := exit_code(server)) is not None:
+            how = f"; the fork server (pid {server}), from which they are forked, died: {name_of(code)}"
+        raise HogwildError(
+            f"a process that computed runs has died, killed or out of memory{how}. The results so far are kept: start "
+            "the command again to go on, with a smaller --jobs if memory was short"
+        ) from error
+
+
+def name_of(code: int) -> str:
+    """`SIGKILL` or `exit code 1`, for an exit code that is negative for a signal."""
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 @contextlib.contextmanager
@@ -38,14 +84,15 @@ def path_kept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ctrl_c_blocked() -> Iterator[None]:
-    """A context in which Ctrl-C is blocked. A terminal sends Ctrl-C to all processes of a command. Processes started in
-    this context inherit the blocked signal, so only the parent handles it; the fork server would die of it while it
-    imports torch.
+def signals_blocked() -> Iterator[None]:
+    """A context in which the signals that end a run are blocked. Processes started in it inherit that: a signal to all
+    processes of a command, such as Ctrl-C in a terminal, is handled by the parent alone. The fork server would die of
+    it, while it imports torch or later.
     """
-    resource_tracker.ensure_running()  # multiprocessing would otherwise start it too, and unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
+        resource_tracker.ensure_running()  # multiprocessing would otherwise start it later, and unblock the other two
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

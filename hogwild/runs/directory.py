@@ -30,6 +30,7 @@ DONE = "done"
 REFUSALS = (UsageError, DataError, CheckpointError, KeyboardInterrupt)
 LINKS = ("last", "best")  # of checkpoints, which lead to a name beside them
 METRICS = "metrics.jsonl"
+LOG = "log.txt"
 
 
 class RunDirectory:
@@ -108,7 +109,7 @@ class RunDirectory:
         return read_json(self.path / "summary.json")
 
     def log(self, line: str) -> None:
-        append(self.path / "log.txt", f"{datetime.now().isoformat(sep=' ', timespec='milliseconds')} {line}\n")
+        append(self.path / LOG, f"{datetime.now().isoformat(sep=' ', timespec='milliseconds')} {line}\n")
 
     def worker_log(self, rank: int) -> Path:
         return self.workers / f"{rank}.log"

@@ -49,6 +49,17 @@ def map_tensors(function: Callable[[Tensor], Tensor], nest: Any) -> Any:
     return type(nest)(*new) if hasattr(nest, "_fields") else type(nest)(new)
 
 
+def shape_of(nest: Any) -> str:
+    """Types and shapes of all tensors of `nest`, in one line: `(float32 [1, 6], {label: int64 [1]})`."""
+    if isinstance(nest, Tensor):
+        return f"{str(nest.dtype).removeprefix('torch.')} {list(nest.shape)}"
+    if isinstance(nest, dict):
+        return "{" + ", ".join(f"{name}: {shape_of(value)}" for name, value in nest.items()) + "}"
+    if isinstance(nest, (tuple, list)):
+        return "(" + ", ".join(map(shape_of, nest)) + ")"
+    return type(nest).__name__
+
+
 class Reading:
     """A number that a device computes. Its copy to the host starts at construction; reading it waits for the copy.
 

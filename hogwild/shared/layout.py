@@ -80,7 +80,10 @@ def require_real_values(module: nn.Module) -> None:
     """UsageError if the module cannot be trained here: a parameter without values yet, or with complex values."""
     for name, parameter in module.named_parameters():
         if isinstance(parameter, UninitializedParameter) or parameter.is_meta:
-            raise UsageError(f"the model's parameter {name} has no values yet: lazy and meta modules cannot be shared")
+            raise UsageError(
+                f"the model's parameter {name} has no values yet, as in lazy and meta modules: let the function that "
+                "makes the model give it values, such as by one forward pass"
+            )
         if parameter.is_complex():
             raise UsageError(f"the model's parameter {name} is complex: keep real and imaginary parts as real numbers")
 

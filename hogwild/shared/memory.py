@@ -55,6 +55,10 @@ class SharedMemory:
         """The address of the block in this process."""
         return self.bytes.data_ptr()
 
+    def fileno(self) -> int:
+        """The file descriptor of the memfd, which this object closes."""
+        return self._fd
+
     def __del__(self) -> None:
         fd = getattr(self, "_fd", None)
         if fd is not None:

@@ -15,9 +15,12 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     """Mean of -log softmax(output)[target] over all positions, those labelled IGNORED excepted.
 
     Args:     output: [batch, classes] with target [batch], or [batch, length, classes] with target [batch, length]; a
-              target may have one more dimension, of size 1.
+              target may have one more dimension, of size 1. Class numbers are of any integer type, or bool.
     """
-    return F.cross_entropy(output.flatten(0, -2), target.flatten(), ignore_index=IGNORED)
+    labels = target.flatten()
+    if not labels.is_floating_point():  # which torch refuses
+        labels = labels.long()
+    return F.cross_entropy(output.flatten(0, -2), labels, ignore_index=IGNORED)
 
 
 def count_correct(output: Tensor, target: Tensor) -> tuple[float, int]:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from hogwild.errors import UsageError
+from hogwild.errors import HogwildError, UsageError
+from hogwild.own_code import told
 from hogwild.tasks.data import Data, NoSamples, Split
 from hogwild.tasks.objectives import IGNORED, mean_squared_error, sum_squared_error
 from hogwild.tasks.splits import DatasetSplit, TensorSplit
@@ -17,6 +18,8 @@ from hogwild.tasks.splits import DatasetSplit, TensorSplit
 _NEEDED = (
     "hogwild.tasks.Data or a pair (train, test) of map-style data sets or (inputs, targets) tensors or arrays is needed"
 )
+
+TRIED = 100
 
 
 def to_data(value: object, name: str) -> Data:
@@ -35,7 +38,7 @@ def to_data(value: object, name: str) -> Data:
         raise UsageError(f"{name} gives a {type(value).__name__}{length}; {_NEEDED}")
     train = to_split(value[0], f"{name}: train")
     test = NoSamples() if value[1] is None else to_split(value[1], f"{name}: test")
-    inputs, targets = train.batch(torch.zeros(1, dtype=torch.int64), train=False)
+    inputs, targets = _first_readable(train, f"{name}: train")
     shape = tuple(inputs.shape[1:]) if isinstance(inputs, Tensor) else ()
     data = Data(name, train, test, shape, classes=0, kind="image" if len(shape) == 3 else "vector")
     if isinstance(targets, Tensor) and targets.is_floating_point():
@@ -44,6 +47,20 @@ def to_data(value: object, name: str) -> Data:
     else:
         data.classes = max(map(_count_classes, (train, test)))
     return data
+
+
+def _first_readable(split: Split, what: str) -> tuple[Any, Any]:
+    """The first sample that can be read, as a batch of one. UsageError if none of the first TRIED can."""
+    first: Exception | None = None
+    for number in range(min(len(split), TRIED)):
+        try:
+            return split.batch(torch.tensor([number]), train=False)
+        except Exception as error:  # the caller's own code runs here
+            first = first or error
+    if isinstance(first, HogwildError):
+        raise first
+    assert first is not None, "a split has samples"
+    raise UsageError(f"{what}: none of its first samples can be read; sample 0: {told(first)}") from first
 
 
 def to_split(member: object, what: str) -> Split:

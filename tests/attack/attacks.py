@@ -36,10 +36,10 @@ def hear_ctrl_c() -> None:
 @contextlib.contextmanager
 def command(out: Path, *flags: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """Run the command in `out`, where it can import own_code. No process of its group outlives the context."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": hear_ctrl_c, **options}
     process = subprocess.Popen(
-        arguments(out, *flags), cwd=out, env=ENVIRONMENT, start_new_session=True, text=True, preexec_fn=hear_ctrl_c,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
-    )  # fmt: skip
+        arguments(out, *flags), cwd=out, **{"env": ENVIRONMENT, "start_new_session": True, "text": True, **options}
+    )
     try:
         yield process
     finally:

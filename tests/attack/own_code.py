@@ -7,7 +7,10 @@ import os
 import random
 import signal
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 import hogwild
+from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View
 from hogwild.tasks import Data, TensorSplit
 
 
@@ -190,6 +194,33 @@ def score_that_waits(output: Tensor, target: Tensor) -> tuple[float, int]:
     while not marker("go on").exists():
         time.sleep(0.01)
     return 0.0, len(target)
+
+
+class FailsLater:
+    """A score that raises when it is called for the `at`-th time."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.calls = at, 0
+
+    def __call__(self, output: Tensor, target: Tensor) -> tuple[float, int]:
+        self.calls += 1
+        return self.calls // (self.at - self.calls), len(target)
+
+
+@dataclass(frozen=True)
+class Raises(Algorithm):
+    """Its workers fail at their third gradient."""
+
+    name: ClassVar[str] = "raises"
+    summary: ClassVar[str] = "fails"
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "snapshot": SNAPSHOT}
+
+    def worker(self, w: View) -> Steps:
+        for _ in range(2):
+            w.pull()
+            w.push((yield Gradient(at=w.snapshot)))
+        yield Gradient(at=w.snapshot)
+        raise RuntimeError("out of ideas")
 
 
 def slow_to_evaluate() -> Data:

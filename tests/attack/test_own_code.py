@@ -95,7 +95,7 @@ def test_a_model_that_fails_in_every_worker_ends_the_run_with_the_cause(model, m
 def test_a_model_that_fails_in_one_worker_costs_no_samples(capsys):
     result = fit(own_code.fails_in_one_worker)
     assert (result.summary["samples"], result.summary["faults"]) == (EPOCHS * 200, 1)
-    assert "RuntimeError: out of ideas: 1 of 2 continue, its work is assigned again" in capsys.readouterr().err
+    assert "1 of 2 continue, its work is assigned again" in capsys.readouterr().err
 
 
 def test_an_exception_without_a_printable_message_does_not_end_the_parent():

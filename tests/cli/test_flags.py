@@ -21,6 +21,7 @@ SAMPLES = {
     "batch_size": 7,
     "shard": "dirichlet:0.5",
     "order": "single-class",
+    "on_bad_sample": "stop",
     "model": "logistic",
     "dtype": "float64",
     "norm": "group",

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from hogwild import system
+from hogwild.config import Config
 from hogwild.system import Cores, oversubscription, parse_cores
 
 
@@ -52,6 +53,75 @@ def test_cgroup_v1_and_a_path_that_the_container_does_not_see(tmp_path):
     )
     assert system.cores(root).quota == 2.5
     assert system.memory(root).available_bytes == 1_500_000
+
+
+def test_file_pages_that_can_be_dropped_are_available(tmp_path):
+    """A container that has read a large data set has its limit full of them."""
+    version_2 = {
+        "proc/self/cgroup": "0::/a\n",
+        "sys/fs/cgroup/a/memory.max": "max\n",
+        "sys/fs/cgroup/a/memory.high": "1000000\n",
+        "sys/fs/cgroup/a/memory.current": "990000\n",
+        "sys/fs/cgroup/a/memory.stat": "anon 90000\ninactive_file 700000\n",
+    }
+    version_1 = {
+        "proc/self/cgroup": "5:memory:/a\n",
+        "sys/fs/cgroup/memory/a/memory.limit_in_bytes": "1000000\n",
+        "sys/fs/cgroup/memory/a/memory.usage_in_bytes": "990000\n",
+        "sys/fs/cgroup/memory/a/memory.stat": "inactive_file 5\ntotal_inactive_file 700000\n",
+    }
+    for number, files in enumerate((version_2, version_1)):
+        memory = system.memory(write(tmp_path / str(number), files))
+        assert (memory.limit_bytes, memory.available_bytes) == (1_000_000, 710_000)
+
+
+def test_sets_of_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    version_2 = {
+        "proc/self/cgroup": "0::/a/b\n",
+        "sys/fs/cgroup/a/b/cpuset.cpus.effective": "\n",
+        "sys/fs/cgroup/a/cpuset.cpus.effective": "0-2,9\n",
+        "sys/fs/cgroup/cpuset.cpus.effective": "0-63\n",
+    }
+    version_1 = {
+        "proc/self/cgroup": "3:cpuset:/docker/x\n",
+        "sys/fs/cgroup/cpuset/cpuset.cpus": "4-7\n",
+    }
+    for number, files in enumerate((version_2, version_1)):
+        cores = system.cores(write(tmp_path / str(number), files))
+        assert (cores.usable, cores.limited_by) == (4, "cgroup set of 4; machine has 64")
+    assert system.cores(tmp_path / "none").usable == 16
+
+
+def test_version_2_beside_version_1_and_a_path_outside_of_what_is_seen(tmp_path):
+    root = write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "1:name=systemd:/\n0::/../../x\n",
+            "sys/fs/cgroup/unified/cpu.max": "300000 100000\n",
+            "sys/fs/cgroup/unified/x/memory.max": "700000\n",
+            "sys/x/cpu.max": "100000 100000\n",
+            "x/cpu.max": "100000 100000\n",
+        },
+    )
+    assert system.cores(root).quota == 3.0
+    assert system.memory(root).limit_bytes == 700_000
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "file", "count"),
+    [
+        ("0::/a/b\n", "sys/fs/cgroup/a/b/memory.events", 3),
+        ("4:memory:/a\n", "sys/fs/cgroup/memory/memory.oom_control", 4),
+        ("", "proc/vmstat", 5),
+    ],
+)
+def test_processes_killed_for_lack_of_memory_are_counted(tmp_path, cgroup, file, count):
+    files = {"proc/vmstat": "oom_kill 9\n", "sys/fs/cgroup/a/memory.events": "oom_kill 8\n"}
+    files |= {"proc/self/cgroup": cgroup, file: f"oom 7\nunder_oom 0\noom_kill {count}\noom_group_kill 6\n"}
+    assert system.oom_kills(write(tmp_path, files)) == count
+    assert system.oom_kills(tmp_path / "empty") == 0
 
 
 @pytest.mark.parametrize("quota", ["-1", "max"])
@@ -116,3 +186,16 @@ def test_lists_of_cores():
     for text in ("", "a", "1-", "-1", "4-2", "1,,2"):
         with pytest.raises(ValueError, match="is no list of cores"):
             parse_cores(text)
+
+
+def test_the_default_number_of_workers_and_of_jobs_are_the_cores_that_may_be_used(monkeypatch):
+    from hogwild.cli import compare, reproduce
+
+    for usable in (1, 7):
+        limited = Cores(64, 64, usable - 0.5)
+        monkeypatch.setattr(system, "cores", lambda found=limited: found)
+        assert Config().workers == min(usable, 2)
+        assert (Config(algorithm="d-psgd").workers, Config(clock="gamma").workers, Config(algorithm="sgd").workers) == (
+            2, 2, 1,
+        )  # fmt: skip
+        assert compare._parser([]).parse([]).jobs == reproduce._parser().parse(["all"]).jobs == usable

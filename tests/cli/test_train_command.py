@@ -170,6 +170,7 @@ def test_a_gpu_that_does_not_exist(capsys, monkeypatch):
 def test_exit_codes():
     codes = {kind.__name__: kind.exit_code for kind in HogwildError.__subclasses__()}
     assert codes == {
+        "OwnCodeError": 1,
         "UsageError": 2,
         "DivergedError": 3,
         "TooFewWorkersError": 4,

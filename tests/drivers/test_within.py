@@ -208,7 +208,7 @@ def test_a_straggler_gives_up_when_its_longer_time_is_over(tmp_path: Path, monke
 def test_all_workers_count_from_the_start_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is replaced later, too."""
     job = job_of(Impatient(within=None), lambda _: nn.Linear(5, 3), start_method="spawn")
-    monkeypatch.setattr(Job, "dumps", lambda *_: b"")
+    monkeypatch.setattr(Job, "payload", lambda *_: b"")
     pool = WorkerPool(job, world_of(job), SharedSplit(job.data.train, torch.device("cpu")), tmp_path)
     contexts: list[WorkerContext] = []
 

@@ -25,6 +25,7 @@ from hogwild.config.presets import PRESETS, Preset, expected_delay, stable_lr, t
 from hogwild.drivers.instruments.curvature import Curvature, largest_curvature
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.job.job import Job
+from hogwild.drivers.job.samples import Reader
 from hogwild.runs.console import Console
 from hogwild.runs.journal import Journal
 from hogwild.shared.devices import to_device
@@ -71,6 +72,8 @@ class Edge:
             self.every = 0
             self.console.warn(f"no edge ratio: the loss cannot be differentiated twice ({_first_line(error)})")
             return
+        if found is None:
+            return
         threshold = stability.edge(*self._theory(law))
         self.ratio = found.value * lr / threshold
         self._line = {"curvature": found.value, "lr": lr, "threshold": threshold, "ratio": self.ratio}
@@ -100,11 +103,15 @@ class Edge:
         recent = {delay: now - then for delay, (now, then) in enumerate(zip(counts, before, strict=True))}
         return delays.normalise(recent) if any(recent.values()) else None
 
-    def _curvature(self, module: nn.Module, pulse: Callable[[], object]) -> Curvature:
+    def _curvature(self, module: nn.Module, pulse: Callable[[], object]) -> Curvature | None:
+        """None if none of the samples can be read."""
         data, was_training, place = self.job.data, module.training, next(module.parameters())
         generator = torch.Generator().manual_seed(self.job.config.seed)
         index = torch.randperm(len(data.train), generator=generator)[:SAMPLES]
-        inputs, targets = to_device(data.train.batch(index, train=False), place.device, place.dtype)
+        batch = Reader(data.train).read(index, train=False)  # those that cannot be read are told of in training
+        if not len(batch):
+            return None
+        inputs, targets = to_device((batch.inputs, batch.targets), place.device, place.dtype)
         module.eval()
         try:
             with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,9 @@ from torch import nn
 from hogwild.drivers.checkpoints import store as checkpoint
 from hogwild.drivers.checkpoints.compatibility import facts, require_same_run
 from hogwild.drivers.checkpoints.state import State
+from hogwild.drivers.instruments.left_out import TEST, LeftOut, refuse
 from hogwild.drivers.job.model import build, model_fn
+from hogwild.drivers.job.samples import BadSample, Reader
 from hogwild.drivers.job.trial import fit_metric
 from hogwild.errors import UsageError
 from hogwild.runs.directory import RunDirectory
@@ -38,20 +40,32 @@ class Score:
 
 
 @torch.no_grad()
-def evaluate(module: nn.Module, data: Data, split: Split, pulse: Callable[[], object] = lambda: None) -> Score:
-    """Loss and metric of `module` on a split.
+def evaluate(
+    module: nn.Module,
+    data: Data,
+    split: Split,
+    pulse: Callable[[], object] = lambda: None,
+    on_bad: Callable[[Sequence[BadSample]], object] = refuse,
+) -> Score:
+    """Loss and metric of `module` on a split, over the samples that can be read.
 
-    `pulse` is called between batches, so that the caller can keep watching the workers.
+    `pulse` is called between batches, so that the caller can keep watching the workers; `on_bad` with the samples of a
+    batch that cannot be read.
     """
     was_training, place = module.training, next(module.parameters())
+    reader = Reader(split)
     module.eval()
     loss_sum, score_sum, count, samples = 0.0, 0.0, 0.0, 0
     for start in range(0, len(split), EVAL_BATCH):
-        index = torch.arange(start, min(start + EVAL_BATCH, len(split)))
-        inputs, targets = to_device(split.batch(index, train=False), place.device, place.dtype)
+        batch = reader.read(torch.arange(start, min(start + EVAL_BATCH, len(split))), train=False)
+        if batch.bad:
+            on_bad(batch.bad)
+        if not len(batch):
+            continue
+        inputs, targets = to_device((batch.inputs, batch.targets), place.device, place.dtype)
         output = module(inputs)
-        loss_sum += float(data.loss(output, targets)) * len(index)
-        samples += len(index)
+        loss_sum += float(data.loss(output, targets)) * len(batch)
+        samples += len(batch)
         if data.score is not None:
             part, parts = data.score(output, targets)
             score_sum, count = score_sum + float(part), count + float(parts)
@@ -81,14 +95,19 @@ def load_model(run: RunDirectory, name: str, *, trust: bool = False) -> tuple[nn
 
 
 def evaluate_checkpoint(run: RunDirectory, name: str = "last", *, trust: bool = False) -> dict[str, object]:
-    """Loads the run's data, model and checkpoint; returns {checkpoint, samples, updates, test_loss, test_<metric>}.
+    """Loads the run's data, model and checkpoint; returns {checkpoint, samples, updates, test_loss, test_<metric>}, and
+    bad_test_samples if some could not be read; each is told on stderr.
 
-    UsageError if the data have no test set.
+    UsageError if the data have no test set; DataError as --on-bad-sample of the run says.
     """
     module, data, found = load_model(run, name, trust=trust)
+    config = run.config(trust=trust)
     if not len(data.test):
-        raise UsageError(f"{run.config(trust=trust).data} has no test set to evaluate on")
-    with own_generators(run.config(trust=trust).seed):
+        raise UsageError(f"{config.data} has no test set to evaluate on")
+    left_out = LeftOut(config.on_bad_sample, lambda line, **_: say(line, to_stderr=True))
+    with own_generators(config.seed):
         data = fit_metric(data, module)
-        score = evaluate(module, data, data.test)
-    return {"checkpoint": found.name, "samples": found.samples, "updates": found.step, **score.fields()}
+        score = evaluate(module, data, data.test, on_bad=lambda bad: left_out.add(bad, TEST, 0, len(data.test)))
+    count = left_out.total(TEST)
+    bad = {"bad_test_samples": count} if count else {}
+    return {"checkpoint": found.name, "samples": found.samples, "updates": found.step, **score.fields(), **bad}

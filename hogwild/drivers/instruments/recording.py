@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from hogwild.config import Config
-from hogwild.drivers.instruments.trace import CANCELLED, FORMAT, GIVEN_UP, GRADIENT, HEAD, LIMIT_BYTES
+from hogwild.drivers.instruments.trace import CANCELLED, EMPTY, FORMAT, GIVEN_UP, GRADIENT, HEAD, LIMIT_BYTES
 from hogwild.files.reading import json_lines, reading
 from hogwild.files.writing import open_append, write_atomically
 from hogwild.shared.control import Turns
@@ -70,6 +70,12 @@ class Recorder:
         """
         kind = GIVEN_UP if given_up else CANCELLED if cancelled else GRADIENT
         self._write(self._gradient, kind, ticket=ticket, version=version, place=place, delay=delay)
+
+    def empty(self, ticket: int) -> None:
+        """Writes a turn in which nothing of the ticket's batch could be read."""
+        number = self._turns.begin_turn(self._rank, self._alone)
+        self._turns.end_turn(self._alone)
+        self._write(number, EMPTY, ticket=ticket)
 
     def close(self) -> None:
         self._file.close()

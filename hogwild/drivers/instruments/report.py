@@ -138,11 +138,12 @@ class Report:
             "eval", samples=samples, epoch=samples / self.job.order.samples, updates=state.version, **score.fields()
         )
 
-    def fault(self, reason: str, line: str, **facts: Any) -> None:
-        """Writes an event of kind fault and prints a warning."""
+    def fault(self, reason: str, line: str, *, quietly: bool = False, **facts: Any) -> None:
+        """Writes an event of kind fault and prints a warning, unless `quietly`."""
         self.faults += 1
         self.journal.event("fault", reason=reason, message=line, **facts)
-        self.console.warn(line)
+        if not quietly:
+            self.console.warn(line)
 
     def summary(self, score: Score | None) -> dict[str, Any]:
         """The keys of summary.json; also writes each worker's closing event."""

@@ -10,7 +10,7 @@ The first line is about the run: its algorithm and access policy, the number of 
     join, leave   the worker takes part from now on, or no longer
     begin         its algorithm begins, or begins again in the process that replaces a killed one
     gradient      it hands over the gradient of its ticket; cancelled: one that came too late, it keeps its ticket;
-                  given_up: none, it had taken too long
+                  given_up: none, it had taken too long; empty: none, nothing of the batch could be read
     update        it goes on after the wait for an update; rest: all waited, and it made that update if it was missing
 
 Files of version 0.1.0 have neither the first line nor numbers: only the gradients, in the order of the versions at
@@ -33,10 +33,10 @@ from hogwild.rules import Access
 from hogwild.text import quoted
 
 JOIN, LEAVE, BEGIN = "join", "leave", "begin"
-GRADIENT, CANCELLED, GIVEN_UP = "gradient", "cancelled", "given_up"
+GRADIENT, CANCELLED, GIVEN_UP, EMPTY = "gradient", "cancelled", "given_up", "empty"
 UPDATE, REST = "update", "rest"
-GRADIENTS = (GRADIENT, CANCELLED, GIVEN_UP)
-KINDS = (JOIN, LEAVE, BEGIN, *GRADIENTS, UPDATE, REST)
+TICKETED = (GRADIENT, CANCELLED, GIVEN_UP, EMPTY)
+KINDS = (JOIN, LEAVE, BEGIN, *TICKETED, UPDATE, REST)
 HEAD, FORMAT = "schedule", 2
 TURNS_LIMIT = 5_000_000
 LIMIT_BYTES = 1 << 30
@@ -101,7 +101,7 @@ def _numbered(what: str, head: dict[str, Any], rows: Iterable[dict[str, Any]], w
             raise ValueError(f"turn {len(turns)} is missing, the next one is {number}")
         if row["kind"] not in KINDS:
             raise ValueError(f"{quoted(row['kind'])} is no kind of turn")
-        ticket = _whole(row["ticket"]) if row["kind"] in GRADIENTS else 0
+        ticket = _whole(row["ticket"]) if row["kind"] in TICKETED else 0
         turns.append(Turn(row["kind"], _rank(what, row, workers), ticket))
         _limit(turns)
     return Trace(turns, quoted(head["algorithm"]), Access(head["access"]))

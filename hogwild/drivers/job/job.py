@@ -4,7 +4,6 @@ the algorithm.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,11 +16,14 @@ from hogwild.config import Config
 from hogwild.config.schedules import Schedule
 from hogwild.drivers.job.batches import Batches, make_batches
 from hogwild.drivers.job.groups import GroupFn, freeze
-from hogwild.drivers.job.model import build, takes_batch_statistics
-from hogwild.errors import UsageError
+from hogwild.drivers.job.model import build, smallest_batch
+from hogwild.errors import HogwildError, UsageError
+from hogwild.own_code import told
+from hogwild.shared.payload import Payload
 from hogwild.tasks.data import Data, NoSamples, Split
 
 IMPORTABLE = "Define them at module level in a file, and call hogwild.fit under if __name__ == '__main__'"
+WHAT = "the model and the data set, for the workers"
 MAX_TICKETS = 1 << 62
 
 
@@ -39,27 +41,29 @@ class Job:
     body: Callable[[Any], None] | None = None  # a caller's own loop in place of tickets (hogwild.launch)
     groups: GroupFn | None = None  # a caller's own parameter groups
 
-    def dumps(self, train: Split) -> bytes:
-        """This job for a worker, with `train` in place of the data (see SharedSplit.stand_in).
+    def payload(self, train: Split) -> Payload:
+        """This job for the workers, with `train` in place of the data (see SharedSplit.stand_in).
 
         UsageError if it cannot be pickled: a lambda, a local function, an open file.
         """
         try:
-            return pickle.dumps(replace(self, data=replace(self.data, train=train, test=NoSamples())))
+            return Payload(replace(self, data=replace(self.data, train=train, test=NoSamples())), WHAT)
+        except HogwildError:
+            raise
         except Exception as error:  # the user's own code runs here
             name = getattr(self.model, "__name__", type(self.model).__name__)
             raise UsageError(
-                f"the workers cannot import the model, the data or the algorithm ({name}: {error}). {IMPORTABLE}"
+                f"the workers cannot import the model, the data or the algorithm ({name}: {told(error)}). {IMPORTABLE}"
             ) from error
 
     @staticmethod
-    def loads(payload: bytes) -> Job:
+    def of(payload: Payload) -> Job:
         """Loads the job in a worker. UsageError if a part of it cannot be imported there."""
         try:
-            job: Job = pickle.loads(payload)
+            job: Job = payload.load()
         except Exception as error:
             raise UsageError(
-                f"it cannot import the model, the data or the algorithm ({error}). {IMPORTABLE}"
+                f"it cannot import the model, the data or the algorithm ({told(error)}). {IMPORTABLE}"
             ) from error
         return job
 
@@ -81,8 +85,8 @@ def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module], gro
         )
     order = make_batches(config, data)
     may_drop = config.drop_last is None and order.smallest == 1 < config.batch_size
-    if may_drop and takes_batch_statistics(build(config, data, model)):
-        order = make_batches(config, data, least=2)  # one sample has no variance
+    if may_drop and (least := smallest_batch(build(config, data, model), config.batch_size)) > 1:
+        order = make_batches(config, data, least)  # one sample has no variance
     tickets = order.total_tickets(config, algorithm.gradients_per_update(config.workers))
     if tickets > MAX_TICKETS:
         raise UsageError(f"{tickets:.3g} batches are more than can be counted: give fewer epochs, samples or updates")

@@ -45,6 +45,13 @@ def takes_batch_statistics(module: nn.Module) -> bool:
     return any(isinstance(layer, _BatchNorm) and layer.training for layer in module.train().modules())
 
 
+def smallest_batch(module: nn.Module, batch_size: int) -> int:
+    """The number of samples that a batch of which some cannot be read must still have. Puts the module in training
+    mode.
+    """
+    return 2 if batch_size > 1 and takes_batch_statistics(module) else 1
+
+
 def shared_buffers(config: Config, module: nn.Module) -> list[str]:
     """The names of the module's own buffers that all workers share: the averages of Full Normalization."""
     return full_norm_buffers(module) if config.norm_state == "shared" else []

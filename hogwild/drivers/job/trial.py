@@ -6,19 +6,18 @@ Nothing of the run changes: the model is a new one, the caller's random numbers 
 
 from __future__ import annotations
 
-import os
-import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from hogwild import own_code
 from hogwild.drivers.job.job import Job
-from hogwild.drivers.job.model import build
+from hogwild.drivers.job.model import build, smallest_batch
+from hogwild.drivers.job.samples import Reader
 from hogwild.errors import HogwildError, UsageError
 from hogwild.shared.devices import to_device
 from hogwild.shared.seeds import own_generators
@@ -38,14 +37,16 @@ def try_out(job: Job, device: torch.device) -> tuple[Data, list[str]]:
     """The run's data, with a metric that fits, and lines for the user. UsageError if the run could not train, or could
     not be evaluated.
 
-    A training batch goes through the model in training, then one of the test set through the model in evaluation; of a
-    data set that cannot be read, the batch is left to the workers, who name the fault.
+    A training batch goes through the model in training, then one of the test set through the model in evaluation.
+    Samples that cannot be read are left out of it: the run will name and count them when it comes to them. If none can
+    be read, the batch is left to the run.
     """
     config, data, lines = job.config, job.data, _about(job.data)
     with own_generators(config.seed):
         module = build(config, data, job.model).to(device)
         dtype = next(module.parameters()).dtype
-        batch = _batch(data.train, min(config.batch_size, SAMPLES), train=True)
+        least = smallest_batch(module, config.batch_size)
+        batch = _batch(data.train, min(config.batch_size, SAMPLES), train=True, least=least)
         if batch is not None:
             module.train()
             _check_loss(data, module, *to_device(batch, device, dtype))
@@ -81,15 +82,13 @@ def _about(data: Data) -> list[str]:
     ]
 
 
-def _batch(split: Split, count: int, *, train: bool) -> tuple[Any, Any] | None:
-    """Samples from all over the split; None if they cannot be read, or there are none."""
+def _batch(split: Split, count: int, *, train: bool, least: int = 1) -> tuple[Any, Any] | None:
+    """Samples from all over the split; None if fewer than `least` can be read, or there are none."""
     index = torch.linspace(0, max(len(split) - 1, 0), min(count, len(split)), dtype=torch.float64).long()
-    try:
-        return split.batch(index, train=train) if len(index) else None
-    except HogwildError:
-        raise
-    except Exception:  # the caller's own code runs here
+    if not len(index):
         return None
+    batch = Reader(split, least).read(index, train=train)
+    return (batch.inputs, batch.targets) if len(batch) else None
 
 
 def _check_loss(data: Data, module: nn.Module, inputs: Any, targets: Any) -> None:
@@ -179,14 +178,6 @@ def _call(what: str, function: Callable[[], T]) -> T:
     except HogwildError:
         raise
     except Exception as error:
-        text = " ".join(str(error).split())[:300]
+        text = own_code.told(error)
         hint = "; BatchNorm needs batches of two samples or more" if ONE_VALUE in text else ""
-        raise UsageError(f"{what}: {type(error).__name__}: {text}{_place(error)}{hint}") from error
-
-
-def _place(error: Exception) -> str:
-    """` (file:line)`, the last one that is in neither torch's code nor ours; empty if there is none."""
-    frames = traceback.extract_tb(error.__traceback__)
-    libraries = tuple(f"{folder}{os.sep}" for folder in (Path(torch.__file__).parent, Path(__file__).parents[2]))
-    own = [frame for frame in frames if not frame.filename.startswith(libraries)]
-    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+        raise UsageError(f"{what}: {text}{hint}") from error

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from hogwild.drivers.interrupts import leave_to_parent
 from hogwild.files.writing import open_append
 from hogwild.shared.arena import Arena
 from hogwild.shared.world import World
@@ -33,7 +34,9 @@ class WorkerContext:
     began: float = field(default_factory=time.monotonic)  # start of the run; all processes read the same clock
 
     def enter(self) -> None:
-        """Sets this process up: one thread, its own log, Ctrl-C left to the parent, death with the parent."""
+        """Sets this process up: one thread, its own log, the signals that end a run left to the parent, death
+        with it.
+        """
         parent = multiprocessing.parent_process()
         assert parent is not None, "a worker is started by multiprocessing"
         # The parent's end of this pipe closes when it dies, however it dies; the kernel then kills this process. The
@@ -43,7 +46,7 @@ class WorkerContext:
         fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
         if not parent.is_alive():
             os._exit(1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        leave_to_parent()
         log = open_append(self.log)
         os.dup2(log, 1)
         os.dup2(log, 2)

@@ -9,24 +9,27 @@ from __future__ import annotations
 import sys
 import traceback
 
+from hogwild import own_code
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.processes.context import WorkerContext
 from hogwild.drivers.processes.handle import Handle
 from hogwild.drivers.processes.worker import Worker
-from hogwild.errors import HogwildError
+from hogwild.errors import HogwildError, TooFewWorkersError
+from hogwild.shared.payload import Payload
 
 
-def main(payload: bytes, context: WorkerContext) -> None:
-    """Runs one worker, with the caller's own loop if the job has one. `payload` is Job.dumps()."""
+def main(payload: Payload, context: WorkerContext) -> None:
+    """Runs one worker, with the caller's own loop if the job has one. `payload`: Job.payload()."""
     context.enter()
     try:
-        worker = Worker(Job.loads(payload), context)
+        worker = Worker(Job.of(payload), context)
         body = worker.job.body
         worker.run(None if body is None else lambda: body(Handle(worker)))
     except HogwildError as error:
         context.events.send(("error", type(error).__name__, str(error)))
         sys.exit(1)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
-        context.events.send(("error", type(error).__name__, f"{type(error).__name__}: {error}"))
+        told = f"{own_code.told(error)}; traceback in {context.log}"
+        context.events.send(("error", TooFewWorkersError.__name__, told))  # what it comes to if all of them do so
         sys.exit(1)

@@ -18,34 +18,35 @@ from typing import Any
 import psutil
 
 from hogwild import system
-from hogwild.drivers.fork_server import PRELOAD, ctrl_c_blocked
-from hogwild.drivers.job.job import IMPORTABLE, Job
+from hogwild.drivers import fork_server
+from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.shared_split import SharedSplit
 from hogwild.drivers.processes import entry
 from hogwild.drivers.processes.context import WorkerContext
-from hogwild.errors import DataError, UsageError
-from hogwild.files.reading import read_tail
+from hogwild.drivers.processes.deaths import Deaths
+from hogwild.errors import TooFewWorkersError, UsageError
 from hogwild.kernels.control import Phase
 from hogwild.shared.device_memory import identity
 from hogwild.shared.world import World
 
-LOG_TAIL_LINES = 5
-LOG_TAIL_BYTES = 4096
 ABANDONED = 255  # exit code that multiprocessing reports if the fork server has died
 MEMORY_S = 1.0
 
 
 @dataclass(frozen=True)
 class Event:
-    """A message of worker `rank` (ready, done, nonfinite, error), or its death (died: over, and not done).
+    """A message of worker `rank` (ready, done, nonfinite, samples, error), or its death (died: over, and not done).
 
-    `detail`, in this order of kinds: its process number; the time of its end; the arguments of Driver.on_nonfinite;
-    (kind, text); the cause of its death.
+    `detail`, in this order of kinds: its process number; the time of its end; the arguments of Driver.on_nonfinite and
+    of Driver.on_bad_samples; (kind, text); the cause of its death. `code`: the exit code, negative for a
+    signal, of the worker, or of its fork server (process number `server`) if that died before.
     """
 
     kind: str
     rank: int
     detail: Any = None
+    code: int = 0
+    server: int | None = None
 
 
 @dataclass
@@ -65,6 +66,7 @@ class Member:
     is_blocked: bool = False  # it stands still, and a stalled worker holds a lock that it may wait for
     is_ready: bool = False
     done_at: float | None = None
+    server: int | None = None  # the fork server that it was forked from
     killed_for: str | None = None  # why the parent killed it
 
     def kill(self, why: str) -> None:
@@ -79,15 +81,17 @@ class WorkerPool:
     def __init__(self, job: Job, world: World, split: SharedSplit, logs: Path) -> None:
         self.world = world
         self.logs = logs
+        self.deaths = Deaths(logs)
         self.members: dict[int, Member] = {}
         self._split = split
         self._measured_at = 0.0
         self._began = time.monotonic()
         self._cores = _cores(job.config.pin)
         self._context = multiprocessing.get_context(job.config.start_method)
-        if job.config.start_method == "forkserver":
-            self._context.set_forkserver_preload(PRELOAD)
-        self._payload = job.dumps(split.stand_in)
+        self._has_server = job.config.start_method == "forkserver"
+        if self._has_server:
+            self._context.set_forkserver_preload(fork_server.PRELOAD)
+        self._payload = job.payload(split.stand_in)
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -116,17 +120,25 @@ class WorkerPool:
         return [rank for rank in self.alive if not self.members[rank].is_done]
 
     def start(self, rank: int) -> None:
-        """Starts worker `rank`, or its replacement. OSError or EOFError if that fails."""
+        """Starts worker `rank`, or its replacement. TooFewWorkersError if that fails."""
         receive, send = self._context.Pipe(duplex=False)
         core = self._cores[rank % len(self._cores)] if self._cores else None
         log, device = self.logs / f"{rank}.log", self.world.arena.device_of(rank)
         data, shapes = self._split.arena(device), self._split.shapes
         context = WorkerContext(self.world, rank, send, log, data, shapes, core, identity(device), self._began)
         process = self._context.Process(target=entry.main, args=(self._payload, context), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
-        with ctrl_c_blocked():
-            process.start()
-        send.close()
-        self.members[rank] = Member(rank, process, receive)
+        try:
+            with fork_server.signals_blocked():
+                process.start()
+        except (OSError, EOFError) as error:  # no more processes or file descriptors, or the fork server has died
+            receive.close()
+            server = fork_server.pid() if self._has_server else None
+            death = None if server is None else self.deaths.of_server(server)
+            why = str(error) if death is None else death[0]
+            raise TooFewWorkersError(f"cannot start worker {rank} of {self.world.workers}: {why}") from error
+        finally:
+            send.close()
+        self.members[rank] = Member(rank, process, receive, server=fork_server.pid() if self._has_server else None)
 
     def wait(self, timeout_s: float) -> list[Event]:
         """The events since the last call; waits at most `timeout_s` for the first one."""
@@ -140,9 +152,11 @@ class WorkerPool:
 
     def _hear(self, member: Member) -> Iterator[Event]:
         gone = not member.process.is_alive()  # before reading, so that all messages of an ended process are read
+        server = None
         if gone and member.process.exitcode == ABANDONED and member.process.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member.process.pid, signal.SIGKILL)  # it may still be running, and it is about to be replaced
+                server = member.server
         with contextlib.suppress(EOFError, OSError):
             while member.events.poll():
                 kind, *detail = member.events.recv()
@@ -156,34 +170,22 @@ class WorkerPool:
             member.process.join()
             member.events.close()
             if not member.is_done:
-                yield Event("died", member.rank, self._death_message(member))
+                yield self._death(member, server)
 
-    def _death_message(self, member: Member) -> str:
-        """`worker 2 (pid 4711) died: SIGKILL, probably out of memory (RSS was 14.1 GB)`."""
-        code = member.process.exitcode or 0
-        if member.error is not None:
-            cause = member.error[1]
-        elif code == -signal.SIGKILL and member.killed_for:
-            cause = f"SIGKILL, {member.killed_for}"
-        elif code == -signal.SIGKILL:
-            size = f" (RSS was {member.rss_bytes / 1e9:.1f} GB)" if member.rss_bytes else ""
-            cause = f"SIGKILL, killed or out of memory{size}"
-        elif code < 0:
-            cause = signal.Signals(-code).name
-        elif not (self.logs / f"{member.rank}.log").exists():
-            cause = f"exit code {code}, while it imported the main script. {IMPORTABLE}"
-        else:
-            cause = f"exit code {code}"
-        tail = "" if member.error is not None else self._log_tail(member.rank)
-        return f"worker {member.rank} (pid {member.process.pid}) died: {cause}{tail}"
-
-    def _log_tail(self, rank: int) -> str:
-        try:
-            tail = read_tail(self.logs / f"{rank}.log", LOG_TAIL_BYTES)[0]
-        except DataError:
-            return ""
-        lines = tail.decode(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-        return f"; last words: {' | '.join(lines)}" if lines else ""
+    def _death(self, member: Member, server: int | None) -> Event:
+        if server is not None and (death := self.deaths.of_server(server)) is not None:
+            return Event("died", member.rank, *death, server)
+        process, error = member.process, member.error
+        code = process.exitcode or 0
+        line = self.deaths.of_worker(
+            member.rank,
+            process.pid,
+            code,
+            error=None if error is None else error[1],
+            killed_for=member.killed_for,
+            rss_bytes=member.rss_bytes,
+        )
+        return Event("died", member.rank, line, code)
 
     def measure_memory(self) -> None:
         """Notes each worker's resident memory now and then, for the message of its death."""
@@ -198,7 +200,7 @@ class WorkerPool:
 def _cores(pin: str) -> list[int]:
     if pin == "none":
         return []
-    usable = sorted(os.sched_getaffinity(0))
+    usable = system.own_cores()
     asked = usable if pin == "auto" else system.parse_cores(pin)
     if absent := sorted(set(asked) - set(usable)):
         raise UsageError(f"--pin {pin}: core {absent[0]} is not one of those this process may use: {usable}")

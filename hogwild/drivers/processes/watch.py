@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hogwild import errors
 from hogwild.drivers.base import Driver
+from hogwild.drivers.interrupts import SIGNALS
 from hogwild.drivers.processes.pool import Event, WorkerPool
 from hogwild.drivers.processes.stalls import Stalls
 from hogwild.errors import TooFewWorkersError, UsageError
@@ -29,6 +30,7 @@ class Watch:
         kill_s = None if self._has_own_loop else self.config.kill_stalled  # a loop of one's own may take its time
         self.stalls = Stalls(pool, self.config.stall_timeout, kill_s)
         self._dead: list[Event] = []  # deaths that were not acted on yet
+        self._servers: set[int] = set()  # the fork servers with deaths that were reported
 
     @property
     def is_complete(self) -> bool:
@@ -41,9 +43,8 @@ class Watch:
             return
         try:
             self.pool.start(rank)
-        except (OSError, EOFError) as error:  # no more processes or file descriptors, or the fork server was killed
-            why = f"cannot start worker {rank} of {self.config.workers}: {error}"
-            self.driver.stop(TooFewWorkersError, why)
+        except TooFewWorkersError as error:
+            self.driver.stop(TooFewWorkersError, str(error))
 
     def pulse(self) -> None:
         """Acts on the events so far, without waiting."""
@@ -60,6 +61,8 @@ class Watch:
                 self.report.finished(event.detail)
             elif event.kind == "nonfinite":
                 self.driver.on_nonfinite(event.rank, **event.detail)
+            elif event.kind == "samples":
+                self.driver.on_bad_samples(*event.detail)
             elif event.kind == "died":
                 self._dead.append(event)
         self._dead = [event for event in self._dead if not self._on_death(event)]
@@ -71,8 +74,9 @@ class Watch:
 
     def _on_death(self, event: Event) -> bool:
         """Reports a death and replaces the worker. If it is not replaced, the run continues with the other workers, or
-        stops if they are too few or would all fail with the same error. False, and nothing is done yet, while another
-        worker holds the lock of the tickets.
+        stops if they are too few or would all fail with the same error. The workers of a fork server that has died are
+        one fault. Those that a signal ends while the run is interrupted are none: it came to all processes. False, and
+        nothing is done yet, while another worker holds the lock of the tickets.
         """
         if not self.tickets.mark_dead(event.rank, LOCK_S):
             return False
@@ -89,13 +93,19 @@ class Watch:
         else:
             work = "lost" if self._has_own_loop else "assigned again"
             fate = f"{left} of {self.config.workers} continue, its work is {work}"
-        self.report.fault("died", f"{event.detail}: {fate}", worker=event.rank)
+        if self.driver.is_interrupted and -event.code in SIGNALS:
+            pass
+        elif event.server is None:
+            self.report.fault("died", f"{event.detail}: {fate}", worker=event.rank)
+        elif event.server not in self._servers:
+            self._servers.add(event.server)
+            self.report.fault("died", event.detail)
         if replaced:
             self.respawns -= 1
             self.start_worker(event.rank)
         elif error is not None and hopeless:
             kind = getattr(errors, error[0], TooFewWorkersError)
-            self.driver.stop(kind, f"{event.detail} (see {self.driver.directory.worker_log(event.rank)})")
+            self.driver.stop(kind, event.detail)
         elif left < self.config.min_workers and (self._has_own_loop or not self.is_complete):
             workers = "1 worker" if left == 1 else f"{left or 'no'} workers"
             self.driver.stop(

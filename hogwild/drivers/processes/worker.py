@@ -16,6 +16,8 @@ from hogwild.algorithms.base import Barrier, Gradients, Update
 from hogwild.drivers.instruments.recording import Recorder, unrecorded
 from hogwild.drivers.instruments.trace import JOIN, LEAVE, REST
 from hogwild.drivers.job.job import Job
+from hogwild.drivers.job.model import smallest_batch
+from hogwild.drivers.job.samples import Batch, Reader
 from hogwild.drivers.job.shared_split import restore
 from hogwild.drivers.processes.computation import Computation
 from hogwild.drivers.processes.context import WorkerContext
@@ -67,13 +69,14 @@ class Worker:
         self.rounds: Rounds = control
         self.gate: Gate = control
         self.ledger: Ledger = control
-        self.split = restore(job.data.train, context.arena, context.shapes)
         self._reports = 0
         self._waited = 0.0  # at barriers, during the current update
         check_identity(context.gpu, context.world.arena.device_of(context.rank))
         self.device, self.dtype = context.world.arena.enter(context.rank), context.world.layout.dtype
         self.module = job.build().to(self.device)
         self.world.adopt(self.module, self.rank)
+        train = restore(job.data.train, context.arena, context.shapes)
+        self.reader = Reader(train, smallest_batch(self.module, config.batch_size))
         self._buffers = ModuleBuffers(self.world, self.module, self.rank)
         self.view = view_of(job, context.world, context.rank, lambda: clock() - context.began)
         # After a barrier or a lock, the next worker must find this worker's push in the model.
@@ -102,11 +105,29 @@ class Worker:
         while (ticket := self._take()) != NO_TICKET:
             began = self.clock()
             self.ledger.set_phase(self.rank, Phase.DATA)
-            index = self.job.order.begin(ticket, self.rank, self.tickets.completed(self.rank))
-            inputs, targets = to_device(self.split.batch(index, train=True), self.device, self.dtype)
+            batch = self.reader.of_ticket(self.job.order, ticket, self.rank, self.tickets.completed(self.rank))
+            if batch.bad and not self._goes_on(batch, ticket):
+                continue
+            inputs, targets = to_device((batch.inputs, batch.targets), self.device, self.dtype)
             self.ledger.set_phase(self.rank, Phase.GRADIENT)
             loss, g = self.compute(inputs, targets, began)
-            self._update(loss, g, len(index), ticket, began)
+            self._update(loss, g, len(batch), ticket, began)
+
+    def _goes_on(self, batch: Batch, ticket: int) -> bool:
+        """Reports samples that cannot be read. False if the run ends for them, with the ticket not completed, or if
+        nothing is left of the batch: then its ticket is completed, and nothing pushed.
+        """
+        self.context.events.send(("samples", batch.bad, ticket))
+        if self.job.config.on_bad_sample == "stop":
+            self.tickets.stop()
+            return False
+        if len(batch):
+            return True
+        if self._recorder is not None:
+            self._finish_update()  # so that lines are in the order of turns
+            self._recorder.empty(ticket)
+        self.tickets.complete(self.rank)
+        return False
 
     def enter_run(self) -> None:
         """Joins the run (synchronous algorithms: at the end of a round) and reads the model for the first time."""
@@ -122,10 +143,12 @@ class Worker:
         graph.
         """
         before = [buffer.clone() for buffer in self.module.buffers()]
-        index = self.job.order.begin(0, self.rank, 0)
-        index = index[torch.arange(self.job.config.batch_size) % len(index)]  # filled up
-        batch = to_device(self.split.batch(index, train=True), self.device, self.dtype)
-        self.compute.prepare(*batch)
+        first = self.reader.of_ticket(self.job.order, 0, self.rank, 0).index
+        if not len(first):
+            return
+        index = first[torch.arange(self.job.config.batch_size) % len(first)]  # filled up
+        batch = self.reader.read(index, train=True)
+        self.compute.prepare(*to_device((batch.inputs, batch.targets), self.device, self.dtype))
         for buffer, value in zip(self.module.buffers(), before, strict=True):
             buffer.copy_(value)
 

@@ -7,7 +7,7 @@ recorded under `--access locked` ends with the same bits in every buffer. What n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +15,13 @@ from torch import Tensor, nn
 from hogwild.algorithms.base import Barrier, Gradient, Update
 from hogwild.buffers import has_replicas
 from hogwild.drivers.instruments import trace
+from hogwild.drivers.instruments.left_out import refuse
 from hogwild.drivers.instruments.trace import Turn
 from hogwild.drivers.job.job import Job
+from hogwild.drivers.job.samples import BadSample
 from hogwild.drivers.simulated.clocks import TraceClock
-from hogwild.drivers.simulated.run import Push, Request, SimulatedRun
+from hogwild.drivers.simulated.run import SimulatedRun
+from hogwild.drivers.simulated.workers import Push, Request
 from hogwild.errors import UsageError
 from hogwild.rules import Access
 from hogwild.shared.layout import frozen
@@ -29,12 +32,15 @@ from hogwild.text import quoted
 class Replay(SimulatedRun):
     """Simulated workers under a recorded schedule. UsageError, in one line, for what cannot be replayed exactly."""
 
-    def __init__(self, job: Job, world: World, module: nn.Module, clock: TraceClock) -> None:
+    def __init__(
+        self, job: Job, world: World, module: nn.Module, clock: TraceClock,
+        on_bad: Callable[[Sequence[BadSample], int], object] = refuse,
+    ) -> None:  # fmt: skip
         self._trace = clock.trace
         self._name = job.config.algorithm
         self._is_old = self._trace.algorithm is None
         self._require_one_order(job)
-        super().__init__(job, world, module)
+        super().__init__(job, world, module, on_bad)
         self.doubts += self._doubts()
         self._require_ordered_buffers()
         self._turns: Iterator[Turn] = iter(self._trace.turns)
@@ -87,7 +93,14 @@ class Replay(SimulatedRun):
                 f"algorithm {self._name} reads the model once more after a push, and the recorded schedule is of "
                 "version 0.1.0, which gave that no number: record the run again"
             )
-        self._serve(rank, request)
+        if (request is None) != (turn.kind == trace.EMPTY):
+            could, can = ("could", "cannot") if request is None else ("could not", "can")
+            raise UsageError(
+                f"the batch of ticket {turn.ticket} {could} be read when the schedule was recorded, and {can} now: "
+                "replay it with the data of that run"
+            )
+        if request is not None:
+            self._serve(rank, request)
         return push
 
     def _count_traffic(self, rank: int) -> int:

@@ -11,60 +11,34 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from hogwild.algorithms.base import Barrier, Gradient, Gradients, Steps, Update
+from hogwild.algorithms.base import Gradient, Gradients
 from hogwild.drivers.job.forward import Forward
 from hogwild.drivers.job.job import Job
+from hogwild.drivers.job.model import smallest_batch
+from hogwild.drivers.job.samples import BadSample, Reader
+from hogwild.drivers.simulated.workers import Push, Request, SimulatedWorker
 from hogwild.drivers.view.own_writes import OwnWrites
-from hogwild.drivers.view.worker_view import WorkerView, view_of
-from hogwild.shared.control import NO_TICKET, Ledger, Rounds, Tickets, Versions
+from hogwild.drivers.view.worker_view import view_of
+from hogwild.shared.control import Ledger, Rounds, Tickets, Versions
 from hogwild.shared.devices import to_device
 from hogwild.shared.layout import trainable
 from hogwild.shared.world import World
 
-Request = Gradient | Barrier | Update
-
-
-@dataclass
-class SimulatedWorker:
-    """One simulated worker: its generator of the algorithm, and the batch that it computes."""
-
-    view: WorkerView
-    steps: Steps
-    at: Tensor | None = None  # where its next gradient is taken [n]
-    parameters: list[Tensor] = field(default_factory=list)  # as views of it
-    ready: float = 0.0  # when all that it has sent and read has arrived
-    ticket: int = NO_TICKET
-    samples: int = 0  # of its batch
-    answer: tuple[float, Gradients] | None = None  # computed at the request, if what it depends on may change
-    buffers: dict[str, Tensor] = field(default_factory=dict)  # the model's own after that, those of this worker alone
-    at_barrier: bool = False
-    at_update: bool = False
-    cancels: bool = False  # a new version cancels its gradient
-    within: float | None = None  # virtual time after which it gives its gradient up
-    gives_up: bool = False  # the gradient takes longer than that
-    request: int = 0  # number of the request that is in the heap
-
-
-@dataclass(frozen=True)
-class Push:
-    """One completed request for a gradient. `loss`: of the batch, at the snapshot; NaN if it was given up."""
-
-    time: float
-    rank: int
-    ticket: int
-    loss: float
-    given_up: bool = False
-
 
 class SimulatedRun(ABC):
-    """Simulated workers on one world. `advance` completes one request for a gradient; `now` is the virtual time."""
+    """Simulated workers on one world. `advance` completes one request for a gradient; `now` is the virtual time.
 
-    def __init__(self, job: Job, world: World, module: nn.Module) -> None:
+    `on_bad` is called with the samples of a batch that cannot be read, and its ticket; it may raise DataError.
+    """
+
+    def __init__(
+        self, job: Job, world: World, module: nn.Module, on_bad: Callable[[Sequence[BadSample], int], object]
+    ) -> None:
         self.job, self.world, self.module = job, world, module
         self.tickets: Tickets = world.control
         self.versions: Versions = world.control
@@ -75,6 +49,7 @@ class SimulatedRun(ABC):
         self.messages = self.moved_bytes = 0  # between the workers and the shared memory
         self.doubts: list[str] = []  # why it may not do what was asked for exactly, for the console
         self.forward = Forward(module, job.config, world.arena.device)
+        self._reader, self._on_bad = Reader(job.data.train, smallest_batch(module, job.config.batch_size)), on_bad
         self._parameters = trainable(module)
         self._own_writes = OwnWrites(module)
         self._has_buffers = any(True for _ in module.buffers())
@@ -93,9 +68,10 @@ class SimulatedRun(ABC):
         """The virtual time, as an algorithm sees it."""
         return self.now
 
-    def _answer(self, rank: int, *, given_up: bool) -> tuple[Push, Request]:
+    def _answer(self, rank: int, *, given_up: bool) -> tuple[Push, Request | None]:
         """Gives the worker the gradient that it has requested, or none; returns its next request. The updates that it
-        makes take no virtual time.
+        makes take no virtual time. None in place of a request: nothing of the batch could be read, so its ticket is
+        completed, and the worker's request stands.
         """
         worker = self.workers[rank]
         ticket = worker.ticket
@@ -105,6 +81,9 @@ class SimulatedRun(ABC):
             return Push(self.now, rank, ticket, math.nan, given_up=True), worker.steps.send(None)
         loss, g = worker.answer or self._gradient(rank)
         worker.answer = None
+        if g is None:
+            self._complete(rank)
+            return Push(self.now, rank, ticket, loss, given_up=True), None
         self.computed += 1
         request = worker.steps.send(g)
         outcome = worker.view.outcome
@@ -112,8 +91,12 @@ class SimulatedRun(ABC):
             self._publish(rank)
         if not outcome.cancelled:  # else the ticket stays in hand
             self.ledger.record_loss(rank, loss, worker.samples)
-            self.tickets.complete(rank)
+            self._complete(rank)
         return Push(self.now, rank, ticket, loss), request
+
+    def _complete(self, rank: int) -> None:
+        self.tickets.complete(rank)
+        self.workers[rank].completed += 1
 
     def _publish(self, rank: int) -> None:
         """The model's own buffers, as they were after the worker's forward pass."""
@@ -129,8 +112,10 @@ class SimulatedRun(ABC):
         worker.cancels, worker.within, worker.request = request.cancel, request.within, 0
         worker.at, worker.parameters = request.at, self.world.layout.views(request.at)
 
-    def _gradient(self, rank: int) -> tuple[float, Gradients]:
-        """Loss and gradients of the worker's batch at its parameters. Random numbers depend on the batch alone."""
+    def _gradient(self, rank: int) -> tuple[float, Gradients | None]:
+        """Loss and gradients of the worker's batch at its parameters; NaN and None if nothing of it can be read. Random
+        numbers depend on the batch alone.
+        """
         job, worker = self.job, self.workers[rank]
         assert worker.at is not None, "a gradient is computed once it is asked for"
         for parameter, view in zip(self._parameters, worker.parameters, strict=True):
@@ -138,10 +123,13 @@ class SimulatedRun(ABC):
         if self._has_buffers:
             self.world.recall(self.module, rank)
         self._own_writes.begin(worker.view, worker.at)
-        index = job.order.begin(worker.ticket, rank, self.tickets.completed(rank))
-        worker.samples = len(index)
-        batch = job.data.train.batch(index, train=True)
-        inputs, targets = to_device(batch, self.world.arena.device, self.world.layout.dtype)
+        batch = self._reader.of_ticket(job.order, worker.ticket, rank, worker.completed)
+        worker.samples = len(batch)
+        if batch.bad:
+            self._on_bad(batch.bad, worker.ticket)
+        if not len(batch):
+            return math.nan, None
+        inputs, targets = to_device((batch.inputs, batch.targets), self.world.arena.device, self.world.layout.dtype)
         loss = job.data.loss(self.forward(inputs), targets)
         torch.autograd.backward(loss)
         self._own_writes.check()

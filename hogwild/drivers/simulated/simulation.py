@@ -14,14 +14,18 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
 from hogwild.algorithms.base import Barrier, Gradient, Update
 from hogwild.buffers import has_replicas
+from hogwild.drivers.instruments.left_out import refuse
 from hogwild.drivers.job.job import Job
+from hogwild.drivers.job.samples import BadSample
 from hogwild.drivers.simulated.clocks import DelayClock, TimedClock
-from hogwild.drivers.simulated.run import Push, Request, SimulatedRun, SimulatedWorker
+from hogwild.drivers.simulated.run import SimulatedRun
+from hogwild.drivers.simulated.workers import Push, Request, SimulatedWorker
 from hogwild.errors import UsageError
 from hogwild.shared.control import NO_TICKET
 from hogwild.shared.world import World
@@ -30,8 +34,11 @@ from hogwild.shared.world import World
 class Simulation(SimulatedRun):
     """Simulated workers under a clock of durations or of delays."""
 
-    def __init__(self, job: Job, world: World, module: nn.Module, clock: TimedClock | DelayClock) -> None:
-        super().__init__(job, world, module)
+    def __init__(
+        self, job: Job, world: World, module: nn.Module, clock: TimedClock | DelayClock,
+        on_bad: Callable[[Sequence[BadSample], int], object] = refuse,
+    ) -> None:  # fmt: skip
+        super().__init__(job, world, module, on_bad)
         self.clock = clock
         config = job.config
         self._inplace = config.read == "inplace"
@@ -58,8 +65,11 @@ class Simulation(SimulatedRun):
         if rank is None:
             return None
         push, request = self._answer(rank, given_up=self.workers[rank].gives_up)
-        self._remember()
-        self._serve(rank, request)
+        if request is None:
+            self._take(rank)
+        else:
+            self._remember()
+            self._serve(rank, request)
         self._follow_update()
         return push
 
@@ -108,6 +118,11 @@ class Simulation(SimulatedRun):
             worker.at_update = True
             return
         self._ask(rank, request)
+        self._take(rank)
+
+    def _take(self, rank: int) -> None:
+        """The worker's next ticket for the gradient that it has asked for, if there is one."""
+        worker = self.workers[rank]
         worker.ticket = self.tickets.take(rank)
         if worker.ticket == NO_TICKET:
             self._after_traffic(worker, self.now)

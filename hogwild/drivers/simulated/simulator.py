@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 import torch
@@ -17,14 +17,17 @@ from torch import nn
 from hogwild.drivers.base import Driver, nothing
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments.evaluation import Score
+from hogwild.drivers.instruments.left_out import refuse
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.job.device import resolve
 from hogwild.drivers.job.job import Job
+from hogwild.drivers.job.samples import BadSample
 from hogwild.drivers.simulated import clocks
 from hogwild.drivers.simulated.replay import Replay
-from hogwild.drivers.simulated.run import Push, SimulatedRun
+from hogwild.drivers.simulated.run import SimulatedRun
 from hogwild.drivers.simulated.simulation import Simulation
-from hogwild.errors import UsageError
+from hogwild.drivers.simulated.workers import Push
+from hogwild.errors import DataError, UsageError
 from hogwild.files.writing import open_fresh, writing
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
@@ -46,11 +49,14 @@ gap_rms and step_rms are 0 and penalty is 1 where nothing was pushed (a dropped 
 CONSOLE_EVERY = 64  # pushes between two moves of the progress bar
 
 
-def simulated(job: Job, world: World, module: nn.Module, clock: clocks.Clock) -> SimulatedRun:
+def simulated(
+    job: Job, world: World, module: nn.Module, clock: clocks.Clock,
+    on_bad: Callable[[Sequence[BadSample], int], object] = refuse,
+) -> SimulatedRun:  # fmt: skip
     """The workers of a job under that clock. UsageError if it does not suit the job."""
     if isinstance(clock, clocks.TraceClock):
-        return Replay(job, world, module, clock)
-    return Simulation(job, world, module, clock)
+        return Replay(job, world, module, clock, on_bad)
+    return Simulation(job, world, module, clock, on_bad)
 
 
 class Simulator(Driver):
@@ -65,7 +71,7 @@ class Simulator(Driver):
         clock = clocks.parse(config.clock, config.workers, config.seed, config.straggler)
         # `module` is used for evaluation; the simulation binds a second module to its buffers.
         module = job.build().to(self.world.arena.device)
-        self.simulation = simulated(job, self.world, module, clock)
+        self.simulation = simulated(job, self.world, module, clock, self._refuse_bad)
         for line in self.simulation.doubts:
             console.warn(line)
         run.journal.use_clock(lambda: self.simulation.now)
@@ -79,7 +85,7 @@ class Simulator(Driver):
         every = self.config.eval_every * per_epoch or math.inf
         with self._pushes() as log:
             log.write(f"{PUSH_COLUMNS}\n")
-            while not (self.stopped or self.is_interrupted) and (push := self.simulation.advance()) is not None:
+            while not (self.stopped or self.is_interrupted) and (push := self._advance()) is not None:
                 if push.given_up:
                     continue
                 self._log(log, push)
@@ -94,6 +100,21 @@ class Simulator(Driver):
                 if self.has_test and done // every > (done - 1) // every and done < self.job.total_tickets:
                     self.evaluate(self.copy())
         self.report.finished(time.monotonic())
+
+    def _advance(self) -> Push | None:
+        """The next push. None if no ticket is left, or if the run must stop for samples that cannot be read."""
+        try:
+            return self.simulation.advance()
+        except DataError:
+            if self.stopped is None:
+                raise
+            return None
+
+    def _refuse_bad(self, bad: Sequence[BadSample], ticket: int) -> None:
+        """As on_bad_samples, but DataError if the run stops: then their batch is not pushed."""
+        self.on_bad_samples(bad, ticket)
+        if self.stopped is not None:
+            raise DataError(self.stopped[1])
 
     def _pushes(self) -> TextIO:
         path = self.directory.path / "pushes.csv"
@@ -118,7 +139,7 @@ class Simulator(Driver):
         if (refused or not math.isfinite(push.loss)) and not self.report.faults:
             self.on_nonfinite(push.rank, push.loss, refused, self.world.control.version, view.lr)
 
-    def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score:
+    def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score | None:
         score = super().evaluate(state, pulse)
         self.report.train_line(Statistics.of(self.world))
         return score
