@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pybind11
@@ -31,6 +32,12 @@ OPTIMIZE = {
 }
 X86 = {"avx2": "-mavx2 -mfma", "avx512": "-mfma -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512"}
 CUDA_ARCHS = "80 90a 90+ptx"
+CXX17 = """#include <charconv>
+#include <optional>
+#include <string_view>
+template <class T> constexpr bool both(T a) { if constexpr (sizeof(T) > 1) { return a > T(0); } else { return false; } }
+int main() { auto [a, b] = std::pair(1, 2); return both(a) && std::optional<std::string_view>("x") ? b : 0; }
+"""
 
 
 def choice(name: str, default: str, allowed: list[str]) -> str:
@@ -50,10 +57,24 @@ def find_nvcc() -> str | None:
 
 
 def find_compiler() -> str:
+    """The command of a compiler that knows the C++17 which csrc/ is written in."""
     compiler = os.environ.get("CXX") or "c++"
-    if shutil.which(shlex.split(compiler)[0]) is None:
+    command = shlex.split(compiler)
+    if shutil.which(command[0]) is None:
         sys.exit(f"hogwild needs a C++17 compiler and found no '{compiler}': install g++ or clang++, or set CXX")
+    probe = [*command, "-std=c++17", "-x", "c++", "-fsyntax-only", "-"]
+    tried = subprocess.run(probe, input=CXX17, text=True, capture_output=True)
+    if tried.returncode != 0:
+        version = subprocess.run([*command, "--version"], text=True, capture_output=True).stdout.partition("\n")[0]
+        sys.exit(f"hogwild needs a C++17 compiler, and {compiler} ({version}) is none: set CXX to g++ 9 or clang++ 10")
     return compiler
+
+
+def python_headers() -> str:
+    include = sysconfig.get_path("include")
+    if not Path(include, "Python.h").is_file():
+        sys.exit(f"hogwild needs the headers of this Python, and {include}/Python.h is missing: install python3-dev")
+    return include
 
 
 def cuda_archs() -> dict[str, str]:
@@ -67,17 +88,30 @@ def cuda_archs() -> dict[str, str]:
     return found
 
 
+def require_linux() -> None:
+    if sys.platform != "linux":
+        sys.exit(
+            f"hogwild runs on Linux only (memfd, robust mutexes, futexes), and this is {sys.platform}: "
+            "use a Linux machine, a container or WSL 2"
+        )
+
+
 class NinjaBuild(build_ext):
     def build_extension(self, ext: Extension) -> None:
         debug = choice("HOGWILD_DEBUG", "0", list(OPTIMIZE))
         compiler, nvcc = find_compiler(), find_nvcc()
         folder = Path(self.build_temp).resolve() / f"debug-{debug}"
         module = Path(self.get_ext_fullpath(ext.name)).resolve()
-        for path in (folder, module.parent):
-            path.mkdir(parents=True, exist_ok=True)
-        include = [pybind11.get_include(), *self.include_dirs]
-        with open(folder / "build.ninja", "w") as file:
-            write_ninja(ninja_syntax.Writer(file), module, compiler, nvcc, debug, include)
+        include = [pybind11.get_include(), python_headers(), *self.include_dirs]
+        try:
+            for path in (folder, module.parent):
+                path.mkdir(parents=True, exist_ok=True)
+            with open(folder / "build.ninja", "w") as file:
+                write_ninja(ninja_syntax.Writer(file), module, compiler, nvcc, debug, include)
+        except OSError as error:
+            sys.exit(
+                f"hogwild cannot be built here ({error}): build in a folder that you may write, on a disk with room"
+            )
         if subprocess.call([sys.executable, "-m", "ninja", "-C", str(folder)]) != 0:
             sys.exit("building hogwild._C failed; the compiler's message is above")
 
@@ -120,4 +154,5 @@ def write_ninja(
     n.build(str(module), "link-cuda" if nvcc else "link", objects)
 
 
+require_linux()
 setup(ext_modules=[Extension("hogwild._C", sources=[])], cmdclass={"build_ext": NinjaBuild})
