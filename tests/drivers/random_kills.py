@@ -51,8 +51,8 @@ ALGORITHMS: dict[str, tuple[object, ...]] = {
     "d-psgd": ("--lr", 0.05),
     "d2": ("--lr", 0.05),
     "sgp": ("--lr", 0.05),
-    "softsync": (),
-    "k-async": (),
+    "softsync": ("--access", "locked"),
+    "k-async": ("--access", "locked"),
 }
 GATHERING = ("softsync", "k-async")  # a ticket is completed under the lock, before it is recorded
 

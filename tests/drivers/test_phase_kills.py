@@ -31,7 +31,7 @@ SHORT = [
     Case("ssgd", "first barrier", "BARRIER"),
     Case("ad-psgd", "pair average", "UPDATE", locks=2),
     Case("d2", "gate", "PAUSED"),
-    Case("softsync", "gather", "UPDATE", locks=1),
+    Case("softsync", "gather", "UPDATE", locks=1, values=EXACT),
     Case("sgp", "mailbox", "UPDATE", locks=1),
 ]
 LONG = [
@@ -69,10 +69,10 @@ LONG = [
     Case("d2", "mix", "UPDATE"),
     Case("d2", "first barrier", "BARRIER"),
     Case("d2", "second barrier", "BARRIER"),
-    Case("softsync", "gradient", "GRADIENT"),
-    Case("softsync", "gathered update", "UPDATE", locks=1),
-    Case("softsync", "ticket lock", "UPDATE", locks=1),
-    Case("softsync", "gate", "PAUSED"),
+    Case("softsync", "gradient", "GRADIENT", values=EXACT),
+    Case("softsync", "gathered update", "UPDATE", locks=1, values=EXACT),
+    Case("softsync", "ticket lock", "UPDATE", locks=1, values=EXACT),
+    Case("softsync", "gate", "PAUSED", values=EXACT),
     Case("sgp", "gradient", "GRADIENT"),
     Case("sgp", "push", "UPDATE"),
     Case("sgp", "gate", "PAUSED"),
