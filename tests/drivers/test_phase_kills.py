@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from command_runs import gone
+from command_runs import gone, is_running
 from parked_runs import BATCHES, EPOCHS, SAMPLES, WAIT_S, Case, attack, be_a_parent, kill, run, tickets
 from replica_processes import context
 
@@ -123,6 +123,7 @@ def test_after_a_parent_that_is_killed_at_an_exact_place_no_process_is_left(tmp_
     ours, theirs = context.Pipe()
     parent = context.Process(target=be_a_parent, args=(case, tmp_path, theirs))
     parent.start()
+    family: list[int] = []
     try:
         assert ours.poll(WAIT_S), "no worker came there"
         told = ours.recv()
@@ -139,3 +140,5 @@ def test_after_a_parent_that_is_killed_at_an_exact_place_no_process_is_left(tmp_
     finally:
         parent.kill()
         parent.join(WAIT_S)
+        for pid in filter(is_running, family):
+            os.kill(pid, signal.SIGKILL)
