@@ -5,8 +5,8 @@ resumed to the end of an epoch. Prints a line per algorithm and a total, as JSON
 
     kills, in_lock           of which so many in a lock
     lost                     batches without a gradient in the record of the run, and samples missing in its summary
-    twice                    batches whose gradient was recorded more than once
-    in_round                 victims that had handed their gradient over to a round, and not yet booked the batch
+    twice                    batches whose gradient was used once more: updates beyond one per batch; in rounds, the
+                             victims that had handed their gradient over, and not yet booked the batch
     hangs, orphans           runs that did not end within a minute and a half; processes left 30 s after their run
 """
 
@@ -54,6 +54,7 @@ ALGORITHMS: dict[str, tuple[object, ...]] = {
     "softsync": ("--access", "locked"),
     "k-async": ("--access", "locked"),
 }
+ROUNDS = ("ssgd", "local-sgd", "d-psgd", "d2")
 GATHERING = ("softsync", "k-async")  # a ticket is completed under the lock, before it is recorded
 
 
@@ -94,7 +95,8 @@ def attack(run: Run, kills: int, rng: random.Random) -> collections.Counter[str]
     """Kills that many workers of a run, one after the other."""
     found: collections.Counter[str] = collections.Counter()
     run.wait_for_workers(WORKERS)
-    control = Block(run.process.pid).control
+    block = Block(run.process.pid)  # kept: it holds the mapping
+    control = block.control
     killed: set[int] = set()
     while found["kills"] < kills:
         fresh = {rank: pid for rank, pid in run.pids().items() if pid not in killed}
@@ -108,7 +110,7 @@ def attack(run: Run, kills: int, rng: random.Random) -> collections.Counter[str]
             continue
         stats, arrived = control.stats(rank), control.arrived(rank)
         handed_over = arrived > 0 and (arrived % 2 == 1 or stats["phase"] == Phase.BARRIER)
-        found["in_round"] += handed_over and stats["held"] >= 0
+        found["handed_over"] += handed_over and stats["held"] >= 0
         found["in_lock"] += any(thread == fresh[rank] for _, thread in control.lock_holders())
         os.kill(fresh[rank], signal.SIGKILL)
         killed.add(fresh[rank])
@@ -145,8 +147,10 @@ def campaign(name: str, kills: int, seed: int, folder: Path) -> dict[str, Any]:
     facts["batches"] = batches
     facts["unrecorded"] = batches - len(seen)
     facts["lost"] = epochs * SAMPLES - summary["samples"] + (0 if name in GATHERING else facts["unrecorded"])
-    facts["twice"] = seen.total() - len(seen)
-    facts["updates"] = summary["updates"]
+    if name in ROUNDS:
+        facts["twice"] = facts["handed_over"]
+    else:
+        facts["twice"] = seen.total() - len(seen) if name in GATHERING else summary["updates"] - batches
     facts["seconds"] = round(time.monotonic() - began, 1)
     return facts
 
@@ -163,7 +167,7 @@ def main(arguments: list[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="kills-") as folder:
             facts = campaign(name, each, asked.seed, Path(folder))
         print(json.dumps(facts), flush=True)
-        total.update({key: value for key, value in facts.items() if key not in ("algorithm", "updates")})
+        total.update({key: value for key, value in facts.items() if key not in ("algorithm", "handed_over")})
     print(json.dumps({"total": len(names), **{key: round(value, 1) for key, value in total.items()}}))
     return 1 if total["lost"] or total["hangs"] or total["orphans"] else 0
 
