@@ -264,7 +264,7 @@ def test_a_checkpoint_of_another_model(capsys):
 # --- the user's umask
 
 
-@pytest.mark.parametrize(("umask", "file", "folder"), [(0o077, 0o600, 0o700), (0o002, 0o664, 0o775)])
+@pytest.mark.parametrize(("umask", "file", "folder"), [(0o077, 0o600, 0o700), pytest.param(0o002, 0o664, 0o775, marks=pytest.mark.slow)])
 def test_files_of_a_run_honour_the_umask(umask, file, folder):
     with attacks.command(Path().absolute(), *PROCESS, umask=umask) as process:
         assert process.wait(attacks.TIMEOUT_S) == 0

@@ -73,7 +73,7 @@ def test_the_death_of_the_fork_server(tmp_path: Path):
     assert (tmp_path / "run" / "summary.json").exists()
 
 
-@pytest.mark.parametrize("access", ["locked", "striped"])
+@pytest.mark.parametrize("access", ["locked", pytest.param("striped", marks=pytest.mark.slow)])
 def test_random_kills_under_a_lock(tmp_path: Path, access: str):
     kills, epochs = 5, 12
     flags = ("--workers", 4, "--access", access, "--respawn", kills, "--epochs", epochs, "--batch-size", 2)

@@ -22,7 +22,7 @@ LINK = re.compile(r"\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = {
     "run": "pip install -c constraints.txt -e . && python -m hogwild.train",
-    "test": "pip install -c constraints.txt -e '.[test]' && python -m pytest",
+    "test": "pip install -c constraints.txt -e '.[test]' && python -m pytest -n auto",
 }
 
 

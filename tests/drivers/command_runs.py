@@ -86,8 +86,9 @@ class Run:
     def stop_in_gradient(self, rank: int) -> None:
         """Stops a worker (SIGSTOP) while it computes a gradient, and so holds no lock; back when the run has named it.
 
-        The fault says in which phase the worker was: if in another one, it goes on and is stopped again. The run must
-        have a --stall-timeout, and the worker should be a straggler, so that the first time is the right one.
+        The fault says in which phase the worker was: if in another one, it goes on, makes an update, and is stopped again.
+        The run must have --record and a --stall-timeout, and the worker should be a straggler, so that the first time is
+        the right one.
         """
         pid = self.pids()[rank]
 
@@ -101,6 +102,7 @@ class Run:
             if "(last: gradient)" in named()[-1]:
                 return
             os.kill(pid, signal.SIGCONT)
+            self.wait_for_pushes(1, rank)
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -82,7 +82,7 @@ def test_one_worker_resumes_bit_for_bit(tmp_path: Path, algorithm: str):
     assert resumed[1]["test_loss"] == whole[1]["test_loss"]
 
 
-@pytest.mark.parametrize("algorithm", ["easgd", "local-sgd", "d2", "ad-psgd", "sgp"])
+@pytest.mark.parametrize("algorithm", ["easgd", "d2", "ad-psgd"])
 def test_real_workers_learn(tmp_path: Path, algorithm: str):
     flags = ("--data", "digits", "--algorithm", algorithm, "--workers", 3, "--epochs", 10, "--lr", 0.1)
     code, summary, err = Run(tmp_path, *flags).end()

@@ -107,7 +107,11 @@ def test_every_option_against_the_raw_recurrence(rule: str, delay: int):
 
 
 @pytest.mark.parametrize(
-    ("rule", "ends"), [("standard", {0.034: 3e-9, 0.036: 2e13}), ("shifted", {0.062: 1e-5, 0.066: 1e2})]
+    ("rule", "ends"),
+    [
+        ("standard", {0.034: 3e-9, 0.036: 2e13}),
+        pytest.param("shifted", {0.062: 1e-5, 0.066: 1e2}, marks=pytest.mark.slow),
+    ],
 )
 def test_where_golden_trajectories_end(rule: str, ends: dict[float, float]):
     """|x| after 20,000 pushes with curvature 1. Here each lr becomes a curvature at one common lr."""

@@ -80,7 +80,7 @@ def test_expectations_over_all_orders_of_workers(rule: str):
     [
         ("none", 0.0, 3, 1.265, 0.1, 3000),
         ("none", 0.0, 9, 0.646, 0.1, 6000),
-        ("standard", 0.9, 9, 0.254, 0.2, 10_000),
+        pytest.param("standard", 0.9, 9, 0.254, 0.2, 10_000, marks=pytest.mark.slow),
         ("shifted", 0.9, 9, 1.33, 0.25, 10_000),
     ],
 )
