@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import json
 import os
 import signal
 import time
@@ -15,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from command_runs import recorded_tickets
 from parking import Parked, Samples
 
 import hogwild
@@ -27,6 +27,7 @@ WAIT_S = 60.0
 SAMPLES, BATCH, EPOCHS = 330, 10, 2
 BATCHES = EPOCHS * SAMPLES // BATCH
 LOOK_S = 0.005
+LOCKS = ("the lock of the tickets", "the lock of the model", "stripe")  # those that an update takes, recorded or not
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def stopped_worker(trainer: Trainer) -> Stopped | None:
         control = trainer.world.control
         stats, pid = control.stats(member.rank), member.process.pid
         assert pid is not None
-        locks = tuple(name for name, thread in control.lock_holders() if thread == pid)
+        held = [name for name, thread in control.lock_holders() if thread == pid]
+        locks = tuple(name for name in held if name.startswith(LOCKS))
         pids = tuple(other.process.pid or 0 for other in members)
         return Stopped(member.rank, pid, stats["phase"].name, locks, stats["held"], pids)
     return None
@@ -131,8 +133,7 @@ def run(case: Case, folder: Path, **values: Any) -> hogwild.Result:
 
 def tickets(result: hogwild.Result) -> collections.Counter[int]:
     """How often the gradient of each ticket was recorded."""
-    lines = (Path(result.path) / "schedule.jsonl").read_text().splitlines()
-    return collections.Counter(json.loads(line)["ticket"] for line in lines)
+    return recorded_tickets(Path(result.path))
 
 
 def be_a_parent(case: Case, folder: Path, line: Connection) -> None:

@@ -29,12 +29,11 @@ from typing import Any
 
 import psutil
 import torch
-from command_runs import ENDLESS, SAMPLES, Run, is_running
+from command_runs import ENDLESS, SAMPLES, Run, is_running, recorded_tickets
 
 from hogwild.drivers.job.batches import BatchOrder
 from hogwild.kernels.control import Control, Phase
 
-MAGIC = 0x686F6777696C6403  # of csrc/control.cpp
 WORKERS, BATCH = 3, 32
 LONGEST_S = 0.05  # between two kills, and the time that the replacement takes to start
 ALGORITHMS: dict[str, tuple[object, ...]] = {
@@ -71,11 +70,12 @@ class Block:
                 memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
             finally:
                 os.close(descriptor)
-            magic, workers, stripes = struct.unpack_from("<QII", memory)
-            if magic == MAGIC and len(memory) == Control.bytes(workers, stripes):
-                self._memory = torch.frombuffer(memory, dtype=torch.uint8)
-                self.control = Control(self._memory.data_ptr(), workers, stripes, create=False)
-                return
+            _, workers, stripes = struct.unpack_from("<QII", memory)  # if it is one, after a number that all have
+            if len(memory) != Control.bytes(workers, stripes):
+                continue
+            self._memory = torch.frombuffer(memory, dtype=torch.uint8)
+            self.control = Control(self._memory.data_ptr(), workers, stripes, create=False)  # checks that number
+            return
         raise LookupError(f"process {pid} has no control block")
 
 
@@ -141,8 +141,7 @@ def campaign(name: str, kills: int, seed: int, folder: Path) -> dict[str, Any]:
     while any(map(is_running, family)) and time.monotonic() < deadline:
         time.sleep(0.02)
     facts["orphans"] = sum(map(is_running, family))
-    lines = (run.path / "schedule.jsonl").read_text().splitlines()
-    seen = collections.Counter(json.loads(line)["ticket"] for line in lines)
+    seen = recorded_tickets(run.path)
     batches = BatchOrder(SAMPLES, BATCH, 0).tickets_per_epoch * epochs
     facts["batches"] = batches
     facts["unrecorded"] = batches - len(seen)

@@ -27,7 +27,7 @@ CXX = shlex.split(os.environ.get("CXX") or "c++")
 LIMIT_S = 1800
 TICKETS, CALLS, SEEDS = 20_000, 150, 3
 RACING_CALLS = 30
-CONTROL = ("csrc-control", "csrc-control_waits")
+CONTROL = ("csrc-control", "csrc-control_[!b]*")  # without the bindings
 KERNELS = ("cpu-*", "kernels-*", "norm-*", "csrc-rule", "csrc-placed_memory", "cuda-absent", "csrc-driver")
 TESTS = ("tests/kernels", "tests/nn/test_full_norm.py", "tests/shared/test_control*.py")
 
