@@ -3,8 +3,8 @@
     control   ThreadSanitizer: threads in place of processes on one control block (control_threads.cpp)
     kernels   ThreadSanitizer: the kernels on the same buffers at once (kernel_threads.cpp); what races by intention
               runs apart, with the suppressions of racing.supp
-    address   AddressSanitizer and UndefinedBehaviorSanitizer: the tests of kernels and control block, on a module built
-              with both
+    address   AddressSanitizer and UndefinedBehaviorSanitizer: both programs, then the tests of kernels and control
+              block, on a module built with both
 
 Builds out of the tree, with the flags of setup.py (HOGWILD_DEBUG). Prints a line per part; exit status 1 with findings.
 """
@@ -56,12 +56,12 @@ def run(command: Sequence[object], env: dict[str, str] | None = None, cwd: Path 
     return done.stdout
 
 
-def program(folder: Path, objects: Path, name: str, parts: Sequence[str]) -> Path:
+def program(objects: Path, name: str, parts: Sequence[str], sanitize: str = "thread") -> Path:
     """Compiles tools/sanitize/NAME.cpp and links it with those object files of the module."""
     files = [path for part in parts for path in sorted(objects.glob(f"{part}.o"))]
-    flags = ["-std=c++17", "-O1", "-g", "-fsanitize=thread", "-Wall", "-Wextra", f"-I{ROOT / 'csrc'}"]
-    run([*CXX, *flags, HERE / f"{name}.cpp", *files, "-pthread", "-ldl", "-o", folder / name])
-    return folder / name
+    flags = ["-std=c++17", "-O1", "-g", f"-fsanitize={sanitize}", "-Wall", "-Wextra", f"-I{ROOT / 'csrc'}"]
+    run([*CXX, *flags, HERE / f"{name}.cpp", *files, "-pthread", "-ldl", "-o", objects / name])
+    return objects / name
 
 
 def thread_options(**more: str) -> dict[str, str]:
@@ -69,19 +69,25 @@ def thread_options(**more: str) -> dict[str, str]:
 
 
 def control(folder: Path, scale: int) -> None:
-    path = program(folder, build(folder / "thread", "thread"), "control_threads", CONTROL)
+    path = program(build(folder / "thread", "thread"), "control_threads", CONTROL)
     for seed in range(1, SEEDS + 1):
         run([path, TICKETS * scale, seed], thread_options(suppressions=str(HERE / "control.supp")), quiet=False)
 
 
 def kernels(folder: Path, scale: int) -> None:
-    path = program(folder, build(folder / "thread", "thread"), "kernel_threads", KERNELS)
+    path = program(build(folder / "thread", "thread"), "kernel_threads", KERNELS)
     run([path, "ordered", CALLS * scale], thread_options(), quiet=False)
     run([path, "racing", RACING_CALLS * scale], thread_options(suppressions=str(HERE / "racing.supp")), quiet=False)
 
 
-def address(folder: Path, _scale: int) -> None:
-    build(folder / "address", "address")
+def address(folder: Path, scale: int) -> None:
+    objects, stops = build(folder / "address", "address"), {"UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
+    path = program(objects, "control_threads", CONTROL, "address,undefined")
+    for seed in range(1, SEEDS + 1):
+        run([path, TICKETS * scale, seed], stops, quiet=False)
+    path = program(objects, "kernel_threads", KERNELS, "address,undefined")
+    run([path, "ordered", CALLS * scale], stops, quiet=False)
+    run([path, "racing", RACING_CALLS * scale], stops, quiet=False)
     package = folder / "package"
     shutil.copytree(ROOT / "hogwild", package / "hogwild", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     for module in (folder / "address" / "lib").rglob("_C*.so"):
