@@ -117,12 +117,16 @@ bool Control::join(std::uint32_t rank, std::uint64_t barriers_per_round, double 
     return true;
   }
   while (!own.alive.load()) {  // after a timeout, the next call keeps the choice of the first
-    const std::uint64_t generation = max_arrived() == 0 ? 0 : round_after(barriers_per_round);
+    std::uint64_t generation = max_arrived() == 0 ? 0 : round_after(barriers_per_round);
+    if (header_->closed.load()) generation = std::max(generation, header_->close_after.load());
     own.joined = own.arrived = generation;
     own.alive = 1;
-    for (std::uint32_t i = 0; i < header_->workers; ++i)
-      if (lines_[i].alive.load() && lines_[i].arrived.load() > generation) own.alive = 0;
-    if (!own.alive.load()) announce();  // the others passed it while this worker was delayed
+    // Others passed it while this worker was delayed, also such as have left or died since: they would count as arrived.
+    // Or the gate was closed for a later round, and the parent may have found nobody inside before this worker was alive.
+    if (max_arrived() > generation || (header_->closed.load() && header_->close_after.load() > generation)) {
+      own.alive = 0;
+      announce();
+    }
   }
   return wait_barrier(rank, own.arrived.load(), timeout_s);
 }

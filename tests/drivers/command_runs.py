@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -142,6 +143,12 @@ class Run:
         epochs = interrupted["samples"] // SAMPLES + at_least
         assert train.main(["--resume", str(self.path), "--epochs", str(epochs), "--quiet"]) == 0
         return epochs, json.loads((self.path / "summary.json").read_text()), stderr
+
+
+def recorded_tickets(folder: Path) -> Counter[int]:
+    """How often the gradient of each ticket is in the schedule of a run that was recorded."""
+    lines = map(json.loads, (folder / "schedule.jsonl").read_text().splitlines())
+    return Counter(line["ticket"] for line in lines if "ticket" in line)
 
 
 def is_running(pid: int) -> bool:

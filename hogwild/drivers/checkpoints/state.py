@@ -2,7 +2,7 @@
 
 A state is copied while the gate is closed and drained, so it is exactly the model after the completed tickets. A
 gradient that a worker is still computing is not in it; its ticket is listed and will be assigned again. The one
-exception are averages of Full Normalization that all workers share: they may already include the batch of such a
+exception are averages of Full Normalization that several workers share: they may already include the batch of such a
 gradient, and a resumed run then includes it twice.
 """
 

@@ -70,6 +70,11 @@ class Buffers:
         """Whether gradients are taken at a snapshot, which is written by pulls and pushes."""
         return "snapshot" in self.declared
 
+    def took_over(self, locks: int) -> None:
+        """Counts stripe locks whose holder died while it held them."""
+        if locks:
+            self.ledger.count_exchange(self.rank, 0, 0, locks)
+
     def is_shared(self, name: str) -> bool:
         """Whether there is one buffer of that name for all workers."""
         return self.declared[name].scope is Scope.SHARED

@@ -25,7 +25,7 @@ class Exchanges:
 
     def __init__(self, buffers: Buffers, updates: Updates, rounds: Rounds, current: CurrentUpdate) -> None:
         self._buffers = buffers
-        self._versions, self._ledger = buffers.versions, buffers.ledger
+        self._versions = buffers.versions
         self._rank = buffers.rank
         self._updates = updates
         self._rounds = rounds
@@ -62,15 +62,13 @@ class Exchanges:
             self._spring(alpha, near, center)
             return
         with self._center():
-            recovered = self.kernel.elastic(self._buffers[near], self._buffers[center], alpha)
-        self._ledger.count_exchange(self._rank, 0, 0, recovered)
+            self._buffers.took_over(self.kernel.elastic(self._buffers[near], self._buffers[center], alpha))
         self._buffers.traffic.add(self._buffers[center], 2)
 
     def deliver(self) -> None:
         replica, base, x = (self._buffers[name] for name in ("replica", "base", "x"))
         with self._center():
-            recovered = self.kernel.deliver(replica, base, x)
-        self._ledger.count_exchange(self._rank, 0, 0, recovered)
+            self._buffers.took_over(self.kernel.deliver(replica, base, x))
         self._buffers.traffic.add(replica, 2)
 
     def admm(self, g: Gradients, rho: float) -> None:
@@ -86,7 +84,10 @@ class Exchanges:
                 if weight_decay := self._updates.weight_decay:
                     self._rounds.combine("g", {"g": 1, "replica": weight_decay})
                 replica, multiplier, x, gradient = (self._buffers[name] for name in ("replica", "multiplier", "x", "g"))
-                self.kernel.admm(replica, multiplier, x, gradient, lr=lr, rho=rho, workers=self._buffers.workers)
+                workers = self._buffers.workers
+                self._buffers.took_over(
+                    self.kernel.admm(replica, multiplier, x, gradient, lr=lr, rho=rho, workers=workers)
+                )
                 if locked:
                     finish(x.device)
         finally:
@@ -99,8 +100,8 @@ class Exchanges:
         with self._center():
             weighted_sum(flux, [buffers[near], buffers[center]], [alpha, -alpha])
             weighted_sum(counter, [flux], [-1.0])
-            self.kernel.send(buffers[center], flux, 1.0)
-            self.kernel.send(buffers[near], counter, 1.0)
+            buffers.took_over(self.kernel.send(buffers[center], flux, 1.0))
+            buffers.took_over(self.kernel.send(buffers[near], counter, 1.0))
         buffers.traffic.add(flux, 2)
 
     def _center(self) -> AbstractContextManager[None]:

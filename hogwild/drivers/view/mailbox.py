@@ -20,7 +20,7 @@ class Mailbox:
         return float(self._buffers["mass"][OWN])
 
     def collect(self) -> None:
-        self._exchanges.kernel.drain(self._buffers["replica"], self._buffers["box"])
+        self._buffers.took_over(self._exchanges.kernel.drain(self._buffers["replica"], self._buffers["box"]))
         mass = self._buffers["mass"]
         mass[OWN] += mass[BOX]
         mass[BOX] = 0.0
@@ -30,7 +30,7 @@ class Mailbox:
         mass, theirs = buffers["mass"], buffers["mass", peer]
         if mass[OWN] < floor or theirs[BOX] > ceiling or not buffers.rounds.alive(peer):
             return
-        self._exchanges.kernel.send(buffers["box", peer], buffers["replica"], 0.5)
+        buffers.took_over(self._exchanges.kernel.send(buffers["box", peer], buffers["replica"], 0.5))
         mass[OWN] /= 2
         theirs[BOX] += mass[OWN]
         buffers.traffic.add(buffers["replica"], 1)

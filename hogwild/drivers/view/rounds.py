@@ -92,6 +92,7 @@ class Rounds:
                 stop=stop,
             )
             step_sq = stats.step_sq
+            buffers.took_over(stats.recovered)
             buffers.traffic.add(mean, (len(contributed) - 1) * (stop - start) / mean.numel())
         commits = bool(contributed) and present[0] == self._rank
         barriers.end_round(self._rank, commits, self._deposited.refused, step_sq)

@@ -209,6 +209,8 @@ class Updates:
                 applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
         finally:
             self._versions.end_push(self._rank, push.locked, applied, nonfinite, gap_sq, step_sq)
+        if stats is not None:
+            self._buffers.took_over(stats.recovered)
         refused = 0 if applied else nonfinite
         self._current.outcome = Outcome(push.version, push.delay, 0, push.lr, refused, False, applied, stats)
         if push.is_shared:
