@@ -21,7 +21,6 @@ Work<T> make_work(const PushPlan& plan, const PushCall& call, const Tables& tabl
   work.buffers = slice<T>(plan.buffers, 0);
   work.scalars = make_scalars<T>(plan.rule, call);
   work.latest = tables.scalars;
-  work.segments = tables.segments;
   work.tiles = tables.tiles;
   work.stats = tables.stats;
   work.report = tables.report;
@@ -35,6 +34,7 @@ Work<T> make_work(const PushPlan& plan, const PushCall& call, const Tables& tabl
   work.row_per_segment = plan.rule.gap_per_segment;
   work.measured_in_steps = plan.rule.unit == Unit::step;
   work.has_first_pass = plan.rule.has_first_pass();
+  work.has_scan = plan.rule.guard == GuardKind::push;
   return work;
 }
 

@@ -10,13 +10,16 @@ namespace hogwild::cuda {
 
 constexpr int kThreads = 256;
 constexpr int kBlocksPerMultiprocessor = 4;
-constexpr int kTile = 4096;         // elements
+constexpr int kTile = 4096;         // elements of a tile, at most
+constexpr int kSmallTile = 1024;    // of a small model's, so that a block has one iteration instead of four
 constexpr int kMaxGradients = 448;  // pointers that fit into 4 KiB of kernel arguments; else there is a table
 constexpr int kMaxInputs = 200;     // inputs of a weighted sum, for the same reason
 
-// A tile is part `part` of segment `segment`.
-struct Tile {
-  int32_t segment, part;
+// Elements [begin, begin + count) of the flat buffers, in the segment that begins at `offset`. Two 16-byte loads bring
+// all that a block must know of its next tile.
+struct alignas(32) Tile {
+  int64_t begin, offset;
+  int32_t count, segment;
 };
 
 struct Counts {
@@ -52,7 +55,6 @@ struct Work {
   Buffers<T> buffers;
   Scalars<T> scalars;
   const Scalars<T>* latest;  // in device memory: those of launches that a graph replays
-  const Segment* segments;
   const Tile* tiles;
   DeviceStats* stats;
   Counts* report;  // in host memory, mapped
@@ -62,6 +64,7 @@ struct Work {
   int64_t start, stop;
   int32_t first_tile, last_tile;
   bool row_per_segment, measured_in_steps, has_first_pass;
+  bool has_scan;  // only a scan counts into `refusing`
 
   __device__ int row(int segment) const { return row_per_segment ? segment : 0; }
 
@@ -129,28 +132,32 @@ __device__ void flush(const Sums<T>& sums, DeviceStats* stats) {
 __device__ inline bool is_last_block(DeviceStats* stats) {
   __shared__ bool is_last;
   __syncthreads();  // every thread of the block has read `refusing`, which may be reset to 0 next
-  if (threadIdx.x == 0) {
-    __threadfence();  // this thread's additions are visible before its block counts as finished
-    is_last = atomicAdd(&stats->finished, 1u) == gridDim.x - 1;
-    __threadfence();
-  }
+  // This thread made all of the block's additions: they are visible before its block counts as finished.
+  if (threadIdx.x == 0) is_last = add_acq_rel(&stats->finished, 1u) == gridDim.x - 1;
   __syncthreads();
   return is_last;
 }
 
 // Called by the last block: writes the counts to the host and resets them to zero for the next push, without a memset
-// or a copy.
+// or a copy. All words are read before the first is written: as the compiler may not exchange volatile accesses, each
+// load behind a store would wait for a round trip of its own.
 __device__ inline void hand_over(DeviceStats* stats_, Counts* report) {
   if (threadIdx.x != 0) return;
   volatile DeviceStats* const stats = stats_;  // not from the L1 cache, which may hold this block's first read
-  report->gap_sq = stats->gap_sq;
-  report->step_sq = stats->step_sq;
-  report->share = stats->share;
-  report->grad_sq = stats->grad_sq;
-  report->nonfinite = stats->nonfinite;
-  report->refusing = stats->refusing;
-  stats->gap_sq = stats->step_sq = stats->share = stats->grad_sq = 0;
-  stats->nonfinite = stats->refusing = 0;
+  Counts seen;
+  seen.gap_sq = stats->gap_sq;
+  seen.step_sq = stats->step_sq;
+  seen.share = stats->share;
+  seen.grad_sq = stats->grad_sq;
+  seen.nonfinite = stats->nonfinite;
+  seen.refusing = stats->refusing;
+  *report = seen;
+  stats->gap_sq = 0;  // one statement each: a = b = 0 would read b again
+  stats->step_sq = 0;
+  stats->share = 0;
+  stats->grad_sq = 0;
+  stats->nonfinite = 0;
+  stats->refusing = 0;
   stats->finished = 0;
 }
 
@@ -159,9 +166,12 @@ template <bool kPerElement, class T>
 __device__ void settle_rows(const Work<T>& work, const GapStateRule& rule) {
   for (int k = threadIdx.x; k < work.gap_rows; k += kThreads) {
     volatile GapRow& row = work.rows[k];
-    const double elements = row.elements;
-    if (elements > 0) rule.settle(work.gap_state[k], row.gap_sq, kPerElement ? row.size_sq / elements : row.size_sq);
-    row.measured_sq = row.gap_sq = row.size_sq = row.elements = 0;
+    const double elements = row.elements, gap_sq = row.gap_sq, size_sq = row.size_sq;  // all before the first store
+    row.measured_sq = 0;
+    row.gap_sq = 0;
+    row.size_sq = 0;
+    row.elements = 0;
+    if (elements > 0) rule.settle(work.gap_state[k], gap_sq, kPerElement ? size_sq / elements : size_sq);
   }
 }
 
@@ -273,16 +283,19 @@ __device__ void idle_tile(const Buffers<T>& at, int n, const Hyper<T>& h, Sums<T
   }
 }
 
-// visit(segment index, begin, n) for this block's tiles: elements [begin, begin + n) of the flat buffers.
+// visit(segment index, its offset, begin, n) for this block's tiles: elements [begin, begin + n) of the flat buffers.
+// The next tile's descriptor is on its way while a tile is worked on.
 template <class T, class Visit>
 __device__ void for_each_tile(const Work<T>& work, const Visit& visit) {
-  for (int t = work.first_tile + blockIdx.x; t < work.last_tile; t += gridDim.x) {
-    const Tile tile = work.tiles[t];
-    const Segment segment = work.segments[tile.segment];
-    const int64_t from = segment.offset + static_cast<int64_t>(tile.part) * kTile;
-    const int64_t to = min(from + kTile, segment.offset + segment.numel);
-    const int64_t begin = max(from, work.start), end = min(to, work.stop);
-    if (begin < end) visit(tile.segment, segment.offset, begin, static_cast<int>(end - begin));
+  int t = work.first_tile + blockIdx.x;
+  if (t >= work.last_tile) return;
+  Tile next = work.tiles[t];
+  while (t < work.last_tile) {
+    const Tile tile = next;
+    t += gridDim.x;
+    if (t < work.last_tile) next = work.tiles[t];
+    const int64_t begin = max(tile.begin, work.start), end = min(tile.begin + tile.count, work.stop);
+    if (begin < end) visit(tile.segment, tile.offset, begin, static_cast<int>(end - begin));
   }
 }
 

@@ -63,7 +63,7 @@ template <class Stages, class Access, bool kCaptured, class T, class G>
 __device__ void push_pass(const Work<T>& work, const Gradients& gradients) {
   using Penalty = typename Stages::PenaltyStage;
   const Scalars<T>& now = work.template now<kCaptured>();
-  if (work.stats->refusing == 0) {
+  if (!work.has_scan || work.stats->refusing == 0) {
     Hyper<T> h = now.hyper;
     if (now.clip > 0) h.scale = static_cast<T>(clipped(now.scale, now.clip, work.stats->grad_sq));
     Sums<T> sums;

@@ -11,7 +11,6 @@ namespace hogwild::cuda {
 
 // The data of a push besides its plan: tables in device memory, and the first tile of each segment.
 struct Tables {
-  const Segment* segments;
   const Tile* tiles;
   DeviceStats* stats;
   Counts* report;                   // in mapped host memory: the counts of the latest push
