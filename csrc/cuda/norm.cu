@@ -1,11 +1,11 @@
 // Full Normalization on the device: sums per block, then a thread per channel, then the elements. It contains no
 // equation.
+#include <stdexcept>
+#include <string>
+
 #include "../dispatch.h"
 #include "../norm_call.h"
 #include "runtime.cuh"
-
-#include <stdexcept>
-#include <string>
 
 namespace hogwild::cuda {
 namespace {

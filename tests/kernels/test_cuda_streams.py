@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hogwild.kernels import Push, build_info
+from hogwild.rules import HeavyBall
 
 pytestmark = [
     pytest.mark.gpu,
@@ -32,16 +33,15 @@ def test_a_push_may_be_used_at_once_on_a_stream_that_does_not_wait_for_the_defau
 
 
 def test_a_push_on_another_stream_waits_for_the_one_before_it():
-    x, push = ones()
-    grad = torch.ones(N, device="cuda")
+    x, v = torch.zeros(N, device="cuda"), torch.zeros(N, device="cuda")
+    push = Push(x=x, v=v, segments=[(0, N)], momentum=HeavyBall(0.5))
+    grads = [torch.full((N,), value, device="cuda") for value in (1.0, 2.0, 4.0)]
     torch.cuda.synchronize()
     streams = [torch.cuda.Stream() for _ in range(2)]
-    for number, stream in enumerate(streams):
-        with torch.cuda.stream(stream):
-            push.enqueue([grad], lr=2.0 + number, lr_max=3.0, pushes=number)
-    stats = push.stats()
-    assert stats.step_sq == N * 9.0, "those of the latest push"
-    assert torch.equal(x, -5 * grad)
-    with torch.cuda.stream(streams[0]):
-        push([grad], lr=1.0, lr_max=1.0, pushes=2)
-    assert torch.equal(x, -6 * grad)
+    for number, grad in enumerate(grads):
+        with torch.cuda.stream(streams[number % 2]):
+            push.enqueue([grad], lr=1.0, lr_max=1.0, pushes=number)
+    assert push.stats().step_sq == N * 5.25**2, "those of the latest push"
+    torch.cuda.synchronize()
+    assert (v == 5.25).all(), "1, then 0.5 + 2, then 1.25 + 4"
+    assert (x == -8.75).all()
