@@ -65,11 +65,11 @@ __device__ void diffuse_at(T* out, const T* own_, T* correction_, const Neighbou
       flux.at[k] = Diffusion::add_flux(flux.at[k], neighbours.weights[j], neighbour.at[k], own.at[k]);
   });
   for (int k = 0; k < kCount; ++k) own.at[k] += flux.at[k];
-  store(out + i, own);
+  store_whole(out + i, own);
   if (correction_ == nullptr) return;
   Pack<T, kCount> correction = load<T, kCount>(correction_ + i);
   for (int k = 0; k < kCount; ++k) correction.at[k] += flux.at[k];
-  store(correction_ + i, correction);
+  store_whole(correction_ + i, correction);
 }
 
 template <class T>

@@ -63,9 +63,9 @@ __device__ __forceinline__ void push_pack(const Buffers<T>& at, Loaded<Stages, T
   constexpr unsigned kStored = Stages::uses & ~(kInMemory | kAdded);
   auto& packs = loaded.packs;
   Buffers<T> here;
-#define HOGWILD_PLACE(name) here.name = (kInMemory & buffer::name) != 0 ? at.name + i : packs.name.at;
-  HOGWILD_BUFFERS(HOGWILD_PLACE)
-#undef HOGWILD_PLACE
+#define HOGWILD_HERE(name) here.name = (kInMemory & buffer::name) != 0 ? at.name + i : packs.name.at;
+  HOGWILD_BUFFERS(HOGWILD_HERE)
+#undef HOGWILD_HERE
 
   Pack<T, kCount> delta, drawn;
 #pragma unroll
@@ -89,20 +89,22 @@ __device__ __forceinline__ void push_pack(const Buffers<T>& at, Loaded<Stages, T
 #undef HOGWILD_STORE
 }
 
-// Packs that a thread loads before it works on the first: two for rules of at most four streams, which would otherwise
-// have too few loads in flight. With more streams the registers do not suffice.
-template <class Stages>
+// Packs that a thread loads before it works on the first. Two for rules of at most four streams and little arithmetic,
+// which would otherwise have too few loads in flight; for others, or with compare-and-exchanges in memory, the registers
+// do not suffice.
+template <class Stages, class Access>
 constexpr int kPacksAtOnce = [] {
   int streams = 1;
   for (unsigned rest = Stages::uses; rest != 0; rest &= rest - 1) ++streams;
-  return streams <= 4 ? 2 : 1;
+  const bool exchanges = std::is_same_v<Access, Atomic> && (Stages::uses & buffer::motion & ~Stages::own) != 0;
+  return streams <= 4 && !exchanges && !Stages::uses_ms && !Stages::uses_rows && !Stages::penalises_elements ? 2 : 1;
 }();
 
 // Elements [0, n) of one tile.
 template <class Stages, class Access, class T, class G>
 __device__ void push_tile(const Buffers<T>& at, const G* g, int n, const Hyper<T>& h, Sums<T>& sums) {
   const bool packed = aligned<T>(at.x, kWidth<T>) && aligned<G>(g, kWidth<T>);
-  for_each_in_tile<T, kPacksAtOnce<Stages>>(n, packed, [&](auto count, auto at_once, int i) {
+  for_each_in_tile<T, kPacksAtOnce<Stages, Access>>(n, packed, [&](auto count, auto at_once, int i) {
     constexpr int kPacks = decltype(at_once)::value;
     if constexpr (decltype(count)::value == 1) {
       sums.add(Stages::template element<Access, Access>(at, i, widen<T>(g[i]), h));
@@ -126,16 +128,14 @@ __device__ void idle_tile(const Buffers<T>& at, int n, const Hyper<T>& h, Sums<T
 }
 
 // visit(segment index, its offset, begin, n) for this block's tiles: elements [begin, begin + n) of the flat buffers.
-// The next tile's descriptor is on its way while a tile is worked on.
+// The next tile's descriptor is on its way to the cache while a tile is worked on; in registers it would cost some
+// kernels spills.
 template <class T, class Visit>
 __device__ void for_each_tile(const Work<T>& work, const Visit& visit) {
-  int t = work.first_tile + blockIdx.x;
-  if (t >= work.last_tile) return;
-  Tile next = work.tiles[t];
-  while (t < work.last_tile) {
-    const Tile tile = next;
-    t += gridDim.x;
-    if (t < work.last_tile) next = work.tiles[t];
+  const int stride = gridDim.x;
+  for (int t = work.first_tile + blockIdx.x; t < work.last_tile; t += stride) {
+    const Tile tile = work.tiles[t];
+    if (t + stride < work.last_tile) prefetch(work.tiles + t + stride);
     const int64_t begin = max(tile.begin, work.start), end = min(tile.begin + tile.count, work.stop);
     if (begin < end) visit(tile.segment, tile.offset, begin, static_cast<int>(end - begin));
   }

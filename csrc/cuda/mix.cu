@@ -19,7 +19,7 @@ __device__ void sum_at(T* out, const Inputs<T>& inputs, int64_t i) {
   for_each_loaded<T, kCount>(inputs.at, inputs.count, i, [&](int j, const Pack<T, kCount>& input) {
     for (int k = 0; k < kCount; ++k) sum.at[k] = WeightedSum::term(sum.at[k], inputs.weights[j], input.at[k]);
   });
-  store(out + i, sum);
+  store_whole(out + i, sum);
 }
 
 template <class T>

@@ -20,15 +20,21 @@ __device__ __forceinline__ Pack<E, kCount> load(const E* p) {
   return *reinterpret_cast<const Pack<E, kCount>*>(p);
 }
 
-// As whole words: the compiler takes the copy of a struct apart.
 template <class E, int kCount>
 __device__ __forceinline__ void store(E* p, const Pack<E, kCount>& pack) {
+  *reinterpret_cast<Pack<E, kCount>*>(p) = pack;
+}
+
+// The same in one instruction where the compiler would take the copy of the struct apart, as it does with sums over a
+// variable number of inputs; elsewhere this would cost registers.
+template <class E, int kCount>
+__device__ __forceinline__ void store_whole(E* p, const Pack<E, kCount>& pack) {
   if constexpr (sizeof pack == 16) {
     uint4 words;
     memcpy(&words, &pack, sizeof pack);
-    *reinterpret_cast<uint4*>(p) = words;
+    __stwb(reinterpret_cast<uint4*>(p), words);
   } else {
-    *reinterpret_cast<Pack<E, kCount>*>(p) = pack;
+    store(p, pack);
   }
 }
 
@@ -46,6 +52,15 @@ __device__ __forceinline__ Pack<E, kCount> load_once(const E* p) {
 template <class E>
 __device__ __forceinline__ bool aligned(const void* p, int count) {
   return reinterpret_cast<uintptr_t>(p) % (sizeof(E) * count) == 0;
+}
+
+// Brings the line of *p into the first-level cache.
+__device__ __forceinline__ void prefetch(const void* p) {
+#ifdef __CUDACC__
+  asm volatile("prefetch.global.L1 [%0];" ::"l"(__cvta_generic_to_global(p)));
+#else
+  (void)p;
+#endif
 }
 
 // The old value of *p, and *p + value in its place. What this thread did before is visible to the thread that adds next,

@@ -88,6 +88,10 @@ template <class T>
 T __ldcs(const T* p) {
   return *p;
 }
+template <class T>
+void __stwb(T* p, T value) {
+  *p = value;
+}
 
 template <class T>
 constexpr T min(T a, T b) {
