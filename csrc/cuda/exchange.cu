@@ -60,17 +60,16 @@ struct Neighbours {
 template <class T, int kCount>
 __device__ void diffuse_at(T* out, const T* own_, T* correction_, const Neighbours<T>& neighbours, int64_t i) {
   Pack<T, kCount> own = load<T, kCount>(own_ + i), flux{};
-  for (int j = 0; j < neighbours.count; ++j) {
-    const Pack<T, kCount> neighbour = load<T, kCount>(neighbours.at[j] + i);
+  for_each_loaded<T, kCount>(neighbours.at, neighbours.count, i, [&](int j, const Pack<T, kCount>& neighbour) {
     for (int k = 0; k < kCount; ++k)
       flux.at[k] = Diffusion::add_flux(flux.at[k], neighbours.weights[j], neighbour.at[k], own.at[k]);
-  }
+  });
   for (int k = 0; k < kCount; ++k) own.at[k] += flux.at[k];
-  store(out + i, own);
+  store_whole(out + i, own);
   if (correction_ == nullptr) return;
   Pack<T, kCount> correction = load<T, kCount>(correction_ + i);
   for (int k = 0; k < kCount; ++k) correction.at[k] += flux.at[k];
-  store(correction_ + i, correction);
+  store_whole(correction_ + i, correction);
 }
 
 template <class T>

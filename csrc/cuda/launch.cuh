@@ -36,6 +36,7 @@ Work<T> make_work(const PushPlan& plan, const PushCall& call, const Tables& tabl
   work.measured_in_steps = plan.rule.unit == Unit::step;
   work.has_first_pass = plan.rule.has_first_pass();
   work.has_groups = plan.has_groups();
+  work.has_scan = plan.rule.guard == GuardKind::push;
   return work;
 }
 

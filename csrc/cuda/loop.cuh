@@ -3,130 +3,28 @@
 #pragma once
 
 #include "../mix.h"
-#include "vector.cuh"
-#include "work.cuh"
+#include "counts.cuh"
 
 namespace hogwild::cuda {
 
+template <int kValue>
+using Constant = std::integral_constant<int, kValue>;
+
+// visit(Constant<k>, Constant<p>, i): p packs of k elements, the first from i on, each kPackStride<T> behind the one
+// before it. This thread and its neighbours cover all of a tile's [0, n), in packs if all its addresses are aligned, and
+// in kPacks of them at once while that many are left.
 template <class T>
-struct Sums {
-  T gap_sq = 0, step_sq = 0, nonfinite = 0, share = 0, size_sq = 0;
+constexpr int kPackStride = kThreads * kWidth<T>;
 
-  __device__ void add(const Observed<T>& seen) {
-    gap_sq += seen.gap * seen.gap;
-    step_sq += seen.step * seen.step;
-    nonfinite += seen.nonfinite;
-    share += seen.share;
-    size_sq += seen.size * seen.size;
-  }
-
-  // Without size_sq, which belongs to a row.
-  __device__ void add(const Sums& other) {
-    gap_sq += other.gap_sq;
-    step_sq += other.step_sq;
-    nonfinite += other.nonfinite;
-    share += other.share;
-  }
-};
-
-__device__ inline double block_sum(double value) {
-  __shared__ double partial[kThreads / 32];
-  for (int offset = 16; offset > 0; offset /= 2) value += __shfl_down_sync(~0u, value, offset);
-  if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = value;
-  __syncthreads();
-  double sum = 0;
-  for (const double p : partial) sum += p;
-  __syncthreads();
-  return sum;
-}
-
-template <class T>
-__device__ void flush(const Sums<T>& sums, DeviceStats* stats) {
-  const double gap_sq = block_sum(sums.gap_sq), step_sq = block_sum(sums.step_sq), bad = block_sum(sums.nonfinite),
-               share = block_sum(sums.share);
-  if (threadIdx.x != 0) return;
-  atomicAdd(&stats->gap_sq, gap_sq);
-  atomicAdd(&stats->step_sq, step_sq);
-  atomicAdd(&stats->share, share);
-  if (bad != 0) atomicAdd(&stats->nonfinite, static_cast<unsigned long long>(bad));
-}
-
-// Whether this block is the last one of the push to get here; the result is the same in all of its threads.
-__device__ inline bool is_last_block(DeviceStats* stats) {
-  __shared__ bool is_last;
-  __syncthreads();  // every thread of the block has read `refusing`, which may be reset to 0 next
-  if (threadIdx.x == 0) {
-    __threadfence();  // this thread's additions are visible before its block counts as finished
-    is_last = atomicAdd(&stats->finished, 1u) == gridDim.x - 1;
-    __threadfence();
-  }
-  __syncthreads();
-  return is_last;
-}
-
-// Called by the last block: writes the counts to the host and resets them to zero for the next push, without a memset
-// or a copy.
-__device__ inline void hand_over(DeviceStats* stats_, Counts* report) {
-  if (threadIdx.x != 0) return;
-  volatile DeviceStats* const stats = stats_;  // not from the L1 cache, which may hold this block's first read
-  report->gap_sq = stats->gap_sq;
-  report->step_sq = stats->step_sq;
-  report->share = stats->share;
-  report->grad_sq = stats->grad_sq;
-  report->nonfinite = stats->nonfinite;
-  report->refusing = stats->refusing;
-  stats->gap_sq = stats->step_sq = stats->share = stats->grad_sq = 0;
-  stats->nonfinite = stats->refusing = 0;
-  stats->finished = 0;
-}
-
-// Called by the last block: updates gap_state and resets the rows to zero. A refused push has counted no elements.
-template <bool kPerElement, class T>
-__device__ void settle_rows(const Work<T>& work, const GapStateRule& rule) {
-  for (int k = threadIdx.x; k < work.gap_rows; k += kThreads) {
-    volatile GapRow& row = work.rows[k];
-    const double elements = row.elements;
-    if (elements > 0) rule.settle(work.gap_state[k], row.gap_sq, kPerElement ? row.size_sq / elements : row.size_sq);
-    row.measured_sq = row.gap_sq = row.size_sq = row.elements = 0;
-  }
-}
-
-// Accumulates a block's sums of one row until the row changes, so that consecutive tiles of a row are added to memory
-// together.
-template <class T>
-struct RowSums {
-  int row = -1;
-  int64_t elements = 0;
-  Sums<T> sums;
-
-  __device__ void begin(int next, const Work<T>& work, Sums<T>& all) {
-    if (next == row) return;
-    flush(work, all);
-    row = next;
-  }
-
-  __device__ void flush(const Work<T>& work, Sums<T>& all) {
-    const double gap_sq = block_sum(sums.gap_sq);
-    const double size_sq = block_sum(work.measured_in_steps ? sums.step_sq : sums.size_sq);
-    if (threadIdx.x == 0 && row >= 0) {
-      atomicAdd(&work.rows[row].gap_sq, gap_sq);
-      atomicAdd(&work.rows[row].size_sq, size_sq);
-      atomicAdd(&work.rows[row].elements, static_cast<double>(elements));
-    }
-    all.add(sums);
-    sums = {};
-    elements = 0;
-  }
-};
-
-// visit(std::integral_constant<int, k>, i): k elements from i on. This thread and its neighbours cover all of a tile's
-// [0, n), in packs if all its addresses are aligned.
-template <class T, class Visit>
+template <class T, int kPacks = 1, class Visit>
 __device__ void for_each_in_tile(int n, bool packed, const Visit& visit) {
-  constexpr int kCount = kWidth<T>;
+  constexpr int kCount = kWidth<T>, kStride = kPackStride<T>;
   const int tail = packed ? n / kCount * kCount : 0;
-  for (int i = threadIdx.x * kCount; i < tail; i += kThreads * kCount) visit(std::integral_constant<int, kCount>{}, i);
-  for (int i = tail + threadIdx.x; i < n; i += kThreads) visit(std::integral_constant<int, 1>{}, i);
+  int i = threadIdx.x * kCount;
+  if constexpr (kPacks > 1)
+    for (; i + (kPacks - 1) * kStride < tail; i += kPacks * kStride) visit(Constant<kCount>{}, Constant<kPacks>{}, i);
+  for (; i < tail; i += kStride) visit(Constant<kCount>{}, Constant<1>{}, i);
+  for (int k = tail + threadIdx.x; k < n; k += kThreads) visit(Constant<1>{}, Constant<1>{}, k);
 }
 
 // A pack of each buffer. Packs of buffers that no stage uses are never touched and take no registers.
@@ -137,24 +35,37 @@ struct Packs {
 #undef HOGWILD_PACK
 };
 
+// Packs of a gradient and of the buffers that a push's stages use, each from element i on.
+template <class Stages, class T, class G>
+struct Loaded {
+  Pack<G, kWidth<T>> gradient;
+  Packs<T, kWidth<T>> packs;
+
+  __device__ __forceinline__ void load_at(const Buffers<T>& at, const G* g, int64_t i) {
+    gradient = load_once<G, kWidth<T>>(g + i);
+#define HOGWILD_LOAD(name) \
+  if constexpr (Stages::uses_##name) packs.name = load<T, kWidth<T>>(at.name + i);
+    HOGWILD_BUFFERS(HOGWILD_LOAD)
+#undef HOGWILD_LOAD
+  }
+};
+
 // kWidth elements from i on, through registers. Under Atomic, x and the center are changed by additions in memory (a
 // snapshot is then the value read minus this push's step), and shared momentum buffers by compare-and-exchange in
 // memory, starting from the value read.
 template <class Stages, class Access, class T, class G>
-__device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyper<T>& h, Sums<T>& sums) {
+__device__ __forceinline__ void push_pack(const Buffers<T>& at, Loaded<Stages, T, G>& loaded, int64_t i,
+                                          const Hyper<T>& h, Sums<T>& sums) {
   constexpr int kCount = kWidth<T>;
   constexpr bool kAtomic = std::is_same_v<Access, Atomic>;
   constexpr unsigned kInMemory = kAtomic ? buffer::motion & ~Stages::own : buffer::none;
   constexpr unsigned kAdded = kAtomic ? buffer::x | buffer::center : buffer::none;
   constexpr unsigned kStored = Stages::uses & ~(kInMemory | kAdded);
-  const Pack<G, kCount> gradient = load_once<G, kCount>(g + i);
-  Packs<T, kCount> packs;
+  auto& packs = loaded.packs;
   Buffers<T> here;
-#define HOGWILD_LOAD(name)                                                      \
-  if constexpr (Stages::uses_##name) packs.name = load<T, kCount>(at.name + i); \
-  here.name = (kInMemory & buffer::name) != 0 ? at.name + i : packs.name.at;
-  HOGWILD_BUFFERS(HOGWILD_LOAD)
-#undef HOGWILD_LOAD
+#define HOGWILD_HERE(name) here.name = (kInMemory & buffer::name) != 0 ? at.name + i : packs.name.at;
+  HOGWILD_BUFFERS(HOGWILD_HERE)
+#undef HOGWILD_HERE
 
   Pack<T, kCount> delta, drawn;
 #pragma unroll
@@ -164,7 +75,7 @@ __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyp
   if constexpr (Stages::uses_##name) now.name = packs.name.at[k];
     HOGWILD_MOTION(HOGWILD_READ)
 #undef HOGWILD_READ
-    const auto seen = Stages::template element<Racing, Access>(here, k, widen<T>(gradient.at[k]), h, now);
+    const auto seen = Stages::template element<Racing, Access>(here, k, widen<T>(loaded.gradient.at[k]), h, now);
     delta.at[k] = -seen.step - seen.drawn;
     drawn.at[k] = seen.drawn;
     sums.add(seen);
@@ -178,15 +89,32 @@ __device__ void push_pack(const Buffers<T>& at, const G* g, int64_t i, const Hyp
 #undef HOGWILD_STORE
 }
 
+// Packs that a thread loads before it works on the first. Two for rules of at most four streams and little arithmetic,
+// which would otherwise have too few loads in flight; for others, or with compare-and-exchanges in memory, the registers
+// do not suffice.
+template <class Stages, class Access>
+constexpr int kPacksAtOnce = [] {
+  int streams = 1;
+  for (unsigned rest = Stages::uses; rest != 0; rest &= rest - 1) ++streams;
+  const bool exchanges = std::is_same_v<Access, Atomic> && (Stages::uses & buffer::motion & ~Stages::own) != 0;
+  return streams <= 4 && !exchanges && !Stages::uses_ms && !Stages::uses_rows && !Stages::penalises_elements ? 2 : 1;
+}();
+
 // Elements [0, n) of one tile.
 template <class Stages, class Access, class T, class G>
 __device__ void push_tile(const Buffers<T>& at, const G* g, int n, const Hyper<T>& h, Sums<T>& sums) {
   const bool packed = aligned<T>(at.x, kWidth<T>) && aligned<G>(g, kWidth<T>);
-  for_each_in_tile<T>(n, packed, [&](auto count, int i) {
-    if constexpr (decltype(count)::value == 1)
+  for_each_in_tile<T, kPacksAtOnce<Stages, Access>>(n, packed, [&](auto count, auto at_once, int i) {
+    constexpr int kPacks = decltype(at_once)::value;
+    if constexpr (decltype(count)::value == 1) {
       sums.add(Stages::template element<Access, Access>(at, i, widen<T>(g[i]), h));
-    else
-      push_pack<Stages, Access>(at, g, i, h, sums);
+    } else {
+      Loaded<Stages, T, G> loaded[kPacks];
+#pragma unroll
+      for (int p = 0; p < kPacks; ++p) loaded[p].load_at(at, g, i + p * kPackStride<T>);
+#pragma unroll
+      for (int p = 0; p < kPacks; ++p) push_pack<Stages, Access>(at, loaded[p], i + p * kPackStride<T>, h, sums);
+    }
   });
 }
 
@@ -199,16 +127,17 @@ __device__ void idle_tile(const Buffers<T>& at, int n, const Hyper<T>& h, Sums<T
   }
 }
 
-// visit(segment index, begin, n) for this block's tiles: elements [begin, begin + n) of the flat buffers.
+// visit(segment index, its offset, begin, n) for this block's tiles: elements [begin, begin + n) of the flat buffers.
+// The next tile's descriptor is on its way to the cache while a tile is worked on; in registers it would cost some
+// kernels spills.
 template <class T, class Visit>
 __device__ void for_each_tile(const Work<T>& work, const Visit& visit) {
-  for (int t = work.first_tile + blockIdx.x; t < work.last_tile; t += gridDim.x) {
+  const int stride = gridDim.x;
+  for (int t = work.first_tile + blockIdx.x; t < work.last_tile; t += stride) {
     const Tile tile = work.tiles[t];
-    const Segment segment = work.segments[tile.segment];
-    const int64_t from = segment.offset + static_cast<int64_t>(tile.part) * kTile;
-    const int64_t to = min(from + kTile, segment.offset + segment.numel);
-    const int64_t begin = max(from, work.start), end = min(to, work.stop);
-    if (begin < end) visit(tile.segment, segment.offset, begin, static_cast<int>(end - begin));
+    if (t + stride < work.last_tile) prefetch(work.tiles + t + stride);
+    const int64_t begin = max(tile.begin, work.start), end = min(tile.begin + tile.count, work.stop);
+    if (begin < end) visit(tile.segment, tile.offset, begin, static_cast<int>(end - begin));
   }
 }
 

@@ -16,11 +16,10 @@ struct Inputs {
 template <class T, int kCount>
 __device__ void sum_at(T* out, const Inputs<T>& inputs, int64_t i) {
   Pack<T, kCount> sum{};
-  for (int j = 0; j < inputs.count; ++j) {
-    const Pack<T, kCount> input = load<T, kCount>(inputs.at[j] + i);
+  for_each_loaded<T, kCount>(inputs.at, inputs.count, i, [&](int j, const Pack<T, kCount>& input) {
     for (int k = 0; k < kCount; ++k) sum.at[k] = WeightedSum::term(sum.at[k], inputs.weights[j], input.at[k]);
-  }
-  store(out + i, sum);
+  });
+  store_whole(out + i, sum);
 }
 
 template <class T>
@@ -70,8 +69,8 @@ void copy(const CopyCall& call) {
 int64_t count_nonfinite(const CountCall& call) {
   const DeviceGuard guard(call.device);
   const cudaStream_t stream = as_stream(call.stream);
-  unsigned long long *counter = nullptr, count = 0;
-  check(cudaMallocAsync(&counter, sizeof count, stream), "cudaMallocAsync");
+  unsigned long long count = 0;
+  auto* counter = static_cast<unsigned long long*>(allocate(sizeof count, stream, call.device));
   check(cudaMemsetAsync(counter, 0, sizeof count, stream), "cudaMemsetAsync");
   const Dtype master = call.dtype == Dtype::float64 ? Dtype::float64 : Dtype::float32;
   with_gradient(master, call.dtype, [&](auto t, auto type) {

@@ -1,5 +1,8 @@
 // Full Normalization on the device: sums per block, then a thread per channel, then the elements. It contains no
 // equation.
+#include <stdexcept>
+#include <string>
+
 #include "../dispatch.h"
 #include "../norm_call.h"
 #include "runtime.cuh"
@@ -19,6 +22,9 @@ struct Grid {
   explicit Grid(const NormShape& shape)
       : outer(shape.outer), channels(shape.channels), inner(shape.inner), work(shape.outer * shape.inner) {
     const int64_t per_block = (inner > 1 ? kNormThreads : kRows) * kElementsPerThread;
+    if (work > UINT32_MAX)  // planes are found by a division in 32 bits
+      throw std::invalid_argument("Full Normalization on CUDA: " + std::to_string(work) +
+                                  " elements per channel, at most 4294967295: use smaller batches");
     splits = static_cast<int>(std::min<int64_t>(kMaxSplits, (work + per_block - 1) / per_block));
   }
 
@@ -118,9 +124,9 @@ __global__ void __launch_bounds__(kNormThreads)
 // Partial sums and `rows` arrays [channels] of T, in the order of a stream.
 class Work {
  public:
-  Work(const Grid& grid, size_t row_bytes, int rows, cudaStream_t stream) : stream_(stream) {
+  Work(const Grid& grid, size_t row_bytes, int rows, cudaStream_t stream, int device) : stream_(stream) {
     const size_t sums = static_cast<size_t>(grid.channels) * static_cast<size_t>(grid.splits) * sizeof(double2);
-    check(cudaMallocAsync(&memory_, sums + static_cast<size_t>(rows) * row_bytes, stream), "cudaMallocAsync");
+    memory_ = allocate(sums + static_cast<size_t>(rows) * row_bytes, stream, device);
     rows_ = static_cast<char*>(memory_) + sums;
   }
   ~Work() { cudaFreeAsync(memory_, stream_); }
@@ -155,7 +161,7 @@ void finish_channels(const X* x, const X* g, const Channels& at, const Grid& gri
 template <class T, class X>
 void forward(const NormForward& call) {
   const Grid grid(call.shape);
-  const Work work(grid, sizeof(T) * static_cast<size_t>(grid.channels), 2, as_stream(call.stream));
+  const Work work(grid, sizeof(T) * static_cast<size_t>(grid.channels), 2, as_stream(call.stream), call.device);
   const ForwardChannels<T> at = channels_of(call, work.rows<T>());
   const auto* x = static_cast<const X*>(call.x);
   finish_channels<BatchSums, T>(x, x, at, grid, work, call);
@@ -166,7 +172,7 @@ void forward(const NormForward& call) {
 template <class T, class X>
 void backward(const NormBackward& call) {
   const Grid grid(call.shape);
-  const Work work(grid, sizeof(T) * static_cast<size_t>(grid.channels), 3, as_stream(call.stream));
+  const Work work(grid, sizeof(T) * static_cast<size_t>(grid.channels), 3, as_stream(call.stream), call.device);
   const BackwardChannels<T> at = channels_of(call, work.rows<T>());
   const auto *g = static_cast<const X*>(call.g), *x = static_cast<const X*>(call.x);
   finish_channels<GradientSums, T>(x, g, at, grid, work, call);

@@ -22,7 +22,7 @@ __device__ void scan_pass(const Work<T>& work, const Gradients& gradients) {
     const auto* all = static_cast<const G*>(gradients[segment]);
     if (all == nullptr) return;
     const G* g = all + (begin - offset);
-    for_each_in_tile<T>(n, aligned<G>(g, kWidth<T>), [&](auto count, int i) {
+    for_each_in_tile<T>(n, aligned<G>(g, kWidth<T>), [&](auto count, auto, int i) {
       const auto pack = load<G, decltype(count)::value>(g + i);
       for (const G element : pack.at) visit(element);
     });
@@ -49,7 +49,7 @@ __device__ void gap_pass(const Work<T>& work, const Gradients& gradients) {
       row = work.row(segment);
     }
     const Buffers<T> at = slice<T>(work.buffers, begin);
-    for_each_in_tile<T>(n, aligned<T>(at.x, kWidth<T>), [&](auto count, int i) {
+    for_each_in_tile<T>(n, aligned<T>(at.x, kWidth<T>), [&](auto count, auto, int i) {
       constexpr int kCount = decltype(count)::value;
       const Pack<T, kCount> x = load<T, kCount>(at.x + i), snapshot = load<T, kCount>(at.snapshot + i);
       for (int k = 0; k < kCount; ++k) gap_sq += (x.at[k] - snapshot.at[k]) * (x.at[k] - snapshot.at[k]);
@@ -63,7 +63,7 @@ template <class Stages, class Access, bool kCaptured, class T, class G>
 __device__ void push_pass(const Work<T>& work, const Gradients& gradients) {
   using Penalty = typename Stages::PenaltyStage;
   const Scalars<T>& now = work.template now<kCaptured>();
-  if (work.stats->refusing == 0) {
+  if (!work.has_scan || work.stats->refusing == 0) {
     Hyper<T> all = now.hyper;
     if (now.clip > 0) all.scale = static_cast<T>(clipped(now.scale, now.clip, work.stats->grad_sq));
     Sums<T> sums;

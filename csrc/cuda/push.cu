@@ -19,6 +19,13 @@ E* to_device(const std::vector<E>& values) {
   return memory;
 }
 
+// Elements of a tile: fewer where full tiles would leave blocks of the grid without work.
+int32_t tile_size(const PushPlan& plan, int blocks) {
+  int64_t tiles = 0;
+  for (const Segment& segment : plan.segments) tiles += (segment.numel + kTile - 1) / kTile;
+  return tiles < blocks ? kSmallTile : kTile;
+}
+
 // Writes the scalars of the next replay to device memory, from a kernel's arguments, so the host need not wait.
 __global__ void scalars_kernel(const __grid_constant__ Scalars<float> scalars, Scalars<float>* place) {
   *place = scalars;
@@ -57,6 +64,7 @@ struct Push::State {
   cudaEvent_t taken = nullptr;          // the latest upload
   Coverage latest{}, captured{};        // of the latest push, and of the one in the graph
   double scale = 1;                     // of the latest push
+  cudaStream_t stream = nullptr;        // of the latest push
 
   ~State() {  // a destructor cannot report errors, and at interpreter exit the driver may be unloaded
     cudaFree(const_cast<Segment*>(tables.segments));
@@ -69,6 +77,12 @@ struct Push::State {
     cudaFreeHost(staged);
     if (done != nullptr) cudaEventDestroy(done);
     if (taken != nullptr) cudaEventDestroy(taken);
+  }
+
+  // Two pushes in flight would count their blocks together: a push on another stream waits for the one before it.
+  void follow(cudaStream_t next) {
+    if (next != stream) check(cudaStreamWaitEvent(next, done, 0), "cudaStreamWaitEvent");
+    stream = next;
   }
 
   // Updates the table of gradients, if there is one and an address has changed.
@@ -104,14 +118,18 @@ struct Push::State {
 Push::Push(const PushPlan& plan, int device) : state_(new State{plan, device}) {
   const DeviceGuard guard(device);
   Tables& tables = state_->tables;
+  tables.blocks = multiprocessors(device) * kBlocksPerMultiprocessor;
   std::vector<Tile> tiles;
+  const int32_t most = tile_size(plan, tables.blocks);
   for (size_t k = 0; k < plan.segments.size(); ++k) {
+    const int64_t offset = plan.segments[k].offset, numel = plan.segments[k].numel;
     tables.first_tile.push_back(static_cast<int32_t>(tiles.size()));
-    for (int64_t part = 0; part * kTile < plan.segments[k].numel; ++part)
-      tiles.push_back({static_cast<int32_t>(k), static_cast<int32_t>(part)});
+    for (int64_t done = 0; done < numel; done += most)
+      tiles.push_back({offset + done, offset, static_cast<int32_t>(std::min<int64_t>(most, numel - done)),
+                       static_cast<int32_t>(k)});
   }
   tables.first_tile.push_back(static_cast<int32_t>(tiles.size()));
-  tables.segments = to_device(plan.segments);
+  if (plan.has_groups()) tables.segments = to_device(plan.segments);
   tables.tiles = to_device(tiles);
   tables.stats = to_device(std::vector<DeviceStats>(1));
   tables.scalars = to_device(std::vector<Scalars<float>>(1));
@@ -126,8 +144,10 @@ Push::Push(const PushPlan& plan, int device) : state_(new State{plan, device}) {
     check(cudaHostAlloc(&state_->staged, 2 * bytes, cudaHostAllocDefault), "cudaHostAlloc");
   }
   if (plan.rule.has_rows()) tables.rows = to_device(std::vector<GapRow>(plan.gap_rows()));
-  tables.blocks = multiprocessors(device) * kBlocksPerMultiprocessor;
   tables.cooperates = cooperates(plan, device);
+  // Copies from pageable memory may return before the data have arrived, in the order of the default stream, for which
+  // torch's other streams do not wait.
+  check(cudaStreamSynchronize(nullptr), "the tables of a push");
 }
 
 Push::~Push() = default;
@@ -137,6 +157,7 @@ void Push::run(const PushCall& call) {
   const DeviceGuard guard(state_->device);
   if (is_capturing(as_stream(call.stream)))
     throw std::logic_error("a graph would freeze the scalars of this push: use Push.capture inside it");
+  state_->follow(as_stream(call.stream));
   state_->upload(call);
   state_->latest = state_->launch<false>(call);
   state_->scale = call.scale;
@@ -153,6 +174,7 @@ void Push::capture(const PushCall& call) {
 
 void Push::prepare(const PushCall& call) {
   const DeviceGuard guard(state_->device);
+  state_->follow(as_stream(call.stream));
   const Launch launch{"scalars_kernel", 1, 1, as_stream(call.stream)};
   launch(scalars_kernel, make_scalars<float>(state_->plan.rule, call), state_->tables.scalars);
   state_->scale = call.scale;

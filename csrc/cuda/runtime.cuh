@@ -4,11 +4,14 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
 
 namespace hogwild::cuda {
+
+constexpr int kMaxDevices = 64;
 
 inline void check(cudaError_t error, const char* what) {
   if (error != cudaSuccess) throw std::runtime_error(std::string("CUDA: ") + what + ": " + cudaGetErrorString(error));
@@ -50,15 +53,34 @@ class DeviceGuard {
  public:
   explicit DeviceGuard(int device) {
     check(cudaGetDevice(&before_), "cudaGetDevice");
-    check(cudaSetDevice(device), "cudaSetDevice");
+    changes_ = device != before_;
+    if (changes_) check(cudaSetDevice(device), "cudaSetDevice");
   }
-  ~DeviceGuard() { cudaSetDevice(before_); }
+  ~DeviceGuard() {
+    if (changes_) cudaSetDevice(before_);
+  }
   DeviceGuard(const DeviceGuard&) = delete;
   DeviceGuard& operator=(const DeviceGuard&) = delete;
 
  private:
   int before_ = 0;
+  bool changes_ = false;
 };
+
+// `bytes` of memory in the order of a stream. The pool of the device keeps freed memory: by default it gives all of it
+// back at every synchronisation, and the next allocation pays for a new mapping.
+inline void* allocate(size_t bytes, cudaStream_t stream, int device) {
+  static std::once_flag kept[kMaxDevices];
+  std::call_once(kept[device % kMaxDevices], [device] {
+    cudaMemPool_t pool;
+    check(cudaDeviceGetDefaultMemPool(&pool, device), "cudaDeviceGetDefaultMemPool");
+    uint64_t all = UINT64_MAX;
+    check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all), "cudaMemPoolSetAttribute");
+  });
+  void* memory = nullptr;
+  check(cudaMallocAsync(&memory, bytes, stream), "cudaMallocAsync");
+  return memory;
+}
 
 inline int attribute(cudaDeviceAttr which, int device) {
   int value = 0;

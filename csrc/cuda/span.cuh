@@ -23,6 +23,22 @@ __device__ void for_each_pack(int64_t start, int64_t stop, const Visit& visit) {
   for (int64_t i = tail + thread; i < stop; i += threads) visit(one, i);
 }
 
+// visit(j, pack) for the packs at element i of `count` inputs, in order. Four are loaded before the first is visited, so
+// that their latencies overlap.
+template <class T, int kCount, class Visit>
+__device__ __forceinline__ void for_each_loaded(const T* const* inputs, int count, int64_t i, const Visit& visit) {
+  constexpr int kGroup = 4;
+  for (int first = 0; first < count; first += kGroup) {
+    Pack<T, kCount> loaded[kGroup];
+#pragma unroll
+    for (int j = 0; j < kGroup; ++j)
+      if (first + j < count) loaded[j] = load<T, kCount>(inputs[first + j] + i);
+#pragma unroll
+    for (int j = 0; j < kGroup; ++j)
+      if (first + j < count) visit(first + j, loaded[j]);
+  }
+}
+
 // Blocks for n visits.
 inline unsigned grid(int64_t n, int device) {
   const int64_t full = static_cast<int64_t>(multiprocessors(device)) * kBlocksPerMultiprocessor;

@@ -25,6 +25,19 @@ __device__ __forceinline__ void store(E* p, const Pack<E, kCount>& pack) {
   *reinterpret_cast<Pack<E, kCount>*>(p) = pack;
 }
 
+// The same in one instruction where the compiler would take the copy of the struct apart, as it does with sums over a
+// variable number of inputs; elsewhere this would cost registers.
+template <class E, int kCount>
+__device__ __forceinline__ void store_whole(E* p, const Pack<E, kCount>& pack) {
+  if constexpr (sizeof pack == 16) {
+    uint4 words;
+    memcpy(&words, &pack, sizeof pack);
+    __stwb(reinterpret_cast<uint4*>(p), words);
+  } else {
+    store(p, pack);
+  }
+}
+
 // Marked as evict-first, because a gradient is read only once.
 template <class E, int kCount>
 __device__ __forceinline__ Pack<E, kCount> load_once(const E* p) {
@@ -40,6 +53,30 @@ template <class E>
 __device__ __forceinline__ bool aligned(const void* p, int count) {
   return reinterpret_cast<uintptr_t>(p) % (sizeof(E) * count) == 0;
 }
+
+// Brings the line of *p into the first-level cache.
+__device__ __forceinline__ void prefetch(const void* p) {
+#ifdef __CUDACC__
+  asm volatile("prefetch.global.L1 [%0];" ::"l"(__cvta_generic_to_global(p)));
+#else
+  (void)p;
+#endif
+}
+
+// The old value of *p, and *p + value in its place. What this thread did before is visible to the thread that adds next,
+// at the device's scope: one light fence in place of two full ones around a relaxed addition.
+#ifdef __CUDACC__
+__device__ __forceinline__ unsigned add_acq_rel(unsigned* p, unsigned value) {
+  unsigned before;
+  asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;"
+               : "=r"(before)
+               : "l"(__cvta_generic_to_global(p)), "r"(value)
+               : "memory");
+  return before;
+}
+#else
+inline unsigned add_acq_rel(unsigned* p, unsigned value) { return atomicAdd(p, value); }
+#endif
 
 // *p += delta, as an addition in memory without a returned value, at system scope because other processes may write p
 // too.
@@ -69,7 +106,7 @@ __device__ __forceinline__ void red_add(float* p, const Pack<float, 1>& delta) {
 #else  // the emulated device of the tests
 template <class T, int kCount>
 void red_add(T* p, const Pack<T, kCount>& delta) {
-  for (int k = 0; k < kCount; ++k) Atomic::add(p + k, Atomic::load(p + k), delta.at[k]);
+  for (int k = 0; k < kCount; ++k) atomicAdd(p + k, delta.at[k]);
 }
 #endif
 

@@ -1,19 +1,23 @@
-// The data of a push on the device: tiles, counts, scalars, and the arguments of its kernels. Host and device.
+// The arguments of a push's kernels, and what they keep in device memory. Plain structs.
 #pragma once
 
 #include "../push.h"
+#include "../rule.h"
 
 namespace hogwild::cuda {
 
 constexpr int kThreads = 256;
 constexpr int kBlocksPerMultiprocessor = 4;
-constexpr int kTile = 4096;         // elements
+constexpr int kTile = 4096;         // elements of a tile, at most
+constexpr int kSmallTile = 1024;    // of a small model's, so that a block has one iteration instead of four
 constexpr int kMaxGradients = 448;  // pointers that fit into 4 KiB of kernel arguments; else there is a table
 constexpr int kMaxInputs = 200;     // inputs of a weighted sum, for the same reason
 
-// A tile is part `part` of segment `segment`.
-struct Tile {
-  int32_t segment, part;
+// Elements [begin, begin + count) of the flat buffers, in the segment that begins at `offset`. Two 16-byte loads bring
+// all that a block must know of its next tile.
+struct alignas(32) Tile {
+  int64_t begin, offset;
+  int32_t count, segment;
 };
 
 struct Counts {
@@ -49,7 +53,7 @@ struct Work {
   Buffers<T> buffers;
   Scalars<T> scalars;
   const Scalars<T>* latest;  // in device memory: those of launches that a graph replays
-  const Segment* segments;
+  const Segment* segments;   // for their groups
   const Tile* tiles;
   DeviceStats* stats;
   Counts* report;  // in host memory, mapped
@@ -59,6 +63,7 @@ struct Work {
   int64_t start, stop;
   int32_t first_tile, last_tile;
   bool row_per_segment, measured_in_steps, has_first_pass, has_groups;
+  bool has_scan;  // only a scan counts into `refusing`
 
   __device__ Hyper<T> group(int segment, Hyper<T> h) const {
     if (has_groups) {

@@ -11,6 +11,11 @@ from hogwild.errors import UsageError
 from hogwild.shared.memory import MIB
 
 ALLOCATOR_VARIABLES = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
+UNSHARED = {
+    "expandable_segments:true": "memory in expandable segments cannot reliably be shared between processes (in "
+    "containers it fails)",
+    "backend:cudamallocasync": "memory of cudaMallocAsync has no handle with which other processes could map it",
+}  # settings of torch's allocator, in lower case
 
 
 def device_memory(nbytes: int, device: torch.device, what: str) -> Tensor:
@@ -34,14 +39,12 @@ def device_memory(nbytes: int, device: torch.device, what: str) -> Tensor:
 
 
 def check_allocator() -> None:
-    """UsageError if torch's allocator uses expandable segments: other processes often cannot map their memory."""
+    """UsageError if torch's allocator takes memory that other processes cannot map, or often cannot."""
     for name in ALLOCATOR_VARIABLES:
         settings = os.environ.get(name, "").replace(" ", "").lower()
-        if "expandable_segments:true" in settings:
-            raise UsageError(
-                f"{name}={os.environ[name]}: memory in expandable segments cannot reliably be shared between "
-                "processes (in containers it fails); take expandable_segments out of it"
-            )
+        for setting, fault in UNSHARED.items():
+            if setting in settings:
+                raise UsageError(f"{name}={os.environ[name]}: {fault}; take {setting.partition(':')[0]} out of it")
 
 
 def identity(device: torch.device) -> str | None:

@@ -53,7 +53,10 @@ def test_expandable_segments_are_refused(name: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(name, "max_split_size_mb:64, expandable_segments:False")
     assert device.resolve(Config(device="cuda")) == GPU
     monkeypatch.setenv(name, "max_split_size_mb:64, expandable_segments: True")
-    with pytest.raises(UsageError, match=rf"{name}=.*take expandable_segments out of it") as error:
+    with pytest.raises(UsageError, match=rf"{name}=.*take expandable_segments out of it"):
+        device_memory.check_allocator()
+    monkeypatch.setenv(name, "backend: cudaMallocAsync")
+    with pytest.raises(UsageError, match=rf"{name}=.*no handle .*; take backend out of it") as error:
         device.resolve(Config(device="cuda"))
     assert "\n" not in str(error.value)
     assert device.resolve(Config(device="cpu")) == torch.device("cpu")

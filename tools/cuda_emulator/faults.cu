@@ -15,11 +15,17 @@ void check(cudaError_t error) {
 }
 
 template <class... Parameters, class... Arguments>
+void launch_on(cudaStream_t stream, bool is_cooperative, unsigned blocks, unsigned threads,
+               void (*kernel)(Parameters...), Arguments... arguments) {
+  cudaLaunchAttribute cooperative{cudaLaunchAttributeCooperative, {1}};
+  cudaLaunchConfig_t config{blocks, threads, 0, stream, &cooperative, is_cooperative ? 1u : 0u};
+  check(cudaLaunchKernelEx(&config, kernel, arguments...));
+}
+
+template <class... Parameters, class... Arguments>
 void launch(bool is_cooperative, unsigned blocks, unsigned threads, void (*kernel)(Parameters...),
             Arguments... arguments) {
-  cudaLaunchAttribute cooperative{cudaLaunchAttributeCooperative, {1}};
-  cudaLaunchConfig_t config{blocks, threads, 0, nullptr, &cooperative, is_cooperative ? 1u : 0u};
-  check(cudaLaunchKernelEx(&config, kernel, arguments...));
+  launch_on(nullptr, is_cooperative, blocks, threads, kernel, arguments...);
 }
 
 __global__ void barriers(bool faulty) {
@@ -48,6 +54,16 @@ __global__ void shared(bool faulty, int* wrong) {
 
 __global__ void fill(int* x, int n) {
   for (int i = static_cast<int>(threadIdx.x); i < n; i += static_cast<int>(blockDim.x)) x[i] = 7;
+}
+
+__global__ void copy_one(int* to, const int* from) { *to = *from; }
+
+// 1e-40 is subnormal.
+__global__ void add_tiny(bool in_memory, float* sum) {
+  if (in_memory)
+    atomicAdd(sum, 1e-40f);
+  else
+    *sum += 1e-40f;
 }
 
 struct alignas(16) Four {
@@ -81,6 +97,34 @@ int main(int, char** words) {
     launch(false, 1, 256, fill, on_host, 1);
     if (!faulty) check(cudaDeviceSynchronize());
     if (*on_host != 7) std::printf("read before it was written\n");
+  }
+  if (what == "late copy") {  // a stream that does not wait for the default one uses what is copied there
+    cudaStream_t other;
+    check(cudaStreamCreateWithFlags(&other, 1));
+    const int values[2] = {7, 7};
+    check(cudaMemcpy(x, values, sizeof values, cudaMemcpyHostToDevice));
+    if (!faulty) check(cudaStreamSynchronize(nullptr));
+    launch_on(other, false, 1, 1, copy_one, on_host, x);
+    check(cudaStreamSynchronize(other));
+    if (*on_host != 7) std::printf("used before it arrived\n");
+  }
+  if (what == "two streams") {
+    cudaStream_t streams[2];
+    cudaEvent_t filled;
+    for (cudaStream_t& stream : streams) check(cudaStreamCreateWithFlags(&stream, 1));
+    check(cudaEventCreateWithFlags(&filled, cudaEventDisableTiming));
+    launch_on(streams[0], false, 1, 256, fill, x, 1000);
+    check(cudaEventRecord(filled, streams[0]));
+    if (!faulty) check(cudaStreamWaitEvent(streams[1], filled, 0));
+    launch_on(streams[1], false, 1, 1, copy_one, on_host, x);
+    check(cudaStreamSynchronize(streams[1]));
+    if (*on_host != 7) std::printf("read on a stream that does not wait\n");
+  }
+  if (what == "subnormal") {
+    float* sum = reinterpret_cast<float*>(on_host);
+    launch(false, 1, 1, add_tiny, faulty, sum);
+    check(cudaDeviceSynchronize());
+    if (*sum == 0) std::printf("flushed to zero\n");
   }
   if (what == "uninitialised") {
     if (!faulty) launch(false, 1, 256, fill, x, 1000);

@@ -70,6 +70,17 @@ cudaError_t cudaHostGetDevicePointer(void** pointer, void* memory, unsigned) {
   return is_pinned(memory) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
+// One pool, which keeps nothing and never gives back: its threshold changes no result.
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device) {
+  static int pools[64];
+  *pool = pools + device;
+  return cudaSuccess;
+}
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value) {
+  return pool != nullptr && attribute == cudaMemPoolAttrReleaseThreshold && value != nullptr ? cudaSuccess
+                                                                                             : cudaErrorInvalidValue;
+}
+
 cudaError_t cudaMemGetInfo(std::size_t* unused, std::size_t* total) {
   int device = 0;
   cudaGetDevice(&device);

@@ -154,7 +154,9 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   const Lock lock(mutex);
   if (is_capturing()) return cudaErrorStreamCaptureUnsupported;
   cudaMemcpyAsync(to, from, bytes, kind, nullptr);
-  return cudaStreamSynchronize(nullptr);
+  // From pageable memory the call may return when the source has been read, before the data have arrived.
+  const bool is_late = device_of(from) < 0 && !is_pinned(from) && device_of(to) >= 0;
+  return is_late ? cudaSuccess : cudaStreamSynchronize(nullptr);
 }
 cudaError_t cudaMemsetAsync(void* p, int value, std::size_t bytes, cudaStream_t stream) {
   count(Deed::copy);

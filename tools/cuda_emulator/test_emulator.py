@@ -24,6 +24,9 @@ FAULTS = {
     "alignment": "misaligned address",
     "waiting": "read before it was written",
     "uninitialised": "never written",
+    "late copy": "used before it arrived",
+    "two streams": "read on a stream that does not wait",
+    "subnormal": "flushed to zero",
 }
 
 

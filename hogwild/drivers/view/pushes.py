@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hogwild import system
 from hogwild.algorithms.base import Place
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.errors import UsageError
@@ -81,6 +82,7 @@ class PushCache:
             groups=world.groups.factors,
             stripes=locks,
             n_stripes=world.stripes if locks else 0,
+            cooperative=not system.mps_running(),
         )
 
     def _access(self, onto: str, center: Place | None) -> tuple[Access, int]:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -57,13 +58,28 @@ inline double __shfl_down_sync(unsigned, double value, unsigned offset) {
   return value;
 }
 
+namespace emulator {
+
+// The device's additions in memory take subnormal floats, given or resulting, for zero.
+template <class T>
+T added(T a, T b) {
+  if constexpr (std::is_same_v<T, float>) {
+    const auto flushed = [](float x) { return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x; };
+    return flushed(flushed(a) + flushed(b));
+  } else {
+    return a + b;
+  }
+}
+
+}  // namespace emulator
+
 template <class T>
 T atomicAdd(T* p, T value) {
   T before;
   __atomic_load(p, &before, __ATOMIC_RELAXED);
-  for (T after = before + value;
+  for (T after = emulator::added(before, value);
        !__atomic_compare_exchange(p, &before, &after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-       after = before + value) {
+       after = emulator::added(before, value)) {
   }
   return before;
 }
@@ -71,6 +87,10 @@ T atomicAdd(T* p, T value) {
 template <class T>
 T __ldcs(const T* p) {
   return *p;
+}
+template <class T>
+void __stwb(T* p, T value) {
+  *p = value;
 }
 
 template <class T>
@@ -104,6 +124,7 @@ enum cudaMemcpyKind {
   cudaMemcpyDefault = 4
 };
 enum cudaStreamCaptureStatus { cudaStreamCaptureStatusNone = 0, cudaStreamCaptureStatusActive = 1 };
+enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold = 4 };
 enum cudaLaunchAttributeID { cudaLaunchAttributeCooperative = 2 };
 constexpr unsigned cudaHostAllocDefault = 0, cudaHostAllocMapped = 2, cudaEventBlockingSync = 1,
                    cudaEventDisableTiming = 2;
@@ -115,6 +136,7 @@ struct Graph;
 }  // namespace emulator
 using cudaStream_t = emulator::Stream*;
 using cudaEvent_t = emulator::Event*;
+using cudaMemPool_t = int*;
 using cudaGraph_t = emulator::Graph*;
 using cudaGraphExec_t = emulator::Graph*;
 
@@ -150,6 +172,8 @@ cudaError_t cudaHostRegister(void*, std::size_t, unsigned flags);
 cudaError_t cudaHostUnregister(void*);
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total);
 cudaError_t cudaMallocAsync(void**, std::size_t, cudaStream_t);
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t*, int device);
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void* value);
 cudaError_t cudaFreeAsync(void*, cudaStream_t);
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t, cudaMemcpyKind);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t, cudaMemcpyKind, cudaStream_t);
