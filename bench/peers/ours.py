@@ -10,6 +10,7 @@ from torch import Tensor, cat, nn
 from bench.peers.contestant import Contestant
 from hogwild.algorithms import REGISTRY
 from hogwild.algorithms.base import Algorithm, Barrier, Update
+from hogwild.drivers.instruments.recording import unrecorded
 from hogwild.drivers.processes.stepper import Stepper
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.shared.world import World
@@ -38,7 +39,7 @@ class Ours(Contestant):
         own = algorithm(name)
         self._control, self._rank = world.control, rank
         self._view = WorkerView(world, rank, own.keeps(), barriers_per_round=own.barriers_per_round)
-        self._stepper = Stepper(own, self._view, module, self._wait)
+        self._stepper = Stepper(own, self._view, module, self._wait, unrecorded)
         while not self._control.join(rank, own.barriers_per_round, POLL_S):
             pass
         self._stepper.begin()

@@ -222,6 +222,7 @@ def test_the_theory_follows_the_kind_of_momentum(m: float, kind: str | None, rul
     assert config.lr == pytest.approx(0.1 * stability.threshold(rule, 8, m) / 2, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_composition_trains_with_two_processes(tmp_path: Path):
     values = {"penalty": "gap", "momentum_kind": "shifted", "momentum": 0.9, "clip": 1.0, "gap_level": "layer"}
     config = Config.from_values({"out": str(tmp_path), "epochs": 4, "lr": 0.02, "quiet": True, "workers": 2, **values})

@@ -85,6 +85,7 @@ def test_the_corrections_of_d2_sum_to_zero_and_survive_a_lower_lr():
     assert float((stacked(one) - optimum).abs().max()) < 1e-9
 
 
+@pytest.mark.slow
 def test_d2_in_float32_keeps_the_mean():
     """10,000 rounds with zero gradients: the replicas agree, and their mean has not changed."""
     one = Team(

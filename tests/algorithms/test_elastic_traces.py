@@ -145,6 +145,7 @@ def test_the_chaos_of_admm_begins_as_published(tick: int, center: float):
     assert values(one, "x") == pytest.approx([center], abs=1e-8)
 
 
+@pytest.mark.slow
 def test_where_admm_diverges_easgd_converges():
     """lr 0.001, rho 2.5, three workers: 50,000 ticks of both from 1000."""
     found = {}

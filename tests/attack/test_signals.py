@@ -21,7 +21,7 @@ def gone(pids: list[int]) -> bool:
     return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_during_the_load_of_the_data(tmp_path: Path, number: signal.Signals):
     with command(tmp_path, "--data", "own_code:slow_to_load") as process:
         wait_until((tmp_path / "loading").exists)
@@ -85,6 +85,7 @@ def test_signals_to_all_processes_of_a_run_stop_it_and_are_no_fault(tmp_path: Pa
     wait_until(lambda: gone(pids))
 
 
+@pytest.mark.slow
 def test_nohup_is_heeded(tmp_path: Path):
     """A SIGHUP that the caller ignores stops nothing."""
 
@@ -121,6 +122,7 @@ def test_the_death_of_the_fork_server_is_told_once_and_ends_the_run(tmp_path: Pa
     assert (tmp_path / "run" / "ckpt" / "last" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_workers_of_a_fork_server_that_has_died_are_replaced(tmp_path: Path):
     """They count as dead, so they must end: otherwise --respawn would give two processes the same rank."""
     with command(tmp_path, *LONG, "--respawn", 2) as process:
@@ -153,7 +155,8 @@ def test_a_fork_server_that_dies_before_the_workers_start_is_named(tmp_path: Pat
     assert "from which workers are forked, died: SIGKILL" in last
 
 
-@pytest.mark.parametrize("access", ["locked", pytest.param("striped", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("access", ["locked", "striped"])
 def test_random_kills_under_a_lock(tmp_path: Path, access: str):
     kills, epochs = 5, 12
     flags = ("--workers", 4, "--access", access, "--respawn", kills, "--epochs", epochs, "--batch-size", 2)

@@ -30,7 +30,14 @@ def is_done(out: Path) -> bool:
     return json.loads((out / "run" / "summary.json").read_text())["exit_reason"] == "done"
 
 
-@pytest.mark.parametrize("streams", ["<&- >&- 2>&-", ">/dev/full 2>/dev/full", "> >(true)"])
+@pytest.mark.parametrize(
+    "streams",
+    [
+        pytest.param("<&- >&- 2>&-", marks=pytest.mark.slow),
+        pytest.param(">/dev/full 2>/dev/full", marks=pytest.mark.slow),
+        "> >(true)",
+    ],
+)
 def test_a_run_continues_with_closed_streams(tmp_path: Path, streams: str):
     code, _ = shell(tmp_path, "", "--json", suffix=streams)
     assert code == 0
@@ -47,6 +54,7 @@ def test_list_ends_quietly_when_its_pipe_is_closed():
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_too_few_file_descriptors(tmp_path: Path):
     code, err = shell(tmp_path, "ulimit -n 40;", "--workers", 30, "--batch-size", 8)
     assert code == 4
@@ -54,6 +62,7 @@ def test_too_few_file_descriptors(tmp_path: Path):
     assert "Too many open files" in err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_dev_shm_does_not_matter(tmp_path: Path):
     """Row 1 of the error table: the shared memory is in no file system, so the size of /dev/shm does not limit it."""
     small = ["unshare", "-m", "bash", "-c", 'mount -t tmpfs -o size=4k tmpfs /dev/shm && exec "$@"', "-"]
@@ -64,6 +73,7 @@ def test_dev_shm_does_not_matter(tmp_path: Path):
     assert is_done(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_utf8(tmp_path: Path):
     code, err = shell(tmp_path, "export PYTHONIOENCODING=ascii PYTHONUTF8=0;", suffix=r"--name $'z\xff\xc3\xbc'")
     assert (code, err) == (0, "")

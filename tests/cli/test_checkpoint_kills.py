@@ -14,7 +14,10 @@ ROOT = Path(__file__).parents[2]
 BEFORE = {"first": set(), "next": {6.0}, "same": {7.0}, "twice": {7.0}}
 
 
-@pytest.mark.parametrize("scenario", ["first", "next", "same", "same+plain", "twice+plain"])
+@pytest.mark.parametrize(
+    "scenario",
+    ["next", "same", *(pytest.param(name, marks=pytest.mark.slow) for name in ("first", "same+plain", "twice+plain"))],
+)
 def test_the_last_checkpoint_is_whole_wherever_a_save_is_killed(tmp_path: Path, scenario: str):
     script = Path(__file__).with_name("killed_saves.py")
     done = subprocess.run(

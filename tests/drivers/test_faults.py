@@ -10,7 +10,8 @@ import pytest
 from command_runs import BATCHES, ENDLESS, SAMPLES, gone
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [6, 20])
 def test_random_kills_and_every_sample_is_seen(start, kills: int):
     run = start(*ENDLESS, "--respawn", kills, "--workers", 2)
     run.kill_workers(kills, random.Random(7))
@@ -24,7 +25,7 @@ def test_random_kills_and_every_sample_is_seen(start, kills: int):
     assert summary["test_accuracy"] > 0.9
 
 
-@pytest.mark.parametrize("algorithm", ["asgd", "ssgd"])
+@pytest.mark.parametrize("algorithm", ["asgd", pytest.param("ssgd", marks=pytest.mark.slow)])
 def test_a_killed_worker_does_not_stop_the_run(start, algorithm: str):
     run = start("--algorithm", algorithm, "--workers", 3, *ENDLESS)
     pids = run.wait_for_workers(3)
@@ -37,6 +38,7 @@ def test_a_killed_worker_does_not_stop_the_run(start, algorithm: str):
     assert summary["test_accuracy"] > 0.9
 
 
+@pytest.mark.slow
 def test_a_replaced_worker_joins_a_synchronous_run(start):
     run = start("--algorithm", "ssgd", "--respawn", 3, *ENDLESS)
     for _ in range(3):
@@ -51,6 +53,7 @@ def test_a_replaced_worker_joins_a_synchronous_run(start):
     assert zero["pushes"] > 0
 
 
+@pytest.mark.slow
 def test_too_few_workers_left_ends_with_4_and_a_checkpoint(start):
     run = start("--min-workers", 2, *ENDLESS)
     os.kill(run.wait_for_workers(2)[0], signal.SIGKILL)
@@ -69,7 +72,7 @@ def test_the_last_worker_dies(start):
     assert "no workers left" in stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_an_interrupt_checkpoints_and_ends_with_130(start, number: signal.Signals):
     run = start(*ENDLESS, "--ckpt-every", 1)
     pids = run.wait_for_workers(2)
@@ -84,6 +87,7 @@ def test_an_interrupt_checkpoints_and_ends_with_130(start, number: signal.Signal
     assert gone(list(pids.values()))
 
 
+@pytest.mark.slow
 def test_no_worker_outlives_a_killed_parent(start):
     shared = set(os.listdir("/dev/shm"))
     run = start("--workers", 3, *ENDLESS)
@@ -93,6 +97,7 @@ def test_no_worker_outlives_a_killed_parent(start):
     assert set(os.listdir("/dev/shm")) <= shared
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_is_named_and_does_not_stop_the_others(start):
     run = start("--workers", 2, *ENDLESS, "--stall-timeout", 1, "--straggler", "0:20", "--record")
     pids = run.wait_for_workers(2)
@@ -107,6 +112,7 @@ def test_a_stopped_worker_is_named_and_does_not_stop_the_others(start):
     assert summary["samples"] == epochs * SAMPLES
 
 
+@pytest.mark.slow
 def test_a_worker_that_waits_for_a_stopped_worker_has_not_stalled(start):
     run = start("--algorithm", "ssgd", "--workers", 2, "--stall-timeout", 1, *ENDLESS)
     pids = run.wait_for_workers(2)
@@ -121,6 +127,7 @@ def test_a_worker_that_waits_for_a_stopped_worker_has_not_stalled(start):
     assert not any("worker 1 has" in line and "(last: barrier)" in line for line in named)
 
 
+@pytest.mark.slow
 def test_divergence_ends_with_3_and_gives_advice(start):
     code, summary, stderr = start("--lr", 1e30, "--ckpt-every", 0).end()
     assert code == 3
@@ -129,6 +136,7 @@ def test_divergence_ends_with_3_and_gives_advice(start):
     assert "lower --lr or give --clip" in stderr
 
 
+@pytest.mark.slow
 def test_skipping_nonfinite_gradients_goes_on_and_counts_them(start):
     code, summary, _ = start("--lr", 1e30, "--on-nonfinite", "skip", "--ckpt-every", 0).end()
     assert summary["refused"] > 0

@@ -68,6 +68,7 @@ def test_the_others_go_on_without_a_killed_worker(start):
     assert summary["test_accuracy"] > 0.9
 
 
+@pytest.mark.slow
 def test_a_killed_worker_that_waits_has_delivered_and_its_successor_goes_on(start):
     run = begin(start, "k-async", "--respawn", 1)
     pids = run.pids()
@@ -82,6 +83,7 @@ def test_a_killed_worker_that_waits_has_delivered_and_its_successor_goes_on(star
     assert epochs * BATCHES // 3 <= summary["updates"] <= epochs * BATCHES
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_waiting_and_the_rest_is_resumed(start):
     run = begin(start, "k-sync")
     pids = run.pids()

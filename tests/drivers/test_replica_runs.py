@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from command_runs import Run
 from test_simulator import simulate
 
+from hogwild import train
 from hogwild.errors import UsageError
 
 TICKETS = 64
@@ -71,21 +73,24 @@ def test_drawn_delays_are_for_gradients_at_the_master(tmp_path: Path):
         simulate(tmp_path, algorithm="easgd", clock="uniform:1:8")
 
 
+def trained(folder: Path, *flags: object) -> dict[str, Any]:
+    """The summary of a run that was started from this process, in `folder`."""
+    assert train.main([str(flag) for flag in (*flags, "--quiet")]) == 0
+    return json.loads((folder / "summary.json").read_text())
+
+
 @pytest.mark.parametrize("algorithm", ["eamsgd", pytest.param("ad-psgd", marks=pytest.mark.slow)])
 def test_one_worker_resumes_bit_for_bit(tmp_path: Path, algorithm: str):
-    flags = ("--data", "digits", "--algorithm", algorithm, "--workers", 1, "--seed", 3)
-    whole = Run(tmp_path, *flags, "--epochs", 4, name="whole").end()
-    half = Run(tmp_path, *flags, "--epochs", 2, name="half")
-    assert half.end()[0] == 0
-    resumed = Run(tmp_path, "--resume", half.path, "--epochs", 4).end()
-    assert (whole[0], resumed[0]) == (0, 0)
-    assert resumed[1]["test_loss"] == whole[1]["test_loss"]
+    flags = ("--data", "digits", "--algorithm", algorithm, "--workers", 1, "--seed", 3, "--out", tmp_path)
+    whole = trained(tmp_path / "whole", *flags, "--epochs", 4, "--name", "whole")
+    trained(tmp_path / "half", *flags, "--epochs", 2, "--name", "half")
+    resumed = trained(tmp_path / "half", "--resume", tmp_path / "half", "--epochs", 4)
+    assert resumed["test_loss"] == whole["test_loss"]
 
 
 @pytest.mark.parametrize("algorithm", ["easgd", "d2", "ad-psgd"])
 def test_real_workers_learn(tmp_path: Path, algorithm: str):
     flags = ("--data", "digits", "--algorithm", algorithm, "--workers", 3, "--epochs", 10, "--lr", 0.1)
-    code, summary, err = Run(tmp_path, *flags).end()
-    assert code == 0, err
+    summary = trained(tmp_path / "run", *flags, "--out", tmp_path, "--name", "run")
     assert summary["samples"] == 10 * 1437
     assert summary["test_accuracy"] > 0.85

@@ -102,6 +102,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path):
         assert torch.equal(parameter, resumed[name]), name
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_in_its_own_part(start):
     run = start("--shard", "label", "--workers", 2, "--epochs", 10, "--respawn", 1, "--straggler", "0:20,1:20")
     os.kill(run.wait_for_workers(2)[1], signal.SIGKILL)

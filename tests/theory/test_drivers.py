@@ -21,7 +21,11 @@ ALGORITHMS = {
 SHARES = (0.99, 1.01)  # fractions of the threshold, one coordinate each
 LR = 0.05
 TRANSIENT, PUSHES = 500, 2000
-IN_PROCESSES = [("standard", 1), *((rule, 3) for rule in ALGORITHMS), ("shifted", 8), ("dana", 8), ("none", 16)]
+IN_PROCESSES = [
+    ("standard", 1),
+    *((rule, 3) for rule in ALGORITHMS),
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in (("shifted", 8), ("dana", 8), ("none", 16))),
+]
 
 
 def curvatures(rule: str, delay: int, momentum: float) -> list[float]:
@@ -108,11 +112,9 @@ def test_every_option_against_the_raw_recurrence(rule: str, delay: int):
 
 @pytest.mark.parametrize(
     ("rule", "ends"),
-    [
-        ("standard", {0.034: 3e-9, 0.036: 2e13}),
-        pytest.param("shifted", {0.062: 1e-5, 0.066: 1e2}, marks=pytest.mark.slow),
-    ],
+    [("standard", {0.034: 3e-9, 0.036: 2e13}), ("shifted", {0.062: 1e-5, 0.066: 1e2})],
 )
+@pytest.mark.slow
 def test_where_golden_trajectories_end(rule: str, ends: dict[float, float]):
     """|x| after 20,000 pushes with curvature 1. Here each lr becomes a curvature at one common lr."""
     trace = simulate(ALGORITHMS[rule], 4, [lr / LR for lr in ends], 20_000, lr=LR, momentum=0.9)

@@ -53,6 +53,7 @@ def test_the_mean_delay_is_exactly_one_less_than_the_workers(workers: int, clock
     assert sum(trace.delays) + sum(trace.behind) == (workers - 1) * 1500
 
 
+@pytest.mark.slow
 def test_delays_of_a_heterogeneous_cluster():
     """Draws differ much. The mean is fixed; slow workers make a tail, fast workers a median below the mean."""
     medians, tails = [], []

@@ -41,6 +41,7 @@ def test_table_of_independent_delays():
         assert mean_square_threshold("none", delays.uniform(1, last)) == pytest.approx(k, rel=0, abs=DIGITS)
 
 
+@pytest.mark.slow
 def test_table_of_random_worker_order():
     for delay, rule, momentum, k in columns(RANDOM_ORDER):
         found = random_order_threshold(rule, delay + 1, momentum, dampening=momentum)

@@ -80,9 +80,9 @@ def test_expectations_over_all_orders_of_workers(rule: str):
     ("rule", "momentum", "workers", "edge", "share", "pushes"),
     [
         ("none", 0.0, 3, 1.265, 0.1, 3000),
-        ("none", 0.0, 9, 0.646, 0.1, 6000),
+        pytest.param("none", 0.0, 9, 0.646, 0.1, 6000, marks=pytest.mark.slow),
         pytest.param("standard", 0.9, 9, 0.254, 0.2, 10_000, marks=pytest.mark.slow),
-        ("shifted", 0.9, 9, 1.33, 0.25, 10_000),
+        pytest.param("shifted", 0.9, 9, 1.33, 0.25, 10_000, marks=pytest.mark.slow),
     ],
 )
 def test_a_single_run_in_random_order(rule: str, momentum: float, workers: int, edge: float, share: float, pushes: int):

@@ -86,6 +86,7 @@ def test_closed_form_and_crossing_agree(rule, momentum):
             assert threshold(rule, delay, momentum, dampening) == pytest.approx(exact, rel=1e-11)
 
 
+@pytest.mark.slow
 def test_constants_of_long_delays():
     """k_d (2 tau + 1) -> 2 acos(m) sqrt(1 - m^2) / (1 - m) for shifted momentum; standard adds m / (1 - m) of delay."""
     for momentum, constant in ((0.0, math.pi), (0.5, 3.6276), (0.9, 3.9320), (0.95, 3.9663)):
