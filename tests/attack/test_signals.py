@@ -21,7 +21,8 @@ def gone(pids: list[int]) -> bool:
     return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids)
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_during_the_load_of_the_data(tmp_path: Path, number: signal.Signals):
     with command(tmp_path, "--data", "own_code:slow_to_load") as process:
         wait_until((tmp_path / "loading").exists)
@@ -143,6 +144,7 @@ if "multiprocessing.forkserver" in " ".join(sys.orig_argv):
 """
 
 
+@pytest.mark.slow
 def test_a_fork_server_that_dies_before_the_workers_start_is_named(tmp_path: Path):
     (tmp_path / "sitecustomize.py").write_text(DIES)
     path = os.pathsep.join([str(tmp_path), ENVIRONMENT["PYTHONPATH"]])

@@ -81,6 +81,7 @@ def test_a_name_that_is_not_utf8(tmp_path: Path):
     assert code == 0
 
 
+@pytest.mark.slow
 def test_a_program_without_a_main_guard_gets_an_explanation(tmp_path: Path):
     program = tmp_path / "program.py"
     program.write_text("import hogwild, own_code\nhogwild.fit(own_code.net, own_code.data(), epochs=1, batch_size=4)\n")

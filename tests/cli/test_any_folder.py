@@ -72,6 +72,7 @@ def test_a_run_and_the_commands_that_use_it(folder):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_comparison_where_nothing_can_be_written(folder):
     done = hogwild(folder, "compare", "--algorithms", "asgd", "--workers-list", "2", "--directory", "docs/grid")
     assert done.returncode == 2

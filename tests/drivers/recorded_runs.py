@@ -91,7 +91,7 @@ class Crew:
         lines = self.lines[: job.config.workers]
         world.control.close_gate(0)
         for rank, line in enumerate(lines):
-            line.send((job.dumps(job.data.train), world, rank, folder))
+            line.send((job.payload(job.data.train), world, rank, folder))
         for line in lines:
             assert _heard(line) == "ready"
         world.control.open_gate()
@@ -116,7 +116,7 @@ def _work(line: Connection) -> None:
     while (task := line.recv()) is not None:
         payload, world, rank, folder = task
         try:
-            Worker(Job.loads(payload), WorkerContext(world, rank, line, folder / f"{rank}.log", None)).run()
+            Worker(Job.of(payload), WorkerContext(world, rank, line, folder / f"{rank}.log", None)).run()
         except Exception as error:
             line.send((repr(error),))
 

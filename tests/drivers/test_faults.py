@@ -64,6 +64,7 @@ def test_too_few_workers_left_ends_with_4_and_a_checkpoint(start):
     assert (run.path / "ckpt" / "last" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_the_last_worker_dies(start):
     run = start("--workers", 1, *ENDLESS)
     os.kill(run.wait_for_workers(1)[0], signal.SIGKILL)

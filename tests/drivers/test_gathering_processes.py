@@ -55,6 +55,7 @@ def test_three_workers_learn_and_every_gradient_is_in_one_update(tmp_path: Path,
         assert summary["dropped"] == 0
 
 
+@pytest.mark.slow
 def test_the_others_go_on_without_a_killed_worker(start):
     """They wait for it when it is killed; from then on two of two make an update."""
     run = begin(start, "k-sync")

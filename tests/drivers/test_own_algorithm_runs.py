@@ -108,6 +108,7 @@ def test_an_option_is_given_once():
         hogwild.fit(model, samples(), algorithm=cls, options={"roh": 0.7})
 
 
+@pytest.mark.slow
 def test_a_class_of_the_main_script_reaches_the_workers(tmp_path):
     (tmp_path / "script.py").write_text(
         "import sys\n"

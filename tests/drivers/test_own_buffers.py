@@ -219,7 +219,7 @@ def test_workers_average_only_with_buffers_that_have_locks():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"starts": "ones"}, "starts as zeros, x or one, not 'ones'"),
+        ({"starts": "ones"}, "starts as zeros, x, one or a number, not 'ones'"),
         ({"size": "rows"}, "not 'rows'"),
         ({"size": 0}, "not 0"),
         ({"size": Rows(0)}, r"not Rows\(columns=0\)"),

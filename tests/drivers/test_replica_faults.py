@@ -27,7 +27,7 @@ ALGORITHMS = {
 LONG = [pytest.param(name, 30, marks=pytest.mark.slow) for name in ALGORITHMS]
 
 
-@pytest.mark.parametrize(("algorithm", "kills"), [("easgd", 3), *LONG])
+@pytest.mark.parametrize(("algorithm", "kills"), [pytest.param("easgd", 3, marks=pytest.mark.slow), *LONG])
 def test_random_kills_and_every_sample_is_seen(start, algorithm: str, kills: int):
     run = start("--algorithm", algorithm, "--workers", 3, "--respawn", kills, *ALGORITHMS[algorithm], *ENDLESS)
     run.kill_workers(kills, random.Random(11))

@@ -38,6 +38,7 @@ def interrupted(start) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_closing_lines_are_of_the_whole_run(start, interrupted: Run):
     before = closing(interrupted)
     epochs = json.loads((interrupted.path / "summary.json").read_text())["samples"] // SAMPLES + 2

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from slow import rest_is_slow
 
 from hogwild import reproduce
 from hogwild.cli import reproduce as face
@@ -24,7 +25,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("figures")
 
 
-@pytest.mark.parametrize("name", reproduce.REGISTRY)
+@pytest.mark.parametrize("name", rest_is_slow(reproduce.REGISTRY, {"fig1", "fig2", "fig3", "fig6", "fig8", "periods"}))
 def test_a_figure_writes_csv_png_and_one_line(folder, name, capsys):
     figure = reproduce.find(name)
     face.compute([figure], SMOKE, 0, folder, 1)
@@ -89,7 +90,7 @@ def scaled(x: float) -> dict[str, float]:
     return {"twice": 2 * x}
 
 
-@pytest.mark.parametrize("name", ["fig4", "fig6", "fig10"])
+@pytest.mark.parametrize("name", rest_is_slow(["fig4", "fig6", "fig10"], {"fig6"}))
 def test_thresholds_are_those_of_the_closed_forms(name, tmp_path):
     rule = {"fig4": "shifted", "fig6": "none", "fig10": "standard"}[name]
     rows = reproduce.find(name).compute(Study(SMOKE, 0, tmp_path))

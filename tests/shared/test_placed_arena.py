@@ -131,7 +131,9 @@ def test_without_peer_access_each_gpu_keeps_to_its_own(driver: str, monkeypatch:
 
 
 @pytest.mark.usefixtures("_fake")
-@pytest.mark.parametrize("shards", [(0, 1, 2), (0, 0), ()])
+@pytest.mark.parametrize(
+    "shards", [(0, 1, 2), pytest.param((0, 0), marks=pytest.mark.slow), pytest.param((), marks=pytest.mark.slow)]
+)
 def test_atomic_pushes_of_several_processes_lose_nothing_and_a_killed_one_takes_nothing(
     shards: tuple[int, ...], driver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

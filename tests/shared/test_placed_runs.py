@@ -8,6 +8,7 @@ import fake_gpus
 import fake_workers
 import pytest
 import torch
+from slow import rest_is_slow
 
 import hogwild
 from hogwild.drivers.processes import trainer as processes
@@ -21,7 +22,10 @@ def samples(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("shards", "algorithm"), [((0, 1), "gap-aware"), ((0, 1), "ad-psgd"), ((1,), "easgd"), ((), "dana-zero")]
+    ("shards", "algorithm"),
+    rest_is_slow(
+        [((0, 1), "gap-aware"), ((0, 1), "ad-psgd"), ((1,), "easgd"), ((), "dana-zero")], {((0, 1), "ad-psgd")}
+    ),
 )
 def test_a_run_learns(
     shards: tuple[int, ...],

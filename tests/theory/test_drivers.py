@@ -10,6 +10,7 @@ import pytest
 import torch
 from quadratic import simulate, train
 from recurrences import trajectory
+from slow import rest_is_slow
 from tables import GOLDEN, rows
 
 from hogwild.algorithms import REGISTRY
@@ -21,11 +22,10 @@ ALGORITHMS = {
 SHARES = (0.99, 1.01)  # fractions of the threshold, one coordinate each
 LR = 0.05
 TRANSIENT, PUSHES = 500, 2000
-IN_PROCESSES = [
-    ("standard", 1),
-    *((rule, 3) for rule in ALGORITHMS),
-    *(pytest.param(*case, marks=pytest.mark.slow) for case in (("shifted", 8), ("dana", 8), ("none", 16))),
-]
+IN_PROCESSES = rest_is_slow(
+    [("standard", 1), *((rule, 3) for rule in ALGORITHMS), ("shifted", 8), ("dana", 8), ("none", 16)],
+    {("none", 3), ("shifted", 3)},
+)
 
 
 def curvatures(rule: str, delay: int, momentum: float) -> list[float]:

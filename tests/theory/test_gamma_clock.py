@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from quadratic import simulate
+from slow import rest_is_slow
 
 from hogwild.drivers.simulated import clocks
 
@@ -33,7 +34,7 @@ def speed_up(spec: str, workers: int, seed: int, gradients: int) -> float:
     return float((1 / durations.mean(axis=1)).sum() * durations.max(axis=0).mean() / workers)
 
 
-@pytest.mark.parametrize("workers", [*list(DELAYS)[:-1], pytest.param(max(DELAYS), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", rest_is_slow(DELAYS, {8, 16}))
 def test_delays_of_a_homogeneous_cluster(workers: int):
     first, last, largest = DELAYS[workers]
     delays = np.array(simulate("asgd", workers, [1.0], 150 * workers, HOMOGENEOUS, lr=1e-4).delays[10 * workers :])
@@ -85,7 +86,7 @@ def test_speed_up_of_asynchrony_in_a_heterogeneous_cluster(workers: int):
     assert found == pytest.approx(MEDIAN_SPEED_UP[workers], rel=0.08)
 
 
-@pytest.mark.parametrize("workers", [4, 16])
+@pytest.mark.parametrize("workers", rest_is_slow([4, 16], {4}))
 def test_the_virtual_time_of_runs_shows_the_same_speed_up(workers: int):
     gradients = 200 * workers
     slow, fast = (

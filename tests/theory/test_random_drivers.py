@@ -12,6 +12,7 @@ import pytest
 import torch
 from quadratic import simulate
 from recurrences import history_operator, workers_operator
+from slow import rest_is_slow
 
 from hogwild.drivers.instruments.trace import Trace
 from hogwild.drivers.simulated.clocks import DelayClock, TraceClock
@@ -42,7 +43,7 @@ def second_moments(operator: np.ndarray, start: np.ndarray, pushes: int) -> list
     return [float(moment[0]) for moment in moments]
 
 
-@pytest.mark.parametrize("rule", ["none", "standard", "nesterov"])
+@pytest.mark.parametrize("rule", rest_is_slow(["none", "standard", "nesterov"], {"standard"}))
 def test_expectations_over_all_sequences_of_delays(rule: str):
     """E x_t obeys the polynomial (eq. 19 for `none`), E x_t^2 the operator behind the mean-square threshold."""
     law, pushes, k, momentum = {0: 0.4, 2: 0.6}, 7, 0.7, 0.0 if rule == "none" else 0.6
@@ -62,7 +63,7 @@ def test_expectations_over_all_sequences_of_delays(rule: str):
     assert second.tolist() == pytest.approx(expected, rel=1e-11)
 
 
-@pytest.mark.parametrize("rule", ALGORITHMS)
+@pytest.mark.parametrize("rule", rest_is_slow(ALGORITHMS, {"standard", "dana"}))
 def test_expectations_over_all_orders_of_workers(rule: str):
     """E x_t^2 over all orders of two workers equals that of the operator that defines the threshold by its radius."""
     workers, pushes, k, momentum = 2, 7, 0.4, 0.0 if rule == "none" else 0.6
