@@ -27,7 +27,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def beside(path: Path) -> Path:
-    """A name beside `path` that nobody can foresee, for a file that will be renamed to it."""
+    """A name beside `path` that cannot be foreseen, for a file that will be renamed to it."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
 
 

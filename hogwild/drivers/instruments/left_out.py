@@ -57,5 +57,5 @@ class LeftOut:
 
 
 def refuse(bad: Sequence[BadSample], *_: object) -> None:
-    """DataError for the first one, where nobody counts them."""
+    """DataError for the first one, where the samples left out are not counted."""
     raise DataError(f"sample {bad[0].index} cannot be read: {bad[0].fault}")

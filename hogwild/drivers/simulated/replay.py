@@ -45,7 +45,7 @@ class Replay(SimulatedRun):
         self._require_ordered_buffers()
         self._turns: Iterator[Turn] = iter(self._trace.turns)
         self._asked: dict[int, Tensor] = {}  # by rank: the parameters of its next gradient, at its request
-        self._taken: set[int] = set()  # tickets above the lowest that nobody has taken yet
+        self._taken: set[int] = set()  # tickets above the lowest that no worker has taken yet
         self._next = self.tickets.next
         self._lasting = [(name, kept, kept._version) for name, kept in frozen(module).items()]
 
