@@ -55,8 +55,8 @@ def smallest_batch(module: nn.Module, batch_size: int) -> int:
 def shared_buffers(config: Config, module: nn.Module) -> list[str]:
     """The names of the module's own buffers that all workers share: the averages of Full Normalization.
 
-    A single worker has nothing to share: its averages are published with its updates, as all private buffers are, so that
-    a checkpoint does not contain a batch that is computed again after a crash.
+    A single worker has nothing to share: its averages are published with its updates, as all private buffers are, so
+    that a checkpoint does not contain a batch that is computed again after a crash.
     """
     return full_norm_buffers(module) if config.norm_state == "shared" and config.workers > 1 else []
 
