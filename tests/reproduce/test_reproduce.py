@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
-import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
+import warm
 from slow import rest_is_slow
 
 from hogwild import reproduce
@@ -257,7 +257,7 @@ def test_list_names_every_figure(capsys):
 
 def test_the_command_runs_in_both_forms():
     for command in (["hogwild.cli.main", "reproduce"], ["hogwild.reproduce"]):
-        done = subprocess.run(
+        done = warm.run(
             [sys.executable, "-W", "error", "-m", *command, "figx"], capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 2
