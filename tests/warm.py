@@ -51,6 +51,7 @@ class Popen(subprocess.Popen[str]):
                 folder=os.fspath(wanted["cwd"] or os.getcwd()),
                 environment=dict(os.environ if wanted["env"] is None else wanted["env"]),
                 session=bool(wanted["start_new_session"]),
+                umask=int(wanted["umask"]),
             )
             self._child_created = True
         finally:
@@ -114,6 +115,8 @@ def serve(server: socket.socket) -> dict[str, Any]:
             request: dict[str, Any] = json.loads(message.decode("utf-8", "surrogateescape"))
             if request["session"]:
                 os.setsid()
+            if request["umask"] >= 0:
+                os.umask(request["umask"])
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)
             os.closerange(3, server.fileno() + 64)
