@@ -153,7 +153,8 @@ def bfloat16(device: torch.device) -> None:
     same(device, gradient=torch.bfloat16)
 
 
-CHECKS: dict[str, Callable[[torch.device], None]] = {
+Check = Callable[[torch.device], None]
+CHECKS: dict[str, Check] = {
     "racing": racing,
     "atomic": atomic,
     "guarded": guarded,
