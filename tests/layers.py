@@ -37,7 +37,7 @@ ROWS: dict[str, set[str]] = {
     "algorithms": {"buffers", "rules"},
     "algorithms.terms": {"algorithms", "buffers", "errors", "options", "own_code"},
     "algorithms.registry": {"algorithms", "algorithms.terms", "errors", "options", "own_code"},
-    "shared": {"buffers", "errors", "kernels", "system"},
+    "shared": {"buffers", "errors", "kernels", "system", "tables"},
     "config": {*BASE, "algorithms", "algorithms.registry", "tasks", "theory", "topology"},
     "runs": {"config", "errors", "files", "kernels", "system", "text"},
     "drivers.__init__": set(),

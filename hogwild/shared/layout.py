@@ -12,7 +12,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from hogwild.buffers import Scope
 from hogwild.errors import UsageError
-from hogwild.shared.tables import tables_of
+from hogwild.shared.embeddings import tables_of
 
 ALIGNMENT_BYTES = 128
 
@@ -25,7 +25,7 @@ def _aligned(count: int, itemsize: int) -> int:
 @dataclass(frozen=True)
 class ParameterLayout:
     """The parameters of a module as segments of a flat buffer `[n]`: each starts on a 128-byte boundary, gaps are
-    padding. Tables (hogwild.shared.tables) are none of them; if there is nothing else, the buffer is 128 bytes of
+    padding. Tables (hogwild.shared.embeddings) are none of them; if there is nothing else, the buffer is 128 bytes of
     padding.
     """
 
