@@ -22,4 +22,6 @@ from hogwild.kernels.pair import pair_average as pair_average
 from hogwild.kernels.placed import gpus as gpus
 from hogwild.kernels.push import Push as Push
 from hogwild.kernels.push import PushStats as PushStats
-from hogwild.reference.rows import ReferenceSparsePush as SparsePush
+from hogwild.reference.rows import ReferenceSparsePush
+
+SparsePush = ReferenceSparsePush

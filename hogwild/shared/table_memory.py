@@ -11,7 +11,7 @@ All of them exist once, for all workers. No worker keeps anything of the size of
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ COUNTS = ("pushes", "rows", "unique_rows", "row_delay_sum", "shared_rows", "step
 class Training:
     """How tables are trained. `factors`: of lr and of the weight decay, one pair a table; none: 1."""
 
-    rule: TableRule = SparseSgd()
+    rule: TableRule = field(default_factory=SparseSgd)
     decay: str = "none"
     weight_decay: float = 0.0
     row_max_norm: float | None = None

@@ -35,9 +35,10 @@ OTHER = "configuration and checkpoint do not belong together: take another with 
 class State:
     """A consistent copy of a run. `parameters`: of the trained model, by name, tables behind the others; the mean of
     the copies of the algorithm's result buffer. `tables`: the state of the tables' rule and their row versions, by the
-    names of their buffers; `table_counts` [workers, columns] what workers have counted of them. `buffers`: flat tensors, one per copy; the result buffer is left out if there is only one
-    copy of it. Tickets and counters are numbers. Copies per worker are those of workers that were not lost, in the
-    order of their ranks; `steps` counts the pushes that each of them has seen.
+    names of their buffers; `table_counts`: what each worker has counted of them. `buffers`: flat tensors, one per copy;
+    the result buffer is left out if there is only one copy of it. Tickets and counters are numbers. Copies per worker
+    are those of workers that were not lost, in the order of their ranks; `steps` counts the pushes that each of them
+    has seen.
     """
 
     parameters: dict[str, Tensor]

@@ -24,9 +24,7 @@ OPTIONS = ("table_rule", "table_lr", "table_eps", "table_catch_up", "row_max_nor
 """Options that have no effect without tables. (Table decay alone has a default that is also a choice.)"""
 
 
-def require_trainable(
-    config: Config, algorithm: Algorithm, module: nn.Module, place: torch.device | Placement
-) -> None:
+def require_trainable(config: Config, algorithm: Algorithm, module: nn.Module, place: torch.device | Placement) -> None:
     """UsageError, in one line, if the run cannot train the tables of its model, or has options for tables and the model
     has none.
     """
@@ -117,7 +115,9 @@ def notes(algorithm: Algorithm, training: Training) -> Iterator[str]:
 
 
 def diverges(training: Training) -> bool:
-    """Whether the steps of a row do not shrink with the gradients that it has had, so that delay can make it diverge."""
+    """Whether the steps of a row do not shrink with the gradients that it has had, so that delay can make it
+    diverge.
+    """
     return training.rule.name == "sgd" or isinstance(training.rule, SparseMomentum)
 
 
@@ -165,6 +165,6 @@ def is_dense(module: nn.Module, name: str) -> UsageError:
     weight = tables_of(module)[name]
     layers = [called or "the model itself" for called, layer in table_layers(module) if layer.weight is weight]
     return UsageError(
-        f"the gradient of {name} is dense, and {' and '.join(layers)} has sparse=True: the model uses the weight outside "
-        "of its embedding too (a tied output layer, a penalty on the weight). Use sparse=False"
+        f"the gradient of {name} is dense, and {' and '.join(layers)} has sparse=True: the model uses the weight "
+        "outside of its embedding too (a tied output layer, a penalty on the weight). Use sparse=False"
     )

@@ -4,9 +4,9 @@ A min-heap orders the workers by the virtual time at which their gradient is due
 takes no virtual time, and starts its next gradient. Workers that waited for that update resume, and workers whose
 gradient it cancels restart, at the same virtual time. Runs are repeatable bit for bit.
 
-With in-place reads, and for models with tables, a gradient is computed at its request. Averages of Full Normalization that all workers share are
-read and updated when the gradient is computed. A gradient that takes longer than Gradient.within is never computed: its
-worker receives None when that time has passed.
+With in-place reads, and for models with tables, a gradient is computed at its request. Averages of Full Normalization
+that all workers share are read and updated when the gradient is computed. A gradient that takes longer than
+Gradient.within is never computed: its worker receives None when that time has passed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The tables in a worker's view: what its batch has looked up, and the push of its sparse gradients.
 
-A gradient has two parts. The algorithm gets the dense one, in the order of the layout; the rows of tables wait here, and
-go with the next push onto the master, under the same begin and end, scaled and clipped as one vector with the dense
+A gradient has two parts. The algorithm gets the dense one, in the order of the layout; the rows of tables wait here,
+and go with the next push onto the master, under the same begin and end, scaled and clipped as one vector with the dense
 part, and refused together with it.
 """
 
@@ -98,9 +98,7 @@ class Lookups:
         self._weights = tables_of(module)
         self._names = {id(weight): name for name, weight in self._weights.items()}
         self._versions = {name: world.tables.versions(world.arena, name) for name in self._weights}
-        self._read: dict[str, deque[tuple[Tensor, Tensor]]] = {
-            name: deque(maxlen=LOOKUPS) for name in self._weights
-        }
+        self._read: dict[str, deque[tuple[Tensor, Tensor]]] = {name: deque(maxlen=LOOKUPS) for name in self._weights}
         for _, layer in table_layers(module):
             layer.register_forward_pre_hook(self._before, with_kwargs=True)
 

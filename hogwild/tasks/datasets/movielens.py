@@ -49,7 +49,9 @@ def load(source: Source, folder: Path) -> Data:
     return of_ratings(source.name, pairs, values, ratings.users, ratings.items, ranks=source.name.endswith("_bpr"))
 
 
-def of_ratings(name: str, pairs: Tensor, values: Tensor, users: int, items: int, *, ranks: bool, note: str = "") -> Data:
+def of_ratings(
+    name: str, pairs: Tensor, values: Tensor, users: int, items: int, *, ranks: bool, note: str = ""
+) -> Data:
     """The data of pairs [n, 2] and values [n]. `ranks`: pairwise ranking by BPR, else squared errors of the values."""
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(0))
     cut = max(1, len(order) // TEST_PART)
