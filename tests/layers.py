@@ -13,7 +13,7 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
-BASE = {"errors", "options", "system", "rules", "buffers", "files", "text"}
+BASE = {"errors", "options", "system", "rules", "tables", "buffers", "files", "text"}
 RUN = {"algorithms", "config", "runs", "shared", "tasks"}
 ROWS: dict[str, set[str]] = {
     "text": set(),
@@ -22,12 +22,13 @@ ROWS: dict[str, set[str]] = {
     "momenta": set(),
     "adaptive": {"momenta"},
     "rules": {"adaptive", "momenta"},
+    "tables": {"adaptive", "momenta"},
     "buffers": set(),
     "system": {"text"},
     "options": {"errors", "text"},
     "own_code": {"errors", "text"},
-    "reference": {"adaptive", "rules"},
-    "kernels": {"_C", "rules", "errors"},
+    "reference": {"adaptive", "rules", "tables"},
+    "kernels": {"_C", "rules", "tables", "errors"},
     "nn": {"kernels", "errors"},
     "theory": {"errors"},
     "delays": {"errors", "files", "options", "text"},
