@@ -146,9 +146,9 @@ def write_ninja(
     for source in sorted((CSRC / "cuda").glob("*.cu")) if nvcc else [CSRC / "cuda/absent.cpp"]:
         compiled(source, "nvcc" if nvcc else "cxx")
     for isa, more in {"baseline": "", **(X86 if platform.machine() in ("x86_64", "AMD64") else {})}.items():
-        for source in (CSRC / "cpu/kernels.cpp", CSRC / "cpu/norm.cpp"):
+        for source in (CSRC / f"cpu/{name}.cpp" for name in ("kernels", "norm", "row_loops")):
             compiled(source, name=f"{source.stem}-{isa}", more=f"-DHW_ISA={isa} {more}")
-    plain = [CSRC / f"cpu/{name}.cpp" for name in ("exchange", "isa", "pair", "push")]
+    plain = [CSRC / f"cpu/{name}.cpp" for name in ("exchange", "isa", "pair", "push", "row_groups", "rows")]
     for source in [*sorted(CSRC.glob("*.cpp")), *plain]:
         compiled(source)
     n.build(str(module), "link-cuda" if nvcc else "link", objects)

@@ -35,10 +35,10 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SparseSgd:
-    """x_r <- x_r - lr g_r"""
+class TableRule:
+    """The properties of a table's rule, with their defaults."""
 
-    name: ClassVar[str] = "sgd"
+    name: ClassVar[str]
     row_wise: ClassVar[bool] = False  # q is one number a row
 
     @property
@@ -65,7 +65,14 @@ class SparseSgd:
 
 
 @dataclass(frozen=True)
-class SparseMomentum(SparseSgd):
+class SparseSgd(TableRule):
+    """x_r <- x_r - lr g_r"""
+
+    name: ClassVar[str] = "sgd"
+
+
+@dataclass(frozen=True)
+class SparseMomentum(TableRule):
     """v_r <- m v_r + g_r;  x_r <- x_r - lr v_r.   v [rows, dim].
 
     Lazy: a row that a push does not touch keeps its v and its x. `catch_up`: it first makes up for the k pushes that
@@ -98,7 +105,7 @@ class SparseMomentum(SparseSgd):
 
 
 @dataclass(frozen=True)
-class RowAdagrad(SparseSgd):
+class RowAdagrad(TableRule):
     """q_r <- q_r + mean_c g_rc^2;  x_r <- x_r - lr g_r / (sqrt(q_r) + eps).   q [rows].
 
     Adagrad with one step size a row, as in FBGEMM ("exact row-wise Adagrad") and PyTorch-BigGraph.
@@ -121,7 +128,7 @@ class RowAdagrad(SparseSgd):
 
 
 @dataclass(frozen=True)
-class SparseAdagrad(SparseSgd):
+class SparseAdagrad(TableRule):
     """q_r <- q_r + g_r^2;  x_r <- x_r - lr g_r / (sqrt(q_r) + eps).   q [rows, dim], `initial` at first."""
 
     name: ClassVar[str] = "adagrad"
@@ -142,7 +149,7 @@ class SparseAdagrad(SparseSgd):
 
 
 @dataclass(frozen=True)
-class SparseAdam(SparseSgd):
+class SparseAdam(TableRule):
     """v_r <- b1 v_r + (1 - b1) g_r;  q_r <- b2 q_r + (1 - b2) g_r^2;  x_r <- x_r - lr (v_r / bc1) / (sqrt(q_r / bc2) +
     eps).   v, q [rows, dim].
 
@@ -164,8 +171,7 @@ class SparseAdam(SparseSgd):
         return AdamW(beta1=self.beta1, beta2=self.beta2, eps=self.eps, decoupled=False)
 
 
-TableRule = SparseSgd | SparseMomentum | RowAdagrad | SparseAdagrad | SparseAdam
-TABLE_RULES: dict[str, type[SparseSgd]] = {
+TABLE_RULES: dict[str, type[TableRule]] = {
     rule.name: rule for rule in (RowAdagrad, SparseAdagrad, SparseSgd, SparseMomentum, SparseAdam)
 }
 
