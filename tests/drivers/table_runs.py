@@ -51,7 +51,9 @@ def data(samples: int = 93) -> Data:
     )  # fmt: skip
 
 
-def run(folder: Path, factory: Any = pairs, dataset: Data | None = None, /, **values: Any) -> tuple[dict[str, Any], Any]:
+def run(
+    folder: Path, factory: Any = pairs, dataset: Data | None = None, /, **values: Any
+) -> tuple[dict[str, Any], Any]:
     """(summary, driver) of a run; without a clock in worker processes."""
     values = {"batch_size": 10, "lr": 0.2, "quiet": True, "out": str(folder), **values}
     values |= {} if {"epochs", "updates"} & values.keys() else {"epochs": 3}

@@ -146,9 +146,9 @@ def test_a_frozen_table_is_none_and_groups_reach_the_others(tmp_path: Path):
     def groups(name: str, _: nn.Parameter) -> dict[str, float]:
         return {"lr": 0.0} if name == "tags.weight" else {"lr": 0.5} if name == "items.weight" else {}
 
-    from hogwild.drivers.job.job import make_job  # noqa: PLC0415
-    from hogwild.drivers.job.tables import training_of  # noqa: PLC0415
-    from hogwild.config import Config  # noqa: PLC0415
+    from hogwild.config import Config
+    from hogwild.drivers.job.job import make_job
+    from hogwild.drivers.job.tables import training_of
 
     config = Config.from_values({"algorithm": "asgd", "workers": 1, "lr": 0.2, "table_lr": 0.1, "batch_size": 5})
     job = make_job(config, data(), pairs, groups)

@@ -1,4 +1,4 @@
-"""Runs with tables: they equal plain loops with sparse gradients, resume, replay, and count the rows that they touch."""
+"""Runs with tables: they equal plain loops with sparse gradients, resume, replay, and count the rows they touch."""
 
 from __future__ import annotations
 
@@ -245,7 +245,8 @@ def test_the_memory_of_a_worker_does_not_depend_on_the_size_of_a_table(tmp_path:
 
 
 def test_rules_keep_what_the_algorithm_says_and_tell_what_it_does_not(tmp_path: Path):
-    _, driver = run(tmp_path, algorithm="adamw", clock="round-robin", workers=2, updates=4, table_rule="adam", beta1=0.8)
+    values = {"clock": "round-robin", "workers": 2, "updates": 4, "table_rule": "adam", "beta1": 0.8}
+    _, driver = run(tmp_path, algorithm="adamw", **values)
     rule = driver.world.tables.training.rule
     assert (rule.name, rule.beta1, rule.beta2) == ("adam", 0.8, 0.999)
     log = (driver.directory.path / "log.txt").read_text()

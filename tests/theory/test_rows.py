@@ -17,9 +17,7 @@ TABLE = [  # rows, exponent, batch; touched rows; mean delay of 2, 8 and 32 work
 
 
 @pytest.mark.parametrize(("rows", "exponent", "batch", "unique", "means", "shared"), TABLE)
-def test_the_table(
-    rows: int, exponent: float, batch: int, unique: int, means: tuple[float | None, ...], shared: float
-):
+def test_the_table(rows: int, exponent: float, batch: int, unique: int, means: tuple[float | None, ...], shared: float):
     q = touched(zipf(rows, exponent), batch)
     assert round(q.sum()) == unique
     for workers, mean in zip((2, 8, 32), means, strict=True):
