@@ -96,7 +96,7 @@ def step(worker: hogwild.Worker) -> None:
 
 @pytest.mark.parametrize("model", [Penalised, Functional, OnlyFunctional, tied])
 def test_a_loop_of_its_own_is_refused_at_its_first_step(tmp_path: Path, model: Any):
-    with pytest.raises(UsageError, match="the gradient of|whose gradient is dense"):
+    with pytest.raises(UsageError, match=r"the gradient of|whose gradient is dense"):
         hogwild.launch(step, model, workers=1, out=str(tmp_path))
 
 
