@@ -36,7 +36,7 @@ REFUSED = [
     ({"tables": [table(state={"q": torch.ones(ROWS).double()})]}, "q of table 0 is torch.float64"),
     ({"tables": [table(row_version=torch.zeros(ROWS, dtype=torch.int64))]}, "row_version of table 0 is torch.int64"),
     ({"tables": [table(row_version=torch.zeros(4, dtype=torch.int32))]}, r"row_version of table 0 is .* \[4\]"),
-    ({"tables": [GOOD, table(name="again")]}, "x of .* and x of .* overlap"),
+    ({"tables": [GOOD, table(name="again")]}, "of again and .* of table 0 overlap"),
     ({"tables": [table(lr_factor=-1.0)]}, "-1.0 for lr"),
     ({"tables": [table(decay_factor=float("nan"))]}, "nan for decay"),
     ({"decay": "sometimes"}, "decay is 'sometimes': expected one of 'none', 'lazy', 'catch-up'"),

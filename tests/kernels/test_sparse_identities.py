@@ -34,6 +34,7 @@ def dense(rows: Tensor, values: Tensor) -> Tensor:
     return torch.zeros(ROWS, DIM, dtype=values.dtype).index_add_(0, rows, values)
 
 
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks are implicitly disabled")  # by torch.optim.Adagrad itself
 @pytest.mark.parametrize(
     ("rule", "optimizer", "options", "tolerance"),
     [
