@@ -148,10 +148,10 @@ def write_ninja(
         compiled(source, "nvcc" if nvcc else "cxx")
     wide = platform.machine() in ("x86_64", "AMD64") and choice("HOGWILD_ISAS", "all", ["all", "baseline"]) == "all"
     for isa, more in {"baseline": "", **(X86 if wide else {})}.items():
-        for source in (CSRC / "cpu/kernels.cpp", CSRC / "cpu/norm.cpp"):
+        for source in (CSRC / f"cpu/{name}.cpp" for name in ("kernels", "norm", "row_loops")):
             compiled(source, name=f"{source.stem}-{isa}", more=f"-DHW_ISA={isa} {more}")
     compiled(CSRC / "cpu/isa.cpp", more=f"-DHW_WIDE={int(wide)}")
-    plain = [CSRC / f"cpu/{name}.cpp" for name in ("exchange", "pair", "push")]
+    plain = [CSRC / f"cpu/{name}.cpp" for name in ("exchange", "pair", "push", "row_groups", "rows")]
     for source in [*sorted(CSRC.glob("*.cpp")), *plain]:
         compiled(source)
     n.build(str(module), "link-cuda" if nvcc else "link", objects)

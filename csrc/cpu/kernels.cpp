@@ -12,6 +12,8 @@ namespace hogwild::cpu::HW_ISA {
 
 void norm_forward(const NormForward& call, double* work);  // norm.cpp
 void norm_backward(const NormBackward& call, double* work);
+Kernels::Rows* rows(const RowPlan& plan, Dtype gradient);  // row_loops.cpp
+Kernels::Rows* row_catch_up(const RowPlan& plan);
 
 namespace {
 
@@ -127,7 +129,7 @@ void pair_average(Dtype dtype, void* a, void* b, double weight, int64_t begin, i
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{HW_TEXT(HW_ISA), push,    idle,         gap_sq,       scan,         weighted_sum, copy,
-                    exchange,        diffuse, pair_average, norm_forward, norm_backward};
+const Kernels table{HW_TEXT(HW_ISA), push,    idle,         gap_sq,       scan,          weighted_sum, copy,
+                    exchange,        diffuse, pair_average, norm_forward, norm_backward, rows,         row_catch_up};
 
 }  // namespace hogwild::cpu::HW_ISA
