@@ -156,6 +156,7 @@ sys.exit(1)
     other = Part("push", 30.0, (sys.executable, "-c", "raise SystemExit('not to be run')"))
     monkeypatch.setattr(plan, "parts", lambda *_: [smoke, other])
     monkeypatch.setattr(script, "find_gpu", lambda: "none")
+    monkeypatch.setattr(script, "started_at", time.monotonic)  # this process is older than a script may be
     assert script.main(["--dry-run", "--out", str(tmp_path)]) == 1
     results = Journal(tmp_path / "results.jsonl").results()
     assert list(results) == ["smoke", "memcheck of the racing push"]

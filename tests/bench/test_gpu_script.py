@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ from bench.gpu.targets import targets
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def test_a_plan_includes_the_time_of_its_imports() -> None:
+    code = "import time; time.sleep(1); from bench.gpu import __main__ as m; print(time.monotonic() - m.started_at())"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert float(run.stdout) > 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
@@ -72,7 +79,10 @@ def test_tests_on_a_gpu_do_not_fail_for_warnings() -> None:
     assert "-W default" in " ".join(tests.command)
 
 
-def test_one_part_through_the_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_part_through_the_script(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "started_at", time.monotonic)  # this process is older than a script may be
     options = ["--dry-run", "--parts", "facts,build", "--out", str(tmp_path)]
     assert script.main(options) == 0
     assert "facts" in capsys.readouterr().out
