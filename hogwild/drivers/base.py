@@ -25,7 +25,7 @@ from hogwild.drivers.job.groups import groups_of
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
 from hogwild.drivers.job.samples import BadSample
-from hogwild.drivers.job.tables import notes, require_trainable, sparse_push, training_of
+from hogwild.drivers.job.tables import ROWS_REMEDY, diverges, notes, require_trainable, sparse_push, training_of
 from hogwild.drivers.job.trial import try_out
 from hogwild.errors import CheckpointError, DataError, DivergedError, HogwildError, Interrupted, OwnCodeError
 from hogwild.runs.console import Console
@@ -75,7 +75,7 @@ class Driver(ABC):
             job.data, lines = try_out(job, self.world.arena.device)
             for line in [*lines, *self._left_out()]:
                 console.warn(line)
-        for line in notes(job.algorithm, self.world.tables.training) if self.world.tables else ():
+        for line in notes(job.algorithm, self.module, self.world):
             console.warn(line)
         tickets: Tickets = self.world.control
         tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
@@ -156,8 +156,11 @@ class Driver(ABC):
         )
         self.report.fault("nonfinite", line, worker=rank)
         if self.config.on_nonfinite == "stop":
-            hint = f"{remedy(self.config)}; --on-nonfinite skip leaves such gradients out and continues"
+            hint = f"{self._remedy()}; --on-nonfinite skip leaves such gradients out and continues"
             self.stop(DivergedError, f"{line}. Stopping, {self.checkpoints.newest()}; {hint}")
+
+    def _remedy(self) -> str:
+        return remedy(self.config) + (ROWS_REMEDY if diverges(self.world) else "")
 
     def on_bad_samples(self, bad: Sequence[BadSample], ticket: int) -> None:
         """Counts and names samples of the batch of a ticket that could not be read and were left out. Stops the run if
@@ -236,7 +239,7 @@ class Driver(ABC):
         state.load_module(self.module)
         is_finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         if not is_finite:
-            newest, advice = self.checkpoints.newest(), remedy(self.config)
+            newest, advice = self.checkpoints.newest(), self._remedy()
             self.stop(DivergedError, f"the parameters are not finite, {newest}; {advice}")
         has_trained = state.version > (self.saved.version if self.saved else 0)
         score = self.evaluate(state) if is_finite and has_trained and self.has_test and self._evaluates else None

@@ -97,7 +97,7 @@ class SparsePush:
         native_rule = _C.Rule(
             master=tensors.MASTER_DTYPES[x.dtype], access=access.value, guard=guard.value, **rule.constants()
         )
-        constants = {
+        constants: dict[str, object] = {
             "row_wise": rule.row_wise,
             "catches_up": rule.catches_up,
             "decays": decay != "none",

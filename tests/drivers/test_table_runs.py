@@ -183,6 +183,18 @@ def test_rules_keep_what_the_algorithm_says_and_tell_what_it_does_not(tmp_path: 
         assert driver.world.tables.training.rule.name == expected
 
 
+def test_a_large_embedding_with_a_dense_gradient_is_told(tmp_path: Path):
+    def model(_: Any) -> nn.Module:
+        found = Pairs()
+        found.items = nn.Embedding(1_400_000, 3)
+        return found
+
+    _, driver = run(tmp_path, model, workers=1, clock="round-robin", updates=1)
+    log = (driver.directory.path / "log.txt").read_text()
+    assert "Embedding items has 1,400,000 rows and a dense gradient" in log
+    assert "tags" not in log
+
+
 def test_hot_rows_under_sgd_are_warned_of(tmp_path: Path):
     values = {"workers": 4, "clock": "round-robin", "updates": 140, "lr": 0.01, "epochs": None}
     texts = []
@@ -233,5 +245,5 @@ def test_a_part_that_is_not_finite_refuses_the_whole_push(tmp_path: Path, model:
     assert all(torch.isfinite(tensor).all() for tensor in now.values())
     assert int(now["table-version:items.weight"][table_runs.ITEMS - 1]) == 0
     assert not torch.equal(now["items.weight"], started.items.weight)
-    with pytest.raises(DivergedError, match="not finite"):
+    with pytest.raises(DivergedError, match=r"not finite.*--table-rule row-adagrad keeps the hot rows"):
         run(tmp_path, lambda _: model(), name="stops", **values)

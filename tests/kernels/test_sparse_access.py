@@ -13,23 +13,25 @@ from hogwild.kernels.control import Control
 from hogwild.rules import Access, Guard
 from hogwild.tables import RowAdagrad, SparseAdagrad, SparseAdam, SparseMomentum, SparseSgd, TableRule, TableSegment
 
-ROWS, DIM, PUSHES, WORKERS = 37, 65, 400, 2
+PUSHES, WORKERS = 100, 2
+WIDE, LONG = (37, 4097), (20_001, 1)  # most time is spent inside of rows; and between them, on q and the row versions
 WAIT_S = 60.0
 
 
-def add_values(push: SparsePush, lr: float, value: float, rank: int, barrier: object) -> None:
+def add_values(push: SparsePush, shape: tuple[int, int], lr: float, value: float, barrier: object) -> None:
+    """Touches all rows, in the order of the other process, so that the two meet."""
     torch.set_num_threads(1)
-    generator = torch.Generator().manual_seed(rank)
+    gradient = torch.arange(shape[0]), torch.full(shape, value)
     barrier.wait(WAIT_S)  # type: ignore[attr-defined]
     for pushes in range(PUSHES):
-        rows = torch.randperm(ROWS, generator=generator)
-        push([(rows, torch.full((ROWS, DIM), value))], lr=lr, pushes=pushes)
+        push([gradient], lr=lr, pushes=pushes)
 
 
-def run_two(push: SparsePush, lr: float, value: float = 1.0) -> None:
+def run_two(push: SparsePush, shape: tuple[int, int], lr: float, value: float = 1.0) -> None:
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(WORKERS)
-    processes = [context.Process(target=add_values, args=(push, lr, value, rank, barrier)) for rank in range(WORKERS)]
+    arguments = (push, shape, lr, value, barrier)
+    processes = [context.Process(target=add_values, args=arguments) for _ in range(WORKERS)]
     for process in processes:
         process.start()
     for process in processes:
@@ -37,8 +39,8 @@ def run_two(push: SparsePush, lr: float, value: float = 1.0) -> None:
         assert process.exitcode == 0
 
 
-def shared_table(rule: TableRule) -> TableSegment:
-    table = segment(torch.zeros(ROWS, DIM).share_memory_(), rule)
+def shared_table(rule: TableRule, shape: tuple[int, int]) -> TableSegment:
+    table = segment(torch.zeros(shape).share_memory_(), rule)
     for tensor in (*table.state.values(), table.row_version):
         assert tensor is not None
         tensor.share_memory_()
@@ -53,11 +55,12 @@ def locks(stripes: int) -> tuple[dict[str, int], torch.Tensor]:
 
 
 @pytest.mark.parametrize("access", [Access.ATOMIC, Access.STRIPED])
-def test_no_step_and_no_version_is_lost(access):
+@pytest.mark.parametrize("shape", [WIDE, LONG])
+def test_no_step_and_no_version_is_lost(access, shape):
     """Sums of ones are exact: x and the row versions count the pushes of both processes."""
     place, memory = locks(3) if access is Access.STRIPED else ({}, None)
-    table = shared_table(SparseSgd())
-    run_two(SparsePush([table], SparseSgd(), access=access, **place), lr=1.0)
+    table = shared_table(SparseSgd(), shape)
+    run_two(SparsePush([table], SparseSgd(), access=access, **place), shape, lr=1.0)
     assert bool((table.x == -PUSHES * WORKERS).all())
     assert table.row_version is not None
     assert bool((table.row_version == PUSHES * WORKERS).all())
@@ -65,11 +68,12 @@ def test_no_step_and_no_version_is_lost(access):
 
 
 @pytest.mark.parametrize("access", [Access.ATOMIC, Access.STRIPED])
+@pytest.mark.parametrize("shape", [WIDE, LONG])
 @pytest.mark.parametrize("rule", [RowAdagrad(), SparseAdagrad()], ids=str)
-def test_no_square_is_lost(rule, access):
+def test_no_square_is_lost(rule, shape, access):
     place, memory = locks(3) if access is Access.STRIPED else ({}, None)
-    table = shared_table(rule)
-    run_two(SparsePush([table], rule, access=access, **place), lr=0.1)
+    table = shared_table(rule, shape)
+    run_two(SparsePush([table], rule, access=access, **place), shape, lr=0.1)
     assert bool((table.state["q"] == PUSHES * WORKERS).all())
     del memory
 
@@ -77,8 +81,8 @@ def test_no_square_is_lost(rule, access):
 @pytest.mark.parametrize("rule", [SparseSgd(), SparseMomentum(0.5), RowAdagrad(), SparseAdam()], ids=str)
 def test_racing_processes_do_not_fail(rule):
     """Losses are allowed, values from nowhere are not: x is between no step and all steps."""
-    table = shared_table(rule)
-    run_two(SparsePush([table], rule, guard=Guard.ELEMENT), lr=1.0)
+    table = shared_table(rule, WIDE)
+    run_two(SparsePush([table], rule, guard=Guard.ELEMENT), WIDE, lr=1.0)
     assert bool(table.x.isfinite().all() and (table.x < 0).all())
     if isinstance(rule, SparseSgd):
         assert bool((table.x >= -PUSHES * WORKERS).all())
@@ -87,10 +91,10 @@ def test_racing_processes_do_not_fail(rule):
 def test_a_backlog_is_taken_once():
     """x decays once for each push of both processes, whichever of them takes the backlog of a row."""
     rule = SparseSgd()
-    table = segment(torch.ones(ROWS, DIM).share_memory_(), rule, "catch-up")
+    table = segment(torch.ones(LONG).share_memory_(), rule, "catch-up")
     for tensor in table.state.values():
         tensor.share_memory_()
     push = SparsePush([table], rule, access=Access.ATOMIC, decay="catch-up", weight_decay=1e-3)
-    run_two(push, lr=1.0, value=1e-30)
+    run_two(push, LONG, lr=1.0, value=1e-30)
     push.catch_up(lr=1.0, pushes=PUSHES * WORKERS)
     assert torch.allclose(table.x, torch.tensor((1 - 1e-3) ** (PUSHES * WORKERS)), rtol=1e-4)

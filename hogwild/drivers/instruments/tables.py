@@ -41,9 +41,8 @@ class HotRows:
     """Warns once, after ENOUGH pushes, of hot rows under a rule with which delay can make them diverge."""
 
     def __init__(self, world: World) -> None:
-        training = world.tables.training
-        self._world, self._rule = world, training.rule.name
-        self._is_due = bool(world.tables) and diverges(training) and world.workers > 1
+        self._world, self._rule = world, world.tables.training.rule.name
+        self._is_due = diverges(world) and world.workers > 1
 
     def warning(self, version: int) -> str | None:
         """A line, if there is something to warn of and it has not been said."""

@@ -20,6 +20,9 @@ from hogwild.shared.table_memory import Training
 from hogwild.shared.world import World
 from hogwild.tables import TABLE_RULES, SparseMomentum, TableRule, check_decay
 
+ROWS_REMEDY = "; --table-rule row-adagrad keeps the hot rows of tables from diverging"
+LARGE = 1 << 22  # elements of an embedding: a dense pass over it takes milliseconds
+
 OPTIONS = ("table_rule", "table_lr", "table_eps", "table_catch_up", "row_max_norm")
 """Options that have no effect without tables. (Table decay alone has a default that is also a choice.)"""
 
@@ -99,9 +102,13 @@ def rule_of(config: Config, algorithm: Algorithm) -> TableRule:
     return rule
 
 
-def notes(algorithm: Algorithm, training: Training) -> Iterator[str]:
-    """What holds for the dense parameters and not for tables, one line each."""
-    rule, kept = training.rule, algorithm.keeps()
+def notes(algorithm: Algorithm, module: nn.Module, world: World) -> Iterator[str]:
+    """What holds for the dense parameters and not for tables, and large embeddings that are none, one line each."""
+    if algorithm.takes_tables and world.arena.device.type == "cpu":
+        yield from _large(module)
+    if not world.tables:
+        return
+    rule, kept = world.tables.training.rule, algorithm.keeps()
     if "v" in rule.state(1, 1) and "v" in kept and kept["v"].scope is not Scope.SHARED:
         yield (
             f"tables: the first moment of rule {rule.name} is one for all workers; of the other parameters algorithm "
@@ -114,11 +121,23 @@ def notes(algorithm: Algorithm, training: Training) -> Iterator[str]:
         )
 
 
-def diverges(training: Training) -> bool:
-    """Whether the steps of a row do not shrink with the gradients that it has had, so that delay can make it
-    diverge.
+def _large(module: nn.Module) -> Iterator[str]:
+    for name, layer in module.named_modules():
+        if isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) and not layer.sparse and layer.weight.requires_grad:
+            rows, elements = layer.weight.shape[0], layer.weight.numel()
+            if elements >= LARGE:
+                yield (
+                    f"the model's {type(layer).__name__} {name} has {rows:,} rows and a dense gradient: every update "
+                    "passes over all of them. With sparse=True it costs the rows that a batch looks up"
+                )
+
+
+def diverges(world: World) -> bool:
+    """Whether the run has tables, and a row's step does not shrink with the gradients that it has had, so that delay
+    can make it diverge.
     """
-    return training.rule.name == "sgd" or isinstance(training.rule, SparseMomentum)
+    rule = world.tables.training.rule
+    return bool(world.tables) and (rule.name == "sgd" or isinstance(rule, SparseMomentum))
 
 
 def sparse_push(world: World, access: Access = Access.RACING, guard: Guard = Guard.PUSH) -> SparsePush:

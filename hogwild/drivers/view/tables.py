@@ -53,7 +53,9 @@ class TablePart:
     def scan(self) -> RowScan:
         """The norm of what waits, and its elements that are not finite. ValueError for a row that there is not."""
         if self._push is None:
-            self._push = self._make()
+            world = self._buffers.world
+            self._push = sparse_push(world, self._buffers.access, self._guard)
+            self._counted = world.tables.counts(world.arena)[self._buffers.rank].numpy()
         return self._push.norm_sq(self._waiting)
 
     def push(self, *, lr: float, version: int, scale: float) -> SparseStats:
@@ -63,18 +65,13 @@ class TablePart:
         moved = sum(2 * values.nbytes for _, values in filter(None, self._waiting))  # read for the batch, and pushed
         self._buffers.traffic.moved_bytes += moved
         self._buffers.took_over(stats.recovered)
-        world, rank = self._buffers.world, self._buffers.rank
-        counted = world.tables.counts(world.arena)[rank]
-        counted += torch.tensor([1.0, *(float(getattr(stats, name)) for name in COUNTS[1:])], dtype=torch.float64)
+        self._counted += (1, *(getattr(stats, name) for name in COUNTS[1:]))
         self.drop()
         return stats
 
     def drop(self) -> None:
         """Nothing waits any more: the gradient was refused, dropped or given up."""
         self._waiting, self._seen = [], []
-
-    def _make(self) -> SparsePush:
-        return sparse_push(self._buffers.world, self._buffers.access, self._guard)
 
 
 def clip_factor(clip: float, scale: float, dense: Gradients, rows: RowScan) -> float:
