@@ -72,7 +72,7 @@ class Batches(ABC):
         if config.updates is not None:
             total: float = config.updates * updates_take
         elif config.samples is not None:
-            total = self.tickets_for(min(config.samples, TICKETS_LIMIT * config.batch_size))
+            total = self.tickets_for(min(config.samples, TICKETS_LIMIT * config.gradient_samples))
         else:
             assert config.epochs is not None, "a Config always has one limit"
             total = max(1.0, config.epochs * self.tickets_per_epoch)
@@ -170,7 +170,8 @@ def make_batches(config: Config, data: Data, least: int = 1) -> Batches:
     """The batches that `config` asks for, without those of fewer than `least` samples, or of all but full ones where
     --drop-last is set. UsageError if the data have no classes to go by, a part is empty, or no batch is left.
     """
-    least = config.batch_size if config.drop_last else least
+    size = config.gradient_samples
+    least = size if config.drop_last else least
     samples, classes = len(data.train), None
     if needs_classes(config.shard):
         classes = class_numbers(data, f"--shard {config.shard}")
@@ -178,7 +179,7 @@ def make_batches(config: Config, data: Data, least: int = 1) -> Batches:
         classes = class_numbers(data, f"--order {config.order}")
     sorted_by = None if config.order == "shuffled" else classes
     if config.shard == "none":
-        return BatchOrder(samples, config.batch_size, config.seed, config.order, sorted_by, least)
+        return BatchOrder(samples, size, config.seed, config.order, sorted_by, least)
     numbers = None if classes is None else classes.numpy()
     shares = parts(config.shard, samples, config.workers, config.seed, numbers)
-    return ShardedOrder(list(map(torch.from_numpy, shares)), config.batch_size, config.seed, config.order, sorted_by)
+    return ShardedOrder(list(map(torch.from_numpy, shares)), size, config.seed, config.order, sorted_by)
