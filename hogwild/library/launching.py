@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from hogwild.algorithms import Algorithm
 from hogwild.config import FIELDS
@@ -15,15 +16,18 @@ from hogwild.drivers.job.job import make_job
 from hogwild.drivers.processes.handle import Handle as Worker
 from hogwild.errors import UsageError
 from hogwild.library.models import Make, require_function
+from hogwild.library.options import LaunchOptions
 from hogwild.library.result import Result
 from hogwild.library.run import run
 from hogwild.library.settings import config_of, with_algorithm
+from hogwild.library.signature import documented
 from hogwild.own_code import described
 from hogwild.shared.seeds import own_generators
 from hogwild.tasks.data import Data, NoSamples, Split
 from hogwild.tasks.own import LAUNCH
 
 
+@documented(LaunchOptions)
 def launch(
     fn: Callable[[Worker], None],
     model_fn: Callable[[], nn.Module],
@@ -33,7 +37,7 @@ def launch(
     groups: GroupFn | None = None,
     workers: int | None = None,
     quiet: bool = True,
-    **values: Any,
+    **values: Unpack[LaunchOptions],
 ) -> Result:
     """Runs `fn(worker)` in `workers` processes; each runs its own loop and calls `worker.step(loss)`.
 
@@ -43,8 +47,8 @@ def launch(
     require_function(model_fn)
     if not callable(fn):
         raise UsageError(f"launch runs a function of the worker, (worker) -> None; it was given {described(fn)}")
-    values = {"workers": workers, "quiet": quiet, "warmup": 0.0, **with_algorithm(algorithm, options, values)}
-    config = config_of(model_fn, LAUNCH, values)
+    given = {"workers": workers, "quiet": quiet, "warmup": 0.0, **with_algorithm(algorithm, options, dict(values))}
+    config = config_of(model_fn, LAUNCH, given, "hogwild.launch")
     if config.clock is not None:
         raise UsageError("launch runs your own loops in real processes: clock is for hogwild.fit")
     if config.shard != "none" or config.order != "shuffled" or config.drop_last is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +16,19 @@ from hogwild.tasks.data import Data
 
 @dataclass(frozen=True)
 class Make:
-    """Adapts a model function without arguments to the interface with the data as argument."""
+    """Adapts a model, or a function that makes one, to the interface with the data as argument. Of a model, each call
+    gives a copy.
+    """
 
-    model_fn: Callable[[], nn.Module]
+    model_fn: Callable[[], nn.Module] | nn.Module
 
     @property
     def __name__(self) -> str:
         return getattr(self.model_fn, "__name__", type(self.model_fn).__name__)
 
     def __call__(self, _data: Data) -> nn.Module:
+        if isinstance(self.model_fn, nn.Module):
+            return copy.deepcopy(self.model_fn)
         model = self.model_fn()
         if not isinstance(model, nn.Module):
             raise UsageError(f"model_fn must return a torch.nn.Module; it returned {described(model)}")
@@ -31,14 +36,13 @@ class Make:
 
 
 def require_function(model_fn: object) -> None:
-    """UsageError unless `model_fn` can be called without arguments, and is no model itself."""
+    """UsageError unless `model_fn` is a model, or can be called without arguments."""
     if isinstance(model_fn, nn.Module):
-        raise UsageError(
-            f"model_fn is a model, {type(model_fn).__name__}, and must be a function that makes one, since every "
-            "process makes its own: its class, or functools.partial(copy.deepcopy, model)"
-        )
+        return
     if not callable(model_fn):
-        raise UsageError(f"model_fn must be a function that makes the model; it is {described(model_fn)}")
+        raise UsageError(
+            f"the model must be a torch.nn.Module or a function that makes it; it is {described(model_fn)}"
+        )
     try:
         inspect.signature(model_fn).bind()
     except TypeError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hogwild.drivers.choice import driver_for
 from hogwild.drivers.job.job import Job
-from hogwild.library.result import Result
+from hogwild.library.result import Result, best, history
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 
@@ -21,4 +21,5 @@ def run(job: Job) -> Result:
             raise
         finally:
             directory.close()
-    return Result(summary, driver.module, str(directory.path))
+    rows = history(directory.path, job.config)
+    return Result(summary, driver.module, str(directory.path), rows, best(rows, driver.job.data))

@@ -7,9 +7,10 @@ from dataclasses import fields
 from typing import Any
 
 from hogwild.algorithms import Algorithm
-from hogwild.algorithms.registry import reference
-from hogwild.config import Config
+from hogwild.algorithms.registry import find, loaded, reference
+from hogwild.config import FIELDS, Config
 from hogwild.errors import UsageError
+from hogwild.library.foreign import refusal
 
 
 def with_algorithm(
@@ -28,8 +29,15 @@ def with_algorithm(
     return {**values, **own, **(options or {}), "algorithm": reference(algorithm)}
 
 
-def config_of(model_fn: Callable[..., Any], data: str, values: Mapping[str, object]) -> Config:
+def config_of(model_fn: Callable[..., Any], data: str, values: Mapping[str, object], of: str = "hogwild.fit") -> Config:
+    """The configuration of a call of `of`. UsageError for a keyword that is no option, with what there is instead."""
     name = f"{getattr(model_fn, '__module__', 'model')}:{getattr(model_fn, '__qualname__', type(model_fn).__name__)}"
+    algorithm = find(str(values["algorithm"]))
+    known = {*FIELDS, *algorithm.options(), *algorithm.refuses}
+    theirs = {option for other in loaded().values() for option in other.options()}
+    for option in values:
+        if option not in known and option not in theirs:
+            raise refusal(option, [*FIELDS, *algorithm.options()], of)
     config = Config.from_values({"data": data, "model": name, **values})
     if config.resume is not None:
         raise UsageError(
@@ -37,3 +45,11 @@ def config_of(model_fn: Callable[..., Any], data: str, values: Mapping[str, obje
             "weights that are there"
         )
     return config
+
+
+def shape_of(schedule: object) -> tuple[str, Callable[[float], float] | None]:
+    """A schedule by its name, or a function of the progress: the value of the option, and the function."""
+    if not callable(schedule):
+        return schedule, None  # type: ignore[return-value]  # the configuration checks it
+    name = getattr(schedule, "__qualname__", type(schedule).__name__)
+    return f"{getattr(schedule, '__module__', 'own')}:{name}", schedule

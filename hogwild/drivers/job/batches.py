@@ -30,6 +30,7 @@ from hogwild.errors import UsageError
 from hogwild.shared.seeds import mixed, seed_batch
 from hogwild.tasks.classes import class_numbers
 from hogwild.tasks.sharding import needs_classes, parts
+from hogwild.tasks.splits.stream import StreamSplit
 
 if TYPE_CHECKING:
     from hogwild.config import Config
@@ -128,12 +129,43 @@ class BatchOrder(Batches):
 
 
 @dataclass
-class ShardedOrder(Batches):
+class FullBatches(Batches):
+    """Batches of each worker's own, all of `batch_size`."""
+
+    batch_size: int
+    seed: int
+
+    @property
+    def tickets_per_epoch(self) -> float:
+        return self.samples / self.batch_size
+
+    def samples_before(self, ticket: int) -> int:
+        return ticket * self.batch_size
+
+    def tickets_for(self, samples: int) -> int:
+        return -(-samples // self.batch_size)
+
+
+@dataclass
+class StreamOrder(FullBatches):
+    """The next samples of each worker's part of a stream (hogwild.tasks.splits.stream)."""
+
+    samples: int
+    workers: int
+
+    def __post_init__(self) -> None:
+        self.smallest = self.batch_size
+
+    def begin(self, ticket: int, rank: int, completed: int) -> Tensor:  # noqa: ARG002
+        seed_batch(mixed(self.seed, rank), completed)
+        return (completed * self.batch_size + torch.arange(self.batch_size)) * self.workers + rank
+
+
+@dataclass
+class ShardedOrder(FullBatches):
     """Batches of each worker's own part, all of `batch_size`, in repeated passes over the part (see Passes)."""
 
     parts: list[Tensor]  # sample numbers of each worker [m_i]
-    batch_size: int
-    seed: int
     order: str = "shuffled"
     classes: Tensor | None = None  # of every sample of the whole set [samples], unless shuffled
 
@@ -151,19 +183,9 @@ class ShardedOrder(Batches):
             for rank, part in enumerate(self.parts)
         ]
 
-    @property
-    def tickets_per_epoch(self) -> float:
-        return self.samples / self.batch_size
-
     def begin(self, ticket: int, rank: int, completed: int) -> Tensor:  # noqa: ARG002
         seed_batch(mixed(self.seed, rank), completed)
         return self._passes[rank].batch(completed)
-
-    def samples_before(self, ticket: int) -> int:
-        return ticket * self.batch_size
-
-    def tickets_for(self, samples: int) -> int:
-        return -(-samples // self.batch_size)
 
 
 def make_batches(config: Config, data: Data, least: int = 1) -> Batches:
@@ -172,6 +194,10 @@ def make_batches(config: Config, data: Data, least: int = 1) -> Batches:
     """
     size = config.gradient_samples
     least = size if config.drop_last else least
+    if isinstance(data.train, StreamSplit):
+        if config.shard != "none" or config.order != "shuffled":
+            raise UsageError("a stream deals its own samples out, in its own order: leave shard and order out")
+        return StreamOrder(size, config.seed, len(data.train), config.workers)
     samples, classes = len(data.train), None
     if needs_classes(config.shard):
         classes = class_numbers(data, f"--shard {config.shard}")
@@ -182,4 +208,4 @@ def make_batches(config: Config, data: Data, least: int = 1) -> Batches:
         return BatchOrder(samples, size, config.seed, config.order, sorted_by, least)
     numbers = None if classes is None else classes.numpy()
     shares = parts(config.shard, samples, config.workers, config.seed, numbers)
-    return ShardedOrder(list(map(torch.from_numpy, shares)), size, config.seed, config.order, sorted_by)
+    return ShardedOrder(size, config.seed, list(map(torch.from_numpy, shares)), config.order, sorted_by)

@@ -48,14 +48,20 @@ class Stepper:
         self._serve(request)
 
     def gradients(self, loss: Tensor) -> Gradients:
-        """Backward of a scalar loss. Returns autograd's gradients, not copied and not accumulated."""
+        """Backward of a scalar loss. Returns autograd's gradients, not copied, added to those of earlier parts of the
+        batch that are in the parameters.
+        """
         if not loss.requires_grad:  # perhaps because all parameters have been frozen meanwhile
             self.own_writes.check()
         torch.autograd.backward(loss)
         gradients = [parameter.grad for parameter in self._parameters]
+        self.forget()
+        return gradients
+
+    def forget(self) -> None:
+        """Drops gradients that have been accumulated in the parameters."""
         for parameter in self._parameters:
             parameter.grad = None
-        return gradients
 
     def advance(self, g: Gradients | None) -> None:
         """Sends the gradient (None if it was given up) to the generator and runs it up to the next request."""
