@@ -1,8 +1,9 @@
 """hogwild: asynchronous SGD on one machine, with every published cure for stale gradients.
 
 python -m hogwild.train                      the command line (also: hogwild train)
-hogwild.fit(model_fn, dataset, ...)          train from Python
+hogwild.fit(model, dataset, ...)             train from Python
 hogwild.launch(fn, model_fn, ...)            your own loop in every worker
+hogwild.metrics                              metrics for fit
 hogwild.register(cls)                        an algorithm of your own by its name
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hogwild import _moved as _moved
 
 if TYPE_CHECKING:
+    from hogwild import metrics as metrics
     from hogwild.algorithms.registry import register as register
     from hogwild.library import Result as Result
     from hogwild.library import Worker as Worker
@@ -27,6 +29,8 @@ _HOMES = {"register": "hogwild.algorithms.registry"}
 
 def __getattr__(name: str) -> Any:
     """The library is loaded when it is first used: `--help` must not wait for torch."""
+    if name == "metrics":
+        return importlib.import_module("hogwild.metrics")
     if name in __all__:
         return getattr(importlib.import_module(_HOMES.get(name, "hogwild.library")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

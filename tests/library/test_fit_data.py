@@ -19,7 +19,8 @@ from hogwild.errors import HogwildError, UsageError
 
 
 def test_data_by_name():
-    result = hogwild.fit(lambda: nn.Linear(64, 10), "digits", clock="round-robin", epochs=1, lr=0.1)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    result = hogwild.fit(model, "digits", clock="round-robin", epochs=1, lr=0.1)
     assert result.summary["data"] == "digits"
     assert result.summary["test_accuracy"] > 0.5
     with pytest.raises(UsageError, match=r"unknown data set 'digit'. Did you mean 'digits'"):

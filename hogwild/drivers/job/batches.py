@@ -128,12 +128,10 @@ class BatchOrder(Batches):
         )
 
 
-@dataclass
 class FullBatches(Batches):
     """Batches of each worker's own, all of `batch_size`."""
 
     batch_size: int
-    seed: int
 
     @property
     def tickets_per_epoch(self) -> float:
@@ -152,6 +150,8 @@ class StreamOrder(FullBatches):
 
     samples: int
     workers: int
+    batch_size: int
+    seed: int
 
     def __post_init__(self) -> None:
         self.smallest = self.batch_size
@@ -166,6 +166,8 @@ class ShardedOrder(FullBatches):
     """Batches of each worker's own part, all of `batch_size`, in repeated passes over the part (see Passes)."""
 
     parts: list[Tensor]  # sample numbers of each worker [m_i]
+    batch_size: int
+    seed: int
     order: str = "shuffled"
     classes: Tensor | None = None  # of every sample of the whole set [samples], unless shuffled
 
@@ -197,7 +199,7 @@ def make_batches(config: Config, data: Data, least: int = 1) -> Batches:
     if isinstance(data.train, StreamSplit):
         if config.shard != "none" or config.order != "shuffled":
             raise UsageError("a stream deals its own samples out, in its own order: leave shard and order out")
-        return StreamOrder(size, config.seed, len(data.train), config.workers)
+        return StreamOrder(len(data.train), config.workers, size, config.seed)
     samples, classes = len(data.train), None
     if needs_classes(config.shard):
         classes = class_numbers(data, f"--shard {config.shard}")
@@ -208,4 +210,4 @@ def make_batches(config: Config, data: Data, least: int = 1) -> Batches:
         return BatchOrder(samples, size, config.seed, config.order, sorted_by, least)
     numbers = None if classes is None else classes.numpy()
     shares = parts(config.shard, samples, config.workers, config.seed, numbers)
-    return ShardedOrder(size, config.seed, list(map(torch.from_numpy, shares)), config.order, sorted_by)
+    return ShardedOrder(list(map(torch.from_numpy, shares)), size, config.seed, config.order, sorted_by)
