@@ -3,6 +3,7 @@
 python -m hogwild.train                      the command line (also: hogwild train)
 hogwild.fit(model, dataset, ...)             train from Python
 hogwild.launch(fn, model_fn, ...)            your own loop in every worker
+hogwild.simulate(...), hogwild.compare(...)  simulated workers: one run, many runs
 hogwild.metrics                              metrics for fit
 hogwild.register(cls)                        an algorithm of your own by its name
 """
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from hogwild.algorithms.registry import register as register
     from hogwild.library import Result as Result
     from hogwild.library import Worker as Worker
+    from hogwild.library import compare as compare
     from hogwild.library import fit as fit
     from hogwild.library import launch as launch
+    from hogwild.library import simulate as simulate
 
 __version__ = "0.1.0"
-__all__ = ["Result", "Worker", "fit", "launch", "register"]
+__all__ = ["Result", "Worker", "compare", "fit", "launch", "register", "simulate"]
 _HOMES = {"register": "hogwild.algorithms.registry"}
 
 

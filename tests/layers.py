@@ -46,7 +46,7 @@ ROWS: dict[str, set[str]] = {
     "drivers.fork_server": {"drivers.interrupts", "errors"},
     "drivers.forked": set(),
     "drivers.job": {*BASE, *RUN, "algorithms.registry", "kernels", "nn", "own_code"},
-    "drivers.view": {*BASE, "algorithms", "drivers.job", "kernels", "shared", "topology"},
+    "drivers.view": {*BASE, "algorithms", "drivers.job", "kernels", "shared", "shared.seeds", "topology"},
     "drivers.checkpoints": {*BASE, *RUN, "drivers.job", "nn"},
     "drivers.instruments": {*BASE, *RUN, "delays", "drivers.checkpoints", "drivers.job", "theory"},
     "drivers.base": {
@@ -63,8 +63,8 @@ ROWS: dict[str, set[str]] = {
     "drivers.choice": {*RUN, "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
     "drivers.comparison": {*RUN, "drivers.choice", "drivers.fork_server", "drivers.job", "errors", "files"},
     "library": {
-        *RUN, "algorithms.registry", "drivers.choice", "drivers.job", "drivers.processes", "errors", "files",
-        "own_code",
+        *RUN, "algorithms.registry", "drivers.choice", "drivers.fork_server", "drivers.job", "drivers.processes",
+        "errors", "files", "own_code", "system",
     },
     "reproduce": {
         *BASE, *RUN, "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",
