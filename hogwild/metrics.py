@@ -174,7 +174,7 @@ def meter(name: str, metric: object) -> Meter:
     if all(callable(getattr(metric, method, None)) for method in ("update", "compute", "reset")):
         return metric  # type: ignore[return-value]  # duck-typed
     if callable(metric):
-        return Mean(metric)
+        return Mean(metric, direction(metric), getattr(metric, "finish", float))
     raise UsageError(
         f"metric {name} is {described(metric)}; it must be a function (output, target) -> number or (sum, count), or "
         "have update, compute and reset"

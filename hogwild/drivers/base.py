@@ -26,6 +26,7 @@ from hogwild.drivers.job.groups import groups_of
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
 from hogwild.drivers.job.samples import BadSample
+from hogwild.drivers.job.tables import notes, require_trainable, sparse_push, training_of
 from hogwild.drivers.job.trial import try_out
 from hogwild.errors import CheckpointError, DataError, DivergedError, HogwildError, Interrupted, OwnCodeError
 from hogwild.runs.console import Console
@@ -58,15 +59,18 @@ class Driver(ABC):
         begin_with(self.module, job)
         self.checkpoints = Checkpoints(job, self.module, run)
         self.saved = saved = self.checkpoints.resume(console)
+        place = self.place()
+        require_trainable(self.config, job.algorithm, self.module, place)
         self.world = World.create(
             self.module,
             job.algorithm.keeps(),
             self.config.workers,
             dtype=getattr(torch, self.config.dtype),
-            device=self.place(),
+            device=place,
             lines=len(saved.again) if saved else 0,
             shared_buffers=shared_buffers(self.config, self.module),
             groups=groups_of(self.config, self.module, job.groups),
+            training=training_of(self.config, job.algorithm, self.module, job.groups),
         )
         if saved:
             saved.write_to(self.world)
@@ -74,6 +78,8 @@ class Driver(ABC):
             job.data, lines = try_out(job, self.world.arena.device)
             for line in [*lines, *self._left_out()]:
                 console.warn(line)
+        for line in notes(job.algorithm, self.world.tables.training) if self.world.tables else ():
+            console.warn(line)
         tickets: Tickets = self.world.control
         tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
         self.report = Report(job, self.world, run.journal, console)
@@ -149,7 +155,7 @@ class Driver(ABC):
         delay = Statistics.of(self.world).worker_line(rank)["delay_mean"]
         line = (
             f"worker {rank}: loss is {loss:.4g} at update {version} (mean delay {delay:.1f}, {elements:,} of "
-            f"{self.world.layout.parameters:,} gradient elements not finite, lr {lr:g}); not applied"
+            f"{self.world.parameters:,} gradient elements not finite, lr {lr:g}); not applied"
         )
         self.report.fault("nonfinite", line, worker=rank)
         if self.config.on_nonfinite == "stop":
@@ -173,7 +179,12 @@ class Driver(ABC):
         self.report.fault("sample", line, quietly=quietly, **facts)
 
     def copy(self) -> State:
-        """The state of the run. The caller ensures that no update is in progress."""
+        """The state of the run. The caller ensures that no update is in progress.
+
+        Mutates the tables, if rows owe something for the pushes that did not touch them: they make up for it.
+        """
+        if self.world.tables.training.catches_up and self.world.tables:
+            sparse_push(self.world).catch_up(lr=self.report.lr, pushes=self.world.control.version)
         return State.of(self.world, self.module, self.job.algorithm, self.lost)
 
     def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score | None:

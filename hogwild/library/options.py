@@ -22,6 +22,12 @@ class LaunchOptions(TypedDict, total=False):
     lr: float | Literal["auto"] | None
     weight_decay: float
     no_decay: str | None
+    table_rule: Literal["row-adagrad", "adagrad", "sgd", "momentum", "adam"] | None
+    table_lr: float | None
+    table_eps: float | None
+    table_decay: Literal["none", "lazy", "catch-up"]
+    table_catch_up: bool
+    row_max_norm: float | None
     schedule: str | Callable[[float], float]
     min_lr: float
     clip: float | None

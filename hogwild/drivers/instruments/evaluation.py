@@ -82,7 +82,9 @@ def evaluate(
     loss = loss_sum / samples if samples else math.nan
     found = {"loss": loss, **meters.compute()}
     if data.score is not None:
-        found[data.metric] = score_sum / count if count else math.nan
+        ratio = score_sum / count if count else math.nan
+        finish = getattr(data.score, "finish", None)
+        found[data.metric] = ratio if finish is None else finish(ratio)
     if data.monitored not in found:
         raise UsageError(f"there is no metric {data.monitored} to monitor: there are {', '.join(found)}")
     return Score(loss, data.monitored, found.pop(data.monitored), found, name)

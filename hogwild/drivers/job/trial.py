@@ -18,8 +18,10 @@ from hogwild import own_code
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.model import build, smallest_batch
 from hogwild.drivers.job.samples import Reader
+from hogwild.drivers.job.tables import require_gradients
 from hogwild.errors import HogwildError, UsageError
 from hogwild.shared.devices import to_device
+from hogwild.shared.embeddings import tables_of
 from hogwild.shared.seeds import own_generators
 from hogwild.tasks.data import Data, Split
 from hogwild.tasks.meters import Meters
@@ -98,7 +100,7 @@ def _check_loss(data: Data, module: nn.Module, inputs: Any, targets: Any) -> Non
     if data.step is not None:
         batch = described(inputs) if targets is None else f"({described(inputs)}, {described(targets)})"
         stepped = _call(f"step_fn fails on a batch {batch}", lambda: apply(data, module, inputs, targets))
-        _check_value(stepped.loss, "step_fn", f"a batch {batch}")
+        _check_value(module, stepped.loss, "step_fn", f"a batch {batch}")
         return
     output = _call(f"the model fails on a batch of inputs {described(inputs)}", lambda: module(inputs))
     if isinstance(data.loss, type):
@@ -117,14 +119,16 @@ def _check_loss(data: Data, module: nn.Module, inputs: Any, targets: Any) -> Non
             f"the loss compares every output with every target, by broadcasting: {shapes}. Give both one shape, "
             "such as with output.squeeze(-1) in the model"
         )
-    _check_value(loss, "the loss", shapes)
+    _check_value(module, loss, "the loss", shapes)
 
 
-def _check_value(loss: Any, of: str, shapes: str) -> None:
+def _check_value(module: nn.Module, loss: Any, of: str, shapes: str) -> None:
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         raise UsageError(f"{of} returned {described(loss)} for {shapes}; it must be one number, the mean of the batch")
     if not loss.requires_grad:
         raise UsageError("the loss does not depend on the parameters: does the model or the loss detach() something?")
+    if tables_of(module):
+        _call("the backward pass fails", lambda: require_gradients(module, loss))
 
 
 def _broadcasts(data: Data, output: Any, target: Any, loss: Any) -> bool:
