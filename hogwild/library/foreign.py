@@ -42,9 +42,9 @@ FOREIGN = {
     "max_iters": "updates=, the number of updates by all workers together",
     "max_epochs": _EPOCHS, "num_epochs": _EPOCHS, "n_epochs": _EPOCHS, "num_train_epochs": _EPOCHS,
     "max_time": "epochs=, updates= or samples=: a run has no limit of time",
-    "patience": "callbacks=: hogwild.EarlyStopping, where there is one, or a callback of your own that stops the run",
-    "early_stopping": "callbacks=: hogwild.EarlyStopping, where there is one, or a callback of your own",
-    "min_delta": "callbacks=: hogwild.EarlyStopping, where there is one, or a callback of your own",
+    "patience": "callbacks=[hogwild.EarlyStopping(...)]",
+    "early_stopping": "callbacks=[hogwild.EarlyStopping(...)]",
+    "min_delta": "callbacks=[hogwild.EarlyStopping(...)]",
     "gradient_accumulation_steps": "accumulate=, the batches that make up one gradient",
     "accumulate_grad_batches": "accumulate=, the batches that make up one gradient",
     "grad_accum": "accumulate=, the batches that make up one gradient",
@@ -95,7 +95,7 @@ FOREIGN = {
     "random_state": "seed=", "random_seed": "seed=", "manual_seed": "seed=",
     "deterministic": 'seed= and workers=1, or clock="round-robin": several workers that race are not repeatable',
     "delay": 'clock=, such as "gamma": hogwild simulates delays', "staleness": 'clock=, such as "gamma"',
-    "ema": "callbacks=: hogwild.EMA, where there is one", "dtypes": "dtype=",
+    "ema": "callbacks=[hogwild.EMA(...)]", "dtypes": "dtype=",
 }  # fmt: skip
 CLOSE = 0.8  # similarity from which a name is taken for a slip of the pen
 
