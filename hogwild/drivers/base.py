@@ -15,6 +15,7 @@ import torch
 from hogwild import own_code
 from hogwild.config import Config
 from hogwild.drivers.checkpoints.manager import Checkpoints
+from hogwild.drivers.checkpoints.start import begin_with
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments.evaluation import Score, evaluate
 from hogwild.drivers.instruments.left_out import TEST, TRAINING, LeftOut
@@ -36,6 +37,7 @@ from hogwild.shared.placement import Placement
 from hogwild.shared.seeds import own_generators
 from hogwild.shared.world import World
 from hogwild.tasks import load
+from hogwild.tasks.data import Split
 
 
 def nothing() -> None:
@@ -54,6 +56,7 @@ class Driver(ABC):
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
         self.job, self.config, self.directory, self.console = job, job.config, run, console
         self.module = job.build()
+        begin_with(self.module, job)
         self.checkpoints = Checkpoints(job, self.module, run)
         self.saved = saved = self.checkpoints.resume(console)
         place = self.place()
@@ -101,7 +104,7 @@ class Driver(ABC):
     @property
     def has_test(self) -> bool:
         """Whether there is something to evaluate on."""
-        return len(self.job.data.test) > 0
+        return len(self.job.data.watched[1]) > 0
 
     @classmethod
     def of(cls, config: Config, run: RunDirectory, console: Console) -> Driver:
@@ -178,9 +181,6 @@ class Driver(ABC):
             line = f"{line}; traceback in {self.directory.path / LOG}"
         self.report.fault("sample", line, quietly=quietly, **facts)
 
-    def _on_bad_test_samples(self, bad: Sequence[BadSample]) -> None:
-        self.left_out.add(bad, TEST, self._evaluations, len(self.job.data.test))
-
     def copy(self) -> State:
         """The state of the run. The caller ensures that no update is in progress.
 
@@ -191,13 +191,23 @@ class Driver(ABC):
         return State.of(self.world, self.module, self.job.algorithm, self.lost)
 
     def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score | None:
-        """Evaluates a copy on the test set. `pulse` is called between batches, so that the caller can keep watching the
-        workers. None if the user's code fails in it: then the run stops, and ends without evaluation.
+        """Evaluates a copy on the validation set, or the test set if there is none. `pulse` is called between batches,
+        so that the caller can keep watching the workers. None if the user's code fails in it: then the run stops, and
+        ends without evaluation.
         """
         state.load_module(self.module)
+        if (score := self._score(*self.job.data.watched, pulse)) is not None:
+            self.report.evaluated(state, score)
+        return score
+
+    def _score(self, name: str, split: Split, pulse: Callable[[], object] = nothing) -> Score | None:
         self._evaluations += 1
+
+        def on_bad(bad: Sequence[BadSample]) -> None:
+            self.left_out.add(bad, TEST, self._evaluations, len(split))
+
         try:
-            score = evaluate(self.module, self.job.data, self.job.data.test, pulse, self._on_bad_test_samples)
+            return evaluate(self.module, self.job.data, split, pulse, on_bad, name)
         except DataError as error:
             self._evaluates = False
             self.stop(DataError, f"{error} (see {self.directory.path / LOG})")
@@ -210,8 +220,6 @@ class Driver(ABC):
             self._evaluates = False
             self.stop(OwnCodeError, f"the evaluation failed: {self._own_error(error)}")
             return None
-        self.report.evaluated(state, score)
-        return score
 
     def save(self, state: State, score: Score | None) -> None:
         """Writes a checkpoint of a copy. One that cannot be written (the disk is full) does not end the run: it is
@@ -243,6 +251,11 @@ class Driver(ABC):
             self.stop(DivergedError, f"the parameters are not finite, {newest}; {advice}")
         has_trained = state.version > (self.saved.version if self.saved else 0)
         score = self.evaluate(state) if is_finite and has_trained and self.has_test and self._evaluates else None
+        tested = None  # the test set, if the run was evaluated on another one
+        if score is not None and score.split != "test" and len(self.job.data.test):
+            tested = self._score("test", self.job.data.test)
+            if tested is not None:
+                self.report.tested(state, tested)
         if self.job.body is not None and not has_trained:
             self.console.warn("0 updates: call worker.step(loss) instead of loss.backward() and optimizer.step()")
         has_diverged = self.stopped is not None and self.stopped[0] is DivergedError
@@ -252,7 +265,7 @@ class Driver(ABC):
             except CheckpointError as error:  # there is no later time to try it again: the run ends, with its summary
                 self.stop(CheckpointError, str(error))
         bad = {"bad_samples": self.left_out.total(TRAINING), "bad_test_samples": self.left_out.total(TEST)}
-        summary = {**self.report.summary(score), **bad, **self.facts()}
+        summary = {**self.report.summary(score, tested), **bad, **self.facts()}
         if self.stopped is not None:
             kind, why = self.stopped
             raise kind(why, summary=summary)

@@ -52,8 +52,8 @@ class Stepper:
         self._serve(request)
 
     def gradients(self, loss: Tensor) -> Gradients:
-        """Backward of a scalar loss. Returns autograd's dense gradients, not copied and not accumulated; those of
-        tables go to the view.
+        """Backward of a scalar loss. Returns autograd's dense gradients, not copied, added to those of earlier parts of
+        the batch that are in the parameters; those of tables go to the view.
         """
         if not loss.requires_grad:  # perhaps because all parameters have been frozen meanwhile
             self.own_writes.check()
@@ -66,6 +66,12 @@ class Stepper:
             self._is_first = False
         self._lookups.take(self.view.updates.tables)
         return gradients
+
+    def forget(self) -> None:
+        """Drops gradients of parts of a batch that are in the parameters."""
+        for parameter in self._parameters:
+            parameter.grad = None
+        self._lookups.drop()
 
     def advance(self, g: Gradients | None) -> None:
         """Sends the gradient (None if it was given up) to the generator and runs it up to the next request."""

@@ -128,15 +128,20 @@ class SimulatedRun(ABC):
             self.world.recall(self.module, rank)
         self._own_writes.begin(worker.view, worker.at)
         self._lookups.begin()
-        batch = self._reader.of_ticket(job.order, worker.ticket, rank, worker.completed)
-        worker.samples = len(batch)
-        if batch.bad:
-            self._on_bad(batch.bad, worker.ticket)
-        if not len(batch):
+        parts = self._reader.in_parts(job.order, worker.ticket, rank, worker.completed, job.config.batch_size)
+        worker.samples = sum(map(len, parts))
+        if bad := sum((part.bad for part in parts), ()):
+            self._on_bad(bad, worker.ticket)
+        if not worker.samples:
             return math.nan, None
-        inputs, targets = to_device((batch.inputs, batch.targets), self.world.arena.device, self.world.layout.dtype)
-        loss = job.data.loss(self.forward(inputs), targets)
-        torch.autograd.backward(loss)
+        mean = 0.0
+        for part in parts:
+            inputs, targets = to_device((part.inputs, part.targets), self.world.arena.device, self.world.layout.dtype)
+            if len(part):
+                loss = self.forward.loss(job.data, inputs, targets)
+                loss = loss * (len(part) / worker.samples) if len(parts) > 1 else loss
+                torch.autograd.backward(loss)
+                mean += float(loss.detach())
         self._own_writes.check()
         gradients = [parameter.grad for parameter in self._parameters]
         for parameter in self._parameters:
@@ -144,4 +149,4 @@ class SimulatedRun(ABC):
         if not self.computed:
             require_dense(self.module, gradients, self._parameters)
         self._lookups.take(worker.view.updates.tables)
-        return float(loss.detach()), gradients
+        return mean, gradients

@@ -104,6 +104,12 @@ class Lookups:
         for read in self._read.values():
             read.clear()
 
+    def drop(self) -> None:
+        """Forgets all lookups, and takes gradients of the tables from the module: nothing comes of this batch."""
+        self.begin()
+        for weight in self._weights.values():
+            weight.grad = None
+
     def take(self, part: TablePart) -> None:
         """Gives the gradients of the tables to `part`, and takes them from the module.
 
