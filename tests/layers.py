@@ -14,7 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
 BASE = {"errors", "options", "system", "rules", "tables", "buffers", "files", "text"}
-RUN = {"algorithms", "config", "runs", "shared", "tasks"}
+RUN = {"algorithms", "config", "metrics", "runs", "shared", "shared.seeds", "tasks"}
 ROWS: dict[str, set[str]] = {
     "text": set(),
     "errors": {"text"},
@@ -33,11 +33,13 @@ ROWS: dict[str, set[str]] = {
     "theory": {"errors"},
     "delays": {"errors", "files", "options", "text"},
     "topology": {"errors", "files", "options", "rules", "text", "theory"},
-    "tasks": {"errors", "files", "options", "own_code", "text"},
+    "metrics": {"errors", "own_code"},
+    "tasks": {"errors", "files", "metrics", "options", "own_code", "shared.seeds", "text"},
     "algorithms": {"buffers", "rules"},
     "algorithms.terms": {"algorithms", "buffers", "errors", "options", "own_code"},
     "algorithms.registry": {"algorithms", "algorithms.terms", "errors", "options", "own_code"},
-    "shared": {"buffers", "errors", "kernels", "system"},
+    "shared": {"buffers", "errors", "kernels", "system", "tables"},
+    "shared.seeds": set(),
     "config": {*BASE, "algorithms", "algorithms.registry", "tasks", "theory", "topology"},
     "runs": {"config", "errors", "files", "kernels", "system", "text"},
     "drivers.__init__": set(),
@@ -45,7 +47,7 @@ ROWS: dict[str, set[str]] = {
     "drivers.fork_server": {"drivers.interrupts", "errors"},
     "drivers.forked": set(),
     "drivers.job": {*BASE, *RUN, "algorithms.registry", "kernels", "nn", "own_code"},
-    "drivers.view": {*BASE, "algorithms", "drivers.job", "kernels", "shared", "topology"},
+    "drivers.view": {*BASE, "algorithms", "drivers.job", "kernels", "shared", "shared.seeds", "topology"},
     "drivers.checkpoints": {*BASE, *RUN, "drivers.job", "nn"},
     "drivers.instruments": {*BASE, *RUN, "delays", "drivers.checkpoints", "drivers.job", "theory"},
     "drivers.base": {
@@ -62,7 +64,8 @@ ROWS: dict[str, set[str]] = {
     "drivers.choice": {*RUN, "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
     "drivers.comparison": {*RUN, "drivers.choice", "drivers.fork_server", "drivers.job", "errors", "files"},
     "library": {
-        *RUN, "algorithms.registry", "drivers.choice", "drivers.job", "drivers.processes", "errors", "own_code",
+        *RUN, "algorithms.registry", "drivers.choice", "drivers.fork_server", "drivers.job", "drivers.processes",
+        "errors", "files", "own_code", "system",
     },
     "reproduce": {
         *BASE, *RUN, "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",
@@ -76,7 +79,7 @@ ROWS: dict[str, set[str]] = {
     "reproduce.__main__": {"cli"},
     "train": {"cli"},
     "_moved": set(),
-    "__init__": {"_moved", "algorithms.registry", "library"},
+    "__init__": {"_moved", "algorithms.registry", "library", "metrics"},
     "__main__": {"cli"},
 }  # fmt: skip
 UPWARD: dict[tuple[str, str], str] = {}

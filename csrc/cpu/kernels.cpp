@@ -42,7 +42,9 @@ Kernels::Push* push(const Rule& rule, Dtype gradient, bool has_snapshot, bool fl
       };
     };
     if (rule.access == AccessKind::atomic)
-      return with_stages<FiniteOnly>(rule, has_snapshot, flush, with_access(Type<Atomic>{}));
+      return with_stages<FiniteOnly>(rule, has_snapshot, flush, [&](auto stages) {
+        return with_own_v<typename decltype(stages)::type>(rule, with_access(Type<Atomic>{}));
+      });
     if (rule.guard == GuardKind::element)
       return with_stages<FiniteOnly>(rule, has_snapshot, flush, with_access(Type<Racing>{}));
     return with_stages<KnownFinite>(rule, has_snapshot, flush, with_access(Type<Racing>{}));

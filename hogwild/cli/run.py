@@ -73,7 +73,7 @@ def _headline(config: Config, run: RunDirectory) -> str:
 def _closing(summary: dict[str, Any], run: RunDirectory) -> str:
     """`done in 8.1 s: test accuracy 0.958, train loss 0.031, 70.7 k samples/s, delay mean 1.0 p95 1 max 3, runs/...`"""
     parts = []
-    for name in (*(name for name in summary if name.startswith("test_")), "train_loss"):
+    for name in (*(name for name in summary if name.startswith(("val_", "test_"))), "train_loss"):
         if (value := _number(summary.get(name))) is not None:
             parts.append(f"{name.replace('_', ' ')} {value:.4g}")
     if (rate := _number(summary.get("samples_per_s"))) is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hogwild.buffers import has_replicas
 from hogwild.config.limits import LIMITS
 from hogwild.config.presets import theory
+from hogwild.config.schedules import WITH_MIN_LR
 from hogwild.errors import UsageError
 from hogwild.rules import Access, Guard
 
@@ -104,14 +105,27 @@ def normalization(config: Config, _algorithm: Algorithm) -> str | None:
 
 
 def limits(config: Config, _algorithm: Algorithm) -> str | None:
-    """The end of the run, and the schedule of the learning rate up to it."""
+    """The end of the run."""
     given = [limit for limit in LIMITS if getattr(config, limit) is not None]
     if len(given) > 1:
         return f"{' and '.join(given)} are both given; a run has one limit: leave one out"
-    if config.schedule == "step" and not config.milestones:
-        return "schedule step needs milestones, fractions of the run: --milestones 0.5,0.75"
-    if config.schedule != "step" and (config.milestones or config.step_factor is not None):
-        return f"milestones and step_factor are for --schedule step, this one is {config.schedule}"
+    return None
+
+
+def schedule(config: Config, _algorithm: Algorithm) -> str | None:
+    """The shape of the learning rate, and its warm-up."""
+    if config.milestones and config.step_epochs:
+        return "milestones and step_epochs are both given: leave one out"
+    steps = config.milestones or config.step_epochs
+    if config.schedule == "step" and not steps:
+        return "schedule step needs milestones, fractions of the run (--milestones 0.5,0.75), or --step-epochs 30,60"
+    if config.schedule != "step" and (steps or config.step_factor is not None):
+        return f"milestones, step_epochs and step_factor are for --schedule step, this one is {config.schedule}"
+    if config.min_lr and config.schedule not in WITH_MIN_LR:
+        return f"min_lr is for --schedule {', '.join(WITH_MIN_LR)}, this one is {config.schedule}"
+    warmups = [name for name in ("warmup", "warmup_updates", "warmup_samples") if getattr(config, name)]
+    if len(warmups) > 1:
+        return f"{' and '.join(warmups)} are both given; a run has one warm-up: leave one out"
     return None
 
 
@@ -138,6 +152,8 @@ def device(config: Config, _algorithm: Algorithm) -> str | None:
         return f"gpus {config.gpus} needs GPUs, but device is cpu: leave one of the two out"
     if config.cuda_graph and config.compile:
         return "compile and cuda_graph are both given, and have not been tested together: leave one out"
+    if config.cuda_graph and config.accumulate > 1:
+        return "cuda_graph replays one batch per gradient, and accumulate asks for more: leave one of the two out"
     if config.amp != "none" and config.dtype != "float32":
         return f"amp {config.amp} is for a float32 master, dtype is {config.dtype}: leave one of the two out"
     return None
@@ -151,5 +167,5 @@ def checkpoint(config: Config, _algorithm: Algorithm) -> str | None:
 
 
 CHECKS: tuple[Check, ...] = (
-    workers, graph, reading, access, gradients, normalization, limits, clock, device, checkpoint,
+    workers, graph, reading, access, gradients, normalization, limits, schedule, clock, device, checkpoint,
 )  # fmt: skip

@@ -7,7 +7,6 @@ that is not given is filled in at construction, so that config.yaml has every va
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,59 +20,39 @@ from hogwild.config.algorithm import make
 from hogwild.config.checks import check_together
 from hogwild.config.limits import LIMITS
 from hogwild.config.presets import PRESETS, Preset, default_lr, expected_delay, norm_defaults, stable_lr
+from hogwild.config.schedules import SCHEDULES
+from hogwild.config.values import (
+    CORES,
+    COUNT,
+    FACTORS,
+    FRACTION,
+    MASTER,
+    MILESTONES,
+    NAME,
+    NO_DECAY,
+    NOT_NEGATIVE,
+    PART,
+    POSITIVE,
+    RISING,
+    SCHEDULE,
+    SEED,
+    SHARD,
+    WORKERS,
+)
 from hogwild.errors import UsageError
-from hogwild.options import Check, accept, option, unknown
+from hogwild.options import accept, option, unknown
 from hogwild.rules import Access, Guard
-from hogwild.system import parse_cores
-from hogwild.tasks.sharding import SHARDS, is_shard
+from hogwild.tables import DECAYS, TABLE_RULES
+from hogwild.tasks.sharding import SHARDS
 
 GROUPS = ("data", "model", "algorithm", "workers", "experiments", "run")
 
 DEFAULT_WORKERS = 2
-WORKERS_LIMIT = 65_536  # real ones and simulated ones
-FACTOR_LIMIT = 1e6
 ORDERS = ("shuffled", "sorted", "single-class")
 
 AMP = ("none", "bf16")
 AUTO = "auto"
 OWN_CODE = "your own: module:function"
-
-
-def _at_least(low: float, words: str) -> Check:
-    return (lambda value: value >= low), words
-
-
-def _is_cores(text: str) -> bool:
-    try:
-        return text in ("none", "auto") or bool(parse_cores(text))
-    except ValueError:
-        return False
-
-
-POSITIVE: Check = ((lambda value: value > 0), "a number > 0")
-COUNT = _at_least(1, "an integer >= 1")
-WORKERS: Check = ((lambda value: 1 <= value <= WORKERS_LIMIT), f"an integer >= 1, at most {WORKERS_LIMIT:,}")
-NOT_NEGATIVE = _at_least(0, "a number >= 0")
-SEED: Check = ((lambda value: 0 <= value < 1 << 63), "an integer, 0 <= seed < 2^63")
-MASTER: Check = (
-    (lambda text: re.fullmatch(r"auto|host|sharded|cuda:\d{1,3}", text) is not None), "auto, host, sharded or cuda:N"
-)  # fmt: skip
-SHARD: Check = (is_shard, SHARDS)
-CORES: Check = (_is_cores, "none, auto or cores such as 0,2,4-7")
-NO_DECAY: Check = (
-    (lambda text: text == "none" or set(text.split(",")) <= {"bias", "norm"}), "none, bias, norm or bias,norm"
-)  # fmt: skip
-NAME: Check = ((lambda text: "/" not in text and not text.startswith(".")), "a directory name without '/'")
-FACTORS: Check = (
-    (lambda factors: all(worker >= 0 and 1 <= factor <= FACTOR_LIMIT for worker, factor in factors.items())),
-    "WORKER:FACTOR with a factor from 1 to a million, such as 0:4",
-)
-MILESTONES: Check = (
-    (lambda parts: all(0 < part < 1 for part in parts) and list(parts) == sorted(set(parts))),
-    "rising fractions of the run between 0 and 1, such as 0.5,0.75",
-)
-PART: Check = ((lambda value: 0 <= value <= 1), "a number, 0 <= number <= 1")
-FRACTION: Check = ((lambda value: 0 <= value < 1), "a fraction of the run, 0 <= fraction < 1")
 
 
 _data, _model, _algorithm, _workers, _experiments, _run = (partial(option, group) for group in GROUPS)
@@ -89,7 +68,15 @@ class Config:
 
     data: str = _data("digits", f"data set, or {OWN_CODE}", fixed=True)
     data_dir: str | None = _data(None, "directory of the data files (default: $HOGWILD_DATA, then the cache)")
+    validation: float = _data(
+        0.0, "part of the training set that is set apart at random, to evaluate the run and choose the checkpoint best",
+        FRACTION, fixed=True,
+    )  # fmt: skip
     batch_size: int = _data(None, "samples per gradient (default: the data set's)", COUNT, fixed=True)
+    accumulate: int = _data(
+        1, "batches whose gradients make up one, their mean: samples per gradient are that many batch_size", COUNT,
+        fixed=True,
+    )  # fmt: skip
     shard: str = _data("none", f"part of the data from which a worker draws its batches: {SHARDS}", SHARD, fixed=True)
     drop_last: bool | None = _data(
         None, "leave out the last batch of a pass if it is not full (default: if it has one sample and the model has "
@@ -103,6 +90,9 @@ class Config:
     )  # fmt: skip
 
     model: str = _model(None, f"model, or {OWN_CODE} (default: the data set's)", fixed=True)
+    init_from: str | None = _model(
+        None, "weights to begin with: a run, a checkpoint in it, or a file with a state_dict (.pt, .safetensors)"
+    )
     dtype: str = _model("float32", "type of the master parameters", choices=("float32", "float64"), fixed=True)
 
     norm: str | None = _model(
@@ -130,14 +120,40 @@ class Config:
         None, "kinds of parameters without weight decay, bias or norm (any other of fewer than two dimensions), or "
         "none (default: bias,norm for adamw, else none)", NO_DECAY,
     )  # fmt: skip
-    schedule: str = _algorithm("constant", "shape of the learning rate", choices=("constant", "cosine", "step"))
+    table_rule: str | None = _algorithm(
+        None, "rule of tables, the weights of embeddings with sparse=True (default: sgd, or momentum with --momentum; "
+        "row-adagrad for adaptive algorithms)", choices=tuple(TABLE_RULES), fixed=True,
+    )  # fmt: skip
+    table_lr: float | None = _algorithm(None, "learning rate of tables (default: lr)", POSITIVE)
+    table_eps: float | None = _algorithm(None, "added to the root of q of a table (default: the rule's)", POSITIVE)
+    table_decay: str = _algorithm(
+        "none", "weight decay of tables: lazy, rows that a push touches; catch-up, all rows as if densely",
+        choices=DECAYS, fixed=True,
+    )  # fmt: skip
+    table_catch_up: bool = _algorithm(
+        False, "table rule momentum: a row makes up for the pushes that missed it, as if densely", fixed=True
+    )
+    row_max_norm: float | None = _algorithm(
+        None, "the largest norm of a table's row, behind its update (default: any)", POSITIVE
+    )
+    schedule: str = _algorithm(
+        "constant", f"shape of the learning rate: {', '.join(SCHEDULES)}, or your own: module:function, which "
+        "gives a factor on lr for a progress of 0 to 1", SCHEDULE,
+    )  # fmt: skip
+    min_lr: float = _algorithm(0.0, "where schedule cosine, linear and one-cycle end", NOT_NEGATIVE)
     clip: float = _algorithm(
         None, "the largest norm of a gradient; 0: any (default: 0; 1 for clipped and --norm full)", NOT_NEGATIVE
     )
     warmup: float = _algorithm(
-        None, "fraction of the run in which lr rises from lr/workers to lr (default: 0; 0.05 for --norm full)", FRACTION
+        None, "fraction of the run in which lr rises to lr (default: 0; 0.05 for --norm full)", FRACTION
+    )
+    warmup_updates: int | None = _algorithm(None, "the same as a number of updates", COUNT)
+    warmup_samples: int | None = _algorithm(None, "the same as a number of samples", COUNT)
+    warmup_from: float = _algorithm(
+        None, "part of lr at which a warm-up begins (default: 1/workers; 0 for one worker)", PART
     )
     milestones: tuple[float, ...] = _algorithm((), "fractions of the run at which schedule step lowers lr", MILESTONES)
+    step_epochs: tuple[float, ...] = _algorithm((), "the milestones as epochs, such as 30,60", RISING)
     step_factor: float | None = _algorithm(None, "factor on lr at each milestone (default: 0.1)", POSITIVE)
     options: Mapping[str, object] = _algorithm((), "the algorithm's own options")
 
@@ -208,6 +224,11 @@ class Config:
         self._set("options", options)
         if self.workers is None:
             self._set("workers", _default_workers(algorithm, is_simulated=self.clock is not None))
+        if self.warmup_from is None:
+            is_asked = self.warmup or self.warmup_updates or self.warmup_samples
+            self._set("warmup_from", 0.0 if is_asked and self.workers == 1 else 1.0 / self.workers)
+        if self.warmup is None and (self.warmup_updates or self.warmup_samples):
+            self._set("warmup", 0.0)
         for name, value in norm_defaults(self.norm, self.guard, algorithm.clip).items():
             if getattr(self, name) is None:
                 self._set(name, value)
@@ -229,6 +250,11 @@ class Config:
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+    @property
+    def gradient_samples(self) -> int:
+        """Samples per gradient."""
+        return self.batch_size * self.accumulate
 
     @classmethod
     def from_values(cls, values: Mapping[str, object]) -> Config:

@@ -15,6 +15,7 @@ import torch
 from hogwild import own_code
 from hogwild.config import Config
 from hogwild.drivers.checkpoints.manager import Checkpoints
+from hogwild.drivers.checkpoints.start import begin_with
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments.evaluation import Score, evaluate
 from hogwild.drivers.instruments.left_out import TEST, TRAINING, LeftOut
@@ -25,6 +26,7 @@ from hogwild.drivers.job.groups import groups_of
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
 from hogwild.drivers.job.samples import BadSample
+from hogwild.drivers.job.tables import ROWS_REMEDY, diverges, notes, require_trainable, sparse_push, training_of
 from hogwild.drivers.job.trial import try_out
 from hogwild.errors import CheckpointError, DataError, DivergedError, HogwildError, Interrupted, OwnCodeError
 from hogwild.runs.console import Console
@@ -35,6 +37,7 @@ from hogwild.shared.placement import Placement
 from hogwild.shared.seeds import own_generators
 from hogwild.shared.world import World
 from hogwild.tasks import load
+from hogwild.tasks.data import Split
 
 
 def nothing() -> None:
@@ -53,17 +56,21 @@ class Driver(ABC):
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
         self.job, self.config, self.directory, self.console = job, job.config, run, console
         self.module = job.build()
+        begin_with(self.module, job)
         self.checkpoints = Checkpoints(job, self.module, run)
         self.saved = saved = self.checkpoints.resume(console)
+        place = self.place()
+        require_trainable(self.config, job.algorithm, self.module, place)
         self.world = World.create(
             self.module,
             job.algorithm.keeps(),
             self.config.workers,
             dtype=getattr(torch, self.config.dtype),
-            device=self.place(),
+            device=place,
             lines=len(saved.again) if saved else 0,
             shared_buffers=shared_buffers(self.config, self.module),
             groups=groups_of(self.config, self.module, job.groups),
+            training=training_of(self.config, job.algorithm, self.module, job.groups),
         )
         if saved:
             saved.write_to(self.world)
@@ -71,6 +78,8 @@ class Driver(ABC):
             job.data, lines = try_out(job, self.world.arena.device)
             for line in [*lines, *self._left_out()]:
                 console.warn(line)
+        for line in notes(job.algorithm, self.module, self.world):
+            console.warn(line)
         tickets: Tickets = self.world.control
         tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
         self.report = Report(job, self.world, run.journal, console)
@@ -95,7 +104,7 @@ class Driver(ABC):
     @property
     def has_test(self) -> bool:
         """Whether there is something to evaluate on."""
-        return len(self.job.data.test) > 0
+        return len(self.job.data.watched[1]) > 0
 
     @classmethod
     def of(cls, config: Config, run: RunDirectory, console: Console) -> Driver:
@@ -146,12 +155,15 @@ class Driver(ABC):
         delay = Statistics.of(self.world).worker_line(rank)["delay_mean"]
         line = (
             f"worker {rank}: loss is {loss:.4g} at update {version} (mean delay {delay:.1f}, {elements:,} of "
-            f"{self.world.layout.parameters:,} gradient elements not finite, lr {lr:g}); not applied"
+            f"{self.world.parameters:,} gradient elements not finite, lr {lr:g}); not applied"
         )
         self.report.fault("nonfinite", line, worker=rank)
         if self.config.on_nonfinite == "stop":
-            hint = f"{remedy(self.config)}; --on-nonfinite skip leaves such gradients out and continues"
+            hint = f"{self._remedy()}; --on-nonfinite skip leaves such gradients out and continues"
             self.stop(DivergedError, f"{line}. Stopping, {self.checkpoints.newest()}; {hint}")
+
+    def _remedy(self) -> str:
+        return remedy(self.config) + (ROWS_REMEDY if diverges(self.world) else "")
 
     def on_bad_samples(self, bad: Sequence[BadSample], ticket: int) -> None:
         """Counts and names samples of the batch of a ticket that could not be read and were left out. Stops the run if
@@ -169,21 +181,33 @@ class Driver(ABC):
             line = f"{line}; traceback in {self.directory.path / LOG}"
         self.report.fault("sample", line, quietly=quietly, **facts)
 
-    def _on_bad_test_samples(self, bad: Sequence[BadSample]) -> None:
-        self.left_out.add(bad, TEST, self._evaluations, len(self.job.data.test))
-
     def copy(self) -> State:
-        """The state of the run. The caller ensures that no update is in progress."""
+        """The state of the run. The caller ensures that no update is in progress.
+
+        Mutates the tables, if rows owe something for the pushes that did not touch them: they make up for it.
+        """
+        if self.world.tables.training.catches_up and self.world.tables:
+            sparse_push(self.world).catch_up(lr=self.report.lr, pushes=self.world.control.version)
         return State.of(self.world, self.module, self.job.algorithm, self.lost)
 
     def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score | None:
-        """Evaluates a copy on the test set. `pulse` is called between batches, so that the caller can keep watching the
-        workers. None if the user's code fails in it: then the run stops, and ends without evaluation.
+        """Evaluates a copy on the validation set, or the test set if there is none. `pulse` is called between batches,
+        so that the caller can keep watching the workers. None if the user's code fails in it: then the run stops, and
+        ends without evaluation.
         """
         state.load_module(self.module)
+        if (score := self._score(*self.job.data.watched, pulse)) is not None:
+            self.report.evaluated(state, score)
+        return score
+
+    def _score(self, name: str, split: Split, pulse: Callable[[], object] = nothing) -> Score | None:
         self._evaluations += 1
+
+        def on_bad(bad: Sequence[BadSample]) -> None:
+            self.left_out.add(bad, TEST, self._evaluations, len(split))
+
         try:
-            score = evaluate(self.module, self.job.data, self.job.data.test, pulse, self._on_bad_test_samples)
+            return evaluate(self.module, self.job.data, split, pulse, on_bad, name)
         except DataError as error:
             self._evaluates = False
             self.stop(DataError, f"{error} (see {self.directory.path / LOG})")
@@ -196,8 +220,6 @@ class Driver(ABC):
             self._evaluates = False
             self.stop(OwnCodeError, f"the evaluation failed: {self._own_error(error)}")
             return None
-        self.report.evaluated(state, score)
-        return score
 
     def save(self, state: State, score: Score | None) -> None:
         """Writes a checkpoint of a copy. One that cannot be written (the disk is full) does not end the run: it is
@@ -225,10 +247,15 @@ class Driver(ABC):
         state.load_module(self.module)
         is_finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         if not is_finite:
-            newest, advice = self.checkpoints.newest(), remedy(self.config)
+            newest, advice = self.checkpoints.newest(), self._remedy()
             self.stop(DivergedError, f"the parameters are not finite, {newest}; {advice}")
         has_trained = state.version > (self.saved.version if self.saved else 0)
         score = self.evaluate(state) if is_finite and has_trained and self.has_test and self._evaluates else None
+        tested = None  # the test set, if the run was evaluated on another one
+        if score is not None and score.split != "test" and len(self.job.data.test):
+            tested = self._score("test", self.job.data.test)
+            if tested is not None:
+                self.report.tested(state, tested)
         if self.job.body is not None and not has_trained:
             self.console.warn("0 updates: call worker.step(loss) instead of loss.backward() and optimizer.step()")
         has_diverged = self.stopped is not None and self.stopped[0] is DivergedError
@@ -238,7 +265,7 @@ class Driver(ABC):
             except CheckpointError as error:  # there is no later time to try it again: the run ends, with its summary
                 self.stop(CheckpointError, str(error))
         bad = {"bad_samples": self.left_out.total(TRAINING), "bad_test_samples": self.left_out.total(TEST)}
-        summary = {**self.report.summary(score), **bad, **self.facts()}
+        summary = {**self.report.summary(score, tested), **bad, **self.facts()}
         if self.stopped is not None:
             kind, why = self.stopped
             raise kind(why, summary=summary)

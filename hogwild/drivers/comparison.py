@@ -102,7 +102,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         directory.summary(summary)
     finally:
         directory.close()
-    ranking = {"metric": job.data.metric, "maximize": job.data.larger_is_better}
+    ranking = {"metric": job.data.monitored, "maximize": job.data.larger_is_better}
     return {"key": list(cell.key), "lr": config.lr, **ranking, **_figures(summary)}
 
 

@@ -22,8 +22,8 @@ TAIL_BYTES = 16 << 20  # in which the last whole line is looked for
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened in a run, `time` seconds of its clock after it began. Kinds: train, eval, checkpoint,
-    edge, worker, fault.
+    """Something that happened in a run, `time` seconds of its clock after it began. Kinds: train, eval, test,
+    checkpoint, edge, worker, fault.
     """
 
     kind: str

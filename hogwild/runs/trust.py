@@ -24,7 +24,7 @@ from hogwild.files.writing import beside, write_atomically
 
 TRUST = "import the code of its own that a run made elsewhere names (default: refuse)"
 STAMP = ".made-here"
-NAMES = ("data", "model", "algorithm")
+NAMES = ("data", "model", "algorithm", "schedule")
 KEY_BYTES = 32
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +30,15 @@ def seed_batch(seed: int, ticket: int) -> None:
         torch.cuda.manual_seed_all(mixed(seed, ticket))
 
 
+def seed_others(part: int = 0) -> None:
+    """Sets the generators of Python and NumPy to a state that torch's generator and `part` determine, so that the batch
+    determines the random numbers of all three.
+    """
+    seed = mixed(torch.initial_seed(), part) if part else torch.initial_seed()
+    random.seed(seed)
+    np.random.seed(seed % (1 << 32))
+
+
 def seed_all(seed: int) -> None:
     """Sets the global generators of torch (GPUs included), NumPy and Python to the state that belongs to `seed`."""
     torch.manual_seed(seed)
@@ -41,7 +51,7 @@ def own_generators(seed: int | None = None) -> Iterator[None]:
     """While the context lasts, the global generators of torch (GPUs included), NumPy and Python may be seeded and drawn
     from at will; at its end they are as they were at its beginning. They begin at `seed`; None: where they are.
     """
-    torch_state, numpy_state, python_state = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    states = _states()
     had_gpus = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     gpu_states = torch.cuda.get_rng_state_all() if had_gpus else []
     try:
@@ -49,13 +59,43 @@ def own_generators(seed: int | None = None) -> Iterator[None]:
             seed_all(seed)
         yield
     finally:
-        torch.set_rng_state(torch_state)
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
+        _set_states(states)
         if had_gpus:
             torch.cuda.set_rng_state_all(gpu_states)
         elif torch.version.cuda is not None:  # GPUs have got no seed but the last one of torch.manual_seed
             torch.cuda.manual_seed_all(torch.initial_seed())
+
+
+class Generators:
+    """Random numbers of their own for code that draws from the global generators of torch, NumPy and Python: they begin
+    at `seed` and go on where they were at each entry of this context.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed: int | None = seed
+        self._states: tuple[Any, ...] = ()
+
+    def __enter__(self) -> None:
+        self._before = _states()
+        if self._seed is not None:
+            seed_all(self._seed)
+            self._seed = None
+        else:
+            _set_states(self._states)
+
+    def __exit__(self, *_: object) -> None:
+        self._states = _states()
+        _set_states(self._before)
+
+
+def _states() -> tuple[Any, ...]:
+    return torch.get_rng_state(), np.random.get_state(), random.getstate()
+
+
+def _set_states(states: tuple[Any, ...]) -> None:
+    torch.set_rng_state(states[0])
+    np.random.set_state(states[1])
+    random.setstate(states[2])
 
 
 def draw(seed: int, rank: int, step: int, count: int) -> int:

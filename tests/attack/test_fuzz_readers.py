@@ -29,4 +29,4 @@ def test_damaged_files_are_refused_in_one_line_or_read():
     assert facts["written"] == []
     assert facts["executed"] == []
     assert facts["peak_bytes"] < PEAK_BYTES
-    assert facts["cases"] == 20 * CASES
+    assert facts["cases"] == 22 * CASES

@@ -155,7 +155,7 @@ def test_texts_become_numbers():
         ({"milestones": [0.7, 0.5], "schedule": "step"}, r"milestones: \[0.7, 0.5\] is not allowed; it must be rising"),
         ({"milestones": 0.5}, r"milestones: 0.5 is not allowed"),
         ({"schedule": "step"}, r"schedule step needs milestones"),
-        ({"step_factor": 0.5}, r"milestones and step_factor are for --schedule step"),
+        ({"step_factor": 0.5}, r"milestones, step_epochs and step_factor are for --schedule step"),
         ({"json": "maybe"}, r"json: 'maybe' is not allowed; it must be true or false"),
         ({"epochs": 1, "updates": 5}, r"epochs and updates are both given"),
         ({"min_workers": 3}, r"min_workers is 3 but there are only 2 workers"),

@@ -19,6 +19,9 @@ SAMPLES = {
     "data": "mnist",
     "data_dir": "d",
     "batch_size": 7,
+    "validation": 0.25,
+    "accumulate": 3,
+    "init_from": "w.pt",
     "shard": "dirichlet:0.5",
     "order": "single-class",
     "on_bad_sample": "stop",
@@ -29,9 +32,23 @@ SAMPLES = {
     "algorithm": "shifted",
     "lr": 0.25,
     "weight_decay": 0.5,
+    "table_rule": "adam",
+    "table_lr": 0.5,
+    "table_eps": 0.25,
+    "table_decay": "lazy",
+    "table_catch_up": True,
+    "row_max_norm": 2.5,
     "schedule": "cosine",
     "clip": 2.0,
+    "table_rule": "sgd",
+    "table_lr": 0.5,
+    "table_eps": 0.25,
+    "table_decay": "lazy",
+    "row_max_norm": 2.0,
     "warmup": 0.25,
+    "warmup_updates": 5,
+    "warmup_samples": 50,
+    "warmup_from": 0.75,
     "workers": 3,
     "device": "cpu",
     "gpus": 4,
@@ -92,7 +109,19 @@ NEEDED: dict[tuple[str, str], dict[str, object]] = {
     **{("asgd", f"dc_{name}"): {"compensation": "dc-adaptive"} for name in ("lambda", "power", "decay")},
 }
 OTHER = {int: lambda _: 3, float: lambda value: value / 2 or 0.25, str: lambda _: "star"}  # a topology
-COUPLED = {"norm_alpha", "latency", "bandwidth", "milestones", "step_factor", "straggler", "resume", "ckpt"}
+COUPLED = {
+    "norm_alpha",
+    "latency",
+    "bandwidth",
+    "milestones",
+    "step_factor",
+    "step_epochs",
+    "min_lr",
+    "table_catch_up",
+    "straggler",
+    "resume",
+    "ckpt",
+}
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -111,6 +140,8 @@ def test_no_field_is_without_a_flag_test():
 def test_coupled_flags():
     config = flags.parse(["--schedule", "step", "--milestones", "0.5,0.75", "--step-factor", "0.2"])
     assert (config.milestones, config.step_factor) == ((0.5, 0.75), 0.2)
+    assert flags.parse(["--schedule", "step", "--step-epochs", "3,6"]).step_epochs == (3.0, 6.0)
+    assert flags.parse(["--schedule", "cosine", "--min-lr", "1e-3"]).min_lr == 1e-3
     assert flags.parse(["--straggler", "0:4,1:2"]).straggler == {0: 4.0, 1: 2.0}
 
 

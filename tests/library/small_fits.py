@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,3 +32,22 @@ def simulate(model=two, dataset=None, loss_fn=None, **options) -> hogwild.Result
 
 def no_run() -> bool:
     return not Path("runs").exists() or not list(Path("runs").iterdir())
+
+
+def weights(model: nn.Module) -> Tensor:
+    return torch.cat([value.detach().flatten() for value in model.state_dict().values()])
+
+
+class Recording(nn.Module):
+    """Keeps what it has been trained with."""
+
+    seen: ClassVar[list[list[int]]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.seen.append((x[:, 0] * 100).round().int().tolist())
+        return self.last(x)

@@ -138,7 +138,7 @@ def test_floating_point_targets_mean_regression(mine):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("text", "own_task:text gives a str; hogwild.tasks.Data or a pair"),
+        ("text", "own_task:text: train is a str; a training set or a pair"),
         ("triple", "own_task:triple gives a tuple of length 3"),
         ("empty", "own_task:empty: test is empty"),
         ("uneven", "own_task:uneven: test has 3 inputs but 2 targets"),

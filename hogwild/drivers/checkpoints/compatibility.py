@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from hogwild.config import Config
 
-BLOCKING = ("algorithm", "dtype", "data")
+TABLES = ("table_rule", "table_decay", "table_catch_up")
+BLOCKING = ("algorithm", "dtype", "data", *TABLES)
 POSITION = ("samples", "updates", "step", "epoch")
 
 
@@ -25,7 +26,15 @@ def facts(config: Config, module: nn.Module) -> dict[str, Any]:
         "data": config.data,
         "workers": config.workers,
         "lr": config.lr,
+        **_of_tables(config, module),
     }
+
+
+def _of_tables(config: Config, module: nn.Module) -> dict[str, Any]:
+    """The options of tables on which their state depends."""
+    from hogwild.shared.embeddings import tables_of
+
+    return {name: getattr(config, name) for name in TABLES} if tables_of(module) else {}
 
 
 def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:

@@ -100,7 +100,7 @@ def load(folder: Path, name: str = "last") -> Checkpoint:
         raise CheckpointError(f"{damage}.{_newest_good(folder, path.name)}")
     manifest = read_manifest(path)
     with reading(path / STATE, SAFE, error=CheckpointError, remedy=_newest_good(folder, path.name).strip()):
-        state = _load_state(path / STATE)
+        state = load_plain(path / STATE)
     return Checkpoint(path.name, manifest.step, manifest.samples, state, manifest.meta)
 
 
@@ -155,7 +155,7 @@ def _cloned(value: Any) -> Any:
     return value
 
 
-def _load_state(path: Path) -> dict[str, Any]:
+def load_plain(path: Path) -> dict[str, Any]:
     """What torch.save wrote: not packed, and no tensor larger than what the file holds. Tensors are copies.
 
     The file is mapped, so that a tensor which claims more than its record holds is refused by torch, in every version.

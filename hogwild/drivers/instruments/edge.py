@@ -30,6 +30,7 @@ from hogwild.runs.console import Console
 from hogwild.runs.journal import Journal
 from hogwild.shared.devices import to_device
 from hogwild.shared.layout import trainable
+from hogwild.tasks.steps import apply
 from hogwild.theory import stability
 
 SAMPLES = 250
@@ -115,7 +116,7 @@ class Edge:
         module.eval()
         try:
             with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
-                loss = data.loss(module(inputs), targets)
+                loss = apply(data, module, inputs, targets).loss
             found = largest_curvature(
                 loss, trainable(module), start=self._vector, seed=self.job.config.seed, pulse=pulse
             )

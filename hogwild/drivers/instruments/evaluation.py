@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -22,21 +22,26 @@ from hogwild.shared.devices import to_device
 from hogwild.shared.seeds import own_generators
 from hogwild.tasks import load
 from hogwild.tasks.data import Data, Split
+from hogwild.tasks.meters import Meters
+from hogwild.tasks.steps import apply
 from hogwild.text import say
-
-EVAL_BATCH = 500
 
 
 @dataclass(frozen=True)
 class Score:
-    """The result on a split: mean loss per sample, and the data set's own metric; if it has none, the loss is that."""
+    """The result on a split, test or val: mean loss per sample, and the metric that decides which checkpoint is best;
+    without one, the loss is that. `others`: further metrics by name.
+    """
 
     loss: float
     metric: str
     value: float
+    others: Mapping[str, float] = field(default_factory=dict)
+    split: str = "test"
 
-    def fields(self, prefix: str = "test") -> dict[str, float]:
-        return {f"{prefix}_loss": self.loss, f"{prefix}_{self.metric}": self.value}
+    def fields(self) -> dict[str, float]:
+        found = {"loss": self.loss, **self.others, self.metric: self.value}
+        return {f"{self.split}_{name}": value for name, value in found.items()}
 
 
 @torch.no_grad()
@@ -46,8 +51,9 @@ def evaluate(
     split: Split,
     pulse: Callable[[], object] = lambda: None,
     on_bad: Callable[[Sequence[BadSample]], object] = refuse,
+    name: str = "test",
 ) -> Score:
-    """Loss and metric of `module` on a split, over the samples that can be read.
+    """Loss and metrics of `module` on a split, over the samples that can be read. `name`: of the split.
 
     `pulse` is called between batches, so that the caller can keep watching the workers; `on_bad` with the samples of a
     batch that cannot be read.
@@ -56,25 +62,32 @@ def evaluate(
     reader = Reader(split)
     module.eval()
     loss_sum, score_sum, count, samples = 0.0, 0.0, 0.0, 0
-    for start in range(0, len(split), EVAL_BATCH):
-        batch = reader.read(torch.arange(start, min(start + EVAL_BATCH, len(split))), train=False)
+    meters = Meters(data.metrics, place.device)
+    for start in range(0, len(split), data.eval_batch):
+        batch = reader.read(torch.arange(start, min(start + data.eval_batch, len(split))), train=False)
         if batch.bad:
             on_bad(batch.bad)
         if not len(batch):
             continue
         inputs, targets = to_device((batch.inputs, batch.targets), place.device, place.dtype)
-        output = module(inputs)
-        loss_sum += float(data.loss(output, targets)) * len(batch)
+        stepped = apply(data, module, inputs, targets)
+        loss_sum += float(stepped.loss) * len(batch)
         samples += len(batch)
         if data.score is not None:
-            part, parts = data.score(output, targets)
+            part, parts = data.score(stepped.outputs, stepped.targets)
             score_sum, count = score_sum + float(part), count + float(parts)
+        meters.update(stepped.outputs, stepped.targets)
         pulse()
     module.train(was_training)
     loss = loss_sum / samples if samples else math.nan
-    if data.score is None:
-        return Score(loss, "loss", loss)
-    return Score(loss, data.metric, score_sum / count if count else math.nan)
+    found = {"loss": loss, **meters.compute()}
+    if data.score is not None:
+        ratio = score_sum / count if count else math.nan
+        finish = getattr(data.score, "finish", None)
+        found[data.metric] = ratio if finish is None else finish(ratio)
+    if data.monitored not in found:
+        raise UsageError(f"there is no metric {data.monitored} to monitor: there are {', '.join(found)}")
+    return Score(loss, data.monitored, found.pop(data.monitored), found, name)
 
 
 def load_model(run: RunDirectory, name: str, *, trust: bool = False) -> tuple[nn.Module, Data, checkpoint.Checkpoint]:

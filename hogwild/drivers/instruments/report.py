@@ -8,6 +8,7 @@ from typing import Any
 
 from hogwild import system
 from hogwild.drivers.checkpoints.state import State
+from hogwild.drivers.instruments import tables
 from hogwild.drivers.instruments.edge import Edge, long_delays
 from hogwild.drivers.instruments.evaluation import Score
 from hogwild.drivers.instruments.statistics import Statistics
@@ -32,6 +33,7 @@ class Report:
         self.job, self.world, self.journal, self.console = job, world, journal, console
         self.tickets: Tickets = world.control
         self._start = Statistics.of(world)  # at the start of this part of the run
+        self._hot_rows = tables.HotRows(world)
         self.edge = Edge(job, journal, console, self._start)
         self.score: Score | None = None
         self.faults = 0
@@ -81,7 +83,9 @@ class Report:
             self.train_line(stats)
 
     def mark_epoch(self, stats: Statistics) -> None:
-        """Keeps the counters at epoch boundaries, for the training loss of the last epoch."""
+        """Keeps the counters at epoch boundaries, for the training loss of the last epoch; warns of hot rows."""
+        if (line := self._hot_rows.warning(stats.version)) is not None:
+            self.console.warn(line)
         completed, per_epoch = self.completed, self.job.order.tickets_per_epoch
         if completed // per_epoch > (self._epochs[-1][0] // per_epoch if self._epochs else 0):
             if not self._epochs and (line := long_delays(self.job, stats.delay_mean)) is not None:
@@ -101,7 +105,7 @@ class Report:
                 epoch=completed / self.job.order.tickets_per_epoch,
                 loss=stats.mean_loss_since(earlier),
                 score=self.score.value if self.score else None,
-                metric=self.job.data.metric,
+                metric=self.job.data.monitored,
                 samples_per_s=(stats.samples - self._start.samples) / max(time.monotonic() - self.began, 1e-9),
                 delay_mean=stats.delay_mean,
                 delay_p95=stats.delay_quantile(0.95),
@@ -134,9 +138,12 @@ class Report:
     def evaluated(self, state: State, score: Score) -> None:
         self.score = score
         samples = state.samples(self.job.order)
-        self.journal.event(
-            "eval", samples=samples, epoch=samples / self.job.order.samples, updates=state.version, **score.fields()
-        )
+        epoch = samples / self.job.order.samples
+        self.journal.event("eval", samples=samples, epoch=epoch, updates=state.version, lr=self.lr, **score.fields())
+
+    def tested(self, state: State, score: Score) -> None:
+        """The last state on the test set, of a run that was evaluated on a validation set."""
+        self.journal.event("test", samples=state.samples(self.job.order), updates=state.version, **score.fields())
 
     def fault(self, reason: str, line: str, *, quietly: bool = False, **facts: Any) -> None:
         """Writes an event of kind fault and prints a warning, unless `quietly`."""
@@ -145,8 +152,10 @@ class Report:
         if not quietly:
             self.console.warn(line)
 
-    def summary(self, score: Score | None) -> dict[str, Any]:
-        """The keys of summary.json; also writes each worker's closing event."""
+    def summary(self, score: Score | None, tested: Score | None = None) -> dict[str, Any]:
+        """The keys of summary.json; also writes each worker's closing event. `tested`: on the test set, if `score` is
+        not.
+        """
         stats = Statistics.of(self.world)
         if self._line is not None:
             self.train_line(stats)
@@ -161,6 +170,9 @@ class Report:
             **self.world.arena.facts,
             **({"mps": system.mps_running()} if self.world.arena.device.type == "cuda" else {}),
             "access": config.access,
+            "lr": config.lr,
+            "batch_size": config.batch_size,
+            **({"accumulate": config.accumulate} if config.accumulate > 1 else {}),
             "seed": config.seed,
             "updates": stats.version,
             "samples": self.samples,
@@ -168,6 +180,7 @@ class Report:
             "samples_per_s": (stats.samples - self._start.samples) / wall_s,
             "train_loss": self._last_epoch_loss(stats),
             **(score.fields() if score else {}),
+            **(tested.fields() if tested else {}),
             "delay": stats.delay_summary(),
             "delay_histogram": stats.delay_histogram(),
             "gap_rms": stats.gap_rms,
@@ -177,7 +190,8 @@ class Report:
             **({"chunks_averaged": stats.averaged, "chunks_skipped": stats.skipped} if stats.averaged else {}),
             "faults": self.faults,
             **self.edge.summary(max(time.monotonic() - self.began, 1e-9)),
-            "parameters": self.world.layout.parameters,
+            "parameters": self.world.parameters,
+            **tables.summary(self.world),
             "exit_reason": DONE,
         }
 

@@ -30,6 +30,7 @@ from hogwild.errors import UsageError
 from hogwild.shared.seeds import mixed, seed_batch
 from hogwild.tasks.classes import class_numbers
 from hogwild.tasks.sharding import needs_classes, parts
+from hogwild.tasks.splits.stream import StreamSplit
 
 if TYPE_CHECKING:
     from hogwild.config import Config
@@ -72,7 +73,7 @@ class Batches(ABC):
         if config.updates is not None:
             total: float = config.updates * updates_take
         elif config.samples is not None:
-            total = self.tickets_for(min(config.samples, TICKETS_LIMIT * config.batch_size))
+            total = self.tickets_for(min(config.samples, TICKETS_LIMIT * config.gradient_samples))
         else:
             assert config.epochs is not None, "a Config always has one limit"
             total = max(1.0, config.epochs * self.tickets_per_epoch)
@@ -127,8 +128,41 @@ class BatchOrder(Batches):
         )
 
 
+class FullBatches(Batches):
+    """Batches of each worker's own, all of `batch_size`."""
+
+    batch_size: int
+
+    @property
+    def tickets_per_epoch(self) -> float:
+        return self.samples / self.batch_size
+
+    def samples_before(self, ticket: int) -> int:
+        return ticket * self.batch_size
+
+    def tickets_for(self, samples: int) -> int:
+        return -(-samples // self.batch_size)
+
+
 @dataclass
-class ShardedOrder(Batches):
+class StreamOrder(FullBatches):
+    """The next samples of each worker's part of a stream (hogwild.tasks.splits.stream)."""
+
+    samples: int
+    workers: int
+    batch_size: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.smallest = self.batch_size
+
+    def begin(self, ticket: int, rank: int, completed: int) -> Tensor:  # noqa: ARG002
+        seed_batch(mixed(self.seed, rank), completed)
+        return (completed * self.batch_size + torch.arange(self.batch_size)) * self.workers + rank
+
+
+@dataclass
+class ShardedOrder(FullBatches):
     """Batches of each worker's own part, all of `batch_size`, in repeated passes over the part (see Passes)."""
 
     parts: list[Tensor]  # sample numbers of each worker [m_i]
@@ -151,26 +185,21 @@ class ShardedOrder(Batches):
             for rank, part in enumerate(self.parts)
         ]
 
-    @property
-    def tickets_per_epoch(self) -> float:
-        return self.samples / self.batch_size
-
     def begin(self, ticket: int, rank: int, completed: int) -> Tensor:  # noqa: ARG002
         seed_batch(mixed(self.seed, rank), completed)
         return self._passes[rank].batch(completed)
-
-    def samples_before(self, ticket: int) -> int:
-        return ticket * self.batch_size
-
-    def tickets_for(self, samples: int) -> int:
-        return -(-samples // self.batch_size)
 
 
 def make_batches(config: Config, data: Data, least: int = 1) -> Batches:
     """The batches that `config` asks for, without those of fewer than `least` samples, or of all but full ones where
     --drop-last is set. UsageError if the data have no classes to go by, a part is empty, or no batch is left.
     """
-    least = config.batch_size if config.drop_last else least
+    size = config.gradient_samples
+    least = size if config.drop_last else least
+    if isinstance(data.train, StreamSplit):
+        if config.shard != "none" or config.order != "shuffled":
+            raise UsageError("a stream deals its own samples out, in its own order: leave shard and order out")
+        return StreamOrder(len(data.train), config.workers, size, config.seed)
     samples, classes = len(data.train), None
     if needs_classes(config.shard):
         classes = class_numbers(data, f"--shard {config.shard}")
@@ -178,7 +207,7 @@ def make_batches(config: Config, data: Data, least: int = 1) -> Batches:
         classes = class_numbers(data, f"--order {config.order}")
     sorted_by = None if config.order == "shuffled" else classes
     if config.shard == "none":
-        return BatchOrder(samples, config.batch_size, config.seed, config.order, sorted_by, least)
+        return BatchOrder(samples, size, config.seed, config.order, sorted_by, least)
     numbers = None if classes is None else classes.numpy()
     shares = parts(config.shard, samples, config.workers, config.seed, numbers)
-    return ShardedOrder(list(map(torch.from_numpy, shares)), config.batch_size, config.seed, config.order, sorted_by)
+    return ShardedOrder(list(map(torch.from_numpy, shares)), size, config.seed, config.order, sorted_by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -10,8 +11,12 @@ from torch import Tensor, nn
 
 from hogwild.config import Config
 from hogwild.shared.devices import map_tensors
+from hogwild.shared.seeds import seed_others
+from hogwild.tasks.data import Data
+from hogwild.tasks.steps import step
 
 BACKEND = "inductor"
+STEP = 1  # of the random numbers of NumPy and Python in a batch: those of its step
 
 
 class Forward:
@@ -37,6 +42,19 @@ class Forward:
         with torch.autocast(self._device.type, self._dtype):
             output = self._call(inputs)
         return map_tensors(_full_precision, output)
+
+    def loss(self, data: Data, inputs: Any, targets: Any) -> Tensor:
+        """The loss of a batch, with a graph: data.loss of the output, or what the data set's own step returns."""
+        if data.step is None:
+            return data.loss(self(inputs), targets)
+        if self._channels_last:
+            inputs = map_tensors(_channels_last, inputs)
+        seed_others(STEP)
+        with contextlib.ExitStack() as stack:
+            if self._dtype is not None:
+                stack.enter_context(torch.autocast(self._device.type, self._dtype))
+            loss: Tensor = step(data.step, self._call, inputs, targets).loss
+        return _full_precision(loss)
 
 
 def _compiled(module: nn.Module, backend: str) -> Any:

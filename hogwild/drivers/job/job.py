@@ -4,7 +4,7 @@ the algorithm.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,10 +13,12 @@ from torch import nn
 from hogwild.algorithms import Algorithm
 from hogwild.algorithms.registry import find
 from hogwild.config import Config
-from hogwild.config.schedules import Schedule
+from hogwild.config.schedules import Schedule, Shape
 from hogwild.drivers.job.batches import Batches, make_batches
 from hogwild.drivers.job.groups import GroupFn, freeze
 from hogwild.drivers.job.model import build, smallest_batch
+from hogwild.drivers.job.preparation import prepared
+from hogwild.drivers.job.schedule import make_schedule
 from hogwild.errors import HogwildError, UsageError
 from hogwild.own_code import told
 from hogwild.shared.payload import Payload
@@ -40,6 +42,7 @@ class Job:
     total_tickets: int
     body: Callable[[Any], None] | None = None  # a caller's own loop in place of tickets (hogwild.launch)
     groups: GroupFn | None = None  # a caller's own parameter groups
+    start: Mapping[str, Any] | None = None  # weights to begin with, by name; None: config.init_from
 
     def payload(self, train: Split) -> Payload:
         """This job for the workers, with `train` in place of the data (see SharedSplit.stand_in).
@@ -47,7 +50,8 @@ class Job:
         UsageError if it cannot be pickled: a lambda, a local function, an open file.
         """
         try:
-            return Payload(replace(self, data=replace(self.data, train=train, test=NoSamples())), WHAT)
+            data = replace(self.data, train=train, test=NoSamples(), validation=NoSamples(), metrics={}, lines=())
+            return Payload(replace(self, data=data, start=None), WHAT)
         except HogwildError:
             raise
         except Exception as error:  # the user's own code runs here
@@ -71,23 +75,33 @@ class Job:
         return freeze(build(self.config, self.data, self.model), self.groups)
 
 
-def make_job(config: Config, data: Data, model: Callable[[Data], nn.Module], groups: GroupFn | None = None) -> Job:
-    """The job of a configuration. UsageError if the data are too few for its workers, or for groups that the algorithm
-    does not take.
+def make_job(
+    config: Config,
+    data: Data,
+    model: Callable[[Data], nn.Module],
+    groups: GroupFn | None = None,
+    shape: Shape | None = None,
+) -> Job:
+    """The job of a configuration. `shape`: the caller's own schedule. UsageError if the data are too few for its
+    workers, or for groups that the algorithm does not take.
     """
     algorithm = find(config.algorithm)(**config.options)
     if groups is not None and not algorithm.takes_groups:
         raise UsageError(f"algorithm {config.algorithm} has one lr and one weight decay for all: leave groups out")
-    if len(data.train) < config.workers * config.batch_size:
+    per_update = algorithm.gradients_per_update(config.workers)
+    data = prepared(data, config, per_update)
+    if len(data.train) < config.workers * config.gradient_samples:
+        parts = f" x {config.accumulate}" if config.accumulate > 1 else ""
         raise UsageError(
-            f"data set has {len(data.train)} samples, workers x batch = {config.workers} x {config.batch_size}: some "
-            "workers would get none. Lower --batch-size or --workers."
+            f"data set has {len(data.train)} samples, workers x batch = {config.workers} x {config.batch_size}{parts}: "
+            "some workers would get none. Lower --batch-size or --workers."
         )
     order = make_batches(config, data)
-    may_drop = config.drop_last is None and order.smallest == 1 < config.batch_size
+    may_drop = config.drop_last is None and order.smallest == 1 < config.gradient_samples
     if may_drop and (least := smallest_batch(build(config, data, model), config.batch_size)) > 1:
         order = make_batches(config, data, least)  # one sample has no variance
-    tickets = order.total_tickets(config, algorithm.gradients_per_update(config.workers))
+    tickets = order.total_tickets(config, per_update)
     if tickets > MAX_TICKETS:
         raise UsageError(f"{tickets:.3g} batches are more than can be counted: give fewer epochs, samples or updates")
-    return Job(config, algorithm, data, model, order, Schedule.of(config, tickets), tickets, groups=groups)
+    schedule = make_schedule(config, order, tickets, per_update, shape)
+    return Job(config, algorithm, data, model, order, schedule, tickets, groups=groups)

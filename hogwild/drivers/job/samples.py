@@ -7,6 +7,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from hogwild.drivers.job.batches import Batches
 from hogwild.own_code import told
 from hogwild.shared.devices import shape_of
+from hogwild.shared.seeds import seed_batch
 from hogwild.tasks.data import Split
 
 TRACE_LIMIT = 4000  # characters
@@ -67,6 +69,24 @@ class Reader:
         """
         index = order.begin(ticket, rank, completed)
         return self.read(index, train=True, again=lambda: order.begin(ticket, rank, completed))
+
+    def in_parts(self, order: Batches, ticket: int, rank: int, completed: int, size: int) -> list[Batch]:
+        """The same batch in nearly equal parts of at most `size` samples, each with random numbers of its own."""
+
+        def begin(part: int) -> Tensor:
+            index = order.begin(ticket, rank, completed)
+            if part:
+                seed_batch(torch.initial_seed(), part)
+            return index
+
+        index = begin(0)
+        if len(index) <= size:
+            return [self.read(index, train=True, again=partial(begin, 0))]
+        found = []
+        for part, numbers in enumerate(index.tensor_split(-(-len(index) // size))):
+            begin(part)
+            found.append(self.read(numbers, train=True, again=partial(begin, part)))
+        return found
 
     def read(self, index: Tensor, *, train: bool, again: Callable[[], object] = lambda: None) -> Batch:
         """The samples `index` [b] int64 that can be read. `again` is called before what is left is read a second time;

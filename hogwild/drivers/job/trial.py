@@ -18,13 +18,16 @@ from hogwild import own_code
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.model import build, smallest_batch
 from hogwild.drivers.job.samples import Reader
+from hogwild.drivers.job.tables import require_gradients
 from hogwild.errors import HogwildError, UsageError
 from hogwild.shared.devices import to_device
+from hogwild.shared.embeddings import tables_of
 from hogwild.shared.seeds import own_generators
 from hogwild.tasks.data import Data, Split
-from hogwild.tasks.direction import larger_is_better
+from hogwild.tasks.meters import Meters
 from hogwild.tasks.metric import REMEDY, described, fitted, label_fault, require_fitting_loss
 from hogwild.tasks.objectives import count_correct, cross_entropy
+from hogwild.tasks.steps import apply
 
 SAMPLES = 64
 BROADCASTS = "Using a target size"  # how torch begins its warning of a loss that does so
@@ -50,7 +53,7 @@ def try_out(job: Job, device: torch.device) -> tuple[Data, list[str]]:
         if batch is not None:
             module.train()
             _check_loss(data, module, *to_device(batch, device, dtype))
-        split = data.test if len(data.test) else data.train
+        split = data.watched[1] if len(data.watched[1]) else data.train
         batch = _batch(split, SAMPLES, train=False)
         if batch is not None:
             module.eval()
@@ -74,18 +77,19 @@ def fit_metric(data: Data, module: nn.Module) -> Data:
 
 
 def _about(data: Data) -> list[str]:
-    if data.score is None or data.maximize is not None or larger_is_better(data.metric) is not None:
-        return []
+    lines = list(data.lines)
+    if data.direction is not None:
+        return lines
     return [
-        f"metric {data.metric}: the larger, the better, for the checkpoint `best`; if not, give maximize=False "
-        "(maximize of Data)"
+        *lines,
+        f"metric {data.monitored}: the larger, the better, for the checkpoint `best`; if not, give maximize=False "
+        "(maximize of Data)",
     ]
 
 
 def _batch(split: Split, count: int, *, train: bool, least: int = 1) -> tuple[Any, Any] | None:
     """Samples from all over the split; None if fewer than `least` can be read, or there are none."""
-    index = torch.linspace(0, max(len(split) - 1, 0), min(count, len(split)), dtype=torch.float64).long()
-    if not len(index):
+    if not len(index := split.some(count)):
         return None
     batch = Reader(split, least).read(index, train=train)
     return (batch.inputs, batch.targets) if len(batch) else None
@@ -93,6 +97,11 @@ def _batch(split: Split, count: int, *, train: bool, least: int = 1) -> tuple[An
 
 def _check_loss(data: Data, module: nn.Module, inputs: Any, targets: Any) -> None:
     """UsageError unless the loss of a training batch is one number with a gradient."""
+    if data.step is not None:
+        batch = described(inputs) if targets is None else f"({described(inputs)}, {described(targets)})"
+        stepped = _call(f"step_fn fails on a batch {batch}", lambda: apply(data, module, inputs, targets))
+        _check_value(module, stepped.loss, "step_fn", f"a batch {batch}")
+        return
     output = _call(f"the model fails on a batch of inputs {described(inputs)}", lambda: module(inputs))
     if isinstance(data.loss, type):
         raise UsageError(f"the loss is the class {data.loss.__name__}: give an instance of it")
@@ -110,12 +119,16 @@ def _check_loss(data: Data, module: nn.Module, inputs: Any, targets: Any) -> Non
             f"the loss compares every output with every target, by broadcasting: {shapes}. Give both one shape, "
             "such as with output.squeeze(-1) in the model"
         )
+    _check_value(module, loss, "the loss", shapes)
+
+
+def _check_value(module: nn.Module, loss: Any, of: str, shapes: str) -> None:
     if not isinstance(loss, Tensor) or loss.numel() != 1:
-        raise UsageError(
-            f"the loss returned {described(loss)} for {shapes}; it must be one number, the mean of the batch"
-        )
+        raise UsageError(f"{of} returned {described(loss)} for {shapes}; it must be one number, the mean of the batch")
     if not loss.requires_grad:
         raise UsageError("the loss does not depend on the parameters: does the model or the loss detach() something?")
+    if tables_of(module):
+        _call("the backward pass fails", lambda: require_gradients(module, loss))
 
 
 def _broadcasts(data: Data, output: Any, target: Any, loss: Any) -> bool:
@@ -134,7 +147,12 @@ def _broadcasts(data: Data, output: Any, target: Any, loss: Any) -> bool:
 
 def _with_metric(data: Data, module: nn.Module, inputs: Any, targets: Any) -> tuple[Data, str | None]:
     """`data` with a metric that fits. UsageError if the model, the loss or the score fails in evaluation."""
+    if data.step is not None:
+        stepped = _call("step_fn fails, in evaluation", lambda: apply(data, module, inputs, targets))
+        _try_metrics(data, stepped.outputs, stepped.targets)
+        return data, None
     output = _call(f"the model fails, in evaluation, on inputs {described(inputs)}", lambda: module(inputs))
+    _try_metrics(data, output, targets)
     data, line = fitted(data, output, targets)
     if data.score is count_correct:
         if data.loss is cross_entropy:
@@ -159,6 +177,25 @@ def _with_metric(data: Data, module: nn.Module, inputs: Any, targets: Any) -> tu
     return data, line
 
 
+def _try_metrics(data: Data, outputs: Any, targets: Any) -> None:
+    """UsageError if a metric fails, or hides the loss by its name, or if the monitored one is none of them."""
+    meters = Meters(data.metrics, torch.device("cpu") if outputs is None else _device(outputs))
+    meters.update(outputs, targets)
+    found = {"loss", *meters.compute(), *([data.metric] if data.score is not None else [])}
+    if "loss" in data.metrics:
+        raise UsageError("a metric of the name loss would hide the loss: call it otherwise")
+    if data.monitored not in found:
+        raise UsageError(f"there is no metric {data.monitored} to monitor: there are {', '.join(sorted(found))}")
+
+
+def _device(outputs: Any) -> torch.device:
+    """Of the first tensor in it."""
+    if isinstance(outputs, Tensor):
+        return outputs.device
+    parts = outputs.values() if isinstance(outputs, dict) else outputs if isinstance(outputs, (tuple, list)) else ()
+    return next((_device(part) for part in parts), torch.device("cpu"))
+
+
 def _check_labels(data: Data, output: Tensor) -> None:
     for labels in _labels(data):
         if (fault := label_fault(output, labels)) is not None:
@@ -167,7 +204,7 @@ def _check_labels(data: Data, output: Tensor) -> None:
 
 def _labels(data: Data) -> list[Tensor]:
     """All class numbers of both splits, where they are stored."""
-    stored = (split.tensors().get("targets") for split in (data.train, data.test))
+    stored = (split.tensors().get("targets") for split in (data.train, data.validation, data.test))
     return [targets for targets in stored if targets is not None and not targets.is_floating_point()]
 
 

@@ -5,7 +5,7 @@ too long.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -52,6 +52,21 @@ class Computation:
         loss, g = self._graph(inputs, targets)
         return loss, None if self._is_late(began) else g
 
+    def accumulated(self, parts: Sequence[tuple[Any, Any, int]], began: float) -> tuple[Tensor, Gradients | None]:
+        """The same for a batch in parts (inputs, targets, samples): the mean over all samples, with the graph of one
+        part at a time in memory.
+        """
+        total, mean = sum(samples for _, _, samples in parts), torch.zeros((), device=self._device)
+        for number, (inputs, targets, samples) in enumerate(parts, 1):
+            loss = self._loss(inputs, targets) * (samples / total)
+            mean = mean + loss.detach()
+            if number == len(parts):
+                g = self.backward(loss, began)
+                self._stepper.forget()
+                return mean, g
+            torch.autograd.backward(loss)
+        raise ValueError("a batch has parts")
+
     def prepare(self, inputs: Any, targets: Any) -> None:
         """Computes the gradient of a batch and drops it. This compiles the model and captures the CUDA graph."""
         (self._evaluate if self._graph is None else self._graph.prepare)(inputs, targets)
@@ -87,7 +102,7 @@ class Computation:
         return (self._clock() - began) * self._slowdown > self._stepper.within
 
     def _loss(self, inputs: Any, targets: Any) -> Tensor:
-        return self._job.data.loss(self._forward(inputs), targets)
+        return self._forward.loss(self._job.data, inputs, targets)
 
     def _evaluate(self, inputs: Any, targets: Any) -> tuple[Tensor, Gradients]:
         loss = self._loss(inputs, targets)

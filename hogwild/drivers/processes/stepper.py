@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from hogwild.algorithms.base import Algorithm, Barrier, Gradient, Gradients, Update
 from hogwild.drivers.instruments.recording import TakeTurn
 from hogwild.drivers.instruments.trace import BEGIN, GRADIENT, UPDATE
+from hogwild.drivers.job.tables import require_dense
 from hogwild.drivers.view.own_writes import OwnWrites
+from hogwild.drivers.view.tables import Lookups
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.shared.layout import trainable
 
@@ -37,6 +39,8 @@ class Stepper:
         self.turn = turn
         self._parameters = trainable(module)
         self.own_writes = OwnWrites(module)
+        self._lookups = Lookups(module, view.world)
+        self._is_first = True
         self.bound = 0  # address of the buffer that holds the parameters
         self.within: float | None = None  # limit on the time of the requested gradient, in seconds
 
@@ -48,14 +52,26 @@ class Stepper:
         self._serve(request)
 
     def gradients(self, loss: Tensor) -> Gradients:
-        """Backward of a scalar loss. Returns autograd's gradients, not copied and not accumulated."""
+        """Backward of a scalar loss. Returns autograd's dense gradients, not copied, added to those of earlier parts of
+        the batch that are in the parameters; those of tables go to the view.
+        """
         if not loss.requires_grad:  # perhaps because all parameters have been frozen meanwhile
             self.own_writes.check()
         torch.autograd.backward(loss)
         gradients = [parameter.grad for parameter in self._parameters]
         for parameter in self._parameters:
             parameter.grad = None
+        if self._is_first:
+            require_dense(self.module, gradients, self._parameters)
+            self._is_first = False
+        self._lookups.take(self.view.updates.tables)
         return gradients
+
+    def forget(self) -> None:
+        """Drops gradients of parts of a batch that are in the parameters."""
+        for parameter in self._parameters:
+            parameter.grad = None
+        self._lookups.drop()
 
     def advance(self, g: Gradients | None) -> None:
         """Sends the gradient (None if it was given up) to the generator and runs it up to the next request."""
@@ -71,6 +87,7 @@ class Stepper:
             with self.turn(UPDATE):
                 request = self._steps.send(None)
         self.within = request.within
+        self._lookups.begin()
         if request.at.data_ptr() != self.bound:
             self.view.world.layout.bind(self.module, request.at)
             self.bound = request.at.data_ptr()

@@ -17,7 +17,7 @@ from hogwild.drivers.instruments.recording import Recorder, unrecorded
 from hogwild.drivers.instruments.trace import JOIN, LEAVE, REST
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.model import smallest_batch
-from hogwild.drivers.job.samples import Batch, Reader
+from hogwild.drivers.job.samples import BadSample, Reader
 from hogwild.drivers.job.shared_split import restore
 from hogwild.drivers.processes.computation import Computation
 from hogwild.drivers.processes.context import WorkerContext
@@ -105,23 +105,33 @@ class Worker:
         while (ticket := self._take()) != NO_TICKET:
             began = self.clock()
             self.ledger.set_phase(self.rank, Phase.DATA)
-            batch = self.reader.of_ticket(self.job.order, ticket, self.rank, self.tickets.completed(self.rank))
-            if batch.bad and not self._goes_on(batch, ticket):
+            completed = self.tickets.completed(self.rank)
+            batches = self.reader.in_parts(self.job.order, ticket, self.rank, completed, self.job.config.batch_size)
+            bad, samples = sum((part.bad for part in batches), ()), sum(map(len, batches))
+            if bad and not self._goes_on(bad, samples, ticket):
                 continue
-            inputs, targets = to_device((batch.inputs, batch.targets), self.device, self.dtype)
+            parts = [
+                (*to_device((part.inputs, part.targets), self.device, self.dtype), len(part))
+                for part in batches
+                if len(part)
+            ]
             self.ledger.set_phase(self.rank, Phase.GRADIENT)
-            loss, g = self.compute(inputs, targets, began)
-            self._update(loss, g, len(batch), ticket, began)
+            if len(parts) == 1:
+                inputs, targets, _ = parts[0]
+                loss, g = self.compute(inputs, targets, began)
+            else:
+                loss, g = self.compute.accumulated(parts, began)
+            self._update(loss, g, samples, ticket, began)
 
-    def _goes_on(self, batch: Batch, ticket: int) -> bool:
+    def _goes_on(self, bad: tuple[BadSample, ...], samples: int, ticket: int) -> bool:
         """Reports samples that cannot be read. False if the run ends for them, with the ticket not completed, or if
         nothing is left of the batch: then its ticket is completed, and nothing pushed.
         """
-        self.context.events.send(("samples", batch.bad, ticket))
+        self.context.events.send(("samples", bad, ticket))
         if self.job.config.on_bad_sample == "stop":
             self.tickets.stop()
             return False
-        if len(batch):
+        if samples:
             return True
         if self._recorder is not None:
             self._finish_update()  # so that lines are in the order of turns

@@ -4,7 +4,8 @@ The same algorithms, views and kernels as in worker processes, in one process. A
 and what it waits for.
 
 A gradient is that of the parameters at the time of its request. With a private snapshot these do not change before the
-gradient is due, so it is computed only then and no gradient is held in memory.
+gradient is due, so it is computed only then and no gradient is held in memory. Tables are read in place: with them it
+is computed at the request.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from hogwild.drivers.job.forward import Forward
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.model import smallest_batch
 from hogwild.drivers.job.samples import BadSample, Reader
+from hogwild.drivers.job.tables import require_dense
 from hogwild.drivers.simulated.workers import Push, Request, SimulatedWorker
 from hogwild.drivers.view.own_writes import OwnWrites
+from hogwild.drivers.view.tables import Lookups
 from hogwild.drivers.view.worker_view import view_of
 from hogwild.shared.control import Ledger, Rounds, Tickets, Versions
 from hogwild.shared.devices import to_device
@@ -54,6 +57,7 @@ class SimulatedRun(ABC):
         self._own_writes = OwnWrites(module)
         self._has_buffers = any(True for _ in module.buffers())
         world.adopt(module, 0)
+        self._lookups = Lookups(module, world)
         module.train()
         self.workers = []
         for rank in range(world.workers):
@@ -123,17 +127,26 @@ class SimulatedRun(ABC):
         if self._has_buffers:
             self.world.recall(self.module, rank)
         self._own_writes.begin(worker.view, worker.at)
-        batch = self._reader.of_ticket(job.order, worker.ticket, rank, worker.completed)
-        worker.samples = len(batch)
-        if batch.bad:
-            self._on_bad(batch.bad, worker.ticket)
-        if not len(batch):
+        self._lookups.begin()
+        parts = self._reader.in_parts(job.order, worker.ticket, rank, worker.completed, job.config.batch_size)
+        worker.samples = sum(map(len, parts))
+        if bad := sum((part.bad for part in parts), ()):
+            self._on_bad(bad, worker.ticket)
+        if not worker.samples:
             return math.nan, None
-        inputs, targets = to_device((batch.inputs, batch.targets), self.world.arena.device, self.world.layout.dtype)
-        loss = job.data.loss(self.forward(inputs), targets)
-        torch.autograd.backward(loss)
+        mean = 0.0
+        for part in parts:
+            inputs, targets = to_device((part.inputs, part.targets), self.world.arena.device, self.world.layout.dtype)
+            if len(part):
+                loss = self.forward.loss(job.data, inputs, targets)
+                loss = loss * (len(part) / worker.samples) if len(parts) > 1 else loss
+                torch.autograd.backward(loss)
+                mean += float(loss.detach())
         self._own_writes.check()
         gradients = [parameter.grad for parameter in self._parameters]
         for parameter in self._parameters:
             parameter.grad = None
-        return float(loss.detach()), gradients
+        if not self.computed:
+            require_dense(self.module, gradients, self._parameters)
+        self._lookups.take(worker.view.updates.tables)
+        return mean, gradients

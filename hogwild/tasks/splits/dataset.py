@@ -2,39 +2,62 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from hogwild.errors import DataError
+from hogwild.shared.seeds import seed_others
 from hogwild.tasks.data import Split
+
+Collate = Callable[[list[Any]], Any]
+"""Samples -> batch."""
 
 
 class DatasetSplit(Split):
-    """Samples dataset[i] -> (input, target), joined by torch's default_collate.
+    """Samples dataset[i] -> (input, target), joined by `collate`.
 
     The data set does its own augmentation. For training, the generators of Python and NumPy are seeded from torch's
     generator, so that the batch determines the random numbers of all three.
+
+    `whole`: samples need not be pairs. A batch is then (what collate makes of them, None), for a step_fn.
     """
 
-    def __init__(self, dataset: Dataset[Any]) -> None:
+    def __init__(self, dataset: Dataset[Any], collate: Collate | None = None, *, whole: bool = False) -> None:
         self.dataset = dataset
+        self.collate = collate
+        self.whole = whole
 
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]  # Dataset does not declare __len__; from_pair requires it
 
     def batch(self, index: Tensor, *, train: bool) -> tuple[Any, Any]:
         if train:
-            random.seed(torch.initial_seed())
-            np.random.seed(torch.initial_seed() % (1 << 32))
+            seed_others()
         samples = [self.dataset[i] for i in index.tolist()]
-        if not (isinstance(samples[0], (tuple, list)) and len(samples[0]) == 2):
-            kind = type(self.dataset).__name__
-            length = f" of length {len(samples[0])}" if isinstance(samples[0], (tuple, list)) else ""
-            raise DataError(f"{kind}[i] must be a pair (input, target), it is {type(samples[0]).__name__}{length}")
-        inputs, targets = default_collate(samples)
-        return inputs, targets
+        return join(samples, self.collate, self.whole, type(self.dataset).__name__)
+
+
+def join(samples: Sequence[Any], collate: Collate | None, whole: bool, kind: str) -> tuple[Any, Any]:
+    """The batch of these samples: (inputs, targets), or (batch, None) if `whole`. `kind`: of data set, for the
+    DataError about samples, or a batch of collate_fn, that are no pairs.
+    """
+    if not whole and collate is None:
+        _require_pair(samples[0], f"{kind}[i]")
+    batch = default_collate(list(samples)) if collate is None else collate(list(samples))
+    if whole:
+        return batch, None
+    _require_pair(batch, "the batch of collate_fn")
+    inputs, targets = batch
+    return inputs, targets
+
+
+def _require_pair(value: Any, what: str) -> None:
+    if not (isinstance(value, (tuple, list)) and len(value) == 2):
+        length = f" of length {len(value)}" if isinstance(value, (tuple, list)) else ""
+        raise DataError(
+            f"{what} must be a pair (input, target), it is {type(value).__name__}{length}; hogwild.fit takes other "
+            "samples with step_fn=, a function (model, batch) -> loss"
+        )

@@ -1,0 +1,188 @@
+"""`hogwild.simulate` and `hogwild.compare`: runs under a virtual clock, one or many."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import forkserver
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hogwild import system
+from hogwild.algorithms import Algorithm
+from hogwild.drivers.fork_server import PRELOAD, deaths_named, path_kept
+from hogwild.errors import DivergedError, HogwildError, UsageError
+from hogwild.files.reading import json_lines
+from hogwild.files.writing import append, write_atomically, writing
+from hogwild.library.fitting import fit
+from hogwild.library.result import Result, Row, history
+from hogwild.own_code import described, told
+from hogwild.runs.directory import RunDirectory
+from hogwild.runs.files import to_json
+from hogwild.shared.payload import Payload
+
+RESULTS = "runs.jsonl"
+CLOCK = "gamma"
+Loss = Callable[[Any, Any], Tensor]
+Algorithms = Sequence[str | type[Algorithm]] | Mapping[str, str | type[Algorithm] | Algorithm]
+
+
+def simulate(
+    model: Callable[[], nn.Module] | nn.Module, dataset: Any, loss_fn: Loss | None = None, *, clock: str = CLOCK,
+    **options: Any,
+) -> Result:  # fmt: skip
+    """As hogwild.fit, with the workers simulated in this process under a virtual clock: repeatable bit for bit, for any
+    number of workers, and models and functions that no other process could import.
+
+    Args:   clock: "gamma" (execution times of heterogeneous workers), "round-robin", ... (`hogwild list clocks`).
+            options: every keyword of hogwild.fit.
+    """
+    return fit(model, dataset, loss_fn, clock=clock, **options)
+
+
+def compare(
+    model: Callable[[], nn.Module] | nn.Module,
+    dataset: Any,
+    loss_fn: Loss | None = None,
+    *,
+    algorithms: Algorithms = ("asgd",),
+    workers: Sequence[int] = (1, 4, 16),
+    seeds: int | Sequence[int] = 3,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    clock: str = CLOCK,
+    jobs: int | None = None,
+    directory: str | PathLike[str] = "runs/compare",
+    **options: Any,
+) -> list[Row]:
+    """Simulates every combination of algorithm, number of workers, seed and values of options, several at a time.
+
+    Returns a row for each evaluation of each run, for pandas.DataFrame(rows): algorithm, workers, seed and the varied
+    options; epoch, updates, samples, virtual_s, lr and every metric; exit_reason, and `last`, whether it is the run's
+    last row. A run that diverges has the rows up to there; one without evaluations has one row, with its train_loss.
+
+    A run that has ended is a line in `directory`/runs.jsonl, and is not made again by a call with the same options;
+    models and data are not compared, so give another directory for others.
+
+    Args:   algorithms: names or classes; or a mapping from the name in the rows to a name, a class or an instance.
+            workers: numbers of simulated workers. seeds: how many (0, 1, ...), or which.
+            vary: option -> values, such as {"lr": [0.1, 0.01]}: every combination is run.
+            jobs: runs at a time, in processes of their own, which must be able to import the model and the functions.
+            Default: the usable cores. 1: in this process.
+            options: every other keyword of hogwild.fit.
+    """
+    named = dict(algorithms) if isinstance(algorithms, Mapping) else {_name(one): one for one in algorithms}
+    numbers = range(seeds) if isinstance(seeds, int) else seeds
+    varied = dict(vary or {})
+    folder = Path(directory)
+    cells = [
+        {"algorithm": name, "workers": count, "seed": seed, **dict(zip(varied, values, strict=True))}
+        for name, count, *values, seed in itertools.product(named, workers, *varied.values(), numbers)
+    ]
+    if not cells:
+        raise UsageError("there is nothing to compare: give algorithms, workers, seeds and values of vary")
+    shared = {"clock": clock, **options}
+    keys = [_key(cell, named[cell["algorithm"]], shared) for cell in cells]
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lines = list(_lines(folder))
+    write_atomically(folder / RESULTS, "".join(to_json(line) + "\n" for line in lines))  # without a half-written line
+    done = {line["key"]: line["rows"] for line in lines}
+    work = _Work(model, dataset, loss_fn, named, {**shared, "out": str(folder / "runs"), "overwrite": True})
+    todo = [(key, cell) for key, cell in zip(keys, cells, strict=True) if key not in done]
+    for key, cell, rows in _run(work, todo, min(jobs or system.cores().usable, max(len(todo), 1))):
+        append(folder / RESULTS, to_json({"key": key, **cell, "rows": rows}) + "\n")
+        done[key] = rows
+    return [{**cell, **row} for key, cell in zip(keys, cells, strict=True) for row in done[key]]
+
+
+class _Work:
+    """What is run for a cell, in any process."""
+
+    def __init__(
+        self, model: Any, dataset: Any, loss_fn: Loss | None, algorithms: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> None:
+        self.model, self.dataset, self.loss_fn = model, dataset, loss_fn
+        self.algorithms, self.options = algorithms, options
+
+    def rows(self, key: str, cell: Mapping[str, Any]) -> list[Row]:
+        """Trains, and returns the evaluations of the run, with how it ended."""
+        values = {**self.options, **cell, "algorithm": self.algorithms[cell["algorithm"]], "name": key}
+        try:
+            result = fit(self.model, self.dataset, self.loss_fn, **values)
+            summary, found = result.summary, result.history
+        except DivergedError as error:
+            run = RunDirectory.open(Path(str(values["out"])) / key)
+            summary, found = {**error.summary, "exit_reason": "diverged"}, history(run.path, run.config(trust=True))
+        facts = {name: summary.get(name) for name in ("train_loss", "updates", "samples", "virtual_s")}
+        rows = [{**row, "last": False, "exit_reason": summary["exit_reason"]} for row in found or [facts]]
+        rows[-1] |= {"last": True, "train_loss": summary.get("train_loss")}
+        return rows
+
+
+def _name(algorithm: object) -> str:
+    if isinstance(algorithm, str):
+        return algorithm
+    if isinstance(algorithm, type):
+        return algorithm.__name__
+    raise UsageError(f"algorithms holds {described(algorithm)}: give instances names, algorithms={{name: instance}}")
+
+
+def _key(cell: Mapping[str, Any], algorithm: object, options: Mapping[str, Any]) -> str:
+    """The name of a run: the same for the same values. What is no plain value counts by its type alone."""
+    known = json.dumps([cell, repr(algorithm), options], default=lambda value: type(value).__name__, sort_keys=True)
+    words = "-".join(str(value) for value in cell.values())
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in words)[:80]
+    return f"{safe}-{hashlib.sha256(known.encode()).hexdigest()[:10]}"
+
+
+def _lines(folder: Path) -> Iterator[dict[str, Any]]:
+    if (folder / RESULTS).exists():
+        yield from json_lines(folder / RESULTS, error=UsageError, drop_partial=True)
+
+
+def _run(
+    work: _Work, todo: Sequence[tuple[str, Mapping[str, Any]]], jobs: int
+) -> Iterator[tuple[str, Mapping[str, Any], list[Row]]]:
+    """Each run with its rows, when it has ended."""
+    if jobs == 1 or not todo:
+        yield from ((key, cell, work.rows(key, cell)) for key, cell in todo)
+        return
+    try:
+        payload = Payload(work, "the model and the data set, for the processes of a comparison")
+    except HogwildError:
+        raise
+    except Exception as error:  # the caller's own code
+        raise UsageError(
+            f"other processes cannot import the model, the data or a function ({told(error)}): define them at module "
+            "level in a file, or give jobs=1"
+        ) from error
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    with path_kept():
+        forkserver.ensure_running()
+    with deaths_named(), ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(payload,)) as pool:
+        futures = {pool.submit(_rows, key, cell): (key, cell) for key, cell in todo}
+        try:
+            for future in as_completed(futures):
+                yield (*futures[future], future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _begin(payload: Payload) -> None:
+    torch.set_num_threads(1)
+    globals()["_work"] = payload.load()
+
+
+def _rows(key: str, cell: Mapping[str, Any]) -> list[Row]:
+    work: _Work = globals()["_work"]
+    return work.rows(key, cell)

@@ -1,0 +1,74 @@
+"""hogwild.simulate and hogwild.compare."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from small_fits import samples, simulate, two
+
+import hogwild
+from hogwild.errors import UsageError
+
+VALUES = {"clock": "round-robin", "epochs": 2, "batch_size": 11}
+
+
+def rows_of(dataset=None, **options) -> list[dict]:
+    return hogwild.compare(
+        two, dataset or (samples(), samples(50)), **{"lr": 0.1, "workers": (1, 3), "seeds": 2, **VALUES, **options}
+    )
+
+
+def test_simulate_is_fit_under_a_clock():
+    result = hogwild.simulate(two, (samples(), samples(50)), epochs=2, batch_size=11, lr=0.1)
+    assert result.summary["clock"] == "gamma"
+    assert result.history[-1]["virtual_s"] > 0
+
+
+def test_compare_gives_the_evaluations_of_every_run():
+    found = rows_of(algorithms=["asgd", "gap-aware"], vary={"weight_decay": [0.0, 0.5]}, jobs=1)
+    assert len(found) == 2 * 2 * 2 * 2 * 2  # algorithms, workers, seeds, decays, epochs
+    wanted = simulate(workers=3, seed=1, weight_decay=0.5, algorithm="gap-aware")
+    mine = [
+        row for row in found
+        if (row["algorithm"], row["workers"], row["seed"], row["weight_decay"]) == ("gap-aware", 3, 1, 0.5)
+    ]  # fmt: skip
+    assert [row["last"] for row in mine] == [False, True]
+    assert [row["exit_reason"] for row in mine] == ["done", "done"]
+    for row, history in zip(mine, wanted.history, strict=True):
+        assert {name: row[name] for name in history} == history
+    assert mine[1]["train_loss"] == wanted.summary["train_loss"]
+
+
+def test_runs_in_processes_are_those_of_this_process_and_are_not_made_again(monkeypatch):
+    here = rows_of(jobs=1, directory="here")
+    assert rows_of(jobs=2, directory="there") == here
+    Path("there/runs.jsonl").write_text("".join(Path("there/runs.jsonl").read_text().splitlines(True)[:3]) + '{"cut')
+    made = []
+    import hogwild.library.comparing as comparing
+
+    real = comparing.fit
+    monkeypatch.setattr(comparing, "fit", lambda *a, **k: made.append(k["seed"]) or real(*a, **k))
+    assert rows_of(jobs=1, directory="there") == here
+    assert len(made) == 1
+    assert len(rows_of(jobs=1, directory="there", lr=0.2)) == len(here)  # other options, other runs
+    assert len(made) == 5
+    assert [json.loads(line)["seed"] for line in Path("here/runs.jsonl").read_text().splitlines()] == [0, 1, 0, 1]
+
+
+def test_runs_that_diverge_or_have_no_test_set_have_rows():
+    [row] = rows_of(lr=1e38, workers=[1], seeds=1, jobs=1)
+    assert (row["exit_reason"], row["last"]) == ("diverged", True)
+    [row] = rows_of((samples(), None), workers=[1], seeds=[5], jobs=1)
+    assert row["seed"] == 5
+    assert row["train_loss"] > 0
+
+
+def test_what_cannot_be_compared_is_told():
+    with pytest.raises(UsageError, match="there is nothing to compare"):
+        rows_of(algorithms=[])
+    with pytest.raises(UsageError, match=r"processes cannot import .*: define them at module level .*jobs=1"):
+        hogwild.compare(lambda: two(), (samples(), None), jobs=2, **VALUES)
+    with pytest.raises(UsageError, match=r"hogwild.fit has no optimizer=. Use algorithm="):
+        rows_of(optimizer=3, jobs=1)
