@@ -106,8 +106,9 @@ void push_row(RowTask& task, const Buffers<T>& at, int64_t row, const G* g, Hype
   }
 }
 
+// Flattened: rows are short, and a call of their loop, with the copies of its arguments, would take as long as the loop.
 template <class Stages, class Guard, class Access, class T, class G>
-void push_rows(RowTask& task, int64_t begin, int64_t end) {
+__attribute__((flatten)) void push_rows(RowTask& task, int64_t begin, int64_t end) {
   const RowPlan& plan = task.plan;
   const Table& table = task.table;
   const Buffers<void> buffers = table.buffers(plan.row_wise);

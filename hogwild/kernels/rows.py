@@ -90,7 +90,8 @@ class SparsePush:
             raise ValueError("tables are float64 on CUDA: float64 is for the CPU, use float32")
         if access is Access.STRIPED and (x.is_cuda or not stripes or n_stripes < 1):
             raise ValueError("Access.STRIPED needs tables on the CPU, and the address of n_stripes >= 1 locks")
-        self._device, self._dtype = tensors.device_index(x), x.dtype
+        self._device, self._place, self._dtype = tensors.device_index(x), x.device, x.dtype
+        self._dims = [table.x.shape[1] for table in tables]
         self._values = (torch.float64,) if x.dtype is torch.float64 else (torch.float32, torch.bfloat16)
         self._catches_up = rule.catches_up or decay == "catch-up"
         self._held: list[SparseGradient | None] | None = None  # the gradients that were scanned, or copies
@@ -186,20 +187,31 @@ class SparsePush:
 
     def _checked(self, k: int, rows: Tensor, values: Tensor) -> SparseGradient:
         """The gradient of table k, contiguous."""
-        name, table = self._names[k], self._tables[k].x
+        count, dim = rows.numel(), self._dims[k]
+        fits = (
+            rows.dtype is torch.int64
+            and rows.dim() == 1
+            and values.shape == (count, dim)
+            and values.dtype in self._values
+            and rows.device == values.device == self._place
+        )
+        if not fits:
+            self._explain(k, rows, values)
+        return rows.contiguous(), values.contiguous()
+
+    def _explain(self, k: int, rows: Tensor, values: Tensor) -> None:
+        """Raises: ValueError saying why a gradient does not fit table k."""
+        name, count, dim = self._names[k], rows.numel(), self._dims[k]
         if rows.dtype is not torch.int64 or rows.dim() != 1:
             raise ValueError(f"the rows of {name} are {rows.dtype} {list(rows.shape)}: expected torch.int64 [k]")
-        if values.shape != (len(rows), table.shape[1]):
+        if values.shape != (count, dim):
             raise ValueError(
-                f"the values of {name} are {list(values.shape)} for {len(rows)} rows: expected "
-                f"[{len(rows)}, {table.shape[1]}]"
+                f"the values of {name} are {list(values.shape)} for {count} rows: expected [{count}, {dim}]"
             )
         if values.dtype not in self._values:
             names = " or ".join(map(str, self._values))
             raise ValueError(f"the values of {name} are {values.dtype}: a {self._dtype} table takes {names}")
-        if rows.device != table.device or values.device != table.device:
-            raise ValueError(f"the gradient of {name} is on {values.device}, the table on {table.device}")
-        return rows.contiguous(), values.contiguous()
+        raise ValueError(f"the gradient of {name} is on {rows.device} and {values.device}, the table on {self._place}")
 
     def _versions(self, seen: Sequence[Tensor | None]) -> list[int]:
         """The addresses of the versions; 0 where there are none."""

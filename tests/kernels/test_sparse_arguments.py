@@ -68,7 +68,7 @@ GRADIENTS = [
     ([(ROWS_OK, torch.ones(3, DIM)), None], r"\[3, 3\] for 2 rows"),
     ([(ROWS_OK, VALUES_OK.half()), None], "torch.float16: a torch.float32 table takes torch.float32 or torch.bfloat16"),
     ([(ROWS_OK, VALUES_OK.double()), None], "torch.float64"),
-    ([(ROWS_OK.to("meta"), VALUES_OK.to("meta")), None], "on meta, the table on cpu"),
+    ([(ROWS_OK.to("meta"), VALUES_OK.to("meta")), None], "on meta and meta, the table on cpu"),
     ([(ROWS_OK, VALUES_OK), (torch.tensor([1, 5]), VALUES_OK)], "users has no row 5: its rows are 0 to 4"),
     ([(torch.tensor([3, -1]), VALUES_OK), (ROWS_OK, VALUES_OK)], "table 0 has no row -1: its rows are 0 to 4"),
 ]
