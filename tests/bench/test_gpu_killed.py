@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -168,9 +169,10 @@ def test_a_child_ends_with_its_parent() -> None:
     code = """
 import subprocess, sys, time
 from bench.gpu import tied
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], preexec_fn=tied.to_parent)
+sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+child = subprocess.Popen(sleep, preexec_fn=tied.to_parent, stdout=subprocess.DEVNULL)
 print(child.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
@@ -178,6 +180,10 @@ time.sleep(60)
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
     deadline = time.monotonic() + 10
-    while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, "the child lives on"
-        time.sleep(0.01)
+    try:
+        while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline, "the child lives on"
+            time.sleep(0.01)
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()

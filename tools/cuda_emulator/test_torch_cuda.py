@@ -245,3 +245,12 @@ def test_another_process_has_the_same_memory() -> None:
         process.join()
     assert bool((part == 1).all())
     assert whole.sum() == 6
+
+
+def test_the_states_of_all_generators_can_be_kept() -> None:
+    torch.cuda.manual_seed_all(7)
+    states = torch.cuda.get_rng_state_all()
+    first = torch.rand(5, device="cuda").cpu()
+    assert len(states) == torch.cuda.device_count()
+    torch.cuda.set_rng_state_all(states)
+    assert torch.equal(torch.rand(5, device="cuda").cpu(), first)

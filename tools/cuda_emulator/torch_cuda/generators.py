@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -70,6 +70,16 @@ def manual_seed(seed: int) -> None:
     default(library.current_device()).manual_seed(seed)
 
 
+def get_rng_state_all() -> list[torch.Tensor]:
+    return [default(device).get_state() for device in range(library.device_count())]
+
+
+def set_rng_state_all(states: Iterable[torch.Tensor]) -> None:
+    for device, state in enumerate(states):
+        default(device).set_state(state)
+
+
 def install() -> None:
     torch.Generator = Generator
     torch.cuda.manual_seed_all, torch.cuda.manual_seed = manual_seed_all, manual_seed
+    torch.cuda.get_rng_state_all, torch.cuda.set_rng_state_all = get_rng_state_all, set_rng_state_all
