@@ -1,0 +1,12 @@
+"""hogwild as a library: `fit` trains a model on a data set; `launch` runs your own loop in every worker.
+
+As in any multiprocessing program, the model and the functions must be at module level in a file, and the call under `if
+__name__ == "__main__"`.
+"""
+
+from hogwild.drivers.processes.handle import Handle as Worker
+from hogwild.library.fitting import fit as fit
+from hogwild.library.launching import launch as launch
+from hogwild.library.result import Result as Result
+
+__all__ = ["Result", "Worker", "fit", "launch"]
