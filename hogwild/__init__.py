@@ -3,6 +3,7 @@
 python -m hogwild.train                      the command line (also: hogwild train)
 hogwild.fit(model_fn, dataset, ...)          train from Python
 hogwild.launch(fn, model_fn, ...)            your own loop in every worker
+hogwild.Callback, EarlyStopping, EMA         what the parent does on copies of the model
 hogwild.register(cls)                        an algorithm of your own by its name
 """
 
@@ -15,13 +16,17 @@ from hogwild import _moved as _moved
 
 if TYPE_CHECKING:
     from hogwild.algorithms.registry import register as register
+    from hogwild.library import EMA as EMA
+    from hogwild.library import Callback as Callback
+    from hogwild.library import EarlyStopping as EarlyStopping
     from hogwild.library import Result as Result
+    from hogwild.library import Run as Run
     from hogwild.library import Worker as Worker
     from hogwild.library import fit as fit
     from hogwild.library import launch as launch
 
 __version__ = "0.1.0"
-__all__ = ["Result", "Worker", "fit", "launch", "register"]
+__all__ = ["EMA", "Callback", "EarlyStopping", "Result", "Run", "Worker", "fit", "launch", "register"]
 _HOMES = {"register": "hogwild.algorithms.registry"}
 
 

@@ -43,10 +43,11 @@ ROWS: dict[str, set[str]] = {
     "drivers.interrupts": set(),
     "drivers.fork_server": {"drivers.interrupts", "errors"},
     "drivers.forked": set(),
-    "drivers.job": {*BASE, *RUN, "algorithms.registry", "kernels", "nn", "own_code"},
+    "drivers.callbacks": {"errors", "own_code", "tasks"},
+    "drivers.job": {"drivers.callbacks", *BASE, *RUN, "algorithms.registry", "kernels", "nn", "own_code"},
     "drivers.view": {*BASE, "algorithms", "drivers.job", "kernels", "shared", "topology"},
     "drivers.checkpoints": {*BASE, *RUN, "drivers.job", "nn"},
-    "drivers.instruments": {*BASE, *RUN, "delays", "drivers.checkpoints", "drivers.job", "theory"},
+    "drivers.instruments": {*BASE, *RUN, "delays", "drivers.callbacks", "drivers.checkpoints", "drivers.job", "theory"},
     "drivers.base": {
         *BASE, *RUN, "drivers.checkpoints", "drivers.instruments", "drivers.interrupts", "drivers.job", "own_code",
     },
@@ -61,7 +62,7 @@ ROWS: dict[str, set[str]] = {
     "drivers.choice": {*RUN, "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
     "drivers.comparison": {*RUN, "drivers.choice", "drivers.fork_server", "drivers.job", "errors", "files"},
     "library": {
-        *RUN, "algorithms.registry", "drivers.choice", "drivers.job", "drivers.processes", "errors", "own_code",
+        *RUN, "algorithms.registry", "drivers.callbacks", "drivers.choice", "drivers.job", "drivers.processes", "errors", "own_code",
     },
     "reproduce": {
         *BASE, *RUN, "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 
@@ -16,11 +16,14 @@ from hogwild import own_code
 from hogwild.config import Config
 from hogwild.drivers.checkpoints.manager import Checkpoints
 from hogwild.drivers.checkpoints.state import State
-from hogwild.drivers.instruments.evaluation import Score, evaluate
-from hogwild.drivers.instruments.left_out import TEST, TRAINING, LeftOut
+from hogwild.drivers.instruments.audience import Audience
+from hogwild.drivers.instruments.evaluation import Score
+from hogwild.drivers.instruments.evaluator import Evaluator
+from hogwild.drivers.instruments.left_out import TEST, TRAINING, LeftOut, left_out_of_epochs
 from hogwild.drivers.instruments.report import Report
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.interrupts import Interrupts
+from hogwild.drivers.job.due import CHECKPOINT, EVALUATION, Due, Progress, intervals_of
 from hogwild.drivers.job.groups import groups_of
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
@@ -28,7 +31,7 @@ from hogwild.drivers.job.samples import BadSample
 from hogwild.drivers.job.trial import try_out
 from hogwild.errors import CheckpointError, DataError, DivergedError, HogwildError, Interrupted, OwnCodeError
 from hogwild.runs.console import Console
-from hogwild.runs.directory import LOG, RunDirectory
+from hogwild.runs.directory import LOG, STOPPED, RunDirectory
 from hogwild.shared.control import Tickets
 from hogwild.shared.devices import one_thread
 from hogwild.shared.placement import Placement
@@ -69,33 +72,25 @@ class Driver(ABC):
             saved.write_to(self.world)
         if job.body is None:
             job.data, lines = try_out(job, self.world.arena.device)
-            for line in [*lines, *self._left_out()]:
+            for line in [*lines, *left_out_of_epochs(job)]:
                 console.warn(line)
         tickets: Tickets = self.world.control
         tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
         self.report = Report(job, self.world, run.journal, console)
         self.left_out = LeftOut(self.config.on_bad_sample, self._tell_bad_sample)
         self.lost: set[int] = set()
+        self._cause: BaseException | None = None
         self._saves = True  # whether the last checkpoint could be written
         self._evaluates = True  # whether the last evaluation came to its end
-        self._evaluations = 0
         self.stopped: tuple[type[HogwildError], str] | None = None
         self.is_interrupted = False
-
-    def _left_out(self) -> list[str]:
-        """What the run leaves out of each epoch without having been asked to."""
-        order = self.job.order
-        if self.config.drop_last is not None or not order.left_out:
-            return []
-        return [
-            f"a batch of one sample has no statistics for BatchNorm: each epoch leaves out {order.left_out} of "
-            f"{len(self.job.data.train)} samples (--drop-last false keeps them)"
-        ]
-
-    @property
-    def has_test(self) -> bool:
-        """Whether there is something to evaluate on."""
-        return len(self.job.data.test) > 0
+        self.evaluator = Evaluator(job, self.module, self.left_out)
+        self.audience = Audience(
+            job, self.module, self.report, run.path, self.evaluator.metrics, self._on_failure, self.end_soon
+        )
+        every = intervals_of(self.config, job.order.tickets_per_epoch, has_test=self.evaluator.has_test)
+        job.intervals = {**every, **self.audience.intervals}
+        self.due = Due(job.intervals, Progress(tickets.next, saved.version if saved else 0))
 
     @classmethod
     def of(cls, config: Config, run: RunDirectory, console: Console) -> Driver:
@@ -116,12 +111,16 @@ class Driver(ABC):
         """Trains and returns the summary. Raises a HogwildError, with `.summary`, if the run ends badly."""
         with own_generators(self.config.seed), one_thread(), Interrupts(self.on_signal):
             try:
+                for line in self.audience.start(self.copy, self.saved):
+                    self.console.warn(line)
                 self.train()
                 return self.finish()
-            except HogwildError:
+            except HogwildError as error:
+                self.audience.end(error.summary, error)
                 raise
-            except Exception as error:
-                if not own_code.place_of(error):
+            except BaseException as error:
+                self.audience.end({}, error)
+                if not isinstance(error, Exception) or not own_code.place_of(error):
                     raise
                 raise self._own_error(error) from error
 
@@ -135,9 +134,21 @@ class Driver(ABC):
         self.is_interrupted = True
         self.console.warn(f"{name}: finishing the updates in progress; once more to stop at once")
 
-    def stop(self, kind: type[HogwildError], why: str) -> None:
+    def stop(self, kind: type[HogwildError], why: str, cause: BaseException | None = None) -> None:
         """Ends the run early with that error. Of several errors, the first one is reported."""
-        self.stopped = self.stopped or (kind, why)
+        if self.stopped is None:
+            self.stopped, self._cause = (kind, why), cause
+        self.end_soon()
+
+    def end_soon(self) -> None:
+        """No further work is begun."""
+
+    def _on_failure(self, where: str, error: Exception) -> None:
+        """The callback's method `where` has raised that."""
+        if isinstance(error, HogwildError):
+            self.stop(type(error), str(error), error)
+        else:
+            self.stop(OwnCodeError, f"the callback {where} failed: {self._own_error(error)}", error)
 
     def on_nonfinite(self, rank: int, loss: float, elements: int, version: int, lr: float) -> None:
         """Reports a non-finite gradient or loss of worker `rank`: `elements` elements of the gradient were not finite,
@@ -169,9 +180,6 @@ class Driver(ABC):
             line = f"{line}; traceback in {self.directory.path / LOG}"
         self.report.fault("sample", line, quietly=quietly, **facts)
 
-    def _on_bad_test_samples(self, bad: Sequence[BadSample]) -> None:
-        self.left_out.add(bad, TEST, self._evaluations, len(self.job.data.test))
-
     def copy(self) -> State:
         """The state of the run. The caller ensures that no update is in progress."""
         return State.of(self.world, self.module, self.job.algorithm, self.lost)
@@ -181,9 +189,8 @@ class Driver(ABC):
         workers. None if the user's code fails in it: then the run stops, and ends without evaluation.
         """
         state.load_module(self.module)
-        self._evaluations += 1
         try:
-            score = evaluate(self.module, self.job.data, self.job.data.test, pulse, self._on_bad_test_samples)
+            score = self.evaluator.score(pulse)
         except DataError as error:
             self._evaluates = False
             self.stop(DataError, f"{error} (see {self.directory.path / LOG})")
@@ -196,21 +203,32 @@ class Driver(ABC):
             self._evaluates = False
             self.stop(OwnCodeError, f"the evaluation failed: {self._own_error(error)}")
             return None
-        self.report.evaluated(state, score)
+        self.report.evaluated(state, score, self.audience.evaluated(state, score))
         return score
+
+    def serve(self, names: Collection[str], state: State, pulse: Callable[[], object] = nothing) -> None:
+        """Does the things of `due` with these names, on that copy."""
+        self.audience.copied(state, [name for name in names if name in self.audience.intervals])
+        score = self.evaluate(state, pulse) if EVALUATION in names else None
+        if CHECKPOINT in names:
+            self.save(state, score)
 
     def save(self, state: State, score: Score | None) -> None:
         """Writes a checkpoint of a copy. One that cannot be written (the disk is full) does not end the run: it is
         reported, once until one succeeds, and tried again when the next is due.
         """
         try:
-            self.checkpoints.save(state, score.value if score else None)
+            self._save(state, score)
         except CheckpointError as error:
             if self._saves:
                 self.report.fault("checkpoint", f"{error} Tried again at the next checkpoint")
             self._saves = False
         else:
             self._saves = True
+
+    def _save(self, state: State, score: Score | None) -> None:
+        path = self.checkpoints.save(self.audience.keep(state), score.value if score else None)
+        self.audience.saved(state, path)
 
     def measure_edge(self, state: State, pulse: Callable[[], object] = nothing) -> None:
         """Measures the edge ratio at a copy; `pulse` is called between gradients."""
@@ -221,30 +239,50 @@ class Driver(ABC):
         """Evaluates and saves the last state and returns the summary. Raises the error that ended the run early, if
         any.
         """
-        state = self.copy()
+        state, score = self.audience.final or (self.copy(), None)
         state.load_module(self.module)
         is_finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         if not is_finite:
             newest, advice = self.checkpoints.newest(), remedy(self.config)
             self.stop(DivergedError, f"the parameters are not finite, {newest}; {advice}")
         has_trained = state.version > (self.saved.version if self.saved else 0)
-        score = self.evaluate(state) if is_finite and has_trained and self.has_test and self._evaluates else None
+        if score is None and is_finite and has_trained and self.evaluator.has_test and self._evaluates:
+            score = self.evaluate(state)
         if self.job.body is not None and not has_trained:
             self.console.warn("0 updates: call worker.step(loss) instead of loss.backward() and optimizer.step()")
         has_diverged = self.stopped is not None and self.stopped[0] is DivergedError
         if has_trained and not has_diverged:
             try:
-                self.checkpoints.save(state, score.value if score else None)
+                self._save(state, score)
             except CheckpointError as error:  # there is no later time to try it again: the run ends, with its summary
                 self.stop(CheckpointError, str(error))
+        summary = self._summary(state, score)
+        error = self._error(state, summary)
+        self.audience.end(summary, error)
+        state.load_module(self.module)  # as it was saved, whatever a callback did to it
+        if (error := error or self._error(state, summary)) is not None:
+            raise error from self._cause
+        return summary
+
+    def _summary(self, state: State, score: Score | None) -> dict[str, object]:
         bad = {"bad_samples": self.left_out.total(TRAINING), "bad_test_samples": self.left_out.total(TEST)}
-        summary = {**self.report.summary(score), **bad, **self.facts()}
+        summary = {**self.report.summary(score), **bad, "eval_s": self.evaluator.seconds, **self.facts()}
+        if score is not None:
+            summary |= self.audience.metrics
+        if self.audience.reason is not None:
+            summary |= {"exit_reason": STOPPED, "stopped": self.audience.reason}
+        if self.audience.final is not None:
+            summary |= {"updates": state.version, "samples": self.report.samples_of(state)}
+        return summary
+
+    def _error(self, state: State, summary: dict[str, object]) -> HogwildError | None:
+        """The error that ended the run early, if any."""
         if self.stopped is not None:
             kind, why = self.stopped
-            raise kind(why, summary=summary)
+            return kind(why, summary=summary)
         if self.is_interrupted:
-            raise Interrupted(f"interrupted at update {state.version}; {self.checkpoints.newest()}", summary=summary)
-        return summary
+            return Interrupted(f"interrupted at update {state.version}; {self.checkpoints.newest()}", summary=summary)
+        return None
 
     def facts(self) -> dict[str, object]:
         """The summary keys that only this driver has."""

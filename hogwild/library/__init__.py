@@ -4,9 +4,13 @@ As in any multiprocessing program, the model and the functions must be at module
 __name__ == "__main__"`.
 """
 
+from hogwild.drivers.callbacks.callback import Callback as Callback
+from hogwild.drivers.callbacks.callback import Run as Run
+from hogwild.drivers.callbacks.early_stopping import EarlyStopping as EarlyStopping
+from hogwild.drivers.callbacks.ema import EMA as EMA
 from hogwild.drivers.processes.handle import Handle as Worker
 from hogwild.library.fitting import fit as fit
 from hogwild.library.launching import launch as launch
 from hogwild.library.result import Result as Result
 
-__all__ = ["Result", "Worker", "fit", "launch"]
+__all__ = ["EMA", "Callback", "EarlyStopping", "Result", "Run", "Worker", "fit", "launch"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from hogwild.algorithms import Algorithm
+from hogwild.drivers.callbacks.callback import Callback
 from hogwild.drivers.job.groups import GroupFn
 from hogwild.drivers.job.job import make_job
 from hogwild.library.metric import with_metric
@@ -34,6 +35,7 @@ def fit(
     options: Mapping[str, object] | None = None,
     groups: GroupFn | None = None,
     workers: int | None = None,
+    callbacks: Sequence[Callback] = (),
     quiet: bool = True,
     **values: Any,
 ) -> Result:
@@ -54,6 +56,7 @@ def fit(
             its own, in place of lr and of weight_decay and no_decay. With lr 0 it is not trained, at no cost. A
             function at module level, called in every process.
             options: of the algorithm; those that no keyword of this function has the name of may be keywords too.
+            callbacks: hogwild.Callback objects, which the parent calls on consistent copies of the model.
             values: any option of `hogwild train` (lr=, epochs=, batch_size=, access=, out=, seed=, ...) and of the
             algorithm (momentum=, ...).
     Raises: HogwildError (hogwild.errors) as the command line would report it.
@@ -65,4 +68,4 @@ def fit(
             data = replace(data, loss=loss_fn)
         values = {"workers": workers, "quiet": quiet, **with_algorithm(algorithm, options, values)}
         config = config_of(model_fn, FIT, values)
-        return run(make_job(config, data, Make(model_fn), groups))
+        return run(replace(make_job(config, data, Make(model_fn), groups), callbacks=callbacks))

@@ -27,6 +27,7 @@ from hogwild.runs.journal import Journal, JsonLines, mend
 
 FOLDERS = ("workers", "ckpt", "plots")
 DONE = "done"
+STOPPED = "stopped"  # by a callback
 REFUSALS = (UsageError, DataError, CheckpointError, KeyboardInterrupt)
 LINKS = ("last", "best")  # of checkpoints, which lead to a name beside them
 METRICS = "metrics.jsonl"

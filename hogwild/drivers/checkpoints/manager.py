@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from torch import nn
 
@@ -42,8 +43,8 @@ class Checkpoints:
             console.warn(missing)
         return state
 
-    def save(self, state: State, score: float | None) -> None:
-        """Writes a checkpoint. It also becomes `best` if it has the best value so far of the data set's metric; a value
+    def save(self, state: State, score: float | None) -> Path:
+        """Writes a checkpoint and returns its directory. It also becomes `best` if it has the best value so far of the data set's metric; a value
         that is not a number never does.
 
         CheckpointError if it cannot be written; the older ones are then as they were.
@@ -55,9 +56,10 @@ class Checkpoints:
         samples = state.samples(self.job.order)
         meta = {**self.facts, "samples": samples, "updates": state.version, "score": score}
         keep = self.job.config.keep
-        checkpoint.save(self.run.ckpt, state.version, state.plain(), meta, keep=keep, best=is_best)
+        path = checkpoint.save(self.run.ckpt, state.version, state.plain(), meta, keep=keep, best=is_best)
         self._best = score if is_best else self._best
         self.run.journal.event("checkpoint", samples=samples, updates=state.version)
+        return path
 
     def newest(self) -> str:
         """For messages: `last checkpoint: step-00000400`."""

@@ -51,6 +51,7 @@ class State:
     completed: list[int] = field(default_factory=list)  # completed tickets of each worker
     statistics: list[WorkerStatistics] = field(default_factory=list)  # of every worker, lost ones included
     frozen: dict[str, Tensor] = field(default_factory=dict)  # parameters that are not trained, by name
+    callbacks: dict[str, Any] = field(default_factory=dict)  # what the callbacks keep, by name
 
     @classmethod
     def of(cls, world: World, module: nn.Module, algorithm: Algorithm, lost: Collection[int] = ()) -> State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hogwild import system
@@ -35,6 +36,7 @@ class Report:
         self.edge = Edge(job, journal, console, self._start)
         self.score: Score | None = None
         self.faults = 0
+        self.hear: Callable[[dict[str, Any]], object] = lambda fault: None  # is told each fault
         self.began = self.ended = time.monotonic()
         self._line: tuple[float, Statistics] | None = None
         self._epochs: list[tuple[int, Statistics]] = []  # (completed tickets, counters) at epoch boundaries
@@ -50,6 +52,12 @@ class Report:
         if self.job.body is not None:
             return Statistics.of(self.world).samples
         return self.job.order.samples_before(self.completed)
+
+    def samples_of(self, state: State) -> int:
+        """The same for a copy."""
+        if self.job.body is not None:
+            return int(sum(worker["totals"]["samples"] for worker in state.statistics))
+        return state.samples(self.job.order)
 
     @property
     def lr(self) -> float:
@@ -131,17 +139,19 @@ class Report:
         )
         self._line = (now, stats)
 
-    def evaluated(self, state: State, score: Score) -> None:
+    def evaluated(self, state: State, score: Score, metrics: Mapping[str, float]) -> None:
+        """Writes an event of kind eval, with those metrics."""
         self.score = score
-        samples = state.samples(self.job.order)
+        samples = self.samples_of(state)
         self.journal.event(
-            "eval", samples=samples, epoch=samples / self.job.order.samples, updates=state.version, **score.fields()
+            "eval", samples=samples, epoch=samples / self.job.order.samples, updates=state.version, **metrics
         )
 
     def fault(self, reason: str, line: str, *, quietly: bool = False, **facts: Any) -> None:
         """Writes an event of kind fault and prints a warning, unless `quietly`."""
         self.faults += 1
         self.journal.event("fault", reason=reason, message=line, **facts)
+        self.hear({"reason": reason, "message": line, **facts})
         if not quietly:
             self.console.warn(line)
 

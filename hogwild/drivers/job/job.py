@@ -4,8 +4,8 @@ the algorithm.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -14,7 +14,9 @@ from hogwild.algorithms import Algorithm
 from hogwild.algorithms.registry import find
 from hogwild.config import Config
 from hogwild.config.schedules import Schedule
+from hogwild.drivers.callbacks.callback import Callback
 from hogwild.drivers.job.batches import Batches, make_batches
+from hogwild.drivers.job.due import Intervals
 from hogwild.drivers.job.groups import GroupFn, freeze
 from hogwild.drivers.job.model import build, smallest_batch
 from hogwild.errors import HogwildError, UsageError
@@ -40,6 +42,8 @@ class Job:
     total_tickets: int
     body: Callable[[Any], None] | None = None  # a caller's own loop in place of tickets (hogwild.launch)
     groups: GroupFn | None = None  # a caller's own parameter groups
+    callbacks: Sequence[Callback] = ()  # of the parent
+    intervals: Intervals = field(default_factory=dict)  # of what is due in the parent, set by the driver
 
     def payload(self, train: Split) -> Payload:
         """This job for the workers, with `train` in place of the data (see SharedSplit.stand_in).
@@ -47,7 +51,7 @@ class Job:
         UsageError if it cannot be pickled: a lambda, a local function, an open file.
         """
         try:
-            return Payload(replace(self, data=replace(self.data, train=train, test=NoSamples())), WHAT)
+            return Payload(replace(self, data=replace(self.data, train=train, test=NoSamples()), callbacks=()), WHAT)
         except HogwildError:
             raise
         except Exception as error:  # the user's own code runs here

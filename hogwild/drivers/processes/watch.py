@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hogwild import errors
 from hogwild.drivers.base import Driver
 from hogwild.drivers.interrupts import SIGNALS
@@ -15,10 +17,11 @@ LOCK_S = 0.1  # how long the parent waits for a lock before it looks at everythi
 
 class Watch:
     """Starts the workers of `pool` and replaces those that die, as far as the run allows. Reports deaths, stalls and
-    gradients that are not finite, and stops the driver when the run cannot continue.
+    gradients that are not finite, and stops the driver when the run cannot continue. `on_due`: a worker waits for the
+    parent.
     """
 
-    def __init__(self, driver: Driver, pool: WorkerPool) -> None:
+    def __init__(self, driver: Driver, pool: WorkerPool, on_due: Callable[[int], object]) -> None:
         self.driver = driver
         self.pool = pool
         self.config = driver.config
@@ -26,6 +29,7 @@ class Watch:
         self.tickets: Tickets = driver.world.control
         self.versions: Versions = driver.world.control
         self.respawns = driver.config.respawn
+        self.on_due = on_due
         self._has_own_loop = driver.job.body is not None
         kill_s = None if self._has_own_loop else self.config.kill_stalled  # a loop of one's own may take its time
         self.stalls = Stalls(pool, self.config.stall_timeout, kill_s)
@@ -61,6 +65,8 @@ class Watch:
                 self.report.finished(event.detail)
             elif event.kind == "nonfinite":
                 self.driver.on_nonfinite(event.rank, **event.detail)
+            elif event.kind == "due":
+                self.on_due(event.rank)
             elif event.kind == "samples":
                 self.driver.on_bad_samples(*event.detail)
             elif event.kind == "died":

@@ -15,6 +15,7 @@ from torch import Tensor
 from hogwild.algorithms.base import Barrier, Gradients, Update
 from hogwild.drivers.instruments.recording import Recorder, unrecorded
 from hogwild.drivers.instruments.trace import JOIN, LEAVE, REST
+from hogwild.drivers.job.due import COUNTS, Due, Progress
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.model import smallest_batch
 from hogwild.drivers.job.samples import Batch, Reader
@@ -93,6 +94,9 @@ class Worker:
         slowdown = config.straggler.get(context.rank, 1.0)
         self.compute = Computation(job, self.module, self.device, self.stepper, clock, slowdown)
         self._pending: Pending | None = None
+        self._due: Due | None = None
+        if config.workers == 1:
+            self._due = Due(job.intervals, self._progress())
 
     def run(self, body: Callable[[], None] | None = None) -> None:
         """Works until no ticket is left that could come here, or until the caller's own loop `body` returns."""
@@ -112,6 +116,23 @@ class Worker:
             self.ledger.set_phase(self.rank, Phase.GRADIENT)
             loss, g = self.compute(inputs, targets, began)
             self._update(loss, g, len(batch), ticket, began)
+            self._meet_parent()
+
+    def _progress(self) -> Progress:
+        return Progress(self.tickets.next - len(self.tickets.outstanding()), self.versions.version)
+
+    def _meet_parent(self) -> None:
+        """The worker of a run of one waits until the parent has copied the model, if something is due now."""
+        if self._due is None or not (names := self._due.now(at := self._progress(), COUNTS)):
+            return
+        self._finish_update()
+        self._due.plan(names, at)
+        self.context.events.send(("due",))
+        self.ledger.set_phase(self.rank, Phase.PAUSED)
+        while not self.tickets.stopping and not self.context.events.poll(POLL_S):
+            self.ledger.set_phase(self.rank, Phase.PAUSED)
+        if self.context.events.poll():
+            self.context.events.recv()
 
     def _goes_on(self, batch: Batch, ticket: int) -> bool:
         """Reports samples that cannot be read. False if the run ends for them, with the ticket not completed, or if
@@ -164,6 +185,7 @@ class Worker:
     def step(self, loss: Tensor, samples: int, ticket: int, began: float) -> None:
         """Backward, wait at the gate, update. `began`: clock() at the start of work on this batch."""
         self._update(loss.detach(), self.compute.backward(loss, began), samples, ticket, began)
+        self._meet_parent()
 
     def _update(self, loss: Tensor, g: Gradients | None, samples: int, ticket: int, began: float) -> None:
         """Sends `g` to the algorithm, inside the gate. `g` is None if the gradient was given up; the worker then keeps

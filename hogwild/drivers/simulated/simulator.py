@@ -20,6 +20,7 @@ from hogwild.drivers.instruments.evaluation import Score
 from hogwild.drivers.instruments.left_out import refuse
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.job.device import resolve
+from hogwild.drivers.job.due import Progress
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.samples import BadSample
 from hogwild.drivers.simulated import clocks
@@ -82,10 +83,9 @@ class Simulator(Driver):
     def train(self) -> None:
         self.report.begin()
         per_epoch = self.job.order.tickets_per_epoch
-        every = self.config.eval_every * per_epoch or math.inf
         with self._pushes() as log:
             log.write(f"{PUSH_COLUMNS}\n")
-            while not (self.stopped or self.is_interrupted) and (push := self._advance()) is not None:
+            while not (self.stopped or self.is_interrupted or self.audience.reason) and (push := self._advance()) is not None:
                 if push.given_up:
                     continue
                 self._log(log, push)
@@ -97,8 +97,11 @@ class Simulator(Driver):
                     self.report.mark_epoch(Statistics.of(self.world))
                 if self.report.edge.is_due(self.world.control.version):
                     self.measure_edge(self.copy())
-                if self.has_test and done // every > (done - 1) // every and done < self.job.total_tickets:
-                    self.evaluate(self.copy())
+                at = Progress(done, self.world.control.version)
+                if (names := self.due.now(at)) and done < self.job.total_tickets:
+                    self.serve(names, self.copy())
+                    self.due.plan(names, at)
+                self.audience.hear_faults()
         self.report.finished(time.monotonic())
 
     def _advance(self) -> Push | None:
