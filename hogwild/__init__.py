@@ -3,6 +3,7 @@
 python -m hogwild.train                      the command line (also: hogwild train)
 hogwild.fit(model_fn, dataset, ...)          train from Python
 hogwild.launch(fn, model_fn, ...)            your own loop in every worker
+hogwild.load(run, "best")                    the weights in a checkpoint
 hogwild.Callback, EarlyStopping, EMA         what the parent does on copies of the model
 hogwild.register(cls)                        an algorithm of your own by its name
 """
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from hogwild.library import Worker as Worker
     from hogwild.library import fit as fit
     from hogwild.library import launch as launch
+    from hogwild.library import load as load
 
 __version__ = "0.1.0"
-__all__ = ["EMA", "Callback", "EarlyStopping", "Result", "Run", "Worker", "fit", "launch", "register"]
+__all__ = ["EMA", "Callback", "EarlyStopping", "Result", "Run", "Worker", "fit", "launch", "load", "register"]
 _HOMES = {"register": "hogwild.algorithms.registry"}
 
 

@@ -38,7 +38,7 @@ ROWS: dict[str, set[str]] = {
     "algorithms.registry": {"algorithms", "algorithms.terms", "errors", "options", "own_code"},
     "shared": {"buffers", "errors", "kernels", "system"},
     "config": {*BASE, "algorithms", "algorithms.registry", "tasks", "theory", "topology"},
-    "runs": {"config", "errors", "files", "kernels", "system", "text"},
+    "runs": {"config", "errors", "files", "kernels", "system", "tasks", "text"},
     "drivers.__init__": set(),
     "drivers.interrupts": set(),
     "drivers.fork_server": {"drivers.interrupts", "errors"},
@@ -62,7 +62,8 @@ ROWS: dict[str, set[str]] = {
     "drivers.choice": {*RUN, "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
     "drivers.comparison": {*RUN, "drivers.choice", "drivers.fork_server", "drivers.job", "errors", "files"},
     "library": {
-        *RUN, "algorithms.registry", "drivers.callbacks", "drivers.choice", "drivers.job", "drivers.processes", "errors", "own_code",
+        *RUN, "algorithms.registry", "drivers.callbacks", "drivers.checkpoints", "drivers.choice", "drivers.job",
+        "drivers.processes", "errors", "own_code",
     },
     "reproduce": {
         *BASE, *RUN, "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",

@@ -27,6 +27,7 @@ from hogwild.drivers.job.due import CHECKPOINT, EVALUATION, Due, Progress, inter
 from hogwild.drivers.job.groups import groups_of
 from hogwild.drivers.job.job import Job, make_job
 from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
+from hogwild.drivers.job.recorded import recorded
 from hogwild.drivers.job.samples import BadSample
 from hogwild.drivers.job.trial import try_out
 from hogwild.errors import CheckpointError, DataError, DivergedError, HogwildError, Interrupted, OwnCodeError
@@ -37,7 +38,6 @@ from hogwild.shared.devices import one_thread
 from hogwild.shared.placement import Placement
 from hogwild.shared.seeds import own_generators
 from hogwild.shared.world import World
-from hogwild.tasks import load
 
 
 def nothing() -> None:
@@ -51,13 +51,17 @@ class Driver(ABC):
     `module` is the parent's own copy of the model: consistent copies are evaluated in it, and at the end it holds the
     trained model. `saved` is the state from which a resumed run continues. `lost` holds the ranks of workers that died
     and were not replaced. `stopped` is the reason for which the run must end early.
+
+    repeats: a run that is resumed begins anew in its directory.
     """
+
+    repeats = False
 
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
         self.job, self.config, self.directory, self.console = job, job.config, run, console
         self.module = job.build()
         self.checkpoints = Checkpoints(job, self.module, run)
-        self.saved = saved = self.checkpoints.resume(console)
+        self.saved = saved = None if self.repeats else self.checkpoints.resume(console)
         self.world = World.create(
             self.module,
             job.algorithm.keeps(),
@@ -97,7 +101,8 @@ class Driver(ABC):
         """The driver for `config`, with the data and the model that it names. UsageError or DataError if they cannot be
         made.
         """
-        return cls(make_job(config, load(config.data, config.data_dir), model_fn(config)), run, console)
+        data, groups = recorded(config, run.read_recipe())
+        return cls(make_job(config, data, model_fn(config), groups), run, console)
 
     @abstractmethod
     def place(self) -> torch.device | Placement:
@@ -140,8 +145,8 @@ class Driver(ABC):
             self.stopped, self._cause = (kind, why), cause
         self.end_soon()
 
-    def end_soon(self) -> None:
-        """No further work is begun."""
+    def end_soon(self) -> None:  # noqa: B027
+        """No further work is begun. The simulator looks at `stopped` itself."""
 
     def _on_failure(self, where: str, error: Exception) -> None:
         """The callback's method `where` has raised that."""

@@ -11,6 +11,7 @@ from hogwild.drivers.callbacks.ema import EMA as EMA
 from hogwild.drivers.processes.handle import Handle as Worker
 from hogwild.library.fitting import fit as fit
 from hogwild.library.launching import launch as launch
+from hogwild.library.loading import load as load
 from hogwild.library.result import Result as Result
 
-__all__ = ["EMA", "Callback", "EarlyStopping", "Result", "Run", "Worker", "fit", "launch"]
+__all__ = ["EMA", "Callback", "EarlyStopping", "Result", "Run", "Worker", "fit", "launch", "load"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,8 @@ from hogwild.library.metric import with_metric
 from hogwild.library.models import Make, require_function
 from hogwild.library.result import Result
 from hogwild.library.run import run
-from hogwild.library.settings import config_of, with_algorithm
+from hogwild.library.settings import config_of, recipe_of, with_algorithm
+from hogwild.own_code import require_not_importing
 from hogwild.shared.seeds import own_generators
 from hogwild.tasks.data import Data
 from hogwild.tasks.own import FIT
@@ -36,6 +38,7 @@ def fit(
     groups: GroupFn | None = None,
     workers: int | None = None,
     callbacks: Sequence[Callback] = (),
+    resume: str | os.PathLike[str] | None = None,
     quiet: bool = True,
     **values: Any,
 ) -> Result:
@@ -57,15 +60,19 @@ def fit(
             function at module level, called in every process.
             options: of the algorithm; those that no keyword of this function has the name of may be keywords too.
             callbacks: hogwild.Callback objects, which the parent calls on consistent copies of the model.
+            resume: a run directory to go on with. Model, data and functions are given again as they were; of the
+            options, those that are not given stay as they were.
             values: any option of `hogwild train` (lr=, epochs=, batch_size=, access=, out=, seed=, ...) and of the
             algorithm (momentum=, ...).
     Raises: HogwildError (hogwild.errors) as the command line would report it.
     """
+    require_not_importing("hogwild.fit")
     require_function(model_fn)
+    recipe = recipe_of({"loss_fn": loss_fn, "score_fn": score_fn, "groups": groups}, metric=metric, maximize=maximize)
     with own_generators():
         data = with_metric(to_data(dataset, "dataset"), isinstance(dataset, Data), score_fn, metric, maximize)
         if loss_fn is not None:
             data = replace(data, loss=loss_fn)
-        values = {"workers": workers, "quiet": quiet, **with_algorithm(algorithm, options, values)}
+        values = {"workers": workers, "quiet": quiet, "resume": resume, **with_algorithm(algorithm, options, values)}
         config = config_of(model_fn, FIT, values)
-        return run(replace(make_job(config, data, Make(model_fn), groups), callbacks=callbacks))
+        return run(replace(make_job(config, data, Make(model_fn), groups), callbacks=callbacks), recipe)

@@ -8,8 +8,11 @@ from typing import Any
 
 from hogwild.algorithms import Algorithm
 from hogwild.algorithms.registry import reference
-from hogwild.config import Config
+from hogwild.config import FIELDS, Config
 from hogwild.errors import UsageError
+from hogwild.own_code import name_of
+from hogwild.runs.resuming import resumed
+from hogwild.tasks.own import FIT, LAUNCH
 
 
 def with_algorithm(
@@ -29,11 +32,26 @@ def with_algorithm(
 
 
 def config_of(model_fn: Callable[..., Any], data: str, values: Mapping[str, object]) -> Config:
-    name = f"{getattr(model_fn, '__module__', 'model')}:{getattr(model_fn, '__qualname__', type(model_fn).__name__)}"
-    config = Config.from_values({"data": data, "model": name, **values})
-    if config.resume is not None:
-        raise UsageError(
-            "hogwild.fit and hogwild.launch begin new runs and cannot resume one: begin with a model_fn that loads the "
-            "weights that are there"
-        )
+    """The configuration of a new run, or of the one that `resume` names: what is given here again replaces what it
+    says, as far as it may change.
+    """
+    if values.get("resume") is None:
+        return Config.from_values({"data": data, "model": name_of(model_fn), **values})
+    given = {name: value for name, value in values.items() if value is not None and not _is_default(name, value)}
+    config = resumed(given)
+    if (config.data == LAUNCH) != (data == LAUNCH):
+        maker = LAUNCH if config.data == LAUNCH else FIT
+        raise UsageError(f"{config.resume} is a run of {maker.partition(':')[0]}, which can go on with it")
     return config
+
+
+def _is_default(name: str, value: object) -> bool:
+    return name in FIELDS and FIELDS[name].default == value
+
+
+def recipe_of(functions: Mapping[str, object], **values: object) -> dict[str, object]:
+    """What a run directory keeps of the arguments beside the options: functions by their names, other values as they
+    are; what is None is left out.
+    """
+    named = {name: name_of(function) for name, function in functions.items() if function is not None}
+    return {**named, **{name: value for name, value in values.items() if value is not None}}

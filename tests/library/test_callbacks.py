@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -74,7 +75,9 @@ def test_calls_come_in_order_at_exact_updates_with_the_model_of_that_update(cloc
     saved = evaluations if clock is None else evaluations[-1:]
     wanted = [("start", 0, 0)]
     wanted += sorted(
-        [("copy", *at) for at in copies] + [("eval", *at) for at in evaluations] + [("checkpoint", *at) for at in saved],
+        [("copy", *at) for at in copies]
+        + [("eval", *at) for at in evaluations]
+        + [("checkpoint", *at) for at in saved],
         key=lambda call: (call[1], -"copy eval checkpoint".index(call[0]) * -1),
     )
     assert diary.calls == wanted
@@ -199,7 +202,9 @@ class Fails(hogwild.Callback):
 @DRIVERS
 def test_a_callback_that_fails_ends_the_run_with_a_checkpoint_and_its_traceback(clock, hook):
     failing, diary = Fails(hook), Diary()
-    with pytest.raises(OwnCodeError, match=rf"the callback Fails.{hook} failed: ZeroDivisionError: of my own") as caught:
+    with pytest.raises(
+        OwnCodeError, match=rf"the callback Fails.{hook} failed: ZeroDivisionError: of my own"
+    ) as caught:
         fit(failing, diary, clock=clock)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert caught.value.__cause__.__traceback__ is not None
@@ -239,7 +244,7 @@ class Poisoned(nn.Module):
 @DRIVERS
 def test_faults_are_heard(clock):
     class Listens(hogwild.Callback):
-        faults: list = []
+        faults: ClassVar[list] = []
 
         def on_fault(self, run):
             self.faults.append(dict(run.fault))

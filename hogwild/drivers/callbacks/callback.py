@@ -12,11 +12,11 @@ from torch import nn
 
 @dataclass
 class Run:
-    """A run as its callbacks see it. It stays as it is while they are called, and changes before the next call.
+    """A run as its callbacks see it. It changes between two events only.
 
-    `model` is the parent's own copy, in which no update is ever half done. It has the parameters after `updates` updates
-    and `samples` samples; writing to it does not change the model that is trained. `epoch` is samples over the samples
-    of one pass. `lr` is the learning rate of the next update. `metrics` are those of the last evaluation ({} before the
+    `model` is the parent's own copy, in which no update is ever half done: the model after `updates` updates and
+    `samples` samples. Writing to it does not change the model that is trained. `epoch` is samples over the samples of
+    one pass. `lr` is the learning rate of the next update. `metrics` are those of the last evaluation ({} before the
     first): what on_eval adds to them is recorded with them. `checkpoint` is the directory of the last checkpoint.
     `fault` has the last fault's reason, message and facts. `summary` and `error` (None: there is none) are set at the
     end; what on_end adds to `summary` is in summary.json.
@@ -33,7 +33,7 @@ class Run:
     fault: Mapping[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     error: BaseException | None = None
-    _stop: Callable[[str], None] = field(default=lambda reason: None, repr=False)
+    _stop: Callable[[str], None] = field(default=print, repr=False)
     _evaluate: Callable[[], dict[str, float]] = field(default=dict, repr=False)
     _say: Callable[[str], None] = field(default=print, repr=False)
 

@@ -30,7 +30,9 @@ class EarlyStopping(Callback):
         self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
         maximize = larger_is_better(monitor) if maximize is None else maximize
         if maximize is None:
-            raise UsageError(f"EarlyStopping: the name {monitor!r} does not tell whether larger is better: give maximize")
+            raise UsageError(
+                f"EarlyStopping: the name {monitor!r} does not tell whether larger is better: give maximize"
+            )
         self._sign = 1.0 if maximize else -1.0
         self.best: float | None = None
         self.waited = 0  # evaluations since the best one

@@ -20,7 +20,7 @@ class EMA(Callback):
 
         average <- d^k average + (1 - d^k) x_t,   d = min(decay, (1 + t) / (10 + t)),   k updates since the last one
 
-    as torch.optim.swa_utils and TensorFlow's ExponentialMovingAverage do with k = 1; Polyak & Juditsky 1992 is the idea.
+    as torch.optim.swa_utils and TensorFlow's ExponentialMovingAverage do with k = 1 (Polyak & Juditsky 1992).
     Deviates: the parent reads the model every `every` updates only, so x_t stands for the k updates before it.
 
     Every evaluation has the metrics of the average too, as ema_test_loss, ...; they need a second pass over the data.

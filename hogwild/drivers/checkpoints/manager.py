@@ -22,6 +22,8 @@ class Checkpoints:
         self.job, self.run = job, run
         self.module = module
         self.facts = facts(job.config, module)
+        if job.body is None:
+            self.facts["train_samples"] = len(job.data.train)
         self._best: float | None = None
 
     def resume(self, console: Console) -> State | None:
@@ -44,8 +46,8 @@ class Checkpoints:
         return state
 
     def save(self, state: State, score: float | None) -> Path:
-        """Writes a checkpoint and returns its directory. It also becomes `best` if it has the best value so far of the data set's metric; a value
-        that is not a number never does.
+        """Writes a checkpoint and returns its directory. It also becomes `best` if it has the best value so far of the
+        data set's metric; a value that is not a number never does.
 
         CheckpointError if it cannot be written; the older ones are then as they were.
         """

@@ -37,7 +37,7 @@ class Evaluator:
 
     def metrics(self) -> dict[str, float]:
         """The metrics of the module once more, for a callback that has changed it; {} without test data."""
-        return self._timed(lambda bad: None).fields() if self.has_test else {}
+        return self._timed(_known).fields() if self.has_test else {}
 
     def _timed(self, on_bad: Callable[[Sequence[BadSample]], object]) -> Score:
         began = time.monotonic()
@@ -45,3 +45,7 @@ class Evaluator:
             return evaluate(self.module, self.job.data, self.job.data.test, self._pulse, on_bad)
         finally:
             self.seconds += time.monotonic() - began
+
+
+def _known(_bad: Sequence[BadSample]) -> None:
+    """Samples that the evaluation of the run has counted already."""

@@ -36,7 +36,7 @@ class Report:
         self.edge = Edge(job, journal, console, self._start)
         self.score: Score | None = None
         self.faults = 0
-        self.hear: Callable[[dict[str, Any]], object] = lambda fault: None  # is told each fault
+        self.hear: Callable[[dict[str, Any]], object] = lambda _fault: None  # is told each fault
         self.began = self.ended = time.monotonic()
         self._line: tuple[float, Statistics] | None = None
         self._epochs: list[tuple[int, Statistics]] = []  # (completed tickets, counters) at epoch boundaries

@@ -44,9 +44,7 @@ class Due:
     """
 
     def __init__(self, intervals: Intervals, at: Progress) -> None:
-        self._intervals = {
-            name: [(unit, every) for unit, every in parts if every] for name, parts in intervals.items()
-        }
+        self._intervals = {name: [(unit, every) for unit, every in parts if every] for name, parts in intervals.items()}
         self._next: dict[str, list[float]] = {}
         self.plan(self._intervals, at)
 
@@ -71,4 +69,3 @@ def _after(now: float, every: float) -> float:
     """The smallest multiple of `every` above `now`."""
     due = (now // every + 1) * every
     return due if due > now else due + every  # rounded down
-

@@ -21,7 +21,7 @@ from hogwild.drivers.job.placement import place
 from hogwild.drivers.job.shared_split import SharedSplit
 from hogwild.drivers.processes.pool import WorkerPool
 from hogwild.drivers.processes.watch import Watch
-from hogwild.errors import HogwildError, TooFewWorkersError, UsageError
+from hogwild.errors import TooFewWorkersError, UsageError
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 from hogwild.shared.control import Gate, Tickets, Versions

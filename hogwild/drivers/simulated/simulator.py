@@ -28,7 +28,7 @@ from hogwild.drivers.simulated.replay import Replay
 from hogwild.drivers.simulated.run import SimulatedRun
 from hogwild.drivers.simulated.simulation import Simulation
 from hogwild.drivers.simulated.workers import Push
-from hogwild.errors import DataError, UsageError
+from hogwild.errors import DataError
 from hogwild.files.writing import open_fresh, writing
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
@@ -61,13 +61,15 @@ def simulated(
 
 
 class Simulator(Driver):
-    """One run under the virtual clock, in this process."""
+    """One run under the virtual clock, in this process. If it is resumed, it is repeated bit for bit from its
+    beginning, up to its new end.
+    """
+
+    repeats = True
 
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
         config = job.config
         assert config.clock is not None, "a simulated run has a clock"
-        if config.resume is not None:
-            raise UsageError("a simulated run is not resumed: it is repeated, bit for bit, by its configuration")
         super().__init__(job, run, console)
         clock = clocks.parse(config.clock, config.workers, config.seed, config.straggler)
         # `module` is used for evaluation; the simulation binds a second module to its buffers.
@@ -85,7 +87,10 @@ class Simulator(Driver):
         per_epoch = self.job.order.tickets_per_epoch
         with self._pushes() as log:
             log.write(f"{PUSH_COLUMNS}\n")
-            while not (self.stopped or self.is_interrupted or self.audience.reason) and (push := self._advance()) is not None:
+            while (
+                not (self.stopped or self.is_interrupted or self.audience.reason)
+                and (push := self._advance()) is not None
+            ):
                 if push.given_up:
                     continue
                 self._log(log, push)
