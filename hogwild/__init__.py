@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hogwild.library import EMA as EMA
     from hogwild.library import Callback as Callback
     from hogwild.library import EarlyStopping as EarlyStopping
+    from hogwild.library import Info as Info
+    from hogwild.library import Interrupted as Interrupted
     from hogwild.library import Result as Result
     from hogwild.library import Run as Run
     from hogwild.library import Worker as Worker
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
     from hogwild.library import load as load
 
 __version__ = "0.1.0"
-__all__ = ["EMA", "Callback", "EarlyStopping", "Result", "Run", "Worker", "fit", "launch", "load", "register"]
+__all__ = [
+    "EMA", "Callback", "EarlyStopping", "Info", "Interrupted", "Result", "Run", "Worker", "fit", "launch", "load",
+    "register",
+]  # fmt: skip
 _HOMES = {"register": "hogwild.algorithms.registry"}
 
 

@@ -62,8 +62,8 @@ ROWS: dict[str, set[str]] = {
     "drivers.choice": {*RUN, "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
     "drivers.comparison": {*RUN, "drivers.choice", "drivers.fork_server", "drivers.job", "errors", "files"},
     "library": {
-        *RUN, "algorithms.registry", "drivers.callbacks", "drivers.checkpoints", "drivers.choice", "drivers.job",
-        "drivers.processes", "errors", "own_code",
+        *RUN, "algorithms.registry", "drivers.callbacks", "drivers.checkpoints", "drivers.choice",
+        "drivers.instruments", "drivers.job", "drivers.processes", "errors", "own_code",
     },
     "reproduce": {
         *BASE, *RUN, "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import torch
 
@@ -18,7 +19,7 @@ from hogwild.drivers.checkpoints.manager import Checkpoints
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments.audience import Audience
 from hogwild.drivers.instruments.evaluation import Score
-from hogwild.drivers.instruments.evaluator import Evaluator
+from hogwild.drivers.instruments.evaluator import Evaluator, Info
 from hogwild.drivers.instruments.left_out import TEST, TRAINING, LeftOut, left_out_of_epochs
 from hogwild.drivers.instruments.report import Report
 from hogwild.drivers.instruments.statistics import Statistics
@@ -30,7 +31,15 @@ from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
 from hogwild.drivers.job.recorded import recorded
 from hogwild.drivers.job.samples import BadSample
 from hogwild.drivers.job.trial import try_out
-from hogwild.errors import CheckpointError, DataError, DivergedError, HogwildError, Interrupted, OwnCodeError
+from hogwild.errors import (
+    CheckpointError,
+    DataError,
+    DivergedError,
+    HogwildError,
+    Interrupted,
+    OwnCodeError,
+    UsageError,
+)
 from hogwild.runs.console import Console
 from hogwild.runs.directory import LOG, STOPPED, RunDirectory
 from hogwild.shared.control import Tickets
@@ -51,6 +60,8 @@ class Driver(ABC):
     `module` is the parent's own copy of the model: consistent copies are evaluated in it, and at the end it holds the
     trained model. `saved` is the state from which a resumed run continues. `lost` holds the ranks of workers that died
     and were not replaced. `stopped` is the reason for which the run must end early.
+
+    `returns`: what the callers' loops returned, by rank.
 
     repeats: a run that is resumed begins anew in its directory.
     """
@@ -88,6 +99,7 @@ class Driver(ABC):
         self._evaluates = True  # whether the last evaluation came to its end
         self.stopped: tuple[type[HogwildError], str] | None = None
         self.is_interrupted = False
+        self.returns: list[Any] = []
         self.evaluator = Evaluator(job, self.module, self.left_out)
         self.audience = Audience(
             job, self.module, self.report, run.path, self.evaluator.metrics, self._on_failure, self.end_soon
@@ -194,8 +206,13 @@ class Driver(ABC):
         workers. None if the user's code fails in it: then the run stops, and ends without evaluation.
         """
         state.load_module(self.module)
+        at = Info(state.version, self.report.samples_of(state), self.report.journal.elapsed_s())
         try:
-            score = self.evaluator.score(pulse)
+            score = self.evaluator.score(pulse, at)
+        except UsageError as error:
+            self._evaluates = False
+            self.stop(UsageError, str(error))
+            return None
         except DataError as error:
             self._evaluates = False
             self.stop(DataError, f"{error} (see {self.directory.path / LOG})")

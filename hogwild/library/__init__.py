@@ -8,10 +8,24 @@ from hogwild.drivers.callbacks.callback import Callback as Callback
 from hogwild.drivers.callbacks.callback import Run as Run
 from hogwild.drivers.callbacks.early_stopping import EarlyStopping as EarlyStopping
 from hogwild.drivers.callbacks.ema import EMA as EMA
+from hogwild.drivers.instruments.evaluator import Info as Info
 from hogwild.drivers.processes.handle import Handle as Worker
 from hogwild.library.fitting import fit as fit
 from hogwild.library.launching import launch as launch
 from hogwild.library.loading import load as load
+from hogwild.library.result import Interrupted as Interrupted
 from hogwild.library.result import Result as Result
 
-__all__ = ["EMA", "Callback", "EarlyStopping", "Result", "Run", "Worker", "fit", "launch", "load"]
+__all__ = [
+    "EMA",
+    "Callback",
+    "EarlyStopping",
+    "Info",
+    "Interrupted",
+    "Result",
+    "Run",
+    "Worker",
+    "fit",
+    "launch",
+    "load",
+]

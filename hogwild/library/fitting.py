@@ -18,7 +18,7 @@ from hogwild.library.models import Make, require_function
 from hogwild.library.result import Result
 from hogwild.library.run import run
 from hogwild.library.settings import config_of, recipe_of, with_algorithm
-from hogwild.own_code import require_not_importing
+from hogwild.library.surroundings import require_importable, require_main
 from hogwild.shared.seeds import own_generators
 from hogwild.tasks.data import Data
 from hogwild.tasks.own import FIT
@@ -39,7 +39,7 @@ def fit(
     workers: int | None = None,
     callbacks: Sequence[Callback] = (),
     resume: str | os.PathLike[str] | None = None,
-    quiet: bool = True,
+    quiet: bool | None = None,
     **values: Any,
 ) -> Result:
     """Trains `model_fn()` on `dataset` with `workers` processes on one shared model.
@@ -60,13 +60,14 @@ def fit(
             function at module level, called in every process.
             options: of the algorithm; those that no keyword of this function has the name of may be keywords too.
             callbacks: hogwild.Callback objects, which the parent calls on consistent copies of the model.
+            quiet: no progress, only warnings; None: no progress unless a terminal or a notebook shows it.
             resume: a run directory to go on with. Model, data and functions are given again as they were; of the
             options, those that are not given stay as they were.
             values: any option of `hogwild train` (lr=, epochs=, batch_size=, access=, out=, seed=, ...) and of the
             algorithm (momentum=, ...).
     Raises: HogwildError (hogwild.errors) as the command line would report it.
     """
-    require_not_importing("hogwild.fit")
+    require_main("hogwild.fit")
     require_function(model_fn)
     recipe = recipe_of({"loss_fn": loss_fn, "score_fn": score_fn, "groups": groups}, metric=metric, maximize=maximize)
     with own_generators():
@@ -75,4 +76,7 @@ def fit(
             data = replace(data, loss=loss_fn)
         values = {"workers": workers, "quiet": quiet, "resume": resume, **with_algorithm(algorithm, options, values)}
         config = config_of(model_fn, FIT, values)
+        if config.clock is None:
+            parts = dict(zip(("train", "test"), dataset, strict=False)) if isinstance(dataset, (tuple, list)) else {}
+            require_importable({"model_fn": model_fn, "loss_fn": loss_fn, "groups": groups, **parts})
         return run(replace(make_job(config, data, Make(model_fn), groups), callbacks=callbacks), recipe)

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hogwild import errors
 from hogwild.drivers.choice import driver_for
 from hogwild.drivers.job.job import Job
-from hogwild.library.result import Result
+from hogwild.library.result import Interrupted, Result
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 
 
-def run(job: Job, recipe: Mapping[str, object]) -> Result:
+def run(job: Job, recipe: Mapping[str, object], *, shows_prints: bool = False) -> Result:
     """Trains. `recipe`: what the job was made of, as far as a command can find it again by its name."""
     if job.config.resume is None:
         directory = RunDirectory.create(job.config, recipe)
     else:
         directory = RunDirectory.resume(job.config, recipe)
-    with Console(quiet=job.config.quiet, log=directory.log) as console:
+    with Console(quiet=job.config.quiet, log=directory.log, shows_prints=shows_prints) as console:
         try:
             driver = driver_for(job.config)(job, directory, console)
             summary = driver.run()
             directory.summary(summary)
+        except errors.Interrupted as error:
+            directory.fail(error, {})
+            result = Result(error.summary, driver.module, str(directory.path), driver.returns)
+            raise Interrupted(str(error), result) from None
         except BaseException as error:
             directory.fail(error, {})
             raise
         finally:
             directory.close()
-    return Result(summary, driver.module, str(directory.path))
+    return Result(summary, driver.module, str(directory.path), driver.returns)

@@ -11,6 +11,7 @@ from hogwild.algorithms.registry import reference
 from hogwild.config import FIELDS, Config
 from hogwild.errors import UsageError
 from hogwild.own_code import name_of
+from hogwild.runs.console import is_watched
 from hogwild.runs.resuming import resumed
 from hogwild.tasks.own import FIT, LAUNCH
 
@@ -35,6 +36,8 @@ def config_of(model_fn: Callable[..., Any], data: str, values: Mapping[str, obje
     """The configuration of a new run, or of the one that `resume` names: what is given here again replaces what it
     says, as far as it may change.
     """
+    if values.get("quiet") is None:
+        values = {**values, "quiet": not is_watched()}
     if values.get("resume") is None:
         return Config.from_values({"data": data, "model": name_of(model_fn), **values})
     given = {name: value for name, value in values.items() if value is not None and not _is_default(name, value)}

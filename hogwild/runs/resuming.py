@@ -8,7 +8,7 @@ from hogwild.config import FIELDS, LIMITS, Config, override
 from hogwild.errors import UsageError
 from hogwild.files.writing import refuse_links
 from hogwild.runs.directory import DONE, LINKS, RunDirectory
-from hogwild.tasks.own import FIT
+from hogwild.tasks.own import FIT, LAUNCH
 
 
 def resumed(given: Mapping[str, object], *, trust: bool = False) -> Config:
@@ -26,7 +26,7 @@ def resumed(given: Mapping[str, object], *, trust: bool = False) -> Config:
         if here != there and not (name == "data" and there == FIT):  # data without a name get one
             raise UsageError(f"--resume cannot change {name} from {there!r} to {here!r}: start a new run instead")
     limit = next((name for name in LIMITS if getattr(before, name) is not None), None)
-    if limit is None:  # a loop of its own without an end
+    if limit is None or (before.data == LAUNCH and limit != "updates"):  # a loop of its own without an end
         return config
     if getattr(config, limit) == getattr(before, limit) and run.read_summary().get("exit_reason") == DONE:
         raise UsageError(f"{run.path} is finished ({limit} {getattr(before, limit):g}): give a later end, --{limit} N")

@@ -16,10 +16,10 @@ import pytest
 import torch
 
 import hogwild
+from hogwild import Interrupted
 from hogwild.drivers.checkpoints import contents, store
 from hogwild.drivers.processes import stalls
 from hogwild.drivers.processes.watch import Watch
-from hogwild.errors import Interrupted
 
 STALLS = {"stall_timeout": 1.0, "kill_stalled": 0.5}
 

@@ -55,7 +55,7 @@ class Checkpoints:
         is_best = score is not None and not math.isnan(score)
         if score is not None and self._best is not None:
             is_best = sign * score > sign * self._best
-        samples = state.samples(self.job.order)
+        samples = state.samples(self.job.counted)
         meta = {**self.facts, "samples": samples, "updates": state.version, "score": score}
         keep = self.job.config.keep
         path = checkpoint.save(self.run.ckpt, state.version, state.plain(), meta, keep=keep, best=is_best)

@@ -98,7 +98,7 @@ class Audience:
         run, order = self._run, self.job.order
         run.updates, run.lr = state.version, self.report.lr
         run.samples = self.report.samples_of(state)
-        run.epoch = run.samples / order.samples
+        run.epoch = run.samples / order.samples if self.job.body is None else 0.0
         self._shown = state, score
 
     def _call(self, hook: str, names: Sequence[str] | None = None) -> None:

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
 from hogwild.drivers.instruments.evaluation import Score, evaluate
 from hogwild.drivers.instruments.left_out import TEST, LeftOut
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.samples import BadSample
+from hogwild.errors import UsageError
+from hogwild.own_code import described
+
+
+class Info(NamedTuple):
+    """When an evaluation of a caller's own takes place: updates and samples so far, seconds since the run began."""
+
+    updates: int
+    samples: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class OwnScore(Score):
+    """The metrics that a caller's own evaluation returns; `value` is that of the metric that decides on `best`."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def fields(self, prefix: str = "") -> dict[str, float]:  # noqa: ARG002
+        """The metrics under the names that the caller gave them."""
+        return dict(self.metrics)
 
 
 class Evaluator:
-    """Evaluates `module` as it is. `seconds`: the time that this process has spent in evaluations."""
+    """Evaluates `module` as it is: on the test set, or by the caller's own `job.evaluate(model, info)`.
+
+    `seconds`: the time that this process has spent in evaluations.
+    """
 
     def __init__(self, job: Job, module: nn.Module, left_out: LeftOut) -> None:
         self.job, self.module, self._left_out = job, module, left_out
@@ -25,13 +53,13 @@ class Evaluator:
     @property
     def has_test(self) -> bool:
         """Whether there is something to evaluate on."""
-        return len(self.job.data.test) > 0
+        return self.job.evaluate is not None or len(self.job.data.test) > 0
 
-    def score(self, pulse: Callable[[], object]) -> Score:
+    def score(self, pulse: Callable[[], object], at: Info) -> Score:
         """An evaluation of the run. `pulse` is called between batches, of this and of `metrics`. DataError if too many
-        samples cannot be read.
+        samples cannot be read; UsageError if the caller's own evaluation returns no metrics.
         """
-        self._pulse = pulse
+        self._pulse, self._at = pulse, at
         self._evaluations += 1
         return self._timed(lambda bad: self._left_out.add(bad, TEST, self._evaluations, len(self.job.data.test)))
 
@@ -42,9 +70,35 @@ class Evaluator:
     def _timed(self, on_bad: Callable[[Sequence[BadSample]], object]) -> Score:
         began = time.monotonic()
         try:
+            if self.job.evaluate is not None:
+                return self._own(self.job.evaluate)
             return evaluate(self.module, self.job.data, self.job.data.test, self._pulse, on_bad)
         finally:
             self.seconds += time.monotonic() - began
+
+    @torch.no_grad()
+    def _own(self, evaluate: Callable[[nn.Module, Info], Any]) -> Score:
+        was_training = self.module.training
+        self.module.eval()
+        try:
+            metrics = evaluate(self.module, self._at)
+        finally:
+            self.module.train(was_training)
+        if not isinstance(metrics, Mapping) or not metrics:
+            raise UsageError(
+                f"evaluate(model, info) must return metrics, {{name: number}}; it returned {described(metrics)}"
+            )
+        try:
+            numbers = {str(name): float(value) for name, value in metrics.items()}
+        except (TypeError, ValueError):
+            raise UsageError(
+                f"evaluate(model, info) must return numbers by name; it returned {described(metrics)}"
+            ) from None
+        name = self.job.data.metric or next(iter(numbers))
+        if name not in numbers:
+            raise UsageError(f"evaluate returned no metric {name!r}; it returned: {', '.join(numbers)}")
+        self.job.data.metric = name
+        return OwnScore(numbers.get("loss", math.nan), name, numbers[name], numbers)
 
 
 def _known(_bad: Sequence[BadSample]) -> None:

@@ -36,6 +36,8 @@ class Report:
         self.edge = Edge(job, journal, console, self._start)
         self.score: Score | None = None
         self.faults = 0
+        self.metrics: dict[str, float] = {}  # of the caller's own loops: their last means
+        self._sums: dict[str, tuple[float, int]] = {}
         self.hear: Callable[[dict[str, Any]], object] = lambda _fault: None  # is told each fault
         self.began = self.ended = time.monotonic()
         self._line: tuple[float, Statistics] | None = None
@@ -55,9 +57,7 @@ class Report:
 
     def samples_of(self, state: State) -> int:
         """The same for a copy."""
-        if self.job.body is not None:
-            return int(sum(worker["totals"]["samples"] for worker in state.statistics))
-        return state.samples(self.job.order)
+        return state.samples(self.job.counted)
 
     @property
     def lr(self) -> float:
@@ -90,6 +90,8 @@ class Report:
 
     def mark_epoch(self, stats: Statistics) -> None:
         """Keeps the counters at epoch boundaries, for the training loss of the last epoch."""
+        if self.job.body is not None:
+            return
         completed, per_epoch = self.completed, self.job.order.tickets_per_epoch
         if completed // per_epoch > (self._epochs[-1][0] // per_epoch if self._epochs else 0):
             if not self._epochs and (line := long_delays(self.job, stats.delay_mean)) is not None:
@@ -101,12 +103,13 @@ class Report:
     def show(self, alive: int, stats: Statistics) -> None:
         """Moves the bar."""
         earlier = self._line[1] if self._line else None
-        completed = self.completed
+        completed, order, is_own = self.completed, self.job.order, self.job.body is not None
         self.console.update(
             Status(
-                samples=self.job.order.samples_before(completed),
-                total_samples=self.job.order.samples_before(self.job.total_tickets),
-                epoch=completed / self.job.order.tickets_per_epoch,
+                done=stats.version if is_own else order.samples_before(completed),
+                total=self.job.config.updates if is_own else order.samples_before(self.job.total_tickets),
+                unit="updates" if is_own else "samples",
+                epoch=None if is_own else completed / order.tickets_per_epoch,
                 loss=stats.mean_loss_since(earlier),
                 score=self.score.value if self.score else None,
                 metric=self.job.data.metric,
@@ -124,6 +127,8 @@ class Report:
         now = self.journal.elapsed_s()
         since, earlier = self._line or (now, None)
         samples = stats.samples - (earlier.samples if earlier else 0)
+        if self._sums:
+            self.metrics |= {name: total / count for name, (total, count) in self._sums.items()}
         self.journal.event(
             "train",
             samples=self.samples,
@@ -136,16 +141,23 @@ class Report:
             refused=stats.refused,
             dropped=stats.dropped,
             lr=self.lr,
+            **{name: self.metrics[name] for name in self._sums},
         )
+        self._sums = {}
         self._line = (now, stats)
+
+    def add_metrics(self, sums: Mapping[str, tuple[float, int]]) -> None:
+        """Numbers of the caller's own loops: their sums and counts since the last call."""
+        for name, (total, count) in sums.items():
+            before = self._sums.get(name, (0.0, 0))
+            self._sums[name] = before[0] + total, before[1] + count
 
     def evaluated(self, state: State, score: Score, metrics: Mapping[str, float]) -> None:
         """Writes an event of kind eval, with those metrics."""
         self.score = score
         samples = self.samples_of(state)
-        self.journal.event(
-            "eval", samples=samples, epoch=samples / self.job.order.samples, updates=state.version, **metrics
-        )
+        epoch = {"epoch": samples / self.job.order.samples} if self.job.body is None else {}
+        self.journal.event("eval", samples=samples, **epoch, updates=state.version, **metrics)
 
     def fault(self, reason: str, line: str, *, quietly: bool = False, **facts: Any) -> None:
         """Writes an event of kind fault and prints a warning, unless `quietly`."""
@@ -185,6 +197,7 @@ class Report:
             "refused": stats.refused,
             "dropped": stats.dropped,
             **({"chunks_averaged": stats.averaged, "chunks_skipped": stats.skipped} if stats.averaged else {}),
+            **({"metrics": self.metrics} if self.metrics else {}),
             "faults": self.faults,
             **self.edge.summary(max(time.monotonic() - self.began, 1e-9)),
             "parameters": self.world.layout.parameters,

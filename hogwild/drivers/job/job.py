@@ -43,6 +43,7 @@ class Job:
     body: Callable[[Any], None] | None = None  # a caller's own loop in place of tickets (hogwild.launch)
     groups: GroupFn | None = None  # a caller's own parameter groups
     callbacks: Sequence[Callback] = ()  # of the parent
+    evaluate: Callable[[nn.Module, Any], Any] | None = None  # of the parent, in place of a test set
     intervals: Intervals = field(default_factory=dict)  # of what is due in the parent, set by the driver
 
     def payload(self, train: Split) -> Payload:
@@ -51,7 +52,9 @@ class Job:
         UsageError if it cannot be pickled: a lambda, a local function, an open file.
         """
         try:
-            return Payload(replace(self, data=replace(self.data, train=train, test=NoSamples()), callbacks=()), WHAT)
+            return Payload(
+                replace(self, data=replace(self.data, train=train, test=NoSamples()), callbacks=(), evaluate=None), WHAT
+            )
         except HogwildError:
             raise
         except Exception as error:  # the user's own code runs here
@@ -70,6 +73,11 @@ class Job:
                 f"it cannot import the model, the data or the algorithm ({told(error)}). {IMPORTABLE}"
             ) from error
         return job
+
+    @property
+    def counted(self) -> Batches | None:
+        """The order of the samples; None if a loop of its own has its own batches."""
+        return self.order if self.body is None else None
 
     def build(self) -> nn.Module:
         return freeze(build(self.config, self.data, self.model), self.groups)

@@ -12,7 +12,7 @@ import traceback
 from hogwild import own_code
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.processes.context import WorkerContext
-from hogwild.drivers.processes.handle import Handle
+from hogwild.drivers.processes.handle import run_loop
 from hogwild.drivers.processes.worker import Worker
 from hogwild.errors import HogwildError, TooFewWorkersError
 from hogwild.shared.payload import Payload
@@ -23,8 +23,11 @@ def main(payload: Payload, context: WorkerContext) -> None:
     context.enter()
     try:
         worker = Worker(Job.of(payload), context)
-        body = worker.job.body
-        worker.run(None if body is None else lambda: body(Handle(worker)))
+        if (body := worker.job.body) is None:
+            worker.run()
+        else:
+            sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # the parent shows the lines
+            worker.run(lambda: run_loop(worker, body))
     except HogwildError as error:
         context.events.send(("error", type(error).__name__, str(error)))
         sys.exit(1)

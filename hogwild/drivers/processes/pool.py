@@ -35,11 +35,13 @@ MEMORY_S = 1.0
 
 @dataclass(frozen=True)
 class Event:
-    """A message of worker `rank` (ready, due, done, nonfinite, samples, error), or its death (died: it was not done).
+    """A message of worker `rank` (ready, due, metrics, returned, done, nonfinite, samples, error), or its death (died:
+    it was not done).
 
-    `detail`, in this order of kinds: its process number; nothing; the time of its end; the arguments of
-    Driver.on_nonfinite and of Driver.on_bad_samples; (kind, text); the cause of its death. `code`: the exit code,
-    negative for a signal, of the worker, or of its fork server (process number `server`) if that died before.
+    `detail`, in this order of kinds: its process number; nothing; sums and counts by name; a pickle; the time of its
+    end; the arguments of Driver.on_nonfinite and of Driver.on_bad_samples; (kind, text); the cause of its death.
+    `code`: the exit code, negative for a signal, of the worker, or of its fork server (process number `server`) if that
+    died before.
     """
 
     kind: str

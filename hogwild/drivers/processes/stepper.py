@@ -12,6 +12,7 @@ from hogwild.drivers.instruments.recording import TakeTurn
 from hogwild.drivers.instruments.trace import BEGIN, GRADIENT, UPDATE
 from hogwild.drivers.view.own_writes import OwnWrites
 from hogwild.drivers.view.worker_view import WorkerView
+from hogwild.errors import UsageError
 from hogwild.shared.layout import trainable
 
 
@@ -53,6 +54,16 @@ class Stepper:
             self.own_writes.check()
         torch.autograd.backward(loss)
         gradients = [parameter.grad for parameter in self._parameters]
+        for parameter in self._parameters:
+            parameter.grad = None
+        return gradients
+
+    def found(self) -> Gradients:
+        """The gradients that the caller's own backward has left in the parameters. UsageError if there are none."""
+        gradients = [parameter.grad for parameter in self._parameters]
+        if all(g is None for g in gradients):
+            self.own_writes.check()
+            raise UsageError("worker.step() without a loss takes the gradients of loss.backward(), and there are none")
         for parameter in self._parameters:
             parameter.grad = None
         return gradients

@@ -64,6 +64,9 @@ class Trainer(Driver):
             self.watch = Watch(self, self.pool, self.on_due)
             self._start()
             self._go_on()
+        if self.watch.echo is not None:
+            self.watch.echo.finish()
+        self.returns = [self.watch.returns.get(rank) for rank in range(self.config.workers)]
         if self.config.record:
             has_lost = bool(self.lost) or self.watch.respawns < self.config.respawn
             facts = head(self.config, lost=has_lost, resumed=self.saved is not None)

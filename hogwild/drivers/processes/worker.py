@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +14,16 @@ import torch
 from torch import Tensor
 
 from hogwild.algorithms.base import Barrier, Gradients, Update
+from hogwild.buffers import has_replicas
 from hogwild.drivers.instruments.recording import Recorder, unrecorded
 from hogwild.drivers.instruments.trace import JOIN, LEAVE, REST
-from hogwild.drivers.job.due import COUNTS, Due, Progress
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.model import smallest_batch
 from hogwild.drivers.job.samples import Batch, Reader
 from hogwild.drivers.job.shared_split import restore
 from hogwild.drivers.processes.computation import Computation
 from hogwild.drivers.processes.context import WorkerContext
+from hogwild.drivers.processes.meeting import POLL_S, Meeting
 from hogwild.drivers.processes.module_buffers import ModuleBuffers
 from hogwild.drivers.processes.stepper import Stepper
 from hogwild.drivers.view.worker_view import view_of
@@ -31,7 +33,6 @@ from hogwild.shared.device_memory import check_identity
 from hogwild.shared.devices import Reading, finish, to_device
 from hogwild.shared.seeds import mixed, seed_all
 
-POLL_S = 1.0  # longest wait in C++ before Python handles signals
 MAX_REPORTS = 20  # reports of non-finite gradients per worker
 
 
@@ -42,7 +43,7 @@ class Pending:
     `given_up`: its gradient took too long, and nothing was computed from it.
     """
 
-    loss: Reading
+    loss: Reading | None  # None: a loop of its own did not say
     samples: int
     ticket: int
     gradient_s: float
@@ -94,9 +95,7 @@ class Worker:
         slowdown = config.straggler.get(context.rank, 1.0)
         self.compute = Computation(job, self.module, self.device, self.stepper, clock, slowdown)
         self._pending: Pending | None = None
-        self._due: Due | None = None
-        if config.workers == 1:
-            self._due = Due(job.intervals, self._progress())
+        self._meet_parent = Meeting(job, self.world, context.events, self._finish_update)
 
     def run(self, body: Callable[[], None] | None = None) -> None:
         """Works until no ticket is left that could come here, or until the caller's own loop `body` returns."""
@@ -117,22 +116,6 @@ class Worker:
             loss, g = self.compute(inputs, targets, began)
             self._update(loss, g, len(batch), ticket, began)
             self._meet_parent()
-
-    def _progress(self) -> Progress:
-        return Progress(self.tickets.next - len(self.tickets.outstanding()), self.versions.version)
-
-    def _meet_parent(self) -> None:
-        """The worker of a run of one waits until the parent has copied the model, if something is due now."""
-        if self._due is None or not (names := self._due.now(at := self._progress(), COUNTS)):
-            return
-        self._finish_update()
-        self._due.plan(names, at)
-        self.context.events.send(("due",))
-        self.ledger.set_phase(self.rank, Phase.PAUSED)
-        while not self.tickets.stopping and not self.context.events.poll(POLL_S):
-            self.ledger.set_phase(self.rank, Phase.PAUSED)
-        if self.context.events.poll():
-            self.context.events.recv()
 
     def _goes_on(self, batch: Batch, ticket: int) -> bool:
         """Reports samples that cannot be read. False if the run ends for them, with the ticket not completed, or if
@@ -182,12 +165,49 @@ class Worker:
         self.ledger.set_phase(self.rank, Phase.DONE)
         self.context.events.send(("done", time.monotonic()))
 
-    def step(self, loss: Tensor, samples: int, ticket: int, began: float) -> None:
-        """Backward, wait at the gate, update. `began`: clock() at the start of work on this batch."""
-        self._update(loss.detach(), self.compute.backward(loss, began), samples, ticket, began)
+    def step(self, loss: Tensor | None, samples: int, began: float, lr: float | None = None) -> bool:
+        """Backward, wait at the gate, update. `began`: clock() at the start of work on this batch. No loss: the
+        gradients are those that the parameters have. False, and nothing is done: the run has made all its updates.
+        """
+        if (ticket := self.tickets.take(self.rank)) == NO_TICKET:
+            return False
+        g = self.stepper.found() if loss is None else self.compute.backward(loss, began)
+        self._update(None if loss is None else loss.detach(), g, samples, ticket, began, lr)
+        self._meet_parent()
+        return True
+
+    def refresh(self) -> None:
+        """Reads the model anew, as after an update; where a worker trains its own replica, nothing is to be read."""
+        if has_replicas(self.world.buffers) or self.job.algorithm.barriers_per_round:
+            return
+        self._finish_update()
+        self.stepper.own_writes.check()
+        self.stepper.begin()
+
+    @contextmanager
+    def own_update(self) -> Iterator[bool]:
+        """A context in which the caller's own code updates the master in place: it is counted, and no copy of the model
+        has a part of it. False: the run has made all its updates.
+        """
+        self._finish_update()
+        if self.tickets.take(self.rank) == NO_TICKET:
+            yield False
+            return
+        self._until(Phase.PAUSED, self.gate.enter)
+        self.ledger.set_phase(self.rank, Phase.UPDATE)
+        is_locked = self.job.config.access == "locked"
+        self.versions.begin_push(self.rank, is_locked)
+        yield True
+        self.versions.end_push(self.rank, is_locked, True, 0, 0.0, 0.0)
+        self.versions.pulled(self.rank)
+        self.ledger.record_loss(self.rank, math.nan, 1)
+        self.tickets.complete(self.rank)
+        self.gate.exit(self.rank)
         self._meet_parent()
 
-    def _update(self, loss: Tensor, g: Gradients | None, samples: int, ticket: int, began: float) -> None:
+    def _update(
+        self, loss: Tensor | None, g: Gradients | None, samples: int, ticket: int, began: float, lr: float | None = None
+    ) -> None:
         """Sends `g` to the algorithm, inside the gate. `g` is None if the gradient was given up; the worker then keeps
         its ticket.
         """
@@ -197,7 +217,7 @@ class Worker:
         waited = self.clock()
         self._until(Phase.PAUSED, self.gate.enter)
         self.ledger.set_phase(self.rank, Phase.UPDATE)
-        self.view.lr = self.job.schedule.lr(ticket)
+        self.view.lr = self.job.schedule.lr(ticket) if lr is None else lr
         entered = self.clock()
         self._waited = 0.0
         self.stepper.advance(g)
@@ -206,7 +226,9 @@ class Worker:
         self._buffers.settle(keeps=keeps, pending=pending)
         gradient_s, waiting_s = waited - began, entered - waited + self._waited
         update_s = self.clock() - entered - self._waited
-        self._pending = Pending(Reading(loss), samples, ticket, gradient_s, update_s, waiting_s, g is None)
+        self._pending = Pending(
+            None if loss is None else Reading(loss), samples, ticket, gradient_s, update_s, waiting_s, g is None
+        )
         if not self.view.pending:
             self._finish_update(completes=True)
         elif g is not None:
@@ -222,7 +244,7 @@ class Worker:
             return
         self._pending = None
         self.view.finish()
-        outcome, loss = self.view.outcome, done.loss.get()
+        outcome, loss = self.view.outcome, math.nan if done.loss is None else done.loss.get()
         if self._recorder is not None:
             facts = outcome.version, outcome.place, outcome.delay
             self._recorder.gradient(done.ticket, *facts, given_up=done.given_up, cancelled=outcome.cancelled)
@@ -234,7 +256,7 @@ class Worker:
                 self.tickets.complete(self.rank)
         self.ledger.add_times(self.rank, done.gradient_s, done.update_s, done.waiting_s)
         self.gate.exit(self.rank)
-        if not done.given_up and (outcome.refused or not math.isfinite(loss)):
+        if not done.given_up and (outcome.refused or not (done.loss is None or math.isfinite(loss))):
             self._report(loss)
 
     def _take(self) -> int:
