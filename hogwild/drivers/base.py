@@ -104,7 +104,8 @@ class Driver(ABC):
         self.audience = Audience(
             job, self.module, self.report, run.path, self.evaluator.metrics, self._on_failure, self.end_soon
         )
-        every = intervals_of(self.config, job.order.tickets_per_epoch, has_test=self.evaluator.has_test)
+        per_epoch = job.order.tickets_per_epoch if job.body is None else 0
+        every = intervals_of(self.config, per_epoch, has_test=self.evaluator.has_test)
         job.intervals = {**every, **self.audience.intervals}
         self.due = Due(job.intervals, Progress(tickets.next, saved.version if saved else 0))
 
@@ -270,7 +271,7 @@ class Driver(ABC):
         has_trained = state.version > (self.saved.version if self.saved else 0)
         if score is None and is_finite and has_trained and self.evaluator.has_test and self._evaluates:
             score = self.evaluate(state)
-        if self.job.body is not None and not has_trained:
+        if self.job.body is not None and not has_trained and self.stopped is None:
             self.console.warn("0 updates: call worker.step(loss) instead of loss.backward() and optimizer.step()")
         has_diverged = self.stopped is not None and self.stopped[0] is DivergedError
         if has_trained and not has_diverged:

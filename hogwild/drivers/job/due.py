@@ -25,7 +25,9 @@ Intervals = Mapping[str, Sequence[tuple[str, float]]]
 
 
 def intervals_of(config: Config, tickets_per_epoch: int, *, has_test: bool) -> dict[str, list[tuple[str, float]]]:
-    """The evaluations and checkpoints of a run. A simulated run has its one checkpoint at the end."""
+    """The evaluations and checkpoints of a run; `tickets_per_epoch` 0: it has no epochs. A simulated run has its one
+    checkpoint at the end.
+    """
     found = {}
     if has_test:
         every = config.eval_every * tickets_per_epoch, config.eval_updates, config.eval_seconds

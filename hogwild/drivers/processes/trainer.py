@@ -157,7 +157,7 @@ class Trainer(Driver):
         self.due.plan(names, at if self.meets else self._progress())
 
     def _is_over(self, at: Progress) -> bool:
-        return self.tickets.stopping or (self.job.body is None and at.tickets >= self.job.total_tickets)
+        return self.tickets.stopping or at.tickets >= self.job.total_tickets
 
     def _progress(self) -> Progress:
         return Progress(self.report.completed, self.versions.version, time.monotonic() - self.report.began)
