@@ -32,6 +32,7 @@ class Handle:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._began = worker.clock()
+        self._is_over = False
         self._sums: dict[str, tuple[float, int]] = {}
         self._told_at = self._began
         self._optimizers = OwnOptimizers(worker, self._end)
@@ -83,8 +84,8 @@ class Handle:
         Mutates the shared buffers and `model`, which has fresh parameters afterwards. Waits while the parent copies the
         model, and at the barriers of a synchronous algorithm. A gradient that is not finite is not applied; one that is
         given up (Gradient.within) is lost and counted as dropped; the next step takes another batch. After the last
-        update of the run, or if it is to stop, nothing is done and the loop ends here, as if it had returned None:
-        ask `should_stop` to end it yourself.
+        update of the run, or if it is to stop, a step does nothing, and one more ends the loop as if it had returned
+        None: ask `should_stop` between two steps to end it yourself.
 
         Args:   samples: for the counts and rates.
                 lr: of this update, in place of the schedule's.
@@ -98,8 +99,9 @@ class Handle:
         self._began = self._worker.clock()
         if self._sums and self._began - self._told_at >= METRICS_S:
             self._tell()
-        if not goes_on:
+        if not goes_on and self._is_over:
             self._end()
+        self._is_over = not goes_on
 
     def refresh(self) -> None:
         """Reads the shared model into `model` without an update: for long roll-outs between two steps. In algorithms
