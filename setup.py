@@ -2,6 +2,7 @@
 
 HOGWILD_CUDA=auto|0|1   auto (default) builds the CUDA part if nvcc is under CUDA_HOME or on PATH; 1 insists on it.
 HOGWILD_CUDA_ARCHS="80 90a 90+ptx"   architectures of the CUDA part (this is the default); N+ptx: PTX only.
+HOGWILD_ISAS=all|baseline   baseline leaves out the loops for AVX2 and AVX-512, which take most of the compiler's time.
 HOGWILD_DEBUG=0|1|address|thread   1: -O1 -g and assertions; address, thread: that sanitizer as well (CONTRIBUTING.md).
 """
 
@@ -145,10 +146,12 @@ def write_ninja(
         n.rule("link-cuda", f"{nvcc} -shared -cudart static {link} $in -o $out -lpthread -ldl")
     for source in sorted((CSRC / "cuda").glob("*.cu")) if nvcc else [CSRC / "cuda/absent.cpp"]:
         compiled(source, "nvcc" if nvcc else "cxx")
-    for isa, more in {"baseline": "", **(X86 if platform.machine() in ("x86_64", "AMD64") else {})}.items():
-        for source in (CSRC / "cpu/kernels.cpp", CSRC / "cpu/norm.cpp"):
+    wide = platform.machine() in ("x86_64", "AMD64") and choice("HOGWILD_ISAS", "all", ["all", "baseline"]) == "all"
+    for isa, more in {"baseline": "", **(X86 if wide else {})}.items():
+        for source in (CSRC / f"cpu/{name}.cpp" for name in ("kernels", "norm", "row_loops")):
             compiled(source, name=f"{source.stem}-{isa}", more=f"-DHW_ISA={isa} {more}")
-    plain = [CSRC / f"cpu/{name}.cpp" for name in ("exchange", "isa", "pair", "push")]
+    compiled(CSRC / "cpu/isa.cpp", more=f"-DHW_WIDE={int(wide)}")
+    plain = [CSRC / f"cpu/{name}.cpp" for name in ("exchange", "pair", "push", "row_groups", "rows")]
     for source in [*sorted(CSRC.glob("*.cpp")), *plain]:
         compiled(source)
     n.build(str(module), "link-cuda" if nvcc else "link", objects)

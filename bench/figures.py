@@ -82,6 +82,7 @@ class Figures:
     trainers: Mapping[str, Mapping[str, Any]]  # model -> extra_info
     simulators: Mapping[str, Mapping[str, Any]]  # model -> extra_info
     norms: Mapping[str, Mapping[str, Sample]]  # shape, dtype, format -> layer -> seconds
+    sparse: Mapping[str, Mapping[str, Any]]  # table and rows of a gradient -> extra_info
 
     @classmethod
     def of(cls, compact: Mapping[str, Any]) -> Figures:
@@ -89,7 +90,7 @@ class Figures:
         content = parse(compact)
         pushes: list[PushRun] = []
         rules: list[PushRun] = []
-        policies, sweep, pairs, trainers, simulators, norms = {}, None, None, {}, {}, {}
+        policies, sweep, pairs, trainers, simulators, norms, sparse = {}, None, None, {}, {}, {}, {}
         for benchmark in content["benchmarks"]:
             info, marks = benchmark["extra_info"], (benchmark["param"] or "").split("-", 1)
             if "contestants" in info:
@@ -104,14 +105,16 @@ class Figures:
                 simulators[info["simulator"]] = info
             elif "norm" in info:
                 norms[info["norm"]] = info["seconds"]
+            elif "sparse" in info:
+                sparse[info["sparse"]] = info
             else:
                 trainers[info["model"]] = info
         machine, commit = content["machine_info"], content["commit_info"]
-        return cls(machine, commit, pushes, rules, policies, sweep, pairs, trainers, simulators, norms)
+        return cls(machine, commit, pushes, rules, policies, sweep, pairs, trainers, simulators, norms, sparse)
 
     @property
     def benchmarks(self) -> int:
-        named = (self.pushes, self.rules, self.policies, self.trainers, self.simulators, self.norms)
+        named = (self.pushes, self.rules, self.policies, self.trainers, self.simulators, self.norms, self.sparse)
         return sum(map(len, named)) + (self.sweep is not None) + (self.pairs is not None)
 
     def private_gain(self, rule: str, size: str) -> float:

@@ -15,7 +15,7 @@ from bench import samples
 from bench.figures import Figures, PushRun, over
 from bench.plots import draw
 from bench.scale import FULL, SMOKE
-from bench.targets import CHAIN, PUSH, targets
+from bench.targets import CHAIN, PUSH, RIVALS, targets
 
 RESULTS = Path(__file__).with_name("results")
 IN_CACHE, TWO_CORES = "16K", 1.8  # smallest gain of two processes over one on a machine without other load
@@ -92,6 +92,7 @@ def tables(figures: Figures) -> Iterator[str]:
     yield from trainer_table(figures)
     yield from simulator_table(figures)
     yield from norm_table(figures)
+    yield from sparse_table(figures)
 
 
 def push_table(run: PushRun) -> Iterator[str]:
@@ -231,6 +232,18 @@ def norm_table(figures: Figures) -> Iterator[str]:
             rows.append((case, name, ms, f"{over(layers, name, 'BatchNorm2d'):.2f}"))
     header = ("", "layer", "ms, forward and backward", "time over BatchNorm2d's")
     yield from section("Full Normalization", header, rows)
+
+
+def sparse_table(figures: Figures) -> Iterator[str]:
+    rows = []
+    for point, info in figures.sparse.items():
+        for name, seconds in info["seconds"].items():
+            rival = name if name.startswith("torch") else RIVALS[name]
+            us = f"{seconds.median * 1e6:.1f} ({seconds.min * 1e6:.1f})"
+            faster = f"{1 / over(info['seconds'], name, rival):.1f}"
+            rows.append((point, name, us, f"{seconds.median / info['rows'] * 1e9:.0f}", f"{faster} ({rival})"))
+    header = ("table", "rule", "us a push (best)", "ns a row", "times faster than torch")
+    yield from section("Sparse push, one thread", header, rows)
 
 
 def section(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

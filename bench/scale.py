@@ -34,11 +34,14 @@ class Scale:
     simulator_rounds: int
     norm_shape: tuple[int, int, int, int]  # [N, C, H, W]
     norm_rounds: int
+    sparse_points: Mapping[str, tuple[int, int, int]]  # rows, dim, rows of a gradient
+    sparse_pushes: int  # per turn
+    sparse_rounds: int
 
     @property
     def benchmarks(self) -> int:
         """The number of benchmarks: at each size three comparisons and every fused rule of a push, AdamW, six mixes;
-        two rules of the policies, the sweep, the pairs, the trainers, the simulators, four layers.
+        two rules of the policies, the sweep, the pairs, the trainers, the simulators, four layers, the sparse pushes.
         """
         pushes = (
             3 * len(self.push_sizes)
@@ -47,7 +50,7 @@ class Scale:
             + 6 * len(self.mix_sizes)
         )
         whole = len(self.train_steps) + len(self.simulator_steps)
-        return pushes + 2 * len(self.policy_sizes) + 1 + 1 + whole + 4
+        return pushes + 2 * len(self.policy_sizes) + 1 + 1 + whole + 4 + len(self.sparse_points)
 
 
 FULL = Scale(
@@ -72,6 +75,14 @@ FULL = Scale(
     simulator_rounds=7,
     norm_shape=(64, 64, 28, 28),
     norm_rounds=30,
+    sparse_points={
+        "200 k x 64, k = 256": (200_000, 64, 256),
+        "200 k x 64, k = 4096": (200_000, 64, 4096),
+        "2 M x 64, k = 1024": (2_000_000, 64, 1024),
+        "2 M x 64, k = 4096": (2_000_000, 64, 4096),
+    },
+    sparse_pushes=64,
+    sparse_rounds=15,
 )
 SMOKE = Scale(
     push_sizes={"16K": 1 << 14},
@@ -95,6 +106,9 @@ SMOKE = Scale(
     simulator_rounds=1,
     norm_shape=(4, 8, 7, 7),
     norm_rounds=2,
+    sparse_points={"1 k x 8, k = 32": (1000, 8, 32)},
+    sparse_pushes=4,
+    sparse_rounds=2,
 )
 
 QUICK = os.environ.get("HOGWILD_BENCH") == "quick"

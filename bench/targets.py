@@ -11,6 +11,8 @@ from bench.samples import Sample
 GAP_PUSH = "gap + shifted momentum"
 ADAMW_PUSH = "AdamW with snapshot"
 OVER_TORCH = {"1M": (1.2, 3.3), "16M": (1.3, 4.0)}  # wanted: times faster than torch's fused AdamW, than foreach
+RIVALS = {"SGD": "torch SGD", "row Adagrad": "torch Adagrad", "Adagrad": "torch Adagrad", "Adam": "torch SparseAdam"}
+SPARSE_OVER_TORCH = {"SGD": 2.5, "Adagrad": 5.0, "Adam": 8.0}  # wanted: times faster than their rivals
 PUSH = "push, guard element"
 CHAIN = "tuned torch chain"
 
@@ -69,6 +71,10 @@ def targets(figures: Figures) -> Iterator[Target]:
         if "float32, contiguous" in case:
             times = layers["FullNorm2d"].over["BatchNorm2d"]
             yield Target(f"FullNorm2d, {case}: time over BatchNorm2d's", times, 1.2, at_most=True)
+    for point, info in figures.sparse.items():
+        for rule, least in SPARSE_OVER_TORCH.items():
+            times = info["seconds"][RIVALS[rule]].over[rule]
+            yield Target(f"sparse push, {point}: {rule}, times faster than {RIVALS[rule]}", times, least)
 
 
 def _over_the_loop(model: str, per_s: dict[str, Sample], wanted: float) -> Iterator[Target]:

@@ -19,7 +19,8 @@ void bind_control(py::module_& m);   // control_bindings.cpp
 void bind_exchange(py::module_& m);  // exchange_bindings.cpp
 void bind_norm(py::module_& m);      // norm_bindings.cpp
 void bind_placed(py::module_& m);    // placed_bindings.cpp
-void bind_push(py::module_& m);      // push_bindings.cpp
+void bind_push(py::module_& m);
+void bind_rows(py::module_& m);  // push_bindings.cpp
 
 namespace {
 
@@ -89,6 +90,7 @@ void bind_build(py::module_& m) {
 PYBIND11_MODULE(_C, m) {
   hogwild::cpu::kernels();  // a wrong HOGWILD_ISA is an error now, not at the first push
   hogwild::bind_push(m);
+  hogwild::bind_rows(m);
   hogwild::bind_mix(m);
   hogwild::bind_exchange(m);
   hogwild::bind_pair(m);

@@ -104,6 +104,14 @@ auto with_stages(const Rule& rule, bool has_snapshot, bool flush, const F& f) {
   });
 }
 
+// f(Type<Stages>{}), or its form for a v that has no other writer, which only atomic access treats differently.
+template <class Stages, class F>
+auto with_own_v(const Rule& rule, const F& f) {
+  if constexpr (!std::is_same_v<typename Stages::OwnV, Stages>)
+    if (rule.own_v) return f(Type<typename Stages::OwnV>{});
+  return f(Type<Stages>{});
+}
+
 // f(Type<Idle>{}) for parameters without gradient: Push::Idle. Under a momentum that flushes there are no such
 // parameters.
 template <class F>

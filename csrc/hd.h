@@ -78,4 +78,25 @@ HW_HD bool hw_compare_exchange(T* p, T& expected, T desired) {
 #endif
 }
 
+// *p <- max(*p, value). Returns the old value.
+HW_HD int64_t hw_fetch_max(int64_t* p, int64_t value) {
+#ifdef __CUDA_ARCH__
+  return static_cast<int64_t>(atomicMax_system(reinterpret_cast<long long*>(p), static_cast<long long>(value)));
+#else
+  int64_t before = hw_load(p);
+  while (before < value && !hw_compare_exchange(p, before, value)) {
+  }
+  return before;
+#endif
+}
+
+// *p <- *p + 1. Returns the old value.
+HW_HD uint32_t hw_fetch_add_one(uint32_t* p) {
+#ifdef __CUDA_ARCH__
+  return atomicAdd_system(p, 1u);
+#else
+  return __atomic_fetch_add(p, 1u, __ATOMIC_RELAXED);
+#endif
+}
+
 }  // namespace hogwild

@@ -27,6 +27,7 @@
   CONSTANT(bool, elastic, false)    /* exchanges with the center */                                         \
   CONSTANT(bool, cooperative, true) /* CUDA: a gap of whole segments in one launch if the model is small */ \
   CONSTANT(MomentumKind, momentum_kind, MomentumKind::none)                                                 \
+  CONSTANT(bool, own_v, false) /* v has no other writer */                                                  \
   CONSTANT(double, momentum, 0)                                                                             \
   CONSTANT(double, dampening, 0)                                                                            \
   CONSTANT(bool, torch_first_step, false)                                                                   \

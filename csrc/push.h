@@ -56,11 +56,11 @@ template <class Exchange>
 struct ExchangeOnly {
   template <class Access, class T>
   HW_HD static T element(const Buffers<T>& at, int64_t i, const Hyper<T>& h) {
-    const T x = Access::load(at.x + i), center = Access::load(at.center + i);
+    const T x = at.x[i], center = Access::load(at.center + i);
     const Motion<T> now = motion_at<Exchange::uses, buffer::none, Access>(at, i);
     const T gap = Exchange::gap(x, center, now, h), drawn = Exchange::drawn(gap, h);
     Access::add(at.center + i, center, drawn);
-    Access::add(at.x + i, x, -drawn);
+    at.x[i] = x - drawn;
     return gap;
   }
 };
@@ -71,6 +71,9 @@ struct Push {
   static constexpr unsigned uses =
       buffer::x | Compensation::uses | Penalty::uses | Momentum::uses | LookAhead::uses | Exchange::uses;
   static constexpr unsigned own = Momentum::own;
+  // The same push of a v that has no other writer; Push itself where that changes nothing.
+  using OwnV = std::conditional_t<(Momentum::uses & ~own & buffer::v) != 0 && !Momentum::flushes,
+                                  Push<Guard, Compensation, Penalty, WithOwnV<Momentum>, LookAhead, Exchange>, Push>;
 #define HOGWILD_USES(name) static constexpr bool uses_##name = (uses & buffer::name) != 0;
   HOGWILD_BUFFERS(HOGWILD_USES)
 #undef HOGWILD_USES
@@ -80,20 +83,22 @@ struct Push {
   static constexpr bool uses_rows = Penalty::uses_rows;
   static constexpr bool penalises_elements = Penalty::per_element;
 
-  template <class XAccess, class VAccess, class T>
+  template <class XAccess, class MAccess, class T>
   HW_HD static Observed<T> element(const Buffers<T>& at, int64_t i, T raw, const Hyper<T>& h) {
-    return element<XAccess, VAccess>(at, i, raw, h, motion_at<Momentum::uses, own, VAccess>(at, i));
+    return element<XAccess, MAccess>(at, i, raw, h, motion_at<Momentum::uses, own, MAccess>(at, i));
   }
 
   // Reads and writes element i of the buffers in `at`; `now` holds the momentum elements just read. A gradient that the
   // guard refuses changes only the snapshot (under a momentum that flushes it counts as zero). XAccess is the access
-  // policy of x and the center, VAccess that of the momentum buffers; s is a statistic and always races, ms is the
-  // worker's own.
-  template <class XAccess, class VAccess, class T>
+  // policy of x, or of the center if there is one, MAccess that of the momentum buffers. Where the worker is the only
+  // writer nothing is exchanged: momentum buffers in `own`, x beside a center, ms. s is a statistic and always races.
+  template <class XAccess, class MAccess, class T>
   HW_HD static Observed<T> element(const Buffers<T>& at, int64_t i, T raw, const Hyper<T>& h, Motion<T> now) {
+    using OfX = std::conditional_t<uses_center, Racing, XAccess>;
+    using OfV = std::conditional_t<(own & buffer::v) != 0, Racing, MAccess>;
     const bool finite = Guard::applies(raw);
     const bool applied = finite || Momentum::flushes;
-    const T x = XAccess::load(at.x + i);
+    const T x = OfX::load(at.x + i);
     T gap = 0;
     if constexpr (uses_snapshot) gap = x - at.snapshot[i];
     T center = 0;
@@ -124,7 +129,7 @@ struct Push {
     if constexpr (penalises_elements) share = Penalty::share(gap, s, h);
     const T d = Momentum::scales_step ? g + decay : Penalty::apply(g, decay, free, share);
 
-    T wanted = Momentum::template advance<VAccess>(at, i, now, d, applied, h);
+    T wanted = Momentum::template advance<OfV, MAccess>(at, i, now, d, applied, h);
     if constexpr (Momentum::scales_step) {
       if constexpr (!std::is_same_v<Penalty, NoPenalty>) wanted *= share;
       wanted += h.decoupled * x;
@@ -137,7 +142,7 @@ struct Push {
       XAccess::add(at.center + i, center, drawn);
       change -= drawn;
     }
-    const T after = XAccess::add(at.x + i, x, change);
+    const T after = OfX::add(at.x + i, x, change);
 
     if constexpr (Penalty::averages_step) at.s[i] = hw_select(applied, Penalty::average(s_before, step, h), s_before);
     T size = 0;

@@ -101,6 +101,42 @@ class CudaPush:
     @property
     def is_cooperative(self) -> bool: ...
 
+class CpuRows:
+    """Sparse pushes. `constants`, tables and scalars are named as in csrc/rows.h; each table has a name for messages.
+    begin() takes (rows, values, count, dtype) of each gradient and groups it, ValueError for a row that does
+    not exist; scan() returns the sum of squares and the count of non-finite elements; push() returns the fields of
+    tables.SparseStats. The gradients must live until push() has returned.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        constants: dict[str, object],
+        tables: Sequence[tuple[str, dict[str, object]]],
+        stripes: tuple[int, int],
+        /,
+    ) -> None: ...
+    def begin(self, grads: Sequence[tuple[int, int, int, str] | None], stream: int, /) -> None: ...
+    def scan(self) -> tuple[float, int]: ...
+    def push(self, scalars: dict[str, Any], /) -> tuple[bool, int, float, float, int, int, int, int, int]: ...
+    def catch_up(self, scalars: dict[str, Any], /) -> None: ...
+
+class CudaRows:
+    """As CpuRows, on a CUDA device; every call waits for it."""
+
+    def __init__(
+        self,
+        rule: Rule,
+        constants: dict[str, object],
+        tables: Sequence[tuple[str, dict[str, object]]],
+        device: int,
+        /,
+    ) -> None: ...
+    def begin(self, grads: Sequence[tuple[int, int, int, str] | None], stream: int, /) -> None: ...
+    def scan(self) -> tuple[float, int]: ...
+    def push(self, scalars: dict[str, Any], /) -> tuple[bool, int, float, float, int, int, int, int, int]: ...
+    def catch_up(self, scalars: dict[str, Any], /) -> None: ...
+
 # The kernels below take one dict each, with the names in csrc/calls.h, csrc/mix.h and csrc/norm_call.h; TypeError for a
 # missing or unknown name. The types of these dicts exist for type checkers only.
 

@@ -13,7 +13,7 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
-BASE = {"errors", "options", "system", "rules", "buffers", "files", "text"}
+BASE = {"errors", "options", "system", "rules", "tables", "buffers", "files", "text"}
 RUN = {"algorithms", "config", "runs", "shared", "tasks"}
 ROWS: dict[str, set[str]] = {
     "text": set(),
@@ -22,12 +22,13 @@ ROWS: dict[str, set[str]] = {
     "momenta": set(),
     "adaptive": {"momenta"},
     "rules": {"adaptive", "momenta"},
+    "tables": {"adaptive", "momenta"},
     "buffers": set(),
     "system": {"text"},
     "options": {"errors", "text"},
     "own_code": {"errors", "text"},
-    "reference": {"adaptive", "rules"},
-    "kernels": {"_C", "rules", "errors"},
+    "reference": {"adaptive", "rules", "tables"},
+    "kernels": {"_C", "rules", "tables", "errors"},
     "nn": {"kernels", "errors"},
     "theory": {"errors"},
     "delays": {"errors", "files", "options", "text"},
@@ -36,7 +37,7 @@ ROWS: dict[str, set[str]] = {
     "algorithms": {"buffers", "rules"},
     "algorithms.terms": {"algorithms", "buffers", "errors", "options", "own_code"},
     "algorithms.registry": {"algorithms", "algorithms.terms", "errors", "options", "own_code"},
-    "shared": {"buffers", "errors", "kernels", "system"},
+    "shared": {"buffers", "errors", "kernels", "system", "tables"},
     "config": {*BASE, "algorithms", "algorithms.registry", "tasks", "theory", "topology"},
     "runs": {"config", "errors", "files", "kernels", "system", "tasks", "text"},
     "drivers.__init__": set(),

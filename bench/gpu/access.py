@@ -1,4 +1,4 @@
-"""M4: one model, several processes that add ones to it at once: updates a second, and how many of them are lost."""
+"""One model, several processes that add ones to it at once: updates a second, and how many of them are lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hogwild.rules import Access, Guard
 from hogwild.shared.devices import finish
 from hogwild.shared.world import World
 
-SIZES = (1 << 16, 1 << 20, 1 << 24)
+SIZES = (1 << 24, 1 << 20, 1 << 16)
 PROCESSES = (1, 2, 4)
 POLICIES = (Access.RACING, Access.ATOMIC, Access.LOCKED)
 PUSHES = {1 << 16: 2000, 1 << 20: 1000, 1 << 24: 200}  # n -> pushes of each process in a turn
@@ -28,7 +28,7 @@ DRY_PUSHES, ROUNDS = 20, 3
 
 def run(scene: Scene) -> None:
     most = 2 if scene.is_dry else max(PROCESSES)
-    for n in scene.sizes(*SIZES):
+    for n in scene.sizes("access", *SIZES):
         pushes = PUSHES.get(n, DRY_PUSHES)
         with workers(n, most, scene.device) as (world, lines):
             for processes in (count for count in PROCESSES if count <= most):

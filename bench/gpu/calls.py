@@ -1,4 +1,4 @@
-"""M3: launches, copies and waits of a step, and its host time, at 161 tensors, with and without a graph."""
+"""Launches, copies and waits of a step, and its host time, at 161 tensors, with and without a graph."""
 
 from __future__ import annotations
 

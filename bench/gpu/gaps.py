@@ -1,10 +1,8 @@
-"""M2: the cost of gaps per segment, relative to gaps per element: two passes, one cooperative launch, lagged."""
+"""The cost of gaps per segment, relative to gaps per element: two passes, one cooperative launch, lagged."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import torch
 
 from bench.contest import Contestant
 from bench.field import LR, MOMENTUM, PUSHES
@@ -14,18 +12,16 @@ from bench.gpu.timing import compete
 from hogwild.kernels import Push
 from hogwild.rules import Gap, Guard, HeavyBall
 
-SIZES = (1 << 18, 1 << 20, 3 << 20, 5 << 20, 1 << 24, 1 << 26)
+SIZES = (3 << 20, 5 << 20, 1 << 26, 1 << 24, 1 << 20, 1 << 18)  # the first two decide the cooperative limit
 LEVELS = ("global", "layer")
 
 
 def run(scene: Scene) -> None:
-    for n in scene.sizes(*SIZES):
+    for n in scene.sizes("gap forms", *SIZES):
         model = Model(scaled(n), scene.device)
-        other = torch.empty_like(model.x)
         contestants = {
             name: Contestant("push", bytes, enqueued(model, push)) for name, (bytes, push) in forms(model).items()
         }
-        contestants["torch copy_"] = Contestant("stream", 8, lambda out=other, x=model.x: out.copy_(x))
         compete(scene, "gap forms", model.n, contestants, tensors=len(model.sizes))
 
 

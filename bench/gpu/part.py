@@ -1,4 +1,4 @@
-"""python -m bench.gpu.part NAME FILE DEVICE [dry]: one part of the script in its own process; rows go to FILE."""
+"""python -m bench.gpu.part NAME FILE DEVICE [dry]: one part of the script in its own process; FILE is the journal."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from pathlib import Path
 
 import torch
 
-from bench.gpu import access, calls, compiled, facts, gaps, mixes, places, push, trainer
+from bench.gpu import access, calls, compiled, counters, facts, gaps, mixes, mps, places, push, smoke, trainer
+from bench.gpu.journal import Journal
 from bench.gpu.scene import Scene
 
 PARTS: dict[str, Callable[[Scene], None]] = {
+    "smoke": smoke.run,
     "facts": facts.run,
     "push": push.run,
     "calls": calls.run,
+    "counters": counters.run,
     "access": access.run,
     "gaps": gaps.run,
     "mixes": mixes.run,
     "places": places.run,
     "trainer": trainer.run,
-    "trainer under MPS": trainer.run_mps,
+    "MPS": mps.run,
     "compiled step": compiled.run,
 }
 
@@ -28,7 +31,7 @@ PARTS: dict[str, Callable[[Scene], None]] = {
 def main(arguments: Sequence[str]) -> None:
     name, file, device, *dry = arguments
     torch.set_num_threads(1)
-    PARTS[name](Scene(torch.device("cuda:0" if device == "cuda" else device), Path(file), bool(dry)))
+    PARTS[name](Scene(torch.device("cuda:0" if device == "cuda" else device), Journal(Path(file)), name, bool(dry)))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from hogwild.rules import Access, Guard
 from hogwild.shared.placement import Placement
 from hogwild.shared.world import World
 
-SIZES = (1 << 20, 1 << 24)
+SIZES = (1 << 24, 1 << 20)
 SHARDS, LR = 4, 1e-4
 
 
@@ -28,7 +28,7 @@ def run(scene: Scene) -> None:
     if scene.on_gpu:
         gpu = (scene.device.index,)
         places |= {f"{SHARDS} shards": Placement(gpu, gpu * SHARDS), "host": Placement(gpu, ())}
-    for n in scene.sizes(*SIZES):
+    for n in scene.sizes("places", *SIZES):
         contestants = {}
         for name, place in places.items():
             contestants |= on(name, World.create(Flat(n), BUFFERS, 1, device=place), scene.device)

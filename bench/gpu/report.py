@@ -1,17 +1,17 @@
-"""results.json as tables and as a picture: GB/s against the number of parameters."""
+"""The results as tables and as a picture: GB/s against the number of parameters."""
 
 from __future__ import annotations
 
 import json
 import statistics
 from collections.abc import Iterator, Mapping
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bench.gpu.targets import Row, targets
+from bench.gpu.targets import Row, copy_of, targets
 
-DRAWN = ("gap", "gap, atomic", "heavy ball", "torch SGD, fused", "eager torch", "torch copy_")
+YARDSTICK = copy_of(36)
+DRAWN = ("gap", "gap, atomic", "heavy ball", "plain", "torch SGD, fused", "eager torch", YARDSTICK)
 MICRO = 1e6
 
 
@@ -35,9 +35,9 @@ def lines(results: Mapping[str, Any], rows: list[Row], is_dry: bool) -> Iterator
     for name, result in results.items():
         reason = f" ({result['reason']})" if "reason" in result else ""
         yield f"| {name} | {result['status']}{reason} | {result['seconds']:.1f} |"
-    for group, members in groupby((row for row in rows if row["group"] != "facts"), key=lambda row: row["group"]):
+    for group in dict.fromkeys(row["group"] for row in rows if row["group"] != "facts"):
         yield f"\n## {group}\n"
-        yield from _table(list(members))
+        yield from _table([row for row in rows if row["group"] == group])
     for name, result in results.items():
         if result["status"] not in ("done", "left out") or name == "tests":
             yield f"\n## Last words of {name}\n\n```\n{result.get('tail', '').strip()}\n```"
@@ -63,16 +63,15 @@ def _facts(rows: list[Row]) -> Iterator[str]:
 
 def _table(rows: list[Row]) -> Iterator[str]:
     if "seconds" in rows[0]:
-        yield "| n | | us | us, cold | host us | B | GB/s | of copy |"
+        yield "| n | | us | us, cold | host us | B | GB/s | of a copy of as many bytes |"
         yield f"| ---: | --- |{' ---: |' * 6}"
         for row in rows:
             cold = "" if row["cold_s"] is None else f"{row['cold_s'] * MICRO:.1f}"
-            share = "" if row["of_copy"] is None else f"{row['of_copy']:.1%}"
             name = row["name"] + (" (host-bound)" if row["is_starved"] else "")
             device_us, host_us = statistics.median(row["seconds"]) * MICRO, row["host_s"] * MICRO
             yield (
                 f"| {row['n']:,} | {name} | {device_us:.1f} | {cold} | {host_us:.1f} | {row['bytes']} | "
-                f"{row['gbps']:,.0f} | {share} |"
+                f"{row['gbps']:,.0f} | {row['of_copy']:.1%} |"
             )
         return
     keys = [key for row in rows for key in row if key not in ("group", "name")]
@@ -108,7 +107,7 @@ def draw(rows: list[Row], file: Path) -> bool:
     for name in DRAWN:
         points = sorted((row["n"], row["gbps"]) for row in pushes if row["name"] == name)
         if points:
-            style = "--" if name == "torch copy_" else "-"
+            style = "--" if name == YARDSTICK else "-"
             axes.plot(*zip(*points, strict=True), style, marker="o", markersize=4, label=name)
     axes.set(xscale="log", xlabel="parameters", ylabel="GB/s, every stream counted once per read and per write")
     axes.grid(alpha=0.3)

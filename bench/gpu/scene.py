@@ -1,38 +1,43 @@
-"""The device on which a part of the script runs, and the file that takes its rows."""
+"""The device on which a part of the script runs, and the journal that takes its rows."""
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from bench.gpu.journal import Journal
+
+DRY_SIZE = 4099
+
 
 @dataclass
 class Scene:
-    """`device`: a GPU, or the CPU. A dry run has tiny sizes. Every row is written to disk when it is recorded."""
+    """`device`: a GPU, or the CPU. A dry run has tiny sizes. Every row is on disk when `record` returns."""
 
     device: torch.device
-    file: Path
+    journal: Journal
+    part: str
     is_dry: bool = False
-    rows: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def on_gpu(self) -> bool:
         return self.device.type == "cuda"
 
-    def sizes(self, *numels: int) -> list[int]:
-        """The sizes to measure; in a dry run a single odd size."""
-        return [4099] if self.is_dry else list(numels)
+    def sizes(self, group: str, *numels: int) -> Iterator[int]:
+        """The sizes that are still to be measured, in this order; in a dry run a single odd size. A size counts as
+        measured when the caller asks for the next one.
+        """
+        finished = self.journal.of(self.part).finished
+        for n in [DRY_SIZE] if self.is_dry else numels:
+            if (group, n) not in finished:
+                yield n
+                self.journal.append(part=self.part, finished=[group, n])
 
     def record(self, group: str, name: str, **facts: Any) -> None:
-        self.rows.append({"group": group, "name": name, **facts})
-        whole = self.file.with_suffix(".part")
-        whole.write_text(json.dumps(self.rows))
-        os.replace(whole, self.file)
+        self.journal.append(part=self.part, row={"group": group, "name": name, **facts})
 
     def synchronize(self) -> None:
         if self.on_gpu:

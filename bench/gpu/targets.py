@@ -9,6 +9,8 @@ from typing import Any
 
 Row = Mapping[str, Any]
 LARGE, SMALL = 1 << 24, 1 << 22
+OUT_OF_CACHE = 1 << 26
+GIGA = 1e9
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class Target:
         if self.measured is None:
             return "not measured"
         return "met" if (self.measured <= self.wanted if self.at_most else self.measured >= self.wanted) else "missed"
+
+
+def copy_of(bytes: int) -> str:
+    """The name of the yardstick: torch's copy of as many bytes as contestants of that many per element move."""
+    return f"copy_ of {bytes} B"
 
 
 def targets(rows: Iterable[Row]) -> list[Target]:
@@ -47,14 +54,28 @@ def targets(rows: Iterable[Row]) -> list[Target]:
     small = [n for n in lists if n <= SMALL + 161]
 
     def of_copy(name: str) -> float | None:
-        found = [by["push", name, n] for n in large if ("push", name, n) in by]
-        return min((row["of_copy"] for row in found if row["of_copy"]), default=None)
+        found = [row for (group, word, n), row in by.items() if (group, word) == ("push", name) and n >= OUT_OF_CACHE]
+        return min((row["of_copy"] for row in found), default=None)
 
+    def fixed_us() -> float | None:
+        """Time of the smallest push beyond that of its bytes at the rate of the largest copy."""
+        row = by.get(("push", "gap", min(sizes, default=0)))
+        copy = by.get(("push", copy_of(36), max(sizes, default=0)))
+        if row is None or copy is None or min(sizes) >= LARGE:
+            return None
+        return (_median(row) - 36 * row["n"] / (copy["gbps"] * GIGA)) * 1e6
+
+    verdicts = [row["verdict"] for (group, _, _), row in by.items() if group == "smoke"]
+    passed = verdicts.count("PASS") if verdicts else None
     per_byte = [ratio * 20 / 36 for ratio in times("push", "gap", "torch SGD, fused", large)]
     lost = [max(row["lost"]) for (group, name, _), row in by.items() if (group, name) == ("access", "atomic x 4")]
     return [
-        Target("gap push (36 B) of >= 16 M: share of the copy's GB/s", 0.95, of_copy("gap")),
+        Target("smoke: checks that passed", 10, passed),
+        Target("gap push (36 B) of >= 64 M: share of a copy of as many bytes", 0.95, of_copy("gap")),
         Target("the same with one C (28 B)", 0.95, of_copy("gap, one C")),
+        Target("heavy ball with snapshot (28 B)", 0.95, of_copy("heavy ball with snapshot")),
+        Target("plain push (12 B)", 0.82, of_copy("plain")),
+        Target("fixed cost of a push, us", 6.0, fixed_us(), at_most=True),
         Target("gap push: time over fused SGD's (20 B), per byte", 1.0, max(per_byte, default=None), at_most=True),
         Target(
             "the same with one C: time over fused SGD's", 1.4,

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
 
 from bench.contest import Contestant
 from bench.gpu.scene import Scene
+from bench.gpu.targets import GIGA, copy_of
 
 ROUNDS = 7
 TURN_S = 0.002  # device time of a turn
@@ -24,7 +25,6 @@ SLEEP_CYCLES = 8_000_000  # about 4 ms
 SLEEP_S = 0.004
 COLD_CALLS = 8
 FLUSH_BYTES = 1 << 28  # several times any second-level cache
-GIGA = 1e9
 
 
 def turn(scene: Scene, call: Callable[[], object], calls: int) -> tuple[float, float]:
@@ -68,9 +68,11 @@ def compete(
 ) -> None:
     """Record a row per contestant. Turns alternate (A B C ... A B C ...), after a first round that does not count.
 
-    `gbps` counts each stream once per read and once per write; `of_copy` compares with the copies of the same rounds.
+    `gbps` counts each stream once per read and once per write; `of_copy` compares with torch's copy of as many bytes in
+    the same rounds. A copy of as many elements would move fewer bytes, and run out of the cache for longer.
     """
     rounds = 2 if scene.is_dry else rounds
+    contestants = {**contestants, **copies(scene.device, n, {c.bytes for c in contestants.values()})}
     calls = {}
     for name, contestant in contestants.items():
         turn(scene, contestant.call, 1)
@@ -82,13 +84,23 @@ def compete(
             times[name].append(turn(scene, contestant.call, calls[name]))
     seconds = {name: [device_s for device_s, _ in pairs] for name, pairs in times.items()}
     rates = {name: c.bytes * n / statistics.median(seconds[name]) / GIGA for name, c in contestants.items()}
-    best_copy = max((rates[name] for name, c in contestants.items() if c.kind == "stream"), default=None)
     for name, contestant in contestants.items():
         host_s = statistics.median(host for _, host in times[name])
         scene.record(
             group, name, n=n, kind=contestant.kind, bytes=contestant.bytes, calls=calls[name], seconds=seconds[name],
             host_s=host_s, cold_s=cold(scene, contestant.call) if n <= 1 << 22 else None, gbps=rates[name],
-            of_copy=rates[name] / best_copy if best_copy else None, error=contestant.error,
+            of_copy=rates[name] / rates[copy_of(contestant.bytes)], error=contestant.error,
             is_starved=host_s * calls[name] > SLEEP_S + sum(seconds[name]) / rounds * calls[name],
             **facts,
         )  # fmt: skip
+
+
+def copies(device: torch.device, n: int, counts: Collection[int]) -> dict[str, Contestant]:
+    """For each count of bytes per element a copy_ that moves n times as many: 4 read and 4 written per float."""
+    source, target = (torch.empty(max(1, max(counts) * n // 8), device=device) for _ in range(2))
+
+    def copy(floats: int) -> Callable[[], object]:
+        into, out_of = target[:floats], source[:floats]
+        return lambda: into.copy_(out_of)
+
+    return {copy_of(bytes): Contestant("copy", bytes, copy(max(1, bytes * n // 8))) for bytes in sorted(counts)}

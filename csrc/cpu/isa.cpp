@@ -1,4 +1,4 @@
-// Chooses the instruction-set variant of the loops. Host only.
+// Chooses the instruction-set variant of the loops. Host only. setup.py defines HW_WIDE: whether AVX2 and AVX-512 are in.
 #include <cstdlib>
 #include <stdexcept>
 
@@ -9,7 +9,7 @@ namespace hogwild::cpu {
 namespace baseline {
 extern const Kernels table;
 }
-#ifdef __x86_64__
+#if HW_WIDE
 namespace avx2 {
 extern const Kernels table;
 }
@@ -23,7 +23,7 @@ namespace {
 // Best first.
 std::vector<const Kernels*> supported() {
   std::vector<const Kernels*> found;
-#ifdef __x86_64__
+#if HW_WIDE
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq"))

@@ -12,6 +12,8 @@ namespace hogwild::cpu::HW_ISA {
 
 void norm_forward(const NormForward& call, double* work);  // norm.cpp
 void norm_backward(const NormBackward& call, double* work);
+Kernels::Rows* rows(const RowPlan& plan, Dtype gradient);  // row_loops.cpp
+Kernels::Rows* row_catch_up(const RowPlan& plan);
 
 namespace {
 
@@ -40,7 +42,9 @@ Kernels::Push* push(const Rule& rule, Dtype gradient, bool has_snapshot, bool fl
       };
     };
     if (rule.access == AccessKind::atomic)
-      return with_stages<FiniteOnly>(rule, has_snapshot, flush, with_access(Type<Atomic>{}));
+      return with_stages<FiniteOnly>(rule, has_snapshot, flush, [&](auto stages) {
+        return with_own_v<typename decltype(stages)::type>(rule, with_access(Type<Atomic>{}));
+      });
     if (rule.guard == GuardKind::element)
       return with_stages<FiniteOnly>(rule, has_snapshot, flush, with_access(Type<Racing>{}));
     return with_stages<KnownFinite>(rule, has_snapshot, flush, with_access(Type<Racing>{}));
@@ -125,7 +129,7 @@ void pair_average(Dtype dtype, void* a, void* b, double weight, int64_t begin, i
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{HW_TEXT(HW_ISA), push,    idle,         gap_sq,       scan,         weighted_sum, copy,
-                    exchange,        diffuse, pair_average, norm_forward, norm_backward};
+const Kernels table{HW_TEXT(HW_ISA), push,    idle,         gap_sq,       scan,          weighted_sum, copy,
+                    exchange,        diffuse, pair_average, norm_forward, norm_backward, rows,         row_catch_up};
 
 }  // namespace hogwild::cpu::HW_ISA

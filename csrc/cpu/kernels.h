@@ -10,6 +10,7 @@ namespace hogwild {
 
 struct NormForward;  // norm_call.h
 struct NormBackward;
+struct RowPlan;  // rows.h
 
 }  // namespace hogwild
 
@@ -33,6 +34,8 @@ struct Scan {
   double grad_sq = 0;
 };
 
+struct RowTask;  // rows.h
+
 struct Kernels {
   const char* isa;
   // Elements [begin, begin + n) of the buffers and [0, n) of g; adds to the totals.
@@ -52,6 +55,10 @@ struct Kernels {
   // `work`: 5 doubles per channel.
   void (*norm_forward)(const NormForward&, double* work);
   void (*norm_backward)(const NormBackward&, double* work);
+  // Rows [begin, end) of a table's part of a sparse push; of the table itself, to catch up.
+  using Rows = void(RowTask&, int64_t begin, int64_t end);
+  Rows* (*rows)(const RowPlan&, Dtype gradient);
+  Rows* (*row_catch_up)(const RowPlan&);
 };
 
 // The variant in use: the best one for this processor, or the one named by HOGWILD_ISA or use_isa().

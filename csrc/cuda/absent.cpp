@@ -4,6 +4,7 @@
 #include "../norm_call.h"
 #include "exchange.h"
 #include "push.h"
+#include "rows.h"
 
 namespace hogwild::cuda {
 namespace {
@@ -27,6 +28,15 @@ void Push::capture(const PushCall&) { absent(); }
 void Push::prepare(const PushCall&) { absent(); }
 void Push::replayed(uintptr_t) { absent(); }
 bool Push::is_cooperative() const { absent(); }
+
+struct Rows::State {};
+Rows::Rows(const RowPlan&, int) { absent(); }
+Rows::~Rows() = default;
+Rows::Rows(Rows&&) noexcept = default;
+void Rows::begin(const std::vector<RowGradient>&, uintptr_t) { absent(); }
+RowScan Rows::scan() { absent(); }
+RowStats Rows::push(const RowCall&) { absent(); }
+void Rows::catch_up(const RowCall&) { absent(); }
 
 void weighted_sum(const WeightedSumCall&) { absent(); }
 void copy(const CopyCall&) { absent(); }

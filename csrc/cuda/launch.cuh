@@ -73,7 +73,8 @@ bool launch_push(const PushPlan& plan, const PushCall& call, const Tables& table
   };
   const bool has_snapshot = plan.buffers.snapshot != nullptr;
   with_stages<FiniteOnly>(plan.rule, has_snapshot, flushes(plan.rule, call), [&](auto stages) {
-    plan.rule.access == AccessKind::atomic ? push(stages, Type<Atomic>{}) : push(stages, Type<Racing>{});
+    if (plan.rule.access != AccessKind::atomic) return push(stages, Type<Racing>{});
+    with_own_v<typename decltype(stages)::type>(plan.rule, [&](auto chosen) { push(chosen, Type<Atomic>{}); });
   });
   return true;
 }

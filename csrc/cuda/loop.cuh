@@ -50,16 +50,16 @@ struct Loaded {
   }
 };
 
-// kWidth elements from i on, through registers. Under Atomic, x and the center are changed by additions in memory (a
-// snapshot is then the value read minus this push's step), and shared momentum buffers by compare-and-exchange in
-// memory, starting from the value read.
+// kWidth elements from i on, through registers. Under Atomic, x, or the center if there is one, is changed by additions
+// in memory (a snapshot is then the value read minus this push's step), and shared momentum buffers by
+// compare-and-exchange in memory, starting from the value read.
 template <class Stages, class Access, class T, class G>
 __device__ __forceinline__ void push_pack(const Buffers<T>& at, Loaded<Stages, T, G>& loaded, int64_t i,
                                           const Hyper<T>& h, Sums<T>& sums) {
   constexpr int kCount = kWidth<T>;
   constexpr bool kAtomic = std::is_same_v<Access, Atomic>;
   constexpr unsigned kInMemory = kAtomic ? buffer::motion & ~Stages::own : buffer::none;
-  constexpr unsigned kAdded = kAtomic ? buffer::x | buffer::center : buffer::none;
+  constexpr unsigned kAdded = !kAtomic ? buffer::none : Stages::uses_center ? buffer::center : buffer::x;
   constexpr unsigned kStored = Stages::uses & ~(kInMemory | kAdded);
   auto& packs = loaded.packs;
   Buffers<T> here;
@@ -81,8 +81,8 @@ __device__ __forceinline__ void push_pack(const Buffers<T>& at, Loaded<Stages, T
     sums.add(seen);
   }
 
-  if constexpr (kAtomic) red_add(at.x + i, delta);
-  if constexpr (kAtomic && Stages::uses_center) red_add(at.center + i, drawn);
+  if constexpr ((kAdded & buffer::x) != 0) red_add(at.x + i, delta);
+  if constexpr ((kAdded & buffer::center) != 0) red_add(at.center + i, drawn);
 #define HOGWILD_STORE(name) \
   if constexpr ((kStored & buffer::name) != 0) store(at.name + i, packs.name);
   HOGWILD_BUFFERS(HOGWILD_STORE)
@@ -90,14 +90,16 @@ __device__ __forceinline__ void push_pack(const Buffers<T>& at, Loaded<Stages, T
 }
 
 // Packs that a thread loads before it works on the first. Two for rules of at most four streams and little arithmetic,
-// which would otherwise have too few loads in flight; for others, or with compare-and-exchanges in memory, the registers
-// do not suffice.
+// which would otherwise have too few loads in flight; for others, with additions in memory beside four streams, or with
+// compare-and-exchanges in memory, the registers do not suffice.
 template <class Stages, class Access>
 constexpr int kPacksAtOnce = [] {
   int streams = 1;
   for (unsigned rest = Stages::uses; rest != 0; rest &= rest - 1) ++streams;
-  const bool exchanges = std::is_same_v<Access, Atomic> && (Stages::uses & buffer::motion & ~Stages::own) != 0;
-  return streams <= 4 && !exchanges && !Stages::uses_ms && !Stages::uses_rows && !Stages::penalises_elements ? 2 : 1;
+  constexpr bool kAtomic = std::is_same_v<Access, Atomic>;
+  const bool exchanges = kAtomic && (Stages::uses & buffer::motion & ~Stages::own) != 0;
+  const bool has_root = Stages::uses_q || Stages::uses_ms || Stages::penalises_elements;
+  return streams <= (kAtomic ? 3 : 4) && !exchanges && !has_root && !Stages::uses_rows ? 2 : 1;
 }();
 
 // Elements [0, n) of one tile.

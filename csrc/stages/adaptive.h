@@ -74,9 +74,9 @@ struct AdamMomentum : AdaptiveStage {
     h.q_eps = rule.eps * root;
   }
 
-  template <class Access, class T>
+  template <class VAccess, class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool applied, const Hyper<T>& h) {
-    now.v = Access::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
+    now.v = VAccess::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
     const T along = kAhead ? h.momentum * now.v + h.damp * d : now.v;
     return h.lr * along / root<Access>(at, i, now, d, applied, h);
   }
@@ -94,10 +94,10 @@ struct AdamDanaMomentum : AdamMomentum<false> {
     h.ahead.v_sum = rule.beta1 * h.lr;
   }
 
-  template <class Access, class T>
+  template <class VAccess, class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool applied, const Hyper<T>& h) {
     const T before = now.v;
-    now.v = Racing::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
+    now.v = VAccess::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
     now.v_sum = Access::add(at.v_sum + i, now.v_sum, now.v - before);
     return h.lr * now.v / root<Access>(at, i, now, d, applied, h);
   }
@@ -117,7 +117,7 @@ struct ScaledGradient : AdaptiveStage {
     (rule.eps_inside ? h.q_inside : h.q_eps) = rule.eps;
   }
 
-  template <class Access, class T>
+  template <class VAccess, class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool applied, const Hyper<T>& h) {
     return h.lr * d / root<Access>(at, i, now, d, applied, h);
   }
@@ -139,10 +139,10 @@ struct LionMomentum : AdaptiveStage {
     h.direct = 1 - rule.beta1;
   }
 
-  template <class Access, class T>
+  template <class VAccess, class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool applied, const Hyper<T>& h) {
     T before = now.v;
-    now.v = Access::update(at.v + i, before, NextVelocity<T>{d, h.momentum, h.damp, applied});
+    now.v = VAccess::update(at.v + i, before, NextVelocity<T>{d, h.momentum, h.damp, applied});
     const T c = h.drain * before + h.direct * d;
     return h.lr * hw_select(c > T(0), T(1), hw_select(c < T(0), T(-1), T(0)));
   }

@@ -1,5 +1,5 @@
 // Slot 4 of a push: momentum. Host and device. The caller's buffer decides whether v is shared (heavy ball) or a
-// worker's own (shifted momentum); the arithmetic is the same. A new stage is a struct and a line of momenta.h.
+// worker's own (shifted momentum, WithOwnV); the arithmetic is the same. A new stage is a struct and a line of momenta.h.
 #pragma once
 
 #include <algorithm>
@@ -24,10 +24,10 @@ struct NextVelocity {
 };
 
 // The properties of a stage. Every stage also has
-//   advance(buffers, i, motion, d, applied, hyper)
-// which changes element i of its buffers and returns the step to subtract from x. If `applied` is false, because the
-// gradient was refused, it changes nothing; a stage that flushes uses d = 0 for such an element instead. `motion` holds
-// element i of the buffers: on entry as read, on return as written by this push.
+//   advance<VAccess, Access>(buffers, i, motion, d, applied, hyper)
+// which changes element i of its buffers, v by VAccess and the others by Access, and returns the step to subtract from
+// x. If `applied` is false, because the gradient was refused, it changes nothing; a stage that flushes uses d = 0 for
+// such an element instead. `motion` holds element i of the buffers: on entry as read, on return as written by this push.
 struct MomentumStage {
   static constexpr unsigned uses = buffer::v;    // its buffers
   static constexpr unsigned own = buffer::none;  // those of the worker itself, without other writers
@@ -45,12 +45,18 @@ struct MomentumStage {
   }
 };
 
+// A stage whose v has no other writer: Push then gives it Racing for VAccess, whatever the access policy of the others.
+template <class Momentum>
+struct WithOwnV : Momentum {
+  static constexpr unsigned own = Momentum::own | buffer::v;
+};
+
 // x <- x - lr d
 struct NoMomentum : MomentumStage {
   static constexpr unsigned uses = buffer::none;
   using Exchange = ElasticExchange;
 
-  template <class Access, class T>
+  template <class VAccess, class Access, class T>
   HW_HD static T advance(const Buffers<T>&, int64_t, Motion<T>&, T d, bool, const Hyper<T>& h) {
     return h.lr * d;
   }
@@ -60,9 +66,9 @@ struct NoMomentum : MomentumStage {
 struct HeavyBallMomentum : MomentumStage {
   using Exchange = ElasticExchange;
 
-  template <class Access, class T>
+  template <class VAccess, class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool applied, const Hyper<T>& h) {
-    now.v = Access::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
+    now.v = VAccess::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
     return h.lr * now.v;
   }
 };
@@ -71,9 +77,9 @@ struct HeavyBallMomentum : MomentumStage {
 struct NesterovMomentum : MomentumStage {
   using Exchange = ElasticExchangeBehind;
 
-  template <class Access, class T>
+  template <class VAccess, class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool applied, const Hyper<T>& h) {
-    now.v = Access::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
+    now.v = VAccess::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
     return h.lr * (d + h.momentum * now.v);
   }
 };
@@ -85,10 +91,10 @@ struct DanaMomentum : MomentumStage {
   static constexpr unsigned uses = buffer::v | buffer::v_sum, own = buffer::v;
   using LookAhead = DanaLookAhead;
 
-  template <class Access, class T>
+  template <class VAccess, class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool applied, const Hyper<T>& h) {
     const T before = now.v;
-    now.v = Racing::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
+    now.v = VAccess::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
     now.v_sum = Access::add(at.v_sum + i, now.v_sum, now.v - before);
     return h.lr * now.v;
   }
@@ -110,13 +116,13 @@ struct Smega2Momentum : MomentumStage {
     h.damp = 1.0 / static_cast<double>(rule.workers);
   }
 
-  template <class Access, class T>
+  template <class VAccess, class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool, const Hyper<T>& h) {
     const T step = h.lr * (d + h.momentum * now.v);
     if constexpr (kFlush) {
       const T sum = Access::exchange(at.b + i, now.b, T(0)) + d;
       now.b = 0;
-      now.v = Access::update(at.v + i, now.v, NextVelocity<T>{sum, h.momentum, h.damp, true});
+      now.v = VAccess::update(at.v + i, now.v, NextVelocity<T>{sum, h.momentum, h.damp, true});
     } else {
       now.b = Access::add(at.b + i, now.b, d);
     }
@@ -144,10 +150,10 @@ struct OrMoMomentum : MomentumStage {
     h.direct = (1.0 - std::pow(m, static_cast<double>(late + 1))) / (1.0 - m) * call.lr;
   }
 
-  template <class Access, class T>
+  template <class VAccess, class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool, const Hyper<T>& h) {
     T u = now.v;
-    now.v = Access::update(at.v + i, u, NextVelocity<T>{d, h.momentum, h.damp, true});
+    now.v = VAccess::update(at.v + i, u, NextVelocity<T>{d, h.momentum, h.damp, true});
     return h.drain * u + h.direct * d;
   }
 };

@@ -111,6 +111,18 @@ class Algorithm(ABC):
         return False
 
     @property
+    def takes_tables(self) -> bool:
+        """Every gradient is one push onto x, with which the rows of tables can go (hogwild.tables)."""
+        waits = self.barriers_per_round or self.counts_rounds or self.follows_updates
+        kept = self.keeps()
+        return not waits and "sum" not in kept and all(b.scope is not Scope.REPLICA for b in kept.values())
+
+    @property
+    def table_rule(self) -> str:
+        """The rule of tables, unless the run says another: a name in hogwild.tables.TABLE_RULES."""
+        return "momentum" if getattr(self, "momentum", 0.0) else "sgd"
+
+    @property
     def numbers_pushes(self) -> bool:
         """Every push needs a number of its own: one lock, or the simulator."""
         return False

@@ -25,6 +25,7 @@ from hogwild.errors import UsageError
 from hogwild.options import Check, accept, option, unknown
 from hogwild.rules import Access, Guard
 from hogwild.system import parse_cores
+from hogwild.tables import DECAYS, TABLE_RULES
 from hogwild.tasks.sharding import SHARDS, is_shard
 
 GROUPS = ("data", "model", "algorithm", "workers", "experiments", "run")
@@ -130,6 +131,22 @@ class Config:
         None, "kinds of parameters without weight decay, bias or norm (any other of fewer than two dimensions), or "
         "none (default: bias,norm for adamw, else none)", NO_DECAY,
     )  # fmt: skip
+    table_rule: str | None = _algorithm(
+        None, "rule of tables, the weights of embeddings with sparse=True (default: sgd, or momentum with --momentum; "
+        "row-adagrad for adaptive algorithms)", choices=tuple(TABLE_RULES), fixed=True,
+    )  # fmt: skip
+    table_lr: float | None = _algorithm(None, "learning rate of tables (default: lr)", POSITIVE)
+    table_eps: float | None = _algorithm(None, "added to the root of q of a table (default: the rule's)", POSITIVE)
+    table_decay: str = _algorithm(
+        "none", "weight decay of tables: lazy, rows that a push touches; catch-up, all rows as if densely",
+        choices=DECAYS, fixed=True,
+    )  # fmt: skip
+    table_catch_up: bool = _algorithm(
+        False, "table rule momentum: a row makes up for the pushes that missed it, as if densely", fixed=True
+    )
+    row_max_norm: float | None = _algorithm(
+        None, "the largest norm of a table's row, behind its update (default: any)", POSITIVE
+    )
     schedule: str = _algorithm("constant", "shape of the learning rate", choices=("constant", "cosine", "step"))
     clip: float = _algorithm(
         None, "the largest norm of a gradient; 0: any (default: 0; 1 for clipped and --norm full)", NOT_NEGATIVE

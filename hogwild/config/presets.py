@@ -18,7 +18,12 @@ class Preset:
     lr: float = 0.05
 
 
-PRESETS = {"digits": Preset(epochs=20.0, batch_size=32, lr=0.1)}
+PRESETS = {
+    "digits": Preset(epochs=20.0, batch_size=32, lr=0.1),
+    **dict.fromkeys(("movielens_100k", "movielens_100k_bpr"), Preset(epochs=20.0, batch_size=256, lr=0.3)),
+    **dict.fromkeys(("movielens_1m", "zipf_ratings"), Preset(batch_size=256, lr=0.3)),
+    **dict.fromkeys(("text8", "zipf_text"), Preset(epochs=1.0, batch_size=256, lr=5.0)),
+}
 
 
 FULL_NORM = {"norm_alpha": 0.03, "norm_state": "shared", "clip": 1.0, "warmup": 0.05}

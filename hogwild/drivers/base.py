@@ -25,12 +25,13 @@ from hogwild.drivers.instruments.report import Report
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.interrupts import Interrupts
 from hogwild.drivers.job.due import CHECKPOINT, EVALUATION, Due, Progress, intervals_of
-from hogwild.drivers.job.groups import groups_of
 from hogwild.drivers.job.job import Job, make_job
-from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
+from hogwild.drivers.job.model import model_fn, remedy
 from hogwild.drivers.job.recorded import recorded
 from hogwild.drivers.job.samples import BadSample
+from hogwild.drivers.job.tables import notes, sparse_push
 from hogwild.drivers.job.trial import try_out
+from hogwild.drivers.job.world import world_of
 from hogwild.errors import (
     CheckpointError,
     DataError,
@@ -46,7 +47,6 @@ from hogwild.shared.control import Tickets
 from hogwild.shared.devices import one_thread
 from hogwild.shared.placement import Placement
 from hogwild.shared.seeds import own_generators
-from hogwild.shared.world import World
 
 
 def nothing() -> None:
@@ -59,11 +59,8 @@ class Driver(ABC):
 
     `module` is the parent's own copy of the model: consistent copies are evaluated in it, and at the end it holds the
     trained model. `saved` is the state from which a resumed run continues. `lost` holds the ranks of workers that died
-    and were not replaced. `stopped` is the reason for which the run must end early.
-
-    `returns`: what the callers' loops returned, by rank.
-
-    repeats: a run that is resumed begins anew in its directory.
+    and were not replaced. `stopped` is the reason for which the run must end early. `returns`: what the callers' loops
+    returned, by rank. `repeats`: a run that is resumed begins anew in its directory.
     """
 
     repeats = False
@@ -73,22 +70,15 @@ class Driver(ABC):
         self.module = job.build()
         self.checkpoints = Checkpoints(job, self.module, run)
         self.saved = saved = None if self.repeats else self.checkpoints.resume(console)
-        self.world = World.create(
-            self.module,
-            job.algorithm.keeps(),
-            self.config.workers,
-            dtype=getattr(torch, self.config.dtype),
-            device=self.place(),
-            lines=len(saved.again) if saved else 0,
-            shared_buffers=shared_buffers(self.config, self.module),
-            groups=groups_of(self.config, self.module, job.groups),
-        )
+        self.world = world_of(job, self.module, self.place(), len(saved.again) if saved else 0)
         if saved:
             saved.write_to(self.world)
         if job.body is None:
             job.data, lines = try_out(job, self.world.arena.device)
             for line in [*lines, *left_out_of_epochs(job)]:
                 console.warn(line)
+        for line in notes(job.algorithm, self.world.tables.training) if self.world.tables else ():
+            console.warn(line)
         tickets: Tickets = self.world.control
         tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
         self.report = Report(job, self.world, run.journal, console)
@@ -175,7 +165,7 @@ class Driver(ABC):
         delay = Statistics.of(self.world).worker_line(rank)["delay_mean"]
         line = (
             f"worker {rank}: loss is {loss:.4g} at update {version} (mean delay {delay:.1f}, {elements:,} of "
-            f"{self.world.layout.parameters:,} gradient elements not finite, lr {lr:g}); not applied"
+            f"{self.world.parameters:,} gradient elements not finite, lr {lr:g}); not applied"
         )
         self.report.fault("nonfinite", line, worker=rank)
         if self.config.on_nonfinite == "stop":
@@ -199,7 +189,12 @@ class Driver(ABC):
         self.report.fault("sample", line, quietly=quietly, **facts)
 
     def copy(self) -> State:
-        """The state of the run. The caller ensures that no update is in progress."""
+        """The state of the run. The caller ensures that no update is in progress.
+
+        Mutates the tables, if rows owe something for the pushes that did not touch them: they make up for it.
+        """
+        if self.world.tables.training.catches_up and self.world.tables:
+            sparse_push(self.world).catch_up(lr=self.report.lr, pushes=self.world.control.version)
         return State.of(self.world, self.module, self.job.algorithm, self.lost)
 
     def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score | None:
@@ -210,13 +205,10 @@ class Driver(ABC):
         at = Info(state.version, self.report.samples_of(state), self.report.journal.elapsed_s())
         try:
             score = self.evaluator.score(pulse, at)
-        except UsageError as error:
+        except (DataError, UsageError) as error:
             self._evaluates = False
-            self.stop(UsageError, str(error))
-            return None
-        except DataError as error:
-            self._evaluates = False
-            self.stop(DataError, f"{error} (see {self.directory.path / LOG})")
+            log = f" (see {self.directory.path / LOG})" if isinstance(error, DataError) else ""
+            self.stop(type(error), f"{error}{log}")
             return None
         except HogwildError:
             raise

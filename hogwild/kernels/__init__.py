@@ -22,3 +22,4 @@ from hogwild.kernels.pair import pair_average as pair_average
 from hogwild.kernels.placed import gpus as gpus
 from hogwild.kernels.push import Push as Push
 from hogwild.kernels.push import PushStats as PushStats
+from hogwild.kernels.rows import SparsePush as SparsePush

@@ -54,15 +54,17 @@ class Push:
               Gamma^t, and ||x - snapshot||^2 of the latest push.
               segments: (offset, numel) in elements of each gradient's place in [n]; offsets on 128-byte boundaries.
               groups: factors of lr and of the weight decay for each segment; none: 1. Statistics are of all segments.
+              own_v: v has no other writer than this worker, so Access.ATOMIC does not exchange it element by element.
               stripes, n_stripes: address and number of the control block's mutexes, for Access.STRIPED.
               cooperative: on CUDA, a Gap of level layer or global, not lagged, is one cooperative launch if x and
               snapshot fit into four fifths of the L2 cache (`is_cooperative`); False: never.
     Mutates:  all of its buffers inside the segments; never the padding between them, never a gradient.
     Races:    depend on `access`. RACING: concurrent pushes may lose an update of an element, a float is never torn;
               after a lost update v_sum differs permanently from the sum of all v. ATOMIC: no update of x, v, v_sum or b
-              is lost (CUDA: added to x in hardware; snapshot is then the value read minus this push's step); s and
-              gap_state, running statistics, still race. STRIPED: one lock per 4096 elements is held (not for gap_state
-              and the first pass of a layer or global Gap). LOCKED: runs as RACING, and the caller holds the lock. A
+              is lost (CUDA: added to x in hardware; snapshot is then the value read minus this push's step); an x
+              beside a center, and a v with own_v, have one writer and are plainly written; s and gap_state, running
+              statistics, still race. STRIPED: one lock per 4096 elements is held (not for gap_state and the first pass
+              of a layer or global Gap). LOCKED: runs as RACING, and the caller holds the lock. A
               center has the same guarantees as x; since x then has no other writer, the locks of STRIPED are those of
               the center. For a replica that other workers average (kernels.pair_average), they are those of the
               replica.
@@ -88,13 +90,14 @@ class Push:
         access: Access = Access.RACING,
         guard: Guard = Guard.PUSH,
         groups: Sequence[tuple[float, float]] = (),
+        own_v: bool = False,
         stripes: int = 0,
         n_stripes: int = 0,
         cooperative: bool = True,
         **buffers: Tensor | None,
     ) -> None:
         self._buffers = tensors.checked_buffers({"x": x, **buffers})
-        self._rule = Rule(penalty, momentum, compensation, access, guard, elastic="center" in self._buffers)
+        self._rule = Rule(penalty, momentum, compensation, access, guard, "center" in self._buffers, own_v)
         self._rule.check(self._buffers, len(segments))
         self._rule.check_groups(groups, len(segments))
         tensors.check_segments(segments, x.numel(), x.element_size())

@@ -37,6 +37,7 @@ class Rule:
     access: Access
     guard: Guard
     elastic: bool = False
+    own_v: bool = False
 
     @property
     def has_rows(self) -> bool:
@@ -138,6 +139,7 @@ class Rule:
             access=self.access.value,
             guard=self.guard.value,
             elastic=self.elastic,
+            own_v=self.own_v,
             cooperative=cooperative,
             **constants,
         )

@@ -99,8 +99,8 @@ def check_dense(k: int, g: object) -> None:
         raise ValueError(f"gradient {k} is a {type(g).__name__}: expected a tensor or None")
     if g.layout is not torch.strided:
         raise ValueError(
-            f"gradient {k} is {g.layout}: a push takes dense gradients; use sparse=False in the embedding, "
-            "or call .to_dense() first"
+            f"gradient {k} is {g.layout}: a push takes dense gradients, and SparsePush those of "
+            "tables: use an nn.Embedding with sparse=True, or sparse=False"
         )
 
 

@@ -16,3 +16,4 @@ from hogwild.reference.mix import send as send
 from hogwild.reference.mix import weighted_sum as weighted_sum
 from hogwild.reference.push import PushStats as PushStats
 from hogwild.reference.push import push as push
+from hogwild.reference.rows import ReferenceSparsePush as ReferenceSparsePush

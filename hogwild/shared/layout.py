@@ -12,6 +12,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from hogwild.buffers import Scope
 from hogwild.errors import UsageError
+from hogwild.shared.embeddings import tables_of
 
 ALIGNMENT_BYTES = 128
 
@@ -24,6 +25,7 @@ def _aligned(count: int, itemsize: int) -> int:
 @dataclass(frozen=True)
 class ParameterLayout:
     """The parameters of a module as segments of a flat buffer `[n]`: each starts on a 128-byte boundary, gaps are
+    padding. Tables (hogwild.shared.embeddings) are none of them; if there is nothing else, the buffer is 128 bytes of
     padding.
     """
 
@@ -37,20 +39,21 @@ class ParameterLayout:
     def of(cls, module: nn.Module, dtype: torch.dtype) -> ParameterLayout:
         """The layout of a module's trainable parameters, tied ones once, in the order of `named_parameters()`.
 
-        UsageError if there are none.
+        UsageError if there are none, and no tables.
         """
         itemsize = torch.empty((), dtype=dtype).element_size()
+        tables = tables_of(module)
         names, shapes, offsets, n = [], [], [], 0
         for name, parameter in module.named_parameters():
-            if not parameter.requires_grad:
+            if not parameter.requires_grad or name in tables:
                 continue
             names.append(name)
             shapes.append(tuple(parameter.shape))
             offsets.append(n)
             n += _aligned(parameter.numel(), itemsize)
-        if not names:
+        if not names and not tables:
             raise UsageError("the model has no trainable parameters: nothing requires a gradient")
-        return cls(tuple(names), tuple(shapes), tuple(offsets), n, dtype)
+        return cls(tuple(names), tuple(shapes), tuple(offsets), n or _aligned(1, itemsize), dtype)
 
     @property
     def segments(self) -> list[tuple[int, int]]:
@@ -89,8 +92,9 @@ def require_real_values(module: nn.Module) -> None:
 
 
 def trainable(module: nn.Module) -> list[nn.Parameter]:
-    """The parameters a layout holds, in its order."""
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+    """The parameters a layout holds, in its order: the trained ones, without tables."""
+    tables = {id(table) for table in tables_of(module).values()}
+    return [parameter for parameter in module.parameters() if parameter.requires_grad and id(parameter) not in tables]
 
 
 def frozen(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -1,5 +1,5 @@
-"""The shared state of one run: the control block, the algorithm's buffers, the model's parameters that are not trained,
-once, and the model's own buffers per worker.
+"""The shared state of one run: the control block, the algorithm's buffers, the model's tables and its parameters that
+are not trained, once, and the model's own buffers per worker.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hogwild.shared.layout import BufferSpec, ParameterLayout, frozen, trainable
 from hogwild.shared.memory import SharedMemory
 from hogwild.shared.placed_arena import PlacedArena
 from hogwild.shared.placement import Placement
+from hogwild.shared.table_memory import Tables, Training
 
 MAX_STRIPES = 4096
 TRAINED, FROZEN, BUFFER = "trained:", "frozen:", "buffer:"  # before the names of what a model consists of
@@ -39,6 +40,7 @@ class World:
     stripes: int
     shapes: Mapping[str, tuple[int, ...]]  # of the model: trained:<name>, frozen:<name>, buffer:<name>
     groups: Groups = field(default_factory=Groups)
+    tables: Tables = field(default_factory=lambda: Tables({}, Training()))
     _control: Control | None = field(default=None, repr=False)
 
     @classmethod
@@ -53,32 +55,37 @@ class World:
         lines: int = 0,
         shared_buffers: Collection[str] = (),
         groups: Groups | None = None,
+        training: Training | None = None,
     ) -> World:
-        """Allocates the world of a model and writes the model's parameters into the master x [n].
+        """Allocates the world of a model and writes the model's parameters into the master x [n] and its tables.
 
         `buffers`: the algorithm's, by their declarations. The model's own buffers (BatchNorm statistics) get a copy per
         worker, those named in `shared_buffers` one for all: `buffer:<name>`. Parameters that are not trained lie there
         once, for all workers, in their own dtype: `frozen:<name>`. `groups`: what lr and weight decay are in each.
+        `training`: that of the model's tables.
         """
-        layout = ParameterLayout.of(module, dtype)
+        layout, tables = ParameterLayout.of(module, dtype), Tables.of(module, training)
         specs = [_spec(name, buffer, layout) for name, buffer in buffers.items()]
         for name, kept in frozen(module).items():
             specs.append(BufferSpec(FROZEN + name, Scope.SHARED, kept.numel(), kept.dtype))
         for name, tensor in module.named_buffers():
             scope = Scope.SHARED if name in shared_buffers else Scope.WORKER
             specs.append(BufferSpec(BUFFER + name, scope, tensor.numel(), tensor.dtype))
+        specs += tables.specs(workers, dtype)
         place = PlacedArena.place if isinstance(device, Placement) else Arena.create
         arena: Arena = place(specs, workers, device)  # type: ignore[arg-type]
-        stripes = min(-(-layout.n // STRIPE), MAX_STRIPES)
+        stripes = min(-(-max(layout.n, tables.elements) // STRIPE), MAX_STRIPES)
         lines = max(workers, lines)
         locks = _lock_count(buffers, stripes, workers)
         memory = SharedMemory(Control.bytes(lines, locks), "control block")
-        world = cls(layout, arena, buffers, memory, workers, lines, stripes, _shapes(module), groups or Groups())
+        shapes, groups = _shapes(module), groups or Groups()
+        world = cls(layout, arena, buffers, memory, workers, lines, stripes, shapes, groups, tables)
         world._control = Control(memory.address, lines, locks, create=True)
         for view, parameter in zip(layout.views(arena.tensor("x")), trainable(module), strict=True):
             view.copy_(parameter.detach())
         for name, parameter in frozen(module).items():
             arena.tensor(FROZEN + name).copy_(parameter.detach().reshape(-1))
+        tables.start(arena, module)
         world.start_buffers()
         for rank in range(workers):
             world.publish(module, rank)
@@ -122,9 +129,9 @@ class World:
     def adopt(self, module: nn.Module, rank: int) -> None:
         """Makes a model that was built in this process that of worker `rank`; from its build only the structure counts.
 
-        The parameters that are not trained become the shared memory itself, without a copy: all workers see what one
-        writes there, element by element. The module's own buffers are read as by `recall`. The trained parameters are
-        bound by ParameterLayout.bind, to the buffer that the algorithm names.
+        The tables and the parameters that are not trained become the shared memory itself, without a copy: all workers
+        see what one writes there, element by element. The module's own buffers are read as by `recall`. The other
+        trained parameters are bound by ParameterLayout.bind, to the buffer that the algorithm names.
 
         UsageError if its parameters or buffers are not those of the model of which this world was made.
         """
@@ -138,7 +145,13 @@ class World:
                 )
         for name, parameter in frozen(module).items():
             parameter.data = self.arena.tensor(FROZEN + name).view(parameter.shape)
+        self.tables.bind(self.arena, module)
         self.recall(module, rank)
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters, those of tables included."""
+        return self.layout.parameters + self.tables.elements
 
     def frozen(self) -> dict[str, Tensor]:
         """A copy of the parameters that are not trained, in their shapes, on the CPU."""

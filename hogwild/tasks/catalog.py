@@ -76,6 +76,12 @@ _A9A = {
 are as many as LIBSVM states; a9a.t was the same in a second repository. They say that a copy is that one, no more.
 """
 
+_MOVIELENS = "https://files.grouplens.org/datasets/movielens"
+_MOVIELENS_LICENCE = "free for research, no redistribution (GroupLens; Harper and Konstan 2015)"
+_ML_100K = File("ml-100k.zip", (f"{_MOVIELENS}/ml-100k.zip",), None, "0e33842e24a9c977be4e0107933c0723", 8_000_000)
+_ML_1M = File("ml-1m.zip", (f"{_MOVIELENS}/ml-1m.zip",), None, "c4d9eecfca2ab87c1945afe126590906", 8_000_000)
+"""The digests are those that GroupLens publishes beside the archives."""
+
 CIFAR10_IMAGE_ARCHIVES = ("cifar10_jpeg.tar.xz", "cifar10_jpeg.tar", "cifar10_images.tar.xz", "cifar10_images.tar")
 
 _ALL = (
@@ -170,6 +176,61 @@ _ALL = (
                 1_115_394,
             ),
         ),
+    ),
+    Source(
+        name="movielens_100k",
+        summary="100,000 ratings of 1,682 films by 943 users (90 % + 10 %), 1 to 5 stars; 5 MB, RMSE",
+        licence=_MOVIELENS_LICENCE,
+        model="mf",
+        reader="hogwild.tasks.datasets.movielens",
+        files=(_ML_100K,),
+        variants=(("u.data",), ("ml-100k",)),
+        folders=("ml-100k",),
+    ),
+    Source(
+        name="movielens_100k_bpr",
+        summary="the pairs of movielens_100k without their stars: rated films rank above others (BPR); 5 MB",
+        licence=_MOVIELENS_LICENCE,
+        model="mf",
+        reader="hogwild.tasks.datasets.movielens",
+        files=(_ML_100K,),
+        variants=(("u.data",), ("ml-100k",)),
+        folders=("movielens_100k", "ml-100k"),
+    ),
+    Source(
+        name="movielens_1m",
+        summary="1,000,209 ratings of 3,706 films by 6,040 users (90 % + 10 %), 1 to 5 stars; 6 MB, RMSE",
+        licence=_MOVIELENS_LICENCE,
+        model="mf",
+        reader="hogwild.tasks.datasets.movielens",
+        files=(_ML_1M,),
+        variants=(("ratings.dat",), ("ml-1m",)),
+        folders=("ml-1m",),
+    ),
+    Source(
+        name="text8",
+        summary="17 million words of Wikipedia (99 % + 1 %) for skip-gram vectors, rare words left out; 31 MB",
+        licence="CC BY-SA 3.0 (Wikipedia; M. Mahoney 2006)",
+        model="skipgram",
+        reader="hogwild.tasks.datasets.text8",
+        files=(File("text8.zip", ("https://mattmahoney.net/dc/text8.zip",), None, None, 40_000_000),),
+        variants=(("text8",),),
+    ),
+    Source(
+        name="zipf_ratings",
+        summary="synthetic: 1,000,000 ratings (90 % + 10 %), 20,000 users x 20,000 items drawn by Zipf's law; computed",
+        licence="none: computed",
+        model="mf",
+        reader="hogwild.tasks.datasets.zipf",
+        packaged=True,
+    ),
+    Source(
+        name="zipf_text",
+        summary="synthetic: 1,000,000 words (99 % + 1 %), 20,000 different ones drawn by Zipf's law; computed",
+        licence="none: computed",
+        model="skipgram",
+        reader="hogwild.tasks.datasets.zipf",
+        packaged=True,
     ),
 )
 

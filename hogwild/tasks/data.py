@@ -63,7 +63,8 @@ class Data:
     the run trains without evaluations.
 
     `loss(output, target)` is a scalar Tensor, the mean over the batch. `score(output, target)` is (sum, count), and the
-    metric of a split is total sum / total count; None: the loss is all that is reported. `maximize` says whether a
+    metric of a split is total sum / total count, or score.finish(that) if it has a `finish`, as a root mean square has;
+    None: the loss is all that is reported. `maximize` says whether a
     larger metric is better, for the checkpoint `best`; None: by the metric's name (hogwild.tasks.direction), else yes.
     `classes` 0: unknown, and no registered classifier can be built.
     """
@@ -73,7 +74,7 @@ class Data:
     test: Split
     input_shape: tuple[int, ...]  # of one sample: (channels, height, width), (features,), (length,) for text
     classes: int
-    kind: str  # image | vector | sparse | text
+    kind: str  # image | vector | sparse | text | ratings | words
     metric: str = "accuracy"
     maximize: bool | None = None
     loss: Callable[[Any, Any], Tensor] = cross_entropy

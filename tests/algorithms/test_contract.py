@@ -135,9 +135,11 @@ def test_the_optimum_of_a_quadratic_is_reached(name: str):
         algorithm, Point(torch.zeros(16, dtype=torch.float64)), workers,
         lambda at, rank: [(curvature * (at[:16] - optimum))], lr, WEIGHT_DECAY,
     )  # fmt: skip
+    regularised = curvature * optimum / (curvature + WEIGHT_DECAY * (3 if name == "dana-sa" else 1))
     for turn in range(6000):
         team.round() if algorithm.barriers_per_round else team.turn(turn % workers)
-    regularised = curvature * optimum / (curvature + WEIGHT_DECAY * (3 if name == "dana-sa" else 1))
+        if turn % 100 == 99 and torch.allclose(team.x[0], regularised, rtol=1e-7, atol=1e-7):
+            break  # most need a thousand
     torch.testing.assert_close(team.x[0], regularised, rtol=1e-6, atol=1e-6)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import warm
 
 TIMEOUT_S = 60.0
 PATHS = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
@@ -34,10 +35,14 @@ def hear_ctrl_c() -> None:
 
 
 @contextlib.contextmanager
-def command(out: Path, *flags: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """Run the command in `out`, where it can import own_code. No process of its group outlives the context."""
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": hear_ctrl_c, **options}
-    process = subprocess.Popen(
+def command(out: Path, *flags: object, cold: bool = False, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run the command in `out`, where it can import own_code. No process of its group outlives the context. `cold`: in
+    a new interpreter, which imports torch first.
+    """
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    if cold:
+        options.setdefault("preexec_fn", hear_ctrl_c)
+    process = (subprocess.Popen if cold else warm.Popen)(
         arguments(out, *flags), cwd=out, **{"env": ENVIRONMENT, "start_new_session": True, "text": True, **options}
     )
     try:
@@ -66,7 +71,7 @@ def wait_until(true: Callable[[], Any]) -> Any:
 def fork_server(parent: int) -> psutil.Process | None:
     for child in psutil.Process(parent).children():
         with contextlib.suppress(psutil.Error):
-            if "forkserver" in " ".join(child.cmdline()):
+            if child.name() == "forkserver" or "multiprocessing.forkserver" in " ".join(child.cmdline()):
                 return child
     return None
 

@@ -8,6 +8,7 @@ import lzma
 import random
 import struct
 import tarfile
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from PIL import Image
 
 from hogwild.tasks.catalog import File
 from hogwild.tasks.content import decode
+from hogwild.tasks.datasets import text8
 from hogwild.tasks.decoded_cache import _read as read_cache
-from hogwild.tasks.readers import cifar_binary, idx, images, libsvm
+from hogwild.tasks.readers import cifar_binary, idx, images, libsvm, ratings, zipped
 
 Random = random.Random
 
@@ -47,6 +49,28 @@ def libsvm_file(r: Random) -> None:
     libsvm.parse_libsvm(
         r.choice([*bombs, *(damaged(r, b"-1 3:1 11:1\n+1 5:1 122:1 \n-1 1:1\n") for _ in range(40))]), 123, Path("x")
     )
+
+
+def zip_archive(r: Random, name: str, content: bytes) -> bytes:
+    """With one member, damaged as a whole or in its content; or a bomb."""
+    stream = io.BytesIO()
+    content = r.choice([content, damaged(r, content), bytes(80_000_000) if r.random() < 0.1 else content])
+    with zipfile.ZipFile(stream, "w", r.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as archive:
+        archive.writestr(name, content)
+    return stream.getvalue() if r.random() < 0.5 else damaged(r, stream.getvalue())
+
+
+def ratings_file(r: Random) -> None:
+    rows = b"196\t242\t3\t881250949\n186\t302\t3\t891717742\n22\t377\t1\t878887116\n"
+    bombs = [b"9" * 100_000 + b"\t1\t1\t1\n", rows * 50_000, b"\t" * 1_000_000]
+    content = zipped.member(zip_archive(r, "u.data", rows), "u.data", Path("x"), 64 << 20)
+    ratings.parse_ratings(r.choice([content, *(damaged(r, rows) for _ in range(4)), *bombs]), b"\t", Path("x"))
+
+
+def words_file(r: Random) -> None:
+    text = b"anarchism originated as a term of abuse " * 50
+    content = zipped.member(zip_archive(r, "text8", text), "text8", Path("x"), 100_000_000)
+    text8.numbered(r.choice([content, damaged(r, text), b"x" * 5_000_000, b" " * 5_000_000]), Path("x"))
 
 
 def tar(r: Random, mode: str, files: dict[str, bytes]) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from data_cases import cifar, gzip_bomb, idx_file, image, image_archive, libsvm_file, npz
+from data_cases import cifar, gzip_bomb, idx_file, image, image_archive, libsvm_file, npz, ratings_file, words_file
 from mutation import Planted, altered, damaged, word, write
 
 from hogwild import delays, system
@@ -237,6 +237,6 @@ READERS: dict[str, Callable[[Random], None]] = {
     function.__name__: function
     for function in (
         yaml, options, run_directory, trace, schedule, results, study, histogram, topology, clock, shard_and_cores,
-        idx_file, gzip_bomb, libsvm_file, cifar, image, image_archive, npz, manifest, state,
+        idx_file, gzip_bomb, libsvm_file, ratings_file, words_file, cifar, image, image_archive, npz, manifest, state,
     )
 }  # fmt: skip

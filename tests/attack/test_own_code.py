@@ -80,7 +80,7 @@ def test_a_model_that_cannot_be_trained_is_refused_and_leaves_nothing(model, mes
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (own_code.SparseGradient, "a push takes dense gradients; use sparse=False"),
+        (own_code.SparseGradient, "the gradient of words is sparse, and words is no weight of an nn.Embedding"),
         (own_code.GrowingBuffer, r"the model's buffer cache has shape \[5, 2\], not that of the start of the run"),
         (own_code.fails_in_all_workers, "no workers left, --min-workers is 1: .*RuntimeError: out of ideas"),
         (own_code.fails_when_it_is_built_there, "no workers left, .*exit code 3"),

@@ -33,7 +33,7 @@ def test_during_the_load_of_the_data(tmp_path: Path, number: signal.Signals):
 
 def test_ctrl_c_of_a_terminal_while_the_fork_server_starts(tmp_path: Path):
     """The whole process group gets the signal, also the fork server, which imports torch like the parent."""
-    with command(tmp_path, *LONG) as process:
+    with command(tmp_path, *LONG, cold=True) as process:
         wait_until(lambda: fork_server(process.pid))
         server = fork_server(process.pid)
         os.killpg(process.pid, signal.SIGINT)
@@ -94,7 +94,7 @@ def test_nohup_is_heeded(tmp_path: Path):
         hear_ctrl_c()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    with command(tmp_path, *LONG, preexec_fn=ignore) as process:
+    with command(tmp_path, *LONG, cold=True, preexec_fn=ignore) as process:
         wait_until(lambda: len(workers(tmp_path / "run")) == 2)
         os.killpg(process.pid, signal.SIGHUP)
         process.send_signal(signal.SIGINT)

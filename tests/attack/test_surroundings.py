@@ -12,6 +12,7 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
+import warm
 from attacks import ENVIRONMENT, TIMEOUT_S, arguments, run
 
 SHORT = ("--epochs", 1)
@@ -85,7 +86,7 @@ def test_a_name_that_is_not_utf8(tmp_path: Path):
 def test_a_program_without_a_main_guard_gets_an_explanation(tmp_path: Path):
     program = tmp_path / "program.py"
     program.write_text("import hogwild, own_code\nhogwild.fit(own_code.net, own_code.data(), epochs=1, batch_size=4)\n")
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, str(program)], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=TIMEOUT_S
     )
     assert done.returncode == 1

@@ -40,6 +40,7 @@ def test_a_quick_run_is_reported_but_never_recorded(tmp_path: Path) -> None:
         "Trainer",
         "Simulator",
         "Full Normalization",
+        "Sparse push",
     ):
         assert f"## {title}" in report.stdout
     assert sorted(results.glob("*")) == recorded

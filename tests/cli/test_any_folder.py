@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,8 +26,8 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-def hogwild(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    """Like pip's script: in a separate folder, with the current directory not on sys.path."""
+def hogwild(folder: Path, *argv: str, cold: bool = True) -> subprocess.CompletedProcess[str]:
+    """Like pip's script: in a separate folder, with the current directory not on sys.path. `cold`: in a new process."""
     script = folder.parent / "bin" / "hogwild"
     script.parent.mkdir(exist_ok=True)
     script.write_text(
@@ -34,7 +35,8 @@ def hogwild(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", str(script), *argv]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
+    start = subprocess.run if cold else warm.run
+    return start(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_commands_without_output_files_work_in_a_read_only_folder(folder, argv, 
     before = sorted(folder.rglob("*"))
     folder.chmod(0o500)
     try:
-        done = hogwild(folder, *argv.split())
+        done = hogwild(folder, *argv.split(), cold=argv == "list")
     finally:
         folder.chmod(0o700)
     assert done.returncode == 0, done.stderr

@@ -4,12 +4,12 @@ import errno
 import json
 import os
 import pickle
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 
 from hogwild.drivers.checkpoints import contents
 from hogwild.drivers.checkpoints import store as checkpoint
@@ -196,7 +196,7 @@ def test_a_file_system_that_is_really_full():
         "print(checkpoint.load(folder).step, sorted(p.name for p in folder.iterdir()))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = warm.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 0, done.stderr
     message, rest = done.stdout.splitlines()
     assert message.startswith("cannot write checkpoint ckpt/step-00000002: ")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 ROOT = Path(__file__).parents[2]
 BEFORE = {"first": set(), "next": {6.0}, "same": {7.0}, "twice": {7.0}}
@@ -20,7 +20,7 @@ BEFORE = {"first": set(), "next": {6.0}, "same": {7.0}, "twice": {7.0}}
 )
 def test_the_last_checkpoint_is_whole_wherever_a_save_is_killed(tmp_path: Path, scenario: str):
     script = Path(__file__).with_name("killed_saves.py")
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, script, tmp_path, scenario],
         capture_output=True,
         text=True,

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import warm
+
 from hogwild import train
 
 TIMEOUT_S = 90.0
@@ -31,7 +33,7 @@ class Run:
         command = [sys.executable, "-W", "error", "-m", "hogwild.train", "--out", out, "--quiet", "--json"]
         if "--resume" not in flags:
             command += ["--name", name]
-        self.process = subprocess.Popen(
+        self.process = warm.Popen(
             [str(part) for part in [*command, *flags]],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 
 import hogwild
 from hogwild.errors import UsageError
@@ -155,7 +155,7 @@ def test_a_program_of_ones_own(tmp_path: Path):
         "    result = hogwild.fit(model, ((x, y), (x, y)), workers=2, epochs=20, batch_size=10, lr=0.1)\n"
         "    print(result.summary['test_accuracy'])\n"
     )
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, str(program)], cwd=tmp_path, capture_output=True, text=True, timeout=90, check=True
     )
     assert float(done.stdout) > 0.9

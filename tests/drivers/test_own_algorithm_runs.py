@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 import yaml
 from command_runs import Run
 
@@ -135,5 +135,5 @@ def test_a_class_of_the_main_script_reaches_the_workers(tmp_path):
         "        print(result.summary['updates'], result.summary['algorithm'])\n"
     )
     command = [sys.executable, "-W", "error", "script.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90)
+    done = warm.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90)
     assert done.stdout == "40 script:Mine\n" * 3, done.stderr

@@ -74,6 +74,7 @@ class Case:
     cooperative: bool = True
     gap_state: Tensor | None = None
     groups: tuple[tuple[float, float], ...] = ()
+    own_v: bool = False
     stripes: tuple[int, int] = (0, 0)
     buffers: dict[str, Tensor] = field(default_factory=dict)
     grads: list[Tensor | None] = field(default_factory=list)
@@ -112,6 +113,7 @@ class Case:
             access=self.access,
             guard=self.guard,
             groups=self.groups,
+            own_v=self.own_v,
             stripes=self.stripes[0],
             n_stripes=self.stripes[1],
             cooperative=self.cooperative,

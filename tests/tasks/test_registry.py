@@ -20,8 +20,11 @@ def test_registries_need_neither_torch_nor_numpy():
 
 
 def test_every_name_has_a_description():
-    assert list(tasks.DATASETS) == ["digits", "fashion_mnist", "mnist", "cifar10", "a9a", "tinyshakespeare"]
-    assert list(tasks.MODELS) == ["mlp", "lenet", "resnet20", "logistic", "charlm"]
+    assert list(tasks.DATASETS) == [
+        "digits", "fashion_mnist", "mnist", "cifar10", "a9a", "tinyshakespeare", "movielens_100k", "movielens_100k_bpr",
+        "movielens_1m", "text8", "zipf_ratings", "zipf_text",
+    ]  # fmt: skip
+    assert list(tasks.MODELS) == ["mlp", "lenet", "resnet20", "logistic", "charlm", "mf", "skipgram"]
     assert all(len(line) > 20 and "\n" not in line for line in (*tasks.DATASETS.values(), *tasks.MODELS.values()))
 
 
@@ -35,7 +38,7 @@ def test_unknown_data_set_suggests_the_nearest():
         tasks.load("fashon_mnist")
     assert str(error.value) == (
         "unknown data set 'fashon_mnist'. Did you mean 'fashion_mnist'? "
-        "Known: digits, fashion_mnist, mnist, cifar10, a9a, tinyshakespeare; your own: --data module:function."
+        f"Known: {', '.join(tasks.DATASETS)}; your own: --data module:function."
     )
 
 

@@ -47,7 +47,7 @@ def test_delays_of_a_homogeneous_cluster(workers: int):
 
 
 @pytest.mark.parametrize("clock", [HOMOGENEOUS, HETEROGENEOUS, "random", "round-robin:burst=0.1x9"])
-@pytest.mark.parametrize("workers", [8, 32])
+@pytest.mark.parametrize("workers", rest_is_slow([8, 32], {8}))
 def test_the_mean_delay_is_exactly_one_less_than_the_workers(workers: int, clock: str):
     """Every push makes N - 1 snapshots one version older. The delays and the final ages of snapshots sum to that."""
     trace = simulate("asgd", workers, [1.0], 1500, clock, lr=1e-4, seed=3)

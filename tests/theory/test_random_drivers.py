@@ -110,7 +110,10 @@ def test_a_run_is_the_recurrence_of_its_own_delays(clock: str):
     torch.testing.assert_close(trace.x[:, 0], torch.tensor(x, dtype=torch.float64), rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize(("rule", "delay"), [("none", 0), ("none", 4), ("standard", 2), ("shifted", 3), ("dana", 3)])
+@pytest.mark.parametrize(
+    ("rule", "delay"),
+    rest_is_slow([("none", 0), ("none", 4), ("standard", 2), ("shifted", 3), ("dana", 3)], {("none", 4), ("dana", 3)}),
+)
 def test_the_variance_of_a_run_with_noisy_gradients(rule: str, delay: int):
     """500 coordinates with independent unit noise, at a third of the threshold: lr^2 times the computed variance."""
     n, pushes, momentum = 500, 2000, 0.0 if rule == "none" else 0.7

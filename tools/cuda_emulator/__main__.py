@@ -10,6 +10,7 @@ import os
 import shlex
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -32,11 +33,10 @@ def library(name: str, sources: list[Path]) -> Path:
 def extension() -> Path:
     """hogwild._C with the CUDA part compiled for the emulated device: bin/nvcc replaces the compiler."""
     folders = ["--build-lib", str(BUILD / "lib"), "--build-temp", str(BUILD / "temp")]
-    settings = {**os.environ, "CUDA_HOME": str(HERE), "HOGWILD_CUDA": "1"}
+    settings = {**os.environ, "CUDA_HOME": str(HERE), "HOGWILD_CUDA": "1", "HOGWILD_ISAS": "baseline"}
     command = [sys.executable, "setup.py", "-q", "build_ext", *folders]
     subprocess.run(command, cwd=ROOT, env=settings, check=True, stdout=subprocess.DEVNULL)
-    (found,) = (BUILD / "lib/hogwild").glob("_C*.so")
-    return found
+    return BUILD / f"lib/hogwild/_C{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 
 def main(arguments: list[str]) -> None:

@@ -29,6 +29,7 @@ class MomentumDownpour(Algorithm):
     stability_rule: ClassVar[str | None] = "nesterov"
     buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "snapshot": SNAPSHOT}
     nesterov: ClassVar[bool] = True
+    takes_tables: ClassVar[bool] = False
 
     momentum: float = momentum_option(0.9, "momentum factor m of the center")
     form: str = option("m2", "m2: Nesterov; m1: as recalled from the paper", choices=("m2", "m1"))

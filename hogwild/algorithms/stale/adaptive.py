@@ -64,6 +64,10 @@ class StepOptions:
         return (lambda delay: w.lr / max(1, delay)) if self.penalty == "staleness-lr" else None
 
     @property
+    def table_rule(self) -> str:
+        return "row-adagrad"
+
+    @property
     def needs_snapshot(self) -> bool:
         return self.penalty == "gap"
 

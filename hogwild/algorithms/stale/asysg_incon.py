@@ -34,6 +34,10 @@ class AsySGInconsistent(Algorithm):
     coords: str = option("all", "what an update changes: one coordinate, a block, all", choices=("one", "block", "all"))
     block: int = option(16, "elements of a block (16: a cache line of floats)", check=AT_LEAST_ONE)
 
+    @property
+    def takes_tables(self) -> bool:
+        return self.coords == "all"
+
     def worker(self, w: View) -> Steps:
         w.pull()
         while True:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from hogwild.config import Config
 
-BLOCKING = ("algorithm", "dtype", "data", "train_samples")
+TABLES = ("table_rule", "table_decay", "table_catch_up")
+BLOCKING = ("algorithm", "dtype", "data", "train_samples", *TABLES)
 POSITION = ("samples", "updates", "step", "epoch")
 
 
@@ -27,6 +28,7 @@ def facts(config: Config, module: nn.Module) -> dict[str, Any]:
         "workers": config.workers,
         "lr": config.lr,
         **_differing(module),
+        **_of_tables(config, module),
     }
 
 
@@ -40,6 +42,13 @@ def _differing(module: nn.Module) -> dict[str, Any]:
     tied = {key: names[tensor] for key, tensor in saved.items() if names.get(tensor, key) != key}
     unsaved = [name for name, _ in tensors if name not in saved]
     return {**({"tied": tied} if tied else {}), **({"unsaved": unsaved} if unsaved else {})}
+
+
+def _of_tables(config: Config, module: nn.Module) -> dict[str, Any]:
+    """The options of tables on which their state depends."""
+    from hogwild.shared.embeddings import tables_of
+
+    return {name: getattr(config, name) for name in TABLES} if tables_of(module) else {}
 
 
 def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from hogwild.errors import CheckpointError
 from hogwild.files.reading import reading
 from hogwild.nn.pooling import pooled_buffers
 from hogwild.shared.control import Tickets, Versions
-from hogwild.shared.layout import frozen, trainable
+from hogwild.shared.layout import frozen
 from hogwild.shared.world import BUFFER, FROZEN, World
 
 OTHER = "configuration and checkpoint do not belong together: take another with --ckpt"
@@ -33,10 +33,12 @@ OTHER = "configuration and checkpoint do not belong together: take another with 
 
 @dataclass(frozen=True)
 class State:
-    """A consistent copy of a run. `parameters`: of the trained model, by name; the mean of the copies of the
-    algorithm's result buffer. `buffers`: flat tensors, one per copy; the result buffer is left out if there is only one
-    copy of it. Tickets and counters are numbers. Copies per worker are those of workers that were not lost, in the
-    order of their ranks; `steps` counts the pushes that each of them has seen.
+    """A consistent copy of a run. `parameters`: of the trained model, by name, tables behind the others; the mean of
+    the copies of the algorithm's result buffer. `tables`: the state of the tables' rule and their row versions, by the
+    names of their buffers; `table_counts`: what each worker has counted of them. `buffers`: flat tensors, one per copy;
+    the result buffer is left out if there is only one copy of it. Tickets and counters are numbers. Copies per worker
+    are those of workers that were not lost, in the order of their ranks; `steps` counts the pushes that each of them
+    has seen.
     """
 
     parameters: dict[str, Tensor]
@@ -52,6 +54,8 @@ class State:
     statistics: list[WorkerStatistics] = field(default_factory=list)  # of every worker, lost ones included
     frozen: dict[str, Tensor] = field(default_factory=dict)  # parameters that are not trained, by name
     callbacks: dict[str, Any] = field(default_factory=dict)  # what the callbacks keep, by name
+    tables: dict[str, Tensor] = field(default_factory=dict)
+    table_counts: list[Tensor] = field(default_factory=list)
 
     @classmethod
     def of(cls, world: World, module: nn.Module, algorithm: Algorithm, lost: Collection[int] = ()) -> State:
@@ -59,7 +63,7 @@ class State:
 
         `lost`: workers that died. Their last buffers are left out of the mean and of a resumed run.
         """
-        arena, layout = world.arena, world.layout
+        arena, layout, tables = world.arena, world.layout, world.tables
         tickets: Tickets = world.control
         versions: Versions = world.control
         ranks = [rank for rank in range(world.workers) if rank not in lost] or range(world.workers)
@@ -75,9 +79,11 @@ class State:
             if buffer.saved and (name != algorithm.result() or len(result) > 1)
         }
         mean = sum(result[1:], result[0].double()).div_(len(result)).to(result[0].dtype)
+        parameters = {name: view.clone() for name, view in zip(layout.names, layout.views(mean), strict=True)}
+        parameters |= {name: tables.table(arena, name).clone() for name in tables.shapes}
         next = tickets.next  # first: a ticket taken from here on will be taken again, so it is not listed
         return cls(
-            parameters={name: view.clone() for name, view in zip(layout.names, layout.views(mean), strict=True)},
+            parameters=parameters,
             buffers=buffers,
             module_buffers=[
                 {name: value.cpu() for name, value in world.published(module, rank).items()} for rank in ranks
@@ -91,6 +97,8 @@ class State:
             completed=[tickets.completed(rank) for rank in range(world.workers)],
             statistics=statistics.of(world.control, world.workers),
             frozen=world.frozen(),
+            tables={name: tensor.clone() for name, tensor in tables.saved(arena).items()},
+            table_counts=list(tables.counts(arena).clone()) if tables else [],
         )
 
     def plain(self) -> dict[str, Any]:
@@ -117,8 +125,15 @@ class State:
         are not saved start afresh too.
         """
         starts_afresh = has_replicas(world.buffers) and len(self.steps) != world.workers
-        for view, parameter in zip(world.layout.views(world.arena.tensor("x")), self.parameters.values(), strict=True):
-            _copy(view, parameter)
+        layout, tables = world.layout, world.tables
+        views = dict(zip(layout.names, layout.views(world.arena.tensor("x")), strict=True))
+        views |= {name: tables.table(world.arena, name) for name in tables.shapes}
+        for name, view in views.items():
+            _copy(view, self.parameters[name])
+        for name, tensor in tables.saved(world.arena).items():
+            _copy(tensor, self.tables[name])
+        for rank, counted in enumerate(self.table_counts):
+            tables.counts(world.arena)[rank % world.workers] += counted
         world.start_buffers()
         for name, copies in self.buffers.items():
             own = world.buffers[name].scope is not Scope.SHARED
@@ -151,8 +166,9 @@ class State:
         with torch.no_grad():
             for name, value in self.frozen.items():
                 _copy(kept[name], value)
-            for parameter, value in zip(trainable(module), self.parameters.values(), strict=True):
-                _copy(parameter, value)
+            for name, parameter in module.named_parameters():
+                if name not in kept:
+                    _copy(parameter, self.parameters[name])
             pooled = pooled_buffers(module, self.module_buffers)
             for name, buffer in module.named_buffers():
                 buffer.copy_(pooled[name])

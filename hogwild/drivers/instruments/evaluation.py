@@ -74,7 +74,9 @@ def evaluate(
     loss = loss_sum / samples if samples else math.nan
     if data.score is None:
         return Score(loss, "loss", loss)
-    return Score(loss, data.metric, score_sum / count if count else math.nan)
+    ratio = score_sum / count if count else math.nan
+    finish = getattr(data.score, "finish", None)
+    return Score(loss, data.metric, ratio if finish is None else finish(ratio))
 
 
 def load_model(

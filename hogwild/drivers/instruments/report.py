@@ -9,6 +9,7 @@ from typing import Any
 
 from hogwild import system
 from hogwild.drivers.checkpoints.state import State
+from hogwild.drivers.instruments import tables
 from hogwild.drivers.instruments.edge import Edge, long_delays
 from hogwild.drivers.instruments.evaluation import Score
 from hogwild.drivers.instruments.statistics import Statistics
@@ -33,6 +34,7 @@ class Report:
         self.job, self.world, self.journal, self.console = job, world, journal, console
         self.tickets: Tickets = world.control
         self._start = Statistics.of(world)  # at the start of this part of the run
+        self._hot_rows = tables.HotRows(world)
         self.edge = Edge(job, journal, console, self._start)
         self.score: Score | None = None
         self.faults = 0
@@ -89,7 +91,9 @@ class Report:
             self.train_line(stats)
 
     def mark_epoch(self, stats: Statistics) -> None:
-        """Keeps the counters at epoch boundaries, for the training loss of the last epoch."""
+        """Keeps the counters at epoch boundaries, for the training loss of the last epoch; warns of hot rows."""
+        if (line := self._hot_rows.warning(stats.version)) is not None:
+            self.console.warn(line)
         if self.job.body is not None:
             return
         completed, per_epoch = self.completed, self.job.order.tickets_per_epoch
@@ -200,7 +204,8 @@ class Report:
             **({"metrics": self.metrics} if self.metrics else {}),
             "faults": self.faults,
             **self.edge.summary(max(time.monotonic() - self.began, 1e-9)),
-            "parameters": self.world.layout.parameters,
+            "parameters": self.world.parameters,
+            **tables.summary(self.world),
             "exit_reason": DONE,
         }
 

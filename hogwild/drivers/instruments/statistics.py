@@ -13,7 +13,7 @@ from hogwild.shared.world import World
 @dataclass(frozen=True)
 class Statistics:
     """Totals of the whole run at one moment; a resumed run continues from those of its checkpoint. Delays count
-    versions; gap_rms and step_rms are per parameter, over all applied pushes.
+    versions; gap_rms and step_rms are per parameter, over all applied pushes, and without tables.
     """
 
     version: int
@@ -48,7 +48,7 @@ class Statistics:
 
         pushes = int(total("pushes"))
         delays = tuple(map(sum, zip(*histograms, strict=True)))
-        elements = max(pushes, 1) * world.layout.parameters
+        elements = max(pushes, 1) * max(world.layout.parameters, 1)
         return cls(
             version=versions.version,
             pushes=pushes,

@@ -16,6 +16,7 @@ from torch import nn
 
 from hogwild.config import Config
 from hogwild.errors import UsageError
+from hogwild.shared.embeddings import tables_of
 from hogwild.shared.groups import Groups
 
 GroupFn = Callable[[str, nn.Parameter], Mapping[str, float]]
@@ -25,19 +26,20 @@ KEYS = ("lr", "weight_decay")
 def freeze(module: nn.Module, groups: GroupFn | None) -> nn.Module:
     """`module`, in which the parameters whose group has lr 0 are not trained any more."""
     for name, parameter in module.named_parameters() if groups is not None else ():
-        if _group(groups, name, parameter).get("lr") == 0:
+        if group_of(groups, name, parameter).get("lr") == 0:
             parameter.requires_grad_(False)
     return module
 
 
 def groups_of(config: Config, module: nn.Module, groups: GroupFn | None) -> Groups:
-    """The factors of every trained parameter. UsageError for a group that cannot be read."""
+    """The factors of every trained parameter in the flat buffer. UsageError for a group that cannot be read."""
     base = config.weight_decay or 1.0  # what the factors of the weight decay are factors of
     exempt = config.no_decay.split(",")
+    tables = tables_of(module)
     factors = []
     for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            group = _group(groups, name, parameter)
+        if parameter.requires_grad and name not in tables:
+            group = group_of(groups, name, parameter)
             decay = group.get("weight_decay", 0.0 if kind(name, parameter) in exempt else config.weight_decay)
             factors.append((group.get("lr", 1.0), decay / base))
     if all(factor == (1.0, config.weight_decay / base) for factor in factors):
@@ -52,7 +54,8 @@ def kind(name: str, parameter: nn.Parameter) -> str:
     return "norm" if parameter.dim() < 2 else "weight"
 
 
-def _group(groups: GroupFn | None, name: str, parameter: nn.Parameter) -> Mapping[str, float]:
+def group_of(groups: GroupFn | None, name: str, parameter: nn.Parameter) -> Mapping[str, float]:
+    """The caller's group of a parameter; {} if there are no groups. UsageError for one that cannot be read."""
     if groups is None:
         return {}
     group: Any = groups(name, parameter)

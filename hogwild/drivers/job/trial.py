@@ -18,8 +18,10 @@ from hogwild import own_code
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.model import build, smallest_batch
 from hogwild.drivers.job.samples import Reader
+from hogwild.drivers.job.tables import require_gradients
 from hogwild.errors import HogwildError, UsageError
 from hogwild.shared.devices import to_device
+from hogwild.shared.embeddings import tables_of
 from hogwild.shared.seeds import own_generators
 from hogwild.tasks.data import Data, Split
 from hogwild.tasks.direction import larger_is_better
@@ -116,6 +118,8 @@ def _check_loss(data: Data, module: nn.Module, inputs: Any, targets: Any) -> Non
         )
     if not loss.requires_grad:
         raise UsageError("the loss does not depend on the parameters: does the model or the loss detach() something?")
+    if tables_of(module):
+        _call("the backward pass fails", lambda: require_gradients(module, loss))
 
 
 def _broadcasts(data: Data, output: Any, target: Any, loss: Any) -> bool:

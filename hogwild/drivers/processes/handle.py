@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from hogwild.drivers.processes.loop_worker import LoopWorker
 from hogwild.drivers.processes.own_optimizers import OwnOptimizers
-from hogwild.drivers.processes.worker import Worker
 from hogwild.errors import UsageError
 from hogwild.own_code import described, told
 
@@ -29,7 +29,7 @@ class Handle:
     workers and may be written at any time.
     """
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: LoopWorker) -> None:
         self._worker = worker
         self._began = worker.clock()
         self._is_over = False
@@ -118,7 +118,7 @@ class Handle:
         self._sums = {}
 
 
-def run_loop(worker: Worker, body: Callable[[Handle], Any]) -> None:
+def run_loop(worker: LoopWorker, body: Callable[[Handle], Any]) -> None:
     """Runs the caller's loop, and sends the parent what it returns. UsageError if that cannot be pickled."""
     handle, value = Handle(worker), None
     try:

@@ -9,7 +9,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from hogwild.drivers.processes.worker import Worker
+from hogwild.drivers.processes.loop_worker import LoopWorker
 from hogwild.errors import UsageError
 from hogwild.shared.layout import trainable
 
@@ -22,7 +22,7 @@ class OwnOptimizers:
     the run has made all its updates.
     """
 
-    def __init__(self, worker: Worker, ends: Callable[[], None]) -> None:
+    def __init__(self, worker: LoopWorker, ends: Callable[[], None]) -> None:
         self._worker, self._ends = worker, ends
         self._trained = {id(parameter) for parameter in trainable(worker.module)}
         self._update: contextlib.AbstractContextManager[bool] | None = None

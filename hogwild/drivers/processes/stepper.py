@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from hogwild.algorithms.base import Algorithm, Barrier, Gradient, Gradients, Update
 from hogwild.drivers.instruments.recording import TakeTurn
 from hogwild.drivers.instruments.trace import BEGIN, GRADIENT, UPDATE
+from hogwild.drivers.job.tables import require_dense
 from hogwild.drivers.view.own_writes import OwnWrites
+from hogwild.drivers.view.tables import Lookups
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.errors import UsageError
 from hogwild.shared.layout import trainable
@@ -38,6 +40,8 @@ class Stepper:
         self.turn = turn
         self._parameters = trainable(module)
         self.own_writes = OwnWrites(module)
+        self._lookups = Lookups(module, view.world)
+        self._is_first = True
         self.bound = 0  # address of the buffer that holds the parameters
         self.within: float | None = None  # limit on the time of the requested gradient, in seconds
 
@@ -48,24 +52,23 @@ class Stepper:
             request = next(self._steps)
         self._serve(request)
 
-    def gradients(self, loss: Tensor) -> Gradients:
-        """Backward of a scalar loss. Returns autograd's gradients, not copied and not accumulated."""
-        if not loss.requires_grad:  # perhaps because all parameters have been frozen meanwhile
+    def gradients(self, loss: Tensor | None) -> Gradients:
+        """Backward of a scalar loss; None: the caller's own backward has been, UsageError if not. Returns autograd's dense gradients, not copied and not accumulated; those of
+        tables go to the view.
+        """
+        if loss is None or not loss.requires_grad:  # perhaps because all parameters have been frozen meanwhile
             self.own_writes.check()
-        torch.autograd.backward(loss)
+        if loss is not None:
+            torch.autograd.backward(loss)
         gradients = [parameter.grad for parameter in self._parameters]
-        for parameter in self._parameters:
-            parameter.grad = None
-        return gradients
-
-    def found(self) -> Gradients:
-        """The gradients that the caller's own backward has left in the parameters. UsageError if there are none."""
-        gradients = [parameter.grad for parameter in self._parameters]
-        if all(g is None for g in gradients):
-            self.own_writes.check()
+        if loss is None and gradients and all(g is None for g in gradients):
             raise UsageError("worker.step() without a loss takes the gradients of loss.backward(), and there are none")
         for parameter in self._parameters:
             parameter.grad = None
+        if self._is_first:
+            require_dense(self.module, gradients, self._parameters)
+            self._is_first = False
+        self._lookups.take(self.view.updates.tables)
         return gradients
 
     def advance(self, g: Gradients | None) -> None:
@@ -82,6 +85,7 @@ class Stepper:
             with self.turn(UPDATE):
                 request = self._steps.send(None)
         self.within = request.within
+        self._lookups.begin()
         if request.at.data_ptr() != self.bound:
             self.view.world.layout.bind(self.module, request.at)
             self.bound = request.at.data_ptr()

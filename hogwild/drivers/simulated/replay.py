@@ -172,6 +172,11 @@ class Replay(SimulatedRun):
             )
 
     def _require_ordered_buffers(self) -> None:
+        if self.world.tables and self.world.workers > 1:
+            raise UsageError(
+                f"the model's table {next(iter(self.world.tables.shapes))} is read in place while other workers write "
+                "it, and no schedule holds what they saw: it is not replayed"
+            )
         shared = [name for name, _ in self.module.named_buffers() if self.world.is_shared(name)]
         if shared and self.world.workers > 1:
             raise UsageError(

@@ -4,7 +4,8 @@ The same algorithms, views and kernels as in worker processes, in one process. A
 and what it waits for.
 
 A gradient is that of the parameters at the time of its request. With a private snapshot these do not change before the
-gradient is due, so it is computed only then and no gradient is held in memory.
+gradient is due, so it is computed only then and no gradient is held in memory. Tables are read in place: with them it
+is computed at the request.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from hogwild.drivers.job.forward import Forward
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.model import smallest_batch
 from hogwild.drivers.job.samples import BadSample, Reader
+from hogwild.drivers.job.tables import require_dense
 from hogwild.drivers.simulated.workers import Push, Request, SimulatedWorker
 from hogwild.drivers.view.own_writes import OwnWrites
+from hogwild.drivers.view.tables import Lookups
 from hogwild.drivers.view.worker_view import view_of
 from hogwild.shared.control import Ledger, Rounds, Tickets, Versions
 from hogwild.shared.devices import to_device
@@ -54,6 +57,7 @@ class SimulatedRun(ABC):
         self._own_writes = OwnWrites(module)
         self._has_buffers = any(True for _ in module.buffers())
         world.adopt(module, 0)
+        self._lookups = Lookups(module, world)
         module.train()
         self.workers = []
         for rank in range(world.workers):
@@ -123,6 +127,7 @@ class SimulatedRun(ABC):
         if self._has_buffers:
             self.world.recall(self.module, rank)
         self._own_writes.begin(worker.view, worker.at)
+        self._lookups.begin()
         batch = self._reader.of_ticket(job.order, worker.ticket, rank, worker.completed)
         worker.samples = len(batch)
         if batch.bad:
@@ -136,4 +141,7 @@ class SimulatedRun(ABC):
         gradients = [parameter.grad for parameter in self._parameters]
         for parameter in self._parameters:
             parameter.grad = None
+        if not self.computed:
+            require_dense(self.module, gradients, self._parameters)
+        self._lookups.take(worker.view.updates.tables)
         return float(loss.detach()), gradients

@@ -4,9 +4,9 @@ A min-heap orders the workers by the virtual time at which their gradient is due
 takes no virtual time, and starts its next gradient. Workers that waited for that update resume, and workers whose
 gradient it cancels restart, at the same virtual time. Runs are repeatable bit for bit.
 
-With in-place reads a gradient is computed at its request. Averages of Full Normalization that all workers share are
-read and updated when the gradient is computed. A gradient that takes longer than Gradient.within is never computed: its
-worker receives None when that time has passed.
+With in-place reads, and for models with tables, a gradient is computed at its request. Averages of Full Normalization
+that all workers share are read and updated when the gradient is computed. A gradient that takes longer than
+Gradient.within is never computed: its worker receives None when that time has passed.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ class Simulation(SimulatedRun):
         super().__init__(job, world, module, on_bad)
         self.clock = clock
         config = job.config
-        self._inplace = config.read == "inplace"
+        self._inplace = config.read == "inplace" or bool(world.tables)
         self._due: list[tuple[float, int, int]] = []
         self._requests = 0
         self._history: deque[Tensor] = deque(maxlen=clock.largest + 1 if isinstance(clock, DelayClock) else 1)
         self._remembered = 0  # versions
         waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates
         if isinstance(clock, DelayClock) and (waits or self._inplace):
-            raise UsageError("a clock that draws delays is for asynchronous algorithms with --read snapshot")
+            reason = ", and this model has tables, which are read in place" if world.tables else ""
+            raise UsageError(f"a clock that draws delays is for asynchronous algorithms with --read snapshot{reason}")
         if isinstance(clock, DelayClock) and has_replicas(job.algorithm.keeps()):
             raise UsageError(
                 f"a clock that draws delays is for snapshots of one master, and algorithm {config.algorithm} trains "

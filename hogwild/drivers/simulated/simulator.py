@@ -39,7 +39,8 @@ PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,penalty,lr,loss"
 
     push, time, worker, ticket    its number from 1, virtual time, the worker, its batch
     delay                         versions between the snapshot and the push
-    gap_rms, step_rms             ||x - snapshot|| before the push and ||step||, over the root of the parameters
+    gap_rms, step_rms             ||x - snapshot|| before the push and ||step||, over the root of the parameters, all
+                                  without tables
     penalty                       harmonic mean of G over the parameters: the gradient counted 1 / penalty on average;
                                   1 where the algorithm divides by no gap
     lr                            as applied for this delay; 0 if the gradient was dropped
@@ -131,7 +132,7 @@ class Simulator(Driver):
 
     def _log(self, log: TextIO, push: Push) -> None:
         outcome = self.simulation.workers[push.rank].view.outcome
-        stats, parameters = outcome.stats, self.world.layout.parameters
+        stats, parameters = outcome.stats, max(self.world.layout.parameters, 1)
         gap = math.sqrt(stats.gap_sq / parameters) if stats else 0.0
         step = math.sqrt(stats.step_sq / parameters) if stats else 0.0
         penalty = stats.penalty if stats else 1.0

@@ -79,6 +79,10 @@ class Buffers:
         """Whether there is one buffer of that name for all workers."""
         return self.declared[name].scope is Scope.SHARED
 
+    def is_own(self, name: str) -> bool:
+        """Whether no other worker writes this worker's buffer of that name."""
+        return not self.is_shared(name) and not self.declared[name].locks
+
     def parts(self, place: Place) -> list[Tensor]:
         """A buffer as one view per parameter, in the shape of a gradient."""
         return self.world.layout.views(self[place])

@@ -34,7 +34,9 @@ class Outcome:
 
 @dataclass(slots=True)
 class PendingPush:
-    """A push that is enqueued and not yet counted. `kernel`: None if the gradient was dropped."""
+    """A push that is enqueued and not yet counted. `kernel`: None if the gradient was dropped, or refused beforehand
+    for `refused` elements of its rows that are not finite.
+    """
 
     kernel: Push | None
     version: int
@@ -44,6 +46,7 @@ class PendingPush:
     onto: str
     is_shared: bool  # it writes a buffer that other workers use
     momentum: Momentum | None
+    refused: int = 0
 
 
 @dataclass

@@ -3,7 +3,8 @@
 Gradients are taken at parameters that lie in a buffer of the run. With `--read inplace` that is the master, and in
 algorithms with replicas the worker's replica: what the model or the caller's loop writes there holds, and races with
 the other workers as any write does. Any other buffer (a snapshot, the quotient of sgp) is computed anew by the next
-update: what is written there is refused.
+update: what is written there is refused. Tables, and parameters that are not trained, lie in shared memory for the
+whole run, where writes hold.
 
 Found at the next step, always: a parameter that was replaced, that was frozen or unfrozen, whose `data` lie elsewhere,
 or that was written by an operation that torch counts (clamp_, copy_, load_state_dict, max_norm). A write past torch's
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.errors import UsageError
+from hogwild.shared.embeddings import tables_of
 from hogwild.shared.layout import frozen, trainable
 
 FIRST, EVERY = 3, 64
@@ -42,8 +44,9 @@ class OwnWrites:
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
-        self._trained, self._frozen = trainable(module), list(frozen(module).values())
-        self._all = [*self._trained, *self._frozen]
+        self._trained = trainable(module)
+        self._shared = [*frozen(module).values(), *tables_of(module).values()]  # writes there hold
+        self._all = [*self._trained, *self._shared]
         names = {id(parameter): name for name, parameter in module.named_parameters()}
         self._names = [names[id(parameter)] for parameter in self._all]
         self._owned = [
@@ -96,11 +99,12 @@ class OwnWrites:
             trained = [(p.data_ptr(), p.requires_grad, p._version) for p in self._trained]
         else:
             trained = [(p.data_ptr(), p.requires_grad, 0) for p in self._trained]
-        return trained + [(p.data_ptr(), p.requires_grad, 0) for p in self._frozen]
+        return trained + [(p.data_ptr(), p.requires_grad, 0) for p in self._shared]
 
     def _sum(self) -> Tensor:
         """Of the words of each trained parameter [parameters]: of integers, so it does not depend on their order."""
-        return torch.stack([_words(p.detach().reshape(-1)).sum() for p in self._trained])
+        sums = [_words(p.detach().reshape(-1)).sum() for p in self._trained]
+        return torch.stack(sums) if sums else torch.zeros(0)
 
     def _require_no_max_norm(self) -> None:
         for name, layer in self._module.named_modules():

@@ -80,6 +80,7 @@ class PushCache:
             access=access,
             guard=self.guard,
             groups=world.groups.factors,
+            own_v="v" in used and buffers.is_own("v"),
             stripes=locks,
             n_stripes=world.stripes if locks else 0,
             cooperative=not system.mps_running(),
@@ -94,7 +95,7 @@ class PushCache:
         buffers = self._buffers
         if buffers.is_shared(onto) or center is not None:
             return buffers.access, buffers.world.locks() if buffers.access is Access.STRIPED else 0
-        if not buffers.declared[onto].locks:
+        if buffers.is_own(onto):
             return Access.RACING, 0
         if buffers["x"].is_cuda:
             return Access.ATOMIC, 0

@@ -7,8 +7,9 @@ from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.clipping import clipped
 from hogwild.drivers.view.outcome import CurrentUpdate, Outcome, PendingPush
 from hogwild.drivers.view.pushes import PushCache
+from hogwild.drivers.view.tables import TablePart, clip_factor
 from hogwild.kernels import PushStats, copy, weighted_sum
-from hogwild.rules import Access, Compensation, Counts, Gap, Momentum, look_ahead
+from hogwild.rules import Access, Compensation, Counts, Gap, Guard, Momentum, look_ahead
 
 MANY = 1 << 40  # pushes, after which no bias correction is left
 
@@ -20,7 +21,8 @@ class Updates:
     operation that reads a count, whichever comes first.
 
     Mutates shared buffers only through the kernels, under the access policy of the run. Every push records its delay
-    and gap in the control block, and replaces the outcome.
+    and gap in the control block, and replaces the outcome. Gradients of tables that wait in `tables` go with the next
+    push onto x: norms of all parts first, then the dense part, then the tables, and neither if one is refused.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Updates:
         self.defers = False
         self.weight_decay = weight_decay
         self.clip = clip
+        self.tables = TablePart(buffers, pushes.guard)
         self._buffers = buffers
         self._versions = buffers.versions
         self._rank = buffers.rank
@@ -140,9 +143,16 @@ class Updates:
         if is_fresh:
             versions.set_pulled(rank, version)
         delay = version - versions.pulled_version(rank)
+        tables = self.tables if onto == "x" and self.tables else None
+        refused = 0
         try:
             rate = w_lr if lr is None else lr(delay)
-            if rate is not None:
+            factor, clip = 1.0 if scale is None else scale(delay), 0.0 if part else self.clip
+            if tables is not None and rate is not None:
+                rows = tables.scan()
+                refused = rows.nonfinite if self._pushes.guard is Guard.PUSH else 0
+                factor, clip = factor * clip_factor(clip, factor, g, rows), 0.0
+            if rate is not None and not refused:
                 kernel.enqueue(
                     g,
                     lr=rate,
@@ -150,18 +160,22 @@ class Updates:
                     pushes=version,
                     lr_max=lr_max,
                     **self.counts(momentum, version),
-                    scale=1.0 if scale is None else scale(delay),
-                    clip=0.0 if part else self.clip,
+                    scale=factor,
+                    clip=clip,
                     delay=delay,
                     alpha=alpha,
                     start=part[0] if part else None,
                     stop=part[1] if part else None,
                 )
+                if tables is not None and kernel.stats().applied:  # a table is on the CPU, where nothing is deferred
+                    tables.push(lr=rate, version=version, scale=factor)
         except BaseException:
             versions.end_push(rank, locked, False, 0, 0.0, 0.0)
             raise
-        used = None if rate is None else kernel
-        pending = PendingPush(used, version, delay, rate or 0.0, locked, onto, is_shared, momentum)
+        finally:
+            self.tables.drop()
+        used = None if rate is None or refused else kernel
+        pending = PendingPush(used, version, delay, rate or 0.0, locked, onto, is_shared, momentum, refused)
         if self.defers and rate is not None and not self._current.outcome.refused:
             self._pending = pending
         else:
@@ -202,7 +216,7 @@ class Updates:
     def _finish(self, push: PendingPush, refresh: bool) -> None:
         """Waits for a push and counts it. `refresh`: if it was not applied, the snapshot is read again."""
         stats: PushStats | None = None
-        applied, nonfinite, gap_sq, step_sq = False, 0, 0.0, 0.0
+        applied, nonfinite, gap_sq, step_sq = False, push.refused, 0.0, 0.0
         try:
             if push.kernel is not None:
                 stats = push.kernel.stats()

@@ -32,6 +32,8 @@ ENTRIES = {
     "resnet20": Entry("ResNet-20 for small images, BatchNorm, option-A shortcuts; 0.27 M parameters", ("image",)),
     "logistic": Entry("logistic regression, dense or sparse (convex)", ("sparse", "vector", "image")),
     "charlm": Entry("causal transformer over characters, 3 layers of width 64; 0.16 M parameters", ("text",)),
+    "mf": Entry("matrix factorisation of rank 16, two embedding tables with sparse gradients", ("ratings",)),
+    "skipgram": Entry("skip-gram word vectors of width 64, two embedding tables with sparse gradients", ("words",)),
 }
 MODELS: dict[str, str] = {name: entry.summary for name, entry in ENTRIES.items()}
 

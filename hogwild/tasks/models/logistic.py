@@ -16,7 +16,7 @@ from hogwild.tasks.data import Data
 class SparseLogistic(nn.Module):
     """Rows of active features [batch, most] (1-based, padded with 0) -> [batch, classes]: the sum of their weights + b.
 
-    The gradient of the weights is dense, because a push takes no sparse one: [features + 1, classes]; row 0 is zero.
+    The gradient of the weights [features + 1, classes] is dense: every batch touches most of the rows. Row 0 is zero.
     """
 
     def __init__(self, features: int, classes: int) -> None:

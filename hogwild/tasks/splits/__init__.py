@@ -2,6 +2,9 @@
 
 from hogwild.tasks.splits.dataset import DatasetSplit as DatasetSplit
 from hogwild.tasks.splits.image import ImageSplit as ImageSplit
+from hogwild.tasks.splits.ratings import RankingSplit as RankingSplit
+from hogwild.tasks.splits.ratings import RatingsSplit as RatingsSplit
+from hogwild.tasks.splits.skipgram import SkipGramSplit as SkipGramSplit
 from hogwild.tasks.splits.sparse import SparseSplit as SparseSplit
 from hogwild.tasks.splits.tensor import TensorSplit as TensorSplit
 from hogwild.tasks.splits.text import TextSplit as TextSplit

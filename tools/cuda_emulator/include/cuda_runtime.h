@@ -85,6 +85,21 @@ T atomicAdd(T* p, T value) {
 }
 
 template <class T>
+T atomicMax(T* p, T value) {
+  T before;
+  __atomic_load(p, &before, __ATOMIC_RELAXED);
+  while (before < value && !__atomic_compare_exchange(p, &before, &value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+  return before;
+}
+
+template <class T>
+T atomicCAS(T* p, T expected, T desired) {
+  __atomic_compare_exchange(p, &expected, &desired, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+  return expected;
+}
+
+template <class T>
 T __ldcs(const T* p) {
   return *p;
 }

@@ -1,0 +1,66 @@
+// The different rows of a sparse gradient, each with the sum of its values. Host only.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "../rows.h"
+
+namespace hogwild::cpu {
+
+// A different row. `first`: the position of its first occurrence; `sum`: the place of its sum among the sums of rows
+// that occur several times, or -1.
+struct UniqueRow {
+  int64_t row;
+  int32_t first, sum;
+};
+
+// Finds rows that have been seen: open addressing. Entries of another epoch are free, so the table is never cleared.
+class RowIndex {
+ public:
+  // Forgets all rows; there will be at most `count`.
+  void begin(int64_t count);
+
+  // The number that was stored for the row; -1 and a place to store it, if there is none.
+  int32_t& find(int64_t row) {
+    auto place = static_cast<size_t>((static_cast<uint64_t>(row) * 0x9E3779B97F4A7C15u) >> shift_);
+    while (entries_[place].epoch == epoch_ && entries_[place].row != row) place = (place + 1) & mask_;
+    Entry& entry = entries_[place];
+    if (entry.epoch != epoch_) entry = {row, epoch_, -1};
+    return entry.number;
+  }
+
+ private:
+  struct Entry {
+    int64_t row;
+    uint32_t epoch;
+    int32_t number;
+  };
+
+  std::vector<Entry> entries_;
+  size_t mask_ = 0;
+  uint32_t epoch_ = 0;
+  int shift_ = 0;
+};
+
+// A table's part of a push, in order of occurrence. Its memory is kept for the next push.
+class RowGroups {
+ public:
+  // Groups a gradient whose rows all exist.
+  void group(const RowGradient& gradient, int64_t dim, Dtype master, RowIndex& index);
+
+  const std::vector<UniqueRow>& rows() const { return rows_; }
+  const RowGradient& gradient() const { return gradient_; }
+  const void* sums() const { return sums_.get(); }
+
+ private:
+  template <class T, class G>
+  void group_as(int64_t dim, RowIndex& index);
+
+  RowGradient gradient_;
+  std::vector<UniqueRow> rows_;
+  std::unique_ptr<char[]> sums_;
+  size_t capacity_ = 0;
+};
+
+}  // namespace hogwild::cpu

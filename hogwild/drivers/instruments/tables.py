@@ -1,0 +1,71 @@
+"""Statistics of the rows of tables: how many a push touches, how stale they were, and how stale theory expects them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from hogwild.drivers.job.tables import diverges
+from hogwild.shared.table_memory import COUNTS
+from hogwild.shared.world import World
+from hogwild.theory.rows import Array, RowDelay, measured_row_delay
+
+ENOUGH = 100  # pushes, after which the delay of the hottest row is known well enough for a warning
+HOT = 1.0  # delay, in pushes, of the hottest row
+
+
+def summary(world: World) -> dict[str, Any]:
+    """The keys of the summary: nothing without tables.
+
+    unique_rows_per_push    different rows that a push touches, of all tables
+    row_delay               mean over touched rows of the pushes of others that touched them since they were looked up
+    row_delay_expected      the same by the closed form of hogwild.theory.rows, from how often each row was touched
+    shared_rows             the part of touched rows with a delay > 0;  shared_rows_expected likewise
+    """
+    if not world.tables:
+        return {}
+    counted = dict(zip(COUNTS, world.tables.counts(world.arena).sum(0).tolist(), strict=True))
+    unique, expected = max(counted["unique_rows"], 1.0), _expected(world, counted["pushes"])
+    return {
+        "unique_rows_per_push": counted["unique_rows"] / max(counted["pushes"], 1.0),
+        "row_delay": counted["row_delay_sum"] / unique,
+        "row_delay_expected": expected.mean,
+        "shared_rows": counted["shared_rows"] / unique,
+        "shared_rows_expected": expected.shared,
+    }
+
+
+class HotRows:
+    """Warns once, after ENOUGH pushes, of hot rows under a rule with which delay can make them diverge."""
+
+    def __init__(self, world: World) -> None:
+        training = world.tables.training
+        self._world, self._rule = world, training.rule.name
+        self._is_due = bool(world.tables) and diverges(training) and world.workers > 1
+
+    def warning(self, version: int) -> str | None:
+        """A line, if there is something to warn of and it has not been said."""
+        if not self._is_due or version < ENOUGH:
+            return None
+        self._is_due = False
+        expected = _expected(self._world, float(version))
+        if expected.hottest < HOT:
+            return None
+        return (
+            f"tables: the row that is touched most has a delay of about {expected.hottest:.1f} pushes, and the mean is "
+            f"{expected.mean:.2f}: under table rule {self._rule} hot rows can diverge where others are far from it; "
+            "--table-rule row-adagrad gives each row a step size of its own, or lower --table-lr"
+        )
+
+
+def _expected(world: World, pushes: float) -> RowDelay:
+    tables, arena = world.tables, world.arena
+    counts = [_counts(tables.versions(arena, name)) for name in tables.shapes]
+    return measured_row_delay(np.concatenate(counts), pushes, world.workers)
+
+
+def _counts(versions: torch.Tensor) -> Array:
+    """Row versions [rows] as numbers, though they count modulo 2^32."""
+    return versions.numpy().view(np.uint32).astype(np.float64)
