@@ -73,11 +73,12 @@ class Driver(ABC):
         self.world = world_of(job, self.module, self.place(), len(saved.again) if saved else 0)
         if saved:
             saved.write_to(self.world)
+        lines: list[str] = []
         if job.body is None:
             job.data, lines = try_out(job, self.world.arena.device)
-            for line in [*lines, *left_out_of_epochs(job)]:
-                console.warn(line)
-        for line in notes(job.algorithm, self.world.tables.training) if self.world.tables else ():
+            lines += left_out_of_epochs(job)
+        lines += notes(job.algorithm, self.world.tables.training) if self.world.tables else []
+        for line in lines:
             console.warn(line)
         tickets: Tickets = self.world.control
         tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
@@ -91,9 +92,7 @@ class Driver(ABC):
         self.is_interrupted = False
         self.returns: list[Any] = []
         self.evaluator = Evaluator(job, self.module, self.left_out)
-        self.audience = Audience(
-            job, self.module, self.report, run.path, self.evaluator.metrics, self._on_failure, self.end_soon
-        )
+        self.audience = Audience(job, self.evaluator, self.report, run.path, self._on_failure, self.end_soon)
         per_epoch = job.order.tickets_per_epoch if job.body is None else 0
         every = intervals_of(self.config, per_epoch, has_test=self.evaluator.has_test)
         job.intervals = {**every, **self.audience.intervals}
@@ -265,8 +264,7 @@ class Driver(ABC):
             score = self.evaluate(state)
         if self.job.body is not None and not has_trained and self.stopped is None:
             self.console.warn("0 updates: call worker.step(loss) instead of loss.backward() and optimizer.step()")
-        has_diverged = self.stopped is not None and self.stopped[0] is DivergedError
-        if has_trained and not has_diverged:
+        if has_trained and (self.stopped is None or self.stopped[0] is not DivergedError):
             try:
                 self._save(state, score)
             except CheckpointError as error:  # there is no later time to try it again: the run ends, with its summary

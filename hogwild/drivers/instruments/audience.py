@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from hogwild.drivers.callbacks.callback import Run
 from hogwild.drivers.callbacks.caller import Caller
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments.evaluation import Score
+from hogwild.drivers.instruments.evaluator import Evaluator
 from hogwild.drivers.instruments.report import Report
 from hogwild.drivers.job.job import Job
 
@@ -20,23 +19,22 @@ from hogwild.drivers.job.job import Job
 class Audience:
     """The callbacks of one run, as its driver uses them. Without callbacks every method does nothing.
 
-    `evaluate` gives the metrics of the parent's module; `fails(where, error)` ends the run; `ends` is called when a
+    `fails(where, error)` ends the run; `ends` is called when a
     callback stops it. Then `reason` says why, and `final` is the copy that was shown, with its score if it has one.
     """
 
     def __init__(
         self,
         job: Job,
-        module: nn.Module,
+        evaluator: Evaluator,
         report: Report,
         path: Path,
-        evaluate: Callable[[], dict[str, float]],
         fails: Callable[[str, Exception], None],
         ends: Callable[[], None],
     ) -> None:
-        self.job, self.module, self.report = job, module, report
+        self.job, self.module, self.report = job, evaluator.module, report
         self._ends = ends
-        self._run = Run(path, module, _stop=self._stop, _evaluate=evaluate, _say=report.console.info)
+        self._run = Run(path, self.module, _stop=self._stop, _evaluate=evaluator.metrics, _say=report.console.info)
         self._caller = Caller(job.callbacks, self._run, fails)
         self.intervals = {name: [("updates", float(every))] for name, every in self._caller.intervals().items()}
         self._faults: list[dict[str, Any]] = []

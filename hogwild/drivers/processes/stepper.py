@@ -53,8 +53,8 @@ class Stepper:
         self._serve(request)
 
     def gradients(self, loss: Tensor | None) -> Gradients:
-        """Backward of a scalar loss; None: the caller's own backward has been, UsageError if not. Returns autograd's dense gradients, not copied and not accumulated; those of
-        tables go to the view.
+        """Backward of a scalar loss; None: the caller's own backward has been, UsageError if not. Returns autograd's
+        dense gradients, not copied and not accumulated; those of tables go to the view.
         """
         if loss is None or not loss.requires_grad:  # perhaps because all parameters have been frozen meanwhile
             self.own_writes.check()
