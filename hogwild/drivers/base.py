@@ -20,7 +20,7 @@ from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments.audience import Audience
 from hogwild.drivers.instruments.evaluation import Score
 from hogwild.drivers.instruments.evaluator import Evaluator, Info
-from hogwild.drivers.instruments.left_out import TEST, TRAINING, LeftOut, left_out_of_epochs
+from hogwild.drivers.instruments.left_out import TEST, TRAINING, LeftOut
 from hogwild.drivers.instruments.report import Report
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.interrupts import Interrupts
@@ -76,7 +76,6 @@ class Driver(ABC):
         lines: list[str] = []
         if job.body is None:
             job.data, lines = try_out(job, self.world.arena.device)
-            lines += left_out_of_epochs(job)
         lines += notes(job.algorithm, self.world.tables.training) if self.world.tables else []
         for line in lines:
             console.warn(line)
@@ -257,8 +256,8 @@ class Driver(ABC):
         state.load_module(self.module)
         is_finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         if not is_finite:
-            newest, advice = self.checkpoints.newest(), remedy(self.config)
-            self.stop(DivergedError, f"the parameters are not finite, {newest}; {advice}")
+            newest = self.checkpoints.newest()
+            self.stop(DivergedError, f"the parameters are not finite, {newest}; {remedy(self.config)}")
         has_trained = state.version > (self.saved.version if self.saved else 0)
         if score is None and is_finite and has_trained and self.evaluator.has_test and self._evaluates:
             score = self.evaluate(state)
@@ -291,8 +290,7 @@ class Driver(ABC):
     def _error(self, state: State, summary: dict[str, object]) -> HogwildError | None:
         """The error that ended the run early, if any."""
         if self.stopped is not None:
-            kind, why = self.stopped
-            return kind(why, summary=summary)
+            return self.stopped[0](self.stopped[1], summary=summary)
         if self.is_interrupted:
             return Interrupted(f"interrupted at update {state.version}; {self.checkpoints.newest()}", summary=summary)
         return None

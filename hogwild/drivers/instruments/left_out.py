@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.samples import BadSample
 from hogwild.errors import DataError
 
@@ -60,13 +59,3 @@ class LeftOut:
 def refuse(bad: Sequence[BadSample], *_: object) -> None:
     """DataError for the first one, where the samples left out are not counted."""
     raise DataError(f"sample {bad[0].index} cannot be read: {bad[0].fault}")
-
-
-def left_out_of_epochs(job: Job) -> list[str]:
-    """A line on what the run leaves out of each epoch without having been asked to, if it does."""
-    if job.config.drop_last is not None or not job.order.left_out:
-        return []
-    return [
-        f"a batch of one sample has no statistics for BatchNorm: each epoch leaves out {job.order.left_out} of "
-        f"{len(job.data.train)} samples (--drop-last false keeps them)"
-    ]
