@@ -48,7 +48,9 @@ ROWS: dict[str, set[str]] = {
     "drivers.job": {"drivers.callbacks", *BASE, *RUN, "algorithms.registry", "kernels", "nn", "own_code"},
     "drivers.view": {*BASE, "algorithms", "drivers.job", "kernels", "shared", "topology"},
     "drivers.checkpoints": {*BASE, *RUN, "drivers.job", "nn"},
-    "drivers.instruments": {*BASE, *RUN, "delays", "drivers.callbacks", "drivers.checkpoints", "drivers.job", "theory"},
+    "drivers.instruments": {
+        *BASE, *RUN, "delays", "drivers.callbacks", "drivers.checkpoints", "drivers.job", "own_code", "theory",
+    },
     "drivers.base": {
         *BASE, *RUN, "drivers.checkpoints", "drivers.instruments", "drivers.interrupts", "drivers.job", "own_code",
     },

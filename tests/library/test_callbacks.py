@@ -9,61 +9,12 @@ from typing import ClassVar
 
 import pytest
 import torch
-from small_fits import samples, two
+from callback_runs import DRIVERS, Diary, fit, lines
 from torch import Tensor, nn
 
 import hogwild
 from hogwild.drivers.checkpoints import store
 from hogwild.errors import OwnCodeError, UsageError
-
-DRIVERS = pytest.mark.parametrize("clock", [None, "gamma"], ids=["processes", "simulator"])
-
-
-def fit(*callbacks: hogwild.Callback, model=two, dataset=None, **options) -> hogwild.Result:
-    values = {"epochs": 3, "batch_size": 11, "lr": 0.1, "workers": 1, "device": "cpu", **options}
-    return hogwild.fit(model, dataset or (samples(), samples(50)), callbacks=callbacks, **values)
-
-
-def lines(result: hogwild.Result, kind: str) -> list[dict]:
-    events = map(json.loads, (Path(result.path) / "metrics.jsonl").read_text().splitlines())
-    return [event for event in events if event["kind"] == kind]
-
-
-class Diary(hogwild.Callback):
-    """Notes every call, with what the run then says."""
-
-    copies_every = 7
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, int, int]] = []
-        self.models: dict[tuple[str, int], Tensor] = {}
-        self.summary: dict = {}
-        self.error: BaseException | None = None
-
-    def note(self, hook: str, run: hogwild.Run) -> None:
-        self.calls.append((hook, run.updates, run.samples))
-        self.models[hook, run.updates] = run.model.weight.detach().clone()
-
-    def on_start(self, run):
-        self.note("start", run)
-        assert run.metrics == {}
-
-    def on_copy(self, run):
-        self.note("copy", run)
-
-    def on_eval(self, run):
-        self.note("eval", run)
-        assert {"test_loss", "test_accuracy"} <= run.metrics.keys()
-        run.metrics["weights"] = run.model.weight.sum().item()
-
-    def on_checkpoint(self, run):
-        self.note("checkpoint", run)
-        saved = store.load(run.checkpoint.parent, run.checkpoint.name)
-        assert saved.step == run.updates
-        assert torch.equal(saved.state["parameters"]["weight"], run.model.weight)
-
-    def on_end(self, run):
-        self.summary, self.error = run.summary, run.error
 
 
 @DRIVERS
@@ -288,40 +239,3 @@ def test_workers_go_on_while_a_copy_is_evaluated_and_shown(workers):
     result = fit(callback, model=Signals, workers=workers, epochs=3 * workers)
     assert callback.seen
     assert 0 < result.summary["eval_s"] < result.summary["wall_s"] + 60
-
-
-# ---- the average --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("warmup", [True, False])
-@DRIVERS
-def test_the_average_is_that_of_the_formula(clock, warmup):
-    class Watched(Diary):
-        copies_every = 4
-
-    diary, ema = Watched(), hogwild.EMA(0.9, every=4, warmup=warmup)
-    result = fit(diary, ema, clock=clock)
-    expected = diary.models["start", 0].double()
-    for t in range(4, 28, 4):
-        decay = min(0.9, (1 + t) / (10 + t)) if warmup else 0.9
-        expected = decay**4 * expected + (1 - decay**4) * diary.models["copy", t].double()
-    torch.testing.assert_close(ema.average["weight"].double(), expected, rtol=1e-5, atol=1e-7)
-    x, y = samples(50)
-    with ema.applied(result.model):
-        right = (result.model(x).argmax(1) == y).float().mean().item()
-    assert result.summary["ema_test_accuracy"] == pytest.approx(right)
-    assert not torch.equal(ema.average["weight"], result.model.weight)
-    assert all("ema_test_loss" in line for line in lines(result, "eval"))
-    saved = store.load(Path(result.path) / "ckpt").state["callbacks"]["EMA"]
-    assert torch.equal(saved["average"]["weight"], ema.average["weight"])
-
-
-def test_only_what_is_trained_is_averaged():
-    def frozen() -> nn.Module:
-        model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
-        model[0].requires_grad_(False)
-        return model
-
-    ema = hogwild.EMA(every=2)
-    fit(ema, model=frozen, clock="gamma")
-    assert set(ema.average) == {"1.weight", "1.bias", "2.weight", "2.bias"}
