@@ -269,11 +269,11 @@ class Driver(ABC):
             except CheckpointError as error:  # there is no later time to try it again: the run ends, with its summary
                 self.stop(CheckpointError, str(error))
         summary = self._summary(state, score)
-        error = self._error(state, summary)
-        self.audience.end(summary, error)
+        ending = self._error(state, summary)
+        self.audience.end(summary, ending)
         state.load_module(self.module)  # as it was saved, whatever a callback did to it
-        if (error := error or self._error(state, summary)) is not None:
-            raise error from self._cause
+        if (ending := ending or self._error(state, summary)) is not None:
+            raise ending from self._cause
         return summary
 
     def _summary(self, state: State, score: Score | None) -> dict[str, object]:

@@ -24,5 +24,5 @@ def load(
     Raises: UsageError if `run` is no run directory, or has no average; CheckpointError if there is no such checkpoint,
             or it is damaged.
     """
-    folder = RunDirectory.open(run.path if isinstance(run, Result) else run).ckpt
+    folder = RunDirectory.open(run.path if isinstance(run, Result) else os.fspath(run)).ckpt
     return state_dict(store.load(folder, store.named(folder, checkpoint)), ema=ema)

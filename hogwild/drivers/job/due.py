@@ -24,7 +24,7 @@ class Progress(NamedTuple):
 Intervals = Mapping[str, Sequence[tuple[str, float]]]
 
 
-def intervals_of(config: Config, tickets_per_epoch: int, *, has_test: bool) -> dict[str, list[tuple[str, float]]]:
+def intervals_of(config: Config, tickets_per_epoch: float, *, has_test: bool) -> dict[str, list[tuple[str, float]]]:
     """The evaluations and checkpoints of a run; `tickets_per_epoch` 0: it has no epochs. A simulated run has its one
     checkpoint at the end.
     """
