@@ -8,7 +8,6 @@ import math
 
 import torch
 from torch import nn
-from torch.distributions import Categorical
 
 import hogwild
 
@@ -59,29 +58,32 @@ def play(worker: hogwild.Worker, seed: int) -> int:
     state, is_over = game.reset(), False
     while not worker.should_stop:
         worker.refresh()
-        logits, values, actions, rewards, masks = [], [], [], [], []
+        chances: list[torch.Tensor] = []
+        values: list[torch.Tensor] = []
+        actions: list[int] = []
         for _ in range(STEPS):
-            logit, value = worker.model(state)
-            action = Categorical(logits=logit.detach()).sample()
-            state, is_over = game.push(int(action))
+            logits, value = worker.model(state)
+            actions.append(int(torch.multinomial(logits.detach().softmax(-1), 1)))
+            chances.append(logits.log_softmax(-1))
+            values.append(value)
+            state, is_over = game.push(actions[-1])
             length += 1
-            is_lost = is_over and game.time < LONGEST
-            logits, values, actions = [*logits, logit], [*values, value], [*actions, action]
-            rewards, masks = [*rewards, 0.0 if is_lost else 1.0], [*masks, 0.0 if is_lost else 1.0]
             if is_over:
                 break
-        ret, returns = worker.model(state)[1].item(), []
-        for reward, mask in zip(reversed(rewards), reversed(masks), strict=True):
-            ret = reward + GAMMA * mask * ret
+        is_lost = is_over and game.time < LONGEST
+        ret = 0.0 if is_lost else worker.model(state)[1].item()
+        returns: list[float] = []
+        for number in reversed(range(len(actions))):
+            ret = (0.0 if is_lost and number == len(actions) - 1 else 1.0) + GAMMA * ret
             returns.insert(0, ret)
-        policy = Categorical(logits=torch.stack(logits))
-        value, target = torch.stack(values), torch.tensor(returns)
-        score = policy.log_prob(torch.stack(actions)) * (target - value).detach()
-        loss = (0.5 * (target - value) ** 2 - score - 0.01 * policy.entropy()).mean()
+        log_p, value, target = torch.stack(chances), torch.stack(values), torch.tensor(returns)
+        gain = log_p[torch.arange(len(actions)), actions] * (target - value).detach()
+        entropy = -(log_p.exp() * log_p).sum(-1)
+        loss = (0.5 * (target - value) ** 2 - gain - 0.01 * entropy).mean()
         metrics = {"length": float(length)} if is_over else {}
         if is_over:
             games, length, state = games + 1, 0, game.reset()
-        worker.step(loss, samples=len(rewards), metrics=metrics)
+        worker.step(loss, samples=len(actions), metrics=metrics)
     return games
 
 

@@ -52,7 +52,8 @@ class Block(nn.Module):
         q, k, v = self.qkv(self.norm(x)).view(n, t, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.out(y.transpose(1, 2).reshape(n, t, WIDTH))
-        return x + self.mlp(self.norm_mlp(x))
+        y: Tensor = self.mlp(self.norm_mlp(x))
+        return x + y
 
 
 class GPT(nn.Module):
@@ -65,7 +66,8 @@ class GPT(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         x = self.letters(numbers) + self.places(torch.arange(numbers.shape[1], device=numbers.device))
-        return self.head(self.norm(self.blocks(x)))
+        logits: Tensor = self.head(self.norm(self.blocks(x)))
+        return logits
 
     @torch.no_grad()
     def write(self, count: int) -> str:
@@ -99,4 +101,6 @@ if __name__ == "__main__":
         eval_updates=max(given.updates // 4, 1), ckpt_every=0,
     )  # fmt: skip
     print(f"test loss {result.summary['test_loss']:.3f}")
-    print(result.model.eval().write(given.write))
+    model = result.model.eval()
+    assert isinstance(model, GPT)
+    print(model.write(given.write))
