@@ -52,8 +52,8 @@ class Block(nn.Module):
         q, k, v = self.qkv(self.norm(x)).view(n, t, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.out(y.transpose(1, 2).reshape(n, t, WIDTH))
-        y: Tensor = self.mlp(self.norm_mlp(x))
-        return x + y
+        mixed: Tensor = self.mlp(self.norm_mlp(x))
+        return x + mixed
 
 
 class GPT(nn.Module):
