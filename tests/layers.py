@@ -41,15 +41,18 @@ ROWS: dict[str, set[str]] = {
     "shared": {"buffers", "errors", "kernels", "system", "tables"},
     "shared.seeds": set(),
     "config": {*BASE, "algorithms", "algorithms.registry", "tasks", "theory", "topology"},
-    "runs": {"config", "errors", "files", "kernels", "system", "text"},
+    "runs": {"config", "errors", "files", "kernels", "system", "tasks", "text"},
     "drivers.__init__": set(),
     "drivers.interrupts": set(),
     "drivers.fork_server": {"drivers.interrupts", "errors"},
     "drivers.forked": set(),
-    "drivers.job": {*BASE, *RUN, "algorithms.registry", "kernels", "nn", "own_code"},
+    "drivers.callbacks": {"errors", "own_code", "tasks"},
+    "drivers.job": {"drivers.callbacks", *BASE, *RUN, "algorithms.registry", "kernels", "nn", "own_code"},
     "drivers.view": {*BASE, "algorithms", "drivers.job", "kernels", "shared", "shared.seeds", "topology"},
     "drivers.checkpoints": {*BASE, *RUN, "drivers.job", "nn"},
-    "drivers.instruments": {*BASE, *RUN, "delays", "drivers.checkpoints", "drivers.job", "theory"},
+    "drivers.instruments": {
+        *BASE, *RUN, "delays", "drivers.callbacks", "drivers.checkpoints", "drivers.job", "own_code", "theory",
+    },
     "drivers.base": {
         *BASE, *RUN, "drivers.checkpoints", "drivers.instruments", "drivers.interrupts", "drivers.job", "own_code",
     },
@@ -64,8 +67,9 @@ ROWS: dict[str, set[str]] = {
     "drivers.choice": {*RUN, "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
     "drivers.comparison": {*RUN, "drivers.choice", "drivers.fork_server", "drivers.job", "errors", "files"},
     "library": {
-        *RUN, "algorithms.registry", "drivers.choice", "drivers.fork_server", "drivers.job", "drivers.processes",
-        "errors", "files", "own_code", "system",
+        *RUN, "algorithms.registry", "drivers.base", "drivers.callbacks", "drivers.checkpoints", "drivers.choice",
+        "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.processes", "errors", "files", "own_code",
+        "system",
     },
     "reproduce": {
         *BASE, *RUN, "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",

@@ -30,7 +30,8 @@ OF_THE_CALL = {
 """Options that fit and launch take as arguments of their own, or that mean nothing in a program."""
 FIT_ONLY = {
     "accumulate", "amp", "channels_last", "clock", "compile", "cuda_graph", "drop_last", "edge_every", "epochs",
-    "bandwidth", "latency", "on_bad_sample", "order", "record", "shard", "evaluate", "batch_size",
+    "bandwidth", "latency", "on_bad_sample", "order", "record", "shard", "evaluate", "batch_size", "ckpt_every",
+    "data_dir", "eval_every", "kill_stalled", "samples", "step_epochs", "warmup_samples",
 }  # fmt: skip
 """Options about the data, the forward pass or the clock, which an own loop has itself; launch has an own evaluate."""
 TYPES = {

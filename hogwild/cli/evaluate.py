@@ -21,11 +21,14 @@ def _evaluate(argv: Sequence[str]) -> int:
     parser.add_argument("--ckpt", default="last", metavar="NAME", help="last, best or a name (default: last)")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.add_argument("--trust", action="store_true", help=TRUST)
+    parser.add_argument("--data", metavar="NAME", help="other data, or those that a program handed over as objects")
+    parser.add_argument("--model", metavar="NAME", help="the model, if it is not found where the run says")
     options = parser.parse(argv)
     run = RunDirectory.open(options.run)
     from hogwild.drivers.instruments.evaluation import evaluate_checkpoint
 
-    result = evaluate_checkpoint(run, options.ckpt, trust=options.trust)
+    names = {name: value for name in ("data", "model") if (value := getattr(options, name)) is not None}
+    result = evaluate_checkpoint(run, options.ckpt, trust=options.trust, names=names)
     if options.json:
         say(to_json(result))
     else:

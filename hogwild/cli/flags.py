@@ -10,12 +10,12 @@ from typing import Any
 
 from hogwild.algorithms.registry import loaded
 from hogwild.cli.shell import Parser
-from hogwild.config import FIELDS, GROUPS, LIMITS, Config, override, read_yaml
+from hogwild.config import FIELDS, GROUPS, Config, override, read_yaml
 from hogwild.config.algorithm import options_of
 from hogwild.errors import UsageError
-from hogwild.files.writing import refuse_links
 from hogwild.options import kind
-from hogwild.runs.directory import DONE, LINKS, RunDirectory, is_run
+from hogwild.runs.directory import RunDirectory, is_run
+from hogwild.runs.resuming import resumed
 from hogwild.runs.trust import TRUST, require_trust
 
 DESCRIPTION = "Train a model with asynchronous workers on one shared copy. Without options: digits, 2 workers."
@@ -46,7 +46,7 @@ def parse(argv: Sequence[str], prog: str = "hogwild train", defaults: Mapping[st
     if given.get("resume") is not None:
         if file is not None:
             raise UsageError("--resume takes the configuration of the run: leave --config out, flags may change it")
-        return _resumed(given, trust)
+        return resumed(given, trust=trust)
     values = given if file is None else override(read_config(Path(file), trust), given)
     missing = {name: value for name, value in (defaults or {}).items() if values.get(name) is None}
     return Config.from_values({**values, **missing})
@@ -58,23 +58,6 @@ def read_config(file: Path, trust: bool) -> dict[str, object]:
     if is_run(file.parent) and not trust:
         require_trust(file.parent, values)
     return values
-
-
-def _resumed(given: dict[str, object], trust: bool) -> Config:
-    run = RunDirectory.open(str(given["resume"]))
-    refuse_links(run.path, LINKS)
-    before = run.config(trust=trust)
-    config = Config.from_values(override(before.values(), given))
-    for name in (*(name for name, field in FIELDS.items() if field.metadata["fixed"]), "options"):
-        here, there = getattr(config, name), getattr(before, name)
-        if here != there:
-            raise UsageError(f"--resume cannot change {name} from {there!r} to {here!r}: start a new run instead")
-    limit = next(name for name in LIMITS if getattr(before, name) is not None)
-    if getattr(config, limit) == getattr(before, limit) and run.read_summary().get("exit_reason") == DONE:
-        raise UsageError(
-            f"{run.path} is finished ({limit} {getattr(before, limit):g}): give a later end, {flag(limit)} N"
-        )
-    return config
 
 
 def asked_algorithm(argv: Sequence[str]) -> str | None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     Check = Callable[[Config, Algorithm], str | None]
 
 PROCESS_ONLY = (
-    "record", "respawn", "min_workers", "stall_timeout", "kill_stalled", "pin", "start_method", "ckpt_every", "resume",
-    "cuda_graph", "gpus",
+    "record", "respawn", "min_workers", "stall_timeout", "kill_stalled", "pin", "start_method", "ckpt_every",
+    "ckpt_updates", "ckpt_seconds", "eval_seconds", "cuda_graph", "gpus",
 )  # fmt: skip
 """Options that have no effect in a simulated run (--clock)."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
+from typing import Any
 
 import torch
 
@@ -17,27 +18,35 @@ from hogwild.config import Config
 from hogwild.drivers.checkpoints.manager import Checkpoints
 from hogwild.drivers.checkpoints.start import begin_with
 from hogwild.drivers.checkpoints.state import State
-from hogwild.drivers.instruments.evaluation import Score, evaluate
-from hogwild.drivers.instruments.left_out import TEST, TRAINING, LeftOut
+from hogwild.drivers.instruments.audience import Audience
+from hogwild.drivers.instruments.evaluation import Score
+from hogwild.drivers.instruments.evaluator import Evaluator, Info
+from hogwild.drivers.instruments.faults import Faults
 from hogwild.drivers.instruments.report import Report
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.interrupts import Interrupts
-from hogwild.drivers.job.groups import groups_of
+from hogwild.drivers.job.due import CHECKPOINT, EVALUATION, Due, Progress, intervals_of
 from hogwild.drivers.job.job import Job, make_job
-from hogwild.drivers.job.model import model_fn, remedy, shared_buffers
-from hogwild.drivers.job.samples import BadSample
-from hogwild.drivers.job.tables import ROWS_REMEDY, diverges, notes, require_trainable, sparse_push, training_of
+from hogwild.drivers.job.model import model_fn
+from hogwild.drivers.job.recorded import recorded
+from hogwild.drivers.job.tables import notes, sparse_push
 from hogwild.drivers.job.trial import try_out
-from hogwild.errors import CheckpointError, DataError, DivergedError, HogwildError, Interrupted, OwnCodeError
+from hogwild.drivers.job.world import world_of
+from hogwild.errors import (
+    CheckpointError,
+    DataError,
+    DivergedError,
+    HogwildError,
+    Interrupted,
+    OwnCodeError,
+    UsageError,
+)
 from hogwild.runs.console import Console
-from hogwild.runs.directory import LOG, RunDirectory
+from hogwild.runs.directory import LOG, STOPPED, RunDirectory
 from hogwild.shared.control import Tickets
 from hogwild.shared.devices import one_thread
 from hogwild.shared.placement import Placement
 from hogwild.shared.seeds import own_generators
-from hogwild.shared.world import World
-from hogwild.tasks import load
-from hogwild.tasks.data import Split
 
 
 def nothing() -> None:
@@ -50,68 +59,51 @@ class Driver(ABC):
 
     `module` is the parent's own copy of the model: consistent copies are evaluated in it, and at the end it holds the
     trained model. `saved` is the state from which a resumed run continues. `lost` holds the ranks of workers that died
-    and were not replaced. `stopped` is the reason for which the run must end early.
+    and were not replaced. `stopped` is the reason for which the run must end early. `returns`: what the callers' loops
+    returned, by rank. `repeats`: a run that is resumed begins anew in its directory.
     """
+
+    repeats = False
 
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
         self.job, self.config, self.directory, self.console = job, job.config, run, console
         self.module = job.build()
         begin_with(self.module, job)
         self.checkpoints = Checkpoints(job, self.module, run)
-        self.saved = saved = self.checkpoints.resume(console)
-        place = self.place()
-        require_trainable(self.config, job.algorithm, self.module, place)
-        self.world = World.create(
-            self.module,
-            job.algorithm.keeps(),
-            self.config.workers,
-            dtype=getattr(torch, self.config.dtype),
-            device=place,
-            lines=len(saved.again) if saved else 0,
-            shared_buffers=shared_buffers(self.config, self.module),
-            groups=groups_of(self.config, self.module, job.groups),
-            training=training_of(self.config, job.algorithm, self.module, job.groups),
-        )
+        self.saved = saved = None if self.repeats else self.checkpoints.resume(console)
+        self.world = world_of(job, self.module, self.place(), len(saved.again) if saved else 0)
         if saved:
             saved.write_to(self.world)
+        lines: list[str] = []
         if job.body is None:
             job.data, lines = try_out(job, self.world.arena.device)
-            for line in [*lines, *self._left_out()]:
-                console.warn(line)
-        for line in notes(job.algorithm, self.module, self.world):
+        for line in [*lines, *notes(job.algorithm, self.module, self.world)]:
             console.warn(line)
         tickets: Tickets = self.world.control
         tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
         self.report = Report(job, self.world, run.journal, console)
-        self.left_out = LeftOut(self.config.on_bad_sample, self._tell_bad_sample)
+        self.faults = Faults(self.report, self.checkpoints, run, self.stop)
         self.lost: set[int] = set()
+        self._cause: BaseException | None = None
         self._saves = True  # whether the last checkpoint could be written
         self._evaluates = True  # whether the last evaluation came to its end
-        self._evaluations = 0
         self.stopped: tuple[type[HogwildError], str] | None = None
         self.is_interrupted = False
-
-    def _left_out(self) -> list[str]:
-        """What the run leaves out of each epoch without having been asked to."""
-        order = self.job.order
-        if self.config.drop_last is not None or not order.left_out:
-            return []
-        return [
-            f"a batch of one sample has no statistics for BatchNorm: each epoch leaves out {order.left_out} of "
-            f"{len(self.job.data.train)} samples (--drop-last false keeps them)"
-        ]
-
-    @property
-    def has_test(self) -> bool:
-        """Whether there is something to evaluate on."""
-        return len(self.job.data.watched[1]) > 0
+        self.returns: list[Any] = []
+        self.evaluator = Evaluator(job, self.module, self.faults.left_out)
+        self.audience = Audience(job, self.evaluator, self.report, run.path, self._on_failure, self.end_soon)
+        per_epoch = job.order.tickets_per_epoch if job.body is None else 0
+        every = intervals_of(self.config, per_epoch, has_test=self.evaluator.has_test)
+        job.intervals = {**every, **self.audience.intervals}
+        self.due = Due(job.intervals, Progress(tickets.next, saved.version if saved else 0))
 
     @classmethod
     def of(cls, config: Config, run: RunDirectory, console: Console) -> Driver:
         """The driver for `config`, with the data and the model that it names. UsageError or DataError if they cannot be
         made.
         """
-        return cls(make_job(config, load(config.data, config.data_dir), model_fn(config)), run, console)
+        data, groups = recorded(config, run.read_recipe())
+        return cls(make_job(config, data, model_fn(config), groups), run, console)
 
     @abstractmethod
     def place(self) -> torch.device | Placement:
@@ -125,12 +117,16 @@ class Driver(ABC):
         """Trains and returns the summary. Raises a HogwildError, with `.summary`, if the run ends badly."""
         with own_generators(self.config.seed), one_thread(), Interrupts(self.on_signal):
             try:
+                for line in self.audience.start(self.copy, self.saved):
+                    self.console.warn(line)
                 self.train()
                 return self.finish()
-            except HogwildError:
+            except HogwildError as error:
+                self.audience.end(error.summary, error)
                 raise
-            except Exception as error:
-                if not own_code.place_of(error):
+            except BaseException as error:
+                self.audience.end({}, error)
+                if not isinstance(error, Exception) or not own_code.place_of(error):
                     raise
                 raise self._own_error(error) from error
 
@@ -144,42 +140,21 @@ class Driver(ABC):
         self.is_interrupted = True
         self.console.warn(f"{name}: finishing the updates in progress; once more to stop at once")
 
-    def stop(self, kind: type[HogwildError], why: str) -> None:
+    def stop(self, kind: type[HogwildError], why: str, cause: BaseException | None = None) -> None:
         """Ends the run early with that error. Of several errors, the first one is reported."""
-        self.stopped = self.stopped or (kind, why)
+        if self.stopped is None:
+            self.stopped, self._cause = (kind, why), cause
+        self.end_soon()
 
-    def on_nonfinite(self, rank: int, loss: float, elements: int, version: int, lr: float) -> None:
-        """Reports a non-finite gradient or loss of worker `rank`: `elements` elements of the gradient were not finite,
-        and it was not applied. Stops the run, except under --on-nonfinite skip.
-        """
-        delay = Statistics.of(self.world).worker_line(rank)["delay_mean"]
-        line = (
-            f"worker {rank}: loss is {loss:.4g} at update {version} (mean delay {delay:.1f}, {elements:,} of "
-            f"{self.world.parameters:,} gradient elements not finite, lr {lr:g}); not applied"
-        )
-        self.report.fault("nonfinite", line, worker=rank)
-        if self.config.on_nonfinite == "stop":
-            hint = f"{self._remedy()}; --on-nonfinite skip leaves such gradients out and continues"
-            self.stop(DivergedError, f"{line}. Stopping, {self.checkpoints.newest()}; {hint}")
+    def end_soon(self) -> None:  # noqa: B027
+        """No further work is begun. The simulator looks at `stopped` itself."""
 
-    def _remedy(self) -> str:
-        return remedy(self.config) + (ROWS_REMEDY if diverges(self.world) else "")
-
-    def on_bad_samples(self, bad: Sequence[BadSample], ticket: int) -> None:
-        """Counts and names samples of the batch of a ticket that could not be read and were left out. Stops the run if
-        it must not go on without them.
-        """
-        order = self.job.order
-        try:
-            self.left_out.add(bad, TRAINING, int(ticket // order.tickets_per_epoch), order.samples)
-        except DataError as error:
-            self.stop(DataError, f"{error} (see {self.directory.path / LOG}). Stopping, {self.checkpoints.newest()}")
-
-    def _tell_bad_sample(self, line: str, *, trace: str, quietly: bool, **facts: object) -> None:
-        if trace and not quietly:
-            self.directory.log(trace)
-            line = f"{line}; traceback in {self.directory.path / LOG}"
-        self.report.fault("sample", line, quietly=quietly, **facts)
+    def _on_failure(self, where: str, error: Exception) -> None:
+        """The callback's method `where` has raised that."""
+        if isinstance(error, HogwildError):
+            self.stop(type(error), str(error), error)
+        else:
+            self.stop(OwnCodeError, f"the callback {where} failed: {self._own_error(error)}", error)
 
     def copy(self) -> State:
         """The state of the run. The caller ensures that no update is in progress.
@@ -196,21 +171,19 @@ class Driver(ABC):
         ends without evaluation.
         """
         state.load_module(self.module)
-        if (score := self._score(*self.job.data.watched, pulse)) is not None:
-            self.report.evaluated(state, score)
+        at = Info(state.version, self.report.samples_of(state), self.report.journal.elapsed_s())
+        score = self._scored(lambda: self.evaluator.score(pulse, at))
+        if score is not None:
+            self.report.evaluated(state, score, self.audience.evaluated(state, score))
         return score
 
-    def _score(self, name: str, split: Split, pulse: Callable[[], object] = nothing) -> Score | None:
-        self._evaluations += 1
-
-        def on_bad(bad: Sequence[BadSample]) -> None:
-            self.left_out.add(bad, TEST, self._evaluations, len(split))
-
+    def _scored(self, evaluation: Callable[[], Score | None]) -> Score | None:
         try:
-            return evaluate(self.module, self.job.data, split, pulse, on_bad, name)
-        except DataError as error:
+            return evaluation()
+        except (DataError, UsageError) as error:
             self._evaluates = False
-            self.stop(DataError, f"{error} (see {self.directory.path / LOG})")
+            log = f" (see {self.directory.path / LOG})" if isinstance(error, DataError) else ""
+            self.stop(type(error), f"{error}{log}")
             return None
         except HogwildError:
             raise
@@ -221,18 +194,29 @@ class Driver(ABC):
             self.stop(OwnCodeError, f"the evaluation failed: {self._own_error(error)}")
             return None
 
+    def serve(self, names: Collection[str], state: State, pulse: Callable[[], object] = nothing) -> None:
+        """Does the things of `due` with these names, on that copy."""
+        self.audience.copied(state, [name for name in names if name in self.audience.intervals])
+        score = self.evaluate(state, pulse) if EVALUATION in names else None
+        if CHECKPOINT in names:
+            self.save(state, score)
+
     def save(self, state: State, score: Score | None) -> None:
         """Writes a checkpoint of a copy. One that cannot be written (the disk is full) does not end the run: it is
         reported, once until one succeeds, and tried again when the next is due.
         """
         try:
-            self.checkpoints.save(state, score.value if score else None)
+            self._save(state, score)
         except CheckpointError as error:
             if self._saves:
                 self.report.fault("checkpoint", f"{error} Tried again at the next checkpoint")
             self._saves = False
         else:
             self._saves = True
+
+    def _save(self, state: State, score: Score | None) -> None:
+        path = self.checkpoints.save(self.audience.keep(state), score.value if score else None)
+        self.audience.saved(state, path)
 
     def measure_edge(self, state: State, pulse: Callable[[], object] = nothing) -> None:
         """Measures the edge ratio at a copy; `pulse` is called between gradients."""
@@ -243,35 +227,58 @@ class Driver(ABC):
         """Evaluates and saves the last state and returns the summary. Raises the error that ended the run early, if
         any.
         """
-        state = self.copy()
+        state, score = self.audience.final or (self.copy(), None)
         state.load_module(self.module)
         is_finite = all(bool(torch.isfinite(value).all()) for value in state.parameters.values())
         if not is_finite:
-            newest, advice = self.checkpoints.newest(), self._remedy()
+            newest, advice = self.checkpoints.newest(), self.faults.remedy()
             self.stop(DivergedError, f"the parameters are not finite, {newest}; {advice}")
         has_trained = state.version > (self.saved.version if self.saved else 0)
-        score = self.evaluate(state) if is_finite and has_trained and self.has_test and self._evaluates else None
+        if score is None and is_finite and has_trained and self.evaluator.has_test and self._evaluates:
+            score = self.evaluate(state)
         tested = None  # the test set, if the run was evaluated on another one
-        if score is not None and score.split != "test" and len(self.job.data.test):
-            tested = self._score("test", self.job.data.test)
+        if score is not None and score.split != "test":
+            state.load_module(self.module)
+            tested = self._scored(self.evaluator.test)
             if tested is not None:
                 self.report.tested(state, tested)
-        if self.job.body is not None and not has_trained:
+        if self.job.body is not None and not has_trained and self.stopped is None:
             self.console.warn("0 updates: call worker.step(loss) instead of loss.backward() and optimizer.step()")
-        has_diverged = self.stopped is not None and self.stopped[0] is DivergedError
-        if has_trained and not has_diverged:
+        if has_trained and (self.stopped is None or self.stopped[0] is not DivergedError):
             try:
-                self.checkpoints.save(state, score.value if score else None)
+                self._save(state, score)
             except CheckpointError as error:  # there is no later time to try it again: the run ends, with its summary
                 self.stop(CheckpointError, str(error))
-        bad = {"bad_samples": self.left_out.total(TRAINING), "bad_test_samples": self.left_out.total(TEST)}
-        summary = {**self.report.summary(score, tested), **bad, **self.facts()}
-        if self.stopped is not None:
-            kind, why = self.stopped
-            raise kind(why, summary=summary)
-        if self.is_interrupted:
-            raise Interrupted(f"interrupted at update {state.version}; {self.checkpoints.newest()}", summary=summary)
+        summary = self._summary(state, score, tested)
+        ending = self._error(state, summary)
+        self.audience.end(summary, ending)
+        state.load_module(self.module)  # as it was saved, whatever a callback did to it
+        if (ending := ending or self._error(state, summary)) is not None:
+            raise ending from self._cause
         return summary
+
+    def _summary(self, state: State, score: Score | None, tested: Score | None) -> dict[str, object]:
+        summary = {
+            **self.report.summary(score, tested),
+            **self.faults.totals(),
+            "eval_s": self.evaluator.seconds,
+            **self.facts(),
+        }
+        if score is not None:
+            summary |= self.audience.metrics
+        if self.audience.reason is not None:
+            summary |= {"exit_reason": STOPPED, "stopped": self.audience.reason}
+        if self.audience.final is not None:
+            summary |= {"updates": state.version, "samples": self.report.samples_of(state)}
+        return summary
+
+    def _error(self, state: State, summary: dict[str, object]) -> HogwildError | None:
+        """The error that ended the run early, if any."""
+        if self.stopped is not None:
+            return self.stopped[0](self.stopped[1], summary=summary)
+        if self.is_interrupted:
+            return Interrupted(f"interrupted at update {state.version}; {self.checkpoints.newest()}", summary=summary)
+        return None
 
     def facts(self) -> dict[str, object]:
         """The summary keys that only this driver has."""

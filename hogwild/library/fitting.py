@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
 from typing import Any
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from hogwild.algorithms import Algorithm
+from hogwild.drivers.callbacks.callback import Callback
 from hogwild.drivers.job.groups import GroupFn
 from hogwild.drivers.job.job import make_job
 from hogwild.errors import UsageError
@@ -20,8 +21,9 @@ from hogwild.library.models import Make, require_function
 from hogwild.library.options import FitOptions
 from hogwild.library.result import Result
 from hogwild.library.run import run
-from hogwild.library.settings import config_of, shape_of, with_algorithm
+from hogwild.library.settings import config_of, recipe_of, shape_of, with_algorithm
 from hogwild.library.signature import documented
+from hogwild.library.surroundings import require_importable, require_main
 from hogwild.own_code import described
 from hogwild.shared.seeds import own_generators
 from hogwild.tasks.data import Data
@@ -49,7 +51,9 @@ def fit(
     groups: GroupFn | None = None,
     init_from: str | PathLike[str] | Mapping[str, Tensor] | None = None,
     workers: int | None = None,
-    quiet: bool = True,
+    callbacks: Sequence[Callback] = (),
+    resume: str | PathLike[str] | None = None,
+    quiet: bool | None = None,
     **values: Unpack[FitOptions],
 ) -> Result:
     """Trains a model on a data set with `workers` processes on one shared model, and returns a Result.
@@ -93,15 +97,27 @@ def fit(
         init_from: Weights to begin with: a state_dict, a run directory, a checkpoint in it, or a file (.pt with a
             state_dict, .safetensors). Names and shapes must fit; no code is run to read them.
         workers: Worker processes, one thread each. Default: 2, or 1 on one usable core.
-        quiet: No progress on the terminal. Default: True.
+        callbacks: hogwild.Callback objects, which the parent calls on consistent copies of the model.
+        resume: A run directory to go on with. Model, data and functions are given again as they were; of the options,
+            those that are not given stay as they were.
+        quiet: No progress, only warnings. Default: unless a terminal or a notebook shows it.
         values: The options below. `schedule` may be a function too: progress 0..1 -> factor on lr.
 
     Raises:
         hogwild.errors.HogwildError: as the command line would report it; UsageError, in one line, for what cannot be
             right.
     """
+    require_main("hogwild.fit")
     require_function(model)
     given: dict[str, Any] = dict(values)
+    functions = {
+        "loss_fn": loss_fn,
+        "step_fn": step_fn,
+        "collate_fn": collate_fn,
+        "score_fn": score_fn,
+        "groups": groups,
+    }
+    recipe = recipe_of(functions, metric=metric, maximize=maximize)
     with own_generators():
         data, name = data_of(dataset, given, collate_fn, whole=step_fn is not None, name=FIT)
         data = with_score(data, isinstance(dataset, Data) or metrics is not None, score_fn, metric, maximize)
@@ -109,14 +125,18 @@ def fit(
         data = with_metrics(data, metrics, monitor, maximize)
         data = with_validation(data, validation, given, collate_fn)
         given["schedule"], shape = shape_of(given.get("schedule", "constant"))
-        given |= {"workers": workers, "quiet": quiet}
+        given |= {"workers": workers, "quiet": quiet, "resume": resume}
         if init_from is not None and not isinstance(init_from, Mapping):
             given["init_from"] = fspath(init_from)
         config = config_of(model, name, with_algorithm(algorithm, options, given))
+        if config.clock is None:
+            parts = dict(zip(("train", "test"), dataset, strict=False)) if isinstance(dataset, (tuple, list)) else {}
+            require_importable({"model": model, **functions, **parts})
         is_own = step_fn is not None or collate_fn is not None
         size = eval_batch_size or (config.batch_size if is_own else data.eval_batch)
         job = make_job(config, replace(data, eval_batch=size), Make(model), groups, shape)
-        return run(replace(job, start=init_from if isinstance(init_from, Mapping) else None))
+        start = init_from if isinstance(init_from, Mapping) else None
+        return run(replace(job, start=start, callbacks=callbacks), recipe)
 
 
 def with_loss(

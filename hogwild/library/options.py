@@ -14,7 +14,6 @@ from typing import Literal, TypedDict
 class LaunchOptions(TypedDict, total=False):
     """Of every run."""
 
-    data_dir: str | PathLike[str] | None
     dtype: Literal["float32", "float64"]
     norm: Literal["batch", "full", "group", "none"] | None
     norm_alpha: float | None
@@ -33,10 +32,8 @@ class LaunchOptions(TypedDict, total=False):
     clip: float | None
     warmup: float | None
     warmup_updates: int | None
-    warmup_samples: int | None
     warmup_from: float | None
     milestones: Sequence[float]
-    step_epochs: Sequence[float]
     step_factor: float | None
     device: Literal["auto", "cpu", "cuda"]
     gpus: int
@@ -48,19 +45,21 @@ class LaunchOptions(TypedDict, total=False):
     min_workers: int
     respawn: int
     stall_timeout: float
-    kill_stalled: float
     pin: str
     start_method: Literal["forkserver", "spawn"]
     straggler: Mapping[int, float]
     seed: int
-    samples: int | None
     updates: int | None
-    eval_every: float
-    ckpt_every: float
+    eval_updates: int
+    eval_seconds: float
+    ckpt_updates: int
+    ckpt_seconds: float
     keep: int
     out: str | PathLike[str]
     name: str | None
     overwrite: bool
+    tb: bool
+    csv: bool
     advanced: bool
     alpha: float
     average_momentum: bool
@@ -125,20 +124,27 @@ class LaunchOptions(TypedDict, total=False):
 class FitOptions(LaunchOptions, total=False):
     """Of runs with a data set."""
 
+    data_dir: str | PathLike[str] | None
     batch_size: int | None
     accumulate: int
     shard: str
     drop_last: bool | None
     order: Literal["shuffled", "sorted", "single-class"]
     on_bad_sample: Literal["skip", "stop"]
+    warmup_samples: int | None
+    step_epochs: Sequence[float]
     amp: Literal["none", "bf16"]
     compile: bool
     cuda_graph: bool
     channels_last: bool
+    kill_stalled: float
     record: bool
     clock: str | None
     latency: float
     bandwidth: float
     edge_every: int
     epochs: float | None
+    samples: int | None
+    eval_every: float
+    ckpt_every: float
     evaluate: Literal["center", "mean", "average"]

@@ -23,6 +23,16 @@ from hogwild.tasks.data import Data
 Row = dict[str, Any]
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, SIGTERM or SIGHUP ended the run in order: its checkpoint is written. `result` has the model as it was
+    then, and the summary.
+    """
+
+    def __init__(self, message: str, result: Result) -> None:
+        super().__init__(message)
+        self.result = result
+
+
 @dataclass(frozen=True, repr=False)
 class Result:
     """The result of a run.
@@ -30,7 +40,8 @@ class Result:
     `summary` has the keys of summary.json, `model` the trained parameters, `path` is the run directory. `history` has a
     row for each evaluation: epoch, updates, samples, wall_s (virtual_s under a clock), lr, and every metric as
     val_<name> or test_<name>. `best` is the row with the best value of the monitored metric, whose state is the
-    checkpoint `best`; None without evaluations.
+    checkpoint `best`; None without evaluations. `returns` are what the loops of hogwild.launch returned, by rank: None
+    for one that died.
     """
 
     summary: dict[str, Any]
@@ -38,6 +49,7 @@ class Result:
     path: str
     history: list[Row] = field(default_factory=list)
     best: Row | None = None
+    returns: list[Any] = field(default_factory=list)
 
     def __repr__(self) -> str:
         names = [name for name in self.summary if name.startswith(("val_", "test_"))]
@@ -80,7 +92,8 @@ def history(path: Path, config: Config) -> list[Row]:
 
 def best(rows: list[Row], data: Data) -> Row | None:
     """The first row with the best value of the monitored metric; a value that is not a number never is."""
-    name = f"{data.watched[0]}_{data.monitored}"
+    names = (f"{data.watched[0]}_{data.monitored}", data.monitored)  # of an evaluation of the caller's own: as it is
+    name = next((name for name in names if any(name in row for row in rows)), "")
     known = [row for row in rows if isinstance(value := row.get(name), (int, float)) and not math.isnan(value)]
     sign = 1.0 if data.larger_is_better else -1.0
     return max(known, key=lambda row: sign * float(row[name]), default=None)

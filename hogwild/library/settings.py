@@ -11,6 +11,10 @@ from hogwild.algorithms.registry import find, loaded, reference
 from hogwild.config import FIELDS, Config
 from hogwild.errors import UsageError
 from hogwild.library.foreign import refusal
+from hogwild.own_code import name_of
+from hogwild.runs.console import is_watched
+from hogwild.runs.resuming import resumed
+from hogwild.tasks.own import FIT, LAUNCH
 
 
 def with_algorithm(
@@ -30,26 +34,40 @@ def with_algorithm(
 
 
 def config_of(model_fn: Callable[..., Any], data: str, values: Mapping[str, object], of: str = "hogwild.fit") -> Config:
-    """The configuration of a call of `of`. UsageError for a keyword that is no option, with what there is instead."""
-    name = f"{getattr(model_fn, '__module__', 'model')}:{getattr(model_fn, '__qualname__', type(model_fn).__name__)}"
+    """The configuration of a new run, or of the one that `resume` names: what is given here again replaces what it
+    says, as far as it may change. UsageError for a keyword of the call `of` that is no option, with what there is
+    instead.
+    """
     algorithm = find(str(values["algorithm"]))
     known = {*FIELDS, *algorithm.options(), *algorithm.refuses}
     theirs = {option for other in loaded().values() for option in other.options()}
     for option in values:
         if option not in known and option not in theirs:
             raise refusal(option, [*FIELDS, *algorithm.options()], of)
-    config = Config.from_values({"data": data, "model": name, **values})
-    if config.resume is not None:
-        raise UsageError(
-            "hogwild.fit and hogwild.launch begin new runs and cannot resume one: begin with a model_fn that loads the "
-            "weights that are there"
-        )
+    if values.get("quiet") is None:
+        values = {**values, "quiet": not is_watched()}
+    if values.get("resume") is None:
+        return Config.from_values({"data": data, "model": name_of(model_fn), **values})
+    given = {name: value for name, value in values.items() if value is not None and not _is_default(name, value)}
+    config = resumed(given)
+    if (config.data == LAUNCH) != (data == LAUNCH):
+        maker = LAUNCH if config.data == LAUNCH else FIT
+        raise UsageError(f"{config.resume} is a run of {maker.partition(':')[0]}, which can go on with it")
     return config
+
+
+def _is_default(name: str, value: object) -> bool:
+    return name in FIELDS and FIELDS[name].default == value
+
+
+def recipe_of(functions: Mapping[str, object], **values: object) -> dict[str, object]:
+    """What a run directory keeps of the arguments beside the options: functions by their names, other values as they
+    are; what is None is left out.
+    """
+    named = {name: name_of(function) for name, function in functions.items() if function is not None}
+    return {**named, **{name: value for name, value in values.items() if value is not None}}
 
 
 def shape_of(schedule: object) -> tuple[str, Callable[[float], float] | None]:
     """A schedule by its name, or a function of the progress: the value of the option, and the function."""
-    if not callable(schedule):
-        return schedule, None  # type: ignore[return-value]  # the configuration checks it
-    name = getattr(schedule, "__qualname__", type(schedule).__name__)
-    return f"{getattr(schedule, '__module__', 'own')}:{name}", schedule
+    return (name_of(schedule), schedule) if callable(schedule) else (schedule, None)  # type: ignore[return-value]

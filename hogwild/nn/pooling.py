@@ -43,7 +43,11 @@ def pooled_buffers(module: nn.Module, per_worker: Sequence[Mapping[str, Tensor]]
     Errors:   ValueError if a worker lacks a buffer or has it in another shape.
     Deviates: batches count equally, whatever their size; var_i is torch's running estimate (unbiased per batch).
     """
-    initial = dict(module.named_buffers())
+    return pooled(dict(module.named_buffers()), per_worker)
+
+
+def pooled(initial: Mapping[str, Tensor], per_worker: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The same for a module with these buffers."""
     for rank, buffers in enumerate(per_worker):
         for name, own in initial.items():
             if name not in buffers:
@@ -57,7 +61,7 @@ def pooled_buffers(module: nn.Module, per_worker: Sequence[Mapping[str, Tensor]]
         name: torch.stack([buffers[name].detach().to(own.device) for buffers in per_worker])
         for name, own in initial.items()
     }
-    pooled = {name: _combine(values) for name, values in stacked.items()}
+    found = {name: _combine(values) for name, values in stacked.items()}
     for layer in _layers_with_statistics(initial):
         mean, var = layer + _MEAN, layer + _VAR
         batches = stacked[layer + _BATCHES].double()
@@ -65,13 +69,13 @@ def pooled_buffers(module: nn.Module, per_worker: Sequence[Mapping[str, Tensor]]
             values = _pool(stacked[mean].double(), stacked[var].double(), batches)
         else:
             values = (initial[mean].detach().clone(), initial[var].detach().clone())
-        pooled[mean], pooled[var] = (value.to(initial[mean].dtype) for value in values)
+        found[mean], found[var] = (value.to(initial[mean].dtype) for value in values)
     for layer in _full_norms(initial):
         for name, counter in _LINEAR.items():
             own, count = initial[layer + name], stacked[layer + counter].double()
             mean_of = own if count.sum() == 0 else _mean(stacked[layer + name].double(), count)
-            pooled[layer + name] = mean_of.detach().clone().to(own.dtype)
-    return pooled
+            found[layer + name] = mean_of.detach().clone().to(own.dtype)
+    return found
 
 
 def _pool(mean: Tensor, var: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What a run says while it runs: one bar and warnings on stderr, results on stdout. Only the parent has a console."""
+"""What a run says while it runs: progress and warnings on stderr, results on stdout. Only the parent has a console."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -20,11 +21,13 @@ LOG_INTERVAL_S = 10.0
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run is. `metric` names the score (accuracy, bits_per_char); NaN or None is not shown."""
+    """Where a run is: `done` of `total` samples (None: it has no end), or `unit`. `metric` names the score (accuracy,
+    bits_per_char). What is None or NaN is not shown.
+    """
 
-    samples: int
-    total_samples: int
-    epoch: float = 0.0
+    done: int
+    total: int | None
+    epoch: float | None = 0.0
     loss: float | None = None
     score: float | None = None
     metric: str = "score"
@@ -34,9 +37,17 @@ class Status:
     lr: float | None = None
     edge: float | None = None  # curvature x lr over its threshold
     workers_alive: int | None = None
+    unit: str = "samples"
 
     def headline(self) -> str:
-        return f"epoch {self.epoch:.3g}"
+        return self.unit if self.epoch is None else f"epoch {self.epoch:.3g}"
+
+    def whole_line(self, seconds: float) -> str:
+        """`epoch 1.5: 500 of 1 k samples in 12 s, loss 0.031, ...`"""
+        of = "" if self.total is None else f" of {thousands(self.total)}"
+        head = "" if self.epoch is None else f"{self.headline()}: "
+        parts = [f"{head}{thousands(self.done)}{of} {self.unit} in {seconds:.0f} s", *self.line().split("  ")]
+        return ", ".join(part for part in parts if part)
 
     def line(self) -> str:
         """`loss 0.031  accuracy 0.958  70.7 k samples/s  delay 1.0 p95 1  lr 0.1  workers 2`, as far as it is known."""
@@ -63,30 +74,83 @@ class _Bar(tqdm):  # type: ignore[type-arg]
 _Bar.set_lock(threading.RLock())  # the default is a multiprocessing lock, that is a named semaphore
 
 
+class _Lines:
+    """Progress as whole lines, for a file: one every LOG_INTERVAL_S, and the last state."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._began = self._written = time.monotonic()
+        self._last: Status | None = None
+
+    def update(self, status: Status) -> None:
+        self._last, now = status, time.monotonic()
+        if now - self._written >= LOG_INTERVAL_S:
+            self._flush(now)
+
+    def close(self) -> None:
+        self._flush(time.monotonic())
+
+    def _flush(self, now: float) -> None:
+        if self._last is not None:
+            self._write(self._last.whole_line(now - self._began))
+        self._last, self._written = None, now
+
+
+def is_watched() -> bool:
+    """Whether somebody looks at the output now: a terminal or a notebook."""
+    return sys.stderr.isatty() or in_notebook()
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
 class Console:
     """The one place that writes to the terminal during a run.
 
-    With `json` only the JSON object goes to stdout and everything else to stderr; with `quiet` only warnings are shown.
-    `log` gets every line as well (RunDirectory.log).
+    A terminal and a notebook get a bar that moves; a file gets whole lines, one every LOG_INTERVAL_S. With `json` only
+    the JSON object goes to stdout and everything else to stderr; with `quiet` only warnings are shown. `log` gets every
+    line as well (RunDirectory.log). `shows_prints`: whether lines that workers print are shown (`echo`).
     """
 
-    def __init__(self, *, quiet: bool = False, json: bool = False, log: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        json: bool = False,
+        log: Callable[[str], None] | None = None,
+        shows_prints: bool = False,
+    ) -> None:
         self.quiet = quiet
         self.json = json
         self.log = log
+        self.shows_prints = shows_prints
         self._bar: _Bar | None = None
+        self._lines: _Lines | None = None
 
     def update(self, status: Status) -> None:
-        """Move the bar to `status`."""
+        """Shows `status`: moves the bar, or writes a line if it is time for one."""
         if self.quiet:
             return
         with _unheard_is_no_error():
+            if not is_watched():
+                self._lines = self._lines or _Lines(self._write_progress)
+                self._lines.update(status)
+                return
             if self._bar is None:
                 self._bar = self._open(status)
-            self._bar.total = status.total_samples
+            self._bar.total = status.total
             self._bar.set_description_str(status.headline(), refresh=False)
             self._bar.set_postfix_str(status.line(), refresh=False)
-            self._bar.update(status.samples - self._bar.n)
+            self._bar.update(status.done - self._bar.n)
+
+    def echo(self, line: str) -> None:
+        """A line that a worker has printed; its log has it already."""
+        with _unheard_is_no_error():
+            _Bar.write(printable(line), file=sys.stderr if self.json else sys.stdout)
+            sys.stdout.flush()
 
     def warn(self, message: str) -> None:
         self._write(f"hogwild: warning: {message}", to_stderr=True)
@@ -112,6 +176,13 @@ class Console:
                 self._bar.refresh()
                 self._bar.close()
             self._bar = None
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
+
+    def _write_progress(self, line: str) -> None:
+        _Bar.write(line, file=sys.stderr)
+        sys.stderr.flush()
 
     def __enter__(self) -> Console:
         return self
@@ -134,14 +205,14 @@ class Console:
         return _Bar(
             desc=status.headline(),
             postfix=status.line(),
-            total=status.total_samples,
-            initial=status.samples,
-            unit="samples",
+            total=status.total,
+            initial=status.done,
+            unit=status.unit,
             unit_scale=True,
-            file=sys.stderr,
-            mininterval=TERMINAL_INTERVAL_S if sys.stderr.isatty() else LOG_INTERVAL_S,
+            file=sys.stderr if sys.stderr.isatty() else sys.stdout,  # a notebook shows stderr as a fault
+            mininterval=TERMINAL_INTERVAL_S,
             miniters=0,
-            dynamic_ncols=True,
+            dynamic_ncols=sys.stderr.isatty(),
             bar_format="{desc} |{bar:12}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}",
         )
 

@@ -24,9 +24,11 @@ from hogwild.runs import trust as made_here
 from hogwild.runs.environment import environment
 from hogwild.runs.files import read_json, to_json
 from hogwild.runs.journal import Journal, JsonLines, mend
+from hogwild.runs.sinks import TABLE, TENSORBOARD, check_installed, sinks_of
 
 FOLDERS = ("workers", "ckpt", "plots")
 DONE = "done"
+STOPPED = "stopped"  # by a callback
 REFUSALS = (UsageError, DataError, CheckpointError, KeyboardInterrupt)
 LINKS = ("last", "best")  # of checkpoints, which lead to a name beside them
 METRICS = "metrics.jsonl"
@@ -46,12 +48,17 @@ class RunDirectory:
         self.plots = path / "plots"
         self._lock: int | None = None
         self._asked: Config | None = None  # what config.yaml is yet to say
+        self._recipe: Mapping[str, object] | None = None  # what library.json is yet to say
         self._is_new = self._has_begun = False
         self.journal = self._journal(0.0)
 
     @classmethod
-    def create(cls, config: Config) -> RunDirectory:
-        """A new directory below `config.out`, locked. UsageError if it holds a run and `overwrite` is not set."""
+    def create(cls, config: Config, recipe: Mapping[str, object] | None = None) -> RunDirectory:
+        """A new directory below `config.out`, locked. UsageError if it holds a run and `overwrite` is not set.
+
+        `recipe`: what a program gave to the library beside the options, functions by their names (`read_recipe`).
+        """
+        check_installed(config)
         try:
             path = _new_path(config)
             if any(path.iterdir()):
@@ -64,6 +71,8 @@ class RunDirectory:
         run = cls(path)
         run._take_lock()
         run._is_new = True
+        run.journal.sinks += sinks_of(config, path)
+        run._recipe = recipe
         run._describe(config)
         return run
 
@@ -76,17 +85,20 @@ class RunDirectory:
         return cls(path)
 
     @classmethod
-    def resume(cls, config: Config) -> RunDirectory:
+    def resume(cls, config: Config, recipe: Mapping[str, object] | None = None) -> RunDirectory:
         """The run `config.resume`, locked, to go on in: lines are appended; with the first of them `config` replaces
-        config.yaml, so that a request which cannot be met changes nothing.
+        config.yaml, so that a request which cannot be met changes nothing. So does `recipe`, if it is given. Of a
+        simulated run the lines are written anew, from its beginning.
         """
         if config.resume is None:
             raise ValueError("config.resume names no run")
+        check_installed(config)
         run = cls.open(config.resume)
         refuse_links(run.path, LINKS)
         run._take_lock()
-        run.journal = run._journal(mend(run.path / METRICS))
-        run._asked = config
+        run.journal = run._journal(mend(run.path / METRICS) if config.clock is None else 0.0)
+        run.journal.sinks += sinks_of(config, run.path)
+        run._asked, run._recipe = config, recipe
         return run
 
     def config(self, *, trust: bool = False) -> Config:
@@ -99,6 +111,10 @@ class RunDirectory:
         if not trust:
             made_here.require_trust(self.path, values)
         return values
+
+    def read_recipe(self) -> dict[str, Any]:
+        """What the program gave to the library beside the options; {} for a run of the command line."""
+        return read_json(self.path / made_here.RECIPE)
 
     def summary(self, values: Mapping[str, object]) -> None:
         """Write summary.json, whole or not at all."""
@@ -151,12 +167,22 @@ class RunDirectory:
     def _begin(self) -> None:
         """The first event of this process is about to be written."""
         if self._asked is not None:
+            if self._asked.clock is not None:
+                self._clear()
             self._describe(self._asked)
         self._has_begun = True
+
+    def _clear(self) -> None:
+        """Removes what a run that is repeated writes anew."""
+        for name in (METRICS, TABLE):
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / TENSORBOARD, ignore_errors=True)
 
     def _describe(self, config: Config) -> None:
         asked = dataclasses.replace(config, resume=None, ckpt="last", overwrite=False)
         write_atomically(self.path / "config.yaml", f"# run it again: hogwild train --config FILE\n{asked.yaml()}")
+        if self._recipe is not None:
+            write_atomically(self.path / made_here.RECIPE, to_json(self._recipe, indent=2) + "\n")
         made_here.stamp(self.path, asked.values())
         write_atomically(self.path / "env.json", to_json({**environment(), "seed": config.seed}, indent=2) + "\n")
         self._asked = None

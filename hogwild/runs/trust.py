@@ -21,10 +21,12 @@ from hogwild.errors import HogwildError, UsageError
 from hogwild.files.places import user_folder
 from hogwild.files.reading import read_bytes
 from hogwild.files.writing import beside, write_atomically
+from hogwild.runs.files import read_json
 
 TRUST = "import the code of its own that a run made elsewhere names (default: refuse)"
 STAMP = ".made-here"
 NAMES = ("data", "model", "algorithm", "schedule")
+RECIPE = "library.json"  # names of functions that a program gave to the library, beside config.yaml
 KEY_BYTES = 32
 
 
@@ -34,24 +36,30 @@ def own_code(values: Mapping[str, object]) -> dict[str, str]:
     return {name: value for name, value in found.items() if isinstance(value, str) and ":" in value}
 
 
+def _named(run: Path, values: Mapping[str, object]) -> dict[str, str]:
+    """The own code that a run names, in its configuration and beside it."""
+    beside = {f"{RECIPE} {name}": value for name, value in read_json(run / RECIPE).items()}
+    return own_code(values) | {name: value for name, value in beside.items() if isinstance(value, str) and ":" in value}
+
+
 def stamp(run: Path, values: Mapping[str, object]) -> None:
     """Note in the run directory `run` that its own code was named here. Without a state folder the run stays as it is:
     resuming it then takes --trust.
     """
-    if (names := own_code(values)) and (key := _key(make=True)) is not None:
+    if (names := _named(run, values)) and (key := _key(make=True)) is not None:
         write_atomically(run / STAMP, _digest(key, names) + "\n")
 
 
 def require_trust(run: Path, values: Mapping[str, object]) -> None:
     """UsageError if the flat `values` of config.yaml in `run` name own code that is not known to be this user's."""
-    if not (names := own_code(values)):
+    if not (names := _named(run, values)):
         return
     key, found = _key(make=False), b""
     with contextlib.suppress(HogwildError):
         found = read_bytes(run / STAMP, 200, regular=True).strip()
     if key is not None and hmac.compare_digest(found, _digest(key, names).encode()):
         return
-    named = ", ".join(f"--{name} {value}" for name, value in names.items())
+    named = ", ".join(f"{name if ' ' in name else '--' + name} {value}" for name, value in names.items())
     raise UsageError(f"{run} was not made here, and names code of its own ({named}): read it, then add --trust")
 
 

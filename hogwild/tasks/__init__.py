@@ -49,7 +49,6 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None, *, download:
     Errors: UsageError (unknown name, own function unusable); DataError (missing, damaged, altered files).
     """
     if ":" in name:
-        own.require_nameable(name)
         function = own.resolve(name, "--data")
         from hogwild.tasks.pairs import to_data
 

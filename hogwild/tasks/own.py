@@ -10,22 +10,32 @@ from hogwild import own_code
 from hogwild.errors import UsageError
 
 FIT, LAUNCH = "hogwild.fit:dataset", "hogwild.launch:loop"
-"""The data of runs that a Python program made: what stands there has no name by which it could be found again."""
+"""The data of runs to which a Python program handed objects, or that have loops of their own, in config.yaml."""
 
 
-def require_nameable(spec: str) -> None:
-    """UsageError if `spec` stands for what a program gave to hogwild.fit or hogwild.launch."""
-    if spec in (FIT, LAUNCH):
-        maker = spec.partition(":")[0]
+def require_nameable(spec: str, option: str) -> None:
+    """UsageError if `spec`, of a run of the library, is nothing that can be imported."""
+    if spec == FIT:
         raise UsageError(
-            f"this run was made by {maker}, which got data and model from the program that called it, and no command "
-            "can make them again. Its trained model is result.model in that program; its weights by name are "
-            "torch.load('RUN/ckpt/last/state.pt')['parameters']"
+            "the data of this run were handed to hogwild.fit as objects: give --data module:function, a function that "
+            "returns them"
+        )
+    if spec == LAUNCH:
+        raise UsageError(
+            "this run has loops of its own (hogwild.launch), which are no data: give --data module:function to "
+            "evaluate on, and go on with it by hogwild.launch(..., resume=RUN)"
+        )
+    if ":" in spec and "<" in spec:
+        place, _, name = spec.rpartition(":")
+        raise UsageError(
+            f"the {option.strip('-')} of this run was {name} of {place}, which has no name to import: give {option} "
+            "module:function"
         )
 
 
 def resolve(spec: str, option: str) -> Callable[..., Any]:
     """The callable that `spec`, "module:function", names (hogwild.own_code). UsageError if it is none."""
+    require_nameable(spec, option)
     function = own_code.find(spec, option, "module:function", f"my_task:make_{option.strip('-')}")
     if not callable(function):
         name = spec.partition(":")[2]

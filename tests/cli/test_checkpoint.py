@@ -11,6 +11,7 @@ import pytest
 import torch
 import warm
 
+from hogwild.drivers.checkpoints import contents
 from hogwild.drivers.checkpoints import store as checkpoint
 from hogwild.errors import CheckpointError
 
@@ -157,7 +158,7 @@ def test_loading_executes_no_code_even_with_a_matching_checksum(folder, write):
     manifest = json.loads((path / "manifest.json").read_text())
     manifest["files"]["state.pt"] = {
         "bytes": (path / "state.pt").stat().st_size,
-        "sha256": checkpoint._sha256(path / "state.pt"),
+        "sha256": contents.sha256(path / "state.pt"),
     }
     (path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError, match="is not a state of tensors, numbers and texts; it is not loaded"):

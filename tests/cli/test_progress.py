@@ -3,14 +3,16 @@ from __future__ import annotations
 import io
 import math
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 
 from hogwild.runs.console import Console, Status, thousands
 
 STATUS = Status(
-    samples=500,
-    total_samples=1000,
+    done=500,
+    total=1000,
     epoch=1.5,
     loss=0.03125,
     score=0.958,
@@ -47,24 +49,47 @@ def test_the_bar_goes_to_stderr_and_moves(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_log_file_gets_few_lines(capsys):
+def test_a_file_gets_few_lines_and_whole_ones(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with Console() as console:
         for samples in range(0, 1001, 10):
-            console.update(Status(samples, 1000))
+            console.update(Status(samples, 1000, epoch=samples / 500, loss=0.5))
+            now[0] += 0.25
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.count("\r") < 10
-    assert "1.00k/1.00k" in captured.err, "the last state is shown"
+    assert captured.err.splitlines() == [
+        "epoch 0.8: 400 of 1 k samples in 10 s, loss 0.5",
+        "epoch 1.6: 800 of 1 k samples in 20 s, loss 0.5",
+        "epoch 2: 1 k of 1 k samples in 25 s, loss 0.5",
+    ]
 
 
-def test_a_resumed_run_starts_where_it_was(capsys):
+def test_a_run_without_an_end_counts_updates(capsys):
+    with Console() as console:
+        console.update(Status(12, None, epoch=None, unit="updates", lr=0.1))
+    assert capsys.readouterr().err == "12 updates in 0 s, lr 0.1\n"
+
+
+def test_a_notebook_gets_a_bar_on_stdout(capsys, monkeypatch):
+    shell = type("ZMQInteractiveShell", (), {})()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    with Console() as console:
+        console.update(STATUS)
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "\repoch 1.5" in captured.out
+    assert "accuracy 0.958" in captured.out
+
+
+def test_a_resumed_run_starts_where_it_was(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
     with Console() as console:
         console.update(STATUS)
         assert console._bar is not None
         assert (console._bar.initial, console._bar.n) == (500, 500)
         console.update(Status(400, 2000))
         assert (console._bar.n, console._bar.total) == (400, 2000)
-    capsys.readouterr()
 
 
 def test_warnings_and_lines(capsys):

@@ -39,7 +39,7 @@ class OwnClasses:
         pools = [torch.where(targets == label)[0] for label in range(worker.rank, 10, worker.workers)]
         generator = torch.Generator().manual_seed(worker.rank)
         for step in range(self.steps):
-            while worker.version < (step - AHEAD) * worker.workers and not worker.stopping:
+            while worker.version < (step - AHEAD) * worker.workers and not worker.should_stop:
                 time.sleep(0.001)
             pool = pools[step % len(pools)]
             index = pool[torch.randint(len(pool), (BATCH,), generator=generator)]

@@ -16,10 +16,10 @@ import pytest
 import torch
 
 import hogwild
-from hogwild.drivers.checkpoints import store
+from hogwild import Interrupted
+from hogwild.drivers.checkpoints import contents, store
 from hogwild.drivers.processes import stalls
 from hogwild.drivers.processes.watch import Watch
-from hogwild.errors import Interrupted
 
 STALLS = {"stall_timeout": 1.0, "kill_stalled": 0.5}
 
@@ -169,7 +169,7 @@ def test_ctrl_c_ends_a_run_at_once_though_a_worker_is_stopped_in_the_lock(
 
 
 def test_a_full_disk_is_told_once_and_the_next_checkpoint_is_tried(tmp_path: Path, monkeypatch):
-    whole, failures = store._save_state, []
+    whole, failures = contents.save_state, []
 
     def save_state(state: Any, path: Path) -> None:
         if len(list(path.parent.parent.glob("step-*"))) >= 1 and len(failures) < 2:
@@ -178,7 +178,7 @@ def test_a_full_disk_is_told_once_and_the_next_checkpoint_is_tried(tmp_path: Pat
             raise OSError(28, "No space left on device")
         whole(state, path)
 
-    monkeypatch.setattr(store, "_save_state", save_state)
+    monkeypatch.setattr(contents, "save_state", save_state)
     result = fit(tmp_path, epochs=40, ckpt_every=1, eval_every=0, workers=1)
     assert len(failures) == 2
     [fault] = faults(result.path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 
@@ -185,19 +184,3 @@ def test_a_daemonic_process_is_told_what_to_use(monkeypatch):
         hogwild.fit(two, (samples(), samples()), workers=1, epochs=1, batch_size=11, lr=0.1)
     assert no_run()
     assert simulate().summary["updates"] == 18
-
-
-def test_the_commands_say_who_has_the_model_of_a_run_of_fit(capsys):
-    from hogwild.cli.evaluate import main as evaluate
-    from hogwild.cli.export import main as export
-    from hogwild.cli.train import main as train
-
-    result = hogwild.fit(two, (samples(), samples()), workers=1, epochs=1, batch_size=11, lr=0.1)
-    for command in (evaluate, lambda a: export([*a, "m.pt"]), lambda a: train(["--resume", *a, "--epochs", "3"])):
-        assert command([result.path]) == UsageError.exit_code
-        message = capsys.readouterr().err.splitlines()[-1]
-        assert "this run was made by hogwild.fit" in message
-        assert "torch.load('RUN/ckpt/last/state.pt')['parameters']" in message
-    weights = torch.load(Path(result.path) / "ckpt" / "last" / "state.pt")["parameters"]
-    assert all(torch.equal(weights[name], value) for name, value in result.model.state_dict().items())
-    assert json.loads((Path(result.path) / "summary.json").read_text())["exit_reason"] == "done"

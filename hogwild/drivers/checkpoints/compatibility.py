@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hogwild.errors import CheckpointError
+from hogwild.tasks.own import FIT, LAUNCH
 
 if TYPE_CHECKING:
     from torch import nn
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from hogwild.config import Config
 
 TABLES = ("table_rule", "table_decay", "table_catch_up")
-BLOCKING = ("algorithm", "dtype", "data", *TABLES)
+BLOCKING = ("algorithm", "dtype", "data", "train_samples", *TABLES)
 POSITION = ("samples", "updates", "step", "epoch")
 
 
@@ -26,8 +27,21 @@ def facts(config: Config, module: nn.Module) -> dict[str, Any]:
         "data": config.data,
         "workers": config.workers,
         "lr": config.lr,
+        **_differing(module),
         **_of_tables(config, module),
     }
+
+
+def _differing(module: nn.Module) -> dict[str, Any]:
+    """Where the state_dict of a module differs from its parameters and buffers: `tied` names for a tensor that has
+    another name too, and buffers that are `unsaved`.
+    """
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    names = {id(tensor): name for name, tensor in tensors}
+    saved = {key: id(tensor) for key, tensor in module.state_dict(keep_vars=True).items()}
+    tied = {key: names[tensor] for key, tensor in saved.items() if names.get(tensor, key) != key}
+    unsaved = [name for name, _ in tensors if name not in saved]
+    return {**({"tied": tied} if tied else {}), **({"unsaved": unsaved} if unsaved else {})}
 
 
 def _of_tables(config: Config, module: nn.Module) -> dict[str, Any]:
@@ -52,12 +66,17 @@ def differences(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
             lines.append(f"{name} {_shape(here[name])} is not in the checkpoint")
         elif list(here[name]) != list(there[name]):
             lines.append(f"{name} is {_shape(there[name])} in the checkpoint, {_shape(here[name])} here")
-    return lines + [_changed(key, now, saved) for key in BLOCKING if _differs(key, now, saved)]
+    has_objects = now.get("data") in (FIT, LAUNCH) or saved.get("data") in (FIT, LAUNCH)  # that may have got a name
+    return lines + [
+        _changed(key, now, saved)
+        for key in BLOCKING
+        if _differs(key, now, saved) and not (key == "data" and has_objects)
+    ]
 
 
 def changes(now: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
     """The differences that are allowed (workers, lr, ...), one line each, to be reported."""
-    keys = [key for key in saved if key not in (*BLOCKING, *POSITION, "model")]
+    keys = [key for key in saved if key not in (*BLOCKING, *POSITION, "model", "tied", "unsaved")]
     lines = [_changed(key, now, saved) for key in keys if _differs(key, now, saved)]
     if _differs("workers", now, saved):
         lines.append("private buffers go to the ranks that remain; new ranks start with fresh ones")

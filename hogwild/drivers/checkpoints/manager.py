@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from torch import nn
 
@@ -21,6 +22,8 @@ class Checkpoints:
         self.job, self.run = job, run
         self.module = module
         self.facts = facts(job.config, module)
+        if job.body is None:
+            self.facts["train_samples"] = len(job.data.train)
         self._best: float | None = None
 
     def resume(self, console: Console) -> State | None:
@@ -42,9 +45,9 @@ class Checkpoints:
             console.warn(missing)
         return state
 
-    def save(self, state: State, score: float | None) -> None:
-        """Writes a checkpoint. It also becomes `best` if it has the best value so far of the data set's metric; a value
-        that is not a number never does.
+    def save(self, state: State, score: float | None) -> Path:
+        """Writes a checkpoint and returns its directory. It also becomes `best` if it has the best value so far of the
+        data set's metric; a value that is not a number never does.
 
         CheckpointError if it cannot be written; the older ones are then as they were.
         """
@@ -52,12 +55,13 @@ class Checkpoints:
         is_best = score is not None and not math.isnan(score)
         if score is not None and self._best is not None:
             is_best = sign * score > sign * self._best
-        samples = state.samples(self.job.order)
+        samples = state.samples(self.job.counted)
         meta = {**self.facts, "samples": samples, "updates": state.version, "score": score}
         keep = self.job.config.keep
-        checkpoint.save(self.run.ckpt, state.version, state.plain(), meta, keep=keep, best=is_best)
+        path = checkpoint.save(self.run.ckpt, state.version, state.plain(), meta, keep=keep, best=is_best)
         self._best = score if is_best else self._best
         self.run.journal.event("checkpoint", samples=samples, updates=state.version)
+        return path
 
     def newest(self) -> str:
         """For messages: `last checkpoint: step-00000400`."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hogwild.drivers.checkpoints import store
+from hogwild.drivers.checkpoints import contents, store
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.job.job import Job
 from hogwild.errors import CheckpointError, UsageError
@@ -46,7 +46,7 @@ def read(path: Path, module: nn.Module) -> Mapping[str, Any]:
     if not path.exists():
         raise UsageError(f"init_from {path}: there is no such file or run")
     with reading(path, "a file of weights that can be read safely", error=CheckpointError):
-        found = _safetensors(path) if path.suffix == ".safetensors" else store.load_plain(path)
+        found = _safetensors(path) if path.suffix == ".safetensors" else contents.load_state(path)
     for name in NESTED:
         if isinstance(inner := found.get(name), Mapping):
             return inner

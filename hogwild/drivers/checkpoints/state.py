@@ -53,6 +53,7 @@ class State:
     completed: list[int] = field(default_factory=list)  # completed tickets of each worker
     statistics: list[WorkerStatistics] = field(default_factory=list)  # of every worker, lost ones included
     frozen: dict[str, Tensor] = field(default_factory=dict)  # parameters that are not trained, by name
+    callbacks: dict[str, Any] = field(default_factory=dict)  # what the callbacks keep, by name
     tables: dict[str, Tensor] = field(default_factory=dict)
     table_counts: list[Tensor] = field(default_factory=list)
 
@@ -183,8 +184,12 @@ class State:
             f"{', ...' if len(names) > 3 else ''} ({len(names)}) have the values with which the model was built"
         )
 
-    def samples(self, order: Batches) -> int:
-        """The number of samples of the completed tickets."""
+    def samples(self, order: Batches | None) -> int:
+        """The number of samples of the completed tickets; without `order`, of a loop of its own, as the workers have
+        counted them.
+        """
+        if order is None:
+            return int(sum(worker["totals"]["samples"] for worker in self.statistics))
         waiting = sum(order.samples_before(ticket + 1) - order.samples_before(ticket) for ticket in self.again)
         return order.samples_before(self.next) - waiting
 

@@ -13,18 +13,15 @@ consistent copy, to which no process writes any more; a race cannot be seen here
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import shutil
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from hogwild.drivers.checkpoints import contents
 from hogwild.drivers.checkpoints.manifest import FORMAT, MANIFEST, STATE, read_manifest
 from hogwild.errors import CheckpointError
 from hogwild.files.exchange import exchange
@@ -70,8 +67,8 @@ def save(
         for leftover in folder.glob(".*.tmp"):
             _remove(leftover)
         temporary.mkdir()
-        _save_state(state, temporary / STATE)
-        files = {STATE: {"bytes": (temporary / STATE).stat().st_size, "sha256": _sha256(temporary / STATE)}}
+        contents.save_state(state, temporary / STATE)
+        files = {STATE: {"bytes": (temporary / STATE).stat().st_size, "sha256": contents.sha256(temporary / STATE)}}
         manifest = {"format": FORMAT, "step": step, "samples": meta.get("samples", 0), "consistent": True}
         write_atomically(temporary / MANIFEST, to_json({**manifest, "files": files, "meta": meta}, indent=2) + "\n")
         _sync_directory(temporary)
@@ -100,7 +97,7 @@ def load(folder: Path, name: str = "last") -> Checkpoint:
         raise CheckpointError(f"{damage}.{_newest_good(folder, path.name)}")
     manifest = read_manifest(path)
     with reading(path / STATE, SAFE, error=CheckpointError, remedy=_newest_good(folder, path.name).strip()):
-        state = load_plain(path / STATE)
+        state = contents.load_state(path / STATE)
     return Checkpoint(path.name, manifest.step, manifest.samples, state, manifest.meta)
 
 
@@ -118,6 +115,13 @@ def names(folder: Path) -> list[str]:
     return sorted((name for name in found if _NAME.fullmatch(name)), key=_number)
 
 
+def named(folder: Path, checkpoint: str | int) -> str:
+    """The name of the checkpoint of that step, or `checkpoint` if it is a name."""
+    if isinstance(checkpoint, str):
+        return checkpoint
+    return next((name for name in names(folder) if _number(name) == checkpoint), f"step-{checkpoint:08d}")
+
+
 SAFE = "a state of tensors, numbers and texts; it is not loaded, because that could run code"
 
 
@@ -130,54 +134,11 @@ def verify(path: Path) -> str | None:
     if not (path / STATE).is_file() or (path / STATE).is_symlink():
         return f"{path / STATE}: missing, or no regular file"
     found_bytes = (path / STATE).stat().st_size
-    if found_bytes != manifest.state_bytes or _sha256(path / STATE) != manifest.state_sha256:
+    if found_bytes != manifest.state_bytes or contents.sha256(path / STATE) != manifest.state_sha256:
         sizes = f"file is {found_bytes:,} bytes, expected {manifest.state_bytes:,}"
         guess = "; disk full?" if found_bytes < manifest.state_bytes else ""
         return f"{path / STATE}: checksum differs from manifest ({sizes}{guess})"
     return None
-
-
-def _save_state(state: Mapping[str, Any], path: Path) -> None:
-    with path.open("wb") as file:
-        torch.save(_cloned(state), file)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _cloned(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True).contiguous()
-    if isinstance(value, Mapping):
-        return {key: _cloned(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        items = [_cloned(item) for item in value]
-        return tuple(items) if isinstance(value, tuple) else items
-    return value
-
-
-def load_plain(path: Path) -> dict[str, Any]:
-    """What torch.save wrote: not packed, and no tensor larger than what the file holds. Tensors are copies.
-
-    The file is mapped, so that a tensor which claims more than its record holds is refused by torch, in every version.
-    """
-    with zipfile.ZipFile(path) as archive:
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise ValueError("its records are packed, which torch.save never does")
-    with path.open("rb") as file:  # torch maps a file by its name, which need not be UTF-8: this name of it is
-        state = torch.load(f"/proc/self/fd/{file.fileno()}", map_location="cpu", weights_only=True, mmap=True)
-    if not isinstance(state, dict):
-        raise TypeError(f"it holds {quoted(state)}")
-    if (claimed := _tensor_bytes(state)) > path.stat().st_size:
-        raise ValueError(f"its tensors claim {claimed:,} bytes, more than the file has")
-    return dict(_cloned(state))
-
-
-def _tensor_bytes(value: Any) -> int:
-    if isinstance(value, torch.Tensor):
-        return value.numel() * value.element_size()
-    if isinstance(value, Mapping):
-        return sum(map(_tensor_bytes, value.values()))
-    return sum(map(_tensor_bytes, value)) if isinstance(value, (list, tuple)) else 0
 
 
 def _located(folder: Path, name: str) -> Path | None:
@@ -277,11 +238,3 @@ def _sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

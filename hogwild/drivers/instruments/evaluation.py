@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -14,13 +14,13 @@ from hogwild.drivers.checkpoints.compatibility import facts, require_same_run
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments.left_out import TEST, LeftOut, refuse
 from hogwild.drivers.job.model import build, model_fn
+from hogwild.drivers.job.recorded import recorded
 from hogwild.drivers.job.samples import BadSample, Reader
 from hogwild.drivers.job.trial import fit_metric
 from hogwild.errors import UsageError
 from hogwild.runs.directory import RunDirectory
 from hogwild.shared.devices import to_device
 from hogwild.shared.seeds import own_generators
-from hogwild.tasks import load
 from hogwild.tasks.data import Data, Split
 from hogwild.tasks.meters import Meters
 from hogwild.tasks.steps import apply
@@ -90,16 +90,20 @@ def evaluate(
     return Score(loss, data.monitored, found.pop(data.monitored), found, name)
 
 
-def load_model(run: RunDirectory, name: str, *, trust: bool = False) -> tuple[nn.Module, Data, checkpoint.Checkpoint]:
+def load_model(
+    run: RunDirectory, name: str, *, trust: bool = False, names: Mapping[str, str] = {}
+) -> tuple[nn.Module, Data, checkpoint.Checkpoint]:
     """The trained model of the run with its data and its checkpoint. CheckpointError if these do not belong together.
 
-    trust: whether own code that a run made elsewhere names may be imported.
+    trust: whether own code that a run made elsewhere names may be imported. names: `data` and `model` in place of
+    those that the run records.
     """
-    config = run.config(trust=trust)
+    config = replace(run.config(trust=trust), **names)  # type: ignore[arg-type]
     found = checkpoint.load(run.ckpt, name)
-    data = load(config.data, config.data_dir)
+    data, _ = recorded(config, run.read_recipe())
     module = build(config, data, model_fn(config))
-    require_same_run(facts(config, module), found.meta, f"checkpoint {found.name}")
+    here = {key: value for key, value in facts(config, module).items() if key not in names}
+    require_same_run(here, found.meta, f"checkpoint {found.name}")
     state = State.from_plain(found.state)
     if (line := state.unsaved(module)) is not None:
         say(line, to_stderr=True)
@@ -107,16 +111,18 @@ def load_model(run: RunDirectory, name: str, *, trust: bool = False) -> tuple[nn
     return module, data, found
 
 
-def evaluate_checkpoint(run: RunDirectory, name: str = "last", *, trust: bool = False) -> dict[str, object]:
+def evaluate_checkpoint(
+    run: RunDirectory, name: str = "last", *, trust: bool = False, names: Mapping[str, str] = {}
+) -> dict[str, object]:
     """Loads the run's data, model and checkpoint; returns {checkpoint, samples, updates, test_loss, test_<metric>}, and
     bad_test_samples if some could not be read; each is told on stderr.
 
     UsageError if the data have no test set; DataError as --on-bad-sample of the run says.
     """
-    module, data, found = load_model(run, name, trust=trust)
+    module, data, found = load_model(run, name, trust=trust, names=names)
     config = run.config(trust=trust)
     if not len(data.test):
-        raise UsageError(f"{config.data} has no test set to evaluate on")
+        raise UsageError(f"{data.name} has no test set to evaluate on")
     left_out = LeftOut(config.on_bad_sample, lambda line, **_: say(line, to_stderr=True))
     with own_generators(config.seed):
         data = fit_metric(data, module)

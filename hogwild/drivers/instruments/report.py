@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hogwild import system
@@ -37,6 +38,9 @@ class Report:
         self.edge = Edge(job, journal, console, self._start)
         self.score: Score | None = None
         self.faults = 0
+        self.metrics: dict[str, float] = {}  # of the caller's own loops: their last means
+        self._sums: dict[str, tuple[float, int]] = {}
+        self.hear: Callable[[dict[str, Any]], object] = lambda _fault: None  # is told each fault
         self.began = self.ended = time.monotonic()
         self._line: tuple[float, Statistics] | None = None
         self._epochs: list[tuple[int, Statistics]] = []  # (completed tickets, counters) at epoch boundaries
@@ -52,6 +56,10 @@ class Report:
         if self.job.body is not None:
             return Statistics.of(self.world).samples
         return self.job.order.samples_before(self.completed)
+
+    def samples_of(self, state: State) -> int:
+        """The same for a copy."""
+        return state.samples(self.job.counted)
 
     @property
     def lr(self) -> float:
@@ -86,6 +94,8 @@ class Report:
         """Keeps the counters at epoch boundaries, for the training loss of the last epoch; warns of hot rows."""
         if (line := self._hot_rows.warning(stats.version)) is not None:
             self.console.warn(line)
+        if self.job.body is not None:
+            return
         completed, per_epoch = self.completed, self.job.order.tickets_per_epoch
         if completed // per_epoch > (self._epochs[-1][0] // per_epoch if self._epochs else 0):
             if not self._epochs and (line := long_delays(self.job, stats.delay_mean)) is not None:
@@ -97,12 +107,13 @@ class Report:
     def show(self, alive: int, stats: Statistics) -> None:
         """Moves the bar."""
         earlier = self._line[1] if self._line else None
-        completed = self.completed
+        completed, order, is_own = self.completed, self.job.order, self.job.body is not None
         self.console.update(
             Status(
-                samples=self.job.order.samples_before(completed),
-                total_samples=self.job.order.samples_before(self.job.total_tickets),
-                epoch=completed / self.job.order.tickets_per_epoch,
+                done=stats.version if is_own else order.samples_before(completed),
+                total=self.job.config.updates if is_own else order.samples_before(self.job.total_tickets),
+                unit="updates" if is_own else "samples",
+                epoch=None if is_own else completed / order.tickets_per_epoch,
                 loss=stats.mean_loss_since(earlier),
                 score=self.score.value if self.score else None,
                 metric=self.job.data.monitored,
@@ -120,6 +131,8 @@ class Report:
         now = self.journal.elapsed_s()
         since, earlier = self._line or (now, None)
         samples = stats.samples - (earlier.samples if earlier else 0)
+        if self._sums:
+            self.metrics |= {name: total / count for name, (total, count) in self._sums.items()}
         self.journal.event(
             "train",
             samples=self.samples,
@@ -132,23 +145,33 @@ class Report:
             refused=stats.refused,
             dropped=stats.dropped,
             lr=self.lr,
+            **{name: self.metrics[name] for name in self._sums},
         )
+        self._sums = {}
         self._line = (now, stats)
 
-    def evaluated(self, state: State, score: Score) -> None:
+    def add_metrics(self, sums: Mapping[str, tuple[float, int]]) -> None:
+        """Numbers of the caller's own loops: their sums and counts since the last call."""
+        for name, (total, count) in sums.items():
+            before = self._sums.get(name, (0.0, 0))
+            self._sums[name] = before[0] + total, before[1] + count
+
+    def evaluated(self, state: State, score: Score, metrics: Mapping[str, float]) -> None:
+        """Writes an event of kind eval, with those metrics."""
         self.score = score
-        samples = state.samples(self.job.order)
-        epoch = samples / self.job.order.samples
-        self.journal.event("eval", samples=samples, epoch=epoch, updates=state.version, lr=self.lr, **score.fields())
+        samples = self.samples_of(state)
+        epoch = {"epoch": samples / self.job.order.samples} if self.job.body is None else {}
+        self.journal.event("eval", samples=samples, **epoch, updates=state.version, lr=self.lr, **metrics)
 
     def tested(self, state: State, score: Score) -> None:
         """The last state on the test set, of a run that was evaluated on a validation set."""
-        self.journal.event("test", samples=state.samples(self.job.order), updates=state.version, **score.fields())
+        self.journal.event("test", samples=self.samples_of(state), updates=state.version, **score.fields())
 
     def fault(self, reason: str, line: str, *, quietly: bool = False, **facts: Any) -> None:
         """Writes an event of kind fault and prints a warning, unless `quietly`."""
         self.faults += 1
         self.journal.event("fault", reason=reason, message=line, **facts)
+        self.hear({"reason": reason, "message": line, **facts})
         if not quietly:
             self.console.warn(line)
 
@@ -188,6 +211,7 @@ class Report:
             "refused": stats.refused,
             "dropped": stats.dropped,
             **({"chunks_averaged": stats.averaged, "chunks_skipped": stats.skipped} if stats.averaged else {}),
+            **({"metrics": self.metrics} if self.metrics else {}),
             "faults": self.faults,
             **self.edge.summary(max(time.monotonic() - self.began, 1e-9)),
             "parameters": self.world.parameters,

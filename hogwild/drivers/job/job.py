@@ -4,8 +4,8 @@ the algorithm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -14,7 +14,9 @@ from hogwild.algorithms import Algorithm
 from hogwild.algorithms.registry import find
 from hogwild.config import Config
 from hogwild.config.schedules import Schedule, Shape
+from hogwild.drivers.callbacks.callback import Callback
 from hogwild.drivers.job.batches import Batches, make_batches
+from hogwild.drivers.job.due import Intervals
 from hogwild.drivers.job.groups import GroupFn, freeze
 from hogwild.drivers.job.model import build, smallest_batch
 from hogwild.drivers.job.preparation import prepared
@@ -43,6 +45,9 @@ class Job:
     body: Callable[[Any], None] | None = None  # a caller's own loop in place of tickets (hogwild.launch)
     groups: GroupFn | None = None  # a caller's own parameter groups
     start: Mapping[str, Any] | None = None  # weights to begin with, by name; None: config.init_from
+    callbacks: Sequence[Callback] = ()  # of the parent
+    evaluate: Callable[[nn.Module, Any], Any] | None = None  # of the parent, in place of a test set
+    intervals: Intervals = field(default_factory=dict)  # of what is due in the parent, set by the driver
 
     def payload(self, train: Split) -> Payload:
         """This job for the workers, with `train` in place of the data (see SharedSplit.stand_in).
@@ -51,7 +56,7 @@ class Job:
         """
         try:
             data = replace(self.data, train=train, test=NoSamples(), validation=NoSamples(), metrics={}, lines=())
-            return Payload(replace(self, data=data, start=None), WHAT)
+            return Payload(replace(self, data=data, start=None, callbacks=(), evaluate=None), WHAT)
         except HogwildError:
             raise
         except Exception as error:  # the user's own code runs here
@@ -70,6 +75,11 @@ class Job:
                 f"it cannot import the model, the data or the algorithm ({told(error)}). {IMPORTABLE}"
             ) from error
         return job
+
+    @property
+    def counted(self) -> Batches | None:
+        """The order of the samples; None if a loop of its own has its own batches."""
+        return self.order if self.body is None else None
 
     def build(self) -> nn.Module:
         return freeze(build(self.config, self.data, self.model), self.groups)

@@ -44,7 +44,7 @@ def try_out(job: Job, device: torch.device) -> tuple[Data, list[str]]:
     Samples that cannot be read are left out of it: the run will name and count them when it comes to them. If none can
     be read, the batch is left to the run.
     """
-    config, data, lines = job.config, job.data, _about(job.data)
+    config, data, lines = job.config, job.data, [*_about(job.data), *_left_out(job)]
     with own_generators(config.seed):
         module = build(config, data, job.model).to(device)
         dtype = next(module.parameters()).dtype
@@ -218,3 +218,13 @@ def _call(what: str, function: Callable[[], T]) -> T:
         text = own_code.told(error)
         hint = "; BatchNorm needs batches of two samples or more" if ONE_VALUE in text else ""
         raise UsageError(f"{what}: {text}{hint}") from error
+
+
+def _left_out(job: Job) -> list[str]:
+    """A line on what the run leaves out of each epoch without having been asked to, if it does."""
+    if job.config.drop_last is not None or not job.order.left_out:
+        return []
+    return [
+        f"a batch of one sample has no statistics for BatchNorm: each epoch leaves out {job.order.left_out} of "
+        f"{len(job.data.train)} samples (--drop-last false keeps them)"
+    ]

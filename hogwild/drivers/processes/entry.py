@@ -12,7 +12,8 @@ import traceback
 from hogwild import own_code
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.processes.context import WorkerContext
-from hogwild.drivers.processes.handle import Handle
+from hogwild.drivers.processes.handle import run_loop
+from hogwild.drivers.processes.loop_worker import LoopWorker
 from hogwild.drivers.processes.worker import Worker
 from hogwild.errors import HogwildError, TooFewWorkersError
 from hogwild.shared.payload import Payload
@@ -22,9 +23,13 @@ def main(payload: Payload, context: WorkerContext) -> None:
     """Runs one worker, with the caller's own loop if the job has one. `payload`: Job.payload()."""
     context.enter()
     try:
-        worker = Worker(Job.of(payload), context)
-        body = worker.job.body
-        worker.run(None if body is None else lambda: body(Handle(worker)))
+        job = Job.of(payload)
+        if (body := job.body) is None:
+            Worker(job, context).run()
+        else:
+            sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # the parent shows the lines
+            worker = LoopWorker(job, context)
+            worker.run(lambda: run_loop(worker, body))
     except HogwildError as error:
         context.events.send(("error", type(error).__name__, str(error)))
         sys.exit(1)

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from torch import Tensor, nn
 
-from hogwild.drivers.processes.worker import Worker
+from hogwild.drivers.processes.loop_worker import LoopWorker
+from hogwild.drivers.processes.own_optimizers import OwnOptimizers
+from hogwild.errors import UsageError
+from hogwild.own_code import described, told
+
+METRICS_S = 1.0  # between two reports of a worker's own metrics
+
+
+class EndOfRun(BaseException):
+    """Ends a loop of the caller's own that goes on after the last update of the run."""
 
 
 class Handle:
@@ -16,10 +29,13 @@ class Handle:
     workers and may be written at any time.
     """
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: LoopWorker) -> None:
         self._worker = worker
-        self._steps = 0
-        self._began = self._worker.clock()
+        self._began = worker.clock()
+        self._is_over = False
+        self._sums: dict[str, tuple[float, int]] = {}
+        self._told_at = self._began
+        self._optimizers = OwnOptimizers(worker, self._end)
 
     @property
     def model(self) -> nn.Module:
@@ -39,17 +55,86 @@ class Handle:
         return self._worker.versions.version
 
     @property
-    def stopping(self) -> bool:
-        """Whether the run has been asked to end (Ctrl-C): return soon."""
-        return self._worker.tickets.stopping
+    def lr(self) -> float:
+        """The learning rate of the next update by the run's schedule."""
+        tickets = self._worker.tickets
+        return self._worker.job.schedule.lr(min(tickets.next, max(tickets.total - 1, 0)))
 
-    def step(self, loss: Tensor, samples: int = 1) -> None:
+    @property
+    def should_stop(self) -> bool:
+        """Whether the run ends: it was asked to (Ctrl-C, a callback), or has begun the last of its `updates`. Return
+        soon: after STOP_TIMEOUT_S (hogwild.drivers.processes.trainer) the worker is killed.
+        """
+        tickets = self._worker.tickets
+        return tickets.stopping or tickets.next >= tickets.total
+
+    def step(
+        self,
+        loss: Tensor | None = None,
+        *,
+        samples: int = 1,
+        lr: float | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
         """Backward of a scalar loss, then one update of the shared model by the run's algorithm.
+
+        Without a loss, the update takes the gradients that backward() of your own has left in `model`: clipped, or
+        summed over several batches, as you like. Either way they are taken, and `model` has none afterwards.
 
         Mutates the shared buffers and `model`, which has fresh parameters afterwards. Waits while the parent copies the
         model, and at the barriers of a synchronous algorithm. A gradient that is not finite is not applied; one that is
-        given up (Gradient.within) is lost and counted as dropped; the next step takes another batch.
+        given up (Gradient.within) is lost and counted as dropped; the next step takes another batch. After the last
+        update of the run, or if it is to stop, a step does nothing, and one more ends the loop as if it had returned
+        None: ask `should_stop` between two steps to end it yourself.
+
+        Args:   samples: for the counts and rates.
+                lr: of this update, in place of the schedule's.
+                metrics: numbers of your own; their means over all workers are recorded about once a second.
         """
-        self._worker.step(loss, samples, self._steps, self._began)
-        self._steps += 1
+        for name, value in (metrics or {}).items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = total + float(value), count + 1
+        with self._optimizers.at_rest():
+            goes_on = self._worker.step(loss, samples, self._began, lr)
         self._began = self._worker.clock()
+        if self._sums and self._began - self._told_at >= METRICS_S:
+            self._tell()
+        if not goes_on and self._is_over:
+            self._end()
+        self._is_over = not goes_on
+
+    def refresh(self) -> None:
+        """Reads the shared model into `model` without an update: for long roll-outs between two steps. In algorithms
+        with replicas or barriers the worker has what it needs already, and nothing happens.
+        """
+        self._worker.refresh()
+
+    def _end(self) -> None:
+        raise EndOfRun
+
+    def _tell(self) -> None:
+        self._told_at = self._began
+        self._worker.context.events.send(("metrics", self._sums))
+        self._sums = {}
+
+
+def run_loop(worker: LoopWorker, body: Callable[[Handle], Any]) -> None:
+    """Runs the caller's loop, and sends the parent what it returns. UsageError if that cannot be pickled."""
+    handle, value = Handle(worker), None
+    try:
+        value = body(handle)
+    except EndOfRun:
+        pass
+    finally:
+        handle._optimizers.close()
+    if handle._sums:
+        handle._tell()
+    if value is None:
+        return
+    try:
+        data = pickle.dumps(value)
+    except Exception as error:
+        raise UsageError(
+            f"worker {worker.rank} returned {described(value)}, which cannot be sent to the parent ({told(error)})"
+        ) from error
+    worker.context.events.send(("returned", data))

@@ -35,11 +35,13 @@ MEMORY_S = 1.0
 
 @dataclass(frozen=True)
 class Event:
-    """A message of worker `rank` (ready, done, nonfinite, samples, error), or its death (died: over, and not done).
+    """A message of worker `rank` (ready, due, metrics, returned, done, nonfinite, samples, error), or its death (died:
+    it was not done).
 
-    `detail`, in this order of kinds: its process number; the time of its end; the arguments of Driver.on_nonfinite and
-    of Driver.on_bad_samples; (kind, text); the cause of its death. `code`: the exit code, negative for a
-    signal, of the worker, or of its fork server (process number `server`) if that died before.
+    `detail`, in this order of kinds: its process number; nothing; sums and counts by name; a pickle; the time of its
+    end; the arguments of Faults.nonfinite and of Faults.bad_samples; (kind, text); the cause of its death.
+    `code`: the exit code, negative for a signal, of the worker, or of its fork server (process number `server`) if that
+    died before.
     """
 
     kind: str
@@ -121,7 +123,7 @@ class WorkerPool:
 
     def start(self, rank: int) -> None:
         """Starts worker `rank`, or its replacement. TooFewWorkersError if that fails."""
-        receive, send = self._context.Pipe(duplex=False)
+        receive, send = self._context.Pipe()
         core = self._cores[rank % len(self._cores)] if self._cores else None
         log, device = self.logs / f"{rank}.log", self.world.arena.device_of(rank)
         data, shapes = self._split.arena(device), self._split.shapes
@@ -139,6 +141,11 @@ class WorkerPool:
         finally:
             send.close()
         self.members[rank] = Member(rank, process, receive, server=fork_server.pid() if self._has_server else None)
+
+    def send_on(self, rank: int) -> None:
+        """Lets a worker go on that waits for the parent (Worker._meet_parent)."""
+        with contextlib.suppress(OSError):  # it has died meanwhile
+            self.members[rank].events.send(True)
 
     def wait(self, timeout_s: float) -> list[Event]:
         """The events since the last call; waits at most `timeout_s` for the first one."""

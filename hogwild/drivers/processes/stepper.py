@@ -14,6 +14,7 @@ from hogwild.drivers.job.tables import require_dense
 from hogwild.drivers.view.own_writes import OwnWrites
 from hogwild.drivers.view.tables import Lookups
 from hogwild.drivers.view.worker_view import WorkerView
+from hogwild.errors import UsageError
 from hogwild.shared.layout import trainable
 
 
@@ -51,14 +52,18 @@ class Stepper:
             request = next(self._steps)
         self._serve(request)
 
-    def gradients(self, loss: Tensor) -> Gradients:
-        """Backward of a scalar loss. Returns autograd's dense gradients, not copied, added to those of earlier parts of
-        the batch that are in the parameters; those of tables go to the view.
+    def gradients(self, loss: Tensor | None) -> Gradients:
+        """Backward of a scalar loss; None: the caller's own backward has been, UsageError if not. Returns autograd's
+        dense gradients, not copied, added to those of earlier parts of the batch that are in the parameters; those of
+        tables go to the view.
         """
-        if not loss.requires_grad:  # perhaps because all parameters have been frozen meanwhile
+        if loss is None or not loss.requires_grad:  # perhaps because all parameters have been frozen meanwhile
             self.own_writes.check()
-        torch.autograd.backward(loss)
+        if loss is not None:
+            torch.autograd.backward(loss)
         gradients = [parameter.grad for parameter in self._parameters]
+        if loss is None and gradients and all(g is None for g in gradients):
+            raise UsageError("worker.step() without a loss takes the gradients of loss.backward(), and there are none")
         for parameter in self._parameters:
             parameter.grad = None
         if self._is_first:

@@ -15,12 +15,13 @@ import torch
 from hogwild.drivers.base import Driver
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments.recording import SCHEDULE, head, merge
+from hogwild.drivers.job.due import Progress
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.placement import place
 from hogwild.drivers.job.shared_split import SharedSplit
 from hogwild.drivers.processes.pool import WorkerPool
 from hogwild.drivers.processes.watch import Watch
-from hogwild.errors import HogwildError, TooFewWorkersError, UsageError
+from hogwild.errors import TooFewWorkersError, UsageError
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 from hogwild.shared.control import Gate, Tickets, Versions
@@ -48,7 +49,8 @@ class Trainer(Driver):
         self.versions: Versions = self.world.control
         self.gate: Gate = self.world.control
         self.stopped_at = math.inf
-        self._plan(self.saved.next if self.saved else 0)
+        self.meets = self.config.workers == 1  # the worker comes to the parent when something is due
+        self._waiting: int | None = None  # the rank that has come
 
     def place(self) -> torch.device | Placement:
         return place(self.config, self.job.algorithm, self.console)
@@ -59,9 +61,12 @@ class Trainer(Driver):
         for where in set(places):
             finish(where)  # the copy must be complete before workers start
         with WorkerPool(self.job, self.world, split, self.directory.workers) as self.pool:
-            self.watch = Watch(self, self.pool)
+            self.watch = Watch(self, self.pool, self.on_due)
             self._start()
             self._go_on()
+        if self.watch.echo is not None:
+            self.watch.echo.finish()
+        self.returns = [self.watch.returns.get(rank) for rank in range(self.config.workers)]
         if self.config.record:
             has_lost = bool(self.lost) or self.watch.respawns < self.config.respawn
             facts = head(self.config, lost=has_lost, resumed=self.saved is not None)
@@ -89,6 +94,7 @@ class Trainer(Driver):
                 break
             self.watch.once(TICK_S)
             self._do_what_is_due()
+            self.audience.hear_faults()
             if self._is_overdue():
                 break
         while self.pool.alive and not self._is_overdue():  # done; the processes are about to end
@@ -97,14 +103,10 @@ class Trainer(Driver):
     # ---- stopping -------------------------------------------------------------------------------------------------
 
     def on_signal(self, name: str) -> None:
-        self._end_soon()
+        self.end_soon()
         super().on_signal(name)
 
-    def stop(self, kind: type[HogwildError], why: str) -> None:
-        super().stop(kind, why)
-        self._end_soon()
-
-    def _end_soon(self) -> None:
+    def end_soon(self) -> None:
         self.stopped_at = min(self.stopped_at, time.monotonic())
         self.tickets.stop()
 
@@ -129,27 +131,33 @@ class Trainer(Driver):
         finally:
             self.gate.open_gate()
 
+    def on_due(self, rank: int) -> None:
+        """The one worker waits, because something is due."""
+        self._waiting = rank
+
     def _do_what_is_due(self) -> None:
-        """Evaluates, checkpoints and measures the edge if one of these is due, while the workers continue."""
-        completed = self.report.completed
-        evaluates, saves = completed >= self.next_eval and self.has_test, completed >= self.next_ckpt
+        """Evaluates, checkpoints and measures the edge if one of these is due, while the workers continue.
+
+        A run of one worker repeats itself: its worker comes after exactly the update at which something is due, and
+        goes on once the model is copied.
+        """
+        at = self._progress()
+        comes = self.meets and self._waiting is None  # the worker will come
+        names = self.due.now(at, ("seconds",) if comes else Progress._fields)
         measures = self.report.edge.is_due(self.versions.version)
-        if not (evaluates or saves or measures) or completed >= self.job.total_tickets or self.tickets.stopping:
+        state = self._copy_between_updates() if (names or measures) and not self._is_over(at) else None
+        if self._waiting is not None:
+            self.pool.send_on(self._waiting)
+            self._waiting = None
+        if state is None:
             return
-        if (state := self._copy_between_updates()) is None:
-            return
-        score = self.evaluate(state, self.watch.pulse) if evaluates else None
-        if saves:
-            self.save(state, score)
+        self.serve(names, state, self.watch.pulse)
         if measures:
             self.measure_edge(state, self.watch.pulse)
-        self._plan(self.report.completed)
+        self.due.plan(names, at if self.meets else self._progress())
 
-    def _plan(self, completed: int) -> None:
-        """The tickets at which the next evaluation and the next checkpoint are due."""
-        per_epoch = self.job.order.tickets_per_epoch
+    def _is_over(self, at: Progress) -> bool:
+        return self.tickets.stopping or at.tickets >= self.job.total_tickets
 
-        def after(every: float) -> float:
-            return (completed // (every * per_epoch) + 1) * every * per_epoch if every else math.inf
-
-        self.next_eval, self.next_ckpt = after(self.config.eval_every), after(self.config.ckpt_every)
+    def _progress(self) -> Progress:
+        return Progress(self.report.completed, self.versions.version, time.monotonic() - self.report.began)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable
+from typing import Any
+
 from hogwild import errors
 from hogwild.drivers.base import Driver
 from hogwild.drivers.interrupts import SIGNALS
+from hogwild.drivers.processes.echo import Echo
 from hogwild.drivers.processes.pool import Event, WorkerPool
 from hogwild.drivers.processes.stalls import Stalls
 from hogwild.errors import TooFewWorkersError, UsageError
@@ -15,10 +20,11 @@ LOCK_S = 0.1  # how long the parent waits for a lock before it looks at everythi
 
 class Watch:
     """Starts the workers of `pool` and replaces those that die, as far as the run allows. Reports deaths, stalls and
-    gradients that are not finite, and stops the driver when the run cannot continue.
+    gradients that are not finite, and stops the driver when the run cannot continue. `on_due`: a worker waits for the
+    parent.
     """
 
-    def __init__(self, driver: Driver, pool: WorkerPool) -> None:
+    def __init__(self, driver: Driver, pool: WorkerPool, on_due: Callable[[int], object]) -> None:
         self.driver = driver
         self.pool = pool
         self.config = driver.config
@@ -26,17 +32,21 @@ class Watch:
         self.tickets: Tickets = driver.world.control
         self.versions: Versions = driver.world.control
         self.respawns = driver.config.respawn
+        self.on_due = on_due
         self._has_own_loop = driver.job.body is not None
         kill_s = None if self._has_own_loop else self.config.kill_stalled  # a loop of one's own may take its time
         self.stalls = Stalls(pool, self.config.stall_timeout, kill_s)
+        self.returns: dict[int, Any] = {}  # by rank, what the callers' loops returned
+        shows = self._has_own_loop and driver.console.shows_prints
+        self.echo = Echo(pool.logs, range(self.config.workers), driver.console.echo) if shows else None
         self._dead: list[Event] = []  # deaths that were not acted on yet
         self._servers: set[int] = set()  # the fork servers with deaths that were reported
 
     @property
     def is_complete(self) -> bool:
-        """Whether all tickets are completed, or the run is stopping."""
+        """Whether all tickets are completed, or the run is stopping. A loop of one's own is over when it returns."""
         tickets = self.tickets
-        return tickets.stopping or (tickets.next >= tickets.total and not tickets.outstanding())
+        return tickets.stopping or self._has_own_loop or (tickets.next >= tickets.total and not tickets.outstanding())
 
     def start_worker(self, rank: int) -> None:
         if self.tickets.stopping:
@@ -60,14 +70,22 @@ class Watch:
             elif event.kind == "done":
                 self.report.finished(event.detail)
             elif event.kind == "nonfinite":
-                self.driver.on_nonfinite(event.rank, **event.detail)
+                self.driver.faults.nonfinite(event.rank, **event.detail)
+            elif event.kind == "returned":
+                self.returns[event.rank] = pickle.loads(event.detail)
+            elif event.kind == "metrics":
+                self.report.add_metrics(event.detail)
+            elif event.kind == "due":
+                self.on_due(event.rank)
             elif event.kind == "samples":
-                self.driver.on_bad_samples(*event.detail)
+                self.driver.faults.bad_samples(*event.detail)
             elif event.kind == "died":
                 self._dead.append(event)
         self._dead = [event for event in self._dead if not self._on_death(event)]
         for line in self.stalls.check():
             self.report.fault("stalled", line)
+        if self.echo is not None:
+            self.echo.follow()
         self.pool.measure_memory()
         self.report.tick(len(self.pool.alive))
         return events

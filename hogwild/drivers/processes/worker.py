@@ -21,6 +21,7 @@ from hogwild.drivers.job.samples import BadSample, Reader
 from hogwild.drivers.job.shared_split import restore
 from hogwild.drivers.processes.computation import Computation
 from hogwild.drivers.processes.context import WorkerContext
+from hogwild.drivers.processes.meeting import POLL_S, Meeting
 from hogwild.drivers.processes.module_buffers import ModuleBuffers
 from hogwild.drivers.processes.stepper import Stepper
 from hogwild.drivers.view.worker_view import view_of
@@ -30,7 +31,6 @@ from hogwild.shared.device_memory import check_identity
 from hogwild.shared.devices import Reading, finish, to_device
 from hogwild.shared.seeds import mixed, seed_all
 
-POLL_S = 1.0  # longest wait in C++ before Python handles signals
 MAX_REPORTS = 20  # reports of non-finite gradients per worker
 
 
@@ -41,7 +41,7 @@ class Pending:
     `given_up`: its gradient took too long, and nothing was computed from it.
     """
 
-    loss: Reading
+    loss: Reading | None  # None: a loop of its own did not say
     samples: int
     ticket: int
     gradient_s: float
@@ -51,7 +51,7 @@ class Pending:
 
 
 class Worker:
-    """One worker's loop. A caller's own loop (hogwild.launch) calls `step` instead.
+    """One worker's loop.
 
     `clock`: seconds, from the same origin as `context.began`.
     """
@@ -93,6 +93,7 @@ class Worker:
         slowdown = config.straggler.get(context.rank, 1.0)
         self.compute = Computation(job, self.module, self.device, self.stepper, clock, slowdown)
         self._pending: Pending | None = None
+        self._meet_parent = Meeting(job, self.world, context.events, self._finish_update)
 
     def run(self, body: Callable[[], None] | None = None) -> None:
         """Works until no ticket is left that could come here, or until the caller's own loop `body` returns."""
@@ -122,6 +123,7 @@ class Worker:
             else:
                 loss, g = self.compute.accumulated(parts, began)
             self._update(loss, g, samples, ticket, began)
+            self._meet_parent()
 
     def _goes_on(self, bad: tuple[BadSample, ...], samples: int, ticket: int) -> bool:
         """Reports samples that cannot be read. False if the run ends for them, with the ticket not completed, or if
@@ -171,11 +173,9 @@ class Worker:
         self.ledger.set_phase(self.rank, Phase.DONE)
         self.context.events.send(("done", time.monotonic()))
 
-    def step(self, loss: Tensor, samples: int, ticket: int, began: float) -> None:
-        """Backward, wait at the gate, update. `began`: clock() at the start of work on this batch."""
-        self._update(loss.detach(), self.compute.backward(loss, began), samples, ticket, began)
-
-    def _update(self, loss: Tensor, g: Gradients | None, samples: int, ticket: int, began: float) -> None:
+    def _update(
+        self, loss: Tensor | None, g: Gradients | None, samples: int, ticket: int, began: float, lr: float | None = None
+    ) -> None:
         """Sends `g` to the algorithm, inside the gate. `g` is None if the gradient was given up; the worker then keeps
         its ticket.
         """
@@ -185,7 +185,7 @@ class Worker:
         waited = self.clock()
         self._until(Phase.PAUSED, self.gate.enter)
         self.ledger.set_phase(self.rank, Phase.UPDATE)
-        self.view.lr = self.job.schedule.lr(ticket)
+        self.view.lr = self.job.schedule.lr(ticket) if lr is None else lr
         entered = self.clock()
         self._waited = 0.0
         self.stepper.advance(g)
@@ -194,7 +194,9 @@ class Worker:
         self._buffers.settle(keeps=keeps, pending=pending)
         gradient_s, waiting_s = waited - began, entered - waited + self._waited
         update_s = self.clock() - entered - self._waited
-        self._pending = Pending(Reading(loss), samples, ticket, gradient_s, update_s, waiting_s, g is None)
+        self._pending = Pending(
+            None if loss is None else Reading(loss), samples, ticket, gradient_s, update_s, waiting_s, g is None
+        )
         if not self.view.pending:
             self._finish_update(completes=True)
         elif g is not None:
@@ -210,7 +212,7 @@ class Worker:
             return
         self._pending = None
         self.view.finish()
-        outcome, loss = self.view.outcome, done.loss.get()
+        outcome, loss = self.view.outcome, math.nan if done.loss is None else done.loss.get()
         if self._recorder is not None:
             facts = outcome.version, outcome.place, outcome.delay
             self._recorder.gradient(done.ticket, *facts, given_up=done.given_up, cancelled=outcome.cancelled)
@@ -222,7 +224,7 @@ class Worker:
                 self.tickets.complete(self.rank)
         self.ledger.add_times(self.rank, done.gradient_s, done.update_s, done.waiting_s)
         self.gate.exit(self.rank)
-        if not done.given_up and (outcome.refused or not math.isfinite(loss)):
+        if not done.given_up and (outcome.refused or not (done.loss is None or math.isfinite(loss))):
             self._report(loss)
 
     def _take(self) -> int:
@@ -280,7 +282,7 @@ class Worker:
     def _report(self, loss: float) -> None:
         self._reports += 1
         if self._reports <= MAX_REPORTS:
-            facts: dict[str, Any] = {  # the arguments of Driver.on_nonfinite
+            facts: dict[str, Any] = {  # the arguments of Faults.nonfinite
                 "loss": loss,
                 "elements": self.view.outcome.refused,
                 "version": self.versions.version,

@@ -20,6 +20,7 @@ from hogwild.drivers.instruments.evaluation import Score
 from hogwild.drivers.instruments.left_out import refuse
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.job.device import resolve
+from hogwild.drivers.job.due import Progress
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.samples import BadSample
 from hogwild.drivers.simulated import clocks
@@ -27,7 +28,7 @@ from hogwild.drivers.simulated.replay import Replay
 from hogwild.drivers.simulated.run import SimulatedRun
 from hogwild.drivers.simulated.simulation import Simulation
 from hogwild.drivers.simulated.workers import Push
-from hogwild.errors import DataError, UsageError
+from hogwild.errors import DataError
 from hogwild.files.writing import open_fresh, writing
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
@@ -61,13 +62,15 @@ def simulated(
 
 
 class Simulator(Driver):
-    """One run under the virtual clock, in this process."""
+    """One run under the virtual clock, in this process. If it is resumed, it is repeated bit for bit from its
+    beginning, up to its new end.
+    """
+
+    repeats = True
 
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
         config = job.config
         assert config.clock is not None, "a simulated run has a clock"
-        if config.resume is not None:
-            raise UsageError("a simulated run is not resumed: it is repeated, bit for bit, by its configuration")
         super().__init__(job, run, console)
         clock = clocks.parse(config.clock, config.workers, config.seed, config.straggler)
         # `module` is used for evaluation; the simulation binds a second module to its buffers.
@@ -83,10 +86,12 @@ class Simulator(Driver):
     def train(self) -> None:
         self.report.begin()
         per_epoch = self.job.order.tickets_per_epoch
-        every = self.config.eval_every * per_epoch or math.inf
         with self._pushes() as log:
             log.write(f"{PUSH_COLUMNS}\n")
-            while not (self.stopped or self.is_interrupted) and (push := self._advance()) is not None:
+            while (
+                not (self.stopped or self.is_interrupted or self.audience.reason)
+                and (push := self._advance()) is not None
+            ):
                 if push.given_up:
                     continue
                 self._log(log, push)
@@ -98,8 +103,11 @@ class Simulator(Driver):
                     self.report.mark_epoch(Statistics.of(self.world))
                 if self.report.edge.is_due(self.world.control.version):
                     self.measure_edge(self.copy())
-                if self.has_test and done // every > (done - 1) // every and done < self.job.total_tickets:
-                    self.evaluate(self.copy())
+                at = Progress(done, self.world.control.version)
+                if (names := self.due.now(at)) and done < self.job.total_tickets:
+                    self.serve(names, self.copy())
+                    self.due.plan(names, at)
+                self.audience.hear_faults()
         self.report.finished(time.monotonic())
 
     def _advance(self) -> Push | None:
@@ -112,8 +120,8 @@ class Simulator(Driver):
             return None
 
     def _refuse_bad(self, bad: Sequence[BadSample], ticket: int) -> None:
-        """As on_bad_samples, but DataError if the run stops: then their batch is not pushed."""
-        self.on_bad_samples(bad, ticket)
+        """As Faults.bad_samples, but DataError if the run stops: then their batch is not pushed."""
+        self.faults.bad_samples(bad, ticket)
         if self.stopped is not None:
             raise DataError(self.stopped[1])
 
@@ -138,7 +146,7 @@ class Simulator(Driver):
         view = self.simulation.workers[push.rank].view
         refused = view.outcome.refused
         if (refused or not math.isfinite(push.loss)) and not self.report.faults:
-            self.on_nonfinite(push.rank, push.loss, refused, self.world.control.version, view.lr)
+            self.faults.nonfinite(push.rank, push.loss, refused, self.world.control.version, view.lr)
 
     def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score | None:
         score = super().evaluate(state, pulse)

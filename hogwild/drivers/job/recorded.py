@@ -1,0 +1,47 @@
+"""Data and groups of a run that a command goes on with or evaluates, made again from the names that the run records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from hogwild.config import Config
+from hogwild.drivers.job.groups import GroupFn
+from hogwild.errors import UsageError
+from hogwild.own_code import is_name
+from hogwild.tasks import load, own
+from hogwild.tasks.data import Data
+from hogwild.tasks.objectives import cross_entropy, mean_squared_error
+
+
+def recorded(config: Config, recipe: Mapping[str, Any]) -> tuple[Data, GroupFn | None]:
+    """The data that `config` names, with the loss and the metric of the `recipe` (RunDirectory.read_recipe), and the
+    parameter groups. UsageError naming what has no name to import, and what to give in its place.
+    """
+    data = load(config.data, config.data_dir)
+    changes: dict[str, Any] = {name: recipe[name] for name in ("metric", "maximize") if name in recipe}
+    brings_loss = data.loss not in (cross_entropy, mean_squared_error)
+    if "loss_fn" in recipe and not (brings_loss and not is_name(recipe["loss_fn"])):
+        changes["loss"] = _function(recipe, "loss_fn", OF_DATA)
+    if "step_fn" in recipe and data.step is None:
+        changes["step"] = _function(recipe, "step_fn", OF_DATA)
+        if "score_fn" not in recipe:
+            changes["score"] = None
+    if "score_fn" in recipe and not (brings_loss and not is_name(recipe["score_fn"])):
+        changes["score"] = score = _function(recipe, "score_fn", OF_DATA)
+        changes.setdefault("metric", getattr(score, "__name__", "score"))
+        changes.setdefault("maximize", None)
+    groups = _function(recipe, "groups", "go on with hogwild.fit(..., resume=RUN)") if "groups" in recipe else None
+    return (replace(data, **changes) if changes else data), groups
+
+
+OF_DATA = "let --data module:function return hogwild.tasks.Data, with its loss and score"
+
+
+def _function(recipe: Mapping[str, Any], name: str, remedy: str) -> Callable[..., Any]:
+    spec = str(recipe[name])
+    if not is_name(spec):
+        place, _, what = spec.rpartition(":")
+        raise UsageError(f"{name} of this run was {what} of {place}, which has no name to import: {remedy}")
+    return own.resolve(spec, name)
