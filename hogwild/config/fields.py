@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from hogwild import system
-from hogwild.algorithms import Algorithm, registry
+from hogwild.algorithms import registry
 from hogwild.config.algorithm import make
 from hogwild.config.checks import check_together
+from hogwild.config.defaults import default_workers, known_model
 from hogwild.config.limits import LIMITS
 from hogwild.config.presets import PRESETS, Preset, default_lr, expected_delay, norm_defaults, stable_lr
 from hogwild.config.schedules import SCHEDULES
@@ -40,14 +40,13 @@ from hogwild.config.values import (
     WORKERS,
 )
 from hogwild.errors import UsageError
-from hogwild.options import accept, option, unknown
+from hogwild.options import accept, option
 from hogwild.rules import Access, Guard
 from hogwild.tables import DECAYS, TABLE_RULES
 from hogwild.tasks.sharding import SHARDS
 
 GROUPS = ("data", "model", "algorithm", "workers", "experiments", "run")
 
-DEFAULT_WORKERS = 2
 ORDERS = ("shuffled", "sorted", "single-class")
 
 AMP = ("none", "bf16")
@@ -229,7 +228,7 @@ class Config:
         algorithm, options = make(self.algorithm, self.options, FIELDS)
         self._set("options", options)
         if self.workers is None:
-            self._set("workers", _default_workers(algorithm, is_simulated=self.clock is not None))
+            self._set("workers", default_workers(algorithm, is_simulated=self.clock is not None))
         if self.warmup_from is None:
             is_asked = self.warmup or self.warmup_updates or self.warmup_samples
             self._set("warmup_from", 0.0 if is_asked and self.workers == 1 else 1.0 / self.workers)
@@ -241,7 +240,7 @@ class Config:
         if self.no_decay is None:
             self._set("no_decay", algorithm.no_decay)
         check_together(self, algorithm)
-        self._set("model", _known_model(self))
+        self._set("model", known_model(self.data, self.model))
         if self.schedule == "step" and self.step_factor is None:
             self._set("step_factor", 0.1)
         preset = PRESETS.get(self.data, Preset())
@@ -283,23 +282,4 @@ class Config:
         return yaml.safe_dump(self.values(), sort_keys=False, default_flow_style=None, allow_unicode=True)
 
 
-def _default_workers(algorithm: Algorithm, is_simulated: bool) -> int:
-    """As many as the algorithm takes and, for processes without neighbours, there are cores for; at most the usual."""
-    limits = [DEFAULT_WORKERS, algorithm.max_workers or DEFAULT_WORKERS]
-    if not is_simulated and algorithm.graph() is None:
-        limits.append(system.cores().usable)
-    return min(limits)
-
-
 FIELDS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Config) if f.name != "options"}
-
-
-def _known_model(config: Config) -> str:
-    from hogwild.tasks import DATASETS, MODELS, default_model
-
-    if config.data not in DATASETS and ":" not in config.data:
-        raise unknown("data set", config.data, DATASETS, "your own: --data module:function")
-    model = default_model(config.data) if config.model is None else config.model
-    if model not in MODELS and ":" not in model:
-        raise unknown("model", model, MODELS, "your own: --model module:function")
-    return model
