@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -10,6 +11,7 @@ from typing import ClassVar
 import pytest
 import torch
 from callback_runs import DRIVERS, Diary, fit, lines
+from small_fits import simulate
 from torch import Tensor, nn
 
 import hogwild
@@ -114,6 +116,64 @@ def test_early_stopping_counts_evaluations_that_are_not_better(values, options, 
     assert result.summary["stopped"].startswith("quality was not better in")
 
 
+def test_early_stopping_begins_afresh_with_each_run():
+    stopping = hogwild.EarlyStopping("quality", patience=2, maximize=False)
+    for _ in range(2):
+        result = fit(Scripted(0.1, 0.2, 0.05, 0.2, 0.2, 0.2), stopping, epochs=7, clock="round-robin")
+        assert len(lines(result, "eval")) == 5
+
+
+class Wants(hogwild.Callback):
+    def __init__(self, every: object) -> None:
+        self.copies_every = every
+
+
+class Adds(hogwild.Callback):
+    def __init__(self, **metrics: object) -> None:
+        self.metrics = metrics
+
+    def on_eval(self, run):
+        run.metrics.update(self.metrics)
+
+
+def test_a_tensor_of_one_element_is_a_metric():
+    result = fit(Adds(norm=torch.tensor(0.5)), clock="round-robin", csv=True)
+    assert (result.history[-1]["norm"], result.summary["norm"]) == (0.5, 0.5)
+
+
+class Freezes(hogwild.Callback):
+    copies_every = 5
+
+    def on_copy(self, run):
+        run.model.requires_grad_(False)
+
+
+class Slow(hogwild.Callback):
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def on_eval(self, run):
+        time.sleep(0.05)  # the worker goes on meanwhile
+        self.rates.append(run.lr)
+
+
+def test_the_rate_is_that_of_the_copy():
+    slow = Slow()
+    result = fit(slow, schedule="cosine", updates=27, epochs=None, eval_updates=4, eval_every=0)
+    expected = [0.05 * (1 + math.cos(math.pi * min(at, 26) / 27)) for at in (*range(4, 27, 4), 27)]
+    assert slow.rates == pytest.approx(expected)
+    assert [row["lr"] for row in result.history] == slow.rates
+
+
+@DRIVERS
+def test_a_model_that_a_callback_freezes_shows_later_updates_all_the_same(clock):
+    ema = hogwild.EMA(0.5, every=4)
+    plain, frozen = fit(hogwild.EMA(0.5, every=4), clock=clock), fit(Freezes(), ema, clock=clock)
+    assert torch.equal(frozen.model.weight, plain.model.weight)
+    for name in ("test_loss", "ema_test_loss"):
+        assert [row[name] for row in frozen.history] == [row[name] for row in plain.history]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -123,6 +183,12 @@ def test_early_stopping_counts_evaluations_that_are_not_better(values, options, 
         (lambda: fit(hogwild.EarlyStopping("test_f1"), clock="gamma"), "no metric 'test_f1'; this run has: test_loss"),
         (lambda: fit(hogwild.EMA, clock="gamma"), "no hogwild.Callback .its class: call it."),
         (lambda: fit(print, clock="gamma"), "callbacks: builtin_function_or_method .* is no hogwild.Callback"),
+        (lambda: simulate(callbacks=hogwild.EMA()), "callbacks must be a list of hogwild.Callback objects; it is EMA"),
+        (lambda: fit(Wants("7"), clock="gamma"), "Wants wants a copy every str '7' updates: give a whole number"),
+        (lambda: fit(Wants(-3), clock="gamma"), "Wants wants a copy every int -3 updates: give a whole number"),
+        (lambda: hogwild.EarlyStopping(maximize="min"), "maximize is True, False or None; it is 'min'"),
+        (lambda: fit(Adds(lr=0.1), clock="gamma"), "run.metrics, .* has 'lr', which the run records itself: call it"),
+        (lambda: fit(Adds(sums=torch.ones(3)), clock="gamma"), "run.metrics, .* has 'sums' = Tensor .* not one number"),
     ],
 )
 def test_wrong_callbacks_are_told_in_one_line(make, message):
