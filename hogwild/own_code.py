@@ -101,7 +101,7 @@ def is_name(spec: str) -> bool:
 
 def described(value: object) -> str:
     """`int 3`, for a message that something else was expected."""
-    return f"{type(value).__name__} {value!r:.40}"
+    return f"{type(value).__name__} {' '.join(repr(value).split()):.40}"
 
 
 def told(error: BaseException) -> str:

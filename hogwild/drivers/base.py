@@ -234,6 +234,9 @@ class Driver(ABC):
             newest, advice = self.checkpoints.newest(), self.faults.remedy()
             self.stop(DivergedError, f"the parameters are not finite, {newest}; {advice}")
         has_trained = state.version > (self.saved.version if self.saved else 0)
+        if is_finite and has_trained and self.stopped is None and self.audience.final is None:
+            last = self.due.now(Progress(0, state.version), ("updates",))  # not done while the run went on
+            self.audience.copied(state, [name for name in last if name in self.audience.intervals])
         if score is None and is_finite and has_trained and self.evaluator.has_test and self._evaluates:
             score = self.evaluate(state)
         tested = None  # the test set, if the run was evaluated on another one

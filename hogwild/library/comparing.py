@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import forkserver
 from os import PathLike
@@ -24,7 +24,7 @@ from hogwild.files.reading import json_lines
 from hogwild.files.writing import append, write_atomically, writing
 from hogwild.library.fitting import fit
 from hogwild.library.result import Result, Row, history
-from hogwild.own_code import described, told
+from hogwild.own_code import described, name_of, told
 from hogwild.runs.directory import RunDirectory
 from hogwild.runs.files import to_json
 from hogwild.shared.payload import Payload
@@ -65,11 +65,12 @@ def compare(
     """Simulates every combination of algorithm, number of workers, seed and values of options, several at a time.
 
     Returns a row for each evaluation of each run, for pandas.DataFrame(rows): algorithm, workers, seed and the varied
-    options; epoch, updates, samples, virtual_s, lr and every metric; exit_reason, and `last`, whether it is the run's
-    last row. A run that diverges has the rows up to there; one without evaluations has one row, with its train_loss.
+    options; epoch, updates, samples, virtual_s, lr (the option if that is varied, else as the schedule has it) and
+    every metric; exit_reason, and `last`, whether it is the run's last row. A run that diverges has the rows up to
+    there; one without evaluations has one row, with its train_loss.
 
     A run that has ended is a line in `directory`/runs.jsonl, and is not made again by a call with the same options;
-    models and data are not compared, so give another directory for others.
+    models and data are not compared, so give another directory for others. A function counts by its name.
 
     Args:   algorithms: names or classes; or a mapping from the name in the rows to a name, a class or an instance.
             workers: numbers of simulated workers. seeds: how many (0, 1, ...), or which.
@@ -78,6 +79,15 @@ def compare(
             Default: the usable cores. 1: in this process.
             options: every other keyword of hogwild.fit.
     """
+    for what, several in {
+        "algorithms": algorithms,
+        "workers": workers,
+        **{f"vary {k}": v for k, v in (vary or {}).items()},
+    }.items():
+        if isinstance(several, str) or not isinstance(several, Iterable):
+            raise UsageError(f"{what} is {described(several)}: give a list of values to compare")
+    if jobs is not None and jobs < 0:
+        raise UsageError(f"jobs is {jobs}: give the runs at a time, >= 1, or leave it out")
     named = dict(algorithms) if isinstance(algorithms, Mapping) else {_name(one): one for one in algorithms}
     numbers = range(seeds) if isinstance(seeds, int) else seeds
     varied = dict(vary or {})
@@ -100,7 +110,7 @@ def compare(
     for key, cell, rows in _run(work, todo, min(jobs or system.cores().usable, max(len(todo), 1))):
         append(folder / RESULTS, to_json({"key": key, **cell, "rows": rows}) + "\n")
         done[key] = rows
-    return [{**cell, **row} for key, cell in zip(keys, cells, strict=True) for row in done[key]]
+    return [{**cell, **row, **_of_schedule(cell)} for key, cell in zip(keys, cells, strict=True) for row in done[key]]
 
 
 class _Work:
@@ -136,11 +146,21 @@ def _name(algorithm: object) -> str:
 
 
 def _key(cell: Mapping[str, Any], algorithm: object, options: Mapping[str, Any]) -> str:
-    """The name of a run: the same for the same values. What is no plain value counts by its type alone."""
-    known = json.dumps([cell, repr(algorithm), options], default=lambda value: type(value).__name__, sort_keys=True)
-    words = "-".join(str(value) for value in cell.values())
+    """The name of a run: the same for the same values. Functions and classes count by their names, other
+    objects by their types alone."""
+    known = json.dumps([cell, repr(algorithm), options], default=_told, sort_keys=True)
+    words = "-".join(_told(value) if callable(value) else str(value) for value in cell.values())
     safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in words)[:80]
     return f"{safe}-{hashlib.sha256(known.encode()).hexdigest()[:10]}"
+
+
+def _told(value: object) -> str:
+    return name_of(value) if callable(value) else type(value).__name__
+
+
+def _of_schedule(cell: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The lr that is varied: that of a row is what the schedule had made of it."""
+    return {"lr": cell["lr"]} if "lr" in cell else {}
 
 
 def _lines(folder: Path) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from os import PathLike, fspath
 from typing import Any
 
@@ -118,6 +119,8 @@ def fit(
         "groups": groups,
     }
     recipe = recipe_of(functions, metric=metric, maximize=maximize)
+    if eval_batch_size is not None and not (isinstance(eval_batch_size, Integral) and eval_batch_size >= 1):
+        raise UsageError(f"eval_batch_size must be a number of samples >= 1; it is {described(eval_batch_size)}")
     with own_generators():
         data, name = data_of(dataset, given, collate_fn, whole=step_fn is not None, name=FIT)
         data = with_score(data, isinstance(dataset, Data) or metrics is not None, score_fn, metric, maximize)
@@ -127,6 +130,8 @@ def fit(
         given["schedule"], shape = shape_of(given.get("schedule", "constant"))
         given |= {"workers": workers, "quiet": quiet, "resume": resume}
         if init_from is not None and not isinstance(init_from, Mapping):
+            if not isinstance(init_from, (str, PathLike)):
+                raise UsageError(f"init_from is a state_dict, a run or a file; it is {described(init_from)}")
             given["init_from"] = fspath(init_from)
         config = config_of(model, name, with_algorithm(algorithm, options, given))
         if config.clock is None:

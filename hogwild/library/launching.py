@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -88,6 +89,8 @@ def launch(
     require_function(model_fn)
     if not callable(fn):
         raise UsageError(f"launch runs a function of the worker, (worker) -> None; it was given {described(fn)}")
+    if not isinstance(args, (tuple, list)):
+        raise UsageError(f"args is a list of the arguments behind the worker; it is {described(args)}")
     given: dict[str, Any] = dict(values)
     _refuse_meaningless(given)
     warmup = {"warmup": None if given.get("updates") else 0.0}
@@ -121,6 +124,20 @@ def _check(config: Config, evaluate: object) -> None:
         raise UsageError("launch has no end that a schedule or a warm-up could run towards: give updates=N")
     if evaluate is None and (config.eval_updates or config.eval_seconds):
         raise UsageError("launch has no test set to evaluate on: give evaluate=, a function of (model, info)")
+    if evaluate is not None and not _takes_two(evaluate):
+        raise UsageError(f"evaluate is a function (model, info) -> {{name: number}}; it is {described(evaluate)}")
+
+
+def _takes_two(function: object) -> bool:
+    if not callable(function):
+        return False
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # some builtins have no signature
+        pass
+    return True
 
 
 @dataclass(frozen=True)

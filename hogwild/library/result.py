@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, default_collate
 
 from hogwild.config import Config
+from hogwild.errors import UsageError
 from hogwild.files.reading import json_lines
 from hogwild.metrics import joined
 from hogwild.runs.directory import METRICS
@@ -63,6 +64,8 @@ class Result:
         Args:   inputs: a tensor or an array [samples, ...], or tuples and dicts of these; a map-style data set or a
                 DataLoader, of whose pairs (input, target) the inputs are taken.
         """
+        if batch_size < 1:
+            raise UsageError(f"predict needs batch_size >= 1, not {batch_size}")
         place, was_training = next(self.model.parameters()), self.model.training
         self.model.eval()
         try:

@@ -11,7 +11,7 @@ from hogwild.algorithms.registry import find, loaded, reference
 from hogwild.config import FIELDS, Config
 from hogwild.errors import UsageError
 from hogwild.library.foreign import refusal
-from hogwild.own_code import name_of
+from hogwild.own_code import described, name_of
 from hogwild.runs.console import is_watched
 from hogwild.runs.resuming import resumed
 from hogwild.tasks.own import FIT, LAUNCH
@@ -26,6 +26,8 @@ def with_algorithm(
         own = {field.name: getattr(algorithm, field.name) for field in fields(algorithm)}
         own = {name: value for name, value in own.items() if value != type(algorithm).options()[name].default}
         algorithm = type(algorithm)
+    if options is not None and not isinstance(options, Mapping):
+        raise UsageError(f"options of the algorithm are {{name: value}}; they are {described(options)}")
     given = [*own, *(options or {})]
     for name in given:
         if name in values or given.count(name) > 1:

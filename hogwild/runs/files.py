@@ -30,8 +30,12 @@ def _plain(value: Any) -> object:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
+    if hasattr(value, "tolist"):  # a number, or lists of them
+        value = value.tolist()
+        while isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if isinstance(value, list):
+            return _plain(value)
     if isinstance(value, float) and not abs(value) < float("inf"):
         return None
     return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)

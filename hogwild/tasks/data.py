@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hogwild.errors import UsageError
 from hogwild.metrics import direction
+from hogwild.own_code import described
 from hogwild.tasks.direction import larger_is_better
 from hogwild.tasks.objectives import count_correct, cross_entropy
 from hogwild.tasks.steps import StepFn
@@ -101,6 +103,8 @@ class Data:
 
     def __post_init__(self) -> None:
         self.test = NoSamples() if self.test is None else self.test
+        if self.maximize not in (None, True, False):
+            raise UsageError(f"maximize is True, False or None; it is {described(self.maximize)}")
         if self.score is None:
             self.metric = "loss"
 

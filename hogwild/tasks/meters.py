@@ -45,6 +45,8 @@ class Meters:
             several = value if isinstance(value, Mapping) else {"": value}
             for key, number in several.items():
                 full = f"{name}_{key}" if key else name
+                if full in found:
+                    raise UsageError(f"two metrics are called {full}: call one of them otherwise")
                 try:
                     found[full] = float(number)
                 except (TypeError, ValueError, RuntimeError):

@@ -66,6 +66,7 @@ def test_tensors_become_numbers():
     import torch
 
     assert to_json({"loss": torch.tensor(0.5), 3: (1, True, None)}) == '{"loss": 0.5, "3": [1, true, null]}'
+    assert to_json([torch.ones(1, 1), torch.tensor([0.5, math.inf])]) == "[1.0, [0.5, null]]"
 
 
 def test_summary_is_replaced_whole():

@@ -10,6 +10,7 @@ from typing import ClassVar
 import pytest
 import torch
 from callback_runs import DRIVERS, Diary, fit, lines
+from small_fits import simulate
 from torch import Tensor, nn
 
 import hogwild
@@ -114,6 +115,31 @@ def test_early_stopping_counts_evaluations_that_are_not_better(values, options, 
     assert result.summary["stopped"].startswith("quality was not better in")
 
 
+def test_early_stopping_begins_afresh_with_each_run():
+    stopping = hogwild.EarlyStopping("quality", patience=2, maximize=False)
+    for _ in range(2):
+        result = fit(Scripted(0.1, 0.2, 0.05, 0.2, 0.2, 0.2), stopping, epochs=7, clock="round-robin")
+        assert len(lines(result, "eval")) == 5
+
+
+class Wants(hogwild.Callback):
+    def __init__(self, every: object) -> None:
+        self.copies_every = every
+
+
+class Adds(hogwild.Callback):
+    def __init__(self, **metrics: object) -> None:
+        self.metrics = metrics
+
+    def on_eval(self, run):
+        run.metrics.update(self.metrics)
+
+
+def test_a_tensor_of_one_element_is_a_metric():
+    result = fit(Adds(norm=torch.tensor(0.5)), clock="round-robin", csv=True)
+    assert (result.history[-1]["norm"], result.summary["norm"]) == (0.5, 0.5)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -123,6 +149,12 @@ def test_early_stopping_counts_evaluations_that_are_not_better(values, options, 
         (lambda: fit(hogwild.EarlyStopping("test_f1"), clock="gamma"), "no metric 'test_f1'; this run has: test_loss"),
         (lambda: fit(hogwild.EMA, clock="gamma"), "no hogwild.Callback .its class: call it."),
         (lambda: fit(print, clock="gamma"), "callbacks: builtin_function_or_method .* is no hogwild.Callback"),
+        (lambda: simulate(callbacks=hogwild.EMA()), "callbacks must be a list of hogwild.Callback objects; it is EMA"),
+        (lambda: fit(Wants("7"), clock="gamma"), "Wants wants a copy every str '7' updates: give a whole number"),
+        (lambda: fit(Wants(-3), clock="gamma"), "Wants wants a copy every int -3 updates: give a whole number"),
+        (lambda: hogwild.EarlyStopping(maximize="min"), "maximize is True, False or None; it is 'min'"),
+        (lambda: fit(Adds(lr=0.1), clock="gamma"), "run.metrics, .* has 'lr', which the run records itself: call it"),
+        (lambda: fit(Adds(sums=torch.ones(3)), clock="gamma"), "run.metrics, .* has 'sums' = Tensor .* not one number"),
     ],
 )
 def test_wrong_callbacks_are_told_in_one_line(make, message):

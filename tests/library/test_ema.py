@@ -12,6 +12,7 @@ from torch import nn
 
 import hogwild
 from hogwild.drivers.checkpoints import store
+from hogwild.errors import UsageError
 
 
 @pytest.mark.parametrize("warmup", [True, False])
@@ -46,3 +47,35 @@ def test_only_what_is_trained_is_averaged():
     ema = hogwild.EMA(every=2)
     fit(ema, model=frozen, clock="gamma")
     assert set(ema.average) == {"1.weight", "1.bias", "2.weight", "2.bias"}
+
+
+def test_the_average_begins_afresh_with_each_run():
+    ema = hogwild.EMA(0.9, every=4)
+    first, second = (fit(ema, clock="round-robin").summary["ema_test_loss"] for _ in range(2))
+    assert first == second
+
+
+def test_the_last_update_is_in_the_average():
+    class Watched(Diary):
+        copies_every = 9
+
+    diary, ema = Watched(), hogwild.EMA(0.9, every=9, warmup=False)
+    result = fit(diary, ema, clock="round-robin")
+    assert [at for hook, at, _ in diary.calls if hook == "copy"] == [9, 18, 27] == [9, 18, result.summary["updates"]]
+    expected = diary.models["start", 0]
+    for t in (9, 18, 27):
+        expected = 0.9**9 * expected + (1 - 0.9**9) * diary.models["copy", t]
+    torch.testing.assert_close(hogwild.load(result, ema=True)["weight"], expected)
+
+
+def test_the_average_of_a_run_that_goes_on_is_that_of_one_run():
+    options = {"validation": 0.2, "ckpt_every": 0}
+    first = fit(hogwild.EMA(0.9, every=8), epochs=1, **options)
+    assert first.summary["updates"] == 8
+    both = [fit(hogwild.EMA(0.9, every=8), epochs=3, resume=resume, **options) for resume in (first.path, None)]
+    assert both[0].summary["ema_val_loss"] == both[1].summary["ema_val_loss"]
+
+
+def test_two_averages_do_not_hide_each_other():
+    with pytest.raises(UsageError, match=r"there are several averages, and ema_test_loss, .*: give one EMA"):
+        fit(hogwild.EMA(0.9), hogwild.EMA(0.99), clock="round-robin")

@@ -159,6 +159,39 @@ def test_other_models_are_refused_with_what_to_give(model, message):
         hogwild.launch(idle, model)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"groups": {"weight": {"lr": 0.5}}}, r"groups is a function \(name, parameter\) -> .*; it is dict"),
+        ({"options": ["momentum"]}, r"options of the algorithm are \{name: value\}; they are list"),
+        ({"init_from": two()}, "init_from is a state_dict, a run or a file; it is Linear"),
+        ({"maximize": "min", "metrics": {"own": lambda output, target: 0.5}}, "maximize is True, False or None; it is"),
+        (
+            {"score_fn": lambda output, target: (1.0, 2), "metric": "own", "metrics": {"own": lambda o, t: 0.5}},
+            "score_fn and one of metrics are both called own",
+        ),
+        ({"validation": samples(30), "dataset": (samples(), (torch.ones(5, 3), torch.ones(5).long()))},
+         r"the model fails, in evaluation, on inputs float32 \[5, 3\]"),
+    ],
+)  # fmt: skip
+def test_other_options_are_refused_with_what_to_give(options, message):
+    with pytest.raises(UsageError, match=message):
+        simulate(**options)
+
+
+def test_predictions_need_a_batch_size():
+    result = simulate()
+    for size in (0, -3):
+        with pytest.raises(UsageError, match="predict needs batch_size >= 1"):
+            result.predict(samples()[0], size)
+
+
+@pytest.mark.parametrize("size", [0, -5, 2.5, "20"])
+def test_another_size_of_evaluations_is_refused(size):
+    with pytest.raises(UsageError, match="eval_batch_size must be a number of samples >= 1; it is"):
+        simulate(eval_batch_size=size)
+
+
 # ---- around the run -----------------------------------------------------------------------------------------
 
 

@@ -48,6 +48,21 @@ def test_a_result_that_cannot_be_sent_is_told():
         launch(unsendable)
 
 
+class TwoArguments(Exception):
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(first + second)
+
+
+def unreadable(worker: hogwild.Worker) -> object:
+    worker.step(loss_of(worker))
+    return TwoArguments(1, 2)
+
+
+def test_a_result_that_cannot_be_read_is_told():
+    with pytest.raises(UsageError, match=r"worker 0 returned a value that cannot be read in the parent \(TypeError"):
+        launch(unreadable)
+
+
 # ---- learning rates and gradients ---------------------------------------------------------------------------
 
 
@@ -93,6 +108,34 @@ def no_backward(worker: hogwild.Worker) -> None:
 def test_a_step_without_loss_and_gradients_is_told():
     with pytest.raises(UsageError, match=r"takes the gradients of loss.backward\(\), and there are none"):
         launch(no_backward, one)
+
+
+class Table(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.head = (
+            nn.Embedding.from_pretrained(torch.ones(5, 1), freeze=False, sparse=True),
+            nn.Linear(1, 1),
+        )
+
+
+def moves_a_row(worker: hogwild.Worker) -> None:
+    (-worker.model.rows(torch.tensor([3])).sum()).backward()
+    worker.step()
+
+
+def test_gradients_of_tables_alone_are_taken():
+    result = launch(moves_a_row, Table)
+    assert result.model.rows.weight.flatten().tolist() == [1.0, 1.0, 1.0, pytest.approx(1.1), 1.0]
+
+
+def test_a_step_without_gradients_of_tables_is_told():
+    with pytest.raises(UsageError, match="and there are none"):
+        launch(no_backward, only_a_table)
+
+
+def only_a_table() -> nn.Module:
+    return nn.Embedding(5, 1, sparse=True)
 
 
 def waits_for_the_other(worker: hogwild.Worker) -> tuple[float, float]:
@@ -176,3 +219,11 @@ def fails(worker: hogwild.Worker) -> None:
 def test_a_loop_that_fails_in_every_worker_ends_the_run():
     with pytest.raises(TooFewWorkersError, match="RuntimeError: own loop failed"):
         launch(fails)
+
+
+def test_other_arguments_are_refused_with_what_to_give():
+    with pytest.raises(UsageError, match="args is a list of the arguments behind the worker; it is int 5"):
+        launch(endless, args=5)
+    for evaluate in ("x", lambda model: {}):
+        with pytest.raises(UsageError, match=r"evaluate is a function \(model, info\) -> .*; it is"):
+            launch(endless, evaluate=evaluate)

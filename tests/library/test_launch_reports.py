@@ -68,7 +68,9 @@ def fails_late(model: nn.Module, info) -> dict[str, float]:
     [
         (fails_late, OwnCodeError, "the evaluation failed: ZeroDivisionError"),
         (lambda model, info: 0.5, UsageError, r"must return metrics, \{name: number\}; it returned float 0.5"),
-        (lambda model, info: {"a": "b"}, UsageError, "must return numbers by name"),
+        (lambda model, info: {"a": "b"}, UsageError, "has 'a' = str 'b', which is not one number"),
+        (lambda model, info: {"a": torch.ones(2)}, UsageError, "has 'a' = Tensor .*, which is not one number"),
+        (lambda model, info: {"a": 1.0, "updates": 3}, UsageError, "has 'updates', which the run records itself"),
     ],
 )
 def test_an_evaluation_that_fails_ends_the_run_with_a_checkpoint(evaluation, error, message):
@@ -113,6 +115,36 @@ def tells(worker: hogwild.Worker) -> None:
         print("step", k, "of", worker.rank)
         worker.step(loss_of(worker), metrics={"reward": worker.rank + k, "length": 7})
     os.write(1, b"no end of line")
+
+
+def tells_the_rate(worker: hogwild.Worker) -> None:
+    worker.step(loss_of(worker), metrics={"lr": worker.lr})
+
+
+def tells_a_vector(worker: hogwild.Worker) -> None:
+    worker.step(loss_of(worker), metrics={"advantages": torch.ones(3)})
+
+
+def counts_backwards(worker: hogwild.Worker) -> None:
+    worker.step(loss_of(worker), samples=-5)
+
+
+def goes_uphill(worker: hogwild.Worker) -> None:
+    worker.step(loss_of(worker), lr=-0.1)
+
+
+@pytest.mark.parametrize(
+    ("loop", "message"),
+    [
+        (tells_the_rate, "metrics of worker.step has 'lr', which the run records itself"),
+        (counts_backwards, "worker.step needs samples, a whole number, and lr >= 0; they are -5 and None"),
+        (goes_uphill, "worker.step needs samples, a whole number, and lr >= 0; they are 1 and -0.1"),
+        (tells_a_vector, "metrics of worker.step has 'advantages' = Tensor .*, which is not one number"),
+    ],
+)
+def test_metrics_of_loops_that_cannot_be_recorded_are_told(loop, message):
+    with pytest.raises(UsageError, match=message):
+        launch(loop)
 
 
 def test_metrics_of_loops_are_averaged_and_recorded():

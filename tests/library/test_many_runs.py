@@ -72,3 +72,26 @@ def test_what_cannot_be_compared_is_told():
         hogwild.compare(lambda: two(), (samples(), None), jobs=2, **VALUES)
     with pytest.raises(UsageError, match=r"hogwild.fit has no optimizer=. Use algorithm="):
         rows_of(optimizer=3, jobs=1)
+    for options, message in (
+        ({"workers": 4}, "workers is int 4: give a list of values"),
+        ({"algorithms": "asgd"}, "algorithms is str 'asgd': give a list"),
+        ({"vary": {"lr": 0.1}}, "vary lr is float 0.1: give a list"),
+        ({"jobs": -1}, "jobs is -1: give the runs at a time"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            rows_of(**options)
+
+
+def half(_: float) -> float:
+    return 0.5
+
+
+def whole(_: float) -> float:
+    return 1.0
+
+
+def test_a_varied_rate_is_that_of_the_call_and_functions_count_by_their_names():
+    rows = rows_of(vary={"lr": [0.1, 0.5]}, schedule="cosine", workers=[1], seeds=1, jobs=1)
+    assert [row["lr"] for row in rows if row["last"]] == [0.1, 0.5]
+    slow, fast = (rows_of(schedule=shape, workers=[1], seeds=1, jobs=1)[-1] for shape in (half, whole))
+    assert slow["test_loss"] != fast["test_loss"]

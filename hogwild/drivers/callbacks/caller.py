@@ -86,11 +86,15 @@ class Caller:
 def _named(callbacks: Sequence[Callback]) -> dict[str, Callback]:
     """By the names of their classes; the second of a class is `EMA-2`. UsageError for what is no callback."""
     found: dict[str, Callback] = {}
+    if not isinstance(callbacks, Sequence):
+        raise UsageError(f"callbacks must be a list of hogwild.Callback objects; it is {described(callbacks)}")
     for callback in callbacks:
         if not isinstance(callback, Callback):
             hint = " (its class: call it)" if isinstance(callback, type) and issubclass(callback, Callback) else ""
             raise UsageError(f"callbacks: {described(callback)} is no hogwild.Callback{hint}")
         kind = type(callback).__name__
+        if not isinstance(every := callback.copies_every, int) or every < 0:
+            raise UsageError(f"callbacks: {kind} wants a copy every {described(every)} updates: give a whole number")
         count = sum(type(other).__name__ == kind for other in found.values())
         found[f"{kind}-{count + 1}" if count else kind] = callback
     return found

@@ -27,6 +27,8 @@ class EarlyStopping(Callback):
     ) -> None:
         if patience < 1 or not min_delta >= 0:
             raise UsageError(f"EarlyStopping: patience {patience} must be >= 1, and min_delta {min_delta:g} >= 0")
+        if maximize not in (None, True, False):
+            raise UsageError(f"EarlyStopping: maximize is True, False or None; it is {maximize!r}")
         self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
         maximize = larger_is_better(monitor) if maximize is None else maximize
         if maximize is None:
@@ -36,6 +38,12 @@ class EarlyStopping(Callback):
         self._sign = 1.0 if maximize else -1.0
         self.best: float | None = None
         self.waited = 0  # evaluations since the best one
+        self._goes_on = False  # from a checkpoint
+
+    def on_start(self, run: Run) -> None:  # noqa: ARG002
+        if not self._goes_on:
+            self.best, self.waited = None, 0
+        self._goes_on = False
 
     def on_eval(self, run: Run) -> None:
         if self.monitor not in run.metrics:
@@ -55,3 +63,4 @@ class EarlyStopping(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.best, self.waited = state["best"], state["waited"]
+        self._goes_on = True

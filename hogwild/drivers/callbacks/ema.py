@@ -37,12 +37,14 @@ class EMA(Callback):
         self.decay, self.copies_every, self.warmup = decay, every, warmup
         self.average: dict[str, Tensor] = {}
         self._updates = 0  # of the last reading
+        self._goes_on = False  # with the average of a checkpoint
 
     def on_start(self, run: Run) -> None:
-        trained = _trained(run.model)
-        if not self.average:
+        trained = {name: parameter for name, parameter in run.model.named_parameters() if parameter.requires_grad}
+        if not self._goes_on:
             self.average = {name: parameter.detach().cpu().clone() for name, parameter in trained.items()}
             self._updates = run.updates
+        self._goes_on = False
         if (here := {name: value.shape for name, value in trained.items()}) != {
             name: value.shape for name, value in self.average.items()
         }:
@@ -53,19 +55,21 @@ class EMA(Callback):
         t = run.updates
         decay = min(self.decay, (1 + t) / (10 + t)) if self.warmup else self.decay
         weight = 1 - decay ** (t - self._updates)
-        for name, parameter in _trained(run.model).items():
+        for name, parameter in self._averaged(run.model).items():
             self.average[name].lerp_(parameter.cpu(), weight)
         self._updates = t
 
     def on_eval(self, run: Run) -> None:
         with self.applied(run.model):
-            metrics = run.evaluate()
-        run.metrics.update({PREFIX + name: value for name, value in metrics.items()})
+            metrics = {PREFIX + name: value for name, value in run.evaluate().items()}
+        if metrics.keys() & run.metrics.keys():
+            raise UsageError(f"EMA: there are several averages, and {', '.join(metrics)} have one name: give one EMA")
+        run.metrics.update(metrics)
 
     @contextlib.contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
         """A context in which `model` has the average in place of its trained parameters."""
-        before = {name: parameter.detach().clone() for name, parameter in _trained(model).items()}
+        before = {name: parameter.detach().clone() for name, parameter in self._averaged(model).items()}
         _write(model, self.average)
         try:
             yield
@@ -78,13 +82,14 @@ class EMA(Callback):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.average = {name: value.clone() for name, value in state["average"].items()}
         self._updates = state["updates"]
+        self._goes_on = True
 
-
-def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    def _averaged(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        return {name: parameter for name, parameter in model.named_parameters() if name in self.average}
 
 
 @torch.no_grad()
 def _write(model: nn.Module, values: Mapping[str, Tensor]) -> None:
-    for name, parameter in _trained(model).items():
-        parameter.copy_(values[name])
+    for name, parameter in model.named_parameters():
+        if name in values:
+            parameter.copy_(values[name])

@@ -160,14 +160,15 @@ class State:
     @reading("the state in the checkpoint", "one of this model", error=CheckpointError, remedy=OTHER)
     def load_module(self, module: nn.Module) -> None:
         """Copies the parameters, trained and frozen, and the pooled BatchNorm statistics into `module`, for evaluation.
-        Frozen parameters that the checkpoint does not have (`unsaved`) stay as they are.
+        Frozen parameters that the checkpoint does not have (`unsaved`) stay as they are. Which ones are trained is what
+        the state says: a callback or an evaluation may have frozen all of them in its copy.
         """
-        kept = frozen(module)
+        own = dict(module.named_parameters())
         with torch.no_grad():
             for name, value in self.frozen.items():
-                _copy(kept[name], value)
-            for name, parameter in module.named_parameters():
-                if name not in kept:
+                _copy(own[name], value)
+            for name, parameter in own.items():
+                if name in self.parameters or (parameter.requires_grad and name not in self.frozen):
                     _copy(parameter, self.parameters[name])
             pooled = pooled_buffers(module, self.module_buffers)
             for name, buffer in module.named_buffers():

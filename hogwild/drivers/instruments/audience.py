@@ -12,8 +12,10 @@ from hogwild.drivers.callbacks.caller import Caller
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments.evaluation import Score
 from hogwild.drivers.instruments.evaluator import Evaluator
+from hogwild.drivers.instruments.numbers import EVALUATION, numbers
 from hogwild.drivers.instruments.report import Report
 from hogwild.drivers.job.job import Job
+from hogwild.errors import UsageError
 
 
 class Audience:
@@ -33,7 +35,7 @@ class Audience:
         ends: Callable[[], None],
     ) -> None:
         self.job, self.module, self.report = job, evaluator.module, report
-        self._ends = ends
+        self._fails, self._ends = fails, ends
         self._run = Run(path, self.module, _stop=self._stop, _evaluate=evaluator.metrics, _say=report.console.info)
         self._caller = Caller(job.callbacks, self._run, fails)
         self.intervals = {name: [("updates", float(every))] for name, every in self._caller.intervals().items()}
@@ -68,10 +70,15 @@ class Audience:
         metrics = score.fields()
         if self._caller:
             self._show(state, score)
-            self._run.metrics = metrics
+            self._run.metrics = dict(metrics)
             self._call("on_eval")
-        self.metrics = metrics if not self._caller else self._run.metrics
-        return self.metrics
+            try:
+                metrics = numbers(self._run.metrics, EVALUATION, "run.metrics, as the callbacks left it,")
+            except UsageError as error:
+                self._fails("on_eval", error)
+            self._run.metrics = dict(metrics)
+        self.metrics = metrics
+        return metrics
 
     def saved(self, state: State, path: Path) -> None:
         if self._caller:
@@ -94,7 +101,7 @@ class Audience:
     def _show(self, state: State, score: Score | None = None) -> None:
         state.load_module(self.module)
         run, order = self._run, self.job.order
-        run.updates, run.lr = state.version, self.report.lr
+        run.updates, run.lr = state.version, self.report.lr_of(state)
         run.samples = self.report.samples_of(state)
         run.epoch = run.samples / order.samples if self.job.body is None else 0.0
         self._shown = state, score

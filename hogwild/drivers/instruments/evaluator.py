@@ -12,6 +12,7 @@ from torch import nn
 
 from hogwild.drivers.instruments.evaluation import Score, evaluate
 from hogwild.drivers.instruments.left_out import TEST, LeftOut
+from hogwild.drivers.instruments.numbers import EVALUATION, numbers
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.samples import BadSample
 from hogwild.errors import UsageError
@@ -98,17 +99,12 @@ class Evaluator:
             raise UsageError(
                 f"evaluate(model, info) must return metrics, {{name: number}}; it returned {described(metrics)}"
             )
-        try:
-            numbers = {str(name): float(value) for name, value in metrics.items()}
-        except (TypeError, ValueError):
-            raise UsageError(
-                f"evaluate(model, info) must return numbers by name; it returned {described(metrics)}"
-            ) from None
-        name = self.job.data.metric or next(iter(numbers))
-        if name not in numbers:
-            raise UsageError(f"evaluate returned no metric {name!r}; it returned: {', '.join(numbers)}")
+        found = numbers(metrics, EVALUATION, "what evaluate(model, info) returned")
+        name = self.job.data.metric or next(iter(found))
+        if name not in found:
+            raise UsageError(f"evaluate returned no metric {name!r}; it returned: {', '.join(found)}")
         self.job.data.metric = name
-        return OwnScore(numbers.get("loss", math.nan), name, numbers[name], numbers)
+        return OwnScore(found.get("loss", math.nan), name, found[name], metrics=found)
 
 
 def _known(_bad: Sequence[BadSample]) -> None:

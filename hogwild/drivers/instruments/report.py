@@ -64,7 +64,14 @@ class Report:
     @property
     def lr(self) -> float:
         """The learning rate of the next ticket, or of the last one."""
-        return self.job.schedule.lr(max(0, min(self.tickets.next, self.job.total_tickets - 1)))
+        return self._lr_at(self.tickets.next)
+
+    def lr_of(self, state: State) -> float:
+        """The same for a copy: the workers have gone on since."""
+        return self._lr_at(state.next)
+
+    def _lr_at(self, ticket: int) -> float:
+        return self.job.schedule.lr(max(0, min(ticket, self.job.total_tickets - 1)))
 
     def started(self, rank: int, pid: int) -> None:
         """Reports that a worker process has started and joined the run."""
@@ -161,7 +168,7 @@ class Report:
         self.score = score
         samples = self.samples_of(state)
         epoch = {"epoch": samples / self.job.order.samples} if self.job.body is None else {}
-        self.journal.event("eval", samples=samples, **epoch, updates=state.version, lr=self.lr, **metrics)
+        self.journal.event("eval", samples=samples, **epoch, updates=state.version, lr=self.lr_of(state), **metrics)
 
     def tested(self, state: State, score: Score) -> None:
         """The last state on the test set, of a run that was evaluated on a validation set."""

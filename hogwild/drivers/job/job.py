@@ -22,7 +22,7 @@ from hogwild.drivers.job.model import build, smallest_batch
 from hogwild.drivers.job.preparation import prepared
 from hogwild.drivers.job.schedule import make_schedule
 from hogwild.errors import HogwildError, UsageError
-from hogwild.own_code import told
+from hogwild.own_code import described, told
 from hogwild.shared.payload import Payload
 from hogwild.tasks.data import Data, NoSamples, Split
 
@@ -98,6 +98,8 @@ def make_job(
     algorithm = find(config.algorithm)(**config.options)
     if groups is not None and not algorithm.takes_groups:
         raise UsageError(f"algorithm {config.algorithm} has one lr and one weight decay for all: leave groups out")
+    if groups is not None and not callable(groups):
+        raise UsageError(f"groups is a function (name, parameter) -> {{'lr': factor}}; it is {described(groups)}")
     per_update = algorithm.gradients_per_update(config.workers)
     data = prepared(data, config, per_update)
     if len(data.train) < config.workers * config.gradient_samples:

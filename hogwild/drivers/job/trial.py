@@ -59,6 +59,8 @@ def try_out(job: Job, device: torch.device) -> tuple[Data, list[str]]:
             module.eval()
             with torch.no_grad():
                 data, line = _with_metric(data, module, *to_device(batch, device, dtype))
+                if len(data.validation) and (batch := _batch(data.test, SAMPLES, train=False)) is not None:
+                    _with_metric(data, module, *to_device(batch, device, dtype))  # evaluated at the end of the run
             lines += [line] if line is not None else []
     return data, lines
 

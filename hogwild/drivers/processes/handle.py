@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
+from hogwild.drivers.instruments.numbers import TRAINING, numbers
 from hogwild.drivers.processes.loop_worker import LoopWorker
 from hogwild.drivers.processes.own_optimizers import OwnOptimizers
 from hogwild.errors import UsageError
@@ -91,11 +93,13 @@ class Handle:
                 lr: of this update, in place of the schedule's.
                 metrics: numbers of your own; their means over all workers are recorded about once a second.
         """
-        for name, value in (metrics or {}).items():
+        if samples < 0 or samples != int(samples) or not 0 <= (0.0 if lr is None else lr) < math.inf:
+            raise UsageError(f"worker.step needs samples, a whole number, and lr >= 0; they are {samples} and {lr}")
+        for name, value in numbers(metrics or {}, TRAINING, "metrics of worker.step").items():
             total, count = self._sums.get(name, (0.0, 0))
-            self._sums[name] = total + float(value), count + 1
+            self._sums[name] = total + value, count + 1
         with self._optimizers.at_rest():
-            goes_on = self._worker.step(loss, samples, self._began, lr)
+            goes_on = self._worker.step(loss, int(samples), self._began, lr)
         self._began = self._worker.clock()
         if self._sums and self._began - self._told_at >= METRICS_S:
             self._tell()

@@ -62,7 +62,7 @@ class Stepper:
         if loss is not None:
             torch.autograd.backward(loss)
         gradients = [parameter.grad for parameter in self._parameters]
-        if loss is None and gradients and all(g is None for g in gradients):
+        if loss is None and all(g is None for g in gradients) and not self._lookups.has_gradients():
             raise UsageError("worker.step() without a loss takes the gradients of loss.backward(), and there are none")
         for parameter in self._parameters:
             parameter.grad = None

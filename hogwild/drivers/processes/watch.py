@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from hogwild import errors
+from hogwild import errors, own_code
 from hogwild.drivers.base import Driver
 from hogwild.drivers.interrupts import SIGNALS
 from hogwild.drivers.processes.echo import Echo
@@ -72,7 +72,7 @@ class Watch:
             elif event.kind == "nonfinite":
                 self.driver.faults.nonfinite(event.rank, **event.detail)
             elif event.kind == "returned":
-                self.returns[event.rank] = pickle.loads(event.detail)
+                self._returned(event)
             elif event.kind == "metrics":
                 self.report.add_metrics(event.detail)
             elif event.kind == "due":
@@ -89,6 +89,14 @@ class Watch:
         self.pool.measure_memory()
         self.report.tick(len(self.pool.alive))
         return events
+
+    def _returned(self, event: Event) -> None:
+        """What a loop returned. Some values can be pickled but not read again, as an exception with two arguments."""
+        try:
+            self.returns[event.rank] = pickle.loads(event.detail)
+        except Exception as error:
+            what = f"worker {event.rank} returned a value that cannot be read in the parent ({own_code.told(error)})"
+            self.driver.stop(UsageError, what, error)
 
     def _on_death(self, event: Event) -> bool:
         """Reports a death and replaces the worker. If it is not replaced, the run continues with the other workers, or

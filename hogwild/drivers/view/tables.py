@@ -110,6 +110,10 @@ class Lookups:
         for weight in self._weights.values():
             weight.grad = None
 
+    def has_gradients(self) -> bool:
+        """Whether a table of the module has a gradient."""
+        return any(weight.grad is not None for weight in self._weights.values())
+
     def take(self, part: TablePart) -> None:
         """Gives the gradients of the tables to `part`, and takes them from the module.
 

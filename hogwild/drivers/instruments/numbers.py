@@ -1,0 +1,35 @@
+"""Numbers that a caller's own code adds to the events of a run, beside those that the run records itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from hogwild.errors import UsageError
+from hogwild.own_code import described
+
+EVENT = frozenset({"self", "kind", "time", "samples", "updates", "lr"})
+EVALUATION = EVENT | {"epoch", "wall_s", "virtual_s"}
+"""Names in an evaluation, or in a row of Result.history."""
+TRAINING = EVENT | {
+    "train_loss", "samples_per_s", "delay", "gap_rms", "step_rms", "refused", "dropped",
+}  # fmt: skip
+"""Names in an event of kind train."""
+
+
+def numbers(values: Any, taken: Collection[str], what: str) -> dict[str, float]:
+    """`values`, name -> number, with tensors and arrays of one element as numbers.
+
+    UsageError that begins with `what` if they are something else, or if a name is one of `taken`.
+    """
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{what} must be {{name: number}}; it is {described(values)}")
+    found = {}
+    for name, value in values.items():
+        if name in taken:
+            raise UsageError(f"{what} has {name!r}, which the run records itself: call it otherwise, or leave it out")
+        try:
+            found[str(name)] = float(value)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            raise UsageError(f"{what} has {name!r} = {described(value)}, which is not one number") from None
+    return found
