@@ -89,7 +89,8 @@ def test_deaths_by_the_signal_that_ends_the_run_are_no_faults(interrupted: bool,
         is_interrupted=interrupted,
     )
     members = {rank: SimpleNamespace(error=None) for rank in (0, 1)}
-    watch = Watch(driver, SimpleNamespace(world=driver.world, members=members, left=1))
+    pool = SimpleNamespace(world=driver.world, members=members, left=1)
+    watch = Watch(driver, pool, lambda _rank: None)
     for rank in members:
         assert watch._on_death(Event("died", rank, f"worker {rank} died", code, server))
     assert len(told) == faults
