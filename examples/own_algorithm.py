@@ -42,8 +42,8 @@ def model() -> nn.Module:
 
 if __name__ == "__main__":
     print(hogwild.simulate(model, "digits", algorithm=Fading(rho=0.8), workers=16, epochs=3, lr=0.5))
-    compared = {"asgd": "asgd", "fading": Fading}
-    rows = hogwild.compare(model, "digits", algorithms=compared, workers=[1, 8, 64], seeds=2, epochs=3, lr=0.5)
+    compared: dict[str, str | type[Algorithm]] = {"asgd": "asgd", "fading": Fading}
+    rows = hogwild.compare(model, "digits", algorithms=compared, workers=[1, 8, 32], seeds=2, epochs=3, lr=0.5)
     loss = {(row["algorithm"], row["workers"], row["seed"]): row["test_loss"] for row in rows if row["last"]}
     for key in sorted(loss):
         print(*key, f"{loss[key]:.3f}")
