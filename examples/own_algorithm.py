@@ -54,6 +54,6 @@ if __name__ == "__main__":
         for name in compared:
             points = [(workers, loss[name, workers, seed]) for one, workers, seed in sorted(loss) if one == name]
             axes.plot(*zip(*points, strict=True), "o", label=name)
-        axes.set(xscale="log", xlabel="workers", ylabel="test loss")
+        axes.set(xscale="log", yscale="log", xlabel="workers", ylabel="test loss")
         axes.legend()
         figure.savefig("own_algorithm.png")

@@ -46,7 +46,7 @@ def test_matrix_factorisation(tmp_path, monkeypatch):
 
 def test_cifar_resnet(tmp_path):
     """On images of one colour a class, for two passes, and then for a third one."""
-    form = ("--coloured", 400, "--width", 4, "--batch-size", 20)
+    form = ("--coloured", 400, "--width", 4, "--batch-size", 20, "--workers", 1)
     parts = r"top-1 ([\d.]+), top-5 ([\d.]+), average ([\d.]+)\n(runs/.*)\n"
     for given in ("--epochs 2", "--epochs 3 --resume {}"):
         directory = "" if "resume" not in given else directory  # noqa: F821
@@ -59,12 +59,12 @@ def test_cifar_resnet(tmp_path):
 
 
 def test_own_algorithm(tmp_path):
-    """Delays of 31 updates cost asgd more than an algorithm under which old gradients fade out."""
+    """At delays of 31 updates asgd diverges; an algorithm under which old gradients fade out does not."""
     done = run(EXAMPLES / "own_algorithm.py")
     first, *lines = done.stdout.splitlines()
     assert first.startswith("Result(test_loss=")
     loss = {tuple(line.split()[:3]): float(line.split()[3]) for line in lines}
     assert len(loss) == 12
     for seed in "01":
-        assert loss["asgd", "32", seed] > loss["asgd", "1", seed]
+        assert loss["asgd", "32", seed] > 5 * loss["fading", "32", seed]
     assert (tmp_path / "own_algorithm.png").stat().st_size > 1000

@@ -67,7 +67,7 @@ def test_an_own_algorithm_that_has_changed_is_run_again(monkeypatch, tmp_path):
         "class Changing(ASGD):\n"
         "    name = 'changing'\n\n"
         "    def worker(self, w):\n"
-        "        return super().worker(w)\n"
+        "        yield from super().worker(w)\n"
     )
     file = tmp_path / "changing.py"
     file.write_text(text)
@@ -79,7 +79,7 @@ def test_an_own_algorithm_that_has_changed_is_run_again(monkeypatch, tmp_path):
         for _ in range(2):
             rows_of(algorithms=form if isinstance(form, dict) else [form], **options)
     assert len(Path("own/runs.jsonl").read_text().splitlines()) == 2
-    file.write_text(text.replace("        return", "        # another way\n        return"))
+    file.write_text(text.replace("        yield", "        # another way\n        yield"))
     module = importlib.reload(module)
     rows_of(algorithms=[module.Changing], **options)
     assert len(Path("own/runs.jsonl").read_text().splitlines()) == 3
