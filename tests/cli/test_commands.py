@@ -67,7 +67,7 @@ def test_train_is_the_same_door(capsys):
 
 def test_eval_asks_the_driver(run, monkeypatch, capsys):
     module = ModuleType("hogwild.drivers.instruments.evaluation")
-    module.evaluate_checkpoint = lambda run, name, trust: {"run": run.path.name, "ckpt": name, "test_accuracy": 0.9}  # type: ignore[attr-defined]
+    module.evaluate_checkpoint = lambda run, name, **_: {"run": run.path.name, "ckpt": name, "test_accuracy": 0.9}  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     assert cli.main(["eval", str(run.path), "--ckpt", "best", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"run": "a", "ckpt": "best", "test_accuracy": 0.9}

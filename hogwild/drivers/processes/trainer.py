@@ -119,8 +119,11 @@ class Trainer(Driver):
     def _copy_between_updates(self) -> State | None:
         """Closes the gate, waits until no worker is inside an update, copies the state and opens the gate.
 
-        None if the run must end and a worker does not finish its update.
+        None if the run must end and a worker does not finish its update. The one worker that waits has finished its
+        update, and would never come to a gate.
         """
+        if self._waiting is not None:
+            return self.copy()
         self.gate.close_gate(self.job.algorithm.barriers_per_round)
         try:
             while not self.gate.drained():
