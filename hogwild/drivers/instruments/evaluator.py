@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -28,15 +27,12 @@ class Info(NamedTuple):
     seconds: float
 
 
-@dataclass(frozen=True)
 class OwnScore(Score):
-    """The metrics that a caller's own evaluation returns; `value` is that of the metric that decides on `best`."""
-
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    """The metrics that a caller's own evaluation returns, in `others`; `value` is the one that decides on `best`."""
 
     def fields(self) -> dict[str, float]:
         """The metrics under the names that the caller gave them."""
-        return dict(self.metrics)
+        return dict(self.others)
 
 
 class Evaluator:
