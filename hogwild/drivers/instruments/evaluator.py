@@ -108,7 +108,7 @@ class Evaluator:
         if name not in numbers:
             raise UsageError(f"evaluate returned no metric {name!r}; it returned: {', '.join(numbers)}")
         self.job.data.metric = name
-        return OwnScore(numbers.get("loss", math.nan), name, numbers[name], metrics=numbers)
+        return OwnScore(numbers.get("loss", math.nan), name, numbers[name], numbers)
 
 
 def _known(_bad: Sequence[BadSample]) -> None:
