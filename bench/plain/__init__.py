@@ -4,5 +4,5 @@
     python -m bench.plain                                       the lines of code of both, for docs/examples.md
 
 They import model and data from the example. Workers write into shared memory without any synchronisation, as in
-torch's own Hogwild example: nothing is counted, recorded, checked or restarted.
+torch's own Hogwild example: nothing is recorded, checked or restarted.
 """

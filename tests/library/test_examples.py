@@ -46,7 +46,7 @@ def test_matrix_factorisation(tmp_path, monkeypatch):
 
 def test_cifar_resnet(tmp_path):
     """On images of one colour a class, for two passes, and then for a third one."""
-    form = ("--coloured", 400, "--width", 4, "--batch-size", 20, "--workers", 1)
+    form = ("--coloured", 250, "--width", 4, "--batch-size", 10, "--workers", 1)
     parts = r"top-1 ([\d.]+), top-5 ([\d.]+), average ([\d.]+)\n(runs/.*)\n"
     for given in ("--epochs 2", "--epochs 3 --resume {}"):
         directory = "" if "resume" not in given else directory  # noqa: F821
@@ -55,7 +55,7 @@ def test_cifar_resnet(tmp_path):
     assert float(top5) > float(top1) > 0.2
     assert 0 < float(average) <= 1
     events = [json.loads(line) for line in (tmp_path / directory / "metrics.jsonl").read_text().splitlines()]
-    assert [event["updates"] for event in events if event["kind"] == "eval"][-1] == 48
+    assert [event["updates"] for event in events if event["kind"] == "eval"][-1] == 60
 
 
 def test_own_algorithm(tmp_path):
