@@ -19,11 +19,11 @@ class CartPole:
 
     def __init__(self, seed: int) -> None:
         self.generator = torch.Generator().manual_seed(seed)
+        self.reset()
 
-    def reset(self) -> torch.Tensor:
+    def reset(self) -> None:
         self.x, self.v, self.angle, self.spin = (torch.rand(4, generator=self.generator) * 0.1 - 0.05).tolist()
         self.time = 0
-        return self.state()
 
     def state(self) -> torch.Tensor:
         return torch.tensor([self.x, self.v, self.angle, self.spin])
@@ -52,38 +52,42 @@ class ActorCritic(nn.Module):
         return self.actor(features), self.critic(features).squeeze(-1)
 
 
+def some_steps(model: nn.Module, game: CartPole) -> tuple[torch.Tensor, int, bool]:
+    """Plays at most STEPS steps. Returns the loss, the number of steps, and whether the game is over."""
+    chances: list[torch.Tensor] = []
+    values: list[torch.Tensor] = []
+    actions: list[int] = []
+    state, is_over = game.state(), False
+    while len(actions) < STEPS and not is_over:
+        logits, value = model(state)
+        actions.append(int(torch.multinomial(logits.detach().softmax(-1), 1)))
+        chances.append(logits.log_softmax(-1))
+        values.append(value)
+        state, is_over = game.push(actions[-1])
+    is_lost = is_over and game.time < LONGEST
+    ret = 0.0 if is_lost else model(state)[1].item()
+    returns: list[float] = []
+    for number in reversed(range(len(actions))):
+        ret = (0.0 if is_lost and number == len(actions) - 1 else 1.0) + GAMMA * ret
+        returns.insert(0, ret)
+    log_p, value, target = torch.stack(chances), torch.stack(values), torch.tensor(returns)
+    gain = log_p[torch.arange(len(actions)), actions] * (target - value).detach()
+    entropy = -(log_p.exp() * log_p).sum(-1)
+    loss = (0.5 * (target - value) ** 2 - gain - 0.01 * entropy).mean()
+    return loss, len(actions), is_over
+
+
 def play(worker: hogwild.Worker, seed: int) -> int:
-    """Plays STEPS steps with the newest model, learns from them, and so on. Returns the number of games."""
-    game, games, length = CartPole(seed * 1000 + worker.rank), 0, 0
-    state, is_over = game.reset(), False
+    """Plays some steps with the newest model, learns from them, and so on. Returns the number of games."""
+    game, games = CartPole(seed * 1000 + worker.rank), 0
     while not worker.should_stop:
         worker.refresh()
-        chances: list[torch.Tensor] = []
-        values: list[torch.Tensor] = []
-        actions: list[int] = []
-        for _ in range(STEPS):
-            logits, value = worker.model(state)
-            actions.append(int(torch.multinomial(logits.detach().softmax(-1), 1)))
-            chances.append(logits.log_softmax(-1))
-            values.append(value)
-            state, is_over = game.push(actions[-1])
-            length += 1
-            if is_over:
-                break
-        is_lost = is_over and game.time < LONGEST
-        ret = 0.0 if is_lost else worker.model(state)[1].item()
-        returns: list[float] = []
-        for number in reversed(range(len(actions))):
-            ret = (0.0 if is_lost and number == len(actions) - 1 else 1.0) + GAMMA * ret
-            returns.insert(0, ret)
-        log_p, value, target = torch.stack(chances), torch.stack(values), torch.tensor(returns)
-        gain = log_p[torch.arange(len(actions)), actions] * (target - value).detach()
-        entropy = -(log_p.exp() * log_p).sum(-1)
-        loss = (0.5 * (target - value) ** 2 - gain - 0.01 * entropy).mean()
-        metrics = {"length": float(length)} if is_over else {}
+        loss, steps, is_over = some_steps(worker.model, game)
+        metrics = {"length": float(game.time)} if is_over else {}
         if is_over:
-            games, length, state = games + 1, 0, game.reset()
-        worker.step(loss, samples=len(actions), metrics=metrics)
+            games += 1
+            game.reset()
+        worker.step(loss, samples=steps, metrics=metrics)
     return games
 
 
@@ -92,7 +96,7 @@ def evaluate(model: nn.Module, _info: hogwild.Info) -> dict[str, float]:
     lengths = []
     for seed in range(10):
         game = CartPole(seed)
-        state, is_over = game.reset(), False
+        state, is_over = game.state(), False
         while not is_over:
             state, is_over = game.push(int(model(state)[0].argmax()))
         lengths.append(game.time)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import itertools
 import json
 import multiprocessing
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from hogwild import system
-from hogwild.algorithms import Algorithm
+from hogwild.algorithms import REGISTRY, Algorithm, registry
 from hogwild.drivers.fork_server import PRELOAD, deaths_named, path_kept
 from hogwild.errors import DivergedError, HogwildError, UsageError
 from hogwild.files.reading import json_lines
@@ -69,8 +70,9 @@ def compare(
     every metric; exit_reason, and `last`, whether it is the run's last row. A run that diverges has the rows up to
     there; one without evaluations has one row, with its train_loss.
 
-    A run that has ended is a line in `directory`/runs.jsonl, and is not made again by a call with the same options;
-    models and data are not compared, so give another directory for others. A function counts by its name.
+    A run that has ended is a line in `directory`/runs.jsonl, and is not made again by a call with the same options and
+    the same code of your own algorithms; models and data are not compared, so give another directory for others. A
+    function counts by its name.
 
     Args:   algorithms: names or classes; or a mapping from the name in the rows to a name, a class or an instance.
             workers: numbers of simulated workers. seeds: how many (0, 1, ...), or which.
@@ -146,9 +148,10 @@ def _name(algorithm: object) -> str:
 
 
 def _key(cell: Mapping[str, Any], algorithm: object, options: Mapping[str, Any]) -> str:
-    """The name of a run: the same for the same values. Functions and classes count by their names, other
-    objects by their types alone."""
-    known = json.dumps([cell, repr(algorithm), options], default=_told, sort_keys=True)
+    """The name of a run: the same for the same values. Functions count by their names, algorithms of the caller's own
+    by their code too, other objects by their types alone.
+    """
+    known = json.dumps([cell, repr(algorithm) + _source(algorithm), options], default=_told, sort_keys=True)
     words = "-".join(_told(value) if callable(value) else str(value) for value in cell.values())
     safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in words)[:80]
     return f"{safe}-{hashlib.sha256(known.encode()).hexdigest()[:10]}"
@@ -161,6 +164,17 @@ def _told(value: object) -> str:
 def _of_schedule(cell: Mapping[str, Any]) -> Mapping[str, Any]:
     """The lr that is varied: that of a row is what the schedule had made of it."""
     return {"lr": cell["lr"]} if "lr" in cell else {}
+
+
+def _source(algorithm: Any) -> str:
+    """The code of an algorithm of the caller's own, which changes between two calls; "" for those that are built in."""
+    cls = registry.find(algorithm) if isinstance(algorithm, str) else algorithm
+    cls = cls if isinstance(cls, type) else type(cls)
+    own = [base for base in cls.__mro__ if issubclass(base, Algorithm) and base is not Algorithm]
+    try:
+        return "" if cls in REGISTRY.values() else "".join(map(inspect.getsource, own))
+    except (OSError, TypeError):  # it was typed in, and is in no file
+        return ""
 
 
 def _lines(folder: Path) -> Iterator[dict[str, Any]]:

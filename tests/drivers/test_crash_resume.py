@@ -31,7 +31,7 @@ from hogwild.tasks import load
 from hogwild.tasks.data import Data
 
 WAIT_S = 60.0
-UPDATES, EVERY, WAITS_AT = 47, 0.2, 30  # EVERY in epochs: a checkpoint is due after 18 updates
+UPDATES, EVERY_S, WAITS_AT = 47, 0.01, 30
 NORMS: dict[str, dict[str, object]] = {
     "default": {},
     "batch": {"norm": "batch"},
@@ -120,7 +120,8 @@ def differences(one: object, other: object, where: str = "") -> list[str]:
 )
 @pytest.mark.parametrize("algorithm", ["asgd", pytest.param("gap-aware", marks=pytest.mark.slow)])
 def test_a_run_that_crashed_ends_as_one_that_did_not(tmp_path: Path, crashes: list[Path], norm: str, algorithm: str):
-    values = {"algorithm": algorithm, "workers": 1, "batch_size": 16, "lr": 0.05, "ckpt_every": EVERY, "eval_every": 0}
+    values = {"algorithm": algorithm, "workers": 1, "batch_size": 16, "lr": 0.05, "ckpt_every": 0, "eval_every": 0}
+    values |= {"ckpt_seconds": EVERY_S}  # by updates, the worker would wait for each checkpoint after its update
     values |= {"updates": UPDATES, **NORMS[norm]}
     whole = train(tmp_path, name="whole", **values)
     assert crashes

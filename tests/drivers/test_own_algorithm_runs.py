@@ -40,11 +40,6 @@ def samples() -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, to
     return (x, (x.sum(1) > 0).long()), (x[:50], (x[:50].sum(1) > 0).long())
 
 
-def test_the_example_can_be_read_in_one_sitting():
-    lines = (EXAMPLES / "own_algorithm.py").read_text().splitlines()
-    assert len([line for line in lines if line.strip()]) <= 30
-
-
 def test_train_resume_eval_and_export(tmp_path, capsys):
     code, summary, err = Run(tmp_path, *SHORT).end()
     assert code == 0, err

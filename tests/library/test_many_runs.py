@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,32 @@ def test_runs_in_processes_are_those_of_this_process_and_are_not_made_again(monk
     assert len(rows_of(jobs=1, directory="there", lr=0.2)) == len(here)  # other options, other runs
     assert len(made) == 5
     assert [json.loads(line)["seed"] for line in Path("here/runs.jsonl").read_text().splitlines()] == [0, 1, 0, 1]
+
+
+def test_an_own_algorithm_that_has_changed_is_run_again(monkeypatch, tmp_path):
+    text = (
+        "from dataclasses import dataclass\n"
+        "from hogwild.algorithms.stale.asgd import ASGD\n\n\n"
+        "@dataclass(frozen=True)\n"
+        "class Changing(ASGD):\n"
+        "    name = 'changing'\n\n"
+        "    def worker(self, w):\n"
+        "        yield from super().worker(w)\n"
+    )
+    file = tmp_path / "changing.py"
+    file.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    module = importlib.import_module("changing")
+    options = {"workers": [1], "seeds": 1, "jobs": 1, "directory": "own"}
+    for form in (module.Changing, {"mine": module.Changing()}):
+        for _ in range(2):
+            rows_of(algorithms=form if isinstance(form, dict) else [form], **options)
+    assert len(Path("own/runs.jsonl").read_text().splitlines()) == 2
+    file.write_text(text.replace("        yield", "        # another way\n        yield"))
+    module = importlib.reload(module)
+    rows_of(algorithms=[module.Changing], **options)
+    assert len(Path("own/runs.jsonl").read_text().splitlines()) == 3
 
 
 def test_runs_that_diverge_or_have_no_test_set_have_rows():
