@@ -241,7 +241,8 @@ class Driver(ABC):
             score = self.evaluate(state)
         tested = None  # the test set, if the run was evaluated on another one
         if score is not None and score.split != "test":
-            state.load_module(self.module)
+            if self.job.callbacks:
+                state.load_module(self.module)
             tested = self._scored(self.evaluator.test)
             if tested is not None:
                 self.report.tested(state, tested)
@@ -255,7 +256,8 @@ class Driver(ABC):
         summary = self._summary(state, score, tested)
         ending = self._error(state, summary)
         self.audience.end(summary, ending)
-        state.load_module(self.module)  # as it was saved, whatever a callback did to it
+        if self.job.callbacks:
+            state.load_module(self.module)  # as it was saved, whatever they did to it
         if (ending := ending or self._error(state, summary)) is not None:
             raise ending from self._cause
         return summary

@@ -20,7 +20,8 @@ def with_metrics(data: Data, metrics: Mapping[str, object] | None, monitor: str 
         raise UsageError(f'metrics must map names to metrics, {{"top1": fn, ...}}; it is {described(metrics)}')
     for name, metric in metrics.items():
         meter(name, metric)
-    if data.score is not None and _is_given(data) and data.metric in metrics:
+    is_own = not getattr(data.score, "__module__", "").startswith("hogwild.")  # a data set's may be replaced
+    if data.score is not None and is_own and data.metric in metrics:
         raise UsageError(f"score_fn and one of metrics are both called {data.metric}: call one of them otherwise")
     found = dict(metrics) if data.score is None or not _is_given(data) else {data.metric: data.score, **metrics}
     return replace(data, score=None, metrics=found, monitor=monitor, maximize=maximize)

@@ -121,7 +121,7 @@ def test_a_missing_device_is_refused_in_the_library_too(monkeypatch: pytest.Monk
     for placement in ({"device": "cuda"}, {"master": "cuda:0"}):
         with pytest.raises(UsageError, match="was built without CUDA"):
             fit(own_code.net, **placement)
-    with pytest.raises(UsageError, match="begin new runs and cannot resume one"):
+    with pytest.raises(UsageError, match="runs/a is not a run directory"):
         fit(own_code.net, resume="runs/a")
 
 

@@ -35,7 +35,7 @@ def count(worker: hogwild.Worker) -> None:
     generator = torch.Generator().manual_seed(worker.rank)
     for _ in range(STEPS):
         rows = torch.randint(8, (6,), generator=generator)
-        worker.step(worker.model(rows), 6)
+        worker.step(worker.model(rows), samples=6)
 
 
 @pytest.mark.parametrize("access", ["atomic", "striped", "locked"])
@@ -75,7 +75,7 @@ class Small(Words):
 def measure(worker: hogwild.Worker) -> None:
     """Steps, then writes the private memory of this process in MB into the current directory."""
     for step in range(5):
-        worker.step(worker.model(torch.arange(step, 1_000, 7)), 1)
+        worker.step(worker.model(torch.arange(step, 1_000, 7)))
     rollup = Path("/proc/self/smaps_rollup").read_text()
     private_kb = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Anonymous:"))
     Path(f"{type(worker.model).__name__}-{worker.rank}").write_text(str(private_kb / 1024))

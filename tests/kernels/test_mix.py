@@ -86,5 +86,5 @@ def test_bad_arguments():
         copy(torch.ones(8), x, 0, 9)
     with pytest.raises(ValueError, match=r"gradient 1 is torch\.int64"):
         count_nonfinite([x, torch.ones(3, dtype=torch.int64)])
-    with pytest.raises(ValueError, match="to_dense"):
+    with pytest.raises(ValueError, match="sparse=False"):
         count_nonfinite([x.to_sparse()])

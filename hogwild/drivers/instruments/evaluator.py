@@ -104,7 +104,7 @@ class Evaluator:
         if name not in found:
             raise UsageError(f"evaluate returned no metric {name!r}; it returned: {', '.join(found)}")
         self.job.data.metric = name
-        return OwnScore(found.get("loss", math.nan), name, found[name], metrics=found)
+        return OwnScore(found.get("loss", math.nan), name, found[name], found)
 
 
 def _known(_bad: Sequence[BadSample]) -> None:

@@ -73,8 +73,8 @@ class Handle:
     def step(
         self,
         loss: Tensor | None = None,
-        *,
         samples: int = 1,
+        *,
         lr: float | None = None,
         metrics: Mapping[str, float] | None = None,
     ) -> None:
