@@ -243,7 +243,7 @@ def test_faults_are_heard(clock):
 
 
 class Signals(nn.Module):
-    """Says by a file that a worker computes its 15th batch, which is in the second epoch."""
+    """Says by a file that a worker computes its 15th batch, which is in the second epoch; an evaluation comes first."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -251,6 +251,8 @@ class Signals(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self.calls += self.training
+        while self.calls == 12 and not Path("evaluated").exists():
+            time.sleep(0.001)
         if self.calls == 15:
             Path("trained on").touch()
         return self.last(x)
@@ -262,6 +264,7 @@ def test_workers_go_on_while_a_copy_is_evaluated_and_shown(workers):
         seen = False
 
         def on_eval(self, run):
+            Path("evaluated").touch()
             deadline = time.monotonic() + 60
             while not Path("trained on").exists() and time.monotonic() < deadline:
                 time.sleep(0.005)
