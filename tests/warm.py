@@ -147,6 +147,7 @@ def become(request: dict[str, Any]) -> None:
     if arguments[0] == "-m":
         sys.path[:1] = [os.getcwd(), *added]
         sys.argv = arguments[1:]
+        sys.modules.pop(arguments[1], None)  # it is run, not imported
         runpy._run_module_as_main(arguments[1])  # type: ignore[attr-defined]
     elif arguments[0] == "-c":
         sys.path[:1] = ["", *added]

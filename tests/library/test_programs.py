@@ -49,7 +49,7 @@ def test_a_program_without_a_file_is_told_in_one_line(way):
         return done.stdout.splitlines()
 
     (line,) = ask("import hogwild.errors\n" + program())
-    assert "worker processes cannot import model_fn Net, which was defined" in line
+    assert "worker processes cannot import model Net, which was defined" in line
     assert 'save the program in a file, or give clock="gamma"' in line
     assert ask(program(clock="gamma")) == ["4"]
 
@@ -63,7 +63,7 @@ def test_a_model_of_a_cell_is_told_and_can_be_simulated(monkeypatch):
     monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
     monkeypatch.setattr(surroundings, "in_notebook", lambda: True)
     options = {"workers": 1, "epochs": 1, "batch_size": 11, "lr": 0.1}
-    message = r"cannot import model_fn .*Cell, which was defined in a cell: put it into a file \(%%writefile mine.py"
+    message = r"cannot import model(_fn)? .*Cell, which was defined in a cell: put it into a file \(%%writefile mine.py"
     with pytest.raises(UsageError, match=message):
         hogwild.fit(Cell, (samples(), samples()), **options)
     with pytest.raises(UsageError, match=message):

@@ -49,7 +49,7 @@ def test_help_answers_what_data_metrics_and_options_may_be():
     ):  # fmt: skip
         assert words in text
     assert "step(loss)" in hogwild.launch.__doc__
-    assert "eval_every: " in hogwild.launch.__doc__
+    assert "eval_updates: " in hogwild.launch.__doc__
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ def test_sizes_are_as_documented(name, data, parameters):
 
 
 def test_every_registered_model_was_tested():
-    assert {name for name, _ in PAIRS} == set(ENTRIES)
+    with_tables = {"mf", "skipgram"}  # tests/tasks/test_ratings_and_words.py trains these
+    assert {name for name, _ in PAIRS} | with_tables == set(ENTRIES)
 
 
 def test_resnet_shortcut_has_no_parameters():
