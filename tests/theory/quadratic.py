@@ -26,7 +26,8 @@ from hogwild.tasks import Data, TensorSplit
 
 SAMPLES = 4096  # samples of an epoch, all equal
 PATIENCE_S = 60.0
-COMMON: Mapping[str, Any] = {"batch_size": 1, "dtype": "float64", "eval_every": 0, "quiet": True}
+COMMON: Mapping[str, Any] = {"dtype": "float64", "quiet": True}
+OF_BATCHES: Mapping[str, Any] = {"batch_size": 1, "eval_every": 0}
 
 
 class Diagonal(nn.Module):
@@ -87,7 +88,15 @@ def simulate(
     task = Quadratic(curvatures, noise)
     spec = clock if isinstance(clock, str) else "round-robin"
     config = Config.from_values(
-        {**COMMON, "algorithm": algorithm, "workers": workers, "updates": pushes, "clock": spec, **options}
+        {
+            **COMMON,
+            **OF_BATCHES,
+            "algorithm": algorithm,
+            "workers": workers,
+            "updates": pushes,
+            "clock": spec,
+            **options,
+        }
     )
     job = make_job(config, task.data(), task.model)
     world = World.create(job.build(), job.algorithm.keeps(), workers, dtype=torch.float64)
@@ -149,7 +158,7 @@ def train(
                 os.write(line, b".")
         result = hogwild.launch(
             InTurn(task, token_folder, pushes), task.model, algorithm=algorithm, workers=workers, out=str(folder),
-            ckpt_every=0, **{**COMMON, **options},
+            **{**COMMON, **options},
         )  # fmt: skip
     parts = [torch.load(token_folder / f"{rank}.pt") for rank in range(workers)]
     snapshots = torch.stack([parts[push % workers][push // workers] for push in range(pushes)])
