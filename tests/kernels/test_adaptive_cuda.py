@@ -43,5 +43,7 @@ def test_groups_equal_the_cpu(rule, access):
         }  # fmt: skip
         got, want = gpu.push(gpu.grads, **call), cpu.push(cpu.grads, **call)
         same_statistics(got, want, 1e-4)
+    # The norm of a layer is a sum in another order, as it is under another instruction set of the CPU.
+    tolerance = 1e-6 if getattr(rule.get("penalty"), "level", None) == "layer" else 0.0
     for name, buffer in cpu.buffers.items():
-        assert torch.equal(gpu.buffers[name].cpu(), buffer), name
+        torch.testing.assert_close(gpu.buffers[name].cpu(), buffer, rtol=tolerance, atol=tolerance)
