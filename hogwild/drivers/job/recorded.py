@@ -13,10 +13,11 @@ from hogwild.own_code import is_name
 from hogwild.tasks import load, own
 from hogwild.tasks.data import Data
 from hogwild.tasks.objectives import cross_entropy, mean_squared_error
+from hogwild.tasks.own_metrics import from_record, with_metrics
 
 
 def recorded(config: Config, recipe: Mapping[str, Any]) -> tuple[Data, GroupFn | None]:
-    """The data that `config` names, with the loss and the metric of the `recipe` (RunDirectory.read_recipe), and the
+    """The data that `config` names, with the loss and the metrics of the `recipe` (RunDirectory.read_recipe), and the
     parameter groups. UsageError naming what has no name to import, and what to give in its place.
     """
     data = load(config.data, config.data_dir)
@@ -33,7 +34,20 @@ def recorded(config: Config, recipe: Mapping[str, Any]) -> tuple[Data, GroupFn |
         changes.setdefault("metric", getattr(score, "__name__", "score"))
         changes.setdefault("maximize", None)
     groups = _function(recipe, "groups", "go on with hogwild.fit(..., resume=RUN)") if "groups" in recipe else None
-    return (replace(data, **changes) if changes else data), groups
+    return _measured(replace(data, **changes) if changes else data, recipe), groups
+
+
+def _measured(data: Data, recipe: Mapping[str, Any]) -> Data:
+    """`data` with the metrics of the recipe; what has no name to import is left out, with a line in `data.lines`."""
+    metrics, lines = from_record(recipe.get("metrics", {}))
+    monitor = recipe.get("monitor")
+    first = next(iter(recipe.get("metrics", {})), None)
+    if (wanted := monitor or first) is not None and wanted != "loss" and lines and wanted not in metrics:
+        raise UsageError(f"metric {wanted} chooses the checkpoint best, and has no name to import: {OF_DATA}")
+    data = replace(data, lines=(*data.lines, *lines))
+    if not metrics and monitor is None:
+        return data
+    return with_metrics(data, metrics or None, monitor, recipe.get("maximize"))
 
 
 OF_DATA = "let --data module:function return hogwild.tasks.Data, with its loss and score"
