@@ -5,6 +5,11 @@
 #include "../dispatch.h"
 
 namespace hogwild::cpu {
+namespace {
+
+constexpr int64_t kFetched = 384 << 10;  // bytes of rows that fit into the second cache beside their gradient
+
+}  // namespace
 
 void RowIndex::begin(int64_t count) {
   size_t size = 16;
@@ -18,18 +23,20 @@ void RowIndex::begin(int64_t count) {
   shift_ = 64 - bits;
 }
 
-void RowGroups::group(const RowGradient& gradient, int64_t dim, Dtype master, RowIndex& index) {
+void RowGroups::group(const RowGradient& gradient, int64_t dim, Dtype master, RowIndex& index, const RowLines& lines) {
   gradient_ = gradient;
   rows_.clear();
+  fetched_ = 0;
   if (gradient.rows == nullptr || gradient.count == 0) return;
   if (gradient.count > INT32_MAX) throw std::invalid_argument("a sparse gradient has at most 2^31 - 1 rows");
-  with_gradient(master, gradient.dtype,
-                [&](auto t, auto g) { group_as<typename decltype(t)::type, typename decltype(g)::type>(dim, index); });
+  with_gradient(master, gradient.dtype, [&](auto t, auto g) {
+    group_as<typename decltype(t)::type, typename decltype(g)::type>(dim, index, lines);
+  });
 }
 
 // Every second occurrence at most begins a sum.
 template <class T, class G>
-void RowGroups::group_as(int64_t dim, RowIndex& index) {
+void RowGroups::group_as(int64_t dim, RowIndex& index, const RowLines& lines) {
   const auto bytes = static_cast<size_t>(gradient_.count / 2 * dim) * sizeof(T);
   if (bytes > capacity_) {
     sums_.reset(new char[bytes]);  // without filling it
@@ -39,11 +46,13 @@ void RowGroups::group_as(int64_t dim, RowIndex& index) {
   const G* const values = static_cast<const G*>(gradient_.values);
   rows_.reserve(static_cast<size_t>(gradient_.count));
   index.begin(gradient_.count);
+  fetched_ = kFetched / lines.bytes_per_row();
   int32_t n_sums = 0;
   for (int64_t i = 0; i < gradient_.count; ++i) {
     int32_t& number = index.find(gradient_.rows[i]);
     if (number < 0) {
       number = static_cast<int32_t>(rows_.size());
+      if (number < fetched_) lines.fetch_far(gradient_.rows[i]);
       rows_.push_back({gradient_.rows[i], static_cast<int32_t>(i), -1});
       continue;
     }

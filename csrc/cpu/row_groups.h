@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "../rows.h"
+#include "row_lines.h"
 
 namespace hogwild::cpu {
 
@@ -46,21 +46,23 @@ class RowIndex {
 // A table's part of a push, in order of occurrence. Its memory is kept for the next push.
 class RowGroups {
  public:
-  // Groups a gradient whose rows all exist.
-  void group(const RowGradient& gradient, int64_t dim, Dtype master, RowIndex& index);
+  // Groups a gradient whose rows all exist, and has the first of them fetched meanwhile.
+  void group(const RowGradient& gradient, int64_t dim, Dtype master, RowIndex& index, const RowLines& lines);
 
   const std::vector<UniqueRow>& rows() const { return rows_; }
   const RowGradient& gradient() const { return gradient_; }
   const void* sums() const { return sums_.get(); }
+  int64_t fetched() const { return fetched_; }
 
  private:
   template <class T, class G>
-  void group_as(int64_t dim, RowIndex& index);
+  void group_as(int64_t dim, RowIndex& index, const RowLines& lines);
 
   RowGradient gradient_;
   std::vector<UniqueRow> rows_;
   std::unique_ptr<char[]> sums_;
   size_t capacity_ = 0;
+  int64_t fetched_ = 0;
 };
 
 }  // namespace hogwild::cpu

@@ -27,11 +27,15 @@ void scan_range(Dtype dtype, const void* values, int64_t n, Scan& scan) {
 
 }  // namespace
 
+Rows::Rows(RowPlan plan) : plan_(std::move(plan)), groups_(plan_.tables.size()) {
+  for (const Table& table : plan_.tables) lines_.emplace_back(plan_, table, element_size(plan_.rule.master));
+}
+
 void Rows::begin(const std::vector<RowGradient>& gradients, uintptr_t /*stream*/) {
   scan_.reset();
   for (size_t k = 0; k < groups_.size(); ++k) check_rows(gradients.at(k), plan_.tables[k]);
   for (size_t k = 0; k < groups_.size(); ++k)
-    groups_[k].group(gradients[k], plan_.tables[k].dim, plan_.rule.master, index_);
+    groups_[k].group(gradients[k], plan_.tables[k].dim, plan_.rule.master, index_, lines_[k]);
 }
 
 RowScan Rows::scan() {
@@ -56,7 +60,7 @@ RowScan Rows::scan() {
 
 RowTask Rows::task(size_t k, const RowCall& call, bool advances) const {
   const Table& table = plan_.tables[k];
-  RowTask task{plan_, table};
+  RowTask task{plan_, table, lines_[k]};
   const double rate = plan_.decays ? plan_.decay_rate(table, call.lr) : 0;
   task.hyper = fold(plan_, table, call);
   task.pushes = call.pushes;
@@ -88,6 +92,7 @@ RowStats Rows::push(const RowCall& call) {
     task.count = static_cast<int64_t>(group.rows().size());
     task.values = group.gradient().values;
     task.sums = group.sums();
+    task.fetched = group.fetched();
     if (!call.seen.empty()) task.seen = static_cast<const uint32_t*>(call.seen.at(k));
     Kernels::Rows* const rows = kernels().rows(plan_, task.count == 0 ? plan_.rule.master : group.gradient().dtype);
     if (plan_.n_stripes == 0) rows(task, 0, task.count);
