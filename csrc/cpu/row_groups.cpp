@@ -16,7 +16,7 @@ void RowIndex::begin(int64_t count) {
   int bits = 4;
   for (; size < 2 * static_cast<size_t>(count); size *= 2) ++bits;
   if (size > entries_.size() || ++epoch_ == 0) {
-    entries_.assign(std::max(size, entries_.size()), Entry{0, 0, -1});
+    entries_.assign(std::max(size, entries_.size()), Entry{0, -1});
     epoch_ = 1;
   }
   mask_ = size - 1;
@@ -26,7 +26,7 @@ void RowIndex::begin(int64_t count) {
 void RowGroups::group(const RowGradient& gradient, int64_t dim, Dtype master, RowIndex& index, const RowLines& lines) {
   gradient_ = gradient;
   rows_.clear();
-  fetched_ = 0;
+  fetched_ = n_sums_ = 0;
   if (gradient.rows == nullptr || gradient.count == 0) return;
   if (gradient.count > INT32_MAX) throw std::invalid_argument("a sparse gradient has at most 2^31 - 1 rows");
   with_gradient(master, gradient.dtype, [&](auto t, auto g) {
@@ -47,9 +47,8 @@ void RowGroups::group_as(int64_t dim, RowIndex& index, const RowLines& lines) {
   rows_.reserve(static_cast<size_t>(gradient_.count));
   index.begin(gradient_.count);
   fetched_ = kFetched / lines.bytes_per_row();
-  int32_t n_sums = 0;
   for (int64_t i = 0; i < gradient_.count; ++i) {
-    int32_t& number = index.find(gradient_.rows[i]);
+    int32_t& number = index.find(gradient_.rows[i], rows_);
     if (number < 0) {
       number = static_cast<int32_t>(rows_.size());
       if (number < fetched_) lines.fetch_far(gradient_.rows[i]);
@@ -59,7 +58,7 @@ void RowGroups::group_as(int64_t dim, RowIndex& index, const RowLines& lines) {
     UniqueRow& row = rows_[static_cast<size_t>(number)];
     const G* const here = values + i * dim;
     if (row.sum < 0) {
-      row.sum = n_sums++;
+      row.sum = n_sums_++;
       const G* const first = values + row.first * dim;
       T* const sum = sums + row.sum * dim;
       for (int64_t c = 0; c < dim; ++c) sum[c] = widen<T>(first[c]) + widen<T>(here[c]);

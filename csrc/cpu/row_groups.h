@@ -21,20 +21,20 @@ class RowIndex {
   // Forgets all rows; there will be at most `count`.
   void begin(int64_t count);
 
-  // The number that was stored for the row; -1 and a place to store it, if there is none.
-  int32_t& find(int64_t row) {
+  // The number of the row among `known`; -1 and a place to store its number, if it is new.
+  int32_t& find(int64_t row, const std::vector<UniqueRow>& known) {
     auto place = static_cast<size_t>((static_cast<uint64_t>(row) * 0x9E3779B97F4A7C15u) >> shift_);
-    while (entries_[place].epoch == epoch_ && entries_[place].row != row) place = (place + 1) & mask_;
+    while (entries_[place].epoch == epoch_ && known[static_cast<size_t>(entries_[place].number)].row != row)
+      place = (place + 1) & mask_;
     Entry& entry = entries_[place];
-    if (entry.epoch != epoch_) entry = {row, epoch_, -1};
+    if (entry.epoch != epoch_) entry = {epoch_, -1};
     return entry.number;
   }
 
  private:
   struct Entry {
-    int64_t row;
     uint32_t epoch;
-    int32_t number;
+    int32_t number;  // of a row
   };
 
   std::vector<Entry> entries_;
@@ -52,6 +52,7 @@ class RowGroups {
   const std::vector<UniqueRow>& rows() const { return rows_; }
   const RowGradient& gradient() const { return gradient_; }
   const void* sums() const { return sums_.get(); }
+  int64_t n_sums() const { return n_sums_; }
   int64_t fetched() const { return fetched_; }
 
  private:
@@ -62,6 +63,7 @@ class RowGroups {
   std::vector<UniqueRow> rows_;
   std::unique_ptr<char[]> sums_;
   size_t capacity_ = 0;
+  int32_t n_sums_ = 0;
   int64_t fetched_ = 0;
 };
 

@@ -36,22 +36,25 @@ class RowLines {
 
   struct Part {
     const char* base;
-    int64_t stride, bytes;
+    int64_t stride;
+    int lines;
   };
 
   void add(const void* base, int64_t stride) {
     if (base == nullptr) return;
     const int64_t bytes = stride < kPrefetched ? stride : kPrefetched;
-    parts_[count_++] = {static_cast<const char*>(base), stride, bytes};
-    bytes_ += bytes < kLine ? kLine : bytes;
+    const bool begins_lines = stride % kLine == 0 && reinterpret_cast<uintptr_t>(base) % kLine == 0;
+    // Only hints: what is shorter than a line is taken to lie in one.
+    const int64_t lines = bytes < kLine ? 1 : bytes / kLine + !begins_lines;
+    parts_[count_++] = {static_cast<const char*>(base), stride, static_cast<int>(lines)};
+    bytes_ += lines * kLine;
   }
 
   template <class Fetch>
   void each(int64_t row, const Fetch& fetch) const {
     for (int k = 0; k < count_; ++k) {
-      const char *const begin = parts_[k].base + row * parts_[k].stride, *const end = begin + parts_[k].bytes;
-      for (const char* at = begin - (reinterpret_cast<uintptr_t>(begin) & (kLine - 1)); at < end; at += kLine)
-        fetch(at);
+      const char* line = parts_[k].base + row * parts_[k].stride;
+      for (int j = 0; j < parts_[k].lines; ++j, line += kLine) fetch(line);
     }
   }
 

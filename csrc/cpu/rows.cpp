@@ -48,11 +48,20 @@ RowScan Rows::scan() {
       scan_range(gradient.dtype, gradient.values, gradient.count * dim, all);
       continue;
     }
+    scan_range(plan_.rule.master, group.sums(), group.n_sums() * dim, all);
+    // Rows that occur once, in runs of neighbours: a call for each of them would take as long as its elements.
+    const char* const values = static_cast<const char*>(gradient.values);
+    const int64_t bytes = dim * element_size(gradient.dtype);
+    int64_t begin = 0, end = 0;
     for (const UniqueRow& row : group.rows()) {
-      const Dtype dtype = row.sum < 0 ? gradient.dtype : plan_.rule.master;
-      const char* const values = static_cast<const char*>(row.sum < 0 ? gradient.values : group.sums());
-      scan_range(dtype, values + (row.sum < 0 ? row.first : row.sum) * dim * element_size(dtype), dim, all);
+      if (row.sum >= 0) continue;
+      if (row.first != end) {
+        scan_range(gradient.dtype, values + begin * bytes, (end - begin) * dim, all);
+        begin = row.first;
+      }
+      end = row.first + 1;
     }
+    scan_range(gradient.dtype, values + begin * bytes, (end - begin) * dim, all);
   }
   scan_ = RowScan{all.grad_sq, all.nonfinite};
   return *scan_;
