@@ -100,7 +100,7 @@ def test_help_does_not_import_torch(module: str):
 
 
 def test_a_run_does_not_import_the_compiler(tmp_path: Path):
-    """torch._dynamo costs each process more than a second. The parent of a run imports what its workers do, and more."""
+    """torch._dynamo costs each process more than a second. The parent of a run imports all that its workers do."""
     code = (
         "import sys; from hogwild.cli.main import main; from hogwild.nn import full_norm_autograd; "
         "main('train --updates 3 --workers 1 --quiet --norm full --model lenet'.split()); "
