@@ -168,8 +168,10 @@ def test_all_metrics_of_a_run_are_evaluated(capsys):
     for name in ("loss", *shipped, *own):
         assert found[f"test_{name}"] == result.summary[f"test_{name}"]
     assert "test_accuracy" not in found
-    path = fit(metrics={"lost": lambda o, t: 0.0, "auc": hogwild.metrics.auc}).path
-    assert evaluate([path, *DATA]) == UsageError.exit_code
+    result = fit(metrics={"lost": lambda o, t: 0.0, "auc": hogwild.metrics.auc})
+    assert evaluate([result.path, *DATA, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["test_auc"] == result.summary["test_auc"]
+    assert train(["--resume", result.path, "--epochs", "3", *DATA]) == UsageError.exit_code
     assert "metric lost chooses the checkpoint best, and has no name" in capsys.readouterr().err
 
 

@@ -100,7 +100,7 @@ def load_model(
     """
     config = replace(run.config(trust=trust), **names)  # type: ignore[arg-type]
     found = checkpoint.load(run.ckpt, name)
-    data, _ = recorded(config, run.read_recipe())
+    data, _ = recorded(config, run.read_recipe(), chooses_best=False)
     for line in data.lines:
         say(line, to_stderr=True)
     module = build(config, data, model_fn(config))

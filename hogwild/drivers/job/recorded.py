@@ -16,9 +16,10 @@ from hogwild.tasks.objectives import cross_entropy, mean_squared_error
 from hogwild.tasks.own_metrics import from_record, with_metrics
 
 
-def recorded(config: Config, recipe: Mapping[str, Any]) -> tuple[Data, GroupFn | None]:
+def recorded(config: Config, recipe: Mapping[str, Any], *, chooses_best: bool = True) -> tuple[Data, GroupFn | None]:
     """The data that `config` names, with the loss and the metrics of the `recipe` (RunDirectory.read_recipe), and the
-    parameter groups. UsageError naming what has no name to import, and what to give in its place.
+    parameter groups. UsageError naming what has no name to import, and what to give in its place. chooses_best: the
+    run goes on, and needs the metric that chooses the checkpoint best.
     """
     data = load(config.data, config.data_dir)
     changes: dict[str, Any] = {name: recipe[name] for name in ("metric", "maximize") if name in recipe}
@@ -34,23 +35,27 @@ def recorded(config: Config, recipe: Mapping[str, Any]) -> tuple[Data, GroupFn |
         changes.setdefault("metric", getattr(score, "__name__", "score"))
         changes.setdefault("maximize", None)
     groups = _function(recipe, "groups", "go on with hogwild.fit(..., resume=RUN)") if "groups" in recipe else None
-    return _measured(replace(data, **changes) if changes else data, recipe), groups
+    return _measured(replace(data, **changes) if changes else data, recipe, chooses_best=chooses_best), groups
 
 
-def _measured(data: Data, recipe: Mapping[str, Any]) -> Data:
+def _measured(data: Data, recipe: Mapping[str, Any], *, chooses_best: bool) -> Data:
     """`data` with the metrics of the recipe; what has no name to import is left out, with a line in `data.lines`."""
-    metrics, lines = from_record(recipe.get("metrics", {}))
+    specs = {name: spec for name, spec in recipe.get("metrics", {}).items() if name not in data.metrics}
+    metrics, lines = from_record(specs)
     monitor = recipe.get("monitor")
-    first = next(iter(recipe.get("metrics", {})), None)
-    if (wanted := monitor or first) is not None and wanted != "loss" and lines and wanted not in metrics:
-        raise UsageError(f"metric {wanted} chooses the checkpoint best, and has no name to import: {OF_DATA}")
+    chosen = monitor or next(iter(specs), "loss")
+    if chosen in specs and chosen not in metrics:
+        if chooses_best:
+            raise UsageError(f"metric {chosen} chooses the checkpoint best, and has no name to import: {OF_DATA}")
+        monitor = None
+    metrics = {**data.metrics, **metrics}
     data = replace(data, lines=(*data.lines, *lines))
     if not metrics and monitor is None:
         return data
     return with_metrics(data, metrics or None, monitor, recipe.get("maximize"))
 
 
-OF_DATA = "let --data module:function return hogwild.tasks.Data, with its loss and score"
+OF_DATA = "let --data module:function return hogwild.tasks.Data, with its loss, score and metrics"
 
 
 def _function(recipe: Mapping[str, Any], name: str, remedy: str) -> Callable[..., Any]:
