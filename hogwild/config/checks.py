@@ -32,6 +32,22 @@ TIMED_CLOCKS = ("round-robin", "gamma", "random")
 """Clocks that draw the duration of a gradient; the other clocks draw its delay, or replay a schedule."""
 
 
+BETWEEN = ("ad-psgd",)
+"""The algorithms between boxes."""
+
+_LATER = "not available between boxes yet"
+_GRADIENT = "it needs the workers' gradients, and a box sends its model"
+NOT_BETWEEN = {
+    **dict.fromkeys(
+        ("easgd", "downpour", "async-diloco", "d-psgd", "local-sgd", "slowmo", "diloco", "easgd-sync"), _LATER
+    ),
+    "sgp": "its gradients are those of a rescaled model, and a box computes them at its own",
+    **dict.fromkeys(("admm", "d2", "gradient-tracking"), _GRADIENT),
+}
+BETWEEN_ONLY = ("between_period", "between_wire", "between_timeout", "between_linger", "min_boxes")
+NOT_IN_BOXES = ("clock", "resume", "shard", "dtype", "record", "gpus", "cuda_graph", "master")
+
+
 def check_together(config: Config, algorithm: Algorithm) -> None:
     """Raises UsageError, in one line, for the first combination of values that is invalid."""
     for check in CHECKS:
@@ -104,6 +120,28 @@ def normalization(config: Config, _algorithm: Algorithm) -> str | None:
     return None
 
 
+def between(config: Config, algorithm: Algorithm) -> str | None:
+    """Runs of several boxes: what can be between them, and inside them."""
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    if config.between is None:
+        idle = [name for name in BETWEEN_ONLY if getattr(config, name) != defaults[name]]
+        return f"{idle[0]} is for runs of several boxes: add --between ad-psgd, or leave it out" if idle else None
+    if config.between not in BETWEEN:
+        why = NOT_BETWEEN.get(config.between)
+        return f"between {config.between}: {why or 'there is no such algorithm between boxes'}; use {BETWEEN[0]}"
+    named = f"algorithm {config.algorithm} in a run of several boxes (--between)"
+    if has_replicas(algorithm.keeps()) or algorithm.result() != "x":
+        return f"{named}: its workers have replicas, and boxes exchange one model each; use asgd or one like it"
+    if algorithm.barriers_per_round or algorithm.follows_updates:
+        return f"{named}: its workers wait for one another; use asgd or one like it"
+    taken = [name for name in NOT_IN_BOXES if getattr(config, name) != defaults[name]]
+    if taken:
+        return f"{taken[0]} is not supported in a run of several boxes (--between) yet: leave it out"
+    if config.device == "cuda":
+        return "device cuda is not supported in a run of several boxes (--between) yet: use --device cpu"
+    return None
+
+
 def limits(config: Config, _algorithm: Algorithm) -> str | None:
     """The end of the run."""
     given = [limit for limit in LIMITS if getattr(config, limit) is not None]
@@ -167,5 +205,5 @@ def checkpoint(config: Config, _algorithm: Algorithm) -> str | None:
 
 
 CHECKS: tuple[Check, ...] = (
-    workers, graph, reading, access, gradients, normalization, limits, schedule, clock, device, checkpoint,
+    workers, graph, reading, access, gradients, normalization, between, limits, schedule, clock, device, checkpoint,
 )  # fmt: skip

@@ -45,16 +45,17 @@ from hogwild.rules import Access, Guard
 from hogwild.tables import DECAYS, TABLE_RULES
 from hogwild.tasks.sharding import SHARDS
 
-GROUPS = ("data", "model", "algorithm", "workers", "experiments", "run")
+GROUPS = ("data", "model", "algorithm", "workers", "between", "experiments", "run")
 
 ORDERS = ("shuffled", "sorted", "single-class")
 
 AMP = ("none", "bf16")
+WIRES = ("f32", "int8")
 AUTO = "auto"
 OWN_CODE = "your own: module:function"
 
 
-_data, _model, _algorithm, _workers, _experiments, _run = (partial(option, group) for group in GROUPS)
+_data, _model, _algorithm, _workers, _between, _experiments, _run = (partial(option, group) for group in GROUPS)
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,19 @@ class Config:
     )
     pin: str = _workers("none", "bind workers to cores: none, auto or a list such as 0,2,4-7", CORES)
     start_method: str = _workers("forkserver", "how worker processes are started", choices=("forkserver", "spawn"))
+
+    between: str | None = _between(
+        None, "how the boxes that torchrun starts train together (docs/boxes.md): ad-psgd", fixed=True
+    )
+    between_period: int = _between(50, "updates of a box between two exchanges with another box", COUNT)
+    between_wire: str = _between(
+        "f32", "what boxes send: f32, their models; int8, differences in 8 bits, for slow networks", choices=WIRES
+    )
+    between_timeout: float = _between(10.0, "seconds of silence after which another box counts as gone", POSITIVE)
+    between_linger: float = _between(
+        60.0, "seconds that a box without work serves the others before it ends", NOT_NEGATIVE
+    )
+    min_boxes: int = _between(1, "stop when fewer boxes are left", COUNT)
 
     straggler: Mapping[int, float] = _experiments((), "slow down workers; 0:4: worker 0 is four times slower", FACTORS)
     record: bool = _experiments(False, "write schedule.jsonl, the order of all that workers do, for --clock trace:FILE")
