@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +17,14 @@ NAME_KEY, INCARNATION_KEY = "name", "incarnation"
 
 def boxes_of(config: Config) -> Rendezvous | None:
     """The place of this process among the boxes of the run; None if it is the only one. UsageError if torchrun has
-    started several and the options do not say how they train together.
+    started several and the options do not say how they train together, or if they do and there is no torchrun.
     """
     found = Rendezvous.of_environment()
+    if found is None and config.between is not None and "WORLD_SIZE" not in os.environ:
+        raise UsageError(
+            f"between {config.between} is for the boxes that torchrun starts, and this process was started without it: "
+            "leave between out, or see docs/boxes.md"
+        )
     if found is not None and config.between is None:
         raise UsageError(
             f"torchrun has started {found.boxes} boxes, and nothing says how they train together: add --between "

@@ -116,7 +116,7 @@ class BoxTrainer(Trainer):
                 )
         now = time.monotonic()
         self._require_boxes(now)
-        if os.getppid() != self._parent and not self.is_interrupted:
+        if self._is_orphan() and not self.is_interrupted:
             self.console.warn("torchrun has died: ending in order")
             self.is_interrupted = True
             self.end_soon()
@@ -124,6 +124,10 @@ class BoxTrainer(Trainer):
         if self.courier.has_begun and now - self._line_at >= LINE_S:
             self._line_at = now
             self.report.journal.event("between", boxes=1 + len(self.up), **self.memory.totals())
+
+    def _is_orphan(self) -> bool:
+        """Whether the agent of torchrun that started this process has died."""
+        return "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != self._parent
 
     def _on_link(self, number: int, event: str, text: str) -> None:
         if event in ("up", "joined"):
