@@ -51,7 +51,8 @@ class Seen:
 class Peer(threading.Thread):
     """Box `number`. Its link may be cut and made again at any time, also with another incarnation of the box; `is_up`
     says whether there is one. `has_left`: the last one ended with BYE. `tell(event, text)` reports up, joined (up, as a
-    new incarnation), lost, left, stopped (it ended early, and so must this box) and refused (it does not fit).
+    new incarnation), lost, left (at its end), gone (before it), stopped (and so must this box) and refused (it
+    does not fit).
     """
 
     def __init__(
@@ -198,7 +199,8 @@ class Peer(threading.Thread):
             link.send(model, MODEL)
         elif header.kind is Kind.BYE:
             self.has_left = True
-            self._tell("stopped" if header.flags & Flag.STOPPED else "left", "")
+            how = "left" if Flag.FINISHED in header.flags else "gone"
+            self._tell("stopped" if Flag.STOPPED in header.flags else how, "")
 
     def _consider(self, link: Link, header: Header) -> None:
         """An offer: crosses with one of this box, is accepted, or refused."""

@@ -54,11 +54,11 @@ class Rendezvous:
             raise UsageError(f"RANK is {box} and WORLD_SIZE {boxes}: start the run with torchrun")
         return found
 
-    def store(self) -> Store:
-        """A new client of the store. RuntimeError if there is none."""
+    def store(self, patience_s: float = STORE_S) -> Store:
+        """A new client of the store. RuntimeError if it does not answer in that time."""
         from torch._C._distributed_c10d import PrefixStore, TCPStore
 
-        client = TCPStore(self.host, self.port, None, False, timedelta(seconds=STORE_S))
+        client = TCPStore(self.host, self.port, None, False, timedelta(seconds=patience_s))
         return PrefixStore(PREFIX, client)
 
 

@@ -11,13 +11,14 @@ from hogwild.boxes.memory import COUNTS
 from hogwild.boxes.rendezvous import Rendezvous
 
 KEY = "summary"
+PATIENCE_S = 5.0
 SUMMED = ("updates", "samples", "joins", *COUNTS)
 
 
 def publish(rendezvous: Rendezvous, facts: Mapping[str, Any]) -> None:
     """Publishes the facts of this box; not, if the store is gone."""
     with contextlib.suppress(RuntimeError):
-        rendezvous.store().set(f"{KEY}/{rendezvous.box}", json.dumps(facts))
+        rendezvous.store(PATIENCE_S).set(f"{KEY}/{rendezvous.box}", json.dumps(facts))
 
 
 def summed(rendezvous: Rendezvous, own: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def summed(rendezvous: Rendezvous, own: Mapping[str, Any]) -> dict[str, Any]:
     """
     found: dict[int, Mapping[str, Any]] = {rendezvous.box: own}
     with contextlib.suppress(RuntimeError):
-        store = rendezvous.store()
+        store = rendezvous.store(PATIENCE_S)
         for box in range(rendezvous.boxes):
             if box != rendezvous.box and store.check([f"{KEY}/{box}"]):
                 found[box] = json.loads(store.get(f"{KEY}/{box}"))

@@ -30,7 +30,11 @@ from hogwild.shared.placement import Placement
 LINE_S = 1.0
 SAME = ("data", "model", "algorithm")  # groups of options that all boxes must have alike
 FREE = ("data_dir", "init_from", "warmup_from")  # but these
-FAULTS = {"lost": "link_lost", "joined": "box_joined"}
+FAULTS = {
+    "lost": ("link_lost", "the link to box {} is cut: {}"),
+    "joined": ("box_joined", "box {} has joined"),
+    "gone": ("box_gone", "box {} has ended early"),
+}
 
 
 class BoxTrainer(Trainer):
@@ -141,8 +145,8 @@ class BoxTrainer(Trainer):
         elif event == "stopped":
             self.stop(DivergedError, f"box {number} has stopped: see its log")
         elif event in FAULTS and self.courier.has_begun:
-            line = f"box {number} has joined" if event == "joined" else f"the link to box {number} is cut: {text}"
-            self.report.fault(FAULTS[event], line, box=number)
+            reason, line = FAULTS[event]
+            self.report.fault(reason, line.format(number, text), box=number)
 
     def _require_boxes(self, now: float) -> None:
         """Stops the run when there have been fewer boxes than --min-boxes for longer than a link may be silent."""
@@ -160,7 +164,8 @@ class BoxTrainer(Trainer):
         """Serves the other boxes until they have finished too; then all take the mean of all."""
         is_early = self.tickets.stopping
         if not is_early:
-            publish(self.rendezvous, self.own_facts())
+            if "store" not in self._told:
+                publish(self.rendezvous, self.own_facts())
             self._wait("finish", "finished", self.config.between_linger)
         if not self.tickets.stopping and "finished" in self._told:
             self._wait("mean", "mean", 4 * self.config.between_timeout)
@@ -187,7 +192,9 @@ class BoxTrainer(Trainer):
 
     def facts(self) -> dict[str, object]:
         config, own = self.config, self.own_facts()
-        found = summed(self.rendezvous, own) if self.box == 0 else {"box": self.box, **own}
+        found = {"box": self.box, **own}
+        if self.box == 0:
+            found = summed(self.rendezvous, own)
         between = {"algorithm": config.between, "period": config.between_period, "wire": config.between_wire}
         wall_s = max(self.report.ended - self.report.began, 1e-9)
         return {
