@@ -65,7 +65,8 @@ ROWS: dict[str, set[str]] = {
         "drivers.view",
     },
     "boxes": {
-        *BASE, *RUN, "drivers.fork_server", "drivers.job", "drivers.processes", "kernels",
+        *BASE, *RUN, "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.processes",
+        "drivers.simulated", "kernels",
     },
     "drivers.choice": {*RUN, "boxes", "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
     "drivers.comparison": {*RUN, "drivers.choice", "drivers.fork_server", "drivers.job", "errors", "files"},

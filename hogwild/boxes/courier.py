@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import random
 import sys
 import threading
 import time
@@ -26,6 +25,7 @@ from hogwild.boxes.header import Facts, Flag
 from hogwild.boxes.leases import Leases
 from hogwild.boxes.ledger import Ledger
 from hogwild.boxes.memory import BoxMemory
+from hogwild.boxes.pacing import Pacing
 from hogwild.boxes.peer import Peer
 from hogwild.boxes.rendezvous import Rendezvous
 from hogwild.boxes.wire import WIRES
@@ -34,7 +34,6 @@ from hogwild.drivers.processes.context import WorkerContext
 from hogwild.kernels import weighted_sum
 from hogwild.rules import Access
 from hogwild.shared.control import Tickets, Versions
-from hogwild.shared.seeds import mixed
 
 POLL_S = 0.002
 TOGETHER_S = 60.0  # how long a box waits for the others to start with it
@@ -80,9 +79,8 @@ class Courier:
             Peer(j, context.rendezvous, self, self.exchange, ledgers[j], config.between_timeout, self._teller(j))
             for j in others
         ]
-        self._draw = random.Random(mixed(config.seed, self.memory.box))
         self._telling = threading.Lock()
-        self._due: int | None = None  # the version at which the next exchange begins
+        self._pacing: Pacing | None = None  # None: this box begins no exchange
 
     def run(self) -> None:
         """Until the parent says end."""
@@ -108,15 +106,15 @@ class Courier:
                     with contextlib.suppress(RuntimeError):
                         self.context.rendezvous.store().set(BEGUN, "1")
                 elif command == "finish":
-                    self._due = None
+                    self._pacing = None
                     self._show(Flag.FINISHED)
                 elif command == "mean":
                     self._tell("mean", *self._mean())
                 elif command == "end":
                     self._end(*detail)
                     return
-            if self._due is not None and self.versions.version >= self._due:
-                self._exchange(self._due)
+            if self._pacing is not None and self.versions.version >= self._pacing.due:
+                self._exchange(self._pacing)
             if Flag.FINISHED in self.flags and self._all(Flag.FINISHED):
                 self._tell("finished")
                 self._wait_for_command()
@@ -149,21 +147,20 @@ class Courier:
         return False
 
     def _begin(self) -> None:
-        self._due = self.versions.version + self.context.config.between_period
+        config = self.context.config
+        self._pacing = Pacing(config.between_period, config.seed, self.memory.box, self.versions.version)
         self._show(Flag.BEGUN)
 
     # ---- exchanging -----------------------------------------------------------------------------------------------
 
-    def _exchange(self, due: int) -> None:
+    def _exchange(self, pacing: Pacing) -> None:
         """Begins an exchange with a random box whose link is up, if this box is in none."""
-        period = self.context.config.between_period
         up = [peer for peer in self.peers if peer.is_up and Flag.BEGUN in peer.seen.flags]
-        if up and not self._draw.choice(up).begin():
+        if up and not pacing.draw(up).begin():
             self.memory.count(exchanges_refused=1)
-        passed = (self.versions.version - due) // period
+        late = pacing.end(self.versions.version)
         if up:
-            self.memory.count(exchanges_late=passed)
-        self._due = due + (1 + passed) * period
+            self.memory.count(exchanges_late=late)
 
     # ---- ending ---------------------------------------------------------------------------------------------------
 

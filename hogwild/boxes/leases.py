@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KEY = "tickets"
 POLL_S = 0.01
 LARGEST = 64
-SHARES = 32  # blocks that a box takes on average, so that a slow box holds up the end of a run by little
+SHARES = 128  # blocks that a box takes on average, so that a slow box holds up the end of a run by little
 MOST = 1000  # leases of one box, of which the control block has 1024
 
 

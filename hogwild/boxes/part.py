@@ -16,9 +16,12 @@ NAME_KEY, INCARNATION_KEY = "name", "incarnation"
 
 
 def boxes_of(config: Config) -> Rendezvous | None:
-    """The place of this process among the boxes of the run; None if it is the only one. UsageError if torchrun has
-    started several and the options do not say how they train together, or if they do and there is no torchrun.
+    """The place of this process among the boxes of the run; None if it is the only one, or simulated. UsageError if
+    torchrun has started several and the options do not say how they train together, or if they do and there is no
+    torchrun.
     """
+    if config.clock is not None:
+        return None
     found = Rendezvous.of_environment()
     if found is None and config.between is not None and "WORLD_SIZE" not in os.environ:
         raise UsageError(

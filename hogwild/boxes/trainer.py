@@ -18,6 +18,7 @@ from hogwild.boxes.part import boxes_of, incarnation_of
 from hogwild.boxes.summary import publish, summed
 from hogwild.boxes.wire import WIRES
 from hogwild.config import FIELDS, LIMITS, Config
+from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.processes.trainer import TICK_S, Trainer
 from hogwild.errors import DivergedError, TooFewWorkersError, UsageError
@@ -187,7 +188,7 @@ class BoxTrainer(Trainer):
 
     def own_facts(self) -> dict[str, Any]:
         """What this box contributes to the summary of all."""
-        stats = self.report.statistics()
+        stats = Statistics.of(self.world)
         return {"updates": stats.version, "samples": stats.samples, "joins": self.joins, **self.memory.totals()}
 
     def facts(self) -> dict[str, object]:

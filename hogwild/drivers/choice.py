@@ -14,6 +14,10 @@ def driver_for(config: Config) -> type[Driver]:
     driver is imported.
     """
     if config.clock is not None:
+        if config.between is not None:
+            from hogwild.boxes.simulator import BoxSimulator
+
+            return BoxSimulator
         from hogwild.drivers.simulated.simulator import Simulator
 
         return Simulator

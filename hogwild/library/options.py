@@ -144,6 +144,8 @@ class FitOptions(LaunchOptions, total=False):
     between_timeout: float
     between_linger: float
     min_boxes: int
+    boxes: int
+    box_straggler: Mapping[int, float]
     record: bool
     clock: str | None
     latency: float

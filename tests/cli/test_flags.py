@@ -117,6 +117,8 @@ COUPLED = {
     "between_timeout",
     "between_linger",
     "min_boxes",
+    "boxes",
+    "box_straggler",
     "norm_alpha",
     "latency",
     "bandwidth",

@@ -58,9 +58,6 @@ class Report:
             return Statistics.of(self.world).samples
         return self.job.order.samples_before(self.completed)
 
-    def statistics(self) -> Statistics:
-        return Statistics.of(self.world)
-
     def samples_of(self, state: State) -> int:
         """The same for a copy."""
         order, next = self.job.counted, state.next
