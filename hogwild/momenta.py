@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 @dataclass(frozen=True)
-class MomentumStage:
+class Momentum:
     """The properties of a momentum stage, with their defaults.
 
     Its fields are its constants; their names are those of csrc/lists.h.
@@ -41,7 +41,7 @@ class MomentumStage:
 
 
 @dataclass(frozen=True)
-class HeavyBall(MomentumStage):
+class HeavyBall(Momentum):
     """v <- m v + (1 - dampening) d;  x <- x - lr v.
 
     With a SHARED v this is heavy-ball momentum; with a WORKER v it is shifted momentum (Giladi et al. 2020).
@@ -57,7 +57,7 @@ class HeavyBall(MomentumStage):
 
 
 @dataclass(frozen=True)
-class Nesterov(MomentumStage):
+class Nesterov(Momentum):
     """v <- m v + (1 - dampening) d;  x <- x - lr (d + m v), the form of torch.optim.SGD(nesterov=True)."""
 
     kind: ClassVar[str] = "nesterov"
@@ -69,7 +69,7 @@ class Nesterov(MomentumStage):
 
 
 @dataclass(frozen=True)
-class Dana(MomentumStage):
+class Dana(Momentum):
     """DANA-Zero (Hakimi et al. 2019, arXiv:1907.11612), in its O(1) form. Buffers v (WORKER) and v_sum (SHARED).
 
         v' = m v + d;   x <- x - lr v';   v_sum <- v_sum + (v' - v);   v <- v'
@@ -90,7 +90,7 @@ class Dana(MomentumStage):
 
 
 @dataclass(frozen=True)
-class Smega2(MomentumStage):
+class Smega2(Momentum):
     """SMEGA2 (Cohen, Hakimi, Schuster 2022): one momentum v and one sum of gradients b for all workers, both SHARED.
 
         b <- b + d;   x <- x - lr (d + m v);   every `workers` pushes:  v <- m v + b / N,  b <- 0
@@ -125,7 +125,7 @@ class Smega2(MomentumStage):
 
 
 @dataclass(frozen=True)
-class OrMo(MomentumStage):
+class OrMo(Momentum):
     """Ordered momentum (Shi et al. 2024, arXiv:2407.19234). Buffer v (SHARED) holds u, with the learning rate inside.
 
         bucket(k) = floor(k / N);   l = bucket(pushes) - bucket(pushes - delay)
@@ -151,7 +151,7 @@ class OrMo(MomentumStage):
             raise ValueError(f"OrMo has momentum {self.momentum}: 0 <= momentum < 1 is needed")
 
 
-def look_ahead(momentum: MomentumStage | None, *, lr: float, pushes: int) -> dict[str, float]:
+def look_ahead(momentum: Momentum | None, *, lr: float, pushes: int) -> dict[str, float]:
     """The weights of the look-ahead of a worker that reads x after `pushes` pushes: snapshot <- x - sum_k weight_k
     buffer_k.
 
@@ -160,6 +160,6 @@ def look_ahead(momentum: MomentumStage | None, *, lr: float, pushes: int) -> dic
     return {} if momentum is None else momentum.look_ahead(lr=lr, pushes=pushes)
 
 
-def _check_workers(stage: MomentumStage, workers: int) -> None:
+def _check_workers(stage: Momentum, workers: int) -> None:
     if workers < 1:
         raise ValueError(f"{type(stage).__name__} has {workers} workers: at least 1 is needed")
