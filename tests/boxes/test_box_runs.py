@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from box_runs import Boxes, left_over, until
+from random_box_kills import KINDS, kill
 
 from hogwild.runs.files import read_json
 
@@ -102,6 +103,13 @@ def test_a_courier_that_stands_still_stops_nobody(tmp_path):
         for box in (0, 1):
             boxes.processes[box].send_signal(signal.SIGTERM)
         assert boxes.ended(0, 1) == [130, 130]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("box", [0, 1])
+def test_a_kill_at_any_time(tmp_path, kind: str, box: int):
+    assert kill(tmp_path, kind, box, 0.3)["updates"] > 0
 
 
 def test_too_few_boxes(tmp_path):

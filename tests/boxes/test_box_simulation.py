@@ -49,7 +49,7 @@ def test_all_boxes_make_the_run_and_end_with_one_model(tmp_path):
 def test_a_simulation_repeats_itself(tmp_path):
     logs = []
     for name in ("a", "b"):
-        _, driver = simulated(tmp_path, name, latency=0.3, between_wire="int8")
+        _, driver = simulated(tmp_path, name, latency=0.3, between_wire="int8", updates=150)
         logs.append((driver.directory.path / "pushes.csv").read_bytes())
     assert logs[0] == logs[1]
 
@@ -83,9 +83,9 @@ def test_fluxes_conserve_the_sum_and_bring_boxes_together(tmp_path, wire: str):
 
 def test_a_message_takes_its_time(tmp_path):
     """With a bandwidth at which an exchange takes longer than a period, periods are dropped, and none is made up."""
-    fast, _ = simulated(tmp_path, "fast")
-    slow, _ = simulated(tmp_path, "slow", bandwidth=3000.0)  # 77 kB: 26 units, 52 updates of the box
-    coded, _ = simulated(tmp_path, "coded", bandwidth=3000.0, between_wire="int8")
+    fast, _ = simulated(tmp_path, "fast", updates=240)
+    slow, _ = simulated(tmp_path, "slow", updates=240, bandwidth=3000.0)  # 77 kB: 26 units, 52 updates of the box
+    coded, _ = simulated(tmp_path, "coded", updates=240, bandwidth=3000.0, between_wire="int8")
     assert slow["exchanges"] < coded["exchanges"] < fast["exchanges"]
     assert slow["exchanges_late"] > 0
     assert fast["exchanges_late"] == 0
