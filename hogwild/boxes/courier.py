@@ -58,7 +58,7 @@ class CourierContext:
 
 class Courier:
     """The main thread. Events that it sends to the parent: started (how: together, alone, or the box whose model was
-    taken), link (box, event, text), store (it is gone), finished (so have all others), mean (boxes, spread).
+    taken), ready and finished (so are all others), link (box, event, text), store (it is gone), mean (boxes, spread).
     """
 
     def __init__(self, context: CourierContext) -> None:
@@ -80,6 +80,7 @@ class Courier:
             for j in others
         ]
         self._telling = threading.Lock()
+        self._awaited = Flag(0)  # the parent is told when all boxes have shown it
         self._pacing: Pacing | None = None  # None: this box begins no exchange
 
     def run(self) -> None:
@@ -105,9 +106,13 @@ class Courier:
                     self._begin()
                     with contextlib.suppress(RuntimeError):
                         self.context.rendezvous.store().set(BEGUN, "1")
+                elif command == "ready":
+                    self._show(Flag.READY)
+                    self._awaited = Flag.READY
                 elif command == "finish":
                     self._pacing = None
                     self._show(Flag.FINISHED)
+                    self._awaited = Flag.FINISHED
                 elif command == "mean":
                     self._tell("mean", *self._mean())
                 elif command == "end":
@@ -115,9 +120,9 @@ class Courier:
                     return
             if self._pacing is not None and self.versions.version >= self._pacing.due:
                 self._exchange(self._pacing)
-            if Flag.FINISHED in self.flags and self._all(Flag.FINISHED):
-                self._tell("finished")
-                self._wait_for_command()
+            if self._awaited and self._all(self._awaited):
+                self._tell("ready" if self._awaited is Flag.READY else "finished")
+                self._awaited = Flag(0)
 
     # ---- beginning ------------------------------------------------------------------------------------------------
 
@@ -186,10 +191,6 @@ class Courier:
         for peer in self.peers:
             peer.leave()
 
-    def _wait_for_command(self) -> None:
-        while not self.events.poll(1.0):
-            pass
-
     # ---- telling --------------------------------------------------------------------------------------------------
 
     def _show(self, flag: Flag) -> None:
@@ -198,8 +199,8 @@ class Courier:
             peer.announce()
 
     def _all(self, flag: Flag) -> bool:
-        """Whether all boxes with a link have shown that flag."""
-        return all(flag in peer.seen.flags for peer in self.peers if peer.is_up)
+        """Whether all boxes have shown that flag, but for those that are gone."""
+        return all(flag in peer.seen.flags if peer.is_up else peer.is_gone for peer in self.peers)
 
     def _tell(self, event: str, *detail: object) -> None:
         with self._telling:

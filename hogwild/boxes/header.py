@@ -32,14 +32,15 @@ class Kind(IntEnum):
 
 
 class Flag(IntFlag):
-    """The state of a box. BEGUN: its workers have started. FINISHED: they have ended, and it begins no exchange any
-    more. AVERAGED: it has the mean of all boxes. STOPPED: it ends early, and so must all.
+    """The state of a box. READY: its workers are about to start. BEGUN: they have started. FINISHED: they have ended,
+    and it begins no exchange any more. AVERAGED: it has the mean of all boxes. STOPPED: it ends early, and so must all.
     """
 
     BEGUN = 1
     FINISHED = 2
     AVERAGED = 4
     STOPPED = 8
+    READY = 16
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class Peer(threading.Thread):
         self.seen = Seen()
         self.has_left = False
         self._rendezvous, self._timeout_s, self._tell = rendezvous, timeout_s, tell
-        self._is_over = False
+        self._is_over, self._down_since = False, time.monotonic()
         self._link: Link | None = None
         self._mutex = threading.Lock()  # of what is posted, and of the two fields below
         self._has_offered = False
@@ -79,6 +79,11 @@ class Peer(threading.Thread):
     @property
     def is_up(self) -> bool:
         return self._link is not None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the box has left, or has had no link for longer than the time-out."""
+        return self.has_left or time.monotonic() - self._down_since > self._timeout_s
 
     # ---- the courier's main thread --------------------------------------------------------------------------------
 
@@ -236,5 +241,6 @@ class Peer(threading.Thread):
     def _set_down(self, link: Link) -> None:
         with self._mutex:
             self._link = None
+            self._down_since = time.monotonic()
         self._end_offer()
         link.close()

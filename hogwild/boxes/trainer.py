@@ -104,6 +104,13 @@ class BoxTrainer(Trainer):
         super().start_workers()
         self.courier.command("begin")
 
+    def meet_others(self) -> None:
+        """The boxes start together, if they are ready within the time-out: else the first one would train a part of the
+        run alone, and then average with the fresh model of the second.
+        """
+        if self._told.get("started") == ("together",):
+            self._wait("ready", "ready", self.config.between_timeout)
+
     # ---- watching -------------------------------------------------------------------------------------------------
 
     def attend(self, timeout_s: float = 0.0) -> None:

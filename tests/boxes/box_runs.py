@@ -15,7 +15,7 @@ import psutil
 import torch.distributed as dist
 import warm
 
-WAIT_S = 120.0
+WAIT_S = 60.0
 OPTIONS = {
     "between": "ad-psgd", "between_period": 10, "between_timeout": 4, "workers": 1, "batch_size": 32, "seed": 0,
     "name": "run", "device": "cpu",

@@ -83,8 +83,12 @@ class Trainer(Driver):
             if time.monotonic() > deadline:
                 late = ", ".join(map(str, sorted(waiting)))
                 self.stop(TooFewWorkersError, f"worker {late} did not start within {START_TIMEOUT_S:.0f} s")
+        self.meet_others()
         self.report.begin()
         self.gate.open_gate()
+
+    def meet_others(self) -> None:
+        """Called when all workers are ready: the place to wait for what must start with them. Nothing here."""
 
     def _go_on(self) -> None:
         """Watches the workers until all have ended."""
