@@ -99,6 +99,13 @@ class Boxes:
         lines = self.events(box, "between")
         return lines[-1]["exchanges"] if lines else 0
 
+    def exchanges_again(self, box: int) -> bool:
+        """Whether it has made exchanges since its last fault; those before it do not count."""
+        faults = self.events(box, "fault")
+        since = faults[-1]["time"] if faults else 0.0
+        lines = [line["exchanges"] for line in self.events(box, "between") if line["time"] > since]
+        return len(lines) > 1 and lines[-1] > lines[0]
+
     def pids(self, box: int) -> list[int]:
         return [child.pid for child in psutil.Process(self.processes[box].pid).children(recursive=True)]
 
