@@ -75,6 +75,7 @@ ROWS: dict[str, set[str]] = {
         "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.processes", "errors", "files", "own_code",
         "boxes", "system",
     },
+    "report": {*RUN, "errors", "files", "text"},
     "reproduce": {
         *BASE, *RUN, "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",
         "drivers.processes", "drivers.simulated", "theory",
@@ -82,7 +83,7 @@ ROWS: dict[str, set[str]] = {
     "cli": {
         *BASE, *RUN, "algorithms.registry", "boxes", "delays", "drivers.checkpoints", "drivers.choice",
         "drivers.comparison", "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.simulated",
-        "kernels", "reproduce", "theory", "topology",
+        "kernels", "report", "reproduce", "theory", "topology",
     },
     "reproduce.__main__": {"cli"},
     "train": {"cli"},
