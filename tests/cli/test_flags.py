@@ -66,6 +66,7 @@ SAMPLES = {
     "record": True,
     "clock": "gamma",
     "edge_every": 50,
+    "between": "ad-psgd",
     "seed": 9,
     "epochs": 1.5,
     "samples": 100,
@@ -111,6 +112,13 @@ NEEDED: dict[tuple[str, str], dict[str, object]] = {
 }
 OTHER = {int: lambda _: 3, float: lambda value: value / 2 or 0.25, str: lambda _: "star"}  # a topology
 COUPLED = {
+    "between_period",
+    "between_wire",
+    "between_timeout",
+    "between_linger",
+    "min_boxes",
+    "boxes",
+    "box_straggler",
     "norm_alpha",
     "latency",
     "bandwidth",
