@@ -19,6 +19,7 @@ from hogwild.boxes.summary import publish, summed
 from hogwild.boxes.wire import WIRES
 from hogwild.config import FIELDS, LIMITS, Config
 from hogwild.drivers.instruments.statistics import Statistics
+from hogwild.drivers.job.batches import StreamOrder
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.processes.trainer import TICK_S, Trainer
 from hogwild.errors import DivergedError, TooFewWorkersError, UsageError
@@ -49,13 +50,12 @@ class BoxTrainer(Trainer):
         self.rendezvous, self.box = rendezvous, rendezvous.box
         if job.config.min_boxes > rendezvous.boxes:
             raise UsageError(f"min_boxes is {job.config.min_boxes} but there are only {rendezvous.boxes} boxes")
+        require_supported(job)
         super().__init__(job, run, console)
         if self.world.tables:
             raise UsageError(
                 "--between does not support tables (sparse=True in an embedding) yet: use dense embeddings"
             )
-        if job.body is not None:
-            raise UsageError("--between does not support loops of your own (hogwild.launch) yet: use hogwild.fit")
         x = self.world.arena.tensor("x")
         self.memory = BoxMemory.create(self.box, rendezvous.boxes, x.numel())
         wire = list(WIRES).index(self.config.between_wire)
@@ -212,6 +212,14 @@ class BoxTrainer(Trainer):
             "samples_per_s": found["samples"] / wall_s,
             "spread_rms": self._spread,
         }
+
+
+def require_supported(job: Job) -> None:
+    """Raises UsageError for what only the job tells, and several boxes do not support yet."""
+    if job.body is not None:
+        raise UsageError("--between does not support loops of your own (hogwild.launch) yet: use hogwild.fit")
+    if isinstance(job.order, StreamOrder):
+        raise UsageError("--between does not support streams (IterableDataset) yet: use a data set that can be indexed")
 
 
 def _options(config: Config) -> bytes:

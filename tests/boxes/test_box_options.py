@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from hogwild.boxes.leases import block_of
 from hogwild.boxes.part import boxes_of, incarnation_of, part_of
 from hogwild.boxes.rendezvous import Rendezvous
+from hogwild.boxes.trainer import require_supported
 from hogwild.config import Config
+from hogwild.drivers.job.batches import StreamOrder
 from hogwild.errors import UsageError
 
 
@@ -36,6 +40,15 @@ from hogwild.errors import UsageError
 def test_what_is_not_there_yet_is_named(options: dict, words: str):
     with pytest.raises(UsageError, match=words):
         Config(**{"between": "ad-psgd", **options})
+
+
+def test_what_only_the_job_tells_is_refused_too():
+    with pytest.raises(UsageError, match="does not support loops of your own"):
+        require_supported(SimpleNamespace(body=len, order=None))
+    stream = StreamOrder(samples=10, workers=1, batch_size=2, seed=0)
+    with pytest.raises(UsageError, match="does not support streams"):
+        require_supported(SimpleNamespace(body=None, order=stream))
+    require_supported(SimpleNamespace(body=None, order=None))
 
 
 def test_options_of_boxes_need_boxes():
