@@ -10,6 +10,7 @@ from hogwild.algorithms.decentralized.gradient_tracking import GradientTracking
 from hogwild.algorithms.decentralized.qg_dsgdm import QuasiGlobalMomentum
 from hogwild.algorithms.decentralized.sgp import StochasticGradientPush
 from hogwild.algorithms.elastic.admm import ADMM
+from hogwild.algorithms.elastic.area import AREA
 from hogwild.algorithms.elastic.async_diloco import AsyncDiLoCo
 from hogwild.algorithms.elastic.averaged_downpour import AveragedDownpour, MovingAverageDownpour
 from hogwild.algorithms.elastic.downpour import Downpour
@@ -17,6 +18,7 @@ from hogwild.algorithms.elastic.eamsgd import EAMSGD
 from hogwild.algorithms.elastic.easgd import EASGD
 from hogwild.algorithms.elastic.easgd_sync import SynchronousEASGD
 from hogwild.algorithms.elastic.easgd_tree import EASGDTree
+from hogwild.algorithms.elastic.fedbuff import FedBuff
 from hogwild.algorithms.elastic.local_sgd import LocalSGD
 from hogwild.algorithms.elastic.lookahead import Lookahead
 from hogwild.algorithms.elastic.mdownpour import MomentumDownpour
@@ -26,6 +28,7 @@ from hogwild.algorithms.gathered.k_async import KAsync
 from hogwild.algorithms.gathered.k_batch_async import KBatchAsync
 from hogwild.algorithms.gathered.k_batch_sync import KBatchSync
 from hogwild.algorithms.gathered.k_sync import KSync
+from hogwild.algorithms.gathered.malenia import Malenia
 from hogwild.algorithms.gathered.softsync import Softsync
 from hogwild.algorithms.sgd import SGD
 from hogwild.algorithms.ssgd import SSGD
@@ -41,9 +44,12 @@ from hogwild.algorithms.stale.dana_zero import DANAZero
 from hogwild.algorithms.stale.dc_asgd import DCASGD
 from hogwild.algorithms.stale.delay_adaptive import DelayAdaptive
 from hogwild.algorithms.stale.gap_aware import GapAware
+from hogwild.algorithms.stale.gpa import GPA
+from hogwild.algorithms.stale.ia2sgd import IA2SGD
 from hogwild.algorithms.stale.lion import Lion
 from hogwild.algorithms.stale.nag_asgd import NAGASGD
 from hogwild.algorithms.stale.ormo import OrderedMomentum
+from hogwild.algorithms.stale.rescaled import Rescaled
 from hogwild.algorithms.stale.ringmaster import Ringmaster
 from hogwild.algorithms.stale.rmsprop import RMSprop
 from hogwild.algorithms.stale.shifted import ShiftedMomentum
@@ -70,6 +76,9 @@ REGISTRY: dict[str, type[Algorithm]] = {
         DelayAdaptive,
         Ringmaster,
         Clipped,
+        Rescaled,
+        IA2SGD,
+        GPA,
         AdamW,
         RMSprop,
         Adagrad,
@@ -88,6 +97,8 @@ REGISTRY: dict[str, type[Algorithm]] = {
         DiLoCo,
         SlowMo,
         AsyncDiLoCo,
+        FedBuff,
+        AREA,
         DPSGD,
         ADPSGD,
         D2,
@@ -101,6 +112,7 @@ REGISTRY: dict[str, type[Algorithm]] = {
         KBatchSync,
         KAsync,
         KBatchAsync,
+        Malenia,
     )
 }
 

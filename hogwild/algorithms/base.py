@@ -102,7 +102,7 @@ class Algorithm(ABC):
 
     @property
     def stability_rule(self) -> str | None:
-        """Its linear stability theory, one of hogwild.theory.RULES; None if none is known."""
+        """Its linear stability theory, one of hogwild.theory.LOOPS; None if none is known."""
         return None
 
     @property
@@ -142,6 +142,10 @@ class Algorithm(ABC):
     def gradients_per_update(self, workers: int) -> int:
         """How many gradients make one update. ValueError if the options do not fit that number of workers."""
         return workers if self.counts_rounds else 1
+
+    def remark(self, pushes: Sequence[int]) -> str | None:  # noqa: ARG002
+        """A line for the end of a run in which the workers made so many pushes; None if there is nothing to say."""
+        return None
 
     @abstractmethod
     def worker(self, w: View) -> Steps:

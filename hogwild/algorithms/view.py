@@ -51,7 +51,9 @@ class View(Protocol):
 
     @property
     def present(self) -> list[int]:
-        """The ranks of the workers that came to the last barrier."""
+        """The ranks of the workers that came to the last barrier. Without barriers, of those that take part: one that
+        died does not, until it is replaced.
+        """
 
     def draw(self, count: int) -> int:
         """A number below `count`, uniform; a function of seed, rank and step."""
@@ -123,11 +125,16 @@ class View(Protocol):
         lr: float | None = None,
         max_delay: int | None = None,
         waits: bool = False,
+        of: str = "all",
     ) -> None:
         """sum <- sum + g;  with the `count`-th one  x <- x - lr * rule(sum / count),  sum <- 0,  one version more.
 
         Leaves the next snapshot behind. `scale`: a factor on g as a function of its delay, the versions since its
         snapshot. A g older than `max_delay` is dropped, and its batch begun again. `waits`: UPDATE follows.
+
+        of="worker":  own sum <- own sum + g, own `taken` <- own `taken` + 1, replicas both, and the step is along the
+        mean over workers of sum / taken. It is due once every worker that takes part has brought a gradient, and the
+        harmonic mean of what they have taken is above count / N.
         """
 
     def deposit(self, name: str, g: Gradients) -> bool:

@@ -63,7 +63,8 @@ def theory(algorithm: Algorithm, asked: str) -> Theory:
     if algorithm.stability_rule is None:
         raise UsageError(f"{asked}: no stability theory is known for algorithm {algorithm.name} with these options")
     momentum, dampening = (float(getattr(algorithm, name, 0.0)) for name in ("momentum", "dampening"))
-    return Theory(algorithm.stability_rule, momentum, dampening) if momentum else Theory("none", 0.0, 0.0)
+    has_rule = momentum or algorithm.stability_rule == "table"
+    return Theory(algorithm.stability_rule, momentum, dampening) if has_rule else Theory("none", 0.0, 0.0)
 
 
 def expected_delay(algorithm: Algorithm, workers: int) -> int:

@@ -102,6 +102,12 @@ class Team:
         for rank, request in requests.items():
             self._ask(rank, request)
 
+    def begin_again(self, rank: int) -> None:
+        """An update has cancelled the worker's gradient: its text begins anew, as in a driver that can break it off."""
+        self.views[rank].drop()
+        self.steps[rank] = self.algorithm.worker(self.views[rank])
+        self._ask(rank, next(self.steps[rank]))
+
     def _ask(self, rank: int, request: Gradient | Barrier | Update) -> None:
         if isinstance(request, Update):
             self.waiting.add(rank)

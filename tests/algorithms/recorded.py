@@ -39,7 +39,7 @@ OPTIONS: dict[str, dict[str, object]] = {  # so that 200 updates execute every l
     "local-sgd": {"period": 3, "local_from": 10},
     "diloco": {"period": 4},
     "slowmo": {"period": 4},
-    "async-diloco": {"period": 4},
+    "async-diloco": {"period": 4, "outer_every": 4, "outer_lr": 0.7},
     "mvadownpour": {"average_rate": 0.05},
     "d2": {"recentre": 7},
     "asysg-con": {"gradients": 2},

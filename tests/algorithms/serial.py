@@ -64,17 +64,44 @@ def admm(x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay
 
 def lookahead(
     x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, period: int, slow_rate: float,
-    momentum: float,
+    momentum: float, outer_momentum: float = 0.0,
 ) -> Vector:  # fmt: skip
-    """Zhang et al. 2019: the slow weights move a fraction of the way, and the fast weights restart from them."""
-    slow, v = x.copy(), np.zeros_like(x)
+    """Zhang et al. 2019: the slow weights move a fraction of the way, and the fast weights restart from them; with an
+    outer momentum the Nesterov step of SNOO.
+    """
+    slow, v, u = x.copy(), np.zeros_like(x), np.zeros_like(x)
     for k in range(steps):
         v = momentum * v + gradient(k, x) + weight_decay * x
         x = x - lr * v
         if (k + 1) % period == 0:
-            slow = slow + slow_rate * (x - slow)
+            u = outer_momentum * u + slow - x
+            slow = slow - slow_rate * (outer_momentum * u + slow - x)
             x = slow
     return slow
+
+
+def gpa(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, averaging: float,
+    interpolation: float,
+) -> Vector:  # fmt: skip
+    """arXiv:2512.17131; weight decay is taken at the average."""
+    z = x.copy()
+    for k in range(steps):
+        d = gradient(k, interpolation * x + (1 - interpolation) * z) + weight_decay * x
+        z = z - lr * d
+        x = averaging * x + (1 - averaging) * z
+    return x
+
+
+def ahead_of_velocity(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, momentum: float, ahead: float
+) -> Vector:
+    """A step of v' + l (v' - v)."""
+    v = np.zeros_like(x)
+    for k in range(steps):
+        before, v = v, momentum * v + gradient(k, x) + weight_decay * x
+        x = x - lr * (v + ahead * (v - before))
+    return x
 
 
 def slowmo(
@@ -216,6 +243,12 @@ RECURSIONS: list[tuple[str, Recursion, Mapping[str, object], Mapping[str, object
     ("easgd-tree", easgd_tree, {**ELASTIC, "momentum": 0.7}, {}),
     ("admm", admm, {"rho": 2.5}, {}),
     ("lookahead", lookahead, {"period": 3, "slow_rate": 0.4, "momentum": 0.7}, {}),
+    ("lookahead", lookahead, {"period": 3, "slow_rate": 0.4, "momentum": 0.7, "outer_momentum": 0.6}, {}),
+    ("gpa", gpa, {"averaging": 0.9, "interpolation": 0.8}, {}),
+    ("gpa", gpa, {"averaging": 0.0, "interpolation": 1.0}, {}),
+    ("nag-asgd", ahead_of_velocity, {"momentum": 0.7, "ahead": 0.2}, {}),
+    ("dana-slim", ahead_of_velocity, {"momentum": 0.7, "ahead": 1.0}, {}),
+    *((name, partial(ahead_of_velocity, ahead=0.7), {"momentum": 0.7}, {}) for name in ("nag-asgd", "dana-slim")),
     ("slowmo", slowmo, OUTER, {}),
     ("diloco", partial(slowmo, nesterov=True), OUTER, {}),
     ("async-diloco", partial(slowmo, nesterov=True), {**OUTER, "outer_every": 4}, {}),

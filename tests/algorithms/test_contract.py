@@ -28,7 +28,7 @@ ASYNCHRONOUS = [  # one gradient an update, and taken at the master
 WEIGHT_DECAY = 0.1
 SHAPES = [(17, 3), (5,), (1,)]
 OPTIONS = ("momentum", "dampening", "nesterov")
-SERIAL = {"downpour": {"period": 5}}  # 5 divides the steps, so all of them have been delivered to the center
+SERIAL = {name: {"period": 5} for name in ("downpour", "fedbuff", "area")}  # 5 divides the steps, so all is delivered
 NOT_SGD = {name for name, *_ in serial.RECURSIONS}  # also different with one worker: compared with their own recursion
 OPTIMUM = {  # the defaults are for longer runs than 1,500 steps per worker
     "adamw": {"decoupled": False, "eps": 1.0},  # else it stops where the scaled gradient balances wd x

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from kernel_cases import ADAPTIVE, FLUSHING, MOMENTA, OF_STEPS, SIZES, Case, same_statistics
+from kernel_cases import ADAPTIVE, ALONE, MOMENTA, OF_STEPS, SIZES, Case, same_statistics
 
 from hogwild.kernels import Push, build_info, copy, count_nonfinite, pair_average, weighted_sum
 from hogwild.kernels.control import LOCK_BYTES, Control
@@ -28,7 +28,7 @@ RULES = list(
 NEW_RULES = [
     *itertools.product([Gap(unit="g"), Gap(unit="step", reference="lr")], [None], MOMENTA),
     *itertools.product([None], [Compensation(), Compensation(power=1), Compensation(adaptive=True)], MOMENTA),
-    *((None, None, momentum) for momentum in (*MOMENTA, *FLUSHING)),
+    *((None, None, momentum) for momentum in (*MOMENTA, *ALONE)),
     *itertools.product(OF_STEPS, [None], ADAPTIVE),
 ]
 NORM_GAPS = [

@@ -41,6 +41,10 @@ class Rounds:
 
     @property
     def present(self) -> list[int]:
+        if not self._barriers_per_round:
+            tickets = self._buffers.tickets
+            is_over = 0 < tickets.total <= tickets.next  # then workers leave for want of work
+            return [rank for rank in range(self._buffers.workers) if is_over or self._barriers.alive(rank)]
         return list(self._barriers.participants(self.generation))
 
     def share(self) -> tuple[int, int]:
