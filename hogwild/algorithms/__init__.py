@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from hogwild.algorithms.base import Algorithm
+from hogwild.algorithms.decentralized.acid import ACiD
 from hogwild.algorithms.decentralized.ad_psgd import ADPSGD
 from hogwild.algorithms.decentralized.d2 import D2
 from hogwild.algorithms.decentralized.d_psgd import DPSGD
 from hogwild.algorithms.decentralized.gradient_tracking import GradientTracking
+from hogwild.algorithms.decentralized.noloco import NoLoCo
 from hogwild.algorithms.decentralized.qg_dsgdm import QuasiGlobalMomentum
+from hogwild.algorithms.decentralized.relaysgd import RelaySGD
 from hogwild.algorithms.decentralized.sgp import StochasticGradientPush
 from hogwild.algorithms.elastic.admm import ADMM
 from hogwild.algorithms.elastic.area import AREA
@@ -22,7 +25,9 @@ from hogwild.algorithms.elastic.fedbuff import FedBuff
 from hogwild.algorithms.elastic.local_sgd import LocalSGD
 from hogwild.algorithms.elastic.lookahead import Lookahead
 from hogwild.algorithms.elastic.mdownpour import MomentumDownpour
+from hogwild.algorithms.elastic.overlap_sgd import OverlapSGD
 from hogwild.algorithms.elastic.slowmo import DiLoCo, SlowMo
+from hogwild.algorithms.elastic.streaming_diloco import StreamingDiLoCo
 from hogwild.algorithms.gathered.asysg_con import AsySGConsistent
 from hogwild.algorithms.gathered.k_async import KAsync
 from hogwild.algorithms.gathered.k_batch_async import KBatchAsync
@@ -96,15 +101,20 @@ REGISTRY: dict[str, type[Algorithm]] = {
         LocalSGD,
         DiLoCo,
         SlowMo,
+        StreamingDiLoCo,
+        OverlapSGD,
         AsyncDiLoCo,
         FedBuff,
         AREA,
         DPSGD,
         ADPSGD,
+        ACiD,
         D2,
         StochasticGradientPush,
         QuasiGlobalMomentum,
         GradientTracking,
+        RelaySGD,
+        NoLoCo,
         AsySGConsistent,
         AsySGInconsistent,
         Softsync,

@@ -81,10 +81,20 @@ class View(Protocol):
     def parts(self, place: Place) -> list[Tensor]:
         """A buffer as one view per parameter, in the shape of a gradient."""
 
-    def combine(self, to: Place, terms: Mapping[Place, float], *, share: bool = False) -> None:
+    def combine(
+        self,
+        to: Place,
+        terms: Mapping[Place, float],
+        *,
+        share: bool = False,
+        part: tuple[int, int] | None = None,
+    ) -> None:
         """`to` <- sum of weight * buffer, in one pass; `to` may be one of them. `share`: each worker of the round
-        computes its own part of the elements.
+        computes its own part of the elements. `part`: only the elements [start, stop).
         """
+
+    def fragments(self, count: int) -> list[tuple[int, int]]:
+        """The elements [start, stop) of each of `count` parts of a model, of nearly one size; some may be empty."""
 
     def exclusive(self) -> AbstractContextManager[None]:
         """A context that one worker at a time can be in: the run's one lock."""
@@ -188,9 +198,12 @@ class View(Protocol):
     def peer(self, topology: Topology) -> int:
         """The other end of a random edge at this worker; -1 if it has none to draw."""
 
-    def average_with(self, peer: int, order: str, name: str = "replica") -> None:
+    def average_with(self, peer: int, order: str, name: str = "replica", *, momentum: Topology | None = None) -> None:
         """Own `name`, the peer's `name` <- their mean, chunk by chunk under the locks of both (a buffer declared with
         `locks`). A chunk that another worker has locked is left out (order "skip") or waited for ("blocking").
+
+        `momentum`: with the continuous momentum of A2CiD2 on that graph (csrc/pair.h). Uses both workers' buffers
+        `lag`, declared with locks, and `elapsed`, a float64: time since the last average, which it sets to 0.
         """
 
     @property

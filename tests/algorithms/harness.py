@@ -94,10 +94,15 @@ class Team:
         pending = dict.fromkeys(range(len(self.steps)))
         requests = {rank: self.steps[rank].send(self.answers[rank]) for rank in pending}
         while all(isinstance(request, Barrier) for request in requests.values()):
-            generations = {self.world.control.arrive(rank) for rank in requests}
+            control = self.world.control
+            for rank, request in requests.items():
+                if request.arrives:
+                    control.arrive(rank)
+            generations = {control.arrived(rank) for rank in requests}
             assert len(generations) == 1
-            for view in self.views:
-                view.rounds.generation = max(generations)
+            for rank, request in requests.items():
+                if request.waits:
+                    self.views[rank].rounds.generation = max(generations)
             requests = {rank: self.steps[rank].send(None) for rank in requests}
         for rank, request in requests.items():
             self._ask(rank, request)

@@ -51,6 +51,22 @@ def easgd_tree(
     return center
 
 
+def overlapped(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, period: int, alpha: float,
+    outer_momentum: float,
+) -> Vector:  # fmt: skip
+    """arXiv:2002.09539: the mean of one worker is what it began a period ago."""
+    z, begun, u = x.copy(), x.copy(), np.zeros_like(x)
+    for k in range(steps):
+        x = x - lr * (gradient(k, x) + weight_decay * x)
+        if (k + 1) % period == 0:
+            z = begun
+            x = (1 - alpha) * x + alpha * z
+            u = outer_momentum * u + z - x
+            begun = z - u
+    return x
+
+
 def admm(x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, rho: float) -> Vector:
     """Zhang, Choromanska and LeCun 2015, equations 8 to 11; the mean over workers is that of one."""
     center, multiplier = x.copy(), np.zeros_like(x)
@@ -251,6 +267,10 @@ RECURSIONS: list[tuple[str, Recursion, Mapping[str, object], Mapping[str, object
     *((name, partial(ahead_of_velocity, ahead=0.7), {"momentum": 0.7}, {}) for name in ("nag-asgd", "dana-slim")),
     ("slowmo", slowmo, OUTER, {}),
     ("diloco", partial(slowmo, nesterov=True), OUTER, {}),
+    ("noloco", slowmo, OUTER, {}),
+    ("noloco", partial(slowmo, nesterov=True), OUTER, {"nesterov": True}),
+    ("streaming-diloco", partial(slowmo, nesterov=True), OUTER, {"fragments": 1, "delay": 0, "alpha": 0.0}),
+    ("overlap-sgd", overlapped, {"period": 3, "alpha": 0.6, "outer_momentum": 0.7}, {}),
     ("async-diloco", partial(slowmo, nesterov=True), {**OUTER, "outer_every": 4}, {}),
     ("adownpour", averaged_downpour, {"period": 3, "momentum": 0.7}, {}),
     ("mvadownpour", averaged_downpour, {"period": 3, "momentum": 0.7, "average_rate": 0.2}, {}),

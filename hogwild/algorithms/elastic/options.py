@@ -6,7 +6,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from hogwild.algorithms.base import MODEL, SHARED, WORKER, Buffer, Scope, View, beta1_option, beta2_option, option
+from hogwild.algorithms.base import (
+    MODEL,
+    REPLICA,
+    SHARED,
+    WORKER,
+    Buffer,
+    Scope,
+    View,
+    beta1_option,
+    beta2_option,
+    option,
+)
 from hogwild.rules import AdamW, HeavyBall, Lion, Momentum, RMSprop
 
 RATE = (lambda value: 0 <= value <= 1, "a number, 0 <= number <= 1")
@@ -16,6 +27,20 @@ CENTER, MEAN, AVERAGE = "center", "mean", "average"
 RESULTS = {CENTER: "x", MEAN: "replica", AVERAGE: "average"}
 MODELS = {"x": SHARED, "replica": MODEL}
 COUNT = Buffer(Scope.SHARED, size=1, dtype="float64")
+SENT = {"sent0": REPLICA, "sent1": REPLICA}
+"""What workers send in turn to barriers that they do not wait for at once: one is read while the other is written."""
+
+
+def slot_of_last(w: View) -> str:
+    """Where the workers of the last barrier have put what they sent."""
+    return f"sent{w.round % 2}"
+
+
+def slot_of_next(w: View) -> str:
+    """Where what is sent at the next barrier goes: what others still read is in the other one."""
+    return f"sent{(w.round + 1) % 2 if w.present else 0}"
+
+
 AVERAGES = {"average": Buffer(Scope.SHARED, starts="x"), "averaged": COUNT}  # the center's, and of how many it is
 
 

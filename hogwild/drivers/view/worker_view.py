@@ -81,6 +81,7 @@ class WorkerView:
         self.deposit = self.rounds.deposit
         self.push_mean = self.rounds.push_mean
         self.combine = self.rounds.combine
+        self.fragments = self.rounds.fragments
         self.adopt = exchanges.adopt
         self.elastic = exchanges.elastic
         self.deliver = exchanges.deliver
