@@ -3,6 +3,7 @@
 HOGWILD_CUDA=auto|0|1   auto (default) builds the CUDA part if nvcc is under CUDA_HOME or on PATH; 1 insists on it.
 HOGWILD_CUDA_ARCHS="80 90a 90+ptx"   architectures of the CUDA part (this is the default); N+ptx: PTX only.
 HOGWILD_ISAS=all|baseline   baseline leaves out the loops for AVX2 and AVX-512, which take most of the compiler's time.
+HOGWILD_BUILD=FOLDER    keeps what is compiled there for the next build; pip throws its own folder away.
 HOGWILD_DEBUG=0|1|address|thread   1: -O1 -g and assertions; address, thread: that sanitizer as well (CONTRIBUTING.md).
 """
 
@@ -22,6 +23,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CSRC = Path(__file__).parent.resolve() / "csrc"
+# The files that bind Python are compiled as one: each by itself would compile pybind11's templates again, for 12 s.
+PYTHON = [source for source in sorted(CSRC.glob("*.cpp")) if "py::" in source.read_text()]
 # Without contraction into FMA and with IEEE square roots, every instruction set and CUDA give the same bits. Without
 # errno and traps, square roots and selections vectorise. Loops over memory that others write must not become memcpy.
 MATH = "-fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp-simd -fno-tree-loop-distribute-patterns"
@@ -101,12 +104,13 @@ class NinjaBuild(build_ext):
     def build_extension(self, ext: Extension) -> None:
         debug = choice("HOGWILD_DEBUG", "0", list(OPTIMIZE))
         compiler, nvcc = find_compiler(), find_nvcc()
-        folder = Path(self.build_temp).resolve() / f"debug-{debug}"
+        folder = Path(os.environ.get("HOGWILD_BUILD") or self.build_temp).resolve() / f"debug-{debug}"
         module = Path(self.get_ext_fullpath(ext.name)).resolve()
         include = [pybind11.get_include(), python_headers(), *self.include_dirs]
         try:
             for path in (folder, module.parent):
                 path.mkdir(parents=True, exist_ok=True)
+            write_if_new(folder / "python.cpp", "".join(f'#include "{source}"\n' for source in PYTHON))
             with open(folder / "build.ninja", "w") as file:
                 write_ninja(ninja_syntax.Writer(file), module, compiler, nvcc, debug, include)
         except OSError as error:
@@ -115,6 +119,11 @@ class NinjaBuild(build_ext):
             )
         if subprocess.call([sys.executable, "-m", "ninja", "-C", str(folder)]) != 0:
             sys.exit("building hogwild._C failed; the compiler's message is above")
+
+
+def write_if_new(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text() != text:  # what is written anew is compiled anew
+        path.write_text(text)
 
 
 def write_ninja(
@@ -146,13 +155,14 @@ def write_ninja(
         n.rule("link-cuda", f"{nvcc} -shared -cudart static {link} $in -o $out -lpthread -ldl")
     for source in sorted((CSRC / "cuda").glob("*.cu")) if nvcc else [CSRC / "cuda/absent.cpp"]:
         compiled(source, "nvcc" if nvcc else "cxx")
+    compiled(Path("python.cpp"), name="python")
     wide = platform.machine() in ("x86_64", "AMD64") and choice("HOGWILD_ISAS", "all", ["all", "baseline"]) == "all"
     for isa, more in {"baseline": "", **(X86 if wide else {})}.items():
         for source in (CSRC / f"cpu/{name}.cpp" for name in ("kernels", "norm", "row_loops")):
             compiled(source, name=f"{source.stem}-{isa}", more=f"-DHW_ISA={isa} {more}")
     compiled(CSRC / "cpu/isa.cpp", more=f"-DHW_WIDE={int(wide)}")
     plain = [CSRC / f"cpu/{name}.cpp" for name in ("exchange", "pair", "push", "row_groups", "rows")]
-    for source in [*sorted(CSRC.glob("*.cpp")), *plain]:
+    for source in [*sorted(set(CSRC.glob("*.cpp")) - set(PYTHON)), *plain]:
         compiled(source)
     n.build(str(module), "link-cuda" if nvcc else "link", objects)
 

@@ -73,7 +73,7 @@ auto report(const RowStats& s) {
 }
 
 template <class Class>
-void bind_calls(Class& c) {
+void bind_row_calls(Class& c) {
   using Rows = typename Class::type;
   c.def("begin",
         [](Rows& rows, const Given& given, Address stream) {
@@ -108,13 +108,13 @@ void bind_rows(py::module_& m) {
   on_cpu.def(py::init([](const Rule& rule, const py::dict& constants, const Tables& tables, const Locks& stripes) {
     return cpu::Rows(make_plan(rule, constants, tables, stripes));
   }));
-  bind_calls(on_cpu);
+  bind_row_calls(on_cpu);
 
   py::class_<cuda::Rows> on_cuda(m, "CudaRows");
   on_cuda.def(py::init([](const Rule& rule, const py::dict& constants, const Tables& tables, int device) {
     return cuda::Rows(make_plan(rule, constants, tables, {}), device);
   }));
-  bind_calls(on_cuda);
+  bind_row_calls(on_cuda);
 }
 
 }  // namespace hogwild

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.momenta import MomentumStage
+from hogwild.momenta import Momentum
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptiveStage(MomentumStage):
+class AdaptiveStage(Momentum):
     """The properties that adaptive stages share.
 
     `decoupled`: weight decay is a part lr wd x of the step, next to the scaled direction; False: it is added to the

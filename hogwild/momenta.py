@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 @dataclass(frozen=True)
-class MomentumStage:
+class Momentum:
     """The properties of a momentum stage, with their defaults.
 
     Its fields are its constants; their names are those of csrc/lists.h.
@@ -42,7 +42,7 @@ class MomentumStage:
 
 
 @dataclass(frozen=True)
-class HeavyBall(MomentumStage):
+class HeavyBall(Momentum):
     """v <- m v + (1 - dampening) d;  x <- x - lr v.
 
     With a SHARED v this is heavy-ball momentum; with a WORKER v it is shifted momentum (Giladi et al. 2020).
@@ -58,7 +58,7 @@ class HeavyBall(MomentumStage):
 
 
 @dataclass(frozen=True)
-class Nesterov(MomentumStage):
+class Nesterov(Momentum):
     """v <- m v + (1 - dampening) d;  x <- x - lr (d + m v), the form of torch.optim.SGD(nesterov=True).
 
     `lead`: v' = m v + d;  x <- x - lr (d + m v' + lead (v' - v)), which is v' + (m + lead) (v' - v): the look-ahead has
@@ -75,7 +75,7 @@ class Nesterov(MomentumStage):
 
 
 @dataclass(frozen=True)
-class Dana(MomentumStage):
+class Dana(Momentum):
     """DANA-Zero (Hakimi et al. 2019, arXiv:1907.11612), in its O(1) form. Buffers v (WORKER) and v_sum (SHARED).
 
         v' = m v + d;   x <- x - lr v';   v_sum <- v_sum + (v' - v);   v <- v'
@@ -96,7 +96,7 @@ class Dana(MomentumStage):
 
 
 @dataclass(frozen=True)
-class Table(MomentumStage):
+class Table(Momentum):
     """A table of the workers' latest gradients. Buffers v (WORKER), the worker's row, and v_sum (SHARED), their sum.
 
         v' = m v + (1 - m) d;   v_sum <- v_sum + (v' - v);   v <- v';   x <- x - lr (v_sum / rows + wd x)
@@ -120,7 +120,7 @@ class Table(MomentumStage):
 
 
 @dataclass(frozen=True)
-class PrimalAverage(MomentumStage):
+class PrimalAverage(Momentum):
     """Primal averaging: x is a running average of z, the point that gradients move. Buffer v (SHARED) holds x - z.
 
     y = b x + (1 - b) z;   z <- z - lr d(y);   x <- m x + (1 - m) z           m `momentum`, b `interpolation`
@@ -142,7 +142,7 @@ class PrimalAverage(MomentumStage):
 
 
 @dataclass(frozen=True)
-class Smega2(MomentumStage):
+class Smega2(Momentum):
     """SMEGA2 (Cohen, Hakimi, Schuster 2022): one momentum v and one sum of gradients b for all workers, both SHARED.
 
         b <- b + d;   x <- x - lr (d + m v);   every `workers` pushes:  v <- m v + b / N,  b <- 0
@@ -178,7 +178,7 @@ class Smega2(MomentumStage):
 
 
 @dataclass(frozen=True)
-class OrMo(MomentumStage):
+class OrMo(Momentum):
     """Ordered momentum (Shi et al. 2024, arXiv:2407.19234). Buffer v (SHARED) holds u, with the learning rate inside.
 
         bucket(k) = floor(k / N);   l = bucket(pushes) - bucket(pushes - delay)
@@ -205,7 +205,7 @@ class OrMo(MomentumStage):
             raise ValueError(f"OrMo has momentum {self.momentum}: 0 <= momentum < 1 is needed")
 
 
-def look_ahead(momentum: MomentumStage | None, *, lr: float, pushes: int) -> dict[str, float]:
+def look_ahead(momentum: Momentum | None, *, lr: float, pushes: int) -> dict[str, float]:
     """The weights of the look-ahead of a worker that reads x after `pushes` pushes: snapshot <- x - sum_k weight_k
     buffer_k.
 
@@ -214,7 +214,7 @@ def look_ahead(momentum: MomentumStage | None, *, lr: float, pushes: int) -> dic
     return {} if momentum is None else momentum.look_ahead(lr=lr, pushes=pushes)
 
 
-def _check_workers(stage: MomentumStage, workers: int) -> None:
+def _check_workers(stage: Momentum, workers: int) -> None:
     if workers < 1:
         what = "rows" if isinstance(stage, Table) else "workers"
         raise ValueError(f"{type(stage).__name__} has {workers} {what}: at least 1 is needed")

@@ -15,26 +15,9 @@ from enum import Enum
 from typing import TypedDict
 
 from hogwild.adaptive import *  # noqa: F403  momentum stages are rules too
-from hogwild.adaptive import Adagrad, AdamW, AdamWDana, AdamWSlim, Lion, RMSprop
 from hogwild.momenta import *  # noqa: F403
-from hogwild.momenta import Dana, HeavyBall, Nesterov, OrMo, PrimalAverage, Smega2, Table
+from hogwild.momenta import Momentum as Momentum
 from hogwild.momenta import look_ahead as look_ahead
-
-Momentum = (
-    HeavyBall
-    | Nesterov
-    | Dana
-    | Table
-    | PrimalAverage
-    | Smega2
-    | OrMo
-    | AdamW
-    | AdamWSlim
-    | AdamWDana
-    | RMSprop
-    | Adagrad
-    | Lion
-)
 
 
 class _NeededScalars(TypedDict):

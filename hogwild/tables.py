@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from hogwild.adaptive import Adagrad, AdamW
-from hogwild.momenta import HeavyBall, MomentumStage
+from hogwild.momenta import HeavyBall, Momentum
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +50,7 @@ class TableRule:
         """The rule's state buffers for a table [rows, dim], by name."""
         return {}
 
-    def stage(self) -> MomentumStage | None:
+    def stage(self) -> Momentum | None:
         """The momentum stage that a row goes through."""
         return None
 
@@ -96,7 +96,7 @@ class SparseMomentum(TableRule):
         last = {"last": State((rows,), "int64")} if self.catch_up else {}
         return {"v": State((rows, dim)), **last}
 
-    def stage(self) -> MomentumStage:
+    def stage(self) -> Momentum:
         return HeavyBall(self.momentum)
 
     def check(self) -> None:
@@ -139,7 +139,7 @@ class SparseAdagrad(TableRule):
     def state(self, rows: int, dim: int) -> dict[str, State]:
         return {"q": State((rows, dim), starts=self.initial)}
 
-    def stage(self) -> MomentumStage:
+    def stage(self) -> Momentum:
         return Adagrad(eps=self.eps)
 
     def check(self) -> None:
@@ -167,7 +167,7 @@ class SparseAdam(TableRule):
     def state(self, rows: int, dim: int) -> dict[str, State]:
         return {"v": State((rows, dim)), "q": State((rows, dim))}
 
-    def stage(self) -> MomentumStage:
+    def stage(self) -> Momentum:
         return AdamW(beta1=self.beta1, beta2=self.beta2, eps=self.eps, decoupled=False)
 
 

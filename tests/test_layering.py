@@ -8,6 +8,7 @@ from pathlib import Path
 
 import layers
 import pytest
+import warm
 
 ROOT = Path(__file__).parent.parent
 FILES = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "hogwild").rglob("*.py"))}
@@ -96,6 +97,17 @@ def test_a_row_without_a_file_and_an_idle_exception_are_found(monkeypatch: pytes
 def test_help_does_not_import_torch(module: str):
     code = f"import {module}, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_run_does_not_import_the_compiler(tmp_path: Path):
+    """torch._dynamo costs each process more than a second. The parent of a run imports all that its workers do."""
+    code = (
+        "import sys; from hogwild.cli.main import main; from hogwild.nn import full_norm_autograd; "
+        "main('train --updates 3 --workers 1 --quiet --norm full --model lenet'.split()); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    done = warm.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_no_file_is_longer_than_300_lines():

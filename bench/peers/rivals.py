@@ -14,7 +14,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.algorithms.model_averaging.averagers import PeriodicModelAverager
-from torch.distributed.optim import PostLocalSGDOptimizer
 
 from bench.peers.contestant import Contestant, flat
 
@@ -55,6 +54,8 @@ class PostLocalSGD(TorchSGD):
         super().__init__(module, processes)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="When period is 1")  # the same period for all contestants
+            from torch.distributed.optim import PostLocalSGDOptimizer  # it imports the compiler, for a second
+
             self.optimizer = PostLocalSGDOptimizer(self.optimizer, PeriodicModelAverager(period=1))
 
 

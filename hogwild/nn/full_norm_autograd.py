@@ -37,7 +37,7 @@ class _Gradients(torch.autograd.Function):
         )
 
 
-class _Normalise(torch.autograd.Function):
+class Normalise(torch.autograd.Function):
     """The forward pass. `state` and `schedule` are described at normalise."""
 
     @staticmethod
@@ -66,10 +66,6 @@ class _Normalise(torch.autograd.Function):
         return dx, dweight if wants_weight else None, dbias if wants_bias else None, None, None, None
 
 
-# The kernels take addresses, which torch.compile cannot trace.
-_apply = torch.compiler.disable(_Normalise.apply)  # type: ignore[no-untyped-call]
-
-
 def normalise(
     x: Tensor,
     weight: Tensor | None,
@@ -85,5 +81,8 @@ def normalise(
     Errors:   as norm_forward; RuntimeError for a second derivative.
     Deviates: torch.compile breaks its graph here.
     """
-    y: Tensor = _apply(x, weight, bias, state, schedule, eps)
+    apply = Normalise.apply
+    if torch.compiler.is_compiling():  # the module imports the compiler, which costs a process more than a second
+        from hogwild.nn.full_norm_untraced import apply
+    y: Tensor = apply(x, weight, bias, state, schedule, eps)  # type: ignore[no-untyped-call]
     return y

@@ -54,7 +54,7 @@ def random_pairs(n: int) -> Rounds:
     """RANDOM_ROUNDS rounds of pairs by permutations that depend on n alone; the last worker of an odd n is idle."""
     draws = np.random.default_rng(n)
     rounds: Rounds = []
-    for _ in range(RANDOM_ROUNDS):
+    for _ in range(RANDOM_ROUNDS if n > 2 else 1):
         order, matrix = draws.permutation(n), np.eye(n)
         for i, j in order[: n // 2 * 2].reshape(-1, 2):
             matrix[i, i] = matrix[j, j] = matrix[i, j] = matrix[j, i] = 0.5

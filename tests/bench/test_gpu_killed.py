@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import warm
 
 from bench.gpu import plan, runner
 from bench.gpu.journal import Journal
@@ -47,11 +48,11 @@ sys.exit(script.main(sys.argv[1:]))
 """
 
 
-def start(out: Path, nap_s: float) -> subprocess.Popen[bytes]:
+def start(out: Path, nap_s: float) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", SCRIPT.format(part=SLOW_PART), "--dry-run", "--out", str(out), str(nap_s)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     with (out / "said.txt").open("wb") as said:
-        return subprocess.Popen(command, env=environment, stdout=said)
+        return warm.Popen(command, env=environment, stdout=said)
 
 
 def test_killed_at_a_random_moment_it_keeps_its_rows_and_continues(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ import json
 
 import pytest
 
-pytest.importorskip("torch.distributed.optim")
-
 from bench.peers import measure, ours
 from bench.peers.__main__ import RESULTS, main
 from bench.peers.pool import WorkerPool

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
+
+import warm
 
 import hogwild
 
@@ -17,9 +18,7 @@ def test_the_examples_are_one_program_that_runs(tmp_path: Path):
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     script = tmp_path / "mine.py"
     script.write_text("\n".join(blocks))
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = warm.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     steps, accuracy = re.fullmatch(r"\[(\d+, \d+)\] (\S+)\n", done.stdout.splitlines(keepends=True)[-1]).groups()
     assert sum(map(int, steps.split(", "))) >= 400

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import get_args
 
 import numpy as np
 import torch
@@ -37,9 +37,19 @@ CONSTANTS = {
     "interpolation": 0.8,
     "lead": 0.3,
 }  # constants of the stages below; the others have their defaults
+
+
+def kinds(of: type[Momentum] = Momentum) -> Iterator[type[Momentum]]:
+    """All momentum stages: the classes with a name in csrc/stages/momenta.h."""
+    for kind in of.__subclasses__():
+        if hasattr(kind, "kind"):
+            yield kind
+        yield from kinds(kind)
+
+
 STAGES = [
     stage(**{field.name: CONSTANTS[field.name] for field in fields(stage) if field.name in CONSTANTS})
-    for stage in get_args(Momentum)
+    for stage in kinds()
 ]
 ADAPTIVE = [stage for stage in STAGES if stage.scales_step]  # can be combined with these:
 ADAPTIVE += [RMSprop(eps=1e-3, eps_inside=False), AdamW(decoupled=False), Lion(decoupled=False)]

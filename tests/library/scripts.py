@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import warm
+
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120
 
@@ -59,10 +61,13 @@ def write(path: Path, call: str) -> Path:
     return path
 
 
-def run(*command: object, cwd: Path | None = None, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-    """Runs Python with these arguments."""
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+def run(
+    *command: object, cwd: Path | None = None, code: int | None = 0, cold: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Runs Python with these arguments. `cold`: in a new interpreter."""
+    start = subprocess.run if cold else warm.run
+    done: subprocess.CompletedProcess[str] = start(
+        [sys.executable, *map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT_S
     )
     assert code is None or done.returncode == code, done.stderr
     return done

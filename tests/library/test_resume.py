@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import warm
 from scripts import run, write
 from small_fits import samples, two
 from torch import Tensor, nn
@@ -66,7 +66,7 @@ def test_a_run_that_is_killed_and_resumed_is_the_undisturbed_one_to_the_bit():
     script = write(Path("mine.py"), CRASHES)
     run(script, "whole")
     killed = Path("runs/killed")
-    process = subprocess.Popen([sys.executable, script, "killed"], start_new_session=True)
+    process = warm.Popen([sys.executable, str(script), "killed"], start_new_session=True)
     wanted, deadline = random.Random().randint(2, 9), time.monotonic() + 60
     while len(store.names(killed / "ckpt")) < wanted and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
