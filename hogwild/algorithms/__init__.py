@@ -55,6 +55,7 @@ from hogwild.algorithms.stale.lion import Lion
 from hogwild.algorithms.stale.nag_asgd import NAGASGD
 from hogwild.algorithms.stale.ormo import OrderedMomentum
 from hogwild.algorithms.stale.rescaled import Rescaled
+from hogwild.algorithms.stale.ringleader import Ringleader
 from hogwild.algorithms.stale.ringmaster import Ringmaster
 from hogwild.algorithms.stale.rmsprop import RMSprop
 from hogwild.algorithms.stale.shifted import ShiftedMomentum
@@ -83,6 +84,7 @@ REGISTRY: dict[str, type[Algorithm]] = {
         Clipped,
         Rescaled,
         IA2SGD,
+        Ringleader,
         GPA,
         AdamW,
         RMSprop,

@@ -147,6 +147,14 @@ class View(Protocol):
         harmonic mean of what they have taken is above count / N.
         """
 
+    def gather_round(self, g: Gradients, *, fresh: bool = False) -> None:
+        """Own row <- g, as a mean of the round's. Once no row is empty, a worker's first gradient in the round makes a
+        step, x <- x - lr (mean of the rows + wd x), and the ones after it fill its next row; after N steps these become
+        the rows. Uses `v`, `next`, `v_sum` and `state` (drivers/view/round_table.py).
+
+        Leaves the next snapshot behind after a step, with `fresh` always; else the snapshot stays.
+        """
+
     def deposit(self, name: str, g: Gradients) -> bool:
         """Own replica of `name` <- g, for the others to read after the next barrier. False if g is not finite: it is
         then left out of the round.

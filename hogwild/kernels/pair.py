@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -81,13 +81,10 @@ def pair_average(
     tensors.check_flat("a", a)
     tensors.check_flat("b", b, like=a)
     named = {"a": a, "b": b}
-    lagging: dict[str, Any] = {}
     if lags is not None:
         tensors.check_flat("lags.a", lags.a, like=a)
         tensors.check_flat("lags.b", lags.b, like=a)
         named |= {"lags.a": lags.a, "lags.b": lags.b}
-        lagging = {"lag_a": lags.a.data_ptr(), "lag_b": lags.b.data_ptr(), "gain": lags.gain}
-        lagging |= {"rest_a": lags.rest_a, "rest_b": lags.rest_b}
         if weight != 0.5:
             raise ValueError(f"weight is {weight}, and a pair average with lags makes both the mean: leave it out")
     tensors.check_disjoint(named)
@@ -110,7 +107,11 @@ def pair_average(
             "a": a.data_ptr(),
             "b": b.data_ptr(),
             "weight": weight,
-            **lagging,
+            "lag_a": lags.a.data_ptr() if lags else None,
+            "lag_b": lags.b.data_ptr() if lags else None,
+            "rest_a": lags.rest_a if lags else 0.0,
+            "rest_b": lags.rest_b if lags else 0.0,
+            "gain": lags.gain if lags else 0.0,
             "locks_a": locks_a,
             "locks_b": locks_b,
             "n_locks": n_locks,

@@ -22,7 +22,7 @@ ASYNCHRONOUS = [  # one gradient an update, and taken at the master
     for name in NAMES
     if not REGISTRY[name].barriers_per_round
     and REGISTRY[name].max_workers != 1
-    and "sum" not in REGISTRY[name].buffers
+    and not {"sum", "next"} & set(REGISTRY[name].buffers)
     and not has_replicas(REGISTRY[name].buffers)
 ]
 WEIGHT_DECAY = 0.1

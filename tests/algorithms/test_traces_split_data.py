@@ -16,6 +16,8 @@ AFTER = (7, 14, 28, 280)
         ("rescaled", {}, (1.442735596708, 2.204144539112, 2.065107995861, 2.379975088693)),
         ("ia2sgd", {}, (0.233333333333, 1.633540740741, 2.531131423824, 2.333333333336)),
         ("ia2sgd", {"max_age": 4}, (0.233333333333, 1.199970370370, 1.338845285958, 1.366232943532)),
+        ("ringleader", {}, (0.233333333333, 0.886666666667, 1.638000000000, 2.333333183299)),
+        ("ringleader", {"fresh": True}, (0.233333333333, 0.884074074074, 1.621450617284, 2.333333012642)),
         ("fedbuff", {"k": 2, "period": 1}, (0.322100288425, 0.722963183762, 1.029097920500, 1.513223704722)),
         ("fedbuff", {"k": 2, "period": 2}, (0.190000000000, 0.579763772050, 0.943475765789, 1.547134541610)),
         ("area", {"period": 1}, (0.300233333333, 0.553276223333, 0.913664208006, 2.320202759051)),
@@ -74,3 +76,15 @@ def test_malenia_waits_for_the_harmonic_mean():
     assert one.world.control.version == 1
     assert taken[-1] == [3, 3, 1], "3 / (1/3 + 1/3 + 1) is 1.8, below 7/3; 3 / (1/3 + 1/3 + 1/2) is above"
     assert float(one.buffer("x")[0]) == pytest.approx(0.1 * 7 / 3)
+
+
+def test_delays_of_ringleader_are_bounded_and_no_gradient_is_lost():
+    one, order = team("ringleader"), arrivals()
+    for rank in islice(order, 400):
+        one.turn(rank)
+        rows = sum(float(one.buffer("v", j)[0]) for j in range(3) if one.buffer("state", j)[0])
+        assert float(one.buffer("v_sum")[0]) == pytest.approx(rows, abs=1e-12)
+    stats = [one.world.control.stats(rank) for rank in range(3)]
+    assert sum(int(worker["pushes"]) for worker in stats) == 400
+    assert sum(int(worker["dropped"]) for worker in stats) == 0
+    assert max(int(worker["delay_max"]) for worker in stats) <= 4

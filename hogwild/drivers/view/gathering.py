@@ -109,7 +109,7 @@ class Gathering:
         return all(taken) and len(taken) / sum(1 / b for b in taken) > count / len(taken)
 
     def _add(self, g: Gradients, scale: float) -> PushStats:
-        push, buffers = self._pushes.onto_sum(), self._buffers
+        push, buffers = self._pushes.onto("sum"), self._buffers
         if not (buffers["taken"] if self._by_worker else self._versions.gathered):
             buffers["sum"].zero_()  # not cleared after an update: a killed worker may leave a partial sum
         added = push(g, lr=-1.0, pushes=0, lr_max=1.0, scale=scale, clip=self._updates.clip)

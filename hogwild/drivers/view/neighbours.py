@@ -88,9 +88,10 @@ class Neighbours:
     def _lags(self, graph: Topology, first: int, second: int) -> Lags:
         """The lags of both ends, each with the part of it that is gone after the time since that end's last event."""
         eta, beta = continuous_momentum(graph, self._buffers.workers)
-        rests = []
+        buffers, rests = self._buffers, {}
         for end in (first, second):
-            elapsed = self._buffers["elapsed", end]
-            rests.append(-math.expm1(-2 * eta * (float(elapsed) + OF_AN_AVERAGE)))
+            elapsed = buffers["elapsed", end]
+            rests[end] = -math.expm1(-2 * eta * (float(elapsed) + OF_AN_AVERAGE))
             elapsed.zero_()
-        return Lags(self._buffers["lag", first], self._buffers["lag", second], *rests, gain=(beta - 0.5) / 2)
+        of_a, of_b = buffers["lag", first], buffers["lag", second]
+        return Lags(of_a, of_b, rest_a=rests[first], rest_b=rests[second], gain=(beta - 0.5) / 2)
