@@ -51,6 +51,7 @@ class Team:
         self.steps = []
         self.answers: list[list[Tensor] | None] = [None] * workers
         self.waiting: set[int] = set()
+        self.gone: set[int] = set()
         for rank in range(workers):
             view = WorkerView(
                 self.world,
@@ -91,7 +92,7 @@ class Team:
 
     def round(self) -> None:
         """One round of a synchronous algorithm: all workers pass barriers until they request gradients."""
-        pending = dict.fromkeys(range(len(self.steps)))
+        pending = [rank for rank in range(len(self.steps)) if rank not in self.gone]
         requests = {rank: self.steps[rank].send(self.answers[rank]) for rank in pending}
         while all(isinstance(request, Barrier) for request in requests.values()):
             control = self.world.control
@@ -106,6 +107,22 @@ class Team:
             requests = {rank: self.steps[rank].send(None) for rank in requests}
         for rank, request in requests.items():
             self._ask(rank, request)
+
+    def kill(self, rank: int) -> None:
+        """The worker dies between two turns, or between two rounds."""
+        assert self.world.control.mark_dead(rank, 1.0)
+        self.gone.add(rank)
+
+    def replace(self, rank: int) -> None:
+        """A new worker in its place, with its buffers."""
+        control, barriers = self.world.control, self.algorithm.barriers_per_round
+        if not control.join(rank, barriers, 0.0):
+            self.round()  # it joins at the end of the round after this one
+            assert control.join(rank, barriers, 1.0)
+        self.gone.discard(rank)
+        self.views[rank].rounds.generation = control.arrived(rank)
+        self.steps[rank] = self.algorithm.worker(self.views[rank])
+        self._ask(rank, next(self.steps[rank]))
 
     def begin_again(self, rank: int) -> None:
         """An update has cancelled the worker's gradient: its text begins anew, as in a driver that can break it off."""
