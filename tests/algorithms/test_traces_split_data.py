@@ -67,8 +67,8 @@ def test_updates_that_cancel_what_is_in_flight(name: str, options: dict[str, obj
 
 
 def test_malenia_waits_for_the_harmonic_mean():
-    """s = 7 of three workers: 2 or 3 gradients of each, or more of the fast ones."""
-    one = team("malenia", s=7)
+    """S = 7 of three workers: 2 or 3 gradients of each, or more of the fast ones."""
+    one = team("malenia", gradients=7)
     taken = []
     for rank in (0, 0, 0, 1, 1, 1, 2, 2):
         taken.append([float(one.buffer("taken", j)[0]) for j in range(3)])

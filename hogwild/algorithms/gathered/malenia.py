@@ -1,12 +1,12 @@
 """Malenia SGD: all workers compute at the same x until each has brought a gradient; the step weighs workers alike.
 
-    every worker i:   g = grad F_i(x), one batch after the other at the same x;   S_i <- S_i + g;   B_i <- B_i + 1
-    once all B_i >= 1 and N / sum_i (1 / B_i) > s / N:
-                      x <- x - lr (1/N) sum_i S_i / B_i;   S_i, B_i <- 0
+    every worker i:   g = grad F_i(x), one batch after the other at the same x;   G_i <- G_i + g;   B_i <- B_i + 1
+    once all B_i >= 1 and N / sum_i (1 / B_i) > S / N:
+                      x <- x - lr (1/N) sum_i G_i / B_i;   G_i, B_i <- 0
     in flight:        dropped;   all take the new x
 
 No worker waits and no gradient is stale, but a step takes as long as the slowest worker's gradient; the fast ones use
-the time to lower the variance of theirs. With s = max(1, ceil(sigma^2 / eps)) it is time-optimal among methods for
+the time to lower the variance of theirs. With S = max(1, ceil(sigma^2 / eps)) it is time-optimal among methods for
 workers with different data; where the data are the same, k-batch-sync is.
 
 Source: Tyurin and Richtarik 2023 (arXiv:2305.12387), as Algorithm 1 of Tyurin's later survey states it, and public code
@@ -51,17 +51,19 @@ class Malenia(Algorithm):
     numbers_pushes: ClassVar[bool] = True
     follows_updates: ClassVar[bool] = True
 
-    s: int = option(
-        0, "gradients of a step, as a sum over workers of their harmonic mean; 0: one each", check=NOT_NEGATIVE
+    gradients: int = option(
+        0,
+        "S: N times the harmonic mean of what the workers bring to a step is above it; 0: one each",
+        check=NOT_NEGATIVE,
     )
     momentum: float = momentum_option(0.0, "momentum factor m of the shared buffer")
 
     def gradients_per_update(self, workers: int) -> int:
-        return max(workers, self.s)
+        return max(workers, self.gradients)
 
     def worker(self, w: View) -> Steps:
         momentum = HeavyBall(self.momentum) if self.momentum else None
         w.pull()
         while True:
             g = yield Gradient(at=w.snapshot, cancel=True)
-            w.gather(g, self.s, momentum=momentum, max_delay=0, of="worker")
+            w.gather(g, self.gradients, momentum=momentum, max_delay=0, of="worker")
