@@ -84,7 +84,6 @@ class LaunchOptions(TypedDict, total=False):
     dc_power: Literal[1, 2]
     decoupled: bool
     degree: int
-    delay: int
     delay_cutoff: int
     delay_limit: int
     eps: float
@@ -115,6 +114,7 @@ class LaunchOptions(TypedDict, total=False):
     outer_every: int
     outer_lr: float
     outer_momentum: float
+    overlap: int
     pairing: Literal["skip", "blocking", "bipartite"]
     penalize_wd: bool
     penalty: Literal["none", "gap", "staleness", "staleness-lr"]

@@ -269,7 +269,7 @@ RECURSIONS: list[tuple[str, Recursion, Mapping[str, object], Mapping[str, object
     ("diloco", partial(slowmo, nesterov=True), OUTER, {}),
     ("noloco", slowmo, OUTER, {}),
     ("noloco", partial(slowmo, nesterov=True), OUTER, {"nesterov": True}),
-    ("streaming-diloco", partial(slowmo, nesterov=True), OUTER, {"fragments": 1, "delay": 0, "alpha": 0.0}),
+    ("streaming-diloco", partial(slowmo, nesterov=True), OUTER, {"fragments": 1, "overlap": 0, "alpha": 0.0}),
     ("overlap-sgd", overlapped, {"period": 3, "alpha": 0.6, "outer_momentum": 0.7}, {}),
     ("async-diloco", partial(slowmo, nesterov=True), {**OUTER, "outer_every": 4}, {}),
     ("adownpour", averaged_downpour, {"period": 3, "momentum": 0.7}, {}),

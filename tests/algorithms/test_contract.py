@@ -150,7 +150,7 @@ def test_steps_at_lr_0_move_nothing_and_harm_nothing(name: str):
     """As in a warm-up that begins at 0; afterwards the model learns, and stays finite."""
     options = REGISTRY[name].options()
     short = {"period": 2} if "period" in options else {}
-    algorithm = make(name, **short, **({"fragments": 2, "delay": 0} if "fragments" in options else {}))
+    algorithm = make(name, **short, **({"fragments": 2, "overlap": 0} if "fragments" in options else {}))
     workers = min(algorithm.max_workers or 3, 3)
     start = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     team = Team(algorithm, Point(start), workers, lambda at, rank: [0.5 * at[:3] + 0.25], 0.0, WEIGHT_DECAY)

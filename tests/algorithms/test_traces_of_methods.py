@@ -11,7 +11,9 @@ from harness import Point, Team, make
 from problem_t import FOUR, LR, THREE, near, team
 
 from hogwild.algorithms.elastic.options import slot_of_next
+from hogwild.config import Config
 from hogwild.drivers.view import neighbours
+from hogwild.errors import UsageError
 from hogwild.rules import Topology
 from hogwild.theory import stability
 from hogwild.topology.matrices import Mixing
@@ -115,7 +117,7 @@ def test_streaming_diloco():
     def gradient(at: torch.Tensor, rank: int) -> list[torch.Tensor]:
         return [at[:64] - torch.tensor([THREE[rank]] * 32 + [second[rank]] * 32, dtype=torch.float64)]
 
-    options = {"period": 4, "fragments": 2, "delay": 1, "alpha": 0.5, "momentum": 0.0}
+    options = {"period": 4, "fragments": 2, "overlap": 1, "alpha": 0.5, "momentum": 0.0}
     one = Team(make("streaming-diloco", **options), Point(torch.zeros(64, dtype=torch.float64)), 3, gradient, LR)
     for step in range(1, 41):
         one.round()
@@ -228,3 +230,26 @@ def test_the_theory_of_a_table_ends_at_noise_and_random_delays():
     assert stability.edge("table", {2: 0.5, 3: 0.5}) == stability.threshold("table", 3)
     with pytest.raises(ValueError, match="rule 'table' is none of none"):
         stability.random_order_threshold("table", 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"algorithm": "streaming-diloco", "period": 8, "overlap": 2},
+            "overlap is 2, and one of 4 fragments is due every 2",
+        ),
+        (
+            {"algorithm": "async-diloco", "activation": 0.3},
+            r"activation is 0\.3: use at most 1 / outer_every, here 0\.1666",
+        ),
+        ({"algorithm": "rescaled", "cap": 0.5}, "a number >= 1, or 0"),
+        ({"algorithm": "relaysgd", "tree": "ring"}, "one of chain, binary"),
+        ({"algorithm": "ringleader", "access": "racing"}, "use --access locked"),
+        ({"algorithm": "ia2sgd", "access": "atomic"}, "use --access locked"),
+        ({"algorithm": "malenia", "access": "racing"}, "use --access locked"),
+    ],
+)
+def test_invalid_options_are_refused_in_one_line(options: dict[str, object], message: str):
+    with pytest.raises(UsageError, match=message):
+        Config.from_values({"workers": 3, **options})

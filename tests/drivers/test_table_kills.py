@@ -15,7 +15,7 @@ from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 
 KEEPERS = ["ia2sgd", "ringleader", "malenia", "area", "relaysgd", "streaming-diloco", "overlap-sgd"]
-OPTIONS = {"streaming-diloco": {"period": 12, "delay": 2}, "overlap-sgd": {"period": 3}, "ringleader": {"lr": 0.2}}
+OPTIONS = {"streaming-diloco": {"period": 12, "overlap": 2}, "overlap-sgd": {"period": 3}, "ringleader": {"lr": 0.2}}
 
 
 def options(algorithm: str) -> dict[str, object]:

@@ -2,11 +2,11 @@
 
     every worker i, t own steps:   v_i <- m v_i + grad F(x_i) + wd x_i;   x_i <- x_i - lr v_i
     fragment p of P, when H divides t + floor(p H / P):   send x_ip
-    `delay` steps later:   d = c_p - mean_j x_jp as sent;   u_p <- n u_p + d;   c_p <- c_p - a (d + n u_p)
-                           x_ip <- c_p + alpha (x_ip - c_p)
+    `overlap` steps later:   d = c_p - mean_j x_jp as sent;   u_p <- n u_p + d;   c_p <- c_p - a (d + n u_p);
+                             x_ip <- c_p + alpha (x_ip - c_p)
 
-c is the center, the same in all workers, and the result. P = 1, delay = 0, alpha = 0 is diloco. A worker sends 1 / P of
-the model at a time and waits for the others only if they are more than `delay` steps late.
+c is the center, the same in all workers, and the result. P = 1, overlap = 0, alpha = 0 is diloco. A worker sends 1 / P
+of the model at a time and waits for the others only if they are more than `overlap` steps late.
 
 Source: Douillard et al. 2025 (arXiv:2501.18512), and public code (torchft, where alpha is 0).
 Deviates: fragments are equal parts of the flat model, not layers. Every worker keeps c and u of its own; one that was
@@ -62,7 +62,7 @@ class StreamingDiLoCo(LocalRule, Algorithm):
 
     period: int = period_option(50, "own steps H between two averages of a fragment")
     fragments: int = option(4, "P: parts of the model that are averaged in turn", check=AT_LEAST_ONE)
-    delay: int = option(1, "own steps after which a fragment's average is applied", check=NOT_NEGATIVE)
+    overlap: int = option(1, "own steps after which a fragment's average is applied", check=NOT_NEGATIVE)
     alpha: float = option(0.5, "part of its distance from the center that a worker keeps", check=RATE)
     momentum: float = momentum_option(0.9, "momentum factor m of each worker, kept over averages")
     outer_momentum: float = option(0.9, "momentum n of the outer step", check=BELOW_ONE)
@@ -71,10 +71,10 @@ class StreamingDiLoCo(LocalRule, Algorithm):
     def __post_init__(self) -> None:
         super().__post_init__()
         every = self.period // self.fragments
-        if not self.delay < every:
+        if not self.overlap < every:
             raise ValueError(
-                f"delay is {self.delay}, and one of {self.fragments} fragments is due every {every} steps: use a "
-                "shorter delay, fewer fragments or a longer period"
+                f"overlap is {self.overlap}, and one of {self.fragments} fragments is due every {every} steps: use a "
+                "shorter one, fewer fragments or a longer period"
             )
 
     def keeps(self) -> Mapping[str, Buffer]:
@@ -88,7 +88,7 @@ class StreamingDiLoCo(LocalRule, Algorithm):
             if (p := self.due(w.steps)) is not None:
                 w.combine(slot_of_next(w), {"replica": 1}, part=parts[p])
                 yield ARRIVE
-            if (p := self.due(w.steps - self.delay)) is not None:
+            if (p := self.due(w.steps - self.overlap)) is not None:
                 yield WAIT
                 if w.present:
                     self.outer(w, parts[p])
