@@ -16,7 +16,7 @@ def test_a_worker_that_is_always_too_late_is_named(
 ):
     lines: list[str] = []
     monkeypatch.setattr(Console, "warn", lambda _self, line: lines.append(line))
-    values = {"straggler": "3:20", "updates": 80 if limit else 45, "clock": "round-robin", "eval_every": 0}
+    values = {"straggler": "3:20", "updates": 80 if limit else 70, "clock": "round-robin", "eval_every": 0}
     values |= {"delay_limit": limit} if limit else {}
     simulate(tmp_path, algorithm=algorithm, **values)
     named = [line for line in lines if "had no update" in line]
