@@ -71,14 +71,15 @@ ROWS: dict[str, set[str]] = {
         "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.processes", "errors", "files", "own_code",
         "system",
     },
+    "report": {*RUN, "errors", "files", "text"},
     "reproduce": {
         *BASE, *RUN, "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",
         "drivers.processes", "drivers.simulated", "theory",
     },
     "cli": {
         *BASE, *RUN, "algorithms.registry", "delays", "drivers.checkpoints", "drivers.choice", "drivers.comparison",
-        "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.simulated", "kernels", "reproduce",
-        "theory", "topology",
+        "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.simulated", "kernels", "report",
+        "reproduce", "theory", "topology",
     },
     "reproduce.__main__": {"cli"},
     "train": {"cli"},

@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         raise UsageError(f"cannot make {folder}: {error.strerror}; choose another --directory") from None
     refuse_links(folder, LINKS)
-    values = {"eval_every": 0, **given, "out": str(folder / "runs")}
+    values = {"eval_every": 1, **given, "out": str(folder / "runs")}
     cells = [
         comparison.Cell(algorithm, count, clock, seed, tuple(its.items()), _names_of(variant))
         for clock in clocks

@@ -17,7 +17,7 @@ def save(path: Path, paint: Callable[[Any], None]) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise UsageError("--plot needs matplotlib: pip install 'hogwild[plot]'") from None
+        raise UsageError("a picture needs matplotlib: pip install 'hogwild[plot]'") from None
     figure = Figure(figsize=(6, 4), layout="constrained")
     paint(figure.subplots())
     try:

@@ -136,7 +136,7 @@ def test_plot_that_cannot_be_written(capsys):
 def test_plot_without_matplotlib(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert cli.main(["stability", "--plot", "a.png"]) == 2
-    assert capsys.readouterr().err == "hogwild: error: --plot needs matplotlib: pip install 'hogwild[plot]'\n"
+    assert capsys.readouterr().err == "hogwild: error: a picture needs matplotlib: pip install 'hogwild[plot]'\n"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from hogwild.shared.control import Tickets
 from hogwild.shared.world import World
 
 TRAIN_LINE_S = 1.0
+TRAIN_LINES = 200  # of a run at least, if it has as many gradients
 
 
 class Report:
@@ -45,6 +46,7 @@ class Report:
         self.hear: Callable[[dict[str, Any]], object] = lambda _fault: None  # is told each fault
         self.began = self.ended = time.monotonic()
         self._line: tuple[float, Statistics] | None = None
+        self._line_at = 0  # completed tickets at the last event of kind train
         self._epochs: list[tuple[int, Statistics]] = []  # (completed tickets, counters) at epoch boundaries
 
     @property
@@ -90,14 +92,18 @@ class Report:
         self.ended = max(self.ended, at)
 
     def tick(self, alive: int) -> None:
-        """One turn of the trainer's loop: moves the bar, and writes an event of kind train every second."""
+        """One turn of the trainer's loop: moves the bar, and writes an event of kind train every second or oftener."""
         stats = Statistics.of(self.world)
         self.mark_epoch(stats)
         if self._line is None:
             return
         self.show(alive, stats)
-        if self.journal.elapsed_s() - self._line[0] >= TRAIN_LINE_S:
+        if self.journal.elapsed_s() - self._line[0] >= TRAIN_LINE_S or self.is_train_line_due(self.completed):
             self.train_line(stats)
+
+    def is_train_line_due(self, completed: int) -> bool:
+        """Whether a two-hundredth of the run's gradients has come since the last event of kind train."""
+        return self.job.body is None and completed - self._line_at >= max(1, self.job.total_tickets // TRAIN_LINES)
 
     def mark_epoch(self, stats: Statistics) -> None:
         """Keeps the counters at epoch boundaries, for the training loss of the last epoch; warns of hot rows and of
@@ -144,6 +150,8 @@ class Report:
         now = self.journal.elapsed_s()
         since, earlier = self._line or (now, None)
         samples = stats.samples - (earlier.samples if earlier else 0)
+        if earlier is not None and (stats.version, samples) == (earlier.version, 0) and not self._sums:
+            return  # no news
         if self._sums:
             self.metrics |= {name: total / count for name, (total, count) in self._sums.items()}
         self.journal.event(
@@ -161,7 +169,7 @@ class Report:
             **{name: self.metrics[name] for name in self._sums},
         )
         self._sums = {}
-        self._line = (now, stats)
+        self._line, self._line_at = (now, stats), self.completed
 
     def add_metrics(self, sums: Mapping[str, tuple[float, int]]) -> None:
         """Numbers of the caller's own loops: their sums and counts since the last call."""

@@ -101,6 +101,8 @@ class Simulator(Driver):
                     self.report.show(self.world.workers, Statistics.of(self.world))
                 if done // per_epoch > (done - 1) // per_epoch:
                     self.report.mark_epoch(Statistics.of(self.world))
+                if self.report.is_train_line_due(done):
+                    self.report.train_line(Statistics.of(self.world))
                 if self.report.edge.is_due(self.world.control.version):
                     self.measure_edge(self.copy())
                 at = Progress(done, self.world.control.version)
