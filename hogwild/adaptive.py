@@ -8,7 +8,7 @@ corrects which buffer, and what races cost.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hogwild.momenta import Momentum
 
@@ -24,6 +24,12 @@ class AdaptiveStage(Momentum):
     scales_step: ClassVar[bool] = True
 
     decoupled: bool
+
+    def divisor(self, q: Any, *, pushes: int) -> Any:  # noqa: ARG002
+        """The elements by which a step along v divides lr, once q has absorbed `pushes` pushes: an array or a tensor
+        like q [n], of squared gradients. It is not changed. None for a rule without q.
+        """
+        return None
 
     def check(self) -> None:
         betas = {name: getattr(self, name) for name in ("beta1", "beta2") if hasattr(self, name)}
@@ -55,6 +61,9 @@ class AdamW(AdaptiveStage):
     beta2: float = 0.999
     eps: float = 1e-8
     decoupled: bool = True
+
+    def divisor(self, q: Any, *, pushes: int) -> Any:
+        return (q / (1 - self.beta2**pushes)) ** 0.5 + self.eps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +113,9 @@ class RMSprop(AdaptiveStage):
     def constants(self) -> dict[str, object]:
         return {**super().constants(), "q_rest": 1 - self.beta2}
 
+    def divisor(self, q: Any, *, pushes: int) -> Any:  # noqa: ARG002
+        return (q + self.eps) ** 0.5 if self.eps_inside else q**0.5 + self.eps
+
 
 @dataclass(frozen=True, kw_only=True)
 class Adagrad(AdaptiveStage):
@@ -121,6 +133,9 @@ class Adagrad(AdaptiveStage):
 
     def constants(self) -> dict[str, object]:
         return {**super().constants(), "beta2": 1.0, "q_rest": 1.0}
+
+    def divisor(self, q: Any, *, pushes: int) -> Any:  # noqa: ARG002
+        return q**0.5 + self.eps
 
 
 @dataclass(frozen=True, kw_only=True)

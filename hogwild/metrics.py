@@ -104,6 +104,11 @@ def top_k(k: int) -> Mean:
     return Mean(_TopK(k), larger_is_better=True)
 
 
+def k_of(metric: Mean) -> int:
+    """The k of a metric of `top_k`; 0 for any other."""
+    return metric.function.k if isinstance(metric.function, _TopK) else 0
+
+
 @dataclass(frozen=True)
 class _TopK:
     k: int

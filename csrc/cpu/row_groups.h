@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "../rows.h"
+#include "row_lines.h"
 
 namespace hogwild::cpu {
 
@@ -21,20 +21,20 @@ class RowIndex {
   // Forgets all rows; there will be at most `count`.
   void begin(int64_t count);
 
-  // The number that was stored for the row; -1 and a place to store it, if there is none.
-  int32_t& find(int64_t row) {
+  // The number of the row among `known`; -1 and a place to store its number, if it is new.
+  int32_t& find(int64_t row, const std::vector<UniqueRow>& known) {
     auto place = static_cast<size_t>((static_cast<uint64_t>(row) * 0x9E3779B97F4A7C15u) >> shift_);
-    while (entries_[place].epoch == epoch_ && entries_[place].row != row) place = (place + 1) & mask_;
+    while (entries_[place].epoch == epoch_ && known[static_cast<size_t>(entries_[place].number)].row != row)
+      place = (place + 1) & mask_;
     Entry& entry = entries_[place];
-    if (entry.epoch != epoch_) entry = {row, epoch_, -1};
+    if (entry.epoch != epoch_) entry = {epoch_, -1};
     return entry.number;
   }
 
  private:
   struct Entry {
-    int64_t row;
     uint32_t epoch;
-    int32_t number;
+    int32_t number;  // of a row
   };
 
   std::vector<Entry> entries_;
@@ -46,21 +46,25 @@ class RowIndex {
 // A table's part of a push, in order of occurrence. Its memory is kept for the next push.
 class RowGroups {
  public:
-  // Groups a gradient whose rows all exist.
-  void group(const RowGradient& gradient, int64_t dim, Dtype master, RowIndex& index);
+  // Groups a gradient whose rows all exist, and has the first of them fetched meanwhile.
+  void group(const RowGradient& gradient, int64_t dim, Dtype master, RowIndex& index, const RowLines& lines);
 
   const std::vector<UniqueRow>& rows() const { return rows_; }
   const RowGradient& gradient() const { return gradient_; }
   const void* sums() const { return sums_.get(); }
+  int64_t n_sums() const { return n_sums_; }
+  int64_t fetched() const { return fetched_; }
 
  private:
   template <class T, class G>
-  void group_as(int64_t dim, RowIndex& index);
+  void group_as(int64_t dim, RowIndex& index, const RowLines& lines);
 
   RowGradient gradient_;
   std::vector<UniqueRow> rows_;
   std::unique_ptr<char[]> sums_;
   size_t capacity_ = 0;
+  int32_t n_sums_ = 0;
+  int64_t fetched_ = 0;
 };
 
 }  // namespace hogwild::cpu

@@ -9,28 +9,8 @@
 namespace hogwild::cpu::HW_ISA {
 namespace {
 
-constexpr int64_t kAhead = 6;         // rows that are on their way to the cache while one is worked on
-constexpr int64_t kPrefetched = 512;  // bytes of a row; the hardware fetches what follows
-constexpr int64_t kCacheLine = 64;
-
-HW_HD void prefetch(const void* p, int64_t bytes) {
-  const char* const end = static_cast<const char*>(p) + (bytes < kPrefetched ? bytes : kPrefetched);
-  const auto line = reinterpret_cast<uintptr_t>(p) & ~static_cast<uintptr_t>(kCacheLine - 1);
-  for (const char* at = reinterpret_cast<const char*>(line); at < end; at += kCacheLine) __builtin_prefetch(at, 1);
-}
-
-template <class T>
-HW_HD void prefetch_row(const RowTask& task, int64_t row) {
-  const Table& table = task.table;
-  const int64_t bytes = table.dim * static_cast<int64_t>(sizeof(T));
-  prefetch(static_cast<const T*>(table.x) + row * table.dim, bytes);
-  if (table.v != nullptr) prefetch(static_cast<const T*>(table.v) + row * table.dim, bytes);
-  if (table.q != nullptr && task.plan.row_wise) __builtin_prefetch(static_cast<const T*>(table.q) + row, 1);
-  if (table.q != nullptr && !task.plan.row_wise) prefetch(static_cast<const T*>(table.q) + row * table.dim, bytes);
-  if (table.row_version != nullptr) __builtin_prefetch(table.row_version + row, 1);
-  if (table.last != nullptr) __builtin_prefetch(table.last + row, 1);
-  if (table.decayed != nullptr) __builtin_prefetch(table.decayed + row, 1);
-}
+constexpr int64_t kNear = 6;  // rows that are on their way into the first cache while one is worked on
+constexpr int64_t kFar = 32;  // and into the second one
 
 // sum of (scale g)^2 over the elements that the guard applies, in kRowLanes partial sums.
 template <class Guard, class T, class G>
@@ -118,7 +98,8 @@ __attribute__((flatten)) void push_rows(RowTask& task, int64_t begin, int64_t en
   const auto* const values = static_cast<const G*>(task.values);
   const auto* const sums = static_cast<const T*>(task.sums);
   for (int64_t i = begin; i < end; ++i) {
-    if (i + kAhead < task.count) prefetch_row<T>(task, task.rows[i + kAhead].row);
+    if (i + kNear < task.count) task.lines.fetch_near(task.rows[i + kNear].row);
+    if (i + kFar < task.count && i + kFar >= task.fetched) task.lines.fetch_far(task.rows[i + kFar].row);
     const UniqueRow row = task.rows[i];
     const Buffers<T> at = slice<T>(buffers, row.row * table.dim);
     if (catches_up) catch_up_row<Access>(task, at, row.row);

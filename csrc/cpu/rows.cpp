@@ -27,11 +27,15 @@ void scan_range(Dtype dtype, const void* values, int64_t n, Scan& scan) {
 
 }  // namespace
 
+Rows::Rows(RowPlan plan) : plan_(std::move(plan)), groups_(plan_.tables.size()) {
+  for (const Table& table : plan_.tables) lines_.emplace_back(plan_, table, element_size(plan_.rule.master));
+}
+
 void Rows::begin(const std::vector<RowGradient>& gradients, uintptr_t /*stream*/) {
   scan_.reset();
   for (size_t k = 0; k < groups_.size(); ++k) check_rows(gradients.at(k), plan_.tables[k]);
   for (size_t k = 0; k < groups_.size(); ++k)
-    groups_[k].group(gradients[k], plan_.tables[k].dim, plan_.rule.master, index_);
+    groups_[k].group(gradients[k], plan_.tables[k].dim, plan_.rule.master, index_, lines_[k]);
 }
 
 RowScan Rows::scan() {
@@ -44,11 +48,20 @@ RowScan Rows::scan() {
       scan_range(gradient.dtype, gradient.values, gradient.count * dim, all);
       continue;
     }
+    scan_range(plan_.rule.master, group.sums(), group.n_sums() * dim, all);
+    // Rows that occur once, in runs of neighbours: a call for each of them would take as long as its elements.
+    const char* const values = static_cast<const char*>(gradient.values);
+    const int64_t bytes = dim * element_size(gradient.dtype);
+    int64_t begin = 0, end = 0;
     for (const UniqueRow& row : group.rows()) {
-      const Dtype dtype = row.sum < 0 ? gradient.dtype : plan_.rule.master;
-      const char* const values = static_cast<const char*>(row.sum < 0 ? gradient.values : group.sums());
-      scan_range(dtype, values + (row.sum < 0 ? row.first : row.sum) * dim * element_size(dtype), dim, all);
+      if (row.sum >= 0) continue;
+      if (row.first != end) {
+        scan_range(gradient.dtype, values + begin * bytes, (end - begin) * dim, all);
+        begin = row.first;
+      }
+      end = row.first + 1;
     }
+    scan_range(gradient.dtype, values + begin * bytes, (end - begin) * dim, all);
   }
   scan_ = RowScan{all.grad_sq, all.nonfinite};
   return *scan_;
@@ -56,7 +69,7 @@ RowScan Rows::scan() {
 
 RowTask Rows::task(size_t k, const RowCall& call, bool advances) const {
   const Table& table = plan_.tables[k];
-  RowTask task{plan_, table};
+  RowTask task{plan_, table, lines_[k]};
   const double rate = plan_.decays ? plan_.decay_rate(table, call.lr) : 0;
   task.hyper = fold(plan_, table, call);
   task.pushes = call.pushes;
@@ -88,6 +101,7 @@ RowStats Rows::push(const RowCall& call) {
     task.count = static_cast<int64_t>(group.rows().size());
     task.values = group.gradient().values;
     task.sums = group.sums();
+    task.fetched = group.fetched();
     if (!call.seen.empty()) task.seen = static_cast<const uint32_t*>(call.seen.at(k));
     Kernels::Rows* const rows = kernels().rows(plan_, task.count == 0 ? plan_.rule.master : group.gradient().dtype);
     if (plan_.n_stripes == 0) rows(task, 0, task.count);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "row_groups.h"
+#include "row_lines.h"
 
 namespace hogwild::cpu {
 
@@ -11,6 +12,7 @@ namespace hogwild::cpu {
 struct RowTask {
   const RowPlan& plan;
   const Table& table;
+  const RowLines& lines;
   Hyper<double> hyper{};
   int64_t pushes = 0;      // before this one; of all, for a catch-up alone
   int64_t last = 0;        // the row's new `last`
@@ -21,6 +23,7 @@ struct RowTask {
   int64_t count = 0;
   const void *values = nullptr, *sums = nullptr;
   const uint32_t* seen = nullptr;
+  int64_t fetched = 0;  // so many of the rows are in the second cache, or on their way
 
   double step_sq = 0;
   int64_t nonfinite = 0, row_delay_sum = 0, shared_rows = 0;
@@ -30,7 +33,7 @@ struct RowTask {
 // scan() reads them, push() writes; only push() changes tables.
 class Rows {
  public:
-  explicit Rows(RowPlan plan) : plan_(std::move(plan)), groups_(plan_.tables.size()) {}
+  explicit Rows(RowPlan plan);
 
   void begin(const std::vector<RowGradient>& gradients, uintptr_t stream);
   RowScan scan();
@@ -42,6 +45,7 @@ class Rows {
 
   RowPlan plan_;
   RowIndex index_;
+  std::vector<RowLines> lines_;
   std::vector<RowGroups> groups_;
   std::optional<RowScan> scan_;
 };

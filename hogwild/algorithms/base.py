@@ -27,7 +27,7 @@ from hogwild.buffers import WORKER as WORKER
 from hogwild.buffers import Buffer as Buffer
 from hogwild.buffers import Rows as Rows
 from hogwild.buffers import Scope as Scope
-from hogwild.rules import Topology
+from hogwild.rules import AdaptiveStage, Topology
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,6 +111,12 @@ class Algorithm(ABC):
     @property
     def stability_rule(self) -> str | None:
         """Its linear stability theory, one of hogwild.theory.LOOPS; None if none is known."""
+        return None
+
+    def adaptive(self) -> AdaptiveStage | None:
+        """The adaptive rule of its pushes onto x, which takes the scale of the gradients out; None for other rules. If
+        it has a running square q, `stability_rule` is the theory for a q that is held fixed.
+        """
         return None
 
     @property

@@ -59,10 +59,15 @@ class Theory(NamedTuple):
 
 
 def theory(algorithm: Algorithm, asked: str) -> Theory:
-    """The linear theory of the algorithm with its options. UsageError, naming `asked`, if there is none."""
+    """The linear theory of the algorithm with its options; of an adaptive one for a fixed q, with momentum and
+    dampening beta1. UsageError, naming `asked`, if there is none.
+    """
     if algorithm.stability_rule is None:
         raise UsageError(f"{asked}: no stability theory is known for algorithm {algorithm.name} with these options")
-    momentum, dampening = (float(getattr(algorithm, name, 0.0)) for name in ("momentum", "dampening"))
+    if (stage := algorithm.adaptive()) is not None:
+        momentum = dampening = float(getattr(stage, "beta1", 0.0))
+    else:
+        momentum, dampening = (float(getattr(algorithm, name, 0.0)) for name in ("momentum", "dampening"))
     has_rule = momentum or algorithm.stability_rule == "table"
     return Theory(algorithm.stability_rule, momentum, dampening) if has_rule else Theory("none", 0.0, 0.0)
 
@@ -75,10 +80,16 @@ def expected_delay(algorithm: Algorithm, workers: int) -> int:
 def stable_lr(preset: Preset, algorithm: Algorithm, delay: int) -> float:
     """The lr for which the stable minima are those of plain SGD without delay at the data set's lr.
 
-    hogwild.theory.stability.learning_rate, `effective`, in six digits. UsageError if no theory is known.
+    hogwild.theory.stability.learning_rate, `effective`, in six digits. UsageError if no theory is known, and for
+    adaptive algorithms: their q adapts to the delay, so that no lr follows from another.
     """
     from hogwild.theory import stability
 
+    if algorithm.adaptive() is not None:
+        raise UsageError(
+            f"--lr auto: no lr of {algorithm.name} follows from that of SGD, for its q adapts to the delay; leave --lr "
+            "out for its own"
+        )
     rule, momentum, dampening = theory(algorithm, "--lr auto, instead of a number")
     rates = stability.learning_rate(preset.lr, delay, momentum, dampening, rule, sync_momentum=0.0, sync_dampening=0.0)
     return rounded(rates.effective)

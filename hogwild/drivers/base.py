@@ -119,6 +119,8 @@ class Driver(ABC):
             try:
                 for line in self.audience.start(self.copy, self.saved):
                     self.console.warn(line)
+                if self.stopped is not None:  # a callback refused the run
+                    raise self.stopped[0](self.stopped[1]) from self._cause
                 self.train()
                 return self.finish()
             except HogwildError as error:
@@ -221,7 +223,8 @@ class Driver(ABC):
     def measure_edge(self, state: State, pulse: Callable[[], object] = nothing) -> None:
         """Measures the edge ratio at a copy; `pulse` is called between gradients."""
         state.load_module(self.module)
-        self.report.edge.measure(self.module, Statistics.of(self.world), self.report.lr, pulse)
+        divisor = state.divisor(self.job.algorithm, self.world.layout)
+        self.report.edge.measure(self.module, Statistics.of(self.world), self.report.lr, pulse, divisor)
 
     def finish(self) -> dict[str, object]:
         """Evaluates and saves the last state and returns the summary. Raises the error that ended the run early, if
@@ -246,8 +249,8 @@ class Driver(ABC):
             tested = self._scored(self.evaluator.test)
             if tested is not None:
                 self.report.tested(state, tested)
-        if self.job.body is not None and not has_trained and self.stopped is None:
-            self.console.warn("0 updates: call worker.step(loss) instead of loss.backward() and optimizer.step()")
+        if self.stopped is None and (line := self.report.of_loops(has_trained=has_trained)) is not None:
+            self.console.warn(line)
         if has_trained and (self.stopped is None or self.stopped[0] is not DivergedError):
             try:
                 self._save(state, score)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 import itertools
@@ -79,7 +80,7 @@ def compare(
             vary: option -> values, such as {"lr": [0.1, 0.01]}: every combination is run.
             jobs: runs at a time, in processes of their own, which must be able to import the model and the functions.
             Default: the usable cores. 1: in this process.
-            options: every other keyword of hogwild.fit.
+            options: every other keyword of hogwild.fit. Each run has its own copy of the callbacks.
     """
     for what, several in {
         "algorithms": algorithms,
@@ -127,6 +128,7 @@ class _Work:
     def rows(self, key: str, cell: Mapping[str, Any]) -> list[Row]:
         """Trains, and returns the evaluations of the run, with how it ended."""
         values = {**self.options, **cell, "algorithm": self.algorithms[cell["algorithm"]], "name": key}
+        values["callbacks"] = _copied(values.get("callbacks", ()))
         try:
             result = fit(self.model, self.dataset, self.loss_fn, **values)
             summary, found = result.summary, result.history
@@ -137,6 +139,17 @@ class _Work:
         rows = [{**row, "last": False, "exit_reason": summary["exit_reason"]} for row in found or [facts]]
         rows[-1] |= {"last": True, "train_loss": summary.get("train_loss")}
         return rows
+
+
+def _copied(callbacks: object) -> object:
+    """Callbacks of one run: what they keep of a run must not reach another one."""
+    try:
+        return copy.deepcopy(callbacks)
+    except Exception as error:
+        raise UsageError(
+            f"every run of a comparison has callbacks of its own, and these cannot be copied ({told(error)}): let them "
+            "begin what cannot be copied in on_start"
+        ) from error
 
 
 def _name(algorithm: object) -> str:

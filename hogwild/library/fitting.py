@@ -17,7 +17,7 @@ from hogwild.drivers.job.groups import GroupFn
 from hogwild.drivers.job.job import make_job
 from hogwild.errors import UsageError
 from hogwild.library.datasets import data_of, with_validation
-from hogwild.library.metric import with_metrics, with_score
+from hogwild.library.metric import with_score
 from hogwild.library.models import Make, require_function
 from hogwild.library.options import FitOptions
 from hogwild.library.result import Result
@@ -29,6 +29,7 @@ from hogwild.own_code import described
 from hogwild.shared.seeds import own_generators
 from hogwild.tasks.data import Data
 from hogwild.tasks.own import FIT
+from hogwild.tasks.own_metrics import with_metrics
 from hogwild.tasks.steps import StepFn
 
 
@@ -118,7 +119,7 @@ def fit(
         "score_fn": score_fn,
         "groups": groups,
     }
-    recipe = recipe_of(functions, metric=metric, maximize=maximize)
+    recipe = recipe_of(functions, metrics, metric=metric, maximize=maximize, monitor=monitor)
     if eval_batch_size is not None and not (isinstance(eval_batch_size, Integral) and eval_batch_size >= 1):
         raise UsageError(f"eval_batch_size must be a number of samples >= 1; it is {described(eval_batch_size)}")
     with own_generators():

@@ -15,6 +15,7 @@ from hogwild.algorithms import Algorithm
 from hogwild.config import FIELDS, Config
 from hogwild.drivers.callbacks.callback import Callback
 from hogwild.drivers.instruments.evaluator import Info
+from hogwild.drivers.instruments.numbers import EVALUATION
 from hogwild.drivers.job.groups import GroupFn
 from hogwild.drivers.job.job import MAX_TICKETS, make_job
 from hogwild.drivers.processes.handle import Handle as Worker
@@ -96,7 +97,7 @@ def launch(
     warmup = {"warmup": None if given.get("updates") else 0.0}
     given = {"workers": workers, "quiet": quiet, "resume": resume, **with_algorithm(algorithm, options, given)}
     config = config_of(model_fn, LAUNCH, {**warmup, **given}, "hogwild.launch")
-    _check(config, evaluate)
+    _check(config, evaluate, metric)
     require_importable({"fn": fn, "model_fn": model_fn, "groups": groups})
     data = Data(
         "own loop", _Endless(config.workers * config.batch_size), NoSamples(), (), 0, "vector", metric or "", maximize
@@ -118,8 +119,10 @@ def _refuse_meaningless(values: Mapping[str, object]) -> None:
                 raise UsageError(f"launch {why}: {name} is for hogwild.fit")
 
 
-def _check(config: Config, evaluate: object) -> None:
+def _check(config: Config, evaluate: object, metric: str | None) -> None:
     """UsageError for options that lack what they need."""
+    if metric in EVALUATION:
+        raise UsageError(f"metric is {metric!r}, which the run records itself: call it otherwise in evaluate")
     if not config.updates and (config.schedule != "constant" or config.warmup or config.warmup_updates):
         raise UsageError("launch has no end that a schedule or a warm-up could run towards: give updates=N")
     if evaluate is None and (config.eval_updates or config.eval_seconds):

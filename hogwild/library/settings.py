@@ -15,6 +15,7 @@ from hogwild.own_code import described, name_of
 from hogwild.runs.console import is_watched
 from hogwild.runs.resuming import resumed
 from hogwild.tasks.own import FIT, LAUNCH
+from hogwild.tasks.own_metrics import recorded_as
 
 
 def with_algorithm(
@@ -62,12 +63,16 @@ def _is_default(name: str, value: object) -> bool:
     return name in FIELDS and FIELDS[name].default == value
 
 
-def recipe_of(functions: Mapping[str, object], **values: object) -> dict[str, object]:
-    """What a run directory keeps of the arguments beside the options: functions by their names, other values as they
-    are; what is None is left out.
+def recipe_of(
+    functions: Mapping[str, object], metrics: Mapping[str, object] | None = None, **values: object
+) -> dict[str, object]:
+    """What a run directory keeps of the arguments beside the options: functions and metrics by their names, other
+    values as they are; what is None is left out.
     """
-    named = {name: name_of(function) for name, function in functions.items() if function is not None}
-    return {**named, **{name: value for name, value in values.items() if value is not None}}
+    found: dict[str, object] = {name: name_of(function) for name, function in functions.items() if function is not None}
+    if isinstance(metrics, Mapping):
+        found["metrics"] = {str(name): recorded_as(metric) for name, metric in metrics.items()}
+    return {**found, **{name: value for name, value in values.items() if value is not None}}
 
 
 def shape_of(schedule: object) -> tuple[str, Callable[[float], float] | None]:

@@ -14,7 +14,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hogwild.errors import HogwildError, UsageError
@@ -38,8 +38,17 @@ def own_code(values: Mapping[str, object]) -> dict[str, str]:
 
 def _named(run: Path, values: Mapping[str, object]) -> dict[str, str]:
     """The own code that a run names, in its configuration and beside it."""
-    beside = {f"{RECIPE} {name}": value for name, value in read_json(run / RECIPE).items()}
-    return own_code(values) | {name: value for name, value in beside.items() if isinstance(value, str) and ":" in value}
+    beside = dict(_texts(RECIPE, read_json(run / RECIPE)))
+    return own_code(values) | {name: value for name, value in beside.items() if ":" in value}
+
+
+def _texts(name: str, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """The texts in `values` and the mappings in it, each with its path."""
+    for key, value in values.items():
+        if isinstance(value, str):
+            yield f"{name} {key}", value
+        elif isinstance(value, Mapping):
+            yield from _texts(f"{name} {key}", value)
 
 
 def stamp(run: Path, values: Mapping[str, object]) -> None:

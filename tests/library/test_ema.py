@@ -79,3 +79,24 @@ def test_the_average_of_a_run_that_goes_on_is_that_of_one_run():
 def test_two_averages_do_not_hide_each_other():
     with pytest.raises(UsageError, match=r"there are several averages, and ema_test_loss, .*: give one EMA"):
         fit(hogwild.EMA(0.9), hogwild.EMA(0.99), clock="round-robin")
+
+
+class Slow(hogwild.EMA):
+    def state_dict(self):
+        return super().state_dict() | {"of": "mine"}
+
+    def on_eval(self, run):
+        run.metrics["slow"] = float(self._updates)
+
+
+def test_the_average_of_a_derived_class_is_found():
+    slow = Slow(0.9, every=4)
+    result = fit(slow, clock="round-robin")
+    assert torch.equal(hogwild.load(result, ema=True)["weight"], slow.average["weight"])
+    fast = hogwild.EMA(0.5, every=4)
+    result = fit(slow, fast, clock="round-robin")
+    for name, one in (("Slow", slow), ("EMA", fast)):
+        assert torch.equal(hogwild.load(result, ema=name)["weight"], one.average["weight"])
+    for wrong in (True, "Fast"):
+        with pytest.raises(UsageError, match=r"has an average of Slow, EMA: give one of them, ema=NAME"):
+            hogwild.load(result, ema=wrong)

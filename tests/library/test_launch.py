@@ -129,6 +129,16 @@ def test_gradients_of_tables_alone_are_taken():
     assert result.model.rows.weight.flatten().tolist() == [1.0, 1.0, 1.0, pytest.approx(1.1), 1.0]
 
 
+def clips_by_torch(worker: hogwild.Worker) -> None:
+    (-worker.model(torch.tensor([0, 2])).sum()).backward()
+    nn.utils.clip_grad_norm_(worker.model.parameters(), 1.0)
+
+
+def test_the_clip_of_torch_is_refused_with_that_of_the_run():
+    with pytest.raises(UsageError, match=r"a table is sparse.*clip_grad_norm_ takes none.*give hogwild.launch\(clip="):
+        launch(clips_by_torch, only_a_table)
+
+
 def test_a_step_without_gradients_of_tables_is_told():
     with pytest.raises(UsageError, match="and there are none"):
         launch(no_backward, only_a_table)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from own_loops import endless, launch, lines, loss_of, one, up
-from small_fits import samples
+from small_fits import samples, simulate
 from torch import nn
 
 import hogwild
 from hogwild.drivers.checkpoints import store
+from hogwild.drivers.instruments.numbers import SUMMARY
 from hogwild.errors import OwnCodeError, UsageError
 
 
@@ -71,6 +72,7 @@ def fails_late(model: nn.Module, info) -> dict[str, float]:
         (lambda model, info: {"a": "b"}, UsageError, "has 'a' = str 'b', which is not one number"),
         (lambda model, info: {"a": torch.ones(2)}, UsageError, "has 'a' = Tensor .*, which is not one number"),
         (lambda model, info: {"a": 1.0, "updates": 3}, UsageError, "has 'updates', which the run records itself"),
+        (lambda model, info: {"exit_reason": 3}, UsageError, "has 'exit_reason', which the run records itself"),
     ],
 )
 def test_an_evaluation_that_fails_ends_the_run_with_a_checkpoint(evaluation, error, message):
@@ -90,6 +92,23 @@ def test_a_callback_stops_the_loops():
     result = launch(endless, callbacks=[Stop()], workers=2)
     assert result.summary["exit_reason"] == "stopped"
     assert result.summary["updates"] >= 3
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_loops_that_return_early_are_told(workers, capsys):
+    launch(count, one, args=(5,), updates=20, workers=workers)
+    told = capsys.readouterr().err
+    assert told.count(f"the loops returned after {5 * workers} of 20 updates: let them go on until") == 1
+    launch(up, one, updates=20, workers=workers)
+    assert "the loops returned" not in capsys.readouterr().err
+
+
+def test_names_that_a_run_records_are_no_metrics():
+    launched = launch(up, one, updates=2, evaluate=lambda model, info: {"quality": 1.0})
+    assert launched.summary.keys() - {"quality"} <= SUMMARY
+    assert {name for name in simulate().summary if not name.startswith("test_")} <= SUMMARY
+    with pytest.raises(UsageError, match="metric is 'wall_s', which the run records itself"):
+        launch(up, one, updates=2, metric="wall_s", evaluate=lambda model, info: {"wall_s": 1.0})
 
 
 def count(worker: hogwild.Worker, steps: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,24 @@ def test_a_varied_rate_is_that_of_the_call_and_functions_count_by_their_names():
     assert [row["lr"] for row in rows if row["last"]] == [0.1, 0.5]
     slow, fast = (rows_of(schedule=shape, workers=[1], seeds=1, jobs=1)[-1] for shape in (half, whole))
     assert slow["test_loss"] != fast["test_loss"]
+
+
+class Counts(hogwild.Callback):
+    def __init__(self) -> None:
+        self.evaluations = 0
+
+    def on_eval(self, run):
+        self.evaluations += 1
+        run.metrics["evaluations"] = self.evaluations
+
+
+def test_every_run_has_callbacks_of_its_own():
+    rows = rows_of(callbacks=[Counts(), hogwild.EMA(0.9)], workers=[1], jobs=1)
+    assert [row["evaluations"] for row in rows] == [1, 2, 1, 2]
+    with pytest.raises(UsageError, match=r"has callbacks of its own, and these cannot be copied \(TypeError"):
+        rows_of(callbacks=[WithLock()], workers=[1], seeds=1, jobs=1)
+
+
+class WithLock(hogwild.Callback):
+    def __init__(self) -> None:
+        self.lock = threading.Lock()

@@ -148,6 +148,33 @@ def test_groups_are_kept_when_a_command_goes_on():
     assert not torch.equal(last["weight"], result.model.weight)
 
 
+def margin(output, target):
+    return (output[:, 1] - output[:, 0]).abs().mean()
+
+
+def spread(outputs, targets):
+    return outputs.std().item()
+
+
+def test_all_metrics_of_a_run_are_evaluated(capsys):
+    shipped = {"top1": hogwild.metrics.top_k(1), "auc": hogwild.metrics.auc, "ppl": hogwild.metrics.perplexity}
+    own = {"margin": margin, "spread": hogwild.metrics.whole(spread, larger_is_better=True)}
+    result = fit(metrics={**shipped, **own, "lost": lambda o, t: 0.0}, monitor="spread")
+    assert evaluate([result.path, *DATA, "--json"]) == 0
+    told = capsys.readouterr()
+    assert "metric lost of this run was test_named_runs:test_all" in told.err
+    assert "which has no name to import: it is left out" in told.err
+    found = json.loads(told.out)
+    for name in ("loss", *shipped, *own):
+        assert found[f"test_{name}"] == result.summary[f"test_{name}"]
+    assert "test_accuracy" not in found
+    result = fit(metrics={"lost": lambda o, t: 0.0, "auc": hogwild.metrics.auc})
+    assert evaluate([result.path, *DATA, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["test_auc"] == result.summary["test_auc"]
+    assert train(["--resume", result.path, "--epochs", "3", *DATA]) == UsageError.exit_code
+    assert "metric lost chooses the checkpoint best, and has no name" in capsys.readouterr().err
+
+
 def test_names_of_functions():
     from functools import partial
 
@@ -200,6 +227,9 @@ def test_checkpoints_by_name_and_step_and_the_average():
     assert torch.equal(hogwild.load(result, ema=True)["weight"], ema.average["weight"])
     assert export([result.path, "m.pt", "--ema"]) == 0
     assert torch.equal(torch.load("m.pt")["weight"], ema.average["weight"])
+    for wrong in (5.0, True, -1, None):
+        with pytest.raises(UsageError, match=f"'last', 'best', a number of updates or a name; it is {wrong}"):
+            hogwild.load(result, wrong)
     with pytest.raises(CheckpointError, match=r"there is no checkpoint .*step-00000010"):
         hogwild.load(result, 10)
     with pytest.raises(UsageError, match=r"has no average: hogwild\.EMA was not among the callbacks"):

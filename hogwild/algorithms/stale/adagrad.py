@@ -43,8 +43,11 @@ class Adagrad(AdaptiveOptions, Algorithm):
             own["q"] = replace(own["q"], starts=self.initial_accumulator)
         return {"x": SHARED, **own, "snapshot": SNAPSHOT}
 
+    def adaptive(self) -> rules.Adagrad:
+        return rules.Adagrad(eps=self.eps, decoupled=self.decoupled)
+
     def worker(self, w: View) -> Steps:
-        momentum = rules.Adagrad(eps=self.eps, decoupled=self.decoupled)
+        momentum = self.adaptive()
         lr, penalty = self.slower(w), self.gap()
         w.pull()
         while True:

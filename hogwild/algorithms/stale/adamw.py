@@ -42,17 +42,18 @@ from hogwild.algorithms.stale.adaptive import AdaptiveOptions, decoupled_option,
 
 
 class Kind(NamedTuple):
-    """A kind of momentum: its rule and its buffers beside q."""
+    """A kind of momentum: its rule, its buffers beside q, and its theory for a fixed q."""
 
     rule: type[rules.AdamW]
     buffers: Mapping[str, Buffer]
+    frozen: str
 
 
 KINDS = {
-    "dana-slim": Kind(rules.AdamWSlim, {"v": WORKER}),
-    "dana": Kind(rules.AdamWDana, {"v": WORKER, "v_sum": SHARED}),
-    "shifted": Kind(rules.AdamW, {"v": WORKER}),
-    "heavy-ball": Kind(rules.AdamW, {"v": SHARED}),
+    "dana-slim": Kind(rules.AdamWSlim, {"v": WORKER}, "dana"),
+    "dana": Kind(rules.AdamWDana, {"v": WORKER, "v_sum": SHARED}, "dana"),
+    "shifted": Kind(rules.AdamW, {"v": WORKER}, "shifted"),
+    "heavy-ball": Kind(rules.AdamW, {"v": SHARED}, "standard"),
 }
 
 
@@ -84,10 +85,17 @@ class AdamW(AdaptiveOptions, Algorithm):
     def needs_snapshot(self) -> bool:
         return super().needs_snapshot or self.momentum_kind == "dana"
 
-    def worker(self, w: View) -> Steps:
-        momentum = KINDS[self.momentum_kind].rule(
+    @property
+    def frozen_rule(self) -> str:
+        return KINDS[self.momentum_kind].frozen
+
+    def adaptive(self) -> rules.AdamW:
+        return KINDS[self.momentum_kind].rule(
             beta1=self.beta1, beta2=self.beta2, eps=self.eps, decoupled=self.decoupled
         )
+
+    def worker(self, w: View) -> Steps:
+        momentum = self.adaptive()
         lr, penalty = self.slower(w), self.gap()
         w.pull(momentum)
         while True:

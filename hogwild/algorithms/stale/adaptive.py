@@ -88,6 +88,16 @@ class AdaptiveOptions(StepOptions):
         "shared", "one running square q for all workers, or one for each", choices=("shared", "worker")
     )
 
+    @property
+    def stability_rule(self) -> str | None:
+        """That of a fixed q, which all workers share. A gap only shortens steps."""
+        return None if self.penalty == "staleness-lr" or self.q_scope == "worker" else self.frozen_rule
+
+    @property
+    def frozen_rule(self) -> str:
+        """What the rule is while its q is held fixed: one of hogwild.theory.RULES."""
+        return "none"
+
     def own_buffers(self) -> dict[str, Buffer]:
         return {"q": SHARED if self.q_scope == "shared" else WORKER, **self.step_buffers()}
 

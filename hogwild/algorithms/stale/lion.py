@@ -52,8 +52,11 @@ class Lion(StepOptions, Algorithm):
     def keeps(self) -> Mapping[str, Buffer]:
         return {"x": SHARED, "v": KINDS[self.momentum_kind], **self.step_buffers(), "snapshot": SNAPSHOT}
 
+    def adaptive(self) -> rules.Lion:
+        return rules.Lion(beta1=self.beta1, beta2=self.beta2, decoupled=self.decoupled)
+
     def worker(self, w: View) -> Steps:
-        momentum = rules.Lion(beta1=self.beta1, beta2=self.beta2, decoupled=self.decoupled)
+        momentum = self.adaptive()
         lr, penalty = self.slower(w), self.gap()
         w.pull()
         while True:

@@ -40,8 +40,11 @@ class RMSprop(AdaptiveOptions, Algorithm):
     def keeps(self) -> Mapping[str, Buffer]:
         return {"x": SHARED, **self.own_buffers(), "snapshot": SNAPSHOT}
 
+    def adaptive(self) -> rules.RMSprop:
+        return rules.RMSprop(beta2=self.beta2, eps=self.eps, eps_inside=self.eps_inside, decoupled=self.decoupled)
+
     def worker(self, w: View) -> Steps:
-        momentum = rules.RMSprop(beta2=self.beta2, eps=self.eps, eps_inside=self.eps_inside, decoupled=self.decoupled)
+        momentum = self.adaptive()
         lr, penalty = self.slower(w), self.gap()
         w.pull()
         while True:

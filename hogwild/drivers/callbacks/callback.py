@@ -19,7 +19,7 @@ class Run:
     one pass. `lr` is the learning rate of the next update. `metrics` are those of the last evaluation ({} before the
     first): what on_eval adds to them is recorded with them. `checkpoint` is the directory of the last checkpoint.
     `fault` has the last fault's reason, message and facts. `summary` and `error` (None: there is none) are set at the
-    end; what on_end adds to `summary` is in summary.json.
+    end; what on_end adds to `summary` is in summary.json. `is_evaluated`: whether evaluations are due before the end.
     """
 
     path: Path
@@ -33,6 +33,7 @@ class Run:
     fault: Mapping[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     error: BaseException | None = None
+    is_evaluated: bool = True
     _stop: Callable[[str], None] = field(default=print, repr=False)
     _evaluate: Callable[[], dict[str, float]] = field(default=dict, repr=False)
     _say: Callable[[str], None] = field(default=print, repr=False)

@@ -19,7 +19,7 @@ class EarlyStopping(Callback):
             maximize: whether larger is better; default: by the metric's name.
 
     A metric that is not a number is not better. The best checkpoint of the run, `best`, is not changed by this.
-    UsageError if the run has no such metric.
+    UsageError if the run has no such metric; before its first update, if it has no evaluations that could stop it.
     """
 
     def __init__(
@@ -40,7 +40,12 @@ class EarlyStopping(Callback):
         self.waited = 0  # evaluations since the best one
         self._goes_on = False  # from a checkpoint
 
-    def on_start(self, run: Run) -> None:  # noqa: ARG002
+    def on_start(self, run: Run) -> None:
+        if not run.is_evaluated:
+            raise UsageError(
+                "EarlyStopping: no evaluation is due before the end of this run, so none can stop it: give a test or a "
+                "validation set (hogwild.launch: evaluate=), and eval_every, eval_updates or eval_seconds"
+            )
         if not self._goes_on:
             self.best, self.waited = None, 0
         self._goes_on = False

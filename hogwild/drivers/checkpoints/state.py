@@ -25,7 +25,7 @@ from hogwild.errors import CheckpointError
 from hogwild.files.reading import reading
 from hogwild.nn.pooling import pooled_buffers
 from hogwild.shared.control import Tickets, Versions
-from hogwild.shared.layout import frozen
+from hogwild.shared.layout import ParameterLayout, frozen
 from hogwild.shared.world import BUFFER, FROZEN, World
 
 OTHER = "configuration and checkpoint do not belong together: take another with --ckpt"
@@ -100,6 +100,15 @@ class State:
             tables={name: tensor.clone() for name, tensor in tables.saved(arena).items()},
             table_counts=list(tables.counts(arena).clone()) if tables else [],
         )
+
+    def divisor(self, algorithm: Algorithm, layout: ParameterLayout) -> list[Tensor] | None:
+        """What an adaptive algorithm divides its steps by, in the shapes of the layout's parameters; None if it is none
+        with a q of all workers.
+        """
+        stage, q = algorithm.adaptive(), self.buffers.get("q")
+        if stage is None or q is None or len(q) > 1:
+            return None
+        return layout.views(stage.divisor(q[0], pushes=self.version))
 
     def plain(self) -> dict[str, Any]:
         """Nested dicts and lists, for a checkpoint."""

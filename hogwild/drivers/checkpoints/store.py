@@ -18,12 +18,13 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from hogwild.drivers.checkpoints import contents
 from hogwild.drivers.checkpoints.manifest import FORMAT, MANIFEST, STATE, read_manifest
-from hogwild.errors import CheckpointError
+from hogwild.errors import CheckpointError, UsageError
 from hogwild.files.exchange import exchange
 from hogwild.files.reading import reading
 from hogwild.files.writing import beside, write_atomically
@@ -116,9 +117,11 @@ def names(folder: Path) -> list[str]:
 
 
 def named(folder: Path, checkpoint: str | int) -> str:
-    """The name of the checkpoint of that step, or `checkpoint` if it is a name."""
+    """The name of the checkpoint of that step, or `checkpoint` if it is a name. UsageError if it is neither."""
     if isinstance(checkpoint, str):
         return checkpoint
+    if not isinstance(checkpoint, Integral) or isinstance(checkpoint, bool) or checkpoint < 0:
+        raise UsageError(f"a checkpoint is 'last', 'best', a number of updates or a name; it is {checkpoint!r:.40}")
     return next((name for name in names(folder) if _number(name) == checkpoint), f"step-{checkpoint:08d}")
 
 

@@ -14,6 +14,7 @@ from hogwild.drivers.instruments.evaluation import Score
 from hogwild.drivers.instruments.evaluator import Evaluator
 from hogwild.drivers.instruments.numbers import EVALUATION, numbers
 from hogwild.drivers.instruments.report import Report
+from hogwild.drivers.job import due
 from hogwild.drivers.job.job import Job
 from hogwild.errors import UsageError
 
@@ -55,6 +56,7 @@ class Audience:
         """Gives the callbacks what the checkpoint `saved` keeps of them, and begins. Returns lines for the user."""
         lines = [] if saved is None else self._caller.restore(saved.callbacks)
         if self._caller:
+            self._run.is_evaluated = any(every for _, every in self.job.intervals.get(due.EVALUATION, ()))
             self._show(copy())
             self._call("on_start")
         return lines

@@ -41,8 +41,10 @@ def largest_curvature(
     tolerance: float = TOLERANCE,
     seed: int = 0,
     pulse: Callable[[], object] = lambda: None,
+    divisor: Sequence[Tensor] | None = None,
 ) -> Curvature:
-    """The largest (most positive) eigenvalue of the Hessian of `loss` [] in `parameters`.
+    """The largest (most positive) eigenvalue of the Hessian H of `loss` [] in `parameters`; with a `divisor` D > 0,
+    shaped like the parameters, that of D^-1/2 H D^-1/2. Vectors are then in the coordinates D^1/2 x.
 
     Begins at `start` or at random, and ends when the value changes by no more than `tolerance` of itself, or after
     `iterations` products. Where the eigenvalue of the largest modulus is negative, a second search of as many products
@@ -55,7 +57,15 @@ def largest_curvature(
     curved = [g for g in gradients if g.requires_grad]
     _require_second_derivative(curved)
 
+    scale = None if divisor is None else [part.to(p).rsqrt() for part, p in zip(divisor, parameters, strict=True)]
+
     def product(v: list[Tensor]) -> list[Tensor]:
+        if scale is None:
+            return hessian_times(v)
+        turned = hessian_times([part * by for part, by in zip(v, scale, strict=True)])
+        return [part * by for part, by in zip(turned, scale, strict=True)]
+
+    def hessian_times(v: list[Tensor]) -> list[Tensor]:
         pulse()
         if not curved:
             return [torch.zeros_like(part) for part in v]

@@ -100,13 +100,15 @@ def load_model(
     """
     config = replace(run.config(trust=trust), **names)  # type: ignore[arg-type]
     found = checkpoint.load(run.ckpt, name)
-    data, _ = recorded(config, run.read_recipe())
+    data, _ = recorded(config, run.read_recipe(), chooses_best=False)
+    for line in data.lines:
+        say(line, to_stderr=True)
     module = build(config, data, model_fn(config))
     here = {key: value for key, value in facts(config, module).items() if key not in names}
     require_same_run(here, found.meta, f"checkpoint {found.name}")
     state = State.from_plain(found.state)
-    if (line := state.unsaved(module)) is not None:
-        say(line, to_stderr=True)
+    if (unsaved := state.unsaved(module)) is not None:
+        say(unsaved, to_stderr=True)
     state.load_module(module)
     return module, data, found
 

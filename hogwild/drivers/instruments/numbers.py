@@ -9,10 +9,20 @@ from hogwild.errors import UsageError
 from hogwild.own_code import described
 
 EVENT = frozenset({"self", "kind", "time", "samples", "updates", "lr"})
-EVALUATION = EVENT | {"epoch", "wall_s", "virtual_s"}
-"""Names in an evaluation, or in a row of Result.history."""
+SUMMARY = frozenset({
+    "algorithm", "data", "model", "workers", "device", "master", "mps", "access", "lr", "batch_size", "accumulate",
+    "seed", "updates", "samples", "wall_s", "samples_per_s", "train_loss", "delay", "delay_histogram", "gap_rms",
+    "step_rms", "step_per_lr", "refused", "dropped", "chunks_averaged", "chunks_skipped", "metrics", "faults", "edge",
+    "parameters", "unique_rows_per_push", "row_delay", "row_delay_expected", "shared_rows", "shared_rows_expected",
+    "exit_reason", "stopped", "error", "bad_samples", "bad_test_samples", "eval_s", "virtual_s", "messages",
+    "moved_bytes", "clock",
+})  # fmt: skip
+"""Names in summary.json, besides those of metrics."""
+EVALUATION = EVENT | SUMMARY | {"epoch"}
+"""Names in an evaluation, in a row of Result.history or in summary.json."""
 TRAINING = EVENT | {
-    "train_loss", "samples_per_s", "delay", "gap_rms", "step_rms", "refused", "dropped",
+    "train_loss", "samples_per_s", "delay", "gap_rms", "step_rms", "step_per_lr",
+    "refused", "dropped",
 }  # fmt: skip
 """Names in an event of kind train."""
 

@@ -22,6 +22,7 @@ from hogwild.shared.control import Tickets
 from hogwild.shared.world import World
 
 TRAIN_LINE_S = 1.0
+LR_SAMPLES = 100  # of the schedule, for the mean of a part of the run
 TRAIN_LINES = 200  # of a run at least, if it has as many gradients
 
 
@@ -163,6 +164,7 @@ class Report:
             delay=stats.delay_summary(),
             gap_rms=stats.gap_rms,
             step_rms=stats.step_rms,
+            **self._step_per_lr(stats, earlier),
             refused=stats.refused,
             dropped=stats.dropped,
             lr=self.lr,
@@ -195,6 +197,17 @@ class Report:
         self.hear({"reason": reason, "message": line, **facts})
         if not quietly:
             self.console.warn(line)
+
+    def of_loops(self, *, has_trained: bool) -> str | None:
+        """A line, if the caller's own loops made no updates, or ended before the last one without being stopped."""
+        if self.job.body is None:
+            return None
+        if not has_trained:
+            return "0 updates: call worker.step(loss) instead of loss.backward() and optimizer.step()"
+        made, wanted = self.tickets.next, self.tickets.total
+        if not self.job.config.updates or made >= wanted or self.tickets.stopping:
+            return None
+        return f"the loops returned after {made:,} of {wanted:,} updates: let them go on until worker.should_stop"
 
     def summary(self, score: Score | None, tested: Score | None = None) -> dict[str, Any]:
         """The keys of summary.json; also writes each worker's closing event. `tested`: on the test set, if `score` is
@@ -233,6 +246,7 @@ class Report:
             "delay_histogram": stats.delay_histogram(),
             "gap_rms": stats.gap_rms,
             "step_rms": stats.step_rms,
+            **self._step_per_lr(stats, None),
             "refused": stats.refused,
             "dropped": stats.dropped,
             **({"chunks_averaged": stats.averaged, "chunks_skipped": stats.skipped} if stats.averaged else {}),
@@ -243,6 +257,18 @@ class Report:
             **tables.summary(self.world),
             "exit_reason": DONE,
         }
+
+    def _step_per_lr(self, stats: Statistics, earlier: Statistics | None) -> dict[str, float]:
+        """{step_per_lr: rms of the steps since `earlier`, over that of the schedule's lr}; {} if the rule is not
+        adaptive, or nothing was pushed.
+        """
+        if self.job.algorithm.adaptive() is None:
+            return {}
+        since = earlier.version if earlier else 0
+        count = min(stats.version - since, LR_SAMPLES)
+        rates = [self._lr_at(since + (stats.version - since) * k // count) for k in range(count)]
+        lr, step = math.hypot(*rates) / math.sqrt(max(count, 1)), stats.step_rms_since(earlier)
+        return {"step_per_lr": step / lr} if lr > 0 and math.isfinite(step) else {}
 
     def _last_epoch_loss(self, stats: Statistics) -> float:
         """Mean loss of about the last epoch's gradients: since the newest epoch boundary that is at least one epoch

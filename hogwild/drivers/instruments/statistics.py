@@ -99,6 +99,13 @@ class Statistics:
         losses = self.losses - (earlier.losses if earlier else 0)
         return (self.loss_sum - (earlier.loss_sum if earlier else 0.0)) / losses if losses else math.nan
 
+    def step_rms_since(self, earlier: Statistics | None) -> float:
+        """step_rms of the pushes since `earlier`; NaN if there were none."""
+        before, sum_before = (earlier.pushes, earlier.step_rms**2 * earlier.pushes) if earlier else (0, 0.0)
+        if self.pushes <= before:
+            return math.nan
+        return math.sqrt(max(self.step_rms**2 * self.pushes - sum_before, 0.0) / (self.pushes - before))
+
     def worker_line(self, rank: int) -> dict[str, Any]:
         """One worker's own statistics, for its closing event."""
         own = self.workers[rank]

@@ -13,11 +13,13 @@ from hogwild.own_code import is_name
 from hogwild.tasks import load, own
 from hogwild.tasks.data import Data
 from hogwild.tasks.objectives import cross_entropy, mean_squared_error
+from hogwild.tasks.own_metrics import from_record, with_metrics
 
 
-def recorded(config: Config, recipe: Mapping[str, Any]) -> tuple[Data, GroupFn | None]:
-    """The data that `config` names, with the loss and the metric of the `recipe` (RunDirectory.read_recipe), and the
-    parameter groups. UsageError naming what has no name to import, and what to give in its place.
+def recorded(config: Config, recipe: Mapping[str, Any], *, chooses_best: bool = True) -> tuple[Data, GroupFn | None]:
+    """The data that `config` names, with the loss and the metrics of the `recipe` (RunDirectory.read_recipe), and the
+    parameter groups. UsageError naming what has no name to import, and what to give in its place. chooses_best: the
+    run goes on, and needs the metric that chooses the checkpoint best.
     """
     data = load(config.data, config.data_dir)
     changes: dict[str, Any] = {name: recipe[name] for name in ("metric", "maximize") if name in recipe}
@@ -33,10 +35,27 @@ def recorded(config: Config, recipe: Mapping[str, Any]) -> tuple[Data, GroupFn |
         changes.setdefault("metric", getattr(score, "__name__", "score"))
         changes.setdefault("maximize", None)
     groups = _function(recipe, "groups", "go on with hogwild.fit(..., resume=RUN)") if "groups" in recipe else None
-    return (replace(data, **changes) if changes else data), groups
+    return _measured(replace(data, **changes) if changes else data, recipe, chooses_best=chooses_best), groups
 
 
-OF_DATA = "let --data module:function return hogwild.tasks.Data, with its loss and score"
+def _measured(data: Data, recipe: Mapping[str, Any], *, chooses_best: bool) -> Data:
+    """`data` with the metrics of the recipe; what has no name to import is left out, with a line in `data.lines`."""
+    specs = {name: spec for name, spec in recipe.get("metrics", {}).items() if name not in data.metrics}
+    metrics, lines = from_record(specs)
+    monitor = recipe.get("monitor")
+    chosen = monitor or next(iter(specs), "loss")
+    if chosen in specs and chosen not in metrics:
+        if chooses_best:
+            raise UsageError(f"metric {chosen} chooses the checkpoint best, and has no name to import: {OF_DATA}")
+        monitor = None
+    metrics = {**data.metrics, **metrics}
+    data = replace(data, lines=(*data.lines, *lines))
+    if not metrics and monitor is None:
+        return data
+    return with_metrics(data, metrics or None, monitor, recipe.get("maximize"))
+
+
+OF_DATA = "let --data module:function return hogwild.tasks.Data, with its loss, score and metrics"
 
 
 def _function(recipe: Mapping[str, Any], name: str, remedy: str) -> Callable[..., Any]:

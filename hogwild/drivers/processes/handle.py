@@ -13,7 +13,7 @@ from hogwild.drivers.instruments.numbers import TRAINING, numbers
 from hogwild.drivers.processes.loop_worker import LoopWorker
 from hogwild.drivers.processes.own_optimizers import OwnOptimizers
 from hogwild.errors import UsageError
-from hogwild.own_code import described, told
+from hogwild.own_code import described, place_of, told
 
 METRICS_S = 1.0  # between two reports of a worker's own metrics
 
@@ -129,6 +129,13 @@ def run_loop(worker: LoopWorker, body: Callable[[Handle], Any]) -> None:
         value = body(handle)
     except EndOfRun:
         pass
+    except NotImplementedError as error:
+        if "Sparse" not in str(error) or not worker.world.tables:
+            raise
+        raise UsageError(
+            "the gradient of a table is sparse, and torch.nn.utils.clip_grad_norm_ takes none that is: give "
+            f"hogwild.launch(clip=...) in its place{place_of(error)}"
+        ) from error
     finally:
         handle._optimizers.close()
     if handle._sums:
