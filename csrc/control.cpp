@@ -1,5 +1,5 @@
-// The control block: its layout, tickets, pushes. Its locks are in control_locks.cpp, waits between processes in
-// control_waits.cpp.
+// The control block: its layout, pushes. Its tickets are in control_tickets.cpp, its locks in control_locks.cpp, waits
+// between processes in control_waits.cpp.
 #include "control.h"
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace hogwild {
 namespace {
 
-constexpr std::uint64_t kMagic = 0x686f6777696c6404;  // "hogwil", layout 4
+constexpr std::uint64_t kMagic = 0x686f6777696c6405;  // "hogwil", layout 5
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
 static_assert(std::atomic<double>::is_always_lock_free && std::atomic<std::uint64_t>::is_always_lock_free,
@@ -51,113 +51,6 @@ WorkerLine& Control::worker(std::uint32_t rank) {
   if (rank >= header_->workers)
     throw std::out_of_range("rank " + std::to_string(rank) + " of " + std::to_string(header_->workers));
   return lines_[rank];
-}
-
-// ---- tickets ----------------------------------------------------------------------------------------------------
-
-// Holds the lock of the tickets for a scope, and first repairs what a worker left behind that was killed in take().
-struct Control::TicketGuard {
-  RobustGuard guard;
-  explicit TicketGuard(Control& control) : guard(control.header_->tickets) { repair(control); }
-  TicketGuard(Control& control, double timeout_s) : guard(control.header_->tickets, timeout_s) { repair(control); }
-  void repair(Control& control) const {
-    if (guard.recovered) control.repair_tickets();
-  }
-};
-
-// A ticket is written into the taker's hand before it is struck off where it came from. A taker that was killed between
-// the two stores has the ticket: the second store is made up for here, before anybody else can take it again.
-void Control::repair_tickets() {
-  for (std::uint32_t i = 0; i < header_->workers; ++i) {
-    const std::int64_t held = lines_[i].held;
-    if (held == kNoTicket) continue;
-    if (held >= header_->next) header_->next = held + 1;
-    for (std::uint32_t j = 0; j < header_->workers; ++j)
-      if (lines_[j].reclaimed == held) lines_[j].reclaimed = kNoTicket;
-  }
-}
-
-std::int64_t Control::take(std::uint32_t rank) {
-  auto& own = worker(rank);
-  TicketGuard guard(*this);
-  if (header_->stop.load()) return kNoTicket;
-  if (own.held != kNoTicket) return own.held;
-  for (std::uint32_t i = 0; i < header_->workers; ++i) {
-    const std::int64_t ticket = lines_[i].reclaimed;
-    if (ticket == kNoTicket) continue;
-    own.held = ticket;
-    lines_[i].reclaimed = kNoTicket;
-    return ticket;
-  }
-  const std::int64_t ticket = header_->next;
-  if (ticket >= header_->total) return kNoTicket;
-  own.held = ticket;
-  header_->next = ticket + 1;
-  return ticket;
-}
-
-// The second store is the one that counts. Killed before it, the ticket is still to be done; killed after it, mark_dead
-// makes up for the third.
-void Control::complete(std::uint32_t rank) {
-  auto& own = worker(rank);
-  if (own.held != kNoTicket) {
-    own.completing = own.completed + 1;
-    own.held = kNoTicket;
-    own.completed = own.completing.load();
-  }
-  if (header_->next.load() >= header_->total.load()) announce();
-}
-
-bool Control::mark_dead(std::uint32_t rank, double timeout_s) {
-  auto& dead = worker(rank);
-  dead.alive = 0;
-  dead.busy = 0;
-  announce();
-  {
-    TicketGuard guard(*this, timeout_s);
-    if (!guard.guard.held) return false;
-    if (const std::int64_t ticket = dead.held; ticket != kNoTicket) {
-      std::uint32_t empty = rank;
-      for (std::uint32_t i = 0; i < header_->workers; ++i)
-        if (lines_[i].reclaimed == kNoTicket) empty = i;  // held + reclaimed never exceed the workers: one is free
-      lines_[empty].reclaimed = ticket;
-      header_->returned.fetch_add(1);  // between the two: see `outstanding`
-    } else if (dead.completing > dead.completed) {
-      dead.completed = dead.completing.load();
-    }
-    dead.completing = dead.completed.load();
-    dead.held = kNoTicket;
-  }
-  announce();
-  return true;
-}
-
-// Without the lock, which a worker may hold that is stopped. Whoever takes a reclaimed ticket writes it into its hand
-// first, so it is seen there if no longer here; one that goes the other way meanwhile has raised `returned`.
-std::vector<std::int64_t> Control::outstanding() const {
-  std::vector<std::int64_t> tickets;
-  std::uint64_t returned;
-  do {
-    tickets.clear();
-    returned = header_->returned;
-    const std::int64_t next = header_->next;
-    const auto add = [&](std::int64_t ticket) {
-      if (ticket != kNoTicket && ticket < next) tickets.push_back(ticket);
-    };
-    for (std::uint32_t i = 0; i < header_->workers; ++i) add(lines_[i].reclaimed);
-    for (std::uint32_t i = 0; i < header_->workers; ++i) add(lines_[i].held);
-  } while (returned != header_->returned);
-  std::sort(tickets.begin(), tickets.end());
-  tickets.erase(std::unique(tickets.begin(), tickets.end()), tickets.end());
-  return tickets;
-}
-
-void Control::assign(std::int64_t next, std::int64_t total, const std::vector<std::int64_t>& again) {
-  if (again.size() > header_->workers) throw std::invalid_argument("assign: more tickets to assign again than workers");
-  TicketGuard guard(*this);
-  header_->next = next;
-  header_->total = total;
-  for (std::size_t i = 0; i < again.size(); ++i) lines_[i].reclaimed = again[i];
 }
 
 // ---- pushes -----------------------------------------------------------------------------------------------------
@@ -225,7 +118,8 @@ std::uint64_t Control::gather(std::uint32_t rank, bool taken, bool waits, std::u
 }
 
 bool Control::exhausted() const {
-  if (header_->total == 0 || header_->next < header_->total) return false;  // a total of 0: the workers' own loops
+  if (header_->total == 0 || header_->next < header_->total || header_->open)
+    return false;  // a total of 0: the workers' own loops
   return outstanding().empty();
 }
 

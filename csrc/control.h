@@ -18,6 +18,7 @@ namespace hogwild {
 
 constexpr std::int64_t kNoTicket = -1;
 constexpr int kDelayBins = 256;  // the last bin also holds every larger delay
+constexpr int kLeases = 1024;
 
 enum class Phase : std::uint32_t { kStarting, kData, kGradient, kUpdate, kBarrier, kPaused, kDone };
 
@@ -61,6 +62,11 @@ struct alignas(128) WorkerLine {
   WorkerStats stats;
 };
 
+// Tickets from `ticket` on have the numbers from `number` on in a run of several boxes, up to the next lease.
+struct Lease {
+  std::atomic<std::int64_t> ticket, number;
+};
+
 struct Header {
   alignas(128) std::atomic<std::uint64_t> magic;
   std::uint32_t workers, stripes;
@@ -73,6 +79,9 @@ struct Header {
   alignas(128) RobustMutex tickets;                // guards next, total, reclaimed, and taking
   std::atomic<std::int64_t> next, total;
   std::atomic<std::uint64_t> returned;  // tickets that came back from dead workers
+  std::atomic<std::uint32_t> open;      // more tickets may be leased
+  std::atomic<std::uint32_t> leases;    // entries of `lease`, which are only appended
+  Lease lease[kLeases];
   alignas(128) RobustMutex model;       // the one lock of the `locked` policy; guards gathered
   std::atomic<std::uint64_t> gathered;  // gradients in the sum for the next update
   alignas(128) RobustMutex turns;       // of a run that is recorded under the `locked` policy: one turn at a time
@@ -114,6 +123,10 @@ class Control {
   std::vector<std::int64_t> outstanding() const;  // assigned but not completed, ascending; takes no lock
   // Parent, before any worker starts: the tickets `again`, then those from `next` to `total`.
   void assign(std::int64_t next, std::int64_t total, const std::vector<std::int64_t>& again);
+  // The courier of a box: `count` more tickets, which have the numbers from `first` on in the run of all boxes. `more`:
+  // workers without a ticket wait for the next lease. Throws if there have been kLeases that did not continue the last.
+  void lease(std::int64_t first, std::int64_t count, bool more);
+  std::int64_t number(std::int64_t ticket) const;  // of a ticket, in the run of all boxes; itself without leases
 
   // Pushes. delay = version when the push began - version of the snapshot; a push that also writes the next snapshot
   // gives it version (began + 1): updates that others committed meanwhile count as not seen, although some elements

@@ -106,6 +106,9 @@ void bind_control(py::module_& m) {
       .def("mark_dead", &Control::mark_dead, py::arg("rank"), py::arg("timeout_s"), unlocked)
       .def("outstanding", &Control::outstanding, unlocked)
       .def("assign", &Control::assign, py::arg("next"), py::arg("total"), py::arg("again"), unlocked)
+      .def("lease", &Control::lease, py::arg("first"), py::arg("count"), py::arg("more"), unlocked)
+      .def("number", &Control::number, py::arg("ticket"))
+      .def_property_readonly("open", [](Control& c) { return c.header().open.load() != 0; })
       .def("begin_push", &Control::begin_push, py::arg("rank"), py::arg("locked"), unlocked)
       .def("end_push", &Control::end_push, py::arg("rank"), py::arg("locked"), py::arg("applied"), py::arg("nonfinite"),
            py::arg("gap_sq"), py::arg("step_sq"))

@@ -44,7 +44,8 @@ bool Control::wait_for_work(std::uint32_t rank, double timeout_s) {
           again |= lines_[i].reclaimed.load() != kNoTicket;
           held |= lines_[i].held.load() != kNoTicket;
         }
-        return again || !held || header_->stop.load();
+        again |= header_->next.load() < header_->total.load();  // leased meanwhile
+        return again || !(held || header_->open.load()) || header_->stop.load();
       },
       timeout_s);
   return again && !header_->stop.load();

@@ -64,12 +64,16 @@ ROWS: dict[str, set[str]] = {
         *BASE, *RUN, "delays", "drivers.base", "drivers.checkpoints", "drivers.instruments", "drivers.job",
         "drivers.view",
     },
-    "drivers.choice": {*RUN, "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
+    "boxes": {
+        *BASE, *RUN, "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.processes",
+        "drivers.simulated", "kernels",
+    },
+    "drivers.choice": {*RUN, "boxes", "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
     "drivers.comparison": {*RUN, "drivers.choice", "drivers.fork_server", "drivers.job", "errors", "files"},
     "library": {
         *RUN, "algorithms.registry", "drivers.base", "drivers.callbacks", "drivers.checkpoints", "drivers.choice",
         "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.processes", "errors", "files", "own_code",
-        "system",
+        "boxes", "system",
     },
     "report": {*RUN, "errors", "files", "text"},
     "reproduce": {
@@ -77,9 +81,9 @@ ROWS: dict[str, set[str]] = {
         "drivers.processes", "drivers.simulated", "theory",
     },
     "cli": {
-        *BASE, *RUN, "algorithms.registry", "delays", "drivers.checkpoints", "drivers.choice", "drivers.comparison",
-        "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.simulated", "kernels", "report",
-        "reproduce", "theory", "topology",
+        *BASE, *RUN, "algorithms.registry", "boxes", "delays", "drivers.checkpoints", "drivers.choice",
+        "drivers.comparison", "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.simulated",
+        "kernels", "report", "reproduce", "theory", "topology",
     },
     "reproduce.__main__": {"cli"},
     "train": {"cli"},

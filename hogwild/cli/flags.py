@@ -25,6 +25,7 @@ METAVARS = {
     "float": "X",
     "tuple[float, ...]": "X,X",
     "Mapping[int, float]": "W:FACTOR",
+    "box_straggler": "BOX:FACTOR",
     "data_dir": "DIR",
     "out": "DIR",
     "resume": "RUN",

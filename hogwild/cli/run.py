@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hogwild import system
+from hogwild.boxes.part import part_of
 from hogwild.config import Config
 from hogwild.drivers import fork_server
 from hogwild.drivers.choice import driver_for
@@ -25,6 +26,7 @@ def train(config: Config) -> int:
 
     check_device(config)
     driver = driver_for(config)
+    config = part_of(config)
     run = RunDirectory.create(config) if config.resume is None else RunDirectory.resume(config)
     with Console(quiet=config.quiet, json=config.json, log=run.log) as console:
         try:

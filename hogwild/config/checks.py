@@ -6,7 +6,7 @@ Each check is a small function for one subject. It returns an error message, one
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from hogwild.buffers import has_replicas
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 PROCESS_ONLY = (
     "record", "respawn", "min_workers", "stall_timeout", "kill_stalled", "pin", "start_method", "ckpt_every",
-    "ckpt_updates", "ckpt_seconds", "eval_seconds", "cuda_graph", "gpus",
+    "ckpt_updates", "ckpt_seconds", "eval_seconds", "cuda_graph", "gpus", "between_timeout", "between_linger",
+    "min_boxes",
 )  # fmt: skip
 """Options that have no effect in a simulated run (--clock)."""
 
@@ -32,11 +33,35 @@ TIMED_CLOCKS = ("round-robin", "gamma", "random")
 """Clocks that draw the duration of a gradient; the other clocks draw its delay, or replay a schedule."""
 
 
+BETWEEN = ("ad-psgd",)
+"""The algorithms between boxes."""
+
+_LATER = "not available between boxes yet"
+_GRADIENT = "it needs the workers' gradients, and a box sends its model"
+NOT_BETWEEN = {
+    **dict.fromkeys(
+        ("easgd", "downpour", "async-diloco", "d-psgd", "local-sgd", "slowmo", "diloco", "easgd-sync"), _LATER
+    ),
+    "sgp": "its gradients are those of a rescaled model, and a box computes them at its own",
+    **dict.fromkeys(("admm", "d2", "gradient-tracking"), _GRADIENT),
+}
+BETWEEN_ONLY = (
+    "between_period", "between_wire", "between_timeout", "between_linger", "min_boxes", "boxes", "box_straggler",
+)  # fmt: skip
+NOT_IN_BOXES = ("resume", "shard", "dtype", "record", "gpus", "cuda_graph", "master")
+
+
 def check_together(config: Config, algorithm: Algorithm) -> None:
     """Raises UsageError, in one line, for the first combination of values that is invalid."""
     for check in CHECKS:
         if (complaint := check(config, algorithm)) is not None:
             raise UsageError(complaint)
+
+
+def _given(config: Config, names: Sequence[str]) -> list[str]:
+    """Those of these options that have another value than their default."""
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    return [name for name in names if (getattr(config, name) or None) != (defaults[name] or None)]
 
 
 def workers(config: Config, algorithm: Algorithm) -> str | None:
@@ -104,6 +129,36 @@ def normalization(config: Config, _algorithm: Algorithm) -> str | None:
     return None
 
 
+def between(config: Config, algorithm: Algorithm) -> str | None:
+    """Runs of several boxes: what can be between them, and inside them."""
+    if config.between is None:
+        idle = _given(config, BETWEEN_ONLY)
+        return f"{idle[0]} is for runs of several boxes: add --between ad-psgd, or leave it out" if idle else None
+    if config.between not in BETWEEN:
+        why = NOT_BETWEEN.get(config.between)
+        return f"between {config.between}: {why or 'there is no such algorithm between boxes'}; use {BETWEEN[0]}"
+    named = f"algorithm {config.algorithm} in a run of several boxes (--between)"
+    if has_replicas(algorithm.keeps()) or algorithm.result() != "x":
+        return f"{named}: its workers have replicas, and boxes exchange one model each; use asgd or one like it"
+    if algorithm.barriers_per_round or algorithm.follows_updates:
+        return f"{named}: its workers wait for one another; use asgd or one like it"
+    taken = _given(config, NOT_IN_BOXES)
+    if taken:
+        return f"{taken[0]} is not supported in a run of several boxes (--between) yet: leave it out"
+    if config.clock is None:
+        if idle := _given(config, ("boxes", "box_straggler")):
+            return f"{idle[0]} is for simulated boxes; torchrun says how many there are: leave it out"
+    elif config.boxes < 2:
+        return "between needs several boxes in a simulated run: add --boxes 2"
+    elif config.clock.partition(":")[0] not in TIMED_CLOCKS:
+        return f"clock {config.clock} draws no durations, which boxes need: use gamma, round-robin or random"
+    elif absent := [box for box in config.box_straggler if box >= config.boxes]:
+        return f"box_straggler: there is no box {absent[0]}; they are 0 to {config.boxes - 1}"
+    if config.device == "cuda":
+        return "device cuda is not supported in a run of several boxes (--between) yet: use --device cpu"
+    return None
+
+
 def limits(config: Config, _algorithm: Algorithm) -> str | None:
     """The end of the run."""
     given = [limit for limit in LIMITS if getattr(config, limit) is not None]
@@ -134,11 +189,8 @@ def clock(config: Config, _algorithm: Algorithm) -> str | None:
     is_timed = config.clock is not None and config.clock.partition(":")[0] in TIMED_CLOCKS
     if (config.latency or config.bandwidth) and not is_timed:
         return "latency and bandwidth need virtual time: add --clock gamma, round-robin or random"
-    if config.clock is not None:
-        defaults = {field.name: field.default for field in dataclasses.fields(config)}
-        idle = [name for name in PROCESS_ONLY if getattr(config, name) != defaults[name]]
-        if idle:
-            return f"{idle[0]} concerns worker processes, and --clock simulates them in one: leave it out"
+    if config.clock is not None and (idle := _given(config, PROCESS_ONLY)):
+        return f"{idle[0]} concerns worker processes, and --clock simulates them in one: leave it out"
     return None
 
 
@@ -167,5 +219,5 @@ def checkpoint(config: Config, _algorithm: Algorithm) -> str | None:
 
 
 CHECKS: tuple[Check, ...] = (
-    workers, graph, reading, access, gradients, normalization, limits, schedule, clock, device, checkpoint,
+    workers, graph, reading, access, gradients, normalization, between, limits, schedule, clock, device, checkpoint,
 )  # fmt: skip

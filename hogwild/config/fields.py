@@ -18,10 +18,10 @@ from hogwild.algorithms import registry
 from hogwild.config.algorithm import make
 from hogwild.config.checks import check_together
 from hogwild.config.defaults import default_workers, known_model
-from hogwild.config.limits import LIMITS
-from hogwild.config.presets import PRESETS, Preset, default_lr, expected_delay, norm_defaults, stable_lr
+from hogwild.config.presets import norm_defaults, of_data
 from hogwild.config.schedules import SCHEDULES
 from hogwild.config.values import (
+    AMP,
     CORES,
     COUNT,
     FACTORS,
@@ -31,12 +31,14 @@ from hogwild.config.values import (
     NAME,
     NO_DECAY,
     NOT_NEGATIVE,
+    ORDERS,
     PART,
     POSITIVE,
     RISING,
     SCHEDULE,
     SEED,
     SHARD,
+    WIRES,
     WORKERS,
 )
 from hogwild.errors import UsageError
@@ -45,16 +47,12 @@ from hogwild.rules import Access, Guard
 from hogwild.tables import DECAYS, TABLE_RULES
 from hogwild.tasks.sharding import SHARDS
 
-GROUPS = ("data", "model", "algorithm", "workers", "experiments", "run")
+GROUPS = ("data", "model", "algorithm", "workers", "between", "experiments", "run")
 
-ORDERS = ("shuffled", "sorted", "single-class")
-
-AMP = ("none", "bf16")
 AUTO = "auto"
 OWN_CODE = "your own: module:function"
 
-
-_data, _model, _algorithm, _workers, _experiments, _run = (partial(option, group) for group in GROUPS)
+_data, _model, _algorithm, _workers, _between, _experiments, _run = (partial(option, group) for group in GROUPS)
 
 
 @dataclass(frozen=True)
@@ -181,6 +179,23 @@ class Config:
     pin: str = _workers("none", "bind workers to cores: none, auto or a list such as 0,2,4-7", CORES)
     start_method: str = _workers("forkserver", "how worker processes are started", choices=("forkserver", "spawn"))
 
+    between: str | None = _between(
+        None, "how the boxes that torchrun starts train together (docs/boxes.md): ad-psgd", fixed=True
+    )
+    between_period: int = _between(50, "updates of a box between two exchanges with another box", COUNT)
+    between_wire: str = _between(
+        "f32", "what boxes send: f32, their models; int8, differences in 8 bits, for slow networks", choices=WIRES
+    )
+    between_timeout: float = _between(10.0, "seconds of silence after which another box counts as gone", POSITIVE)
+    between_linger: float = _between(
+        60.0, "seconds that a box without work serves the others before it ends", NOT_NEGATIVE
+    )
+    min_boxes: int = _between(1, "stop when fewer boxes are left", COUNT)
+    boxes: int = _between(1, "boxes of a simulated run; torchrun says how many others have", WORKERS, fixed=True)
+    box_straggler: Mapping[int, float] = _between(
+        (), "slow down the boxes of a simulated run; 0:10: box 0 is ten times slower", FACTORS
+    )
+
     straggler: Mapping[int, float] = _experiments((), "slow down workers; 0:4: worker 0 is four times slower", FACTORS)
     record: bool = _experiments(False, "write schedule.jsonl, the order of all that workers do, for --clock trace:FILE")
     clock: str | None = _experiments(
@@ -243,15 +258,8 @@ class Config:
         self._set("model", known_model(self.data, self.model))
         if self.schedule == "step" and self.step_factor is None:
             self._set("step_factor", 0.1)
-        preset = PRESETS.get(self.data, Preset())
-        if not any(getattr(self, limit) for limit in LIMITS):
-            self._set("epochs", preset.epochs)
-        if self.batch_size is None:
-            self._set("batch_size", preset.batch_size)
-        if self.lr is None:
-            delay = expected_delay(algorithm, self.workers)
-            lr = stable_lr(preset, algorithm, delay) if wants_stable_lr else default_lr(preset, algorithm)
-            self._set("lr", lr)
+        for name, value in of_data(self, algorithm, wants_stable_lr=wants_stable_lr).items():
+            self._set(name, value)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hogwild.algorithms.base import Algorithm
+from hogwild.config.limits import LIMITS
 from hogwild.errors import UsageError
+
+if TYPE_CHECKING:
+    from hogwild.config import Config
 
 
 @dataclass(frozen=True)
@@ -98,3 +102,17 @@ def stable_lr(preset: Preset, algorithm: Algorithm, delay: int) -> float:
 def rounded(lr: float) -> float:
     """Rounded to six digits, as in config.yaml."""
     return float(f"{lr:.6g}")
+
+
+def of_data(config: Config, algorithm: Algorithm, *, wants_stable_lr: bool) -> dict[str, object]:
+    """The data set's values of the options that were not given: length of the run, batch size, learning rate."""
+    preset = PRESETS.get(config.data, Preset())
+    found: dict[str, object] = {}
+    if not any(getattr(config, limit) for limit in LIMITS):
+        found["epochs"] = preset.epochs
+    if config.batch_size is None:
+        found["batch_size"] = preset.batch_size
+    if config.lr is None:
+        delay = expected_delay(algorithm, config.workers)
+        found["lr"] = stable_lr(preset, algorithm, delay) if wants_stable_lr else default_lr(preset, algorithm)
+    return found

@@ -9,6 +9,10 @@ from hogwild.options import Check
 from hogwild.system import parse_cores
 from hogwild.tasks.sharding import SHARDS, is_shard
 
+ORDERS = ("shuffled", "sorted", "single-class")
+AMP = ("none", "bf16")
+WIRES = ("f32", "int8")
+
 WORKERS_LIMIT = 65_536  # real ones and simulated ones
 FACTOR_LIMIT = 1e6
 

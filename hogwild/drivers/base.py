@@ -64,6 +64,7 @@ class Driver(ABC):
     """
 
     repeats = False
+    guests = 0  # processes beside the workers that enter the gate
 
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
         self.job, self.config, self.directory, self.console = job, job.config, run, console
@@ -71,7 +72,7 @@ class Driver(ABC):
         begin_with(self.module, job)
         self.checkpoints = Checkpoints(job, self.module, run)
         self.saved = saved = None if self.repeats else self.checkpoints.resume(console)
-        self.world = world_of(job, self.module, self.place(), len(saved.again) if saved else 0)
+        self.world = world_of(job, self.module, self.place(), self._lines(job, saved))
         if saved:
             saved.write_to(self.world)
         lines: list[str] = []
@@ -96,6 +97,10 @@ class Driver(ABC):
         every = intervals_of(self.config, per_epoch, has_test=self.evaluator.has_test)
         job.intervals = {**every, **self.audience.intervals}
         self.due = Due(job.intervals, Progress(tickets.next, saved.version if saved else 0))
+
+    def _lines(self, job: Job, saved: State | None) -> int:
+        """Of the control block: one for each worker and guest, and for each ticket that is assigned again."""
+        return max(job.config.workers + self.guests, len(saved.again) if saved else 0)
 
     @classmethod
     def of(cls, config: Config, run: RunDirectory, console: Console) -> Driver:
@@ -150,6 +155,9 @@ class Driver(ABC):
 
     def end_soon(self) -> None:  # noqa: B027
         """No further work is begun. The simulator looks at `stopped` itself."""
+
+    def attend(self) -> None:  # noqa: B027
+        """Looks after the processes beside the workers, whenever the workers are looked after."""
 
     def _on_failure(self, where: str, error: Exception) -> None:
         """The callback's method `where` has raised that."""

@@ -39,6 +39,10 @@ MEANINGLESS = {
     ),
     "leaves the data to your own loops": ("on_bad_sample",),
     "has no data for a curvature": ("edge_every",),
+    "runs in one box": (
+        "between", "between_period", "between_wire", "between_timeout", "between_linger", "min_boxes", "boxes",
+        "box_straggler",
+    ),
     "leaves the forward pass to your own loops": ("amp", "compile", "cuda_graph", "channels_last"),
     "has no passes over data (updates, eval_updates, ckpt_updates and their _seconds count without)": (
         "epochs", "samples", "eval_every", "ckpt_every", "step_epochs", "warmup_samples",

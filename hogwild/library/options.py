@@ -150,6 +150,14 @@ class FitOptions(LaunchOptions, total=False):
     cuda_graph: bool
     channels_last: bool
     kill_stalled: float
+    between: str | None
+    between_period: int
+    between_wire: Literal["f32", "int8"]
+    between_timeout: float
+    between_linger: float
+    min_boxes: int
+    boxes: int
+    box_straggler: Mapping[int, float]
     record: bool
     clock: str | None
     latency: float

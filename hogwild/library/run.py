@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hogwild import errors
+from hogwild.boxes.part import part_of
 from hogwild.drivers.base import Driver
 from hogwild.drivers.choice import driver_for
 from hogwild.drivers.job.job import Job
@@ -16,6 +18,7 @@ from hogwild.runs.directory import RunDirectory
 
 def run(job: Job, recipe: Mapping[str, object], *, shows_prints: bool = False) -> Result:
     """Trains. `recipe`: what the job was made of, as far as a command can find it again by its name."""
+    job = replace(job, config=part_of(job.config))
     if job.config.resume is None:
         directory = RunDirectory.create(job.config, recipe)
     else:

@@ -37,6 +37,8 @@ class Status:
     lr: float | None = None
     edge: float | None = None  # curvature x lr over its threshold
     workers_alive: int | None = None
+    boxes: int | None = None  # that can be reached, this one included
+    exchanges: int | None = None  # with other boxes
     unit: str = "samples"
 
     def headline(self) -> str:
@@ -61,6 +63,8 @@ class Status:
             (self.lr, "lr {:.3g}"),
             (self.edge, "edge {:.2g}"),
             (self.workers_alive, "workers {}"),
+            (self.boxes, "boxes {}"),
+            (self.exchanges, "exchanges {}"),
         ):
             if value is not None and value == value:
                 parts.append(text.format(thousands(value) if "samples/s" in text else value))

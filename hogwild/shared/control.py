@@ -47,6 +47,18 @@ class Tickets(Protocol):
     def assign(self, next: int, total: int, again: Sequence[int]) -> None:
         """Called before any worker starts: tickets `again` are assigned first, then those from `next` to `total`."""
 
+    @property
+    def open(self) -> bool:
+        """Whether more tickets may be leased (a run of several boxes)."""
+
+    def lease(self, first: int, count: int, more: bool) -> None:
+        """`count` tickets more, with the numbers from `first` on in the run of all boxes. `more`: workers without a
+        ticket wait for the next lease.
+        """
+
+    def number(self, ticket: int) -> int:
+        """The number of a ticket in the run of all boxes; without leases the ticket itself."""
+
     def take(self, rank: int) -> int:
         """The worker's ticket: its current one if that is not completed, else a new one. NO_TICKET if none is left, or
         the run is stopping.
@@ -68,8 +80,8 @@ class Tickets(Protocol):
         """Whether no ticket is left that could still lead to a gradient."""
 
     def wait_for_work(self, rank: int, timeout_s: float) -> bool:
-        """For a worker without a ticket: waits for the ticket of a worker that dies. True if there is one to take;
-        False if no ticket is outstanding, or the time is over.
+        """For a worker without a ticket: waits for the ticket of a worker that dies, or for a lease. True if there is
+        one to take; False if no ticket is outstanding and none will be leased, or the time is over.
         """
 
     def mark_dead(self, rank: int, timeout_s: float) -> bool:

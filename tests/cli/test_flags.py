@@ -66,6 +66,7 @@ SAMPLES = {
     "record": True,
     "clock": "gamma",
     "edge_every": 50,
+    "between": "ad-psgd",
     "seed": 9,
     "epochs": 1.5,
     "samples": 100,
@@ -120,6 +121,13 @@ OTHER = {
     type(None): lambda _: 0.25,
 }
 COUPLED = {
+    "between_period",
+    "between_wire",
+    "between_timeout",
+    "between_linger",
+    "min_boxes",
+    "boxes",
+    "box_straggler",
     "norm_alpha",
     "latency",
     "bandwidth",

@@ -137,3 +137,45 @@ def test_the_largest_lr_is_kept():
     control = block(1)
     assert [control.raise_lr_max(lr) for lr in (0.1, 0.3, 0.2)] == [0.1, 0.3, 0.3]
     assert control.lr_max == 0.3
+
+
+def test_leased_tickets_have_the_numbers_of_their_blocks_and_workers_wait_for_more():
+    control = block(2)
+    control.assign(0, 0, [])
+    control.lease(0, 0, more=True)
+    assert control.open
+    assert not control.exhausted()
+    taken: list[int] = []
+
+    def work() -> None:
+        while True:
+            while (ticket := control.take(0)) == -1:
+                if not control.wait_for_work(0, WAIT_S) and not control.open:
+                    return
+            taken.append(control.number(ticket))
+            control.complete(0)
+
+    def lease() -> None:
+        for first, count in ((12, 3), (15, 3), (30, 2), (4, 1)):
+            control.lease(first, count, more=True)
+        control.lease(0, 0, more=False)
+
+    together(work, lease)
+    assert taken == [12, 13, 14, 15, 16, 17, 30, 31, 4]
+    assert control.exhausted()
+    assert [control.number(ticket) for ticket in (0, 5, 6, 8)] == [12, 17, 30, 4]
+    control.assign(0, 10, [])
+    assert not control.open
+    assert control.number(3) == 3
+
+
+def test_a_lease_that_continues_the_last_one_needs_no_room():
+    control = block(1)
+    control.assign(0, 0, [])
+    for k in range(2000):
+        control.lease(k, 1, more=True)
+    for k in range(1024):
+        control.lease(5000 + 2 * k, 1, more=True)
+    with pytest.raises(ValueError, match="more than 1024 leases"):
+        control.lease(90_000, 1, more=True)
+    assert (control.number(1999), control.number(2001)) == (1999, 5002)

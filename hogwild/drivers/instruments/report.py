@@ -42,6 +42,7 @@ class Report:
         self.edge = Edge(job, journal, console, self._start)
         self.score: Score | None = None
         self.faults = 0
+        self.beside: dict[str, int] = {}  # what else the bar shows
         self.metrics: dict[str, float] = {}  # of the caller's own loops: their last means
         self._sums: dict[str, tuple[float, int]] = {}
         self.hear: Callable[[dict[str, Any]], object] = lambda _fault: None  # is told each fault
@@ -52,8 +53,8 @@ class Report:
 
     @property
     def completed(self) -> int:
-        """The number of tickets with their gradient in the model."""
-        return self.tickets.next - len(self.tickets.outstanding())
+        """The number of tickets with their gradient in the model; of several boxes, with those of the others before."""
+        return self.tickets.number(self.tickets.next) - len(self.tickets.outstanding())
 
     @property
     def samples(self) -> int:
@@ -64,16 +65,18 @@ class Report:
 
     def samples_of(self, state: State) -> int:
         """The same for a copy."""
-        return state.samples(self.job.counted)
+        order, next = self.job.counted, state.next
+        others = order.samples_before(self.tickets.number(next)) - order.samples_before(next) if order else 0
+        return state.samples(order) + others
 
     @property
     def lr(self) -> float:
         """The learning rate of the next ticket, or of the last one."""
-        return self._lr_at(self.tickets.next)
+        return self._lr_at(self.tickets.number(self.tickets.next))
 
     def lr_of(self, state: State) -> float:
         """The same for a copy: the workers have gone on since."""
-        return self._lr_at(state.next)
+        return self._lr_at(self.tickets.number(state.next))
 
     def _lr_at(self, ticket: int) -> float:
         return self.job.schedule.lr(max(0, min(ticket, self.job.total_tickets - 1)))
@@ -143,6 +146,7 @@ class Report:
                 lr=self.lr,
                 edge=self.edge.ratio,
                 workers_alive=alive,
+                **self.beside,
             )
         )
 

@@ -41,4 +41,5 @@ class Meeting:
             self._events.recv()
 
     def _progress(self) -> Progress:
-        return Progress(self._tickets.next - len(self._tickets.outstanding()), self._control.version)
+        tickets = self._tickets
+        return Progress(tickets.number(tickets.next) - len(tickets.outstanding()), self._control.version)

@@ -62,7 +62,7 @@ class Trainer(Driver):
             finish(where)  # the copy must be complete before workers start
         with WorkerPool(self.job, self.world, split, self.directory.workers) as self.pool:
             self.watch = Watch(self, self.pool, self.on_due)
-            self._start()
+            self.start_workers()
             self._go_on()
         if self.watch.echo is not None:
             self.watch.echo.finish()
@@ -72,7 +72,7 @@ class Trainer(Driver):
             facts = head(self.config, lost=has_lost, resumed=self.saved is not None)
             merge(self.directory.workers, self.directory.path / SCHEDULE, facts)
 
-    def _start(self) -> None:
+    def start_workers(self) -> None:
         """Waits until all workers are ready behind the closed gate, so that they start together."""
         self.gate.close_gate(0)
         for rank in range(self.config.workers):
@@ -83,8 +83,12 @@ class Trainer(Driver):
             if time.monotonic() > deadline:
                 late = ", ".join(map(str, sorted(waiting)))
                 self.stop(TooFewWorkersError, f"worker {late} did not start within {START_TIMEOUT_S:.0f} s")
+        self.meet_others()
         self.report.begin()
         self.gate.open_gate()
+
+    def meet_others(self) -> None:
+        """Called when all workers are ready: the place to wait for what must start with them. Nothing here."""
 
     def _go_on(self) -> None:
         """Watches the workers until all have ended."""

@@ -46,7 +46,8 @@ class Watch:
     def is_complete(self) -> bool:
         """Whether all tickets are completed, or the run is stopping. A loop of one's own is over when it returns."""
         tickets = self.tickets
-        return tickets.stopping or self._has_own_loop or (tickets.next >= tickets.total and not tickets.outstanding())
+        is_assigned = tickets.next >= tickets.total and not tickets.open
+        return tickets.stopping or self._has_own_loop or (is_assigned and not tickets.outstanding())
 
     def start_worker(self, rank: int) -> None:
         if self.tickets.stopping:
@@ -84,6 +85,7 @@ class Watch:
         self._dead = [event for event in self._dead if not self._on_death(event)]
         for line in self.stalls.check():
             self.report.fault("stalled", line)
+        self.driver.attend()
         if self.echo is not None:
             self.echo.follow()
         self.pool.measure_memory()

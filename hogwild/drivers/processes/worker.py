@@ -107,7 +107,8 @@ class Worker:
             began = self.clock()
             self.ledger.set_phase(self.rank, Phase.DATA)
             completed = self.tickets.completed(self.rank)
-            batches = self.reader.in_parts(self.job.order, ticket, self.rank, completed, self.job.config.batch_size)
+            number = self.tickets.number(ticket)
+            batches = self.reader.in_parts(self.job.order, number, self.rank, completed, self.job.config.batch_size)
             bad, samples = sum((part.bad for part in batches), ()), sum(map(len, batches))
             if bad and not self._goes_on(bad, samples, ticket):
                 continue
@@ -185,7 +186,7 @@ class Worker:
         waited = self.clock()
         self._until(Phase.PAUSED, self.gate.enter)
         self.ledger.set_phase(self.rank, Phase.UPDATE)
-        self.view.lr = self.job.schedule.lr(ticket) if lr is None else lr
+        self.view.lr = self.job.schedule.lr(self.tickets.number(ticket)) if lr is None else lr
         entered = self.clock()
         self._waited = 0.0
         self.stepper.advance(g)
@@ -235,7 +236,7 @@ class Worker:
             self._leave()  # a synchronous round must not wait for a worker without work
             while not self.tickets.wait_for_work(self.rank, POLL_S):
                 self.ledger.set_phase(self.rank, Phase.PAUSED)
-                if self.tickets.stopping or not self.tickets.outstanding():
+                if self.tickets.stopping or not (self.tickets.outstanding() or self.tickets.open):
                     return NO_TICKET
             self._join()
             if self.job.algorithm.barriers_per_round:

@@ -13,6 +13,7 @@ cluster has cv = 0.1 (shape 100), and the heterogeneous one het = 0.6.
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,6 +49,13 @@ class TimedClock:
         shape = 1 / self.het**2 if self.het else 0.0
         means = [max(rng.gamma(shape, 1 / shape), sys.float_info.min) if shape else 1.0 for rng in self._rng]
         self.means = [mean * self.factors.get(rank, 1.0) for rank, mean in enumerate(means)]
+
+    def part(self, first: int, workers: int) -> TimedClock:
+        """The clock of the workers from `first` on, numbered from 0."""
+        part = copy.copy(self)
+        last = first + workers
+        part.workers, part.means, part._rng = workers, self.means[first:last], self._rng[first:last]
+        return part
 
     def duration(self, rank: int) -> float:
         rng, mean = self._rng[rank], self.means[rank]

@@ -79,7 +79,7 @@ class SimulatedRun(ABC):
         """
         worker = self.workers[rank]
         ticket = worker.ticket
-        worker.view.lr = self.job.schedule.lr(ticket)
+        worker.view.lr = self.job.schedule.lr(self.tickets.number(ticket))
         if given_up:
             worker.view.drop()
             return Push(self.now, rank, ticket, math.nan, given_up=True), worker.steps.send(None)
@@ -128,7 +128,8 @@ class SimulatedRun(ABC):
             self.world.recall(self.module, rank)
         self._own_writes.begin(worker.view, worker.at)
         self._lookups.begin()
-        parts = self._reader.in_parts(job.order, worker.ticket, rank, worker.completed, job.config.batch_size)
+        number = self.tickets.number(worker.ticket)
+        parts = self._reader.in_parts(job.order, number, rank, worker.completed, job.config.batch_size)
         worker.samples = sum(map(len, parts))
         if bad := sum((part.bad for part in parts), ()):
             self._on_bad(bad, worker.ticket)

@@ -77,6 +77,12 @@ class Simulation(SimulatedRun):
 
     # ---- the next worker -------------------------------------------------------------------------------------------
 
+    def next_time(self) -> float | None:
+        """When the next gradient is due, under a clock of durations. None if none is being computed."""
+        while self._due and self._due[0][1] != self.workers[self._due[0][2]].request:
+            heapq.heappop(self._due)  # cancelled
+        return self._due[0][0] if self._due else None
+
     def _next_rank(self) -> int | None:
         if isinstance(self.clock, TimedClock):
             while self._due:

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import torch
 from torch import nn
@@ -27,7 +27,7 @@ from hogwild.drivers.simulated import clocks
 from hogwild.drivers.simulated.replay import Replay
 from hogwild.drivers.simulated.run import SimulatedRun
 from hogwild.drivers.simulated.simulation import Simulation
-from hogwild.drivers.simulated.workers import Push
+from hogwild.drivers.simulated.workers import Push, SimulatedWorker
 from hogwild.errors import DataError
 from hogwild.files.writing import open_fresh, writing
 from hogwild.runs.console import Console
@@ -61,6 +61,20 @@ def simulated(
     return Simulation(job, world, module, clock, on_bad)
 
 
+class Simulated(Protocol):
+    """What a simulator advances: a SimulatedRun, or several."""
+
+    now: float
+    computed: int
+    messages: int
+    moved_bytes: int
+    doubts: list[str]
+
+    @property
+    def workers(self) -> Sequence[SimulatedWorker]: ...
+    def advance(self) -> Push | None: ...
+
+
 class Simulator(Driver):
     """One run under the virtual clock, in this process. If it is resumed, it is repeated bit for bit from its
     beginning, up to its new end.
@@ -69,16 +83,20 @@ class Simulator(Driver):
     repeats = True
 
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
-        config = job.config
-        assert config.clock is not None, "a simulated run has a clock"
         super().__init__(job, run, console)
-        clock = clocks.parse(config.clock, config.workers, config.seed, config.straggler)
-        # `module` is used for evaluation; the simulation binds a second module to its buffers.
-        module = job.build().to(self.world.arena.device)
-        self.simulation = simulated(job, self.world, module, clock, self._refuse_bad)
+        self.simulation = self.make()
         for line in self.simulation.doubts:
             console.warn(line)
         run.journal.use_clock(lambda: self.simulation.now)
+
+    def make(self) -> Simulated:
+        """The simulated workers."""
+        config = self.config
+        assert config.clock is not None, "a simulated run has a clock"
+        clock = clocks.parse(config.clock, config.workers, config.seed, config.straggler)
+        # `module` is used for evaluation; the simulation binds a second module to its buffers.
+        module = self.job.build().to(self.world.arena.device)
+        return simulated(self.job, self.world, module, clock, self.refuse_bad)
 
     def place(self) -> torch.device:
         return resolve(self.config)
@@ -121,7 +139,7 @@ class Simulator(Driver):
                 raise
             return None
 
-    def _refuse_bad(self, bad: Sequence[BadSample], ticket: int) -> None:
+    def refuse_bad(self, bad: Sequence[BadSample], ticket: int) -> None:
         """As Faults.bad_samples, but DataError if the run stops: then their batch is not pushed."""
         self.faults.bad_samples(bad, ticket)
         if self.stopped is not None:

@@ -1,0 +1,223 @@
+"""The courier: the one process of a box that talks to other boxes. All that it owns lies in shared memory.
+
+Whatever happens to it, the workers of its box go on, and the parent starts the next one. Its main thread begins an
+exchange with a random box whenever the workers have made `between_period` updates; a thread per box answers that box.
+Periods that pass during an exchange are dropped and counted, and never made up for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hogwild.boxes.exchange import PairExchange
+from hogwild.boxes.header import Facts, Flag
+from hogwild.boxes.leases import Leases
+from hogwild.boxes.ledger import Ledger
+from hogwild.boxes.memory import BoxMemory
+from hogwild.boxes.pacing import Pacing
+from hogwild.boxes.peer import Peer
+from hogwild.boxes.rendezvous import Rendezvous
+from hogwild.boxes.wire import WIRES
+from hogwild.config import Config
+from hogwild.drivers.processes.context import WorkerContext
+from hogwild.kernels import weighted_sum
+from hogwild.rules import Access
+from hogwild.shared.control import Tickets, Versions
+
+POLL_S = 0.002
+TOGETHER_S = 60.0  # how long a box waits for the others to start with it
+BEGUN = "begun"  # key of the store
+
+
+@dataclass
+class CourierContext:
+    """`process`: as that of a worker. `incarnation`: how often this box has been started. `has_begun`: its workers have
+    started, under an earlier courier. `total`: tickets of the whole run.
+    """
+
+    process: WorkerContext
+    config: Config
+    rendezvous: Rendezvous
+    memory: BoxMemory
+    facts: Facts
+    incarnation: int
+    total: int
+    has_begun: bool
+
+
+class Courier:
+    """The main thread. Events that it sends to the parent: started (how: together, alone, or the box whose model was
+    taken), ready and finished (so are all others), link (box, event, text), store (it is gone), mean (boxes, spread).
+    """
+
+    def __init__(self, context: CourierContext) -> None:
+        config, world = context.config, context.process.world
+        self.context, self.memory = context, context.memory
+        self.events = context.process.events
+        self.facts, self.flags = context.facts, Flag.BEGUN if context.has_begun else Flag(0)
+        self.tickets: Tickets = world.control
+        self.versions: Versions = world.control
+        self.x = world.arena.tensor("x")
+        wire = WIRES[config.between_wire](self.x.numel())
+        self.exchange = PairExchange(world, self.memory, wire, Access(config.access))
+        others = [j for j in range(self.memory.boxes) if j != self.memory.box]
+        ledgers = {j: Ledger(self.memory.ledger(j), context.incarnation) for j in others}
+        for ledger in ledgers.values():
+            self.exchange.finish(ledger)
+        self.peers = [
+            Peer(j, context.rendezvous, self, self.exchange, ledgers[j], config.between_timeout, self._teller(j))
+            for j in others
+        ]
+        self._telling = threading.Lock()
+        self._awaited = Flag(0)  # the parent is told when all boxes have shown it
+        self._pacing: Pacing | None = None  # None: this box begins no exchange
+
+    def run(self) -> None:
+        """Until the parent says end."""
+        if not self.context.has_begun:
+            self.exchange.busy.acquire()  # nobody averages with a model that is not the run's yet
+        for peer in self.peers:
+            peer.start()
+        if not self.context.has_begun:
+            how = self._start()
+            self.exchange.busy.release()
+            self._tell("started", how)
+        else:
+            self._begin()
+        if self.tickets.open:
+            config = self.context.config
+            tell = lambda: self._tell("store")  # noqa: E731
+            Leases(self.tickets, self.context.rendezvous, self.context.total, config.workers, tell).start()
+        while True:
+            if self.events.poll(POLL_S):
+                command, *detail = self.events.recv()
+                if command == "begin":
+                    self._begin()
+                    with contextlib.suppress(RuntimeError):
+                        self.context.rendezvous.store().set(BEGUN, "1")
+                elif command == "ready":
+                    self._show(Flag.READY)
+                    self._awaited = Flag.READY
+                elif command == "finish":
+                    self._pacing = None
+                    self._show(Flag.FINISHED)
+                    self._awaited = Flag.FINISHED
+                elif command == "mean":
+                    self._tell("mean", *self._mean())
+                elif command == "end":
+                    self._end(*detail)
+                    return
+            if self._pacing is not None and self.versions.version >= self._pacing.due:
+                self._exchange(self._pacing)
+            if self._awaited and self._all(self._awaited):
+                self._tell("ready" if self._awaited is Flag.READY else "finished")
+                self._awaited = Flag(0)
+
+    # ---- beginning ------------------------------------------------------------------------------------------------
+
+    def _start(self) -> object:
+        """Waits for the others, or takes the model of a box that has begun. Returns how this box starts."""
+        began = time.monotonic()
+        is_late = self.context.incarnation > 1 or self._has_begun()
+        patience_s = self.context.config.between_timeout if is_late else TOGETHER_S
+        while not self.tickets.stopping:
+            up = [peer for peer in self.peers if peer.is_up]
+            for peer in up:
+                if Flag.BEGUN in peer.seen.flags and peer.fetch(self.memory.flux, at_rest=False):
+                    self.x.copy_(self.memory.flux)
+                    self.memory.flux.zero_()
+                    return peer.number
+            if len(up) == len(self.peers):
+                return "together"
+            if time.monotonic() - began > patience_s:
+                return "alone"
+            time.sleep(POLL_S)
+        return "alone"
+
+    def _has_begun(self) -> bool:
+        """Whether some box of this run has."""
+        with contextlib.suppress(RuntimeError):
+            return bool(self.context.rendezvous.store().check([BEGUN]))
+        return False
+
+    def _begin(self) -> None:
+        config = self.context.config
+        self._pacing = Pacing(config.between_period, config.seed, self.memory.box, self.versions.version)
+        self._show(Flag.BEGUN)
+
+    # ---- exchanging -----------------------------------------------------------------------------------------------
+
+    def _exchange(self, pacing: Pacing) -> None:
+        """Begins an exchange with a random box whose link is up, if this box is in none."""
+        up = [peer for peer in self.peers if peer.is_up and Flag.BEGUN in peer.seen.flags]
+        if up and not pacing.draw(up).begin():
+            self.memory.count(exchanges_refused=1)
+        late = pacing.end(self.versions.version)
+        if up:
+            self.memory.count(exchanges_late=late)
+
+    # ---- ending ---------------------------------------------------------------------------------------------------
+
+    def _mean(self) -> tuple[int, float]:
+        """The mean of all boxes that have a link, into the flux, in the order of boxes: the same in all of them.
+        Returns their number and sqrt(sum_b ||x_b - mean||^2 / (boxes n)).
+        """
+        models: dict[int, Tensor] = {self.memory.box: self.x}
+        for peer in self.peers:
+            if peer.is_up and peer.fetch(self.memory.peer(peer.number), at_rest=True):
+                models[peer.number] = self.memory.peer(peer.number)
+        parts = [models[number] for number in sorted(models)]
+        weighted_sum(self.memory.flux, parts, [1 / len(parts)] * len(parts))
+        squared = sum(float((part - self.memory.flux).double().square().sum()) for part in parts)
+        self._show(Flag.AVERAGED)
+        deadline = time.monotonic() + self.context.config.between_timeout
+        while not self._all(Flag.AVERAGED) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        return len(parts), math.sqrt(squared / (len(parts) * self.x.numel()))
+
+    def _end(self, is_stopped: bool) -> None:
+        self.flags |= Flag.STOPPED if is_stopped else Flag(0)
+        for peer in self.peers:
+            peer.leave()
+
+    # ---- telling --------------------------------------------------------------------------------------------------
+
+    def _show(self, flag: Flag) -> None:
+        self.flags |= flag
+        for peer in self.peers:
+            peer.announce()
+
+    def _all(self, flag: Flag) -> bool:
+        """Whether all boxes have shown that flag, but for those that are gone."""
+        return all(flag in peer.seen.flags if peer.is_up else peer.is_gone for peer in self.peers)
+
+    def _tell(self, event: str, *detail: object) -> None:
+        with self._telling:
+            self.events.send((event, *detail))
+
+    def _teller(self, number: int) -> Any:
+        return lambda event, text: self._tell("link", number, event, text)
+
+
+def main(context: CourierContext) -> None:
+    """The entry point of the process."""
+    context.process.enter()
+    torch.set_grad_enabled(False)
+    try:
+        Courier(context).run()
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)  # threads that wait in gloo cannot be ended

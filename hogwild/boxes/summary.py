@@ -1,0 +1,36 @@
+"""The summary of all boxes: each publishes its own facts in torchrun's store, and box 0 sums them up."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hogwild.boxes.memory import COUNTS
+from hogwild.boxes.rendezvous import Rendezvous
+
+KEY = "summary"
+PATIENCE_S = 5.0
+SUMMED = ("updates", "samples", "joins", *COUNTS)
+
+
+def publish(rendezvous: Rendezvous, facts: Mapping[str, Any]) -> None:
+    """Publishes the facts of this box; not, if the store is gone."""
+    with contextlib.suppress(RuntimeError):
+        rendezvous.store(PATIENCE_S).set(f"{KEY}/{rendezvous.box}", json.dumps(facts))
+
+
+def summed(rendezvous: Rendezvous, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of all boxes that have published theirs: sums, and the updates of each box, None where it did not.
+    Means and quantiles are those of this box.
+    """
+    found: dict[int, Mapping[str, Any]] = {rendezvous.box: own}
+    with contextlib.suppress(RuntimeError):
+        store = rendezvous.store(PATIENCE_S)
+        for box in range(rendezvous.boxes):
+            if box != rendezvous.box and store.check([f"{KEY}/{box}"]):
+                found[box] = json.loads(store.get(f"{KEY}/{box}"))
+    totals = {name: sum(facts[name] for facts in found.values()) for name in SUMMED if name in own}
+    updates = [found[box]["updates"] if box in found else None for box in range(rendezvous.boxes)]
+    return {**own, **totals, "boxes_share": updates}
