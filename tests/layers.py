@@ -53,16 +53,18 @@ ROWS: dict[str, set[str]] = {
     "drivers.instruments": {
         *BASE, *RUN, "delays", "drivers.callbacks", "drivers.checkpoints", "drivers.job", "own_code", "theory",
     },
+    "drivers.copies": {*BASE, *RUN, "drivers.checkpoints", "drivers.instruments", "drivers.job", "own_code"},
     "drivers.base": {
-        *BASE, *RUN, "drivers.checkpoints", "drivers.instruments", "drivers.interrupts", "drivers.job", "own_code",
+        *BASE, *RUN, "drivers.checkpoints", "drivers.copies", "drivers.instruments", "drivers.interrupts", "drivers.job",
+        "own_code",
     },
     "drivers.processes": {
         *BASE, *RUN, "drivers.base", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments",
         "drivers.interrupts", "drivers.job", "drivers.view", "kernels", "own_code",
     },
     "drivers.simulated": {
-        *BASE, *RUN, "delays", "drivers.base", "drivers.checkpoints", "drivers.instruments", "drivers.job",
-        "drivers.view",
+        *BASE, *RUN, "delays", "drivers.base", "drivers.checkpoints", "drivers.copies", "drivers.instruments",
+        "drivers.job", "drivers.view",
     },
     "boxes": {
         *BASE, *RUN, "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.processes",

@@ -14,8 +14,9 @@ from typing import Protocol, TextIO
 import torch
 from torch import nn
 
-from hogwild.drivers.base import Driver, nothing
+from hogwild.drivers.base import Driver
 from hogwild.drivers.checkpoints.state import State
+from hogwild.drivers.copies import nothing
 from hogwild.drivers.instruments.evaluation import Score
 from hogwild.drivers.instruments.left_out import refuse
 from hogwild.drivers.instruments.statistics import Statistics
