@@ -11,6 +11,7 @@ from hogwild.algorithms import REGISTRY, Algorithm
 from hogwild.algorithms.base import Barrier, Gradient, Update
 from hogwild.buffers import Scope
 from hogwild.drivers.view.worker_view import WorkerView
+from hogwild.kernels.control import Phase
 from hogwild.rules import Access
 from hogwild.shared.world import World
 
@@ -110,6 +111,7 @@ class Team:
 
     def kill(self, rank: int) -> None:
         """The worker dies between two turns, or between two rounds."""
+        self.world.control.set_phase(rank, Phase.GRADIENT)
         assert self.world.control.mark_dead(rank, 1.0)
         self.gone.add(rank)
 

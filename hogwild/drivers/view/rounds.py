@@ -12,8 +12,10 @@ from hogwild.drivers.view.outcome import CurrentUpdate, Outcome
 from hogwild.drivers.view.pushes import PushCache
 from hogwild.drivers.view.updates import Updates
 from hogwild.kernels import copy, count_nonfinite, weighted_sum
+from hogwild.kernels.control import Phase
 from hogwild.rules import Momentum
 
+AT_WORK = (Phase.DATA, Phase.GRADIENT, Phase.UPDATE, Phase.BARRIER)
 ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
 
 
@@ -43,10 +45,16 @@ class Rounds:
     @property
     def present(self) -> list[int]:
         if not self._barriers_per_round:
-            tickets = self._buffers.tickets
-            is_over = 0 < tickets.total <= tickets.next  # then workers leave for want of work
-            return [rank for rank in range(self._buffers.workers) if is_over or self._barriers.alive(rank)]
+            return [rank for rank in range(self._buffers.workers) if not self._is_gone(rank)]
         return list(self._barriers.participants(self.generation))
+
+    def _is_gone(self, rank: int) -> bool:
+        """Whether the worker died at work, or before its first update. One that left for want of work is not gone; in a
+        replay and in the simulator workers have no phases, and none dies.
+        """
+        if self._barriers.alive(rank):
+            return False
+        return not self._versions.steps(rank) or self._buffers.ledger.stats(rank)["phase"] in AT_WORK
 
     def share(self) -> tuple[int, int]:
         """The elements [start, stop) of a shared buffer that are this worker's part of the round."""
