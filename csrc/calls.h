@@ -49,7 +49,7 @@ ExchangeKind named(std::string_view name);
   HOGWILD_PLACE(VALUE)
 
 // Chunk k of kStripe elements is guarded by lock k modulo n_locks of each replica, as in a striped push. `waits`: wait
-// for a busy chunk; else skip it. On CUDA there are no locks.
+// for a busy chunk; else skip it. On CUDA there are no locks. With lags, both of them, the average is that of PairChange.
 #define HOGWILD_PAIR_AVERAGE(VALUE, OPTIONAL) \
   VALUE(Dtype, dtype)                         \
   VALUE(void*, a)                             \
@@ -59,6 +59,11 @@ ExchangeKind named(std::string_view name);
   VALUE(RobustMutex*, locks_b)                \
   VALUE(int64_t, n_locks)                     \
   VALUE(bool, waits)                          \
+  OPTIONAL(void*, lag_a, nullptr)             \
+  OPTIONAL(void*, lag_b, nullptr)             \
+  OPTIONAL(double, rest_a, 0)                 \
+  OPTIONAL(double, rest_b, 0)                 \
+  OPTIONAL(double, gain, 0)                   \
   HOGWILD_RANGE(VALUE)                        \
   HOGWILD_PLACE(VALUE)
 

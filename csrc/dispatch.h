@@ -70,8 +70,8 @@ auto with_momentum(MomentumKind kind, const F& f) {
 }
 
 // f(Type<Push<...>>{}) for the stages of a rule under a guard. Corrections need a snapshot, and go with every momentum
-// that does not flush: 8 x 4, or 3 x 5 for adaptive rules; 3 for SMEGA2 and OrMo, 7 without a snapshot, 6 with a center,
-// 63 in all.
+// that neither flushes nor stands alone: 8 x 4, or 3 x 5 for adaptive rules; 5 for SMEGA2, OrMo, tables and averages,
+// 8 without a snapshot, 6 with a center, 66 in all.
 template <class Guard, class F>
 auto with_stages(const Rule& rule, bool has_snapshot, bool flush, const F& f) {
   using None = NoCompensation;
@@ -88,6 +88,8 @@ auto with_stages(const Rule& rule, bool has_snapshot, bool flush, const F& f) {
     if constexpr (M::flushes) {
       if constexpr (!std::is_void_v<typename M::OnFlush>)
         if (flush) return f(Type<Push<Guard, None, NoPenalty, typename M::OnFlush, Ahead>>{});
+      return f(Type<Push<Guard, None, NoPenalty, M, Ahead>>{});
+    } else if constexpr (M::stands_alone) {
       return f(Type<Push<Guard, None, NoPenalty, M, Ahead>>{});
     } else if constexpr (M::scales_step) {
       return with_penalty_of_step(rule, [&](auto penalty) {

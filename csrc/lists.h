@@ -31,6 +31,7 @@
   CONSTANT(double, momentum, 0)                                                                             \
   CONSTANT(double, dampening, 0)                                                                            \
   CONSTANT(bool, torch_first_step, false)                                                                   \
+  CONSTANT(double, lead, 0) /* how much further than m Nesterov's step looks ahead */                       \
   CONSTANT(int64_t, workers, 1)                                                                             \
   CONSTANT(double, beta1, 0)  /* weight of the old v in the direction, and in v (not Lion's) */             \
   CONSTANT(double, beta2, 0)  /* weight of the old q, or of Lion's old v */                                 \
@@ -89,8 +90,8 @@
   SCALAR(bool, unit_g, false)    /* the running size is that of g, not that of v */                         \
   SCALAR(T, momentum, 0)         /* of the old v */                                                         \
   SCALAR(T, damp, 0)             /* of what is added to it */                                               \
-  SCALAR(T, drain, 0)            /* how much of the old v is in the step (OrMo, Lion) */                    \
-  SCALAR(T, direct, 0)           /* how much of d is in it at once (OrMo, Lion) */                          \
+  SCALAR(T, drain, 0)            /* how much of the old v is in the step (OrMo, Lion, averages) */          \
+  SCALAR(T, direct, 0)           /* how much of d, of v' - v, of v_sum; the look-ahead's share of v */      \
   SCALAR(T, q_decay, 0)          /* of the old q */                                                         \
   SCALAR(T, q_rest, 0)           /* of d^2, which is added to it */                                         \
   SCALAR(T, q_inside, 0)         /* direction = along / (sqrt(q + q_inside) + q_eps) */                     \

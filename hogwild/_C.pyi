@@ -171,6 +171,11 @@ class _PairAverage(_Range):
     locks_b: int
     n_locks: int
     waits: bool
+    lag_a: NotRequired[int | None]
+    lag_b: NotRequired[int | None]
+    rest_a: NotRequired[float]
+    rest_b: NotRequired[float]
+    gain: NotRequired[float]
 
 class _Exchange(_Range):
     kind: str

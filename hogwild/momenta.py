@@ -19,7 +19,8 @@ class Momentum:
     kind: ClassVar[str]  # its name in csrc/stages/momenta.h
     buffers: ClassVar[tuple[str, ...]] = ("v",)  # besides x and the snapshot
     needs_snapshot: ClassVar[bool] = False  # it looks ahead, or uses the delay
-    flushes: ClassVar[bool] = False  # updates all elements every N pushes, so it goes with no Gap or Compensation
+    flushes: ClassVar[bool] = False  # updates all elements every N pushes
+    stands_alone: ClassVar[bool] = False  # goes with no Gap or Compensation
     is_one_kernel: ClassVar[bool] = True  # every push is the same kernel, so that a CUDA graph can contain it
     takes_center: ClassVar[bool] = False  # can be combined with an elastic exchange
     scales_step: ClassVar[bool] = False  # a factor of the gradient has no effect: penalties act on the step
@@ -58,7 +59,11 @@ class HeavyBall(Momentum):
 
 @dataclass(frozen=True)
 class Nesterov(Momentum):
-    """v <- m v + (1 - dampening) d;  x <- x - lr (d + m v), the form of torch.optim.SGD(nesterov=True)."""
+    """v <- m v + (1 - dampening) d;  x <- x - lr (d + m v), the form of torch.optim.SGD(nesterov=True).
+
+    `lead`: v' = m v + d;  x <- x - lr (d + m v' + lead (v' - v)), which is v' + (m + lead) (v' - v): the look-ahead has
+    the factor m + lead in place of m.
+    """
 
     kind: ClassVar[str] = "nesterov"
     takes_center: ClassVar[bool] = True
@@ -66,6 +71,7 @@ class Nesterov(Momentum):
     momentum: float
     dampening: float = 0.0
     torch_first_step: bool = True
+    lead: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,52 @@ class Dana(Momentum):
 
 
 @dataclass(frozen=True)
+class Table(Momentum):
+    """A table of the workers' latest gradients. Buffers v (WORKER), the worker's row, and v_sum (SHARED), their sum.
+
+        v' = m v + (1 - m) d;   v_sum <- v_sum + (v' - v);   v <- v';   x <- x - lr (v_sum / rows + wd x)
+
+    `rows`: the number of rows that count. `momentum` 0 replaces the row, 1 - 1/b makes it a mean of b gradients. Weight
+    decay is in the step, not in the rows. v_sum accumulates differences, with the consequences that Dana names.
+    """
+
+    kind: ClassVar[str] = "table"
+    buffers: ClassVar[tuple[str, ...]] = ("v", "v_sum")
+    stands_alone: ClassVar[bool] = True
+
+    rows: int
+    momentum: float = 0.0
+
+    def constants(self) -> dict[str, object]:
+        return {"momentum_kind": self.kind, "momentum": self.momentum, "workers": self.rows}
+
+    def check(self) -> None:
+        _check_workers(self, self.rows)
+
+
+@dataclass(frozen=True)
+class PrimalAverage(Momentum):
+    """Primal averaging: x is a running average of z, the point that gradients move. Buffer v (SHARED) holds x - z.
+
+    y = b x + (1 - b) z;   z <- z - lr d(y);   x <- m x + (1 - m) z           m `momentum`, b `interpolation`
+    as:   x <- x - (1 - m) (v + lr d);   v <- m (v + lr d);   snapshot <- x - (1 - b) v
+    """
+
+    kind: ClassVar[str] = "primal"
+    needs_snapshot: ClassVar[bool] = True
+    stands_alone: ClassVar[bool] = True
+
+    momentum: float
+    interpolation: float = 0.0
+
+    def constants(self) -> dict[str, object]:
+        return {"momentum_kind": self.kind, "momentum": self.momentum, "beta1": self.interpolation}
+
+    def look_ahead(self, *, lr: float, pushes: int) -> dict[str, float]:  # noqa: ARG002
+        return {"v": 1 - self.interpolation}
+
+
+@dataclass(frozen=True)
 class Smega2(Momentum):
     """SMEGA2 (Cohen, Hakimi, Schuster 2022): one momentum v and one sum of gradients b for all workers, both SHARED.
 
@@ -105,6 +157,7 @@ class Smega2(Momentum):
     buffers: ClassVar[tuple[str, ...]] = ("v", "b")
     needs_snapshot: ClassVar[bool] = True
     flushes: ClassVar[bool] = True
+    stands_alone: ClassVar[bool] = True
     is_one_kernel: ClassVar[bool] = False
 
     momentum: float
@@ -141,6 +194,7 @@ class OrMo(Momentum):
     kind: ClassVar[str] = "ormo"
     needs_snapshot: ClassVar[bool] = True
     flushes: ClassVar[bool] = True
+    stands_alone: ClassVar[bool] = True
 
     momentum: float
     workers: int
@@ -162,4 +216,5 @@ def look_ahead(momentum: Momentum | None, *, lr: float, pushes: int) -> dict[str
 
 def _check_workers(stage: Momentum, workers: int) -> None:
     if workers < 1:
-        raise ValueError(f"{type(stage).__name__} has {workers} workers: at least 1 is needed")
+        what = "rows" if isinstance(stage, Table) else "workers"
+        raise ValueError(f"{type(stage).__name__} has {workers} {what}: at least 1 is needed")

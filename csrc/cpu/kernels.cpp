@@ -119,10 +119,13 @@ void diffuse(const DiffusionCall& call, const void* const* neighbours, const dou
   });
 }
 
-void pair_average(Dtype dtype, void* a, void* b, double weight, int64_t begin, int64_t n) {
-  with_master(dtype, [&](auto type) {
+void pair_average(const PairCall& call, int64_t begin, int64_t n) {
+  with_master(call.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    pair_loop(static_cast<T*>(a) + begin, static_cast<T*>(b) + begin, static_cast<T>(weight), n);
+    T *a = static_cast<T*>(call.a) + begin, *b = static_cast<T*>(call.b) + begin;
+    if (call.lag_a == nullptr) return pair_loop(a, b, static_cast<T>(call.weight), n);
+    lagging_pair_loop(a, b, static_cast<T*>(call.lag_a) + begin, static_cast<T*>(call.lag_b) + begin,
+                      static_cast<T>(call.rest_a), static_cast<T>(call.rest_b), static_cast<T>(call.gain), n);
   });
 }
 

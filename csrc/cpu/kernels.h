@@ -51,7 +51,7 @@ struct Kernels {
   using Exchange = void(const MixBuffers<void>&, int64_t begin, int64_t n, const MixRates<double>&);
   Exchange* (*exchange)(ExchangeKind, AccessKind, Dtype);
   void (*diffuse)(const DiffusionCall&, const void* const* neighbours, const double* weights, int64_t count);
-  void (*pair_average)(Dtype, void* a, void* b, double weight, int64_t begin, int64_t n);
+  void (*pair_average)(const PairCall&, int64_t begin, int64_t n);
   // `work`: 5 doubles per channel.
   void (*norm_forward)(const NormForward&, double* work);
   void (*norm_backward)(const NormBackward&, double* work);

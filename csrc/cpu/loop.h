@@ -158,6 +158,19 @@ void copy_loop(T* out, const T* in, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] = in[i];
 }
 
+// The four do not overlap.
+template <class T>
+void lagging_pair_loop(T* a, T* b, T* lag_a, T* lag_b, T rest_a, T rest_b, T gain, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const PairChange<T> change(a[i], b[i], lag_a[i], lag_b[i], rest_a, rest_b, gain);
+    a[i] += change.a;
+    b[i] += change.b;
+    lag_a[i] += change.lag_a;
+    lag_b[i] += change.lag_b;
+  }
+}
+
 // The two do not overlap.
 template <class T>
 void pair_loop(T* a, T* b, T weight, int64_t n) {

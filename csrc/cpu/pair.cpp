@@ -50,7 +50,7 @@ PairStats pair_average(const PairCall& call) {
     const int64_t chunk = begin / kStripe;
     end = std::min(call.stop, (chunk + 1) * kStripe);
     const PairLock lock(call, chunk, stats);
-    if (lock.held()) kernels().pair_average(call.dtype, call.a, call.b, call.weight, begin, end - begin);
+    if (lock.held()) kernels().pair_average(call, begin, end - begin);
     ++(lock.held() ? stats.averaged : stats.skipped);
   }
   return stats;

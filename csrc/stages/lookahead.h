@@ -30,6 +30,16 @@ struct DanaLookAhead {
   }
 };
 
+// snapshot <- x - direct v: as far from x as the rule says, whatever the learning rate is
+struct PrimalLookAhead {
+  static constexpr unsigned uses = buffer::snapshot | buffer::v;
+
+  template <class T>
+  HW_HD static T apply(T x, const Motion<T>& now, const Hyper<T>& h) {
+    return x - h.direct * now.v;
+  }
+};
+
 // snapshot <- x - lr m ((N + c (m - 1)) v + (c / N) b),  or x - lr m N v (naive)
 struct Smega2LookAhead {
   static constexpr unsigned uses = buffer::snapshot | buffer::v | buffer::b;

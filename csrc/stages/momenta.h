@@ -9,6 +9,8 @@
   STAGE(heavy_ball, HeavyBallMomentum) \
   STAGE(nesterov, NesterovMomentum)    \
   STAGE(dana, DanaMomentum)            \
+  STAGE(table, TableMomentum)          \
+  STAGE(primal, PrimalAverage)         \
   STAGE(smega2, Smega2Momentum<false>) \
   STAGE(ormo, OrMoMomentum)            \
   STAGE(adam, AdamMomentum<false>)     \

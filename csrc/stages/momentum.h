@@ -33,6 +33,7 @@ struct MomentumStage {
   static constexpr unsigned own = buffer::none;  // those of the worker itself, without other writers
   static constexpr bool flushes = false;         // must update all elements; goes with no correction
   static constexpr bool scales_step = false;     // a factor of the gradient has no effect: penalties act on the step
+  static constexpr bool stands_alone = false;    // goes with no correction
   using OnFlush = void;                          // the stage used instead on every N-th push, if it differs
   using LookAhead = FreshSnapshot;               // its look-ahead; one that uses momentum needs a snapshot
   using Exchange = NoExchange;                   // its exchange with a center, if it allows one
@@ -73,14 +74,22 @@ struct HeavyBallMomentum : MomentumStage {
   }
 };
 
-// v <- m v + damp d;  x <- x - lr (d + m v)
+// v' = m v + damp d;  x <- x - lr (d + m v' + lead (v' - v));  v <- v'
+// Undampened, that step is v' + (m + lead) (v' - v): Nesterov's momentum, with another factor of its look-ahead.
 struct NesterovMomentum : MomentumStage {
   using Exchange = ElasticExchangeBehind;
 
+  template <class Rule, class Call>
+  static void fold(const Rule& rule, const Call& call, Hyper<double>& h) {
+    MomentumStage::fold(rule, call, h);
+    h.direct = rule.lead;
+  }
+
   template <class VAccess, class Access, class T>
   HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool applied, const Hyper<T>& h) {
-    now.v = VAccess::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
-    return h.lr * (d + h.momentum * now.v);
+    T before = now.v;
+    now.v = VAccess::update(at.v + i, before, NextVelocity<T>{d, h.momentum, h.damp, applied});
+    return h.lr * (d + h.momentum * now.v + h.direct * (now.v - before));
   }
 };
 
@@ -97,6 +106,54 @@ struct DanaMomentum : MomentumStage {
     now.v = VAccess::update(at.v + i, now.v, NextVelocity<T>{d, h.momentum, h.damp, applied});
     now.v_sum = Access::add(at.v_sum + i, now.v_sum, now.v - before);
     return h.lr * now.v;
+  }
+};
+
+// A table of gradients: v is the worker's own row, v_sum the sum of all rows, of which `workers` count.
+//   v' = m v + (1 - m) d;   v_sum <- v_sum + (v' - v);   v <- v';   x <- x - lr (v_sum / workers + wd x)
+// Weight decay is in the step, not in the rows. v_sum accumulates differences, as DANA's does.
+struct TableMomentum : MomentumStage {
+  static constexpr unsigned uses = buffer::v | buffer::v_sum, own = buffer::v;
+  static constexpr bool scales_step = true, stands_alone = true;
+
+  template <class Rule, class Call>
+  static void fold(const Rule& rule, const Call& call, Hyper<double>& h) {
+    h.momentum = rule.momentum;
+    h.damp = 1.0 - rule.momentum;
+    h.direct = 1.0 / static_cast<double>(rule.workers);
+    h.decoupled = call.lr * call.weight_decay;
+    h.weight_decay = h.free_decay = 0;
+  }
+
+  template <class VAccess, class Access, class T>
+  HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool applied, const Hyper<T>& h) {
+    T before = now.v;
+    now.v = VAccess::update(at.v + i, before, NextVelocity<T>{d, h.momentum, h.damp, applied});
+    now.v_sum = Access::add(at.v_sum + i, now.v_sum, now.v - before);
+    return h.lr * (h.direct * now.v_sum);
+  }
+};
+
+// Primal averaging: x is the average, v = x - z its distance from the point that the gradients move, y where they are
+// taken. z <- z - lr d and x <- m x + (1 - m) z become
+//   x <- x - (1 - m) (v + lr d);   v <- m (v + lr d);   snapshot: y = x - (1 - beta1) v
+struct PrimalAverage : MomentumStage {
+  static constexpr bool stands_alone = true;
+  using LookAhead = PrimalLookAhead;
+
+  template <class Rule, class Call>
+  static void fold(const Rule& rule, const Call&, Hyper<double>& h) {
+    h.momentum = h.damp = rule.momentum;
+    h.drain = 1.0 - rule.momentum;
+    h.direct = 1.0 - rule.beta1;
+  }
+
+  template <class VAccess, class Access, class T>
+  HW_HD static T advance(const Buffers<T>& at, int64_t i, Motion<T>& now, T d, bool applied, const Hyper<T>& h) {
+    const T moved = h.lr * d;
+    T before = now.v;
+    now.v = VAccess::update(at.v + i, before, NextVelocity<T>{moved, h.momentum, h.damp, applied});
+    return h.drain * (before + moved);
   }
 };
 

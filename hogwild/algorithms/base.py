@@ -61,7 +61,15 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Barrier:
-    """Request: go on when every worker of this round has come here. The answer is None."""
+    """Request: go on when every worker of this round has come here. The answer is None.
+
+    In two halves, ARRIVE and WAIT: a worker arrives, computes gradients meanwhile, and waits later until all others
+    have arrived at the barrier at which it arrived last. A WAIT before the first ARRIVE waits for nothing. In the
+    simulator what a worker reads right after a WAIT has travelled since the last of them arrived.
+    """
+
+    arrives: bool = True
+    waits: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class Update:
     """Request: go on when the update is there that takes the gradient gathered last. The answer is None."""
 
 
-BARRIER, UPDATE = Barrier(), Update()
+BARRIER, ARRIVE, WAIT, UPDATE = Barrier(), Barrier(waits=False), Barrier(arrives=False), Update()
 T = TypeVar("T")
 Steps = Generator["Gradient | Barrier | Update", Any, None]
 
@@ -102,7 +110,7 @@ class Algorithm(ABC):
 
     @property
     def stability_rule(self) -> str | None:
-        """Its linear stability theory, one of hogwild.theory.RULES; None if none is known."""
+        """Its linear stability theory, one of hogwild.theory.LOOPS; None if none is known."""
         return None
 
     def adaptive(self) -> AdaptiveStage | None:
@@ -148,6 +156,10 @@ class Algorithm(ABC):
     def gradients_per_update(self, workers: int) -> int:
         """How many gradients make one update. ValueError if the options do not fit that number of workers."""
         return workers if self.counts_rounds else 1
+
+    def remark(self, pushes: Sequence[int]) -> str | None:  # noqa: ARG002
+        """A line for the end of a run in which the workers made so many pushes; None if there is nothing to say."""
+        return None
 
     @abstractmethod
     def worker(self, w: View) -> Steps:

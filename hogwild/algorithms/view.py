@@ -51,7 +51,9 @@ class View(Protocol):
 
     @property
     def present(self) -> list[int]:
-        """The ranks of the workers that came to the last barrier."""
+        """The ranks of the workers that came to the last barrier. Without barriers, of those that take part: one that
+        died does not, until it is replaced.
+        """
 
     def draw(self, count: int) -> int:
         """A number below `count`, uniform; a function of seed, rank and step."""
@@ -79,10 +81,20 @@ class View(Protocol):
     def parts(self, place: Place) -> list[Tensor]:
         """A buffer as one view per parameter, in the shape of a gradient."""
 
-    def combine(self, to: Place, terms: Mapping[Place, float], *, share: bool = False) -> None:
+    def combine(
+        self,
+        to: Place,
+        terms: Mapping[Place, float],
+        *,
+        share: bool = False,
+        part: tuple[int, int] | None = None,
+    ) -> None:
         """`to` <- sum of weight * buffer, in one pass; `to` may be one of them. `share`: each worker of the round
-        computes its own part of the elements.
+        computes its own part of the elements. `part`: only the elements [start, stop).
         """
+
+    def fragments(self, count: int) -> list[tuple[int, int]]:
+        """The elements [start, stop) of each of `count` parts of a model, of nearly one size; some may be empty."""
 
     def exclusive(self) -> AbstractContextManager[None]:
         """A context that one worker at a time can be in: the run's one lock."""
@@ -123,11 +135,24 @@ class View(Protocol):
         lr: float | None = None,
         max_delay: int | None = None,
         waits: bool = False,
+        of: str = "all",
     ) -> None:
         """sum <- sum + g;  with the `count`-th one  x <- x - lr * rule(sum / count),  sum <- 0,  one version more.
 
         Leaves the next snapshot behind. `scale`: a factor on g as a function of its delay, the versions since its
         snapshot. A g older than `max_delay` is dropped, and its batch begun again. `waits`: UPDATE follows.
+
+        of="worker":  own sum <- own sum + g, own `taken` <- own `taken` + 1, replicas both, and the step is along the
+        mean over workers of sum / taken. It is due once every worker that takes part has brought a gradient, and the
+        harmonic mean of what they have taken is above count / N.
+        """
+
+    def gather_round(self, g: Gradients, *, fresh: bool = False) -> None:
+        """Own row <- g, as a mean of the round's. Once no row is empty, a worker's first gradient in the round makes a
+        step, x <- x - lr (mean of the rows + wd x), and the ones after it fill its next row; after N steps these become
+        the rows. Uses `v`, `next`, `v_sum` and `state` (drivers/view/round_table.py).
+
+        Leaves the next snapshot behind after a step, with `fresh` always; else the snapshot stays.
         """
 
     def deposit(self, name: str, g: Gradients) -> bool:
@@ -181,9 +206,12 @@ class View(Protocol):
     def peer(self, topology: Topology) -> int:
         """The other end of a random edge at this worker; -1 if it has none to draw."""
 
-    def average_with(self, peer: int, order: str, name: str = "replica") -> None:
+    def average_with(self, peer: int, order: str, name: str = "replica", *, momentum: Topology | None = None) -> None:
         """Own `name`, the peer's `name` <- their mean, chunk by chunk under the locks of both (a buffer declared with
         `locks`). A chunk that another worker has locked is left out (order "skip") or waited for ("blocking").
+
+        `momentum`: with the continuous momentum of A2CiD2 on that graph (csrc/pair.h). Uses both workers' buffers
+        `lag`, declared with locks, and `elapsed`, a float64: time since the last average, which it sets to 0.
         """
 
     @property

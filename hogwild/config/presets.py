@@ -72,7 +72,8 @@ def theory(algorithm: Algorithm, asked: str) -> Theory:
         momentum = dampening = float(getattr(stage, "beta1", 0.0))
     else:
         momentum, dampening = (float(getattr(algorithm, name, 0.0)) for name in ("momentum", "dampening"))
-    return Theory(algorithm.stability_rule, momentum, dampening) if momentum else Theory("none", 0.0, 0.0)
+    has_rule = momentum or algorithm.stability_rule == "table"
+    return Theory(algorithm.stability_rule, momentum, dampening) if has_rule else Theory("none", 0.0, 0.0)
 
 
 def expected_delay(algorithm: Algorithm, workers: int) -> int:

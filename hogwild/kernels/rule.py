@@ -56,7 +56,8 @@ class Rule:
                 stage.check()
         if self.penalty is not None and self.compensation is not None:
             raise ValueError("a Gap penalises the staleness that a Compensation corrects: give one of the two")
-        if self.flushes and (self.penalty is not None or self.compensation is not None):
+        alone = self.momentum is not None and self.momentum.stands_alone
+        if alone and (self.penalty is not None or self.compensation is not None):
             raise ValueError(f"{type(self.momentum).__name__} goes with neither a Gap nor a Compensation")
         if isinstance(self.momentum, AdaptiveStage):
             self._check_scaling(self.momentum)

@@ -60,15 +60,20 @@ class LaunchOptions(TypedDict, total=False):
     overwrite: bool
     tb: bool
     csv: bool
+    activation: float
     advanced: bool
+    age_power: float
+    ahead: float | None
     alpha: float
     average_momentum: bool
     average_rate: float
+    averaging: float
     beta: float
     beta1: float
     beta2: float
     beta_per: Literal["exchange", "step"]
     block: int
+    cap: float
     combine: Literal["first", "last"]
     compensation: Literal["none", "dc", "dc-adaptive"]
     coords: Literal["one", "block", "all"]
@@ -86,6 +91,8 @@ class LaunchOptions(TypedDict, total=False):
     exchange: Literal["paper", "post"]
     first_step: Literal["torch", "damped"]
     form: Literal["jacobi", "gauss-seidel", "m2", "m1"]
+    fragments: int
+    fresh: bool
     gap_decay: float
     gap_lagged: bool
     gap_level: Literal["element", "layer", "global"]
@@ -94,9 +101,12 @@ class LaunchOptions(TypedDict, total=False):
     gap_unit: Literal["v", "g", "step"]
     gradients: int
     initial_accumulator: float
+    interpolation: float
     k: int
     local_from: int
     local_rule: Literal["sgd", "adamw", "rmsprop", "lion"]
+    local_steps: Literal["fixed", "speed"]
+    max_age: int
     modulation: Literal["none", "gradient", "average"]
     momentum: float
     momentum_kind: Literal["heavy-ball", "nesterov", "shifted", "dana", "dana-slim", "smega2", "ormo"]
@@ -104,6 +114,7 @@ class LaunchOptions(TypedDict, total=False):
     outer_every: int
     outer_lr: float
     outer_momentum: float
+    overlap: int
     pairing: Literal["skip", "blocking", "bipartite"]
     penalize_wd: bool
     penalty: Literal["none", "gap", "staleness", "staleness-lr"]
@@ -118,6 +129,7 @@ class LaunchOptions(TypedDict, total=False):
     slow_rate: float
     softsync_n: int
     topology: str
+    tree: Literal["chain", "binary"]
     weights: Literal["uniform", "metropolis", "lazy"]
 
 

@@ -24,9 +24,11 @@ from hogwild.rules import (
     Momentum,
     Nesterov,
     OrMo,
+    PrimalAverage,
     RMSprop,
     Scalars,
     Smega2,
+    Table,
 )
 
 
@@ -44,10 +46,12 @@ def heavy_ball(at: Buffers, place: slice, d: Array, good: Flags, rule: HeavyBall
 
 
 def nesterov(at: Buffers, place: slice, d: Array, good: Flags, rule: Nesterov, call: Scalars) -> Array:
-    """v <- m v + (1 - dampening) d;  x <- x - lr (d + m v)"""
+    """v' = m v + (1 - dampening) d;  x <- x - lr (d + m v' + lead (v' - v));  v <- v'"""
     v = at["v"][place]
-    v[:] = np.where(good, next_velocity(v, d, rule, call), v)
-    return call["lr"] * (d + rule.momentum * v)
+    after = np.where(good, next_velocity(v, d, rule, call), v)
+    step: Array = call["lr"] * (d + rule.momentum * after + rule.lead * (after - v))
+    v[:] = after
+    return step
 
 
 def dana(at: Buffers, place: slice, d: Array, good: Flags, rule: Dana, call: Scalars) -> Array:
@@ -57,6 +61,25 @@ def dana(at: Buffers, place: slice, d: Array, good: Flags, rule: Dana, call: Sca
     at["v_sum"][place] += after - v
     v[:] = after
     return call["lr"] * after
+
+
+def table(at: Buffers, place: slice, d: Array, good: Flags, rule: Table, call: Scalars) -> Array:
+    """v' = m v + (1 - m) d;  v_sum <- v_sum + (v' - v);  x <- x - lr v_sum / rows;  v <- v'"""
+    v = at["v"][place]
+    after = np.where(good, rule.momentum * v + (1 - rule.momentum) * d, v)
+    at["v_sum"][place] += after - v
+    v[:] = after
+    step: Array = call["lr"] * at["v_sum"][place] / rule.rows
+    return step
+
+
+def primal_average(at: Buffers, place: slice, d: Array, good: Flags, rule: PrimalAverage, call: Scalars) -> Array:
+    """z <- z - lr d;  x <- m x + (1 - m) z,  with v = x - z"""
+    v, x = at["v"][place], at["x"][place]
+    z = x - v - call["lr"] * d
+    after = rule.momentum * x + (1 - rule.momentum) * z
+    v[:] = np.where(good, after - z, v)
+    return x - after
 
 
 def smega2(at: Buffers, place: slice, d: Array, _good: Flags, rule: Smega2, call: Scalars) -> Array:
@@ -87,6 +110,8 @@ STEPS: dict[type, Callable[[Buffers, slice, Array, Flags, Any, Scalars], Array]]
     HeavyBall: heavy_ball,
     Nesterov: nesterov,
     Dana: dana,
+    Table: table,
+    PrimalAverage: primal_average,
     Smega2: smega2,
     OrMo: ormo,
     AdamW: adaptive.adamw,
@@ -104,6 +129,8 @@ def ahead(at: Buffers, place: slice, rule: Momentum | None, call: Scalars) -> Ar
     lr, pushes = call["lr"], call["pushes"] + 1
     if isinstance(rule, Dana):
         x -= lr * rule.momentum * at["v_sum"][place]
+    if isinstance(rule, PrimalAverage):
+        x -= (1 - rule.interpolation) * at["v"][place]
     if isinstance(rule, Smega2):
         m, n, c = rule.momentum, rule.workers, pushes % rule.workers if rule.advanced else 0
         x -= lr * m * ((n + c * (m - 1)) * at["v"][place] + c / n * at["b"][place])

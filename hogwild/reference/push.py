@@ -10,7 +10,7 @@ import numpy as np
 
 from hogwild.reference.arrays import Array, Buffers, Flags
 from hogwild.reference.momentum import STEPS, ahead
-from hogwild.rules import AdaptiveStage, Compensation, Gap, Guard, Momentum, Nesterov, Scalars
+from hogwild.rules import AdaptiveStage, Compensation, Gap, Guard, Momentum, Nesterov, Scalars, Table
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -166,8 +166,8 @@ def push(
             moving = np.ones_like(good) if flushes else good
             u = g if "v" not in buffers or (penalty is not None and penalty.unit == "g") else buffers["v"][place]
             decay, decoupled = weight_decay_term(x, call.get("weight_decay", 0.0)), np.zeros_like(x)
-            scales = isinstance(momentum, AdaptiveStage)
-            if isinstance(momentum, AdaptiveStage) and momentum.decoupled:
+            scales = isinstance(momentum, AdaptiveStage | Table)
+            if isinstance(momentum, Table) or (isinstance(momentum, AdaptiveStage) and momentum.decoupled):
                 decay, decoupled = decoupled, call["lr"] * decay
             d = g
             if compensation is not None:

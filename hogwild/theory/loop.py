@@ -10,6 +10,9 @@ the delay law phi(u) = sum_j p_j u^j, momentum m, c = 1 - dampening and k = curv
     nesterov   v' = m v + c g;          x' = x - lr (c g + m v')       1 - m u       c u (Q+m)  c u (Q+m)
     shifted    v' = m v_{t-tau} + c g;  x' = x - lr v'                 1 - m u phi   c u        c u
     dana       as shifted, but g at x - lr m sum_i v_i                 1 - m u phi   c u        c u (Q+m)
+    table      x' = x - (lr/n) (g and the n - 1 gradients before it)   1             u          u (1+u+...)/n
+
+n is the number of workers in turn, one more than the mean delay.
 
     P(u) = (1 - u) Q + k (phi Y + r X),     r = weight decay / curvature, undelayed
 
@@ -20,7 +23,7 @@ root z = 1/u of P lies inside the unit circle.
 Source: for constant delay P is eq. 5 (none), 25 (standard) and 11 (shifted) of Giladi et al. 2020 (arXiv:1909.12340),
 and eq. 19 for `none` with random delay, up to a power of u. The equation numbers come from its figure captions, the
 polynomials from the update rules in the authors' code, because the text of the paper was not available.
-Derived here: nesterov and dana, every momentum with random delay, and the weight-decay term.
+Derived here: nesterov, dana and table, every momentum with random delay, and the weight-decay term.
 Deviates: under a random delay the delays of the updates are taken as independent of each other, and a worker's buffer
 as the one that produced its snapshot (a worker pulls right after its own push). P then describes the expectation. For
 nesterov c scales the gradient in both places.
@@ -28,14 +31,14 @@ nesterov c scales the gradient in both places.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import polynomial
 from numpy.typing import NDArray
 
-from hogwild.theory import RULES
+from hogwild.theory import LOOPS, RULES
 
 Delay = int | Mapping[int, float]
 """A constant delay, or a law: delay -> probability."""
@@ -56,18 +59,20 @@ class Loop:
     @classmethod
     def of(cls, rule: str, delay: Delay, momentum: float = 0.0, dampening: float = 0.0) -> Loop:
         """Raises ValueError for an unknown rule, a value out of range, or a law that does not sum to 1."""
-        check_rule(rule, momentum, dampening)
+        check_rule(rule, momentum, dampening, LOOPS)
         phi = law(delay)
         gradient = np.array([0.0, 1.0 - dampening])
         age = phi if rule in ("shifted", "dana") else np.ones(1)
         remembered = momentum * polynomial.polymul([0.0, 1.0], age)
         memory = polynomial.polysub([1.0], remembered)
         look_ahead = polynomial.polymul(gradient, polynomial.polyadd(memory, [momentum]))
+        rows = round(float(phi @ np.arange(len(phi)))) + 1
+        pushed = np.concatenate([[0.0], np.full(rows, 1 / rows)]) if rule == "table" else gradient
         return cls(
             phi=phi,
             memory=memory,
             to_x=look_ahead if rule == "nesterov" else gradient,
-            to_gradient=look_ahead if rule in ("nesterov", "dana") else gradient,
+            to_gradient=look_ahead if rule in ("nesterov", "dana") else pushed,
         )
 
     def feedback(self, weight_decay: float) -> Polynomial:
@@ -102,17 +107,17 @@ def is_random(delay: Delay) -> bool:
     return int(np.count_nonzero(law(delay))) > 1
 
 
-def check_rule(rule: str, momentum: float, dampening: float) -> None:
+def check_rule(rule: str, momentum: float, dampening: float, known: Sequence[str] = RULES) -> None:
     """Raises ValueError naming the value that is not allowed."""
-    if rule not in RULES:
-        raise ValueError(f"rule {rule!r} is none of {', '.join(RULES)}")
+    if rule not in known:
+        raise ValueError(f"rule {rule!r} is none of {', '.join(known)}")
     if not 0.0 <= momentum < 1.0:
         raise ValueError(f"momentum {momentum:g} is not in [0, 1)")
     if not 0.0 <= dampening < 1.0:
         raise ValueError(f"dampening {dampening:g} is not in [0, 1)")
-    if rule == "none" and (momentum or dampening):
+    if rule in ("none", "table") and (momentum or dampening):
         raise ValueError(
-            f"rule none has no momentum ({momentum:g}) and no dampening ({dampening:g}): choose another rule"
+            f"rule {rule} has no momentum ({momentum:g}) and no dampening ({dampening:g}): choose another rule"
         )
 
 

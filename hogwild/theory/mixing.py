@@ -167,3 +167,20 @@ def _largest_eigenvalue(apply: Callable[[Matrix], Matrix], start: Matrix) -> flo
         now = weights[0] * now + direction
         now = now / np.linalg.norm(now)
     raise ArithmeticError(f"no eigenvalue to {RESIDUAL:g} within {ITERATIONS} iterations")
+
+
+def continuous_momentum(edges: Sequence[tuple[int, int]], n: int) -> tuple[float, float]:
+    """(eta, beta) of A2CiD2 (arXiv:2306.08289) for `n` workers that average along edges drawn at random.
+
+    Every worker draws one of its edges in a unit of time. With the Laplacian L of those rates, chi1 = 1 / lambda_2(L)
+    and chi2 half the largest resistance of an edge: eta = 1 / (2 sqrt(chi1 chi2)), beta = sqrt(chi1 / chi2) / 2.
+    """
+    degree, laplacian = np.bincount(np.ravel(edges), minlength=n), np.zeros((n, n))
+    for i, j in edges:
+        rate = (1 / degree[i] + 1 / degree[j]) / 2
+        laplacian[[i, j], [i, j]] += rate
+        laplacian[[i, j], [j, i]] -= rate
+    inverse = np.linalg.pinv(laplacian, hermitian=True)
+    slowest = 1 / float(np.linalg.eigvalsh(laplacian)[1])
+    resistance = max(inverse[i, i] + inverse[j, j] - 2 * inverse[i, j] for i, j in edges) / 2
+    return 1 / (2 * math.sqrt(slowest * resistance)), math.sqrt(slowest / resistance) / 2

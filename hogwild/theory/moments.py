@@ -44,14 +44,15 @@ def mean_square_threshold(
 
     For a constant delay without noise it is the first-moment threshold. Source: derived here (module docstring).
 
-    Raises:   ValueError for values out of range, and for dana with a random delay (see random_order_threshold).
+    Raises:   ValueError for values out of range, for dana with a random delay (see random_order_threshold), and for
+              table with a random delay or noise.
     """
     check_noise(noise)
     loop = Loop.of(rule, delay, momentum, dampening)
-    _check_known(rule, delay)
     edge = first_crossing(loop.memory, loop.feedback(weight_decay))
     if noise == 0.0 and not is_random(delay):
         return edge
+    _check_known(rule, delay)
 
     def is_stable(k: float) -> bool:
         return _returned(loop, rule, momentum, k, noise, weight_decay)[0] < 1.0
@@ -134,3 +135,5 @@ def check_noise(noise: float) -> None:
 def _check_known(rule: str, delay: Delay) -> None:
     if rule == "dana" and is_random(delay):
         raise ValueError("dana in mean square: known for constant delay and for random worker order only")
+    if rule == "table":
+        raise ValueError("table in mean square: known for constant delay without noise only")

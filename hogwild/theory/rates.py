@@ -52,11 +52,11 @@ def edge(rule: str, delay: Delay, momentum: float = 0.0, dampening: float = 0.0)
     """The k = curvature x lr at which a single run leaves a minimum: the threshold in mean square.
 
     Under a constant delay it is `threshold`. Under a random delay the expectation of x converges also at rates at which
-    every single run diverges. For dana under a random delay it is not known: a constant delay, the mean rounded up, is
-    used instead.
+    every single run diverges. For dana and table under a random delay it is not known: a constant delay, the mean
+    rounded up, is used instead.
     Raises ValueError for values out of range.
     """
-    known: Delay = math.ceil(round(mean(delay), 6)) if rule == "dana" else delay
+    known: Delay = math.ceil(round(mean(delay), 6)) if rule in ("dana", "table") else delay
     return mean_square_threshold(rule, known, momentum, dampening)
 
 
@@ -89,7 +89,7 @@ def learning_rate(
         sync=lr_sync,
         delay_mean=mean(delay),
         paper=lr_sync / max(mean(delay), 1.0),
-        exact=lr_sync * here / threshold("standard" if rule == "none" else rule, 0, m, d),
+        exact=lr_sync * here / threshold("standard" if rule in ("none", "table") else rule, 0, m, d),
         effective=lr_sync * (1 - d) / (1 - m) * here / PLAIN_EDGE,
     )
 

@@ -24,6 +24,7 @@ FIXED = {
 SEQUENCES = {
     "one-peer-exponential": "i takes from i - 2^k, another k each round",
     "one-peer-hypercube": "pairs that differ in bit k, another k each round",
+    "random-pairs": "pairs drawn at random, others each round; one worker is idle if their number is odd",
     "base-2": "one peer a round; all have the exact mean after a period, for any number of workers",
     "base-3": "the same with two peers a round; base-K for every K >= 2",
 }

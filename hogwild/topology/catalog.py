@@ -67,6 +67,8 @@ def _fixed(name: str, n: int) -> Links | list[Matrix]:
         return sequences.one_peer_exponential(n)
     if name == "one-peer-hypercube":
         return sequences.one_peer_hypercube(n)
+    if name == "random-pairs":
+        return sequences.random_pairs(n)
     raise UsageError(f"topology {quoted(name)} is not known; it must be one of {SPECS}")
 
 

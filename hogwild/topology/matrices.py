@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hogwild.errors import UsageError
+from hogwild.theory.mixing import continuous_momentum
 
 TOLERANCE = 1e-12
 
@@ -61,6 +62,10 @@ class Mixing:
     def edges(self) -> list[tuple[int, int]]:
         """All pairs (i, j), i < j, with a weight in either direction in some round; random pairs come from these."""
         return [(i, j) for i, j in np.argwhere(np.triu(_union(self.rounds), 1)).tolist()]
+
+    def continuous_momentum(self) -> tuple[float, float]:
+        """(eta, beta) of pair averages with continuous momentum along `edges`."""
+        return continuous_momentum(self.edges(), self.n)
 
     def sides(self) -> list[int] | None:
         """0 or 1 for each worker, so that every edge joins the two sides; None if the graph is not bipartite."""

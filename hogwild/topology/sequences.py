@@ -31,6 +31,8 @@ from numpy.typing import NDArray
 from hogwild.topology.graphs import check_power_of_two, hops
 from hogwild.topology.matrices import Matrix
 
+RANDOM_ROUNDS = 32  # enough for the pairs of all rounds to join any number of workers
+
 Rounds = list[Matrix]
 """Each [n, n], in the order in which they are applied."""
 
@@ -46,6 +48,18 @@ def one_peer_hypercube(n: int) -> Rounds:
     check_power_of_two("one-peer-hypercube", n)
     identity = np.eye(n)
     return [(identity + identity[np.arange(n) ^ hop]) / 2 for hop in hops(n)] or [identity]
+
+
+def random_pairs(n: int) -> Rounds:
+    """RANDOM_ROUNDS rounds of pairs by permutations that depend on n alone; the last worker of an odd n is idle."""
+    draws = np.random.default_rng(n)
+    rounds: Rounds = []
+    for _ in range(RANDOM_ROUNDS if n > 2 else 1):
+        order, matrix = draws.permutation(n), np.eye(n)
+        for i, j in order[: n // 2 * 2].reshape(-1, 2):
+            matrix[i, i] = matrix[j, j] = matrix[i, j] = matrix[j, i] = 0.5
+        rounds.append(matrix)
+    return rounds
 
 
 def base(n: int, k: int) -> Rounds:

@@ -11,6 +11,7 @@ from hogwild.algorithms import REGISTRY, Algorithm
 from hogwild.algorithms.base import Barrier, Gradient, Update
 from hogwild.buffers import Scope
 from hogwild.drivers.view.worker_view import WorkerView
+from hogwild.kernels.control import Phase
 from hogwild.rules import Access
 from hogwild.shared.world import World
 
@@ -51,6 +52,7 @@ class Team:
         self.steps = []
         self.answers: list[list[Tensor] | None] = [None] * workers
         self.waiting: set[int] = set()
+        self.gone: set[int] = set()
         for rank in range(workers):
             view = WorkerView(
                 self.world,
@@ -91,16 +93,44 @@ class Team:
 
     def round(self) -> None:
         """One round of a synchronous algorithm: all workers pass barriers until they request gradients."""
-        pending = dict.fromkeys(range(len(self.steps)))
+        pending = [rank for rank in range(len(self.steps)) if rank not in self.gone]
         requests = {rank: self.steps[rank].send(self.answers[rank]) for rank in pending}
         while all(isinstance(request, Barrier) for request in requests.values()):
-            generations = {self.world.control.arrive(rank) for rank in requests}
+            control = self.world.control
+            for rank, request in requests.items():
+                if request.arrives:
+                    control.arrive(rank)
+            generations = {control.arrived(rank) for rank in requests}
             assert len(generations) == 1
-            for view in self.views:
-                view.rounds.generation = max(generations)
+            for rank, request in requests.items():
+                if request.waits:
+                    self.views[rank].rounds.generation = max(generations)
             requests = {rank: self.steps[rank].send(None) for rank in requests}
         for rank, request in requests.items():
             self._ask(rank, request)
+
+    def kill(self, rank: int) -> None:
+        """The worker dies between two turns, or between two rounds."""
+        self.world.control.set_phase(rank, Phase.GRADIENT)
+        assert self.world.control.mark_dead(rank, 1.0)
+        self.gone.add(rank)
+
+    def replace(self, rank: int) -> None:
+        """A new worker in its place, with its buffers."""
+        control, barriers = self.world.control, self.algorithm.barriers_per_round
+        if not control.join(rank, barriers, 0.0):
+            self.round()  # it joins at the end of the round after this one
+            assert control.join(rank, barriers, 1.0)
+        self.gone.discard(rank)
+        self.views[rank].rounds.generation = control.arrived(rank)
+        self.steps[rank] = self.algorithm.worker(self.views[rank])
+        self._ask(rank, next(self.steps[rank]))
+
+    def begin_again(self, rank: int) -> None:
+        """An update has cancelled the worker's gradient: its text begins anew, as in a driver that can break it off."""
+        self.views[rank].drop()
+        self.steps[rank] = self.algorithm.worker(self.views[rank])
+        self._ask(rank, next(self.steps[rank]))
 
     def _ask(self, rank: int, request: Gradient | Barrier | Update) -> None:
         if isinstance(request, Update):

@@ -51,6 +51,22 @@ def easgd_tree(
     return center
 
 
+def overlapped(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, period: int, alpha: float,
+    outer_momentum: float,
+) -> Vector:  # fmt: skip
+    """arXiv:2002.09539: the mean of one worker is what it began a period ago."""
+    z, begun, u = x.copy(), x.copy(), np.zeros_like(x)
+    for k in range(steps):
+        x = x - lr * (gradient(k, x) + weight_decay * x)
+        if (k + 1) % period == 0:
+            z = begun
+            x = (1 - alpha) * x + alpha * z
+            u = outer_momentum * u + z - x
+            begun = z - u
+    return x
+
+
 def admm(x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, rho: float) -> Vector:
     """Zhang, Choromanska and LeCun 2015, equations 8 to 11; the mean over workers is that of one."""
     center, multiplier = x.copy(), np.zeros_like(x)
@@ -64,17 +80,44 @@ def admm(x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay
 
 def lookahead(
     x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, period: int, slow_rate: float,
-    momentum: float,
+    momentum: float, outer_momentum: float = 0.0,
 ) -> Vector:  # fmt: skip
-    """Zhang et al. 2019: the slow weights move a fraction of the way, and the fast weights restart from them."""
-    slow, v = x.copy(), np.zeros_like(x)
+    """Zhang et al. 2019: the slow weights move a fraction of the way, and the fast weights restart from them; with an
+    outer momentum the Nesterov step of SNOO.
+    """
+    slow, v, u = x.copy(), np.zeros_like(x), np.zeros_like(x)
     for k in range(steps):
         v = momentum * v + gradient(k, x) + weight_decay * x
         x = x - lr * v
         if (k + 1) % period == 0:
-            slow = slow + slow_rate * (x - slow)
+            u = outer_momentum * u + slow - x
+            slow = slow - slow_rate * (outer_momentum * u + slow - x)
             x = slow
     return slow
+
+
+def gpa(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, averaging: float,
+    interpolation: float,
+) -> Vector:  # fmt: skip
+    """arXiv:2512.17131; weight decay is taken at the average."""
+    z = x.copy()
+    for k in range(steps):
+        d = gradient(k, interpolation * x + (1 - interpolation) * z) + weight_decay * x
+        z = z - lr * d
+        x = averaging * x + (1 - averaging) * z
+    return x
+
+
+def ahead_of_velocity(
+    x: Vector, gradient: GradientFn, steps: int, *, lr: float, weight_decay: float, momentum: float, ahead: float
+) -> Vector:
+    """A step of v' + l (v' - v)."""
+    v = np.zeros_like(x)
+    for k in range(steps):
+        before, v = v, momentum * v + gradient(k, x) + weight_decay * x
+        x = x - lr * (v + ahead * (v - before))
+    return x
 
 
 def slowmo(
@@ -216,8 +259,18 @@ RECURSIONS: list[tuple[str, Recursion, Mapping[str, object], Mapping[str, object
     ("easgd-tree", easgd_tree, {**ELASTIC, "momentum": 0.7}, {}),
     ("admm", admm, {"rho": 2.5}, {}),
     ("lookahead", lookahead, {"period": 3, "slow_rate": 0.4, "momentum": 0.7}, {}),
+    ("lookahead", lookahead, {"period": 3, "slow_rate": 0.4, "momentum": 0.7, "outer_momentum": 0.6}, {}),
+    ("gpa", gpa, {"averaging": 0.9, "interpolation": 0.8}, {}),
+    ("gpa", gpa, {"averaging": 0.0, "interpolation": 1.0}, {}),
+    ("nag-asgd", ahead_of_velocity, {"momentum": 0.7, "ahead": 0.2}, {}),
+    ("dana-slim", ahead_of_velocity, {"momentum": 0.7, "ahead": 1.0}, {}),
+    *((name, partial(ahead_of_velocity, ahead=0.7), {"momentum": 0.7}, {}) for name in ("nag-asgd", "dana-slim")),
     ("slowmo", slowmo, OUTER, {}),
     ("diloco", partial(slowmo, nesterov=True), OUTER, {}),
+    ("noloco", slowmo, OUTER, {}),
+    ("noloco", partial(slowmo, nesterov=True), OUTER, {"nesterov": True}),
+    ("streaming-diloco", partial(slowmo, nesterov=True), OUTER, {"fragments": 1, "overlap": 0, "alpha": 0.0}),
+    ("overlap-sgd", overlapped, {"period": 3, "alpha": 0.6, "outer_momentum": 0.7}, {}),
     ("async-diloco", partial(slowmo, nesterov=True), {**OUTER, "outer_every": 4}, {}),
     ("adownpour", averaged_downpour, {"period": 3, "momentum": 0.7}, {}),
     ("mvadownpour", averaged_downpour, {"period": 3, "momentum": 0.7, "average_rate": 0.2}, {}),

@@ -22,13 +22,13 @@ ASYNCHRONOUS = [  # one gradient an update, and taken at the master
     for name in NAMES
     if not REGISTRY[name].barriers_per_round
     and REGISTRY[name].max_workers != 1
-    and "sum" not in REGISTRY[name].buffers
+    and not {"sum", "next"} & set(REGISTRY[name].buffers)
     and not has_replicas(REGISTRY[name].buffers)
 ]
 WEIGHT_DECAY = 0.1
 SHAPES = [(17, 3), (5,), (1,)]
 OPTIONS = ("momentum", "dampening", "nesterov")
-SERIAL = {"downpour": {"period": 5}}  # 5 divides the steps, so all of them have been delivered to the center
+SERIAL = {name: {"period": 5} for name in ("downpour", "fedbuff", "area")}  # 5 divides the steps, so all is delivered
 NOT_SGD = {name for name, *_ in serial.RECURSIONS}  # also different with one worker: compared with their own recursion
 OPTIMUM = {  # the defaults are for longer runs than 1,500 steps per worker
     "adamw": {"decoupled": False, "eps": 1.0},  # else it stops where the scaled gradient balances wd x
@@ -38,6 +38,8 @@ OPTIMUM = {  # the defaults are for longer runs than 1,500 steps per worker
     "mvadownpour": {"average_rate": 0.1},
     "diloco": {"period": 20, "momentum": 0.0},
     "async-diloco": {"period": 5, "momentum": 0.0},
+    "streaming-diloco": {"period": 20, "momentum": 0.0},
+    "noloco": {"period": 20, "momentum": 0.0},
 }
 LR = {"dc-asgd": 0.05, "downpour": 0.1, "mvadownpour": 0.1}  # the quadratic below would be unstable at the default 0.2
 
@@ -146,7 +148,9 @@ def test_the_optimum_of_a_quadratic_is_reached(name: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_at_lr_0_move_nothing_and_harm_nothing(name: str):
     """As in a warm-up that begins at 0; afterwards the model learns, and stays finite."""
-    algorithm = make(name, **({"period": 2} if "period" in REGISTRY[name].options() else {}))
+    options = REGISTRY[name].options()
+    short = {"period": 2} if "period" in options else {}
+    algorithm = make(name, **short, **({"fragments": 2, "overlap": 0} if "fragments" in options else {}))
     workers = min(algorithm.max_workers or 3, 3)
     start = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     team = Team(algorithm, Point(start), workers, lambda at, rank: [0.5 * at[:3] + 0.25], 0.0, WEIGHT_DECAY)

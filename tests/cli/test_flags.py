@@ -108,9 +108,18 @@ NEEDED: dict[tuple[str, str], dict[str, object]] = {
         for name in ("adamw", "rmsprop", "adagrad", "lion")
         for option in ("size", "decay")
     },
+    ("streaming-diloco", "period"): {"fragments": 1},
+    ("async-diloco", "activation"): {"outer_every": 4},
+    ("noloco", "weights"): {"topology": "ring"},
+    ("noloco", "self_weight"): {"topology": "ring"},
     **{("asgd", f"dc_{name}"): {"compensation": "dc-adaptive"} for name in ("lambda", "power", "decay")},
 }
-OTHER = {int: lambda _: 3, float: lambda value: value / 2 or 0.25, str: lambda _: "star"}  # a topology
+OTHER = {
+    int: lambda _: 3,
+    float: lambda value: value / 2 or 0.25,
+    str: lambda _: "star",  # a topology
+    type(None): lambda _: 0.25,
+}
 COUPLED = {
     "between_period",
     "between_wire",

@@ -33,6 +33,9 @@ CONSTANTS = {
     "momentum": 0.9,
     "dampening": 0.1,
     "workers": 2,
+    "rows": 2,
+    "interpolation": 0.8,
+    "lead": 0.3,
 }  # constants of the stages below; the others have their defaults
 
 
@@ -51,8 +54,8 @@ STAGES = [
 ADAPTIVE = [stage for stage in STAGES if stage.scales_step]  # can be combined with these:
 ADAPTIVE += [RMSprop(eps=1e-3, eps_inside=False), AdamW(decoupled=False), Lion(decoupled=False)]
 OF_STEPS = [None, Gap(0.9, unit="step"), Gap(0.9, unit="step", size="layer")]
-MOMENTA = [None, *(s for s in STAGES if not s.flushes and not s.scales_step)]  # can be combined with all corrections
-FLUSHING = [*(stage for stage in STAGES if stage.flushes), Smega2(0.9, 3, advanced=False)]  # cannot be combined
+MOMENTA = [None, *(s for s in STAGES if not s.stands_alone and not s.scales_step)]  # can be combined with corrections
+ALONE = [*(stage for stage in STAGES if stage.stands_alone), Smega2(0.9, 3, advanced=False)]  # cannot be combined
 
 
 def place(sizes: tuple[int, ...], element_bytes: int) -> tuple[list[tuple[int, int]], int]:

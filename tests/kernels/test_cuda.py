@@ -6,10 +6,11 @@ import itertools
 
 import pytest
 import torch
-from kernel_cases import ADAPTIVE, FLUSHING, MOMENTA, OF_STEPS, SIZES, Case, same_statistics
+from kernel_cases import ADAPTIVE, ALONE, MOMENTA, OF_STEPS, SIZES, Case, same_statistics
 
 from hogwild.kernels import Push, build_info, copy, count_nonfinite, pair_average, weighted_sum
 from hogwild.kernels.control import LOCK_BYTES, Control
+from hogwild.kernels.pair import Lags
 from hogwild.rules import Access, AdamW, Compensation, Gap, Guard, HeavyBall, Lion, Nesterov, RMSprop
 
 pytestmark = [
@@ -28,7 +29,7 @@ RULES = list(
 NEW_RULES = [
     *itertools.product([Gap(unit="g"), Gap(unit="step", reference="lr")], [None], MOMENTA),
     *itertools.product([None], [Compensation(), Compensation(power=1), Compensation(adaptive=True)], MOMENTA),
-    *((None, None, momentum) for momentum in (*MOMENTA, *FLUSHING)),
+    *((None, None, momentum) for momentum in (*MOMENTA, *ALONE)),
     *itertools.product(OF_STEPS, [None], ADAPTIVE),
 ]
 NORM_GAPS = [
@@ -265,3 +266,17 @@ def test_unsupported_arguments_on_a_gpu_are_refused():
         pair_average(x.double(), x.double())
     with pytest.raises(ValueError, match="gradient 0 is on cpu"):
         Push(x=x, segments=[(0, 32)])([torch.ones(32)], lr=0.1, pushes=0, lr_max=0.1)
+
+
+@pytest.mark.parametrize("n", [*SIZES, 100_003])
+def test_a_pair_average_with_lags_equals_the_cpu(n):
+    generator = torch.Generator().manual_seed(n)
+    cpu = [torch.randn(n, generator=generator) for _ in range(4)]
+    gpu = [buffer.to("cuda") for buffer in cpu]
+    memory = torch.zeros(Control.bytes(1, 2) + 128, dtype=torch.uint8)
+    control = Control(-(-memory.data_ptr() // 128) * 128, 1, 2, True)
+    locks = {"locks_a": control.stripe_locks, "locks_b": control.stripe_locks + LOCK_BYTES, "n_locks": 1}
+    pair_average(cpu[0], cpu[1], **locks, lags=Lags(cpu[2], cpu[3], 0.3, 0.1, 0.7))
+    pair_average(gpu[0], gpu[1], lags=Lags(gpu[2], gpu[3], 0.3, 0.1, 0.7))
+    for found, wanted in zip(gpu, cpu, strict=True):
+        torch.testing.assert_close(found.cpu(), wanted, rtol=1e-6, atol=1e-6)

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 import torch
-from kernel_cases import ADAPTIVE, FLUSHING, MOMENTA, OF_STEPS, Case, same_statistics
+from kernel_cases import ADAPTIVE, ALONE, MOMENTA, OF_STEPS, Case, same_statistics
 
 from hogwild.kernels import build_info, copy, count_nonfinite, use_isa, weighted_sum
 from hogwild.rules import Access, Compensation, Gap, Guard
@@ -34,7 +34,7 @@ def restore_isa():
     [
         *((penalty, None, MOMENTA) for penalty in (None, Gap(), Gap(unit="g"), Gap(unit="step"))),
         *((None, compensation, MOMENTA) for compensation in (Compensation(power=1), Compensation(adaptive=True))),
-        (None, None, FLUSHING),
+        (None, None, ALONE),
         *((penalty, None, ADAPTIVE) for penalty in OF_STEPS),
     ],
 )

@@ -13,6 +13,7 @@ from kernel_cases import SIZES
 
 from hogwild.kernels import PairStats, build_info, pair_average, use_isa
 from hogwild.kernels.control import LOCK_BYTES, STRIPE, Control
+from hogwild.kernels.pair import Lags
 
 WAIT_S = 20.0
 N_LOCKS = 3
@@ -78,6 +79,31 @@ def test_whole_numbers_keep_their_sum_exactly(locks):
     pair_average(a, b, **locks)
     assert torch.equal(a, b)
     assert torch.equal(a + b, total)
+
+
+@pytest.mark.parametrize("n", [*SIZES, 9_001])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_lags_relax_and_take_their_part_of_the_distance(n, dtype, locks):
+    generator = torch.Generator().manual_seed(n)
+    four = [torch.randn(n, generator=generator, dtype=torch.float64).to(dtype) for _ in range(4)]
+    a, b, of_a, of_b = (buffer.clone().double() for buffer in four)
+    pair_average(four[0], four[1], **locks, lags=Lags(four[2], four[3], rest_a=0.3, rest_b=0.1, gain=0.7))
+    a, of_a, b, of_b = a + 0.3 * of_a, 0.7 * of_a, b + 0.1 * of_b, 0.9 * of_b
+    expected = [(a + b) / 2, (a + b) / 2, of_a + 0.7 * (b - a), of_b - 0.7 * (b - a)]
+    eps = 16 * torch.finfo(dtype).eps
+    for found, wanted in zip(four, expected, strict=True):
+        torch.testing.assert_close(found.double(), wanted, rtol=eps, atol=eps)
+
+
+def test_a_locked_chunk_is_skipped_in_the_lags_too(locks):
+    four = [torch.full((3 * STRIPE,), float(value)) for value in (1, 5, 0, 0)]
+    lags = Lags(four[2], four[3], 0.0, 0.0, 0.5)
+    with holding(locks["locks_a"] + LOCK_BYTES):
+        assert pair_average(four[0], four[1], **locks, lags=lags) == PairStats(averaged=2, skipped=1, recovered=0)
+    assert four[0][::STRIPE].tolist() == [3, 1, 3]
+    assert four[2][::STRIPE].tolist() == [2, 0, 2]
+    with pytest.raises(ValueError, match=r"weight is 0\.3, and a pair average with lags makes both the mean"):
+        pair_average(four[0], four[1], **locks, lags=lags, weight=0.3)
 
 
 def test_the_two_are_treated_alike(locks):

@@ -6,15 +6,30 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import ADAPTIVE, FLUSHING, MOMENTA, OF_STEPS, SIZES, Case, same_statistics
+from kernel_cases import ADAPTIVE, ALONE, MOMENTA, OF_STEPS, SIZES, Case, same_statistics
 
 from hogwild.kernels.control import Control
-from hogwild.rules import Access, Compensation, Dana, Gap, Guard, HeavyBall, Nesterov, OrMo, Smega2
+from hogwild.rules import (
+    Access,
+    Compensation,
+    Dana,
+    Gap,
+    Guard,
+    HeavyBall,
+    Nesterov,
+    OrMo,
+    PrimalAverage,
+    Smega2,
+    Table,
+)
 
 factors = st.floats(0.0, 0.95)
 workers = st.integers(1, 5)
-correctable = st.none() | st.builds(HeavyBall, factors) | st.builds(Nesterov, factors) | st.builds(Dana, factors)
-flushing = st.builds(Smega2, factors, workers, st.booleans()) | st.builds(OrMo, factors, workers)
+correctable = (
+    st.none() | st.builds(HeavyBall, factors) | st.builds(Nesterov, factors, lead=factors) | st.builds(Dana, factors)
+)
+alone = st.builds(Smega2, factors, workers, st.booleans()) | st.builds(OrMo, factors, workers)
+alone |= st.builds(Table, workers, factors) | st.builds(PrimalAverage, factors, factors)
 compensations = st.builds(
     Compensation,
     st.floats(0.0, 3.0),
@@ -52,7 +67,7 @@ sized_gaps = st.builds(
 stages = st.one_of(
     st.tuples(correctable, st.none(), compensations),
     st.tuples(correctable, gaps | norm_gaps | sized_gaps, st.none()),
-    st.tuples(correctable | flushing, st.none(), st.none()),
+    st.tuples(correctable | alone, st.none(), st.none()),
 )
 sizes = st.lists(st.sampled_from((*SIZES, 33)), min_size=1, max_size=4).map(tuple)
 
@@ -108,7 +123,7 @@ CORRECTIONS = [
     (Gap(size="global", unit="step"), None),
 ]
 RULES = [(m, *c) for m in MOMENTA for c in CORRECTIONS]
-RULES += [(m, None, None) for m in (*MOMENTA, *FLUSHING)]
+RULES += [(m, None, None) for m in (*MOMENTA, *ALONE)]
 RULES += [(m, gap, None) for m in ADAPTIVE for gap in OF_STEPS]
 
 

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hogwild.algorithms.base import GRADIENT, WORKER, Algorithm, Buffer, Gradient, Steps, View, option
-from hogwild.algorithms.elastic.options import MODELS
-from hogwild.algorithms.elastic.slowmo import POSITIVE
+from hogwild.algorithms.elastic.options import MODELS, POSITIVE
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
 """Local SGD: workers take `period` steps of their own, then all start again from the mean.
 
     every worker i:   v_i <- m v_i + grad F(x_i) + wd x_i;   x_i <- x_i - lr v_i;   t <- t + 1
-    every period steps, between two barriers:   x <- mean_j x_j;   x_i <- x
+    every period steps, between two barriers:   x <- x + a (mean_j x_j - x);   x_i <- x
+
+With the outer rate a = 1 all start from the mean itself. Rates above 1 can be the best ones; below 1, without momentum
+on the averages, they rarely are (arXiv:2509.10439, the abstract).
 
 Post-local SGD: until local_from steps every step is averaged, which moves the mean exactly as averaged gradients would;
 only then the periods begin.
@@ -9,7 +12,7 @@ only then the periods begin.
 With local_rule adamw, rmsprop or lion a worker's own steps are those of AdamW, RMSprop or Lion, with moments of its own
 that are kept over averages.
 
-Source: Stich 2019 (arXiv:1805.09767); post-local: Lin et al. 2020 (arXiv:1808.07217).
+Source: Stich 2019 (arXiv:1805.09767), where a is 1; post-local: Lin et al. 2020 (arXiv:1808.07217).
 Deviates: momentum stays with the worker and is not averaged, also in the synchronous first part: the mean of the v_i is
 what a common v would be, each one differs from it.
 """
@@ -20,10 +23,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import BARRIER, Algorithm, Buffer, Gradient, Steps, View, momentum_option, option
-from hogwild.algorithms.elastic.options import MODELS, LocalRule, period_option
-
-NOT_NEGATIVE = (lambda value: value >= 0, "an integer >= 0")
+from hogwild.algorithms.base import (
+    BARRIER,
+    NOT_NEGATIVE,
+    Algorithm,
+    Buffer,
+    Gradient,
+    Place,
+    Steps,
+    View,
+    momentum_option,
+    option,
+)
+from hogwild.algorithms.elastic.options import MODELS, POSITIVE, LocalRule, period_option
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,7 @@ class LocalSGD(LocalRule, Algorithm):
     period: int = period_option(8, "own steps between two averages")
     local_from: int = option(0, "steps that are all averaged at first (post-local SGD)", check=NOT_NEGATIVE)
     momentum: float = momentum_option(0.0, "momentum factor m of each worker, kept over averages")
+    outer_lr: float = option(1.0, "rate a at which x goes to the mean", check=POSITIVE)
 
     def keeps(self) -> Mapping[str, Buffer]:
         return {**self.buffers, **self.step_buffers()}
@@ -59,4 +72,6 @@ class LocalSGD(LocalRule, Algorithm):
 
     def outer(self, w: View) -> None:
         """The step of the center, each worker its own share."""
-        w.combine("x", {("replica", j): 1 / len(w.present) for j in w.present}, share=True)
+        a, count = self.outer_lr, len(w.present)
+        mean: dict[Place, float] = {("replica", j): a / count for j in w.present}
+        w.combine("x", mean if a == 1 else {"x": 1 - a, **mean}, share=True)

@@ -6,16 +6,64 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from hogwild.algorithms.base import MODEL, SHARED, WORKER, Buffer, Scope, View, beta1_option, beta2_option, option
+from hogwild.algorithms.base import (
+    MODEL,
+    REPLICA,
+    SHARED,
+    WORKER,
+    Buffer,
+    Scope,
+    View,
+    beta1_option,
+    beta2_option,
+    option,
+)
 from hogwild.rules import AdamW, HeavyBall, Lion, Momentum, RMSprop
 
 RATE = (lambda value: 0 <= value <= 1, "a number, 0 <= number <= 1")
+POSITIVE = (lambda value: value > 0, "a number > 0")
 AT_LEAST_ONE = (lambda value: value >= 1, "an integer >= 1")
 CENTER, MEAN, AVERAGE = "center", "mean", "average"
 RESULTS = {CENTER: "x", MEAN: "replica", AVERAGE: "average"}
 MODELS = {"x": SHARED, "replica": MODEL}
 COUNT = Buffer(Scope.SHARED, size=1, dtype="float64")
+SENT = {"sent0": REPLICA, "sent1": REPLICA}
+"""What workers send in turn to barriers that they do not wait for at once: one is read while the other is written."""
+
+
+def slot_of_last(w: View) -> str:
+    """Where the workers of the last barrier have put what they sent."""
+    return f"sent{w.round % 2}"
+
+
+def slot_of_next(w: View) -> str:
+    """Where what is sent at the next barrier goes: what others still read is in the other one."""
+    return f"sent{(w.round + 1) % 2 if w.present else 0}"
+
+
 AVERAGES = {"average": Buffer(Scope.SHARED, starts="x"), "averaged": COUNT}  # the center's, and of how many it is
+
+
+AGES = {"center": COUNT, "adopted": Buffer(Scope.WORKER, size=1, dtype="float64")}
+"""A count of the center, and its value when the worker last took its model from there: see `age`."""
+
+
+def age(w: View) -> int:
+    """What the center has counted since the worker adopted it. Call it within `exclusive`, as the next two."""
+    return int(w.buffer("center") - w.buffer("adopted"))
+
+
+def count(w: View, amount: int) -> None:
+    """The center's count <- count + amount."""
+    center = w.buffer("center")
+    center += amount
+
+
+def adopt_center(w: View) -> None:
+    """replica, base <- x, at age 0."""
+    w.combine("replica", {"x": 1})
+    w.combine("base", {"x": 1})
+    w.buffer("adopted").copy_(w.buffer("center"))
 
 
 def alpha_option() -> float:
@@ -62,9 +110,9 @@ def average(w: View, rate: float) -> None:
     `averaged`, for the workers' steps do not tell how many there were. One worker at a time.
     """
     with w.exclusive():
-        count = w.buffer("averaged")
-        count += 1
-        a = rate or 1 / (float(count) + 1)
+        averaged = w.buffer("averaged")
+        averaged += 1
+        a = rate or 1 / (float(averaged) + 1)
         w.combine("average", {"average": 1 - a, "x": a})
 
 

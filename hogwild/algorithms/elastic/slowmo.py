@@ -7,6 +7,8 @@
 
 Source: SlowMo, Wang et al. 2020 (arXiv:1910.00643): m = 0.5, a = 1, period 48 in a public implementation. DiLoCo,
 Douillard et al. 2023 (arXiv:2311.08105): Nesterov with rate 0.7 and momentum 0.9, periods of about 500.
+Outer rates above 1 can be the best ones, below 1 without momentum they rarely are (arXiv:2509.10439, the abstract); the
+more workers, the more DiLoCo loses against averaging every step (arXiv:2505.23725).
 Deviates: the default period of diloco is 50: its runs here are shorter. u is kept in units of x: SlowMo divides delta
 by lr and multiplies u by it, the same for a constant lr, and nothing here is divided by lr. The inner optimizer of
 DiLoCo is AdamW: local_rule adamw; by default it is SGD with momentum here. Weight decay is in the workers' steps; the
@@ -21,9 +23,7 @@ from typing import ClassVar
 
 from hogwild.algorithms.base import BELOW_ONE, SHARED, Buffer, Place, View, momentum_option, option
 from hogwild.algorithms.elastic.local_sgd import LocalSGD
-from hogwild.algorithms.elastic.options import period_option
-
-POSITIVE = (lambda value: value > 0, "a number > 0")
+from hogwild.algorithms.elastic.options import POSITIVE, period_option
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,14 @@ class KGradients(Algorithm):
 
     buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "sum": SHARED, "snapshot": SNAPSHOT}
     numbers_pushes: ClassVar[bool] = True
+    takes_one_each: ClassVar[bool] = False  # of the K gradients no two are one worker's, so K is at most N
 
     k: int = option(0, "K: gradients that make an update; 0: as many as workers", check=NOT_NEGATIVE)
     momentum: float = momentum_option(0.0, "momentum factor m of the shared buffer")
     dampening: float = dampening_option()
 
     def gradients_per_update(self, workers: int) -> int:
-        if self.k > workers:
+        if self.takes_one_each and self.k > workers:
             raise ValueError(f"k is {self.k} but there are {workers} workers: use a k of at most {workers}")
         return self.k or workers
 

@@ -25,6 +25,7 @@ class KAsync(KGradients):
 
     name: ClassVar[str] = "k-async"
     summary: ClassVar[str] = "K distinct workers make the update and wait for it, the others go on"
+    takes_one_each: ClassVar[bool] = True
     follows_updates: ClassVar[bool] = True
 
     def worker(self, w: View) -> Steps:

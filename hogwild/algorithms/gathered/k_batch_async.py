@@ -3,7 +3,7 @@
     worker:                g = grad F(snapshot);   snapshot <- x
     with K gradients:      v <- m v + mean_{j <= K} g_j + wd x;   x <- x - lr v
 
-One update takes K E[T] / N. K = 1 is asynchronous SGD; K = floor(N / n) is n-softsync.
+One update takes K E[T] / N; K may be larger than N. K = 1 is asynchronous SGD; K = floor(N / n) is n-softsync.
 
 Source: Dutta et al. 2018, Slow and Stale Gradients Can Win the Race (arXiv:1803.01113), K-batch-async SGD.
 Deviates: the last update of a run takes what there is. Momentum is not in the paper.

@@ -29,6 +29,7 @@ class KSync(KGradients):
 
     name: ClassVar[str] = "k-sync"
     summary: ClassVar[str] = "the K fastest workers make the update, the others begin again"
+    takes_one_each: ClassVar[bool] = True
     follows_updates: ClassVar[bool] = True
 
     def worker(self, w: View) -> Steps:

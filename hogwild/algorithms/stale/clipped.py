@@ -4,7 +4,9 @@
 
 Weight decay is not part of the norm, and is not clipped.
 
-Source: arXiv:2606.13287 (ICML 2026) for clipping as a cure for long delays; the clipping itself is Pascanu et al. 2013.
+Source: Erickson and Johansson 2026, Clipping Makes Distributed and Federated Asynchronous SGD Robust to Stragglers
+(arXiv:2606.13287, ICML), which covers workers with different data, with high probability; the clipping itself is
+Pascanu et al. 2013.
 Deviates: only the abstract of the former was at hand. Every algorithm can clip (--clip); this one does so by default.
 """
 

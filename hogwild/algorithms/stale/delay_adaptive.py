@@ -8,6 +8,8 @@ Source: Mishchenko et al. 2022, Asynchronous SGD Beats Minibatch SGD Under Arbit
 Koloskova et al. 2022, Sharper Convergence Guarantees for Asynchronous SGD (arXiv:2206.08307).
 Deviates: Koloskova et al. state min(lr, 1 / (4 L tau)) beyond the cutoff; the smoothness L is unknown in practice, so
 the rate falls from lr in proportion. Both rules are as found in public implementations, not read in the papers' text.
+Where the delay depends on the data, smaller steps for late gradients favour the samples that are quick to compute
+(arXiv:2605.02043, the abstract).
 """
 
 from __future__ import annotations

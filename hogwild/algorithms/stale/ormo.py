@@ -10,7 +10,8 @@ synchronous SGD with momentum.
 
 Source: Shi et al. 2024, Ordered Momentum for Asynchronous SGD (NeurIPS; arXiv:2407.19234).
 Deviates: the update is as recalled and verified against synchronous SGD with momentum, not read in the paper's text;
-the paper may count buckets with ceil. What a push does depends on its number: --access locked, or the simulator.
+that buckets are counted with floor is in the caption of its Figure 1. What a push does depends on its number: --access
+locked, or the simulator.
 """
 
 from __future__ import annotations

@@ -4,7 +4,11 @@
               x <- x - lr (g + wd x)   if tau < R,   else nothing;   snapshot <- x
 
 Source: Maranjyan et al. 2025, Ringmaster ASGD (arXiv:2501.16168), the rule without cancelling: the gradient is compared
-when it arrives. R = max(1, ceil(sigma^2 / eps)) makes its time complexity optimal (as recalled, not read in the paper).
+when it arrives. R = max(1, ceil(sigma^2 / eps)) makes its time complexity optimal (as recalled, not read in the paper),
+with lr = min(1 / (2 L), 1 / (2 R L), eps / (4 sigma^2 L)) for the smoothness L and the variance sigma^2 of a gradient
+(Birch SGD, ICLR 2026).
+A worker that always takes longer than R versions never contributes. Where workers have different data (--shard) its
+data are then not learned at all; the run warns of it.
 Deviates: a late gradient is finished before it is dropped; the paper also has a form that stops the computation.
 """
 

@@ -12,6 +12,7 @@ from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments import tables
 from hogwild.drivers.instruments.edge import Edge, long_delays
 from hogwild.drivers.instruments.evaluation import Score
+from hogwild.drivers.instruments.silent import Silent
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.job.job import Job
 from hogwild.runs.console import Console, Status
@@ -37,6 +38,7 @@ class Report:
         self.tickets: Tickets = world.control
         self._start = Statistics.of(world)  # at the start of this part of the run
         self._hot_rows = tables.HotRows(world)
+        self._silent = Silent(world.workers)
         self.edge = Edge(job, journal, console, self._start)
         self.score: Score | None = None
         self.faults = 0
@@ -108,8 +110,12 @@ class Report:
         return self.job.body is None and completed - self._line_at >= max(1, self.job.total_tickets // TRAIN_LINES)
 
     def mark_epoch(self, stats: Statistics) -> None:
-        """Keeps the counters at epoch boundaries, for the training loss of the last epoch; warns of hot rows."""
+        """Keeps the counters at epoch boundaries, for the training loss of the last epoch; warns of hot rows and of
+        workers that do not count.
+        """
         if (line := self._hot_rows.warning(stats.version)) is not None:
+            self.console.warn(line)
+        for line in self._silent.warnings(stats):
             self.console.warn(line)
         if self.job.body is not None:
             return
@@ -212,6 +218,10 @@ class Report:
         not.
         """
         stats = Statistics.of(self.world)
+        for line in self._silent.warnings(stats):
+            self.console.warn(line)
+        if (remark := self.job.algorithm.remark([worker["pushes"] for worker in stats.workers])) is not None:
+            self.console.warn(remark)
         if self._line is not None:
             self.train_line(stats)
         for rank in range(self.world.workers):

@@ -261,15 +261,18 @@ class Worker:
 
     def _wait(self, request: Barrier | Update) -> None:
         began = self.clock()
-        self._meet() if isinstance(request, Barrier) else self._await_update()
+        self._meet(request) if isinstance(request, Barrier) else self._await_update()
         self._waited += self.clock() - began
         self.ledger.set_phase(self.rank, Phase.UPDATE)
 
-    def _meet(self) -> None:
+    def _meet(self, barrier: Barrier) -> None:
         finish(self.device)
-        generation = self.rounds.arrive(self.rank)
-        self._until(Phase.BARRIER, self.rounds.wait_barrier, generation)
-        self.view.rounds.generation = generation
+        if barrier.arrives:
+            self.rounds.arrive(self.rank)
+        if barrier.waits:
+            generation = self.rounds.arrived(self.rank)
+            self._until(Phase.BARRIER, self.rounds.wait_barrier, generation)
+            self.view.rounds.generation = generation
 
     def _await_update(self) -> None:
         while self.versions.awaits_update(self.rank) and not self.tickets.stopping:

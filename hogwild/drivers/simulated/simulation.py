@@ -44,6 +44,7 @@ class Simulation(SimulatedRun):
         self._inplace = config.read == "inplace" or bool(world.tables)
         self._due: list[tuple[float, int, int]] = []
         self._requests = 0
+        self._opens: dict[int, float] = {}  # barrier -> when the last worker so far has come
         self._history: deque[Tensor] = deque(maxlen=clock.largest + 1 if isinstance(clock, DelayClock) else 1)
         self._remembered = 0  # versions
         waits = job.algorithm.barriers_per_round or job.algorithm.follows_updates
@@ -116,10 +117,14 @@ class Simulation(SimulatedRun):
     def _serve(self, rank: int, request: Request) -> None:
         worker = self.workers[rank]
         if isinstance(request, Barrier):
-            worker.at_barrier = True
-            worker.ready = self._after_traffic(worker, self.now)
-            self.rounds.arrive(rank)
+            if request.arrives:
+                worker.ready = self._after_traffic(worker, self.now)
+                generation = self.rounds.arrive(rank)
+                self._opens[generation] = max(self._opens.get(generation, 0.0), worker.ready)
+            worker.at_barrier, worker.splits = request.waits, not request.arrives
             self._release()
+            if not request.waits:
+                self._serve(rank, worker.steps.send(None))
             return
         if isinstance(request, Update):
             worker.at_update = True
@@ -178,17 +183,17 @@ class Simulation(SimulatedRun):
 
     def _release(self) -> None:
         """Resumes the workers at a barrier, in the order of their ranks, once all that have a ticket have come."""
-        waiting = [worker for worker in self.workers if worker.at_barrier]
-        left = [worker for worker in self.workers if worker.ticket != NO_TICKET]
-        if not waiting or len(waiting) < len(left):
-            return
-        opens = max(worker.ready for worker in waiting)
-        for worker in waiting:
-            worker.at_barrier, worker.ready = False, opens
-        requests = []
-        for worker in waiting:
-            worker.view.rounds.generation = max(self.rounds.arrived(w.view.rank) for w in waiting)
-            requests.append((worker.view.rank, worker.steps.send(None)))
+        left = [self.rounds.arrived(rank) for rank, worker in enumerate(self.workers) if worker.ticket != NO_TICKET]
+        resumed = []
+        for rank, worker in enumerate(self.workers):
+            generation = self.rounds.arrived(rank)
+            if worker.at_barrier and generation <= min(left, default=generation):
+                opens = self._opens.get(generation, 0.0)
+                worker.at_barrier, worker.arrived = False, opens if worker.splits else None
+                worker.ready = max(self.now, opens) if worker.splits else opens
+                worker.view.rounds.generation = generation
+                resumed.append(worker)
+        requests = [(worker.view.rank, worker.steps.send(None)) for worker in resumed]
         for rank, request in requests:
             self._serve(rank, request)
 
@@ -199,4 +204,6 @@ class Simulation(SimulatedRun):
         config, traffic = self.job.config, worker.view.buffers.traffic.take()
         self.messages += traffic.messages
         self.moved_bytes += traffic.moved_bytes
-        return since + config.latency * traffic.messages + traffic.moved_bytes / (config.bandwidth or math.inf)
+        takes = config.latency * traffic.messages + traffic.moved_bytes / (config.bandwidth or math.inf)
+        arrived, worker.arrived = worker.arrived, None
+        return since + takes if arrived is None else max(since, arrived + takes)

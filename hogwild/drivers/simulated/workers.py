@@ -28,6 +28,8 @@ class SimulatedWorker:
     answer: tuple[float, Gradients | None] | None = None  # computed at the request, if what it depends on may change
     buffers: dict[str, Tensor] = field(default_factory=dict)  # the model's own after that, those of this worker alone
     at_barrier: bool = False
+    splits: bool = False  # it has arrived there earlier
+    arrived: float | None = None  # time since when what it now reads has travelled, after a split barrier
     at_update: bool = False
     cancels: bool = False  # a new version cancels its gradient
     within: float | None = None  # virtual time after which it gives its gradient up

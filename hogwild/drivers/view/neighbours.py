@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import math
 
 from hogwild import topology
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.draws import Draws
 from hogwild.drivers.view.rounds import Rounds
 from hogwild.kernels import diffuse
-from hogwild.kernels.pair import pair_average
+from hogwild.kernels.pair import Lags, pair_average
 from hogwild.rules import Topology
 from hogwild.topology.matrices import Mixing
+
+OF_AN_AVERAGE = 0.5  # time that an average takes, in units of a gradient and an average
 
 
 @functools.lru_cache(maxsize=8)
@@ -26,6 +29,11 @@ def partners(graph: Topology, workers: int, rank: int) -> list[int]:
     if graph.active_side and (sides := found.sides()) is not None and sides[rank] == 1:
         return []
     return [other for i, j in found.edges() for own, other in ((i, j), (j, i)) if own == rank]
+
+
+@functools.lru_cache(maxsize=8)
+def continuous_momentum(graph: Topology, workers: int) -> tuple[float, float]:
+    return mixing(graph, workers).continuous_momentum()
 
 
 class Neighbours:
@@ -59,7 +67,7 @@ class Neighbours:
         ends = [end for end in partners(topology, self._buffers.workers, self._rank) if self._barriers.alive(end)]
         return ends[self._draws.draw(len(ends))] if ends else -1
 
-    def average_with(self, peer: int, order: str, name: str = "replica") -> None:
+    def average_with(self, peer: int, order: str, name: str = "replica", *, momentum: Topology | None = None) -> None:
         buffers, world = self._buffers, self._buffers.world
         if not buffers.declared[name].locks:
             raise ValueError(f"buffer {name!r} is declared without locks: workers average with Buffer(..., locks=True)")
@@ -71,7 +79,19 @@ class Neighbours:
             buffers[name, second],
             **locks,
             n_locks=0 if own.is_cuda else world.stripes,
+            lags=None if momentum is None else self._lags(momentum, first, second),
             order=order,
         )
         self._ledger.count_exchange(self._rank, *done)
-        buffers.traffic.add(own, 2)
+        buffers.traffic.add(own, 2 if momentum is None else 4)
+
+    def _lags(self, graph: Topology, first: int, second: int) -> Lags:
+        """The lags of both ends, each with the part of it that is gone after the time since that end's last event."""
+        eta, beta = continuous_momentum(graph, self._buffers.workers)
+        buffers, rests = self._buffers, {}
+        for end in (first, second):
+            elapsed = buffers["elapsed", end]
+            rests[end] = -math.expm1(-2 * eta * (float(elapsed) + OF_AN_AVERAGE))
+            elapsed.zero_()
+        of_a, of_b = buffers["lag", first], buffers["lag", second]
+        return Lags(of_a, of_b, rest_a=rests[first], rest_b=rests[second], gain=(beta - 0.5) / 2)

@@ -23,7 +23,7 @@ class PushCache:
         self.inplace = inplace
         self._buffers = buffers
         self._pushes: dict[tuple[Any, ...], Push] = {}
-        self._sum: Push | None = None
+        self._plain: dict[str, Push] = {}
 
     def get(
         self,
@@ -45,12 +45,12 @@ class PushCache:
             self._pushes[key] = self._make(*key)
         return self._pushes[key]
 
-    def onto_sum(self) -> Push:
-        """sum <- sum - lr g, for gradients that are gathered."""
-        if self._sum is None:
+    def onto(self, name: str) -> Push:
+        """buffer <- buffer - lr g, for gradients that are gathered: no policy of access, no groups, no snapshot."""
+        if name not in self._plain:
             segments = self._buffers.world.layout.segments
-            self._sum = Push(x=self._buffers["sum"], segments=segments, guard=self.guard)
-        return self._sum
+            self._plain[name] = Push(x=self._buffers[name], segments=segments, guard=self.guard)
+        return self._plain[name]
 
     def _make(
         self,

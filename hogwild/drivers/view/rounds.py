@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from hogwild.algorithms.base import Gradients, Place
 from hogwild.drivers.view.buffers import Buffers
@@ -11,8 +12,10 @@ from hogwild.drivers.view.outcome import CurrentUpdate, Outcome
 from hogwild.drivers.view.pushes import PushCache
 from hogwild.drivers.view.updates import Updates
 from hogwild.kernels import copy, count_nonfinite, weighted_sum
+from hogwild.kernels.control import Phase
 from hogwild.rules import Momentum
 
+AT_WORK = (Phase.DATA, Phase.GRADIENT, Phase.UPDATE, Phase.BARRIER)
 ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
 
 
@@ -41,14 +44,27 @@ class Rounds:
 
     @property
     def present(self) -> list[int]:
+        if not self._barriers_per_round:
+            return [rank for rank in range(self._buffers.workers) if not self._is_gone(rank)]
         return list(self._barriers.participants(self.generation))
+
+    def _is_gone(self, rank: int) -> bool:
+        """Whether the worker died at work, or before its first update. One that left for want of work is not gone; in a
+        replay and in the simulator workers have no phases, and none dies.
+        """
+        if self._barriers.alive(rank):
+            return False
+        return not self._versions.steps(rank) or self._buffers.ledger.stats(rank)["phase"] in AT_WORK
 
     def share(self) -> tuple[int, int]:
         """The elements [start, stop) of a shared buffer that are this worker's part of the round."""
-        present, n = self.present, self._buffers.world.layout.n
-        index, lines = present.index(self._rank), -(-n // ALIGNED)
-        start, stop = (lines * i // len(present) * ALIGNED for i in (index, index + 1))
-        return start, min(stop, n)
+        return self.fragments(len(self.present))[self.present.index(self._rank)]
+
+    def fragments(self, count: int) -> list[tuple[int, int]]:
+        n = self._buffers.world.layout.n
+        lines = -(-n // ALIGNED)
+        bounds = [min(lines * i // count * ALIGNED, n) for i in range(count + 1)]
+        return list(pairwise(bounds))
 
     def deposit(self, name: str, g: Gradients) -> bool:
         """Own replica of `name` [n] <- g. A non-finite gradient is counted and left out of the round."""
@@ -97,11 +113,18 @@ class Rounds:
         commits = bool(contributed) and present[0] == self._rank
         barriers.end_round(self._rank, commits, self._deposited.refused, step_sq)
 
-    def combine(self, to: Place, terms: Mapping[Place, float], *, share: bool = False) -> None:
+    def combine(
+        self,
+        to: Place,
+        terms: Mapping[Place, float],
+        *,
+        share: bool = False,
+        part: tuple[int, int] | None = None,
+    ) -> None:
         buffers = self._buffers
         out, inputs = buffers[to], [buffers[place] for place in terms]
-        start, stop = self.share() if share else (0, out.numel())
-        if not share and list(terms.values()) == [1]:
+        start, stop = self.share() if share else part or (0, out.numel())
+        if not share and part is None and list(terms.values()) == [1]:
             copy(out, inputs[0])
         elif start < stop:
             weighted_sum(out, inputs, list(terms.values()), start=start, stop=stop)

@@ -20,6 +20,7 @@ from hogwild.drivers.view.mailbox import Mailbox
 from hogwild.drivers.view.neighbours import Neighbours
 from hogwild.drivers.view.outcome import CurrentUpdate, Outcome
 from hogwild.drivers.view.pushes import PushCache
+from hogwild.drivers.view.round_table import RoundTable
 from hogwild.drivers.view.rounds import Rounds
 from hogwild.drivers.view.updates import Updates
 from hogwild.rules import Access, Guard
@@ -66,6 +67,7 @@ class WorkerView:
         )
         self.rounds = Rounds(self.buffers, pushes, self.updates, self._current, barriers_per_round)
         gathering = Gathering(self.buffers, pushes, self.updates, self._current)
+        table = RoundTable(self.buffers, pushes, self.updates, self.rounds, self._current)
         exchanges = Exchanges(self.buffers, self.updates, self.rounds, self._current)
         draws = Draws(self.buffers, self.updates, seed)
         neighbours = Neighbours(self.buffers, self.rounds, draws)
@@ -78,9 +80,11 @@ class WorkerView:
         self.push = self.updates.push
         self.step = self.updates.step
         self.gather = gathering.gather
+        self.gather_round = table.gather_round
         self.deposit = self.rounds.deposit
         self.push_mean = self.rounds.push_mean
         self.combine = self.rounds.combine
+        self.fragments = self.rounds.fragments
         self.adopt = exchanges.adopt
         self.elastic = exchanges.elastic
         self.deliver = exchanges.deliver
