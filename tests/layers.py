@@ -55,8 +55,8 @@ ROWS: dict[str, set[str]] = {
     },
     "drivers.copies": {*BASE, *RUN, "drivers.checkpoints", "drivers.instruments", "drivers.job", "own_code"},
     "drivers.base": {
-        *BASE, *RUN, "drivers.checkpoints", "drivers.copies", "drivers.instruments", "drivers.interrupts", "drivers.job",
-        "own_code",
+        *BASE, *RUN, "drivers.checkpoints", "drivers.copies", "drivers.instruments", "drivers.interrupts",
+        "drivers.job", "own_code",
     },
     "drivers.processes": {
         *BASE, *RUN, "drivers.base", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments",
