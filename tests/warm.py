@@ -15,6 +15,7 @@ import functools
 import gc
 import inspect
 import json
+import multiprocessing.process
 import multiprocessing.util
 import os
 import runpy
@@ -132,6 +133,7 @@ def serve(server: socket.socket) -> dict[str, Any]:
 def become(request: dict[str, Any]) -> None:
     """Makes this process what a fresh interpreter with this command would be, and runs the command."""
     os.chdir(request["folder"])
+    multiprocessing.process.ORIGINAL_DIR = os.getcwd()  # where children look for a script with a relative path
     os.environ.clear()
     os.environ.update(request["environment"])
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -16,8 +16,6 @@ from __future__ import annotations
 from enum import Enum, IntEnum
 from typing import NamedTuple, Protocol
 
-from hogwild.errors import HogwildError
-
 WORDS = 4
 _ABOUT, _APPLIED, _TAKEN, _PHASE = range(WORDS)
 
@@ -60,7 +58,7 @@ class Account(NamedTuple):
     applied: int
 
 
-class LedgerError(HogwildError):
+class LedgerError(RuntimeError):
     """The two sides contradict each other by more than one exchange."""
 
 

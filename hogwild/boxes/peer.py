@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 RETRY_S = 0.2
 AT_REST = 1
 BEATS = 4  # headers in one time-out, on a link without other traffic
-CUT = (RuntimeError, ValueError, LedgerError)
+CUT = (RuntimeError, ValueError)  # an exchange that cannot go on; a LedgerError is one
 
 
 class Own(Protocol):

@@ -38,6 +38,20 @@ def shared(
         yield x
 
 
+def rescaled(x: Vector, workers: int) -> Iterator[Vector]:
+    """x <- x - lr (t / (N c)) wd x for the t-th gradient of all, which is this worker's c-th."""
+    for turn, _, _ in turns(workers):
+        x = x - LR * (turn + 1) / (workers * (turn // workers + 1)) * WD * x
+        yield x
+
+
+def once_all_have_come(x: Vector, workers: int) -> Iterator[Vector]:
+    """x <- x - lr wd x, from the first gradient of the last worker on."""
+    for turn in count():
+        x = x - LR * WD * x if turn >= workers - 1 else x
+        yield x
+
+
 def gap_aware(
     x: Vector, workers: int, *, gap_decay: float, dana: bool = False, whole: bool = False
 ) -> Iterator[Vector]:

@@ -18,11 +18,13 @@ from decay import (
     gap_aware,
     lion,
     once,
+    once_all_have_come,
     ormo,
     outer,
     push_sum,
     quasi_global,
     random_pairs,
+    rescaled,
     rmsprop,
     shared,
     smega2,
@@ -113,8 +115,16 @@ DECAYS: list[tuple[str, dict[str, object], Decay]] = [
     ("k-batch-sync", with_momentum(), ONCE),
     ("k-async", with_momentum(), ONCE),
     ("k-batch-async", with_momentum(), ONCE),
+    ("rescaled", {}, rescaled),
+    ("ia2sgd", {}, once_all_have_come),
+    ("ringleader", {}, once),
+    ("malenia", {}, once),
+    ("overlap-sgd", {}, once),
 ]  # fmt: skip
 """Algorithm, options, decay."""
 
-COUNTED = ("asysg-con", "softsync", "k-sync", "k-batch-sync", "k-async", "k-batch-async")
+COUNTED = ("asysg-con", "softsync", "k-sync", "k-batch-sync", "k-async", "k-batch-async", "ringleader", "malenia")
 """Several gradients make an update: the model is that after the actual number of updates."""
+
+SLOWLY = ("acid", "area", "fedbuff", "gpa", "noloco", "relaysgd", "streaming-diloco")
+"""Averages of models, or of differences between them, that come later: the model of a single update says little."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from decay import LR, WD, Decay
-from decays import COUNTED, DECAYS
+from decays import COUNTED, DECAYS, SLOWLY
 from harness import Point, Team, make
 
 from hogwild.algorithms import REGISTRY
@@ -18,7 +18,20 @@ PERIODS = 6
 
 
 def test_every_algorithm_has_a_rate():
-    assert {name for name, *_ in DECAYS} == REGISTRY.keys()
+    assert {name for name, *_ in DECAYS} | set(SLOWLY) == REGISTRY.keys()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("name", SLOWLY)
+def test_in_the_long_run_the_model_decays(name: str, workers: int):
+    """In every direction alike. SGD would leave (1 - lr wd)^240 = 0.0007; outer rates make these slower or faster."""
+    team = Team(make(name), Point(START), workers, lambda at, rank: [torch.zeros(3, dtype=torch.float64)], LR, WD)
+    steps = 240
+    for turn in range(steps if team.algorithm.barriers_per_round else steps * workers):
+        team.round() if team.algorithm.barriers_per_round else team.turn(turn % workers)
+    left = (team.x[0] / START).numpy()
+    np.testing.assert_allclose(left, left[0], rtol=1e-9, atol=1e-12)
+    assert abs(left[0]) < 0.1
 
 
 @pytest.mark.parametrize("workers", [1, 3])
