@@ -9,6 +9,7 @@ import own_code
 import pytest
 import torch
 from attacks import run
+from slow import rest_is_slow
 
 import hogwild
 from hogwild.algorithms import REGISTRY
@@ -62,7 +63,7 @@ def test_a_wrong_option_is_refused_in_one_line(tmp_path: Path, case: str):
 
 
 @pytest.mark.parametrize("algorithm", [name for name, kind in REGISTRY.items() if has_replicas(kind().keeps())])
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", rest_is_slow([1, 3], {3}))
 def test_any_number_of_workers_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str, workers: int):
     """Also a single worker, which has no peer."""
     monkeypatch.chdir(tmp_path)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import warm
+from slow import rest_is_slow
 
 ROOT = Path(__file__).parents[2]
 BEFORE = {"first": set(), "next": {6.0}, "same": {7.0}, "twice": {7.0}}
@@ -16,7 +17,7 @@ BEFORE = {"first": set(), "next": {6.0}, "same": {7.0}, "twice": {7.0}}
 
 @pytest.mark.parametrize(
     "scenario",
-    ["next", "same", *(pytest.param(name, marks=pytest.mark.slow) for name in ("first", "same+plain", "twice+plain"))],
+    rest_is_slow(["same", "next", "first", "same+plain", "twice+plain"], {"same"}),
 )
 def test_the_last_checkpoint_is_whole_wherever_a_save_is_killed(tmp_path: Path, scenario: str):
     script = Path(__file__).with_name("killed_saves.py")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from slow import rest_is_slow
 
 from hogwild.config import Config
 from hogwild.drivers.job.batches import BatchOrder
@@ -93,7 +94,9 @@ def test_one_worker_equals_the_plain_loop(tmp_path: Path, algorithm: str, option
         torch.testing.assert_close(found[name], parameter.detach(), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("algorithm", ["asgd", "shifted", "gap-aware", "ssgd", "k-sync"])
+@pytest.mark.parametrize(
+    "algorithm", rest_is_slow(["asgd", "shifted", "gap-aware", "ssgd", "k-sync"], {"gap-aware", "ssgd"})
+)
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path, algorithm: str):
     values = {"algorithm": algorithm, "workers": 1, "momentum": 0.9, "seed": 3}
     _, whole, _ = train(tmp_path, noisy, name="whole", epochs=4, **values)
@@ -114,7 +117,9 @@ def test_more_workers_take_up_a_run_of_fewer_and_the_other_way_round(tmp_path: P
         assert all(torch.isfinite(parameter).all() for parameter in parameters.values())
 
 
-@pytest.mark.parametrize("algorithm", ["asgd", "gap-aware", "softsync", "downpour", "k-async"])
+@pytest.mark.parametrize(
+    "algorithm", rest_is_slow(["asgd", "gap-aware", "softsync", "downpour", "k-async"], {"gap-aware", "softsync"})
+)
 def test_a_recorded_run_is_replayed_bit_for_bit(tmp_path: Path, algorithm: str):
     """Two real workers under one lock, float64: the simulator repeats their delays and their parameters exactly. Every
     algorithm and every buffer: test_replay.py.

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from command_runs import BATCHES, ENDLESS, SAMPLES, Run, gone
+from slow import rest_is_slow
 
 from hogwild.algorithms import REGISTRY
 from hogwild.config import Config
@@ -33,7 +34,7 @@ def begin(start: Any, algorithm: str, *flags: object) -> Run:
     return run
 
 
-@pytest.mark.parametrize("algorithm", GATHERING)
+@pytest.mark.parametrize("algorithm", rest_is_slow(GATHERING, {"softsync", "k-async"}))
 def test_three_workers_learn_and_every_gradient_is_in_one_update(tmp_path: Path, algorithm: str):
     """With evaluations and checkpoints in between: the gate closes while workers wait for an update."""
     k = {} if algorithm == "softsync" else {"k": 2}

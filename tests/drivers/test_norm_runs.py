@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from label_split import OwnClasses, accuracy, net
+from slow import rest_is_slow
 
 from hogwild.cli import export
 from hogwild.config import Config
@@ -93,7 +94,7 @@ def test_two_processes_write_one_state(tmp_path: Path):
     assert summary["test_accuracy"] > 0.8
 
 
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("workers", rest_is_slow([2, 4], {4}))
 def test_label_split_lock_free_workers_train_with_full_norm_and_not_with_batch_norm(tmp_path: Path, workers: int):
     """Real processes; each has its own classes, and every batch has one class."""
     values = {"workers": workers, "lr": 0.05, "clip": 1.0, "out": str(tmp_path), "stall_timeout": 30.0}

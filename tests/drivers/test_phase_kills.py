@@ -22,19 +22,19 @@ STRIPED = (("access", "striped"),)
 PERIOD = (("period", 1),)
 
 SHORT = [
-    Case("asgd", "start", "STARTING"),
     Case("asgd", "data", "DATA"),
-    Case("asgd", "booking", "UPDATE"),
     Case("asgd", "ticket lock", "UPDATE", locks=1),
     Case("asgd", "push", "UPDATE", locks=1, values=STRIPED),
-    Case("gap-aware", "push", "UPDATE", locks=1, values=EXACT),
     Case("ssgd", "first barrier", "BARRIER"),
     Case("ad-psgd", "pair average", "UPDATE", locks=2),
     Case("d2", "gate", "PAUSED"),
     Case("softsync", "gather", "UPDATE", locks=1, values=EXACT),
-    Case("sgp", "mailbox", "UPDATE", locks=1),
 ]
 LONG = [
+    Case("asgd", "start", "STARTING"),
+    Case("asgd", "booking", "UPDATE"),
+    Case("gap-aware", "push", "UPDATE", locks=1, values=EXACT),
+    Case("sgp", "mailbox", "UPDATE", locks=1),
     Case("asgd", "gradient", "GRADIENT"),
     Case("asgd", "push", "UPDATE"),
     Case("asgd", "push", "UPDATE", values=(("access", "atomic"),)),

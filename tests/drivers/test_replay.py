@@ -27,6 +27,7 @@ from recorded_runs import (
     scripted,
     world_of,
 )
+from slow import rest_is_slow
 
 from hogwild.algorithms import REGISTRY
 from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Steps, View
@@ -48,8 +49,16 @@ def team() -> Iterator[Crew]:
         yield found
 
 
-@pytest.mark.parametrize("workers", [2, 3])
-@pytest.mark.parametrize("name", [*ASYNCHRONOUS, *VARIANTS])
+NAMES = [*ASYNCHRONOUS, *VARIANTS]
+FEW = {"asgd", "dana-zero", "softsync", "ad-psgd", "malenia"}  # with three workers, besides all with two
+
+
+@pytest.mark.parametrize(
+    ("name", "workers"),
+    rest_is_slow(
+        [(n, k) for n in NAMES for k in (2, 3)], {(n, k) for n in NAMES for k in (2, 3) if k == 2 or n in FEW}
+    ),
+)
 def test_every_buffer_is_the_same_bit_for_bit(team: Crew, tmp_path: Path, name: str, workers: int):
     values = {**options(name.split()[0], workers), **VARIANTS.get(name, {})}
     real, schedule = team.record(job_of(access="locked", record=True, **values), tmp_path)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from slow import rest_is_slow
 from test_simulator import simulate
 
 from hogwild import train
@@ -17,7 +18,7 @@ TICKETS = 64
 NAMES = ("easgd", "eamsgd", "easgd-sync", "easgd-tree", "downpour", "local-sgd", "diloco", "ad-psgd", "d2", "sgp")
 
 
-@pytest.mark.parametrize("algorithm", NAMES)
+@pytest.mark.parametrize("algorithm", rest_is_slow(NAMES, {"easgd-tree", "diloco", "ad-psgd", "sgp"}))
 def test_two_runs_write_the_same_bytes(tmp_path: Path, algorithm: str):
     runs = [simulate(tmp_path, name, algorithm=algorithm, latency=0.01, bandwidth=1e5)[1] for name in ("a", "b")]
     for file in ("metrics.jsonl", "pushes.csv"):

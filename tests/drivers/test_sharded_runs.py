@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from slow import rest_is_slow
 from test_equality import noisy, train
 from test_simulator import net, simulate
 
@@ -44,7 +45,12 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[list[int]]]:
     return found
 
 
-@pytest.mark.parametrize(("algorithm", "read"), [("asgd", "snapshot"), ("asgd", "inplace"), ("d2", "snapshot")])
+@pytest.mark.parametrize(
+    ("algorithm", "read"),
+    rest_is_slow(
+        [("asgd", "snapshot"), ("asgd", "inplace"), ("d2", "snapshot")], {("asgd", "inplace"), ("d2", "snapshot")}
+    ),
+)
 def test_a_worker_draws_the_same_batches_in_any_interleaving(
     tmp_path: Path, taken: dict[int, list[list[int]]], algorithm: str, read: str
 ):
@@ -73,7 +79,7 @@ def test_a_straggler_falls_behind_in_its_own_part_only(tmp_path: Path, taken: di
     assert slow[0][: len(taken[0])] == taken[0]
 
 
-@pytest.mark.parametrize("order", ["shuffled", "sorted", "single-class"])
+@pytest.mark.parametrize("order", rest_is_slow(["shuffled", "sorted", "single-class"], {"shuffled"}))
 @pytest.mark.parametrize("shard", ["none", "label"])
 def test_two_runs_write_the_same_bytes(tmp_path: Path, shard: str, order: str):
     runs = [simulate(tmp_path, name, shard=shard, order=order, workers=5)[1] for name in ("a", "b")]

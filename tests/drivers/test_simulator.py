@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from slow import rest_is_slow
 
 from hogwild.cli import main as cli
 from hogwild.config import Config
@@ -46,7 +47,7 @@ def pushes(run: RunDirectory) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("algorithm", ["asgd", "gap-aware", "ssgd", "dana-slim"])
-@pytest.mark.parametrize("clock", ["gamma", "gamma:cv=0.1,het=0.6", "random"])
+@pytest.mark.parametrize("clock", rest_is_slow(["gamma", "gamma:cv=0.1,het=0.6", "random"], {"gamma:cv=0.1,het=0.6"}))
 def test_two_runs_write_the_same_bytes(tmp_path: Path, algorithm: str, clock: str):
     runs = [simulate(tmp_path, name, algorithm=algorithm, clock=clock)[1] for name in ("a", "b")]
     for file in ("metrics.jsonl", "pushes.csv"):

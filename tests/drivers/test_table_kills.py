@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_runs import BATCHES, ENDLESS, SAMPLES
+from slow import rest_is_slow
 
 from hogwild.config import Config
 from hogwild.drivers.processes.trainer import Trainer
@@ -22,7 +23,7 @@ def options(algorithm: str) -> dict[str, object]:
     return {"access": "locked"} | OPTIONS.get(algorithm, {})
 
 
-@pytest.mark.parametrize("algorithm", KEEPERS)
+@pytest.mark.parametrize("algorithm", rest_is_slow(KEEPERS, {"ia2sgd", "relaysgd"}))
 def test_three_workers_learn(tmp_path: Path, algorithm: str):
     """With evaluations and checkpoints in between: the gate closes while barriers are half passed."""
     config = Config.from_values(

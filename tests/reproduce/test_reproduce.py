@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("figures")
 
 
-@pytest.mark.parametrize("name", rest_is_slow(reproduce.REGISTRY, {"fig1", "fig3", "fig8", "periods"}))
+@pytest.mark.parametrize("name", rest_is_slow(reproduce.REGISTRY, {"fig3", "fig8"}))
 def test_a_figure_writes_csv_png_and_one_line(folder, name, capsys):
     figure = reproduce.find(name)
     if name == "delayed-text" and "HOGWILD_DATA" not in os.environ:

@@ -34,7 +34,7 @@ def speed_up(spec: str, workers: int, seed: int, gradients: int) -> float:
     return float((1 / durations.mean(axis=1)).sum() * durations.max(axis=0).mean() / workers)
 
 
-@pytest.mark.parametrize("workers", rest_is_slow(DELAYS, {8, 16}))
+@pytest.mark.parametrize("workers", rest_is_slow(DELAYS, {8}))
 def test_delays_of_a_homogeneous_cluster(workers: int):
     first, last, largest = DELAYS[workers]
     delays = np.array(simulate("asgd", workers, [1.0], 150 * workers, HOMOGENEOUS, lr=1e-4).delays[10 * workers :])

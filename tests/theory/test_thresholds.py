@@ -128,7 +128,7 @@ def test_the_largest_root_reaches_the_circle_at_the_threshold_and_not_before(rul
 
 
 @pytest.mark.parametrize("rule", RULES)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     weights=st.dictionaries(st.integers(0, 24), st.integers(1, 5), min_size=1, max_size=6),
     momentum=st.sampled_from([0.0, 0.3, 0.9, 0.98]),

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif("HOGWILD_EMULATOR" not in os.environ, reason="python tools/cuda_emulator runs it"),
+]
 HERE = Path(__file__).parent
 FAULTS = {
     "barriers": "wait for each other at different barriers",
