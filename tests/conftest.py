@@ -11,10 +11,19 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from hogwild.algorithms import registry
+
 torch.set_num_threads(1)
 # No test depends on how fast the machine is.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def _no_algorithms_of_earlier_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers, or names by module:Class, is unknown to the next."""
+    monkeypatch.setattr(registry, "_own", {})
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -53,7 +53,7 @@ def gradient(*, nonfinite: int = 0) -> list[Tensor]:
 
 def facts(outcome: Outcome) -> dict[str, Any]:
     """The fields that differ from an empty Outcome, without the statistics."""
-    plain = {f.name: getattr(outcome, f.name) for f in dataclasses.fields(Outcome) if f.name != "stats"}
+    plain = {k: v for k, v in outcome._asdict().items() if k != "stats"}
     return {name: value for name, value in plain.items() if value != getattr(Outcome(), name)}
 
 
@@ -72,7 +72,7 @@ def test_a_push(views: list[WorkerView]) -> None:
     view.step(gradient(), rate=2.0)
     assert facts(view.outcome) == {"version": 3, "lr": 0.5, "applied": True}
     assert facts(first) == {"version": 2, "delay": 2, "lr": 0.2, "applied": True}  # the earlier outcome does not change
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         first.delay = 0  # type: ignore[misc]
 
 

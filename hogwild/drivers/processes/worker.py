@@ -34,7 +34,7 @@ from hogwild.shared.seeds import mixed, seed_all
 MAX_REPORTS = 20  # reports of non-finite gradients per worker
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Pending:
     """An unfinished update: its push may still be pending on a GPU, and its metrics are not recorded.
 

@@ -7,8 +7,6 @@ process.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hogwild.algorithms.base import Gradients, OfDelay
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.outcome import CurrentUpdate, Outcome
@@ -91,7 +89,7 @@ class Gathering:
                 stats, rate = self._apply_sum(version)
                 outcome, step_sq = self._current.outcome, stats.step_sq
                 refused = outcome.refused if stats.applied else stats.nonfinite
-                self._current.outcome = replace(outcome, lr=rate, refused=refused)
+                self._current.outcome = outcome._replace(lr=rate, refused=refused)
         finally:
             versions.end_gather(rank, self._locked, 0.0, step_sq)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hogwild.kernels import Push, PushStats
 from hogwild.rules import Momentum
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The result of the last gradient that a worker gave to push, gather, deposit or admm.
 
     version    updates in the master when the gradient was processed
@@ -57,4 +57,4 @@ class CurrentUpdate:
     """
 
     lr: float = 0.0
-    outcome: Outcome = Outcome()
+    outcome: Outcome = field(default_factory=Outcome)

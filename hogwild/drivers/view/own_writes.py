@@ -56,6 +56,7 @@ class OwnWrites:
             if parameter is not None
         ]
         self._steps: Counter[int] = Counter()  # by the address at which the gradient was taken
+        self._losing: dict[int, bool] = {}  # whether writes there are lost
         self._before: list[tuple[int, bool, int]] | None = None
         self._sums: Tensor | None = None
 
@@ -65,12 +66,13 @@ class OwnWrites:
         UsageError if it is thrown away and an embedding of the model writes to its trained weight (max_norm).
         """
         place = at.data_ptr()
-        declared = view.buffers.declared
-        holding = [name for name in declared if name in HOLD or declared[name].locks]
-        self._loses = all(view.buffers[name].data_ptr() != place for name in holding)
-        if self._loses and not self._steps[place]:
-            self._require_no_max_norm()
-        step = self._steps[place]
+        if place not in self._losing:
+            declared = view.buffers.declared
+            holding = [name for name in declared if name in HOLD or declared[name].locks]
+            self._losing[place] = all(view.buffers[name].data_ptr() != place for name in holding)
+            if self._losing[place]:
+                self._require_no_max_norm()
+        self._loses, step = self._losing[place], self._steps[place]
         self._steps[place] += 1
         self._sums = self._sum() if self._loses and (step < FIRST or step % EVERY == 0) else None
         self._before = self._look()
