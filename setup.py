@@ -130,9 +130,8 @@ def write_ninja(
     n: ninja_syntax.Writer, module: Path, compiler: str, nvcc: str | None, debug: str, include: list[str]
 ) -> None:
     flags = f"-std=c++17 -fPIC -fvisibility=hidden {OPTIMIZE[debug]} -DHOGWILD_DEBUG={int(debug != '0')}"
-    system = " ".join(f"-isystem {shlex.quote(path)}" for path in include)
     n.rule(
-        "cxx", f"{compiler} {flags} {MATH} -Wall -Wextra {system} $more -MD -MF $out.d -c $in -o $out", deps="gcc",
+        "cxx", f"{compiler} {flags} {MATH} -Wall -Wextra $more -MD -MF $out.d -c $in -o $out", deps="gcc",
         depfile="$out.d",
     )  # fmt: skip
     sanitize = " ".join(flag for flag in OPTIMIZE[debug].split() if "sanitize" in flag)
@@ -155,7 +154,7 @@ def write_ninja(
         n.rule("link-cuda", f"{nvcc} -shared -cudart static {link} $in -o $out -lpthread -ldl")
     for source in sorted((CSRC / "cuda").glob("*.cu")) if nvcc else [CSRC / "cuda/absent.cpp"]:
         compiled(source, "nvcc" if nvcc else "cxx")
-    compiled(Path("python.cpp"), name="python")
+    compiled(Path("python.cpp"), name="python", more=" ".join(f"-isystem {shlex.quote(path)}" for path in include))
     wide = platform.machine() in ("x86_64", "AMD64") and choice("HOGWILD_ISAS", "all", ["all", "baseline"]) == "all"
     for isa, more in {"baseline": "", **(X86 if wide else {})}.items():
         for source in (CSRC / f"cpu/{name}.cpp" for name in ("kernels", "norm", "row_loops")):

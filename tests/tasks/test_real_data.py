@@ -39,6 +39,7 @@ def test_check_finds_nothing_wrong(name, real_folder):
     assert all(ok for _, ok, _ in results), results
 
 
+@pytest.mark.slow  # it reads everything
 def test_class_counts(real_folder):
     fashion = tasks.load("fashion_mnist", real_folder("fashion_mnist"))
     assert fashion.train.targets.bincount().tolist() == [6_000] * 10

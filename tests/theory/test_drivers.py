@@ -69,6 +69,7 @@ def test_the_threshold_in_real_processes(tmp_path: Path, rule: str, delay: int):
     check(snapshots, rule, delay, momentum)
 
 
+@pytest.mark.slow
 def test_dampened_momentum_is_stable_where_its_table_says():
     """d = m = 0.9 and delay 8: 0.139419946 standard, 0.244694464 shifted."""
     for algorithm, edge in (("asgd", 0.139419946), ("shifted", 0.244694464)):

@@ -28,6 +28,7 @@ def largest(operator: np.ndarray) -> float:
     return float(np.abs(np.linalg.eigvals(operator)).max())
 
 
+@pytest.mark.slow
 def test_table_of_minibatch_noise():
     for delay, *values in rows(MEAN_SQUARE):
         for noise, k in zip((0.0, 0.1, 1.0, 10.0, 100.0), map(float, values), strict=True):
