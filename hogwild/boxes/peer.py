@@ -150,6 +150,7 @@ class Peer(threading.Thread):
             self._meet(link)
             self._serve(link)
         except UsageError as error:
+            link.close()  # the other box needs the HELLO of this one to refuse it, too
             self._tell("refused", str(error))
         except CUT as error:
             self._lose(str(error))
