@@ -115,26 +115,6 @@ def shares(rows: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> Dra
     return Drawing(len(rows) * ROW + 22, "".join(parts + labels))
 
 
-def spans(rows: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], names: Sequence[str], end: float) -> Drawing:
-    """A row for each key: when it was in which of `names`, as (from, to) in seconds. One path a name: thirty thousand
-    intervals are drawn at once.
-    """
-    parts = []
-    for index, (name, row) in enumerate(rows.items()):
-        y = index * ROW + 2
-        parts.append(_text(-8, y + 13, "end", name))
-        inside = []
-        for look, part in enumerate(names):
-            at = [(UNITS * start / end, UNITS * (stop - start) / end) for start, stop in row.get(part, ())]
-            boxes = "".join(f"M{left:.2f} 0h{width:.2f}v10h-{width:.2f}z" for left, width in at)
-            if boxes:
-                inside.append(f'<path d="{boxes}" {filled(look)}><title>{escape(name)}, {escape(part)}</title></path>')
-        frame = f'<svg y="{y}" width="100%" height="{ROW - 5}" viewBox="0 0 1000 10" preserveAspectRatio="none">'
-        parts.append(f"{frame}{''.join(inside)}</svg>")
-    axis = _x_axis(Scale(0.0, end), len(rows) * ROW, "seconds")
-    return Drawing(len(rows) * ROW + 36, "".join(parts) + axis)
-
-
 # ---- parts ----------------------------------------------------------------------------------------------------------
 
 STROKE = 'fill="none" vector-effect="non-scaling-stroke"'

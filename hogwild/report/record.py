@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -117,11 +117,7 @@ def records(paths: Sequence[str | Path]) -> list[Record]:
             raise UsageError(f"{path} is neither a run directory nor a folder with runs: name the directory of a run")
         found += map(Record.open, runs)
     names = [record.name for record in found]
-    return [record if names.count(record.name) == 1 else Record(str(record.path), *_rest(record)) for record in found]
-
-
-def _rest(record: Record) -> tuple[Path, Values, Values, Sequence[Values]]:
-    return record.path, record.values, record.summary, record.events
+    return [run if names.count(run.name) == 1 else replace(run, name=str(run.path)) for run in found]
 
 
 def differing(runs: Sequence[Record]) -> dict[str, list[Any]]:

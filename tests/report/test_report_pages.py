@@ -128,6 +128,11 @@ def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path):
     assert len(Record.open(make(tmp_path / "a", lines=text)).curve("train_loss")) == 2
 
 
+def test_two_runs_of_one_name_are_told_apart_by_their_paths(tmp_path: Path):
+    paths = [make(tmp_path / "one/a"), make(tmp_path / "other/a"), make(tmp_path / "b")]
+    assert [run.name for run in records(paths)] == [str(paths[0]), str(paths[1]), "b"]
+
+
 def test_only_options_that_differ_are_compared(tmp_path: Path):
     pair = [make(tmp_path / "a", lr=0.1), make(tmp_path / "b", lr=0.2)]
     page = runs.write(records(pair))
