@@ -12,7 +12,9 @@ the delay law phi(u) = sum_j p_j u^j, momentum m, c = 1 - dampening and k = curv
     dana       as shifted, but g at x - lr m sum_i v_i                 1 - m u phi   c u        c u (Q+m)
     table      x' = x - (lr/n) (g and the n - 1 gradients before it)   1             u          u (1+u+...)/n
 
-n is the number of workers in turn, one more than the mean delay.
+n is the number of workers in turn, one more than the mean delay. With a look-ahead by another factor l than m,
+x' = x - lr (v' + l (v' - v)), nesterov and dana (which is dana-slim then) have X = Y = c u (1 + l (1 - u phi)), for
+nesterov without the phi. Q + m is that for l = m.
 
     P(u) = (1 - u) Q + k (phi Y + r X),     r = weight decay / curvature, undelayed
 
@@ -23,7 +25,7 @@ root z = 1/u of P lies inside the unit circle.
 Source: for constant delay P is eq. 5 (none), 25 (standard) and 11 (shifted) of Giladi et al. 2020 (arXiv:1909.12340),
 and eq. 19 for `none` with random delay, up to a power of u. The equation numbers come from its figure captions, the
 polynomials from the update rules in the authors' code, because the text of the paper was not available.
-Derived here: nesterov, dana and table, every momentum with random delay, and the weight-decay term.
+Derived here: nesterov, dana, table and l, every momentum with random delay, and the weight-decay term.
 Deviates: under a random delay the delays of the updates are taken as independent of each other, and a worker's buffer
 as the one that produced its snapshot (a worker pulls right after its own push). P then describes the expectation. For
 nesterov c scales the gradient in both places.
@@ -57,21 +59,29 @@ class Loop:
     to_gradient: Polynomial
 
     @classmethod
-    def of(cls, rule: str, delay: Delay, momentum: float = 0.0, dampening: float = 0.0) -> Loop:
-        """Raises ValueError for an unknown rule, a value out of range, or a law that does not sum to 1."""
+    def of(
+        cls, rule: str, delay: Delay, momentum: float = 0.0, dampening: float = 0.0, ahead: float | None = None
+    ) -> Loop:
+        """`ahead`: the factor l; None: m. Raises ValueError for an unknown rule, a value out of range, or a law that
+        does not sum to 1.
+        """
         check_rule(rule, momentum, dampening, LOOPS)
+        if ahead is not None and rule not in ("nesterov", "dana"):
+            raise ValueError(f"rule {rule} does not look ahead ({ahead:g}): choose nesterov or dana")
         phi = law(delay)
         gradient = np.array([0.0, 1.0 - dampening])
         age = phi if rule in ("shifted", "dana") else np.ones(1)
         remembered = momentum * polynomial.polymul([0.0, 1.0], age)
         memory = polynomial.polysub([1.0], remembered)
-        look_ahead = polynomial.polymul(gradient, polynomial.polyadd(memory, [momentum]))
+        factor = momentum if ahead is None else ahead
+        change = polynomial.polysub([1.0], polynomial.polymul([0.0, 1.0], age))
+        look_ahead = polynomial.polymul(gradient, polynomial.polyadd([1.0], factor * change))
         rows = round(float(phi @ np.arange(len(phi)))) + 1
         pushed = np.concatenate([[0.0], np.full(rows, 1 / rows)]) if rule == "table" else gradient
         return cls(
             phi=phi,
             memory=memory,
-            to_x=look_ahead if rule == "nesterov" else gradient,
+            to_x=look_ahead if rule == "nesterov" or ahead is not None else gradient,
             to_gradient=look_ahead if rule in ("nesterov", "dana") else pushed,
         )
 

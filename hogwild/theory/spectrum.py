@@ -9,17 +9,23 @@ from hogwild.theory.loop import Delay, Loop, Polynomial
 
 
 def threshold(
-    rule: str, delay: Delay, momentum: float = 0.0, dampening: float = 0.0, weight_decay: float = 0.0
+    rule: str,
+    delay: Delay,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    ahead: float | None = None,
 ) -> float:
     """Largest k = curvature x lr below which the expected trajectory converges: the first root on the unit circle.
 
-    `weight_decay` is the ratio weight decay / curvature; it acts on the current weights, undelayed.
+    `weight_decay` is the ratio weight decay / curvature; it acts on the current weights, undelayed. `ahead`: the factor
+    of the look-ahead of nesterov and dana, in place of the momentum.
 
     Source:   eq. 5, 11, 19 and 25 of Giladi et al. 2020 (arXiv:1909.12340) and, derived here, the rest of the table in
               hogwild/theory/loop.py, solved by hogwild/theory/crossing.py to about 1e-12.
     Raises:   ValueError for an unknown rule or a value out of range.
     """
-    loop = Loop.of(rule, delay, momentum, dampening)
+    loop = Loop.of(rule, delay, momentum, dampening, ahead)
     return first_crossing(loop.memory, loop.feedback(weight_decay))
 
 

@@ -7,7 +7,7 @@ import torch
 from harness import Team
 from problem_t import team
 
-from hogwild.algorithms.stale.ia2sgd import COUNTS, PUSHES
+from hogwild.algorithms.stale.latest import CHANGES, COUNTS
 from hogwild.drivers.view.round_table import INSIDE, ROW
 
 
@@ -19,7 +19,7 @@ def rows(one: Team, flag: int) -> float:
     return sum(float(of(one, "v", j)[0]) for j in range(3) if of(one, "state", j)[flag])
 
 
-TABLES = [("ia2sgd", COUNTS, PUSHES), ("ringleader", ROW, INSIDE)]
+TABLES = [("ia2sgd", COUNTS, CHANGES), ("ringleader", ROW, INSIDE)]
 
 
 @pytest.mark.parametrize(("name", "counts", "inside"), TABLES)

@@ -10,7 +10,7 @@ import torch
 from harness import Point, Team, make
 from problem_t import FOUR, LR, THREE, near, team
 
-from hogwild.algorithms.elastic.options import slot_of_next
+from hogwild.algorithms.elastic.slots import slot_of_next
 from hogwild.config import Config
 from hogwild.drivers.view import neighbours
 from hogwild.errors import UsageError
@@ -47,6 +47,17 @@ def test_a_look_ahead_of_one_without_momentum():
     """Two workers in turn: a constant delay of 1."""
     runs = alone("nag-asgd", (4, 10, 40), workers=2, momentum=0.0, ahead=1.0)
     assert [float(one.buffer("x")[0]) for one in runs] == near(0.42, 0.68992, 0.986318423860)
+
+
+def test_async_nag():
+    """It is nag-asgd, dampened by lr, with x + lr m v for its model. Four workers in turn: a constant delay of 3."""
+    m, lr, start = 0.9, 0.1, Point(torch.zeros(1, dtype=torch.float64))
+    one = Team(make("nag-asgd", momentum=m), start, 4, lambda at, _: [at[:1] - 1.0], (1 - m) * lr)
+    seen = {}
+    for step in range(40):
+        one.turn(step % 4)
+        seen[step + 1] = float(one.buffer("x")[0] + one.views[0].lr * m * one.buffer("v")[0])
+    assert [seen[number] for number in (4, 10, 40)] == near(0.09049, 0.399591844490, 1.202762368492)
 
 
 @pytest.mark.parametrize(

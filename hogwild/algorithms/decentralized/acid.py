@@ -22,25 +22,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    SHARED,
-    SNAPSHOT,
-    WORKER,
-    Algorithm,
-    Buffer,
-    Gradient,
-    Scope,
-    Steps,
-    View,
-    momentum_option,
-    option,
-)
-from hogwild.algorithms.decentralized.options import topology_option
+from hogwild.algorithms.base import SHARED, SNAPSHOT, WORKER, Algorithm, Buffer, Gradient, Steps, View, momentum_option
+from hogwild.algorithms.decentralized.options import LAG, LOCKED, pairing_option, topology_option
 from hogwild.rules import HeavyBall, Topology
 
-LOCKED = Buffer(Scope.REPLICA, starts="x", locks=True)
-LAG = Buffer(Scope.REPLICA, locks=True)
-ELAPSED = Buffer(Scope.REPLICA, size=1, dtype="float64")
 OF_A_GRADIENT = 0.5
 
 
@@ -50,14 +35,10 @@ class ACiD(Algorithm):
 
     name: ClassVar[str] = "acid"
     summary: ClassVar[str] = "ad-psgd with a continuous momentum: faster consensus on sparse graphs"
-    buffers: ClassVar[Mapping[str, Buffer]] = {
-        "x": SHARED, "replica": LOCKED, "lag": LAG, "elapsed": ELAPSED, "snapshot": SNAPSHOT,
-    }  # fmt: skip
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "replica": LOCKED, **LAG, "snapshot": SNAPSHOT}
 
     topology: str = topology_option()
-    pairing: str = option(
-        "skip", "chunks locked by another worker: left out or waited for", choices=("skip", "blocking")
-    )
+    pairing: str = pairing_option("")
     momentum: float = momentum_option(0.0, "momentum factor m of each worker")
 
     def keeps(self) -> Mapping[str, Buffer]:

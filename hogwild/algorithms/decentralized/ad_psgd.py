@@ -21,19 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    SHARED,
-    SNAPSHOT,
-    Algorithm,
-    Buffer,
-    Gradient,
-    Scope,
-    Steps,
-    View,
-    momentum_option,
-    option,
-)
-from hogwild.algorithms.decentralized.options import average_momentum_option, topology_option
+from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Scope, Steps, View, momentum_option
+from hogwild.algorithms.decentralized.options import LOCKED, average_momentum_option, pairing_option, topology_option
 from hogwild.rules import HeavyBall, Topology
 
 
@@ -43,16 +32,10 @@ class ADPSGD(Algorithm):
 
     name: ClassVar[str] = "ad-psgd"
     summary: ClassVar[str] = "workers average with one random peer at a time; no worker waits"
-    buffers: ClassVar[Mapping[str, Buffer]] = {
-        "x": SHARED, "replica": Buffer(Scope.REPLICA, starts="x", locks=True), "snapshot": SNAPSHOT,
-    }  # fmt: skip
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "replica": LOCKED, "snapshot": SNAPSHOT}
 
     topology: str = topology_option("complete")
-    pairing: str = option(
-        "skip",
-        "chunks locked by another worker: left out or waited for; bipartite: waited for, and only one side begins",
-        choices=("skip", "blocking", "bipartite"),
-    )
+    pairing: str = pairing_option("; bipartite: waited for, and only one side begins", "bipartite")
     momentum: float = momentum_option(0.0, "momentum factor m of each worker")
     average_momentum: bool = average_momentum_option()
 

@@ -26,27 +26,20 @@ from hogwild.algorithms.base import (
     NOT_NEGATIVE,
     REPLICA,
     WORKER,
-    Algorithm,
     Buffer,
     Gradient,
-    Place,
     Steps,
     View,
     momentum_option,
     option,
 )
-from hogwild.algorithms.decentralized.options import (
-    MODELS,
-    graph,
-    self_weight_option,
-    topology_option,
-    weights_option,
-)
-from hogwild.rules import HeavyBall, Topology
+from hogwild.algorithms.decentralized.options import MODELS, OnGraph, weights_option
+from hogwild.algorithms.elastic.outer import mean_of
+from hogwild.rules import HeavyBall
 
 
 @dataclass(frozen=True)
-class D2(Algorithm):
+class D2(OnGraph):
     """D2, in synchronous rounds."""
 
     name: ClassVar[str] = "d2"
@@ -55,21 +48,13 @@ class D2(Algorithm):
     barriers_per_round: ClassVar[int] = 2
     above_eigenvalue: ClassVar[float] = -1 / 3
 
-    topology: str = topology_option()
     weights: str = weights_option("lazy")
-    self_weight: float = self_weight_option()
     recentre: int = option(100, "rounds between two removals of the corrections' mean; 0: never", check=NOT_NEGATIVE)
     momentum: float = momentum_option(0.0, "momentum factor m of each worker")
 
     def keeps(self) -> Mapping[str, Buffer]:
         momentum = {"v": WORKER} if self.momentum else {}
         return {**self.buffers, **momentum, **({"sent_correction": REPLICA} if self.recentre else {})}
-
-    def result(self) -> str:
-        return "replica"
-
-    def graph(self) -> Topology:
-        return graph(self.topology, self.weights, self.self_weight)
 
     def worker(self, w: View) -> Steps:
         neighbours = self.graph()
@@ -83,6 +68,5 @@ class D2(Algorithm):
             yield BARRIER  # what is sent is final
             w.mix("replica", "sent", neighbours, correction="correction")
             if recentres:
-                mean: dict[Place, float] = {("sent_correction", j): -1 / len(w.present) for j in w.present}
-                w.combine("correction", {"correction": 1, **mean})
+                w.combine("correction", {"correction": 1, **mean_of(w, "sent_correction", -1)})
             yield BARRIER  # every worker has read it

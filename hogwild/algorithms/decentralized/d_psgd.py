@@ -18,20 +18,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import BARRIER, REPLICA, Algorithm, Buffer, Gradient, Steps, View, momentum_option, option
-from hogwild.algorithms.decentralized.options import (
-    MODELS,
-    average_momentum_option,
-    graph,
-    self_weight_option,
-    topology_option,
-    weights_option,
-)
-from hogwild.rules import HeavyBall, Topology
+from hogwild.algorithms.base import BARRIER, REPLICA, Buffer, Gradient, Steps, View, momentum_option, option
+from hogwild.algorithms.decentralized.options import MODELS, OnGraph, average_momentum_option
+from hogwild.rules import HeavyBall
 
 
 @dataclass(frozen=True)
-class DPSGD(Algorithm):
+class DPSGD(OnGraph):
     """Decentralized parallel SGD in synchronous rounds."""
 
     name: ClassVar[str] = "d-psgd"
@@ -39,9 +32,6 @@ class DPSGD(Algorithm):
     buffers: ClassVar[Mapping[str, Buffer]] = MODELS
     barriers_per_round: ClassVar[int] = 2
 
-    topology: str = topology_option()
-    weights: str = weights_option()
-    self_weight: float = self_weight_option()
     combine: str = option("first", "average before the step, or after it", choices=("first", "last"))
     momentum: float = momentum_option(0.0, "momentum factor m of each worker")
     average_momentum: bool = average_momentum_option()
@@ -50,12 +40,6 @@ class DPSGD(Algorithm):
         momentum = {"v": REPLICA} if self.momentum else {}
         sent = {"sent_v": REPLICA} if self.momentum and self.average_momentum else {}
         return {**self.buffers, **momentum, **sent}
-
-    def result(self) -> str:
-        return "replica"
-
-    def graph(self) -> Topology:
-        return graph(self.topology, self.weights, self.self_weight)
 
     def worker(self, w: View) -> Steps:
         neighbours, last = self.graph(), self.combine == "last"

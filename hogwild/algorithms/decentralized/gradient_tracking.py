@@ -17,19 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import BARRIER, GRADIENT, REPLICA, WORKER, Algorithm, Buffer, Gradient, Steps, View
-from hogwild.algorithms.decentralized.options import (
-    MODELS,
-    graph,
-    self_weight_option,
-    topology_option,
-    weights_option,
-)
-from hogwild.rules import Topology
+from hogwild.algorithms.base import BARRIER, GRADIENT, REPLICA, WORKER, Buffer, Gradient, Steps, View
+from hogwild.algorithms.decentralized.options import MODELS, OnGraph
 
 
 @dataclass(frozen=True)
-class GradientTracking(Algorithm):
+class GradientTracking(OnGraph):
     """Decentralized SGD with gradient tracking."""
 
     name: ClassVar[str] = "gradient-tracking"
@@ -38,16 +31,6 @@ class GradientTracking(Algorithm):
         **MODELS, "g": GRADIENT, "g_before": WORKER, "y": REPLICA, "sent_y": REPLICA,
     }  # fmt: skip
     barriers_per_round: ClassVar[int] = 2
-
-    topology: str = topology_option()
-    weights: str = weights_option()
-    self_weight: float = self_weight_option()
-
-    def result(self) -> str:
-        return "replica"
-
-    def graph(self) -> Topology:
-        return graph(self.topology, self.weights, self.self_weight)
 
     def worker(self, w: View) -> Steps:
         neighbours = self.graph()

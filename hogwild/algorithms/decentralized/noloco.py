@@ -20,58 +20,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    BARRIER,
-    BELOW_ONE,
-    WORKER,
-    Algorithm,
-    Buffer,
-    Gradient,
-    Scope,
-    Steps,
-    View,
-    momentum_option,
-    option,
-)
-from hogwild.algorithms.decentralized.options import (
-    MODELS,
-    graph,
-    self_weight_option,
-    topology_option,
-    weights_option,
-)
-from hogwild.algorithms.elastic.options import POSITIVE, LocalRule, period_option
-from hogwild.rules import Topology
+from hogwild.algorithms.base import BARRIER, MODEL, WORKER, Buffer, Gradient, Steps, View, option
+from hogwild.algorithms.decentralized.options import MODELS, OnGraph, topology_option
+from hogwild.algorithms.elastic.local_steps import LocalSteps, local_momentum_option
+from hogwild.algorithms.elastic.options import period_option
+from hogwild.algorithms.elastic.outer import outer_lr_option, outer_momentum_option
 
 
 @dataclass(frozen=True)
-class NoLoCo(LocalRule, Algorithm):
+class NoLoCo(LocalSteps, OnGraph):
     """Local steps with outer momentum towards the mean of a pair."""
 
     name: ClassVar[str] = "noloco"
     summary: ClassVar[str] = "diloco by pairs: no average over all workers"
-    buffers: ClassVar[Mapping[str, Buffer]] = {
-        **MODELS, "phi": Buffer(Scope.REPLICA, starts="x"), "mean": WORKER, "m": WORKER,
-    }  # fmt: skip
+    buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "phi": MODEL, "mean": WORKER, "m": WORKER}
     barriers_per_round: ClassVar[int] = 2
 
     period: int = period_option(100, "own steps between two averages")
     topology: str = topology_option("random-pairs")
-    weights: str = weights_option()
-    self_weight: float = self_weight_option()
-    momentum: float = momentum_option(0.9, "momentum factor of each worker, kept over averages")
-    outer_momentum: float = option(0.9, "momentum mu of the outer step", check=BELOW_ONE)
-    outer_lr: float = option(0.7, "rate eta of the outer step", check=POSITIVE)
+    momentum: float = local_momentum_option(0.9)
+    outer_momentum: float = outer_momentum_option(0.9, "momentum mu of the outer step")
+    outer_lr: float = outer_lr_option(0.7, "rate eta of the outer step")
     nesterov: bool = option(False, "a Nesterov step in place of the heavy ball")
-
-    def keeps(self) -> Mapping[str, Buffer]:
-        return {**self.buffers, **self.step_buffers()}
-
-    def result(self) -> str:
-        return "replica"
-
-    def graph(self) -> Topology:
-        return graph(self.topology, self.weights, self.self_weight)
 
     def worker(self, w: View) -> Steps:
         neighbours, momentum, mu, eta = self.graph(), self.step_rule(), self.outer_momentum, self.outer_lr

@@ -1,11 +1,17 @@
-"""What the decentralized algorithms have in common: the graph, its weights, and whether momentum travels too."""
+"""What the decentralized algorithms have in common: the graph, its weights, pairs, and whether momentum travels too."""
 
 from __future__ import annotations
 
-from hogwild.algorithms.base import MODEL, REPLICA, SHARED, option
+from dataclasses import dataclass
+
+from hogwild.algorithms.base import MODEL, REPLICA, SHARED, Algorithm, Buffer, Scope, option
 from hogwild.rules import Topology
 
 MODELS = {"x": SHARED, "replica": MODEL, "sent": REPLICA}
+LOCKED = Buffer(Scope.REPLICA, starts="x", locks=True)
+"""A worker's own model that pairs average, chunk by chunk."""
+LAG = {"lag": Buffer(Scope.REPLICA, locks=True), "elapsed": Buffer(Scope.REPLICA, size=1, dtype="float64")}
+"""Of the continuous momentum: see View.average_with."""
 
 
 def topology_option(default: str = "ring") -> str:
@@ -24,9 +30,26 @@ def self_weight_option() -> float:
     )
 
 
+def pairing_option(help: str, *more: str) -> str:
+    return option(
+        "skip", f"chunks locked by another worker: left out or waited for{help}", choices=("skip", "blocking", *more)
+    )
+
+
 def average_momentum_option() -> bool:
     return option(False, "average the momentum buffers as well")
 
 
-def graph(topology: str, weights: str, self_weight: float) -> Topology:
-    return Topology(topology, weights, self_weight or None)
+@dataclass(frozen=True)
+class OnGraph(Algorithm):
+    """An algorithm of workers that average with their neighbours; the result is the mean of their replicas."""
+
+    topology: str = topology_option()
+    weights: str = weights_option()
+    self_weight: float = self_weight_option()
+
+    def result(self) -> str:
+        return "replica"
+
+    def graph(self) -> Topology:
+        return Topology(self.topology, self.weights, self.self_weight or None)

@@ -18,30 +18,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    BARRIER,
-    BELOW_ONE,
-    WORKER,
-    Algorithm,
-    Buffer,
-    Gradient,
-    Steps,
-    View,
-    momentum_option,
-    option,
-)
-from hogwild.algorithms.decentralized.options import (
-    MODELS,
-    graph,
-    self_weight_option,
-    topology_option,
-    weights_option,
-)
-from hogwild.rules import Topology
+from hogwild.algorithms.base import BARRIER, BELOW_ONE, WORKER, Buffer, Gradient, Steps, View, momentum_option, option
+from hogwild.algorithms.decentralized.options import MODELS, OnGraph
 
 
 @dataclass(frozen=True)
-class QuasiGlobalMomentum(Algorithm):
+class QuasiGlobalMomentum(OnGraph):
     """Decentralized SGD with quasi-global momentum."""
 
     name: ClassVar[str] = "qg-dsgdm"
@@ -50,17 +32,8 @@ class QuasiGlobalMomentum(Algorithm):
     buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "before": WORKER, "q": WORKER}
     barriers_per_round: ClassVar[int] = 2
 
-    topology: str = topology_option()
-    weights: str = weights_option()
-    self_weight: float = self_weight_option()
     momentum: float = momentum_option(0.9, "factor m of q in a step")
     quasi_global: float = option(0.9, "decay mu of q", check=BELOW_ONE)
-
-    def result(self) -> str:
-        return "replica"
-
-    def graph(self) -> Topology:
-        return graph(self.topology, self.weights, self.self_weight)
 
     def worker(self, w: View) -> Steps:
         neighbours, mu = self.graph(), self.quasi_global

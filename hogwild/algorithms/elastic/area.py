@@ -19,14 +19,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import MODEL, Algorithm, Buffer, Gradient, Scope, Steps, View, momentum_option
-from hogwild.algorithms.elastic.options import MODELS, LocalRule, period_option
+from hogwild.algorithms.base import MODEL, Buffer, Gradient, Scope, Steps, View
+from hogwild.algorithms.elastic.local_steps import LocalSteps, local_momentum_option
+from hogwild.algorithms.elastic.options import MODELS, period_option
 
 EXCHANGES = Buffer(Scope.WORKER, size=1, dtype="float64", saved=False)  # 1 while the worker is inside an exchange
 
 
 @dataclass(frozen=True)
-class AREA(LocalRule, Algorithm):
+class AREA(LocalSteps):
     """Asynchronous local steps into the mean of everybody's last model."""
 
     name: ClassVar[str] = "area"
@@ -34,10 +35,7 @@ class AREA(LocalRule, Algorithm):
     buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "sent": MODEL, "exchanges": EXCHANGES}
 
     period: int = period_option(4)
-    momentum: float = momentum_option(0.0, "momentum factor m of each worker, kept over exchanges")
-
-    def keeps(self) -> Mapping[str, Buffer]:
-        return {**self.buffers, **self.step_buffers()}
+    momentum: float = local_momentum_option(0.0, "exchanges")
 
     def worker(self, w: View) -> Steps:
         momentum, share = self.step_rule(), 1 / w.workers

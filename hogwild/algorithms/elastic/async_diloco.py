@@ -25,50 +25,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    BELOW_ONE,
-    NOT_NEGATIVE,
-    SHARED,
-    WORKER,
-    Algorithm,
-    Buffer,
-    Gradient,
-    Scope,
-    Steps,
-    View,
-    momentum_option,
-    option,
-)
-from hogwild.algorithms.elastic.options import COUNT, MODELS, RATE, LocalRule, period_option
+from hogwild.algorithms.base import NOT_NEGATIVE, SHARED, WORKER, Buffer, Gradient, Scope, Steps, View, option
+from hogwild.algorithms.elastic.local_steps import LocalSteps, local_momentum_option
+from hogwild.algorithms.elastic.options import COUNT, MODELS, OWN_X, RATE, period_option
+from hogwild.algorithms.elastic.outer import outer_momentum_option
 
 TAKEN = Buffer(Scope.REPLICA, size=2, dtype="float64")  # steps so far, and at the last push; the others read them
 RATE_OF_ONE = 0.15  # the outer rate for each push that N stands for
 
 
 @dataclass(frozen=True)
-class AsyncDiLoCo(LocalRule, Algorithm):
+class AsyncDiLoCo(LocalSteps):
     """DiLoCo without rounds."""
 
     name: ClassVar[str] = "async-diloco"
     summary: ClassVar[str] = "workers push what they moved by; the center's momentum acts once in N pushes"
     buffers: ClassVar[Mapping[str, Buffer]] = {
-        **MODELS, "base": Buffer(Scope.WORKER, starts="x"), "v": WORKER, "delta": WORKER, "u": SHARED, "c": SHARED,
-        "pushed": COUNT, "taken": TAKEN,
+        **MODELS, "base": OWN_X, "delta": WORKER, "u": SHARED, "c": SHARED,
+        "pushed": COUNT,
     }  # fmt: skip
 
     period: int = period_option(50, "own steps between two pushes")
     local_steps: str = option("fixed", "own steps: period, or in proportion to speed", choices=("fixed", "speed"))
-    momentum: float = momentum_option(0.9, "momentum factor m of each worker, kept over exchanges")
+    momentum: float = local_momentum_option(0.9, "exchanges")
     outer_every: int = option(0, "pushes N to one use of the outer momentum; 0: twice the workers", check=NOT_NEGATIVE)
-    outer_momentum: float = option(0.9, "momentum of the outer step", check=BELOW_ONE)
+    outer_momentum: float = outer_momentum_option(0.9)
     outer_lr: float = option(
         0.0, "rate a of the outer step; 0: 0.15 outer_every", check=(lambda a: a >= 0, "a number >= 0")
     )
     activation: float = option(0.0, "share c of the momentum in every push, at most 1 / outer_every", check=RATE)
 
     def keeps(self) -> Mapping[str, Buffer]:
-        left_out = {"v", *(() if self.local_steps == "speed" else ("taken",))}
-        return {name: buffer for name, buffer in self.buffers.items() if name not in left_out} | self.step_buffers()
+        return {**super().keeps(), **({"taken": TAKEN} if self.local_steps == "speed" else {})}
 
     def gradients_per_update(self, workers: int) -> int:
         every = self.outer_every or 2 * workers

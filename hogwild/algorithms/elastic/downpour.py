@@ -25,37 +25,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    NOT_NEGATIVE,
-    Algorithm,
-    Buffer,
-    Gradient,
-    Scope,
-    Steps,
-    View,
-    momentum_option,
-    option,
-)
-from hogwild.algorithms.elastic.options import AGES, MODELS, LocalRule, adopt_center, age, count, period_option
+from hogwild.algorithms.base import NOT_NEGATIVE, Buffer, Gradient, Steps, View, option
+from hogwild.algorithms.elastic.ages import AGES, adopt_center, age, count
+from hogwild.algorithms.elastic.local_steps import LocalSteps, local_momentum_option
+from hogwild.algorithms.elastic.options import MODELS, OWN_X, period_option
 
 
 @dataclass(frozen=True)
-class Downpour(LocalRule, Algorithm):
+class Downpour(LocalSteps):
     """Accumulated steps into the center, and a fresh start from it."""
 
     name: ClassVar[str] = "downpour"
     summary: ClassVar[str] = "workers hand in the sum of period steps and start again from the center"
-    buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "base": Buffer(Scope.WORKER, starts="x")}
+    buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "base": OWN_X}
 
     period: int = period_option(4)
-    momentum: float = momentum_option(0.0, "momentum factor m of each worker, kept over exchanges")
+    momentum: float = local_momentum_option(0.0, "exchanges")
 
     delay_limit: int = option(
         0, "R: what is handed in counts below that many gradients of all since the start; 0: always", check=NOT_NEGATIVE
     )
 
     def keeps(self) -> Mapping[str, Buffer]:
-        return {**self.buffers, **self.step_buffers(), **(AGES if self.delay_limit else {})}
+        return {**super().keeps(), **(AGES if self.delay_limit else {})}
 
     def worker(self, w: View) -> Steps:
         momentum = self.step_rule()

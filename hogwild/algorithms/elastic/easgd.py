@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hogwild.algorithms.base import Algorithm, Buffer, Gradient, Steps, View, option
+from hogwild.algorithms.elastic.local_steps import LocalRule
 from hogwild.algorithms.elastic.options import (
     AVERAGE,
     MODELS,
     RESULTS,
-    LocalRule,
     alpha_option,
     average,
     average_rate_option,

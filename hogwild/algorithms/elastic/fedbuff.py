@@ -20,40 +20,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    NOT_NEGATIVE,
-    SHARED,
-    WORKER,
-    Algorithm,
-    Buffer,
-    Gradient,
-    Scope,
-    Steps,
-    View,
-    momentum_option,
-    option,
-)
-from hogwild.algorithms.elastic.options import (
-    AGES,
-    COUNT,
-    MODELS,
-    POSITIVE,
-    LocalRule,
-    adopt_center,
-    age,
-    count,
-    period_option,
-)
+from hogwild.algorithms.base import NOT_NEGATIVE, SHARED, WORKER, Buffer, Gradient, Steps, View, option
+from hogwild.algorithms.elastic.ages import AGES, adopt_center, age, count
+from hogwild.algorithms.elastic.local_steps import LocalSteps, local_momentum_option
+from hogwild.algorithms.elastic.options import COUNT, MODELS, OWN_X, period_option
+from hogwild.algorithms.elastic.outer import outer_lr_option
 
 
 @dataclass(frozen=True)
-class FedBuff(LocalRule, Algorithm):
+class FedBuff(LocalSteps):
     """Buffered asynchronous aggregation of local steps."""
 
     name: ClassVar[str] = "fedbuff"
     summary: ClassVar[str] = "the mean of K deliveries of local steps, weighted by age, moves the center"
     buffers: ClassVar[Mapping[str, Buffer]] = {
-        **MODELS, **AGES, "base": Buffer(Scope.WORKER, starts="x"), "delta": WORKER, "deltas": SHARED,
+        **MODELS, **AGES, "base": OWN_X, "delta": WORKER, "deltas": SHARED,
         "delivered": COUNT,
     }  # fmt: skip
 
@@ -62,11 +43,8 @@ class FedBuff(LocalRule, Algorithm):
     age_power: float = option(
         0.5, "a: a delivery of age tau weighs (1 + tau)^-a", check=(lambda a: a >= 0, "a number >= 0")
     )
-    momentum: float = momentum_option(0.0, "momentum factor m of each worker, kept over exchanges")
-    outer_lr: float = option(1.0, "rate eta of the center", check=POSITIVE)
-
-    def keeps(self) -> Mapping[str, Buffer]:
-        return {**self.buffers, **self.step_buffers()}
+    momentum: float = local_momentum_option(0.0, "exchanges")
+    outer_lr: float = outer_lr_option(1.0, "rate eta of the center")
 
     def worker(self, w: View) -> Steps:
         k, momentum = self.k or w.workers, self.step_rule()

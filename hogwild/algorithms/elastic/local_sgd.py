@@ -23,23 +23,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    BARRIER,
-    NOT_NEGATIVE,
-    Algorithm,
-    Buffer,
-    Gradient,
-    Place,
-    Steps,
-    View,
-    momentum_option,
-    option,
-)
-from hogwild.algorithms.elastic.options import MODELS, POSITIVE, LocalRule, period_option
+from hogwild.algorithms.base import BARRIER, NOT_NEGATIVE, Buffer, Gradient, Steps, View, option
+from hogwild.algorithms.elastic.local_steps import LocalSteps, local_momentum_option
+from hogwild.algorithms.elastic.options import MODELS, period_option
+from hogwild.algorithms.elastic.outer import mean_of, outer_lr_option
 
 
 @dataclass(frozen=True)
-class LocalSGD(LocalRule, Algorithm):
+class LocalSGD(LocalSteps):
     """Averaging of the replicas every `period` steps."""
 
     name: ClassVar[str] = "local-sgd"
@@ -49,11 +40,8 @@ class LocalSGD(LocalRule, Algorithm):
 
     period: int = period_option(8, "own steps between two averages")
     local_from: int = option(0, "steps that are all averaged at first (post-local SGD)", check=NOT_NEGATIVE)
-    momentum: float = momentum_option(0.0, "momentum factor m of each worker, kept over averages")
-    outer_lr: float = option(1.0, "rate a at which x goes to the mean", check=POSITIVE)
-
-    def keeps(self) -> Mapping[str, Buffer]:
-        return {**self.buffers, **self.step_buffers()}
+    momentum: float = local_momentum_option(0.0)
+    outer_lr: float = outer_lr_option(1.0, "rate a at which x goes to the mean")
 
     def result(self) -> str:
         return "replica"
@@ -72,6 +60,5 @@ class LocalSGD(LocalRule, Algorithm):
 
     def outer(self, w: View) -> None:
         """The step of the center, each worker its own share."""
-        a, count = self.outer_lr, len(w.present)
-        mean: dict[Place, float] = {("replica", j): a / count for j in w.present}
+        a, mean = self.outer_lr, mean_of(w, "replica", self.outer_lr)
         w.combine("x", mean if a == 1 else {"x": 1 - a, **mean}, share=True)

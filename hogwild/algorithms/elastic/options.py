@@ -1,24 +1,8 @@
-"""What the elastic algorithms have in common: the moving rate, the period, the workers' own steps, and which model is
-the result.
-"""
+"""What the elastic algorithms have in common: the moving rate, the period, and which model is the result."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-
-from hogwild.algorithms.base import (
-    MODEL,
-    REPLICA,
-    SHARED,
-    WORKER,
-    Buffer,
-    Scope,
-    View,
-    beta1_option,
-    beta2_option,
-    option,
-)
-from hogwild.rules import AdamW, HeavyBall, Lion, Momentum, RMSprop
+from hogwild.algorithms.base import MODEL, SHARED, Buffer, Scope, View, option
 
 RATE = (lambda value: 0 <= value <= 1, "a number, 0 <= number <= 1")
 POSITIVE = (lambda value: value > 0, "a number > 0")
@@ -26,44 +10,9 @@ AT_LEAST_ONE = (lambda value: value >= 1, "an integer >= 1")
 CENTER, MEAN, AVERAGE = "center", "mean", "average"
 RESULTS = {CENTER: "x", MEAN: "replica", AVERAGE: "average"}
 MODELS = {"x": SHARED, "replica": MODEL}
+OWN_X = Buffer(Scope.WORKER, starts="x")
 COUNT = Buffer(Scope.SHARED, size=1, dtype="float64")
-SENT = {"sent0": REPLICA, "sent1": REPLICA}
-"""What workers send in turn to barriers that they do not wait for at once: one is read while the other is written."""
-
-
-def slot_of_last(w: View) -> str:
-    """Where the workers of the last barrier have put what they sent."""
-    return f"sent{w.round % 2}"
-
-
-def slot_of_next(w: View) -> str:
-    """Where what is sent at the next barrier goes: what others still read is in the other one."""
-    return f"sent{(w.round + 1) % 2 if w.present else 0}"
-
-
 AVERAGES = {"average": Buffer(Scope.SHARED, starts="x"), "averaged": COUNT}  # the center's, and of how many it is
-
-
-AGES = {"center": COUNT, "adopted": Buffer(Scope.WORKER, size=1, dtype="float64")}
-"""A count of the center, and its value when the worker last took its model from there: see `age`."""
-
-
-def age(w: View) -> int:
-    """What the center has counted since the worker adopted it. Call it within `exclusive`, as the next two."""
-    return int(w.buffer("center") - w.buffer("adopted"))
-
-
-def count(w: View, amount: int) -> None:
-    """The center's count <- count + amount."""
-    center = w.buffer("center")
-    center += amount
-
-
-def adopt_center(w: View) -> None:
-    """replica, base <- x, at age 0."""
-    w.combine("replica", {"x": 1})
-    w.combine("base", {"x": 1})
-    w.buffer("adopted").copy_(w.buffer("center"))
 
 
 def alpha_option() -> float:
@@ -114,49 +63,3 @@ def average(w: View, rate: float) -> None:
         averaged += 1
         a = rate or 1 / (float(averaged) + 1)
         w.combine("average", {"average": 1 - a, "x": a})
-
-
-LOCAL_RULES = {"sgd": (0.0, 0.0), "adamw": (1e-3, 0.999), "rmsprop": (1e-3, 0.99), "lion": (1e-4, 0.99)}
-"""Rule of the workers' own steps -> its default lr (0: the data set's) and beta2."""
-
-
-@dataclass(frozen=True)
-class LocalRule:
-    """The workers' own steps: SGD with the algorithm's momentum, or an adaptive rule with moments of the worker's own.
-
-    These are kept over exchanges, as momentum is. ValueError for options of another rule.
-    """
-
-    local_rule: str = option("sgd", "the rule of a worker's own steps", choices=tuple(LOCAL_RULES))
-    beta1: float = beta1_option()
-    beta2: float = beta2_option(0.0, "decay b2 of the running square (lion: of v); 0: 0.999 in adamw, else 0.99")
-
-    def __post_init__(self) -> None:
-        own = ("beta1", "beta2") if self.local_rule == "sgd" else ("momentum",)
-        for field in fields(self):
-            if field.name in own and getattr(self, field.name) != field.default:
-                raise ValueError(f"{field.name} is no option of local_rule {self.local_rule}: leave it out")
-
-    @property
-    def lr(self) -> float:
-        return LOCAL_RULES[self.local_rule][0]
-
-    @property
-    def no_decay(self) -> str:
-        return "bias,norm" if self.local_rule == "adamw" else "none"
-
-    def step_rule(self) -> Momentum | None:
-        beta1, beta2 = self.beta1, self.beta2 or LOCAL_RULES[self.local_rule][1]
-        if self.local_rule == "adamw":
-            return AdamW(beta1=beta1, beta2=beta2)
-        if self.local_rule == "rmsprop":
-            return RMSprop(beta2=beta2, eps=1e-8, eps_inside=False)
-        if self.local_rule == "lion":
-            return Lion(beta1=beta1, beta2=beta2)
-        momentum = getattr(self, "momentum", 0.0)
-        return HeavyBall(momentum) if momentum else None
-
-    def step_buffers(self) -> dict[str, Buffer]:
-        """The buffers of that rule, the worker's own."""
-        rule = self.step_rule()
-        return {} if rule is None else dict.fromkeys(rule.buffers, WORKER)

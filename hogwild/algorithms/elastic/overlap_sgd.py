@@ -20,39 +20,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    ARRIVE,
-    BELOW_ONE,
-    WAIT,
-    WORKER,
-    Algorithm,
-    Buffer,
-    Gradient,
-    Scope,
-    Steps,
-    View,
-    momentum_option,
-    option,
-)
-from hogwild.algorithms.elastic.options import MODELS, RATE, SENT, LocalRule, period_option, slot_of_last, slot_of_next
+from hogwild.algorithms.base import ARRIVE, WAIT, WORKER, Buffer, Gradient, Steps, View, option
+from hogwild.algorithms.elastic.local_steps import LocalSteps, local_momentum_option
+from hogwild.algorithms.elastic.options import MODELS, OWN_X, RATE, period_option
+from hogwild.algorithms.elastic.outer import mean_of, outer_momentum_option
+from hogwild.algorithms.elastic.slots import SENT, slot_of_last, slot_of_next
 
 
 @dataclass(frozen=True)
-class OverlapSGD(LocalRule, Algorithm):
+class OverlapSGD(LocalSteps):
     """Local SGD with averages that travel while workers compute."""
 
     name: ClassVar[str] = "overlap-sgd"
     summary: ClassVar[str] = "local SGD pulled to the mean of the period before, which travels meanwhile"
-    buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, **SENT, "z": Buffer(Scope.WORKER, starts="x"), "u": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, **SENT, "z": OWN_X, "u": WORKER}
     barriers_per_round: ClassVar[int] = 1
 
     period: int = period_option(8, "own steps between two averages")
     alpha: float = option(0.6, "part of the way to the mean that a worker goes", check=RATE)
-    outer_momentum: float = option(0.7, "momentum n of the averages", check=BELOW_ONE)
-    momentum: float = momentum_option(0.0, "momentum factor m of each worker, kept over averages")
-
-    def keeps(self) -> Mapping[str, Buffer]:
-        return {**self.buffers, **self.step_buffers()}
+    outer_momentum: float = outer_momentum_option(0.7, "momentum n of the averages")
+    momentum: float = local_momentum_option(0.0)
 
     def result(self) -> str:
         return "replica"
@@ -65,8 +52,8 @@ class OverlapSGD(LocalRule, Algorithm):
             if w.steps % self.period:
                 continue
             yield WAIT  # the mean begun last is there
-            if present := w.present:
-                w.combine("z", {(slot_of_last(w), j): 1 / len(present) for j in present})
+            if w.present:
+                w.combine("z", mean_of(w, slot_of_last(w)))
             w.combine("replica", {"replica": 1 - self.alpha, "z": self.alpha})
             w.combine("u", {"u": self.outer_momentum, "z": 1, "replica": -1})
             w.combine(slot_of_next(w), {"z": 1, "u": -1})

@@ -21,9 +21,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import BELOW_ONE, SHARED, Buffer, Place, View, momentum_option, option
+from hogwild.algorithms.base import SHARED, Buffer, Place, View
 from hogwild.algorithms.elastic.local_sgd import LocalSGD
-from hogwild.algorithms.elastic.options import POSITIVE, period_option
+from hogwild.algorithms.elastic.local_steps import local_momentum_option
+from hogwild.algorithms.elastic.options import period_option
+from hogwild.algorithms.elastic.outer import mean_of, outer_lr_option, outer_momentum_option
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,11 @@ class SlowMo(LocalSGD):
     buffers: ClassVar[Mapping[str, Buffer]] = {**LocalSGD.buffers, "u": SHARED, "delta": SHARED}
 
     period: int = period_option(48, "own steps between two averages")
-    outer_momentum: float = option(0.5, "momentum of the outer step", check=BELOW_ONE)
-    outer_lr: float = option(1.0, "rate a of the outer step", check=POSITIVE)
+    outer_momentum: float = outer_momentum_option(0.5)
+    outer_lr: float = outer_lr_option(1.0)
 
     def outer(self, w: View) -> None:
-        replicas: dict[Place, float] = {("replica", j): -1 / len(w.present) for j in w.present}
-        w.combine("delta", {"x": 1, **replicas}, share=True)
+        w.combine("delta", {"x": 1, **mean_of(w, "replica", -1)}, share=True)
         w.combine("u", {"u": self.outer_momentum, "delta": 1}, share=True)
         w.combine("x", self.outer_step(), share=True)
 
@@ -56,9 +57,9 @@ class DiLoCo(SlowMo):
     summary: ClassVar[str] = "local SGD with a Nesterov step on the averages"
 
     period: int = period_option(50, "own steps between two averages")
-    momentum: float = momentum_option(0.9, "momentum factor m of each worker, kept over averages")
-    outer_momentum: float = option(0.9, "momentum of the outer step", check=BELOW_ONE)
-    outer_lr: float = option(0.7, "rate a of the outer step", check=POSITIVE)
+    momentum: float = local_momentum_option(0.9)
+    outer_momentum: float = outer_momentum_option(0.9)
+    outer_lr: float = outer_lr_option(0.7)
 
     def outer_step(self) -> dict[Place, float]:
         return {"x": 1, "delta": -self.outer_lr, "u": -self.outer_lr * self.outer_momentum}

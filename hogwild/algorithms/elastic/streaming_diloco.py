@@ -20,65 +20,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hogwild.algorithms.base import (
-    ARRIVE,
-    BELOW_ONE,
-    NOT_NEGATIVE,
-    WAIT,
-    WORKER,
-    Algorithm,
-    Buffer,
-    Gradient,
-    Place,
-    Scope,
-    Steps,
-    View,
-    momentum_option,
-    option,
-)
-from hogwild.algorithms.elastic.options import (
-    AT_LEAST_ONE,
-    MODELS,
-    POSITIVE,
-    RATE,
-    SENT,
-    LocalRule,
-    period_option,
-    slot_of_last,
-    slot_of_next,
-)
+from hogwild.algorithms.base import ARRIVE, WAIT, WORKER, Buffer, Gradient, Steps, View, option
+from hogwild.algorithms.elastic.fragments import Fragmented
+from hogwild.algorithms.elastic.local_steps import local_momentum_option
+from hogwild.algorithms.elastic.options import MODELS, OWN_X, RATE
+from hogwild.algorithms.elastic.outer import mean_of, outer_lr_option, outer_momentum_option
+from hogwild.algorithms.elastic.slots import SENT, slot_of_last, slot_of_next
 
 
 @dataclass(frozen=True)
-class StreamingDiLoCo(LocalRule, Algorithm):
+class StreamingDiLoCo(Fragmented):
     """DiLoCo with fragments that travel while workers compute."""
 
     name: ClassVar[str] = "streaming-diloco"
     summary: ClassVar[str] = "diloco by fragments in turn, which travel while the workers go on"
     buffers: ClassVar[Mapping[str, Buffer]] = {
-        **MODELS, **SENT, "c": Buffer(Scope.WORKER, starts="x"), "u": WORKER, "delta": WORKER,
+        **MODELS, **SENT, "c": OWN_X, "u": WORKER, "delta": WORKER,
     }  # fmt: skip
     barriers_per_round: ClassVar[int] = 1
 
-    period: int = period_option(50, "own steps H between two averages of a fragment")
-    fragments: int = option(4, "P: parts of the model that are averaged in turn", check=AT_LEAST_ONE)
-    overlap: int = option(1, "own steps after which a fragment's average is applied", check=NOT_NEGATIVE)
     alpha: float = option(0.5, "part of its distance from the center that a worker keeps", check=RATE)
-    momentum: float = momentum_option(0.9, "momentum factor m of each worker, kept over averages")
-    outer_momentum: float = option(0.9, "momentum n of the outer step", check=BELOW_ONE)
-    outer_lr: float = option(0.7, "rate a of the outer step", check=POSITIVE)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        every = self.period // self.fragments
-        if not self.overlap < every:
-            raise ValueError(
-                f"overlap is {self.overlap}, and one of {self.fragments} fragments is due every {every} steps: use a "
-                "shorter one, fewer fragments or a longer period"
-            )
-
-    def keeps(self) -> Mapping[str, Buffer]:
-        return {**self.buffers, **self.step_buffers()}
+    momentum: float = local_momentum_option(0.9)
+    outer_momentum: float = outer_momentum_option(0.9, "momentum n of the outer step")
+    outer_lr: float = outer_lr_option(0.7)
 
     def worker(self, w: View) -> Steps:
         momentum, parts = self.step_rule(), w.fragments(self.fragments)
@@ -93,18 +57,12 @@ class StreamingDiLoCo(LocalRule, Algorithm):
                 if w.present:
                     self.outer(w, parts[p])
 
-    def due(self, step: int) -> int | None:
-        """The fragment that is sent after that step."""
-        offsets = (step + p * self.period // self.fragments for p in range(self.fragments))
-        return next((p for p, at in enumerate(offsets) if step > 0 and at % self.period == 0), None)
-
     def outer(self, w: View, part: tuple[int, int]) -> None:
         """The outer step of a fragment that has come back."""
-        a, n, present, sent = self.outer_lr, self.outer_momentum, w.present, slot_of_last(w)
-        mean: dict[Place, float] = {(sent, j): -1 / len(present) for j in present}
-        w.combine("delta", {"c": 1, **mean}, part=part)
+        a, n = self.outer_lr, self.outer_momentum
+        w.combine("delta", {"c": 1, **mean_of(w, slot_of_last(w), -1)}, part=part)
         w.combine("u", {"u": n, "delta": 1}, part=part)
         w.combine("c", {"c": 1, "delta": -a, "u": -a * n}, part=part)
         w.combine("replica", {"replica": self.alpha, "c": 1 - self.alpha}, part=part)
-        if w.rank == present[0]:
+        if w.rank == w.present[0]:
             w.combine("x", {"c": 1}, part=part)

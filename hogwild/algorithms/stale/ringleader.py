@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hogwild.algorithms.base import SHARED, SNAPSHOT, Algorithm, Buffer, Gradient, Scope, Steps, View, option
-from hogwild.algorithms.stale.ia2sgd import ROW, SUM
+from hogwild.algorithms.stale.latest import ROW, SUM
 
 STATE = Buffer(Scope.REPLICA, size=4, dtype="float64", saved=False)
 
