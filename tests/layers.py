@@ -79,6 +79,7 @@ ROWS: dict[str, set[str]] = {
         "boxes", "system",
     },
     "report": {*RUN, "errors", "files", "text"},
+    "recommend": set(),
     "reproduce": {
         *BASE, *RUN, "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",
         "drivers.processes", "drivers.simulated", "theory",
@@ -86,7 +87,7 @@ ROWS: dict[str, set[str]] = {
     "cli": {
         *BASE, *RUN, "algorithms.registry", "boxes", "delays", "drivers.checkpoints", "drivers.choice",
         "drivers.comparison", "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.simulated",
-        "kernels", "report", "reproduce", "theory", "topology",
+        "kernels", "recommend", "report", "reproduce", "theory", "topology",
     },
     "reproduce.__main__": {"cli"},
     "train": {"cli"},

@@ -17,6 +17,7 @@ COMMANDS = {
         "hogwild.cli.stability",
         "theory of stability: largest learning rates under a delay, averaging, mixing",
     ),
+    "recommend": ("hogwild.cli.recommend", "the two methods to try first in a situation, from measured rows"),
     "compare": ("hogwild.cli.compare", "algorithms x workers x clocks x seeds in the simulator: table, CSV, plot"),
     "reproduce": ("hogwild.cli.reproduce", "recompute figures of papers and compare them with the papers' claims"),
     "eval": ("hogwild.cli.evaluate", "evaluate a checkpoint of a run"),

@@ -151,3 +151,23 @@ def test_invalid_options_are_refused_in_one_line(name: str, options: dict[str, o
 
     with pytest.raises(UsageError, match=message):
         Config.from_values({"algorithm": name, "workers": 3, "access": "locked", **options})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "models"),
+    [
+        ("k-batch-async", {"k": 2}, (2, 2, 2)),
+        ("k-batch-sync", {"k": 2}, (1, 2, 1)),  # the second one makes the update; the third one is too late for it
+        ("ringleader", {}, (1, 1, 2)),  # the third one fills the table, makes a step, and reads its result
+    ],
+)
+def test_gradients_that_are_gathered_and_models_that_are_read_are_moved(
+    name: str, options: dict[str, object], models: tuple[int, ...]
+):
+    one = Team(make(name, **options), Point(START), 3, gradient, lr=0.1)
+    for view in one.views:
+        view.buffers.traffic.take()
+    for rank in range(3):
+        one.turn(rank)
+    moved = [view.buffers.traffic.take().moved_bytes for view in one.views]
+    assert moved == [count * 8 * one.buffer("x").numel() for count in models]

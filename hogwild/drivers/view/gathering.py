@@ -67,7 +67,10 @@ class Gathering:
             taken, nonfinite = (False, 0) if added is None else (added.applied, added.nonfinite)
             versions.gather(rank, taken, waits, nonfinite)
             refused, rate = 0 if taken else nonfinite, 0.0
-            if self._is_due(count) or (versions.gathered and self._tickets.exhausted()):
+            is_due = self._is_due(count) or bool(versions.gathered and self._tickets.exhausted())
+            reads = not waits and (max_delay is None or is_due)  # the others cancel, wait, or have the newest x still
+            self._buffers.traffic.add(self._buffers["x"], 1 + reads)
+            if is_due:
                 stats, rate = self._apply_sum(version)
                 refused = refused if stats.applied else stats.nonfinite
             else:

@@ -58,6 +58,7 @@ class RoundTable:
             else:
                 stats = self._into_row(g, count, Table(len(present), 1 - 1 / count), rate, version, steps)
             versions.gather(rank, stats.applied, False, stats.nonfinite)
+            self._buffers.traffic.add(self._buffers["x"], 1 + (steps and stats.applied))
             if stats.applied:
                 own[NEXT if later else ROW] = count
                 gap_sq, step_sq = stats.gap_sq, stats.step_sq
