@@ -51,13 +51,14 @@ def _timed(path: Path) -> Iterator[Measured]:
     _, rows = output.read_csv(path, reproduce.find(path.stem))
     for setting, found in bests(rows).items():
         first = next(row for row in rows if row["setting"] == setting)
+        what = target([row for row in rows if row["setting"] == setting])
         late = [best for name, best in found.items() if name in ("asgd", "nag-asgd ahead=0.0") and best.delay_mean]
         for name, best in found.items():
             yield Measured(
                 source=f"reproduce/{path.name}", setting=setting, workers=first["workers"], clock=first["clock"],
                 split=first["shard"] != "none", latency=float(first["latency"]),
                 delay_cv=late[0].delay_sd / late[0].delay_mean if late else None, method=name, lr=best.lr,
-                seeds=best.seeds, target=target(first), time=best.time, score=best.accuracy,
+                seeds=best.seeds, target=what, time=best.time, score=best.accuracy,
                 bytes=best.bytes,
             )  # fmt: skip
 

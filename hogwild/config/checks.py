@@ -120,6 +120,39 @@ def gradients(config: Config, algorithm: Algorithm) -> str | None:
     return None
 
 
+def layers(config: Config, algorithm: Algorithm) -> str | None:
+    """What pushes of single parameters, before the whole gradient is there, exclude."""
+    if not config.layer_pushes:
+        return None
+    named, kept = f"layer_pushes takes gradients apart, and algorithm {config.algorithm}", algorithm.keeps()
+    if algorithm.barriers_per_round or algorithm.counts_rounds or algorithm.follows_updates or "sum" in kept:
+        return f"{named} gathers or waits for whole ones: leave one out"
+    if has_replicas(kept) or algorithm.result() != "x":
+        return f"{named} needs the other workers' buffers whole: leave one out"
+    if algorithm.numbers_pushes or algorithm.adaptive() is not None:
+        return f"{named} counts whole ones: leave one out"
+    if {"s", "gap_state"} & kept.keys():
+        return f"{named} takes a gap, whose statistics are of whole ones: leave one out"
+    if "delay_limit" in algorithm.options():
+        return f"{named} drops late ones, of which a part would be in the model already: leave one out"
+    if config.clip:
+        return (
+            f"clip {config.clip:g} needs the norm of a whole gradient, and layer_pushes takes it apart: leave one out"
+        )
+    if config.guard == Guard.PUSH.value:
+        return "guard push refuses whole gradients, and layer_pushes takes them apart: add --guard element"
+    if config.access == Access.LOCKED.value:
+        return "access locked makes a push one step of one worker, and layer_pushes takes it apart: leave one out"
+    if config.clock is not None and config.clock.partition(":")[0] not in TIMED_CLOCKS:
+        return f"clock {config.clock} draws no durations, which parts of a gradient need: use gamma or round-robin"
+    if config.device == "cuda":
+        return "layer_pushes is for gradients on the CPU: add --device cpu, or leave it out"
+    taken = _given(config, ("compile", "cuda_graph", "record", "between"))
+    if taken or config.read == "inplace":
+        return f"{taken[0] if taken else 'read inplace'} and layer_pushes do not go together: leave one of the two out"
+    return None
+
+
 def normalization(config: Config, _algorithm: Algorithm) -> str | None:
     """Options of Full Normalization."""
     if config.norm_alpha is not None and config.norm != "full":
@@ -219,5 +252,6 @@ def checkpoint(config: Config, _algorithm: Algorithm) -> str | None:
 
 
 CHECKS: tuple[Check, ...] = (
-    workers, graph, reading, access, gradients, normalization, between, limits, schedule, clock, device, checkpoint,
+    workers, graph, reading, access, gradients, layers, normalization, between, limits, schedule, clock, device,
+    checkpoint,
 )  # fmt: skip

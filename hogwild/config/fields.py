@@ -168,6 +168,7 @@ class Config:
     channels_last: bool = _workers(False, "lay image batches out channels last; for convolutions with --amp bf16")
     access: str = _workers("racing", "memory access of concurrent pushes", choices=tuple(a.value for a in Access))
     read: str = _workers("snapshot", "gradients at a private copy or at the master", choices=("snapshot", "inplace"))
+    layer_pushes: bool = _workers(False, "push a parameter as soon as the backward pass has its gradient")
     guard: str = _workers("push", "what a non-finite gradient element cancels", choices=tuple(g.value for g in Guard))
     on_nonfinite: str = _workers("stop", "what to do after a non-finite gradient", choices=("stop", "skip"))
     min_workers: int = _workers(1, "stop when fewer workers are left", COUNT)

@@ -35,6 +35,8 @@ from hogwild.shared.seeds import own_generators
 class Driver(Copies):
     """Runs one job, from the initial model to the summary."""
 
+    _layers = (0, 0)  # sum of delays, and of how many elements of pushes, of runs with layer_pushes
+
     @classmethod
     def of(cls, config: Config, run: RunDirectory, console: Console) -> Driver:
         """The driver for `config`, with the data and the model that it names. UsageError or DataError if they cannot be
@@ -137,5 +139,10 @@ class Driver(Copies):
         return None
 
     def facts(self) -> dict[str, object]:
-        """The summary keys that only this driver has."""
-        return {}
+        """The summary keys that only some runs, or only this driver, have."""
+        delay, count = self._layers
+        return {"element_delay": delay / count} if count else {}
+
+    def count_layers(self, delay_sum: int, count: int) -> None:
+        """Adds what a worker of a run with layer_pushes has measured: delays, summed over elements of pushes."""
+        self._layers = self._layers[0] + delay_sum, self._layers[1] + count

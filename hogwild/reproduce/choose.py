@@ -2,14 +2,14 @@
 
 A cell is a method with its options in a setting of the simulator. It is run at every learning rate of a list with one
 seed, and again with the other seeds at the best one: that with which the target is reached first, or the one with the
-lowest loss at the end if none reaches it. The target is a training loss, or the accuracy of a reference method at the
-end of its run, less a margin. Time is virtual, in units of a gradient's mean duration.
+lowest loss at the end if none reaches it. The target is a training loss, or the accuracy of a reference method with
+the same seed (so the same speeds and parts of the data) at the end of its run, less a margin. Time is virtual, in units
+of a gradient's mean duration.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,34 +89,30 @@ class Experiment:
         lrs = self.lrs if self.lrs and study.scale == "tiny" else LRS[study.scale]
         found = iter(study.run(course, [cell.case(study, lr / cell.finer, study.seed) for cell in cells for lr in lrs]))
         tried = [{lr / cell.finer: next(found) for lr in lrs} for cell in cells]
+        references = {c.setting.name: n for n, c in enumerate(cells) if c.algorithm == self.target}
         goals = {
-            cell.setting.name: self._accuracy(study, cell, at_lr)
-            for cell, at_lr in zip(cells, tried, strict=True)
-            if cell.algorithm == self.target
+            (name, seed): ending(one).accuracy - MARGIN
+            for name, number in references.items()
+            for _, seed, one in self._repeated(study, cells[number], most_accurate(tried[number]))
         }
+        column = 2 if goals else 1
         rows: list[Row] = []
-        for cell, at_lr in zip(cells, tried, strict=True):
-            goal, column = (goals[cell.setting.name], 2) if goals else (float(self.target), 1)
-            best = most_accurate(at_lr) if cell.algorithm == self.target else soonest(at_lr, goal, column)
-            others = [(lr, study.seed, found) for lr, found in at_lr.items() if lr != best]
+        for number, (cell, at_lr) in enumerate(zip(cells, tried, strict=True)):
+            first = goals.get((cell.setting.name, study.seed), self.target)
+            is_reference = number in references.values()
+            best = most_accurate(at_lr) if is_reference else soonest(at_lr, float(first), column)
+            others = [(lr, study.seed, one) for lr, one in at_lr.items() if lr != best]
             for lr, seed, one in [*others, *self._repeated(study, cell, best)]:
-                rows.append(
-                    row(cell, cell.case(study, lr, seed), lr == best, goal, time_to(one["points"], goal, column), one)
-                )
+                goal = float(goals.get((cell.setting.name, seed), self.target))
+                time = time_to(one["points"], goal, column)
+                rows.append(row_of(cell, cell.case(study, lr, seed), lr == best, goal, time, one))
         return rows
 
     def _repeated(self, study: Study, cell: Cell, lr: float) -> list[tuple[float, int, Course]]:
         """That cell with every seed."""
         seeds = range(study.seed, study.seed + (3 if study.scale == "paper" else self.seeds))
-        return [
-            (lr, seed, one)
-            for seed, one in zip(seeds, study.run(course, [cell.case(study, lr, seed) for seed in seeds]), strict=True)
-        ]
-
-    def _accuracy(self, study: Study, cell: Cell, at_lr: Mapping[float, Course]) -> float:
-        """What is asked for where this cell is the reference."""
-        runs = self._repeated(study, cell, most_accurate(at_lr))
-        return statistics.fmean(ending(one).accuracy for _, _, one in runs) - MARGIN
+        found = study.run(course, [cell.case(study, lr, seed) for seed in seeds])
+        return [(lr, seed, one) for seed, one in zip(seeds, found, strict=True)]
 
 
 def most_accurate(at_lr: Mapping[float, Course]) -> float:
@@ -133,7 +129,7 @@ def soonest(at_lr: Mapping[float, Course], goal: float, column: int) -> float:
     return min(at_lr, key=order)
 
 
-def row(cell: Cell, case: Mapping[str, Any], chosen: bool, goal: float, time: float | None, found: Course) -> Row:
+def row_of(cell: Cell, case: Mapping[str, Any], chosen: bool, goal: float, time: float | None, found: Course) -> Row:
     end, named = ending(found), " ".join(f"{name}={value}" for name, value in cell.options.items())
     measured = {name: found[name] for name in ("delay_mean", "delay_sd", "bytes", "gradients")}
     same = {name: case.get(name) for name in ("data", "workers", "clock", "algorithm", "lr", "seed", "until")}

@@ -31,9 +31,11 @@ def method(row: Row) -> str:
     return f"{row['algorithm']} {row['options'] or ''}".strip()
 
 
-def target(row: Row) -> str:
-    """What is to be reached: an accuracy, or a training loss, which all lie below one half."""
-    return f"{'test accuracy' if row['target'] > 0.5 else 'training loss'} of {row['target']:.4g}"
+def target(rows: Sequence[Row]) -> str:
+    """What is to be reached in a setting: a training loss (all lie below one half), or an accuracy, by seed."""
+    goals = sorted({row["target"] for row in rows})
+    numbers = f"{goals[0]:.4g}" if len(goals) == 1 else f"{goals[0]:.4g} to {goals[-1]:.4g}, by seed"
+    return f"{'test accuracy' if goals[0] > 0.5 else 'training loss'} of {numbers}"
 
 
 def bests(rows: Sequence[Row]) -> dict[str, dict[str, Best]]:
@@ -67,12 +69,14 @@ def page(rows: Sequence[Row]) -> str:
     parts = []
     for setting, found in bests(rows).items():
         first = next(row for row in rows if row["setting"] == setting)
-        what = target(first)
+        what = target([row for row in rows if row["setting"] == setting])
+        count = max(best.seeds for best in found.values())
+        seeds = "one seed" if count == 1 else f"{count} seeds"
         lines = [_line(name, best) for name, best in sorted(found.items(), key=lambda item: _order(item[1]))]
         parts.append(
             f"### {setting}\n\n{first['workers']} workers, clock {first['clock']}, shard {first['shard']}, latency "
             f"{first['latency']:g}, {first['data']}; time to a {what}, of {first['until']:g} "
-            f"in all; {max(best.seeds for best in found.values())} seeds\n\n{HEAD}{''.join(lines)}"
+            f"in all; {seeds}\n\n{HEAD}{''.join(lines)}"
         )
     return "\n".join(parts)
 

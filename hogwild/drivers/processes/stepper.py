@@ -42,6 +42,7 @@ class Stepper:
         self.own_writes = OwnWrites(module)
         self._lookups = Lookups(module, view.world)
         self._is_first = True
+        self.backward: Callable[[Tensor], None] = torch.autograd.backward
         self.bound = 0  # address of the buffer that holds the parameters
         self.within: float | None = None  # limit on the time of the requested gradient, in seconds
 
@@ -60,7 +61,7 @@ class Stepper:
         if loss is None or not loss.requires_grad:  # perhaps because all parameters have been frozen meanwhile
             self.own_writes.check()
         if loss is not None:
-            torch.autograd.backward(loss)
+            self.backward(loss)
         gradients = [parameter.grad for parameter in self._parameters]
         if loss is None and all(g is None for g in gradients) and not self._lookups.has_gradients():
             raise UsageError("worker.step() without a loss takes the gradients of loss.backward(), and there are none")

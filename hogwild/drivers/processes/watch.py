@@ -78,6 +78,8 @@ class Watch:
                 self.report.add_metrics(event.detail)
             elif event.kind == "due":
                 self.on_due(event.rank)
+            elif event.kind == "layers":
+                self.driver.count_layers(*event.detail)
             elif event.kind == "samples":
                 self.driver.faults.bad_samples(*event.detail)
             elif event.kind == "died":

@@ -21,6 +21,7 @@ from hogwild.drivers.job.samples import BadSample, Reader
 from hogwild.drivers.job.shared_split import restore
 from hogwild.drivers.processes.computation import Computation
 from hogwild.drivers.processes.context import WorkerContext
+from hogwild.drivers.processes.layer_hooks import LayerHooks
 from hogwild.drivers.processes.meeting import POLL_S, Meeting
 from hogwild.drivers.processes.module_buffers import ModuleBuffers
 from hogwild.drivers.processes.stepper import Stepper
@@ -93,6 +94,9 @@ class Worker:
         slowdown = config.straggler.get(context.rank, 1.0)
         self.compute = Computation(job, self.module, self.device, self.stepper, clock, slowdown)
         self._pending: Pending | None = None
+        self._is_inside = False  # the gate
+        if config.layer_pushes:
+            self.stepper.backward = LayerHooks(self.module, self.view, self._enter).backward
         self._meet_parent = Meeting(job, self.world, context.events, self._finish_update)
 
     def run(self, body: Callable[[], None] | None = None) -> None:
@@ -118,6 +122,8 @@ class Worker:
                 if len(part)
             ]
             self.ledger.set_phase(self.rank, Phase.GRADIENT)
+            if self.job.config.layer_pushes:
+                self.view.lr = self.job.schedule.lr(number)
             if len(parts) == 1:
                 inputs, targets, _ = parts[0]
                 loss, g = self.compute(inputs, targets, began)
@@ -171,6 +177,8 @@ class Worker:
         self._leave()
         if self._recorder is not None:
             self._recorder.close()
+        if self.view.layers.delay_count:
+            self.context.events.send(("layers", self.view.layers.delay_sum, self.view.layers.delay_count))
         self.ledger.set_phase(self.rank, Phase.DONE)
         self.context.events.send(("done", time.monotonic()))
 
@@ -184,7 +192,7 @@ class Worker:
         self.compute.slow_down(began, given_up=g is None)
         self._finish_update()
         waited = self.clock()
-        self._until(Phase.PAUSED, self.gate.enter)
+        self._enter()
         self.ledger.set_phase(self.rank, Phase.UPDATE)
         self.view.lr = self.job.schedule.lr(self.tickets.number(ticket)) if lr is None else lr
         entered = self.clock()
@@ -202,6 +210,13 @@ class Worker:
             self._finish_update(completes=True)
         elif g is not None:
             self.tickets.complete(self.rank)  # this worker takes its next ticket before its push has ended
+
+    def _enter(self) -> None:
+        """Enters the gate, if it is not inside since an early push of this update."""
+        if not self._is_inside:
+            self._finish_update()
+            self._until(Phase.PAUSED, self.gate.enter)
+            self._is_inside = True
 
     def _finish_update(self, completes: bool = False) -> None:
         """Finish the previous update: wait for its push, leave the gate, record loss, delay and timings. No-op if
@@ -225,6 +240,7 @@ class Worker:
                 self.tickets.complete(self.rank)
         self.ledger.add_times(self.rank, done.gradient_s, done.update_s, done.waiting_s)
         self.gate.exit(self.rank)
+        self._is_inside = False
         if not done.given_up and (outcome.refused or not (done.loss is None or math.isfinite(loss))):
             self._report(loss)
 

@@ -24,6 +24,7 @@ from hogwild.drivers.instruments.left_out import refuse
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.samples import BadSample
 from hogwild.drivers.simulated.clocks import DelayClock, TimedClock
+from hogwild.drivers.simulated.layer_times import LayerTimes
 from hogwild.drivers.simulated.run import SimulatedRun
 from hogwild.drivers.simulated.workers import Push, Request, SimulatedWorker
 from hogwild.errors import UsageError
@@ -44,6 +45,7 @@ class Simulation(SimulatedRun):
         self._inplace = config.read == "inplace" or bool(world.tables)
         self._due: list[tuple[float, int, int]] = []
         self._requests = 0
+        self._layers = LayerTimes(world.layout) if config.layer_pushes else None
         self._opens: dict[int, float] = {}  # barrier -> when the last worker so far has come
         self._history: deque[Tensor] = deque(maxlen=clock.largest + 1 if isinstance(clock, DelayClock) else 1)
         self._remembered = 0  # versions
@@ -87,9 +89,13 @@ class Simulation(SimulatedRun):
         if isinstance(self.clock, TimedClock):
             while self._due:
                 now, number, rank = heapq.heappop(self._due)
-                if number == self.workers[rank].request:
-                    self.now = now
+                worker = self.workers[rank]
+                if number != worker.request:
+                    continue
+                self.now = now
+                if self._layers is None or worker.early == len(self._layers.groups):
                     return rank
+                self._push_early(rank, self._layers.groups[worker.early])
             return None
         rank = self.computed % len(self.workers)
         if self.workers[rank].ticket == NO_TICKET:
@@ -162,10 +168,34 @@ class Simulation(SimulatedRun):
             takes = worker.within if worker.within is not None and worker.gives_up else duration
             due = self._after_traffic(worker, max(self.now, worker.ready)) + takes
             heapq.heappush(self._due, (due, self._requests, rank))
+            worker.early = 0
+            for share in [] if self._layers is None else self._layers.shares:
+                heapq.heappush(self._due, (due - (1 - share) * takes, self._requests, rank))
         if self._inplace and not worker.gives_up:
-            worker.answer = self._gradient(rank)
-            own = [(name, b) for name, b in self.module.named_buffers() if not self.world.is_shared(name)]
-            worker.buffers = {name: buffer.clone() for name, buffer in own}
+            self._compute_now(rank)
+
+    def _compute_now(self, rank: int) -> None:
+        """The worker's answer, before it is due."""
+        worker = self.workers[rank]
+        worker.answer = self._gradient(rank)
+        own = [(name, b) for name, b in self.module.named_buffers() if not self.world.is_shared(name)]
+        worker.buffers = {name: buffer.clone() for name, buffer in own}
+
+    def _push_early(self, rank: int, places: Sequence[int]) -> None:
+        """Pushes the gradients of these parameters; the algorithm then pushes the others."""
+        worker = self.workers[rank]
+        worker.early += 1
+        if not worker.view.layers.knows_rule:
+            return
+        worker.view.lr = self.job.schedule.lr(self.tickets.number(worker.ticket))
+        if worker.answer is None:
+            self._compute_now(rank)
+        assert worker.answer is not None
+        loss, g = worker.answer
+        if g is not None and worker.view.layers.push(
+            {place: part for place in places if (part := g[place]) is not None}
+        ):
+            worker.answer = loss, [None if place in places else part for place, part in enumerate(g)]
 
     def _follow_update(self) -> None:
         """Resumes the workers that waited for an update just made, and restarts the gradients that it cancels."""

@@ -175,7 +175,10 @@ class Simulator(Driver):
         return score
 
     def facts(self) -> dict[str, object]:
+        for worker in self.simulation.workers:
+            self.count_layers(worker.view.layers.delay_sum, worker.view.layers.delay_count)
         return {
+            **super().facts(),
             "virtual_s": self.simulation.now,
             "messages": self.simulation.messages,
             "moved_bytes": self.simulation.moved_bytes,

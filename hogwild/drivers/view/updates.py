@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from hogwild.algorithms.base import Gradients, OfDelay, Place
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.clipping import clipped
@@ -12,6 +14,15 @@ from hogwild.kernels import PushStats, copy, weighted_sum
 from hogwild.rules import Access, Compensation, Counts, Gap, Guard, Momentum, look_ahead
 
 MANY = 1 << 40  # pushes, after which no bias correction is left
+
+
+class LastPush(NamedTuple):
+    """The arguments of a worker's last push onto the whole master, by which layers are pushed."""
+
+    lr: OfDelay[float | None] | None
+    scale: OfDelay[float] | None
+    momentum: Momentum | None
+    compensation: Compensation | None
 
 
 class Updates:
@@ -49,6 +60,7 @@ class Updates:
         self._current = current
         self._own_share = own_share
         self._pending: PendingPush | None = None
+        self.last: LastPush | None = None
 
     @property
     def pending(self) -> bool:
@@ -133,6 +145,8 @@ class Updates:
         factor on the weight decay.
         """
         self.finish()
+        if onto == "x" and part is None:
+            self.last = LastPush(lr, scale, momentum, compensation)
         g = clipped(g, self.clip) if part else g
         kernel = self._pushes.get(momentum, penalty, compensation, onto=onto, center=center if alpha else None)
         versions, rank, w_lr = self._versions, self._rank, self._current.lr

@@ -16,6 +16,7 @@ from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.draws import Draws
 from hogwild.drivers.view.exchanges import Exchanges
 from hogwild.drivers.view.gathering import Gathering
+from hogwild.drivers.view.layers import LayerPushes
 from hogwild.drivers.view.mailbox import Mailbox
 from hogwild.drivers.view.neighbours import Neighbours
 from hogwild.drivers.view.outcome import CurrentUpdate, Outcome
@@ -65,6 +66,7 @@ class WorkerView:
         self.updates = Updates(
             self.buffers, pushes, self._current, weight_decay=weight_decay, clip=clip, own_share=own_share
         )
+        self.layers = LayerPushes(self.buffers, pushes, self.updates, self._current)
         self.rounds = Rounds(self.buffers, pushes, self.updates, self._current, barriers_per_round)
         gathering = Gathering(self.buffers, pushes, self.updates, self._current)
         table = RoundTable(self.buffers, pushes, self.updates, self.rounds, self._current)
