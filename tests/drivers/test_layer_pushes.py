@@ -94,7 +94,7 @@ def test_a_rule_that_changes_is_refused(monkeypatch, tmp_path: Path):
         ({"algorithm": "ssgd"}, "gathers or waits"),
         ({"algorithm": "k-batch-async", "clock": "gamma"}, "gathers or waits"),
         ({"algorithm": "easgd"}, "needs the other workers' buffers"),
-        ({"algorithm": "ia2sgd", "clock": "gamma"}, "needs the other workers' buffers"),
+        ({"algorithm": "ia2sgd", "clock": "gamma"}, "counts whole ones"),
         ({"algorithm": "ormo", "clock": "gamma"}, "counts whole ones"),
         ({"algorithm": "adamw"}, "counts whole ones"),
         ({"algorithm": "gap-aware"}, "takes a gap"),
