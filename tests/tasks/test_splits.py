@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from hogwild.errors import DataError
 from hogwild.tasks import DatasetSplit, ImageSplit, SparseSplit, TensorSplit, TextSplit
 from hogwild.tasks.augment import crop_and_flip
 
@@ -136,6 +137,30 @@ def test_data_set_split_collates():
     inputs, targets = DatasetSplit(samples).batch(INDEX, train=False)
     assert inputs.tolist() == [[4.0, 4.0], [0.0, 0.0], [4.0, 4.0]]
     assert targets.tolist() == [4, 0, 4]
+
+
+class Many:
+    """A data set that reads samples together, as torch's DataLoader asks for them."""
+
+    def __init__(self, given: int | None = None) -> None:
+        self.asked: list[list[int]] = []
+        self.given = given
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitems__(self, numbers: list[int]) -> list[tuple[torch.Tensor, int]]:
+        self.asked.append(numbers)
+        return [(torch.tensor([i + 0.5]), i) for i in numbers[: self.given]]
+
+
+def test_a_data_set_that_reads_many_samples_is_asked_once_per_batch():
+    many = Many()
+    inputs, targets = DatasetSplit(many).batch(INDEX, train=True)
+    assert (inputs.tolist(), targets.tolist()) == ([[4.5], [0.5], [4.5]], [4, 0, 4])
+    assert many.asked == [[4, 0, 4]]
+    with pytest.raises(DataError, match="Many.__getitems__ returned 2 samples, 3 were asked for"):
+        DatasetSplit(Many(2)).batch(INDEX, train=True)
 
 
 class Augmented:
