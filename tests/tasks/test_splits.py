@@ -139,6 +139,16 @@ def test_data_set_split_collates():
     assert targets.tolist() == [4, 0, 4]
 
 
+class Augmented:
+    """Its augmentation draws from the generators of Python and NumPy."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        return torch.tensor([random.random(), np.random.rand()]), i
+
+
 class Many:
     """A data set that reads samples together, as torch's DataLoader asks for them."""
 
@@ -159,18 +169,18 @@ def test_a_data_set_that_reads_many_samples_is_asked_once_per_batch():
     inputs, targets = DatasetSplit(many).batch(INDEX, train=True)
     assert (inputs.tolist(), targets.tolist()) == ([[4.5], [0.5], [4.5]], [4, 0, 4])
     assert many.asked == [[4, 0, 4]]
-    with pytest.raises(DataError, match="Many.__getitems__ returned 2 samples, 3 were asked for"):
+    with pytest.raises(DataError, match=r"Many\.__getitems__ returned 2 samples, 3 were asked for"):
         DatasetSplit(Many(2)).batch(INDEX, train=True)
 
 
-class Augmented:
-    """Its augmentation draws from the generators of Python and NumPy."""
+class Whole(Augmented):
+    def __getitems__(self, numbers: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.tensor(numbers) + 0.5, torch.tensor(numbers)
 
-    def __len__(self) -> int:
-        return 5
 
-    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
-        return torch.tensor([random.random(), np.random.rand()]), i
+def test_a_data_set_may_return_whole_batches_to_its_collate_fn():
+    inputs, targets = DatasetSplit(Whole(), collate=tuple).batch(INDEX, train=True)
+    assert (inputs.tolist(), targets.tolist()) == ([4.5, 0.5, 4.5], [4, 0, 4])
 
 
 def test_all_generators_belong_to_the_batch_when_training():

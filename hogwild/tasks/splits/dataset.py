@@ -18,7 +18,8 @@ Collate = Callable[[list[Any]], Any]
 
 class DatasetSplit(Split):
     """Samples dataset[i] -> (input, target), joined by `collate`. A data set that reads many samples at once, with
-    dataset.__getitems__(numbers) -> list of samples as torch's DataLoader asks for them, is asked once per batch.
+    dataset.__getitems__(numbers) -> list of samples as torch's DataLoader asks for them, is asked once per batch; it may
+    return something else than a list, a whole batch for instance, if `collate` takes that.
 
     The data set does its own augmentation. For training, the generators of Python and NumPy are seeded from torch's
     generator, so that the batch determines the random numbers of all three.
@@ -40,7 +41,7 @@ class DatasetSplit(Split):
         numbers = index.tolist()
         read = getattr(self.dataset, "__getitems__", None)
         samples = [self.dataset[i] for i in numbers] if read is None else read(numbers)
-        if len(samples) != len(numbers):
+        if isinstance(samples, list) and len(samples) != len(numbers):
             kind = type(self.dataset).__name__
             raise DataError(f"{kind}.__getitems__ returned {len(samples)} samples, {len(numbers)} were asked for")
         return join(samples, self.collate, self.whole, type(self.dataset).__name__)
