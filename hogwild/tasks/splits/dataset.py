@@ -18,8 +18,8 @@ Collate = Callable[[list[Any]], Any]
 
 class DatasetSplit(Split):
     """Samples dataset[i] -> (input, target), joined by `collate`. A data set that reads many samples at once, with
-    dataset.__getitems__(numbers) -> list of samples as torch's DataLoader asks for them, is asked once per batch; it may
-    return something else than a list, a whole batch for instance, if `collate` takes that.
+    dataset.__getitems__(numbers) -> list of samples as torch's DataLoader asks for them, is asked once per batch. It
+    may return something else than a list, a whole batch for instance, if `collate` takes that.
 
     The data set does its own augmentation. For training, the generators of Python and NumPy are seeded from torch's
     generator, so that the batch determines the random numbers of all three.
