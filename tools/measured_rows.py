@@ -8,6 +8,7 @@ Rows of choose-*.csv have times to a target; those of the older tables have scor
 from __future__ import annotations
 
 import csv
+import math
 import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from hogwild import reproduce
 from hogwild.recommend.page import page
 from hogwild.recommend.rows import PACKAGED, Measured, from_csv, to_csv
+from hogwild.recommend.situation import EQUAL_SPEEDS
 from hogwild.reproduce import output
 from hogwild.reproduce.choose_table import bests, target
 
@@ -23,16 +25,16 @@ ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "docs" / "results", ROOT / "docs" / "which-one.md"
 NAMES = [f"choose-{number}" for number in range(1, 9)]
 EQUAL = "gamma:cv=0.1"
-CLUSTERS = {EQUAL: "same data, equal speeds", "gamma:cv=0.1,het=0.6": "same data, unequal speeds", "gamma": ""}
+CLUSTERS = {EQUAL: "same data, equal speeds", "gamma:cv=0.1,het=0.6": "same data, unequal speeds"}
 
 
 def measured() -> list[Measured]:
     """All rows, those with times first."""
     timed = [row for name in NAMES if (path := RESULTS / "reproduce" / f"{name}.csv").exists() for row in _timed(path)]
-    variation = {
-        row.clock: row.delay_cv for row in timed if row.delay_cv is not None and "straggler" not in row.setting
-    }
-    variation |= {"round-robin": 0.0, "gamma": variation.get(EQUAL)}
+    plain = [row for row in timed if row.latency == 0 and "slower" not in row.setting]
+    variation = {row.clock: row.delay_cv for row in plain if row.delay_cv is not None}
+    variation.setdefault(EQUAL, EQUAL_SPEEDS)
+    variation |= {"round-robin": 0.0, "gamma": variation[EQUAL]}
     return [*timed, *_clusters(variation), *_label_split(variation), *_periods(variation)]
 
 
@@ -76,25 +78,26 @@ def _scores(
                 groups.setdefault(key, {}).setdefault(float(line["lr"]), []).append(line)
     for (where, _, named), at_lr in groups.items():
         means = {lr: statistics.fmean(float(line[score]) for line in lines) for lr, lines in at_lr.items()}
-        lr = max(means, key=lambda lr: means[lr])
+        lr = max(means, key=lambda lr: -math.inf if math.isnan(means[lr]) else means[lr])
         yield Measured(
             source=name, setting=where, method=named, lr=lr, seeds=len(at_lr[lr]), target="", time=None,
-            score=means[lr], bytes=None, latency=0.0, **values(at_lr[lr][0]),
+            score=None if math.isnan(means[lr]) else means[lr], bytes=None, latency=0.0, **values(at_lr[lr][0]),
         )  # fmt: skip
 
 
-def _clusters(variation: dict[str, float | None]) -> Iterator[Measured]:
+def _clusters(variation: dict[str, float]) -> Iterator[Measured]:
     def values(line: dict[str, str]) -> dict[str, Any]:
         clock = line["clock"]
         return {"workers": int(line["workers"]), "clock": clock, "split": False, "delay_cv": variation.get(clock)}
 
     def setting(line: dict[str, str]) -> str | None:
-        return f"{CLUSTERS[line['clock']]}, N = {line['workers']}" if int(line["workers"]) > 1 else None
+        return CLUSTERS[line["clock"]] if int(line["workers"]) > 1 else None
 
-    return _scores("comparison-fashion-mnist.csv", setting, lambda line: line["algorithm"], "score", values)
+    found = _scores("comparison-fashion-mnist.csv", setting, lambda line: line["algorithm"], "score", values)
+    return iter(sorted(found, key=lambda row: (row.setting, row.workers)))
 
 
-def _label_split(variation: dict[str, float | None]) -> Iterator[Measured]:
+def _label_split(variation: dict[str, float]) -> Iterator[Measured]:
     def values(line: dict[str, str]) -> dict[str, Any]:
         cv = variation["round-robin"]
         return {"workers": 5, "clock": "round-robin", "split": line["shard"] == "label", "delay_cv": cv}
@@ -105,7 +108,7 @@ def _label_split(variation: dict[str, float | None]) -> Iterator[Measured]:
     return _scores("label-split-digits.csv", setting, lambda line: line["algorithm"], "worst_replica", values)
 
 
-def _periods(variation: dict[str, float | None]) -> Iterator[Measured]:
+def _periods(variation: dict[str, float]) -> Iterator[Measured]:
     def values(line: dict[str, str]) -> dict[str, Any]:
         return {"workers": 4, "clock": "gamma", "split": False, "delay_cv": variation["gamma"]}
 

@@ -40,6 +40,7 @@ class LaunchOptions(TypedDict, total=False):
     master: str
     access: Literal["racing", "atomic", "striped", "locked"]
     read: Literal["snapshot", "inplace"]
+    layer_pushes: bool
     guard: Literal["push", "element"]
     on_nonfinite: Literal["stop", "skip"]
     min_workers: int

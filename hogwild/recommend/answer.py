@@ -35,7 +35,7 @@ def answer(rows: Iterable[Measured], asked: Asked) -> str:
 def why(row: Measured) -> str:
     """What came out for that method."""
     seeds = "one seed" if row.seeds == 1 else f"{row.seeds} seeds"
-    score = "" if row.score is None else f"test accuracy {row.score:.4f}"
+    score = "it diverged" if row.score is None else f"test accuracy {row.score:.4f}"
     if not row.target:
         return f"{row.method} (lr {row.lr:g}): {score}, {seeds}"
     time = (

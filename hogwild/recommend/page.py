@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hogwild.recommend.rows import Measured
-from hogwild.recommend.situation import Asked, ranked
+from hogwild.recommend.situation import Asked, by_setting, ranked
 
 HEAD = """# Which one when
 
@@ -22,8 +22,8 @@ what is asked, `hogwild recommend` says so.
 
 ## The two to try first
 
-| situation | first | then | ssgd | asgd | measured in |
-|---|---|---|---|---|---|
+| situation | workers | first | then | ssgd | asgd | measured in |
+|---|---|---|---|---|---|---|
 """
 CLAIMS = """
 ## What the literature says, and what came out
@@ -35,10 +35,7 @@ CLAIMS = """
 
 def page(rows: Iterable[Measured], claims: Sequence[tuple[str, str, str, str]]) -> str:
     """The page. `claims`: (name of the experiment, claim, measured, holds)."""
-    settings: dict[tuple[str, str], list[Measured]] = {}
-    for row in rows:
-        settings.setdefault((row.source, row.setting), []).append(row)
-    lines = [_line(inside) for inside in settings.values()]
+    lines = [_line(inside) for inside in by_setting(rows)]
     said = [f"| {name} | {claim} | {measured} | {holds} |\n" for name, claim, measured, holds in claims]
     return HEAD + "".join(lines) + CLAIMS + "".join(said)
 
@@ -49,14 +46,14 @@ def _line(rows: Sequence[Measured]) -> str:
     first = [f"{one.method}: {_result(one)}" for one in order[:2]]
     what = f"to a {row.target}" if row.target else "test accuracy"
     where = f"[{row.source.removesuffix('.csv')}](results/{row.source}), {what}, {_seeds(row)}"
-    return f"| {row.setting}, {row.workers} workers | {' | '.join([*first, *known, where])} |\n"
+    return f"| {row.setting} | {row.workers} | {' | '.join([*first, *known, where])} |\n"
 
 
 def _result(row: Measured | None) -> str:
     if row is None:
         return ""
     if not row.target:
-        return f"{row.score:.4f}"
+        return "diverged" if row.score is None else f"{row.score:.4f}"
     return "never" if row.time is None else f"{row.time:.1f}"
 
 

@@ -21,7 +21,8 @@ class Measured:
     source: the file in docs/results. split: whether workers have different classes. latency: of a message, in mean
     times of a gradient, as all times. delay_cv: standard deviation over mean of the delays of plain asynchronous SGD in
     that setting, which tells how unequal the workers are; None: not measured. time: to the target; None: never, or not
-    measured, where target is empty. score: test accuracy at the end. bytes: moved per parameter and gradient.
+    measured, where target is empty. score: test accuracy at
+    the end; None: a seed diverged. bytes: moved per parameter and gradient.
     """
 
     source: str

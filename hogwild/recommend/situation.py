@@ -41,14 +41,26 @@ class Found:
 
 
 def nearest(rows: Iterable[Measured], asked: Asked) -> Found:
-    """The nearest setting; of equally near ones the one with times to a target. ValueError without rows."""
-    settings: dict[tuple[str, str], list[Measured]] = {}
-    for row in rows:
-        settings.setdefault((row.source, row.setting), []).append(row)
-    if not settings:
+    """The nearest setting: first of all with data as asked for, and of equally near ones with times to a target.
+    ValueError without rows.
+    """
+    found = [compared(inside, asked) for inside in by_setting(rows)]
+    if not found:
         raise ValueError("there are no measured rows")
-    found = [compared(inside, asked) for inside in settings.values()]
-    return min(found, key=lambda one: (len(one.differs), not one.rows[0].target, one.distance))
+
+    def order(one: Found) -> tuple[bool, int, bool, float]:
+        row = one.rows[0]
+        return row.split != asked.split, len(one.differs), not row.target, one.distance
+
+    return min(found, key=order)
+
+
+def by_setting(rows: Iterable[Measured]) -> list[list[Measured]]:
+    """The rows of each setting, in the order in which the settings first appear."""
+    settings: dict[tuple[str, str, int], list[Measured]] = {}
+    for row in rows:
+        settings.setdefault((row.source, row.setting, row.workers), []).append(row)
+    return list(settings.values())
 
 
 def compared(rows: Sequence[Measured], asked: Asked) -> Found:

@@ -34,7 +34,7 @@ def method(row: Row) -> str:
 def target(rows: Sequence[Row]) -> str:
     """What is to be reached in a setting: a training loss (all lie below one half), or an accuracy, by seed."""
     goals = sorted({row["target"] for row in rows})
-    numbers = f"{goals[0]:.4g}" if len(goals) == 1 else f"{goals[0]:.4g} to {goals[-1]:.4g}, by seed"
+    numbers = f"{goals[0]:.4g}" if len(goals) == 1 else f"{goals[0]:.4g} to {goals[-1]:.4g} (by seed)"
     return f"{'test accuracy' if goals[0] > 0.5 else 'training loss'} of {numbers}"
 
 
