@@ -24,11 +24,11 @@ COLUMNS = (
     "time", "accuracy", "loss", "until", "delay_mean", "delay_sd", "bytes", "gradients",
 )  # fmt: skip
 LRS = {SMOKE: (0.1,), "tiny": (0.01, 0.03, 0.1, 0.3, 1.0), "paper": (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)}
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     SMOKE: {"data": "digits", "samples": 200, "tests": 100, "points": 2},
     "paper": {"samples": 60_000, "tests": 10_000, "points": 60},
 }
-DIGITS = {"data": "digits", "samples": 1437, "tests": 360, "points": 30}
+DIGITS: dict[str, Any] = {"data": "digits", "samples": 1437, "tests": 360, "points": 30}
 FASHION = {"samples": 4000, "tests": 2000, "points": 30}
 """At tiny scale. Fashion-MNIST (digits where it is missing) has samples that a model cannot fit, digits has none."""
 LENGTH = {SMOKE: 0.02, "tiny": 1.0, "paper": 4.0}

@@ -26,7 +26,7 @@ class LayerHooks:
         self._left = 0  # elements whose gradients are still to come
         self._waiting: list[int] = []
         for place, parameter in enumerate(self._parameters):
-            parameter.register_post_accumulate_grad_hook(partial(self._take, place))
+            parameter.register_post_accumulate_grad_hook(partial(self._take, place))  # type: ignore[no-untyped-call]
 
     def backward(self, loss: Tensor) -> None:
         """The backward pass of the last part of a batch."""
