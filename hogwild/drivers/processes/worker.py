@@ -6,7 +6,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from hogwild.drivers.processes.context import WorkerContext
 from hogwild.drivers.processes.layer_hooks import LayerHooks
 from hogwild.drivers.processes.meeting import POLL_S, Meeting
 from hogwild.drivers.processes.module_buffers import ModuleBuffers
+from hogwild.drivers.processes.pending import Pending
 from hogwild.drivers.processes.stepper import Stepper
 from hogwild.drivers.view.worker_view import view_of
 from hogwild.kernels.control import Phase
@@ -33,22 +33,6 @@ from hogwild.shared.devices import Reading, finish, to_device
 from hogwild.shared.seeds import mixed, seed_all
 
 MAX_REPORTS = 20  # reports of non-finite gradients per worker
-
-
-@dataclass(slots=True)
-class Pending:
-    """An unfinished update: its push may still be pending on a GPU, and its metrics are not recorded.
-
-    `given_up`: its gradient took too long, and nothing was computed from it.
-    """
-
-    loss: Reading | None  # None: a loop of its own did not say
-    samples: int
-    ticket: int
-    gradient_s: float
-    update_s: float
-    waiting_s: float
-    given_up: bool
 
 
 class Worker:
@@ -96,7 +80,7 @@ class Worker:
         self._pending: Pending | None = None
         self._is_inside = False  # the gate
         if config.layer_pushes:
-            self.stepper.backward = LayerHooks(self.module, self.view, self._enter).backward
+            self.stepper.backward = LayerHooks(self.stepper, self._enter).backward
         self._meet_parent = Meeting(job, self.world, context.events, self._finish_update)
 
     def run(self, body: Callable[[], None] | None = None) -> None:

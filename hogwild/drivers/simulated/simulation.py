@@ -93,9 +93,9 @@ class Simulation(SimulatedRun):
                 if number != worker.request:
                     continue
                 self.now = now
-                if self._layers is None or worker.early == len(self._layers.groups):
+                if self._layers is None or not worker.early_left:
                     return rank
-                self._push_early(rank, self._layers.groups[worker.early])
+                self._push_early(rank, self._layers.groups[-worker.early_left])
             return None
         rank = self.computed % len(self.workers)
         if self.workers[rank].ticket == NO_TICKET:
@@ -168,8 +168,9 @@ class Simulation(SimulatedRun):
             takes = worker.within if worker.within is not None and worker.gives_up else duration
             due = self._after_traffic(worker, max(self.now, worker.ready)) + takes
             heapq.heappush(self._due, (due, self._requests, rank))
-            worker.early = 0
-            for share in [] if self._layers is None else self._layers.shares:
+            shares = [] if self._layers is None or worker.within is not None else self._layers.shares
+            worker.early_left = len(shares)
+            for share in shares:
                 heapq.heappush(self._due, (due - (1 - share) * takes, self._requests, rank))
         if self._inplace and not worker.gives_up:
             self._compute_now(rank)
@@ -184,7 +185,7 @@ class Simulation(SimulatedRun):
     def _push_early(self, rank: int, places: Sequence[int]) -> None:
         """Pushes the gradients of these parameters; the algorithm then pushes the others."""
         worker = self.workers[rank]
-        worker.early += 1
+        worker.early_left -= 1
         if not worker.view.layers.knows_rule:
             return
         worker.view.lr = self.job.schedule.lr(self.tickets.number(worker.ticket))

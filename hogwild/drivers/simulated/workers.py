@@ -33,7 +33,7 @@ class SimulatedWorker:
     at_update: bool = False
     cancels: bool = False  # a new version cancels its gradient
     within: float | None = None  # virtual time after which it gives its gradient up
-    early: int = 0  # groups of parameters whose gradients are there before the others
+    early_left: int = 0  # groups of parameters whose gradients are still to come before the last ones
     gives_up: bool = False  # the gradient takes longer than that
     request: int = 0  # number of the request that is in the heap
 
