@@ -65,14 +65,18 @@ def _best(rows: Sequence[Row]) -> Best:
 
 
 def page(rows: Sequence[Row]) -> str:
-    """Markdown: for each setting a table of the methods, the fastest first."""
+    """Markdown: for each setting a table of the methods, the fastest first. A learning rate at an edge of the list says
+    so: beyond it may be a better one.
+    """
     parts = []
     for setting, found in bests(rows).items():
         first = next(row for row in rows if row["setting"] == setting)
         what = target([row for row in rows if row["setting"] == setting])
         count = max(best.seeds for best in found.values())
         seeds = "one seed" if count == 1 else f"{count} seeds"
-        lines = [_line(name, best) for name, best in sorted(found.items(), key=lambda item: _order(item[1]))]
+        tried = _by_method([row for row in rows if row["setting"] == setting])
+        ordered = sorted(found.items(), key=lambda item: _order(item[1]))
+        lines = [_line(name, best, {row["lr"] for row in tried[name]}) for name, best in ordered]
         parts.append(
             f"### {setting}\n\n{first['workers']} workers, clock {first['clock']}, shard {first['shard']}, latency "
             f"{first['latency']:g}, {first['data']}; time to a {what}, of {first['until']:g} "
@@ -85,12 +89,15 @@ def _order(best: Best) -> tuple[float, float]:
     return (float("inf") if best.time is None else best.time), -best.accuracy
 
 
-def _line(name: str, best: Best) -> str:
+def _line(name: str, best: Best, lrs: set[float]) -> str:
+    edge = " (edge)" if best.lr in (min(lrs), max(lrs)) and len(lrs) > 1 else ""
     time = "-" if best.time is None else f"{best.time:.1f}"
     loss = "-" if best.loss is None else f"{best.loss:.4f}"
     spread = f" ± {best.spread:.4f}" if best.seeds > 1 else ""
     delay = f"{best.delay_mean:.1f} ± {best.delay_sd:.1f}"
-    return f"| {name} | {best.lr:g} | {time} | {best.accuracy:.4f}{spread} | {loss} | {delay} | {best.bytes:.1f} |\n"
+    return (
+        f"| {name} | {best.lr:g}{edge} | {time} | {best.accuracy:.4f}{spread} | {loss} | {delay} | {best.bytes:.1f} |\n"
+    )
 
 
 def plot(axes: Any, rows: Sequence[Row]) -> None:

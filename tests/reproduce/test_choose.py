@@ -70,7 +70,7 @@ def test_every_seed_runs_at_the_best_rate_and_the_reference_sets_the_target(tmp_
     found = bests(rows)["s"]
     assert found["asgd clip=1.0"].seeds == 2
     assert found["asgd clip=1.0"].time < 12
-    assert "| asgd clip=1.0 | 1 |" in page(rows)
+    assert "| asgd clip=1.0 | 1 (edge) |" in page(rows)
 
 
 def test_a_run_is_measured_at_the_points_of_virtual_time():
