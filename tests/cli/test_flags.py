@@ -139,6 +139,7 @@ COUPLED = {
     "straggler",
     "resume",
     "ckpt",
+    "layer_pushes",
 }
 
 
@@ -161,6 +162,7 @@ def test_coupled_flags():
     assert flags.parse(["--schedule", "step", "--step-epochs", "3,6"]).step_epochs == (3.0, 6.0)
     assert flags.parse(["--schedule", "cosine", "--min-lr", "1e-3"]).min_lr == 1e-3
     assert flags.parse(["--straggler", "0:4,1:2"]).straggler == {0: 4.0, 1: 2.0}
+    assert flags.parse(["--layer-pushes", "--guard", "element"]).layer_pushes
 
 
 @pytest.mark.parametrize(
