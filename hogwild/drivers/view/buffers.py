@@ -25,8 +25,12 @@ class Traffic:
 
     def add(self, tensor: Tensor, times: float) -> None:
         """Adds one message of `times` such buffers."""
+        self.add_bytes(round(tensor.numel() * tensor.element_size() * times))
+
+    def add_bytes(self, count: int) -> None:
+        """Adds one message of that many bytes."""
         self.messages += 1
-        self.moved_bytes += round(tensor.numel() * tensor.element_size() * times)
+        self.moved_bytes += count
 
     def take(self) -> Traffic:
         """Returns the traffic since the last call."""

@@ -9,7 +9,7 @@ from hogwild.drivers.view.outcome import CurrentUpdate, Outcome, PendingPush
 from hogwild.drivers.view.pushes import PushCache
 from hogwild.drivers.view.tables import TablePart, clip_factor
 from hogwild.kernels import PushStats, copy, weighted_sum
-from hogwild.rules import Access, Compensation, Counts, Gap, Guard, Momentum, look_ahead
+from hogwild.rules import Access, Compensation, Counts, Gap, Guard, Momentum, Scalars, look_ahead
 
 MANY = 1 << 40  # pushes, after which no bias correction is left
 
@@ -49,6 +49,7 @@ class Updates:
         self._current = current
         self._own_share = own_share
         self._pending: PendingPush | None = None
+        self._x_bytes = buffers["x"].nbytes
 
     @property
     def pending(self) -> bool:
@@ -67,8 +68,10 @@ class Updates:
 
     def counts(self, momentum: Momentum | None, version: int) -> Counts:
         """The pushes that the buffers of a momentum have absorbed before this one, the update after `version`."""
+        if momentum is None:
+            return {}
         counts: Counts = {"first_step": self._pushes_into("v", version) == 0}
-        for name in () if momentum is None else momentum.counts:
+        for name in momentum.counts:
             counts[f"{name}_pushes"] = self._pushes_into(name, version)  # type: ignore[literal-required]
         return counts
 
@@ -132,7 +135,8 @@ class Updates:
         `is_fresh`: no other worker has changed the point at which the gradient was taken, so its delay is 0. `decay`: a
         factor on the weight decay.
         """
-        self.finish()
+        if self._pending is not None:
+            self.finish()
         g = clipped(g, self.clip) if part else g
         kernel = self._pushes.get(momentum, penalty, compensation, onto=onto, center=center if alpha else None)
         versions, rank, w_lr = self._versions, self._rank, self._current.lr
@@ -153,27 +157,29 @@ class Updates:
                 refused = rows.nonfinite if self._pushes.guard is Guard.PUSH else 0
                 factor, clip = factor * clip_factor(clip, factor, g, rows), 0.0
             if rate is not None and not refused:
-                kernel.enqueue(
-                    g,
-                    lr=rate,
-                    weight_decay=decay * self.weight_decay,
-                    pushes=version,
-                    lr_max=lr_max,
-                    **self.counts(momentum, version),
-                    scale=factor,
-                    clip=clip,
-                    delay=delay,
-                    alpha=alpha,
-                    start=part[0] if part else None,
-                    stop=part[1] if part else None,
-                )
+                scalars: Scalars = {
+                    "lr": rate,
+                    "weight_decay": decay * self.weight_decay,
+                    "pushes": version,
+                    "lr_max": lr_max,
+                    "scale": factor,
+                    "clip": clip,
+                    "delay": delay,
+                    "alpha": alpha,
+                }
+                if momentum is not None:
+                    scalars.update(self.counts(momentum, version))
+                if part:
+                    scalars["start"], scalars["stop"] = part
+                kernel.enqueue(g, **scalars)
                 if tables is not None and kernel.stats().applied:  # a table is on the CPU, where nothing is deferred
                     tables.push(lr=rate, version=version, scale=factor)
         except BaseException:
             versions.end_push(rank, locked, False, 0, 0.0, 0.0)
             raise
         finally:
-            self.tables.drop()
+            if self.tables:
+                self.tables.drop()
         used = None if rate is None or refused else kernel
         pending = PendingPush(used, version, delay, rate or 0.0, locked, onto, is_shared, momentum, refused)
         if self.defers and rate is not None and not self._current.outcome.refused:
@@ -223,12 +229,12 @@ class Updates:
                 applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
         finally:
             self._versions.end_push(self._rank, push.locked, applied, nonfinite, gap_sq, step_sq)
-        if stats is not None:
+        if stats is not None and stats.recovered:
             self._buffers.took_over(stats.recovered)
         refused = 0 if applied else nonfinite
         self._current.outcome = Outcome(push.version, push.delay, 0, push.lr, refused, False, applied, stats)
         if push.is_shared:
-            self._buffers.traffic.add(self._buffers["x"], 2 if applied else 1)
+            self._buffers.traffic.add_bytes(self._x_bytes * (2 if applied else 1))
         if not applied and refresh:
             if push.onto == "x":
                 self.pull(push.momentum)
