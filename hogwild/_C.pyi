@@ -116,6 +116,15 @@ class CpuPush:
         """
     def stats(self) -> PushStats: ...
 
+class CpuDeposit:
+    """Gradients into the flat buffer at address `x`, each into its segment (offset, numel); zeros where one is None."""
+
+    def __init__(self, x: int, master: str, segments: Sequence[tuple[int, int]], /) -> None: ...
+    def run(self, table: GradientTable, grads: Sequence[object] | None, keeps: bool, /) -> int | None:
+        """Returns the count of elements that are not finite. `keeps`: if there are any, nothing is written. None:
+        Python must check a gradient, and nothing was done.
+        """
+
 class CudaPush:
     """As CpuPush, on a CUDA device: run() enqueues, stats() waits."""
 
@@ -323,6 +332,7 @@ class Control:
     def end_push(
         self, rank: int, locked: bool, applied: bool, nonfinite: int, gap_sq: float, step_sq: float
     ) -> int: ...
+    def count_push(self, rank: int, locked: bool, stats: PushStats) -> None: ...
     gathered: int
     def gather(self, rank: int, taken: bool, waits: bool, nonfinite: int) -> int: ...
     def exhausted(self) -> bool: ...

@@ -116,7 +116,8 @@ class SimulatedRun(ABC):
         """Records the worker's request for its next gradient."""
         worker = self.workers[rank]
         worker.cancels, worker.within, worker.request = request.cancel, request.within, 0
-        worker.at, worker.parameters = request.at, self.world.layout.views(request.at)
+        if request.at is not worker.at:
+            worker.at, worker.parameters = request.at, self.world.layout.views(request.at)
 
     def _gradient(self, rank: int) -> tuple[float, Gradients | None]:
         """Loss and gradients of the worker's batch at its parameters; NaN and None if nothing of it can be read. Random

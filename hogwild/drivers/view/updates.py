@@ -8,8 +8,8 @@ from hogwild.drivers.view.clipping import clipped
 from hogwild.drivers.view.outcome import CurrentUpdate, Outcome, PendingPush
 from hogwild.drivers.view.pushes import PushCache
 from hogwild.drivers.view.tables import TablePart, clip_factor
-from hogwild.kernels import PushStats, copy, weighted_sum
-from hogwild.rules import Access, Compensation, Counts, Gap, Guard, Momentum, Scalars, look_ahead
+from hogwild.kernels import copy, weighted_sum
+from hogwild.rules import Access, Compensation, Counts, Gap, Guard, Momentum, look_ahead
 
 MANY = 1 << 40  # pushes, after which no bias correction is left
 
@@ -50,6 +50,7 @@ class Updates:
         self._own_share = own_share
         self._pending: PendingPush | None = None
         self._x_bytes = buffers["x"].nbytes
+        self.renewed: tuple[int, int] | None = None  # elements of the snapshot that a round's push has made equal to x
 
     @property
     def pending(self) -> bool:
@@ -88,6 +89,7 @@ class Updates:
         """
         self.finish()
         self._versions.pulled(self._rank)
+        renewed, self.renewed = self.renewed, None
         if of != "x":
             copy(self._buffers["snapshot"], self._buffers[of])
             return
@@ -101,6 +103,9 @@ class Updates:
         elif ahead:
             inputs = [x, *(self._buffers[name] for name in ahead)]
             weighted_sum(snapshot, inputs, [1.0, *(-weight for weight in ahead.values())])
+        elif renewed:
+            copy(snapshot, x, 0, renewed[0])
+            copy(snapshot, x, renewed[1])
         else:
             copy(snapshot, x)
         self._buffers.traffic.add(x, 1 - self._own_share)
@@ -157,21 +162,20 @@ class Updates:
                 refused = rows.nonfinite if self._pushes.guard is Guard.PUSH else 0
                 factor, clip = factor * clip_factor(clip, factor, g, rows), 0.0
             if rate is not None and not refused:
-                scalars: Scalars = {
-                    "lr": rate,
-                    "weight_decay": decay * self.weight_decay,
-                    "pushes": version,
-                    "lr_max": lr_max,
-                    "scale": factor,
-                    "clip": clip,
-                    "delay": delay,
-                    "alpha": alpha,
-                }
-                if momentum is not None:
-                    scalars.update(self.counts(momentum, version))
-                if part:
-                    scalars["start"], scalars["stop"] = part
-                kernel.enqueue(g, **scalars)
+                kernel.enqueue(
+                    g,
+                    lr=rate,
+                    weight_decay=decay * self.weight_decay,
+                    pushes=version,
+                    lr_max=lr_max,
+                    **self.counts(momentum, version),
+                    scale=factor,
+                    clip=clip,
+                    delay=delay,
+                    alpha=alpha,
+                    start=part[0] if part else None,
+                    stop=part[1] if part else None,
+                )
                 if tables is not None and kernel.stats().applied:  # a table is on the CPU, where nothing is deferred
                     tables.push(lr=rate, version=version, scale=factor)
         except BaseException:
@@ -221,17 +225,18 @@ class Updates:
 
     def _finish(self, push: PendingPush, refresh: bool) -> None:
         """Waits for a push and counts it. `refresh`: if it was not applied, the snapshot is read again."""
-        stats: PushStats | None = None
-        applied, nonfinite, gap_sq, step_sq = False, push.refused, 0.0, 0.0
         try:
-            if push.kernel is not None:
-                stats = push.kernel.stats()
-                applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
-        finally:
-            self._versions.end_push(self._rank, push.locked, applied, nonfinite, gap_sq, step_sq)
-        if stats is not None and stats.recovered:
-            self._buffers.took_over(stats.recovered)
-        refused = 0 if applied else nonfinite
+            stats = None if push.kernel is None else push.kernel.stats()
+        except BaseException:
+            self._versions.end_push(self._rank, push.locked, False, push.refused, 0.0, 0.0)
+            raise
+        if stats is None:
+            applied, refused = False, push.refused
+            self._versions.end_push(self._rank, push.locked, False, refused, 0.0, 0.0)
+        else:
+            applied = stats.applied
+            refused = 0 if applied else stats.nonfinite
+            self._versions.count_push(self._rank, push.locked, stats)
         self._current.outcome = Outcome(push.version, push.delay, 0, push.lr, refused, False, applied, stats)
         if push.is_shared:
             self._buffers.traffic.add_bytes(self._x_bytes * (2 if applied else 1))
