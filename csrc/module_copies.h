@@ -19,8 +19,8 @@ class ModuleCopies {
   // The places of a worker's copies, one address for each buffer; one that is the buffer's own needs no copy. Returns
   // their number for the calls below.
   std::size_t add(const std::vector<std::uintptr_t>& places);
-  // Copies every buffer to its place, or back; on the CPU. False, and nothing is done, if the module now has other buffers, or one
-  // of them lies elsewhere or has another size.
+  // Copies every buffer to its place, or back; on the CPU. False, and nothing is done, if the module now has other
+  // buffers, or one of them lies elsewhere or has another size.
   bool write(std::size_t places) const { return is_unchanged() && copy(places_.at(places), true); }
   bool read(std::size_t places) const { return is_unchanged() && copy(places_.at(places), false); }
   // Whether the buffers are what they were.

@@ -1,5 +1,5 @@
-// Whether a model's own code has touched its parameters: their places, whether they are trained, torch's count of writes,
-// and sums over their memory, compared in one call for all of them.
+// Whether a model's own code has touched its parameters: their places, whether they are trained, torch's count of
+// writes, and sums over their memory, compared in one call for all of them.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -16,8 +16,8 @@ class ParameterWatch {
   // One parameter: its address, whether it is trained (requires_grad), torch's count of the writes to it.
   using State = std::tuple<std::uintptr_t, bool, std::int64_t>;
 
-  // `held`: the names under which modules hold the parameters. The writes to the first `counted` parameters are counted.
-  // `tensor`: the Python type of tensors.
+  // `held`: the names under which modules hold the parameters. The writes to the first `counted` parameters are
+  // counted. `tensor`: the Python type of tensors.
   ParameterWatch(const pybind11::type& tensor, const pybind11::list& held, const pybind11::list& parameters,
                  std::size_t counted);
 
