@@ -81,9 +81,9 @@ class Updates:
         own = name not in self._buffers or not self._buffers.is_shared(name)
         return self._versions.steps(self._rank) if own else version
 
-    def pull(self, momentum: Momentum | None = None, *, of: str = "x") -> None:
+    def pull(self, momentum: Momentum | None = None, *, of: str = "x", own: bool = True) -> None:
         """snapshot <- x, or its look-ahead point under `momentum`; or snapshot <- buffer `of`. Races with pushes and
-        pair averages.
+        pair averages. Not `own`: without the elements that the push of this round has renewed.
 
         The version is read before x, so that no delay is counted too small.
         """
@@ -103,7 +103,7 @@ class Updates:
         elif ahead:
             inputs = [x, *(self._buffers[name] for name in ahead)]
             weighted_sum(snapshot, inputs, [1.0, *(-weight for weight in ahead.values())])
-        elif renewed:
+        elif renewed and not own:
             copy(snapshot, x, 0, renewed[0])
             copy(snapshot, x, renewed[1])
         else:
