@@ -19,8 +19,10 @@ void bind_control(py::module_& m);   // control_bindings.cpp
 void bind_exchange(py::module_& m);  // exchange_bindings.cpp
 void bind_norm(py::module_& m);      // norm_bindings.cpp
 void bind_placed(py::module_& m);    // placed_bindings.cpp
-void bind_push(py::module_& m);
-void bind_rows(py::module_& m);  // push_bindings.cpp
+void bind_push(py::module_& m);      // push_bindings.cpp
+void bind_rows(py::module_& m);      // rows_bindings.cpp
+void bind_copies(py::module_& m);    // module_copies.cpp
+void bind_watch(py::module_& m);     // parameter_watch.cpp
 
 namespace {
 
@@ -98,4 +100,6 @@ PYBIND11_MODULE(_C, m) {
   hogwild::bind_placed(m);
   hogwild::bind_build(m);
   hogwild::bind_control(m);
+  hogwild::bind_watch(m);
+  hogwild::bind_copies(m);
 }

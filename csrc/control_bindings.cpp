@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "buffers.h"
 #include "control.h"
 
 namespace py = pybind11;
@@ -112,6 +113,13 @@ void bind_control(py::module_& m) {
       .def("begin_push", &Control::begin_push, py::arg("rank"), py::arg("locked"), unlocked)
       .def("end_push", &Control::end_push, py::arg("rank"), py::arg("locked"), py::arg("applied"), py::arg("nonfinite"),
            py::arg("gap_sq"), py::arg("step_sq"))
+      .def(
+          "count_push",
+          [](Control& c, std::uint32_t rank, bool locked, const PushStats& s) {
+            c.end_push(rank, locked, s.applied, s.nonfinite, s.gap_sq, s.step_sq);
+            if (s.recovered != 0) c.count_exchange(rank, 0, 0, s.recovered);
+          },
+          py::arg("rank"), py::arg("locked"), py::arg("stats"))
       .def("gather", &Control::gather, py::arg("rank"), py::arg("taken"), py::arg("waits"), py::arg("nonfinite"))
       .def_property(
           "gathered", [](Control& c) { return c.header().gathered.load(); },

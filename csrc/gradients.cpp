@@ -7,41 +7,18 @@ namespace py = pybind11;
 namespace hogwild {
 namespace {
 
-// The head of DLPack's DLPackExchangeAPI; every version 1.x keeps this layout.
-struct ExchangeFunctions {
-  std::uint32_t major, minor;
-  const void* older;
-  void *allocate, *to_managed, *from_managed;
-  int (*describe)(void* object, DLTensor* out);
-};
-
 constexpr std::uint8_t kDLFloat = 2, kDLBfloat = 4;
-
-bool is_contiguous(const DLTensor& tensor) {
-  if (tensor.strides == nullptr) return true;
-  std::int64_t expected = 1;
-  for (int d = tensor.ndim - 1; d >= 0; --d) {
-    if (tensor.shape[d] != 1 && tensor.strides[d] != expected) return false;
-    expected *= tensor.shape[d];
-  }
-  return true;
-}
 
 }  // namespace
 
 GradientTable::GradientTable(const py::type& tensor, std::vector<int64_t> numels, Dtype master, int device)
     : tensor_(tensor),
+      describe_(describe_function(tensor)),
       numels_(std::move(numels)),
       master_(master),
       device_(device),
       addresses_(numels_.size()),
-      dtype_(master) {
-  const py::object offered = py::getattr(tensor, "__dlpack_c_exchange_api__", py::none());
-  if (!PyCapsule_IsValid(offered.ptr(), "dlpack_exchange_api")) return;
-  const auto* functions =
-      static_cast<const ExchangeFunctions*>(PyCapsule_GetPointer(offered.ptr(), "dlpack_exchange_api"));
-  if (functions->major == 1) describe_ = functions->describe;
-}
+      dtype_(master) {}
 
 bool GradientTable::read_one(PyObject* grad, size_t k, bool& is_first) {
   if (Py_TYPE(grad) != reinterpret_cast<PyTypeObject*>(tensor_.ptr())) return false;
@@ -58,11 +35,10 @@ bool GradientTable::read_one(PyObject* grad, size_t k, bool& is_first) {
   if (tensor.lanes != 1 || (!is_first && dtype != dtype_)) return false;
   const bool is_here =
       device_ < 0 ? tensor.device_type == kDLCpu : tensor.device_type == kDLCuda && tensor.device_id == device_;
-  std::int64_t numel = 1;
-  for (int d = 0; d < tensor.ndim; ++d) numel *= tensor.shape[d];
-  const char* address = static_cast<const char*>(tensor.data) + tensor.byte_offset;
-  if (!is_here || numel != numels_[k] || !is_contiguous(tensor) || (address == nullptr && numel != 0)) return false;
-  addresses_[k] = address;
+  const auto* start = reinterpret_cast<const void*>(address(tensor));
+  if (!is_here || numel(tensor) != numels_[k] || !is_contiguous(tensor) || (start == nullptr && numels_[k] != 0))
+    return false;
+  addresses_[k] = start;
   dtype_ = dtype;
   is_first = false;
   return true;

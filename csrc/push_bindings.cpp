@@ -93,6 +93,26 @@ class CpuPush {
   PushStats stats_;
 };
 
+// Gradients into the flat buffer x of a plan, which has no other stages. In host memory.
+class CpuDeposit {
+ public:
+  CpuDeposit(Address x, const char* master, const Segments& segments) {
+    plan_.rule.master = named<Dtype>(master);
+    plan_.buffers.x = reinterpret_cast<void*>(x);
+    for (const auto& [offset, numel] : segments) plan_.segments.push_back({offset, numel});
+  }
+
+  std::optional<int64_t> run(GradientTable& table, const std::optional<py::sequence>& grads, bool keeps) const {
+    PushCall call;
+    if (!read_gradients(table, grads, call)) return std::nullopt;
+    const py::gil_scoped_release release;
+    return cpu::deposit(plan_, call, keeps);
+  }
+
+ private:
+  PushPlan plan_;
+};
+
 template <class Class>
 void bind_calls(Class& c) {
   using Push = typename Class::type;
@@ -148,6 +168,10 @@ void bind_push(py::module_& m) {
       py::init([](const Rule& rule, const py::dict& buffers, const Segments& segments, const Groups& groups,
                   const Locks& stripes) { return CpuPush(make_plan(rule, buffers, segments, groups, stripes)); }));
   bind_calls(on_cpu);
+
+  py::class_<CpuDeposit>(m, "CpuDeposit")
+      .def(py::init<Address, const char*, const Segments&>())
+      .def("run", &CpuDeposit::run);
 
   py::class_<cuda::Push> on_cuda(m, "CudaPush");
   on_cuda.def(py::init([](const Rule& rule, const py::dict& buffers, const Segments& segments, const Groups& groups,

@@ -56,6 +56,43 @@ class GradientTable:
         """False if Python must check one of them, or if torch has no such interface."""
     def set(self, addresses: Sequence[int], dtype: str, /) -> None: ...
 
+class ParameterWatch:
+    """A module's parameters: csrc/parameter_watch.h. `held`: (dict, name, parameter) wherever a module holds one.
+    A state is (address, is trained, torch's count of writes), the count 0 beyond the first `counted` parameters.
+    """
+
+    def __init__(
+        self, tensor: type, held: Sequence[tuple[object, str, object]], parameters: Sequence[object], counted: int, /
+    ) -> None: ...
+    def look(self) -> None:
+        """Remembers the states."""
+    def same(self, with_writes: bool, /) -> bool:
+        """Whether they still are so, and modules hold the same parameters as at first; without the count of writes,
+        unless `with_writes`.
+        """
+    def seen(self) -> list[tuple[int, bool, int]]: ...
+    def now(self) -> list[tuple[int, bool, int]]: ...
+    def sums(self) -> list[int]:
+        """Sums over the memory of the counted parameters, at their remembered addresses, on the CPU."""
+
+class ModuleCopies:
+    """A module's own buffers: csrc/module_copies.h. ValueError if one of them is not contiguous."""
+
+    def __init__(
+        self,
+        tensor: type,
+        held: Sequence[tuple[object, str, object]],
+        dicts: Sequence[object],
+        tensors: Sequence[object],
+        /,
+    ) -> None: ...
+    def add(self, places: Sequence[int], /) -> int:
+        """Where a worker's copies lie; returns their number for `write` and `read`."""
+    def write(self, places: int, /) -> bool:
+        """Copies the buffers to their places, on the CPU. False: they have changed, and nothing was done."""
+    def read(self, places: int, /) -> bool: ...
+    def is_unchanged(self) -> bool: ...
+
 class CpuPush:
     """`buffers`: addresses by name, of the buffers in csrc/lists.h and gap_state; `groups`: factors of lr and of weight
     decay for each segment, or none; `stripes`: address and number of the locks. TypeError for an unknown name, and if a
@@ -78,6 +115,15 @@ class CpuPush:
         csrc/lists.h; TypeError if one is missing or unknown. False: Python must check a gradient, and nothing was done.
         """
     def stats(self) -> PushStats: ...
+
+class CpuDeposit:
+    """Gradients into the flat buffer at address `x`, each into its segment (offset, numel); zeros where one is None."""
+
+    def __init__(self, x: int, master: str, segments: Sequence[tuple[int, int]], /) -> None: ...
+    def run(self, table: GradientTable, grads: Sequence[object] | None, keeps: bool, /) -> int | None:
+        """Returns the count of elements that are not finite. `keeps`: if there are any, nothing is written. None:
+        Python must check a gradient, and nothing was done.
+        """
 
 class CudaPush:
     """As CpuPush, on a CUDA device: run() enqueues, stats() waits."""
@@ -286,6 +332,7 @@ class Control:
     def end_push(
         self, rank: int, locked: bool, applied: bool, nonfinite: int, gap_sq: float, step_sq: float
     ) -> int: ...
+    def count_push(self, rank: int, locked: bool, stats: PushStats) -> None: ...
     gathered: int
     def gather(self, rank: int, taken: bool, waits: bool, nonfinite: int) -> int: ...
     def exhausted(self) -> bool: ...

@@ -83,6 +83,15 @@ void scan(Dtype gradient, const void* g, int64_t n, Scan& sums) {
   });
 }
 
+void deposit(Dtype gradient, void* out, const void* g, int64_t n, Scan& sums) {
+  const Dtype master = gradient == Dtype::float64 ? Dtype::float64 : Dtype::float32;
+  with_gradient(master, gradient, [&](auto t, auto type) {
+    using T = typename decltype(t)::type;
+    using G = typename decltype(type)::type;
+    deposit_loop(static_cast<T*>(out), static_cast<const G*>(g), n, sums);
+  });
+}
+
 void weighted_sum(Dtype dtype, void* out, const void* const* inputs, const double* weights, int64_t count,
                   int64_t offset, int64_t n) {
   with_master(dtype, [&](auto type) {
@@ -132,7 +141,7 @@ void pair_average(const PairCall& call, int64_t begin, int64_t n) {
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{HW_TEXT(HW_ISA), push,    idle,         gap_sq,       scan,          weighted_sum, copy,
-                    exchange,        diffuse, pair_average, norm_forward, norm_backward, rows,         row_catch_up};
+const Kernels table{HW_TEXT(HW_ISA), push,    idle,         gap_sq,       scan,          deposit, weighted_sum, copy,
+                    exchange,        diffuse, pair_average, norm_forward, norm_backward, rows,    row_catch_up};
 
 }  // namespace hogwild::cpu::HW_ISA

@@ -44,6 +44,8 @@ struct Kernels {
   Push* (*idle)(const Rule&);  // without reading g
   double (*gap_sq)(Dtype, const Buffers<void>&, int64_t begin, int64_t n);
   void (*scan)(Dtype gradient, const void* g, int64_t n, Scan&);
+  // out <- g, and the same count.
+  void (*deposit)(Dtype gradient, void* out, const void* g, int64_t n, Scan&);
   void (*weighted_sum)(Dtype, void* out, const void* const* inputs, const double* weights, int64_t count,
                        int64_t offset, int64_t n);
   void (*copy)(Dtype, void* out, const void* in, int64_t n);

@@ -98,6 +98,19 @@ void scan_loop(const G* g, int64_t n, Scan& scan) {
   scan.grad_sq += static_cast<double>(sum0) + sum1 + sum2 + sum3;
 }
 
+// Counts the elements that are not finite, without their squares. Element by element, as in a copy.
+template <class T, class G>
+void deposit_loop(T* out, const G* g, int64_t n, Scan& scan) {
+  std::conditional_t<sizeof(T) == 4, int32_t, int64_t> nonfinite = 0;
+#pragma omp simd reduction(+ : nonfinite)
+  for (int64_t i = 0; i < n; ++i) {
+    const T element = widen<T>(g[i]);
+    nonfinite += !hw_isfinite(element);
+    out[i] = element;
+  }
+  scan.nonfinite += nonfinite;
+}
+
 // A few inputs at once, with their sum in a register; `out` may be one of them.
 template <int kCount, class T>
 void weighted_few(T* out, const void* const* inputs, const double* weights, int64_t offset, int64_t n) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <cstring>
 #include <optional>
 
 #include "../stages/penalty.h"
@@ -132,6 +133,24 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
   });
   if (gap_rows) gap_rows->settle(rows);
   return report(rows, stats);
+}
+
+int64_t deposit(const PushPlan& plan, const PushCall& call, bool keeps) {
+  const Kernels& loops = kernels();
+  const auto into = [&](int64_t begin) { return advance(plan.buffers.x, plan.rule.master, begin); };
+  Scan scan;
+  if (keeps)
+    for_each_piece(plan, call, [&](size_t, const void* g, int64_t, int64_t n) {
+      if (g != nullptr) loops.scan(call.gradient, g, n, scan);
+    });
+  if (scan.nonfinite != 0) return scan.nonfinite;
+  for_each_piece(plan, call, [&](size_t, const void* g, int64_t begin, int64_t n) {
+    if (g != nullptr)
+      loops.deposit(call.gradient, into(begin), g, n, scan);
+    else
+      std::memset(into(begin), 0, static_cast<size_t>(n) * element_size(plan.rule.master));
+  });
+  return scan.nonfinite;
 }
 
 void weighted_sum(const WeightedSumCall& call) {

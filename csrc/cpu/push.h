@@ -7,6 +7,10 @@ namespace hogwild::cpu {
 
 PushStats push(const PushPlan& plan, const PushCall& call);
 
+// x <- the gradients, zeros where there is none; returns the count of elements that are not finite. `keeps`: if there
+// are any, nothing is written.
+int64_t deposit(const PushPlan& plan, const PushCall& call, bool keeps);
+
 void weighted_sum(const WeightedSumCall& call);
 void copy(const CopyCall& call);
 int64_t count_nonfinite(const CountCall& call);

@@ -62,4 +62,4 @@ class SSGD(Algorithm):
             yield BARRIER  # every gradient of the round is final
             w.push_mean("g", momentum=momentum)
             yield BARRIER  # x is final
-            w.pull()
+            w.pull(own=False)

@@ -101,8 +101,10 @@ class View(Protocol):
 
     # ---- one gradient, one update of the master ----
 
-    def pull(self, momentum: Momentum | None = None, *, of: str = "x") -> None:
-        """snapshot <- x, or the point that this rule looks ahead to.  of="replica":  snapshot <- replica."""
+    def pull(self, momentum: Momentum | None = None, *, of: str = "x", own: bool = True) -> None:
+        """snapshot <- x, or the point that this rule looks ahead to.  of="replica":  snapshot <- replica.
+        own=False, in the round of a push_mean: the elements of the other workers; this worker's own are there already.
+        """
 
     def push(
         self,

@@ -196,7 +196,8 @@ class Push:
 
     def _run(self, grads: Sequence[Tensor | None], scalars: Scalars) -> None:
         told = self._for_kernel(scalars)
-        table, stream = self._gradients.native, tensors.current_stream(self._device)
+        table = self._gradients.native
+        stream = 0 if self._device < 0 else tensors.current_stream(self._device)
         if self._gradients.owes_zeros(grads) or not self._native.run(table, grads, told, stream):
             copies = self._gradients.look_closer(grads)
             self._native.run(table, None, told, stream)

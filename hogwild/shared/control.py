@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from hogwild.kernels import PushStats
     from hogwild.kernels.control import Control, Phase
 
 NO_TICKET = -1
@@ -131,6 +132,9 @@ class Versions(Protocol):
         `nonfinite` elements, or dropped if that is 0. `gap_sq`, `step_sq`: ||x - snapshot||^2 and ||step||^2. Returns
         the delay, 0 if it was not applied.
         """
+
+    def count_push(self, rank: int, locked: bool, stats: PushStats) -> None:
+        """`end_push` with the statistics of a push kernel; also counts the locks that it took over from the dead."""
 
     def gather(self, rank: int, taken: bool, waits: bool, nonfinite: int) -> int:
         """Counts a gradient that was added to the sum (`taken`), refused or cancelled; returns its delay if taken.

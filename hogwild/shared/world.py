@@ -4,7 +4,7 @@ are not trained, once, and the model's own buffers per worker.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -17,12 +17,13 @@ from hogwild.shared.arena import Arena
 from hogwild.shared.groups import Groups
 from hogwild.shared.layout import BufferSpec, ParameterLayout, frozen, trainable
 from hogwild.shared.memory import SharedMemory
+from hogwild.shared.own_buffers import BUFFER, OwnBuffers
 from hogwild.shared.placed_arena import PlacedArena
 from hogwild.shared.placement import Placement
 from hogwild.shared.table_memory import Tables, Training
 
 MAX_STRIPES = 4096
-TRAINED, FROZEN, BUFFER = "trained:", "frozen:", "buffer:"  # before the names of what a model consists of
+TRAINED, FROZEN = "trained:", "frozen:"  # before the names of what a model consists of, with BUFFER
 
 
 @dataclass
@@ -87,8 +88,9 @@ class World:
             arena.tensor(FROZEN + name).copy_(parameter.detach().reshape(-1))
         tables.start(arena, module)
         world.start_buffers()
+        own = OwnBuffers(world, module)
         for rank in range(workers):
-            world.publish(module, rank)
+            own.publish(rank)
         return world
 
     def start_buffers(self) -> None:
@@ -130,8 +132,8 @@ class World:
         """Makes a model that was built in this process that of worker `rank`; from its build only the structure counts.
 
         The tables and the parameters that are not trained become the shared memory itself, without a copy: all workers
-        see what one writes there, element by element. The module's own buffers are read as by `recall`. The other
-        trained parameters are bound by ParameterLayout.bind, to the buffer that the algorithm names.
+        see what one writes there, element by element. The module's own buffers are read as by OwnBuffers.recall. The
+        other trained parameters are bound by ParameterLayout.bind, to the buffer that the algorithm names.
 
         UsageError if its parameters or buffers are not those of the model of which this world was made.
         """
@@ -146,7 +148,7 @@ class World:
         for name, parameter in frozen(module).items():
             parameter.data = self.arena.tensor(FROZEN + name).view(parameter.shape)
         self.tables.bind(self.arena, module)
-        self.recall(module, rank)
+        OwnBuffers(self, module).recall(rank)
 
     @property
     def parameters(self) -> int:
@@ -161,47 +163,9 @@ class World:
             if name.startswith(FROZEN)
         }
 
-    def publish(self, module: nn.Module, rank: int) -> None:
-        """Writes the module's own buffers to worker `rank`'s copy. It is called inside an update, so the parent never
-        copies them half written. Shared buffers that `recall` has bound need no copy.
-
-        UsageError if the module has made or reshaped a buffer since the world was created: there is no room for it.
-        """
-        for _, tensor, place in self._own_buffers(module, rank):
-            if place.data_ptr() != tensor.data_ptr():
-                place.copy_(tensor.detach())
-
-    def recall(self, module: nn.Module, rank: int) -> None:
-        """Reads worker `rank`'s copy into the module's own buffers: a replaced worker, or a resumed run, goes on with
-        the statistics that were published last, and so does a worker whose gradient was not finite. Shared buffers
-        become the shared memory itself, without a copy: what the module writes to them races with the other workers,
-        element by element.
-
-        UsageError as for `publish`.
-        """
-        for name, tensor, place in self._own_buffers(module, rank):
-            if self.is_shared(name):
-                tensor.data = place
-            else:
-                tensor.detach().copy_(place)
-
     def is_shared(self, name: str) -> bool:
         """Whether all workers have one and the same of the module's buffer `name`."""
         return self.arena.layout.specs[BUFFER + name].scope is Scope.SHARED
-
-    def _own_buffers(self, module: nn.Module, rank: int) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """(name, the module's tensor, its place in the arena) of each of the module's own buffers."""
-        for name, tensor in module.named_buffers():
-            if self.shapes.get(BUFFER + name) != tensor.shape:
-                raise UsageError(
-                    f"the model's buffer {name} has shape {list(tensor.shape)}, not that of the start of the run: "
-                    "keep a tensor that appears later or changes its shape in a plain attribute, not in a buffer"
-                )
-            yield name, tensor, self.arena.tensor(BUFFER + name, rank).view(tensor.shape)
-
-    def published(self, module: nn.Module, rank: int) -> dict[str, Tensor]:
-        """A copy of what worker `rank` published last, in the shapes of the module's buffers."""
-        return {name: place.clone() for name, _, place in self._own_buffers(module, rank)}
 
 
 def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -14,6 +14,7 @@ import hogwild
 from hogwild.buffers import SHARED
 from hogwild.drivers.checkpoints import store as checkpoint
 from hogwild.errors import TooFewWorkersError, UsageError
+from hogwild.shared.own_buffers import OwnBuffers
 from hogwild.shared.world import World
 
 EPOCHS, BATCH = 4, 5
@@ -149,11 +150,11 @@ def test_a_new_process_goes_on_with_the_buffers_that_were_published():
     model = own_code.normalised()
     world = World.create(model, {"x": SHARED}, 2)
     model(torch.randn(8, 6))
-    world.publish(model, 1)
+    OwnBuffers(world, model).publish(1)
     replaced = own_code.normalised()
-    world.recall(replaced, 1)
+    OwnBuffers(world, replaced).recall(1)
     assert all(torch.equal(replaced.get_buffer(name), value) for name, value in model.named_buffers())
-    world.recall(replaced, 0)
+    OwnBuffers(world, replaced).recall(0)
     assert replaced.get_buffer("1.num_batches_tracked") == 0
 
 

@@ -23,6 +23,7 @@ from hogwild.errors import DivergedError, UsageError
 from hogwild.nn import FullNorm1d
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
+from hogwild.shared.own_buffers import OwnBuffers
 from hogwild.tasks import load
 
 LAYER = "2"  # of the mlp: Flatten, Linear, norm, ReLU, Linear
@@ -42,7 +43,7 @@ def run(tmp_path: Path, **values: Any) -> tuple[Trainer | Simulator, dict[str, A
 
 def averages(driver: Trainer | Simulator, rank: int) -> dict[str, torch.Tensor]:
     """Worker `rank`'s copy of the layer's state in the arena, by buffer name."""
-    return {name: value.clone() for name, value in driver.world.published(driver.module, rank).items()}
+    return {name: value.clone() for name, value in OwnBuffers(driver.world, driver.module).published(rank).items()}
 
 
 @pytest.mark.parametrize("clock", ["gamma:cv=0.4", "const:3"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
+import torch
 from control_blocks import WAIT_S, address_for, block, together
 
+from hogwild.kernels import Push
 from hogwild.kernels.control import Control
 
 
@@ -131,6 +134,20 @@ def test_a_refused_push_counts_but_is_no_version():
     control.end_push(0, True, False, 7, 0.0, 0.0)
     stats = control.stats(0)
     assert (control.version, stats["pushes"], stats["refused"], stats["nonfinite"]) == (0, 0, 1, 7)
+
+
+@pytest.mark.parametrize("element", [2.0, math.inf])
+def test_a_push_is_counted_by_what_its_kernel_measured(element: float):
+    control, x, snapshot = block(1), torch.ones(17), torch.zeros(17)
+    push = Push(x=x, snapshot=snapshot, segments=[(0, 17)])
+    stats = push([torch.full((17,), element)], lr=0.5, pushes=0, lr_max=0.5)
+    control.begin_push(0, True)
+    control.count_push(0, True, stats)
+    found, applied = control.totals(0), element == 2.0
+    assert control.version == found["pushes"] == applied
+    assert (found["refused"], found["nonfinite"]) == ((0, 0) if applied else (1, 17))
+    assert (found["gap_sq"], found["step_sq"]) == ((17.0, 17.0) if applied else (0.0, 0.0))
+    assert control.lock_holders() == []
 
 
 def test_the_largest_lr_is_kept():

@@ -19,6 +19,7 @@ from hogwild.errors import UsageError
 from hogwild.shared import runtime
 from hogwild.shared.layout import BufferSpec
 from hogwild.shared.memory import SharedMemory
+from hogwild.shared.own_buffers import OwnBuffers
 from hogwild.shared.placed_arena import PlacedArena
 from hogwild.shared.placement import PlacedLayout, Placement
 from hogwild.shared.world import World
@@ -193,8 +194,8 @@ def test_a_state_goes_to_another_placement_and_back(shards: tuple[int, ...], dri
             world.layout.views(world.arena.tensor("x")), world.layout.views(values["x", 0]), strict=True
         ):
             assert torch.equal(got, want)
-        assert world.published(module, 1)["1.running_mean"].tolist() == [3.0] * 5
-        assert not world.published(module, 0)["1.running_mean"].any()
+        assert OwnBuffers(world, module).published(1)["1.running_mean"].tolist() == [3.0] * 5
+        assert not OwnBuffers(world, module).published(0)["1.running_mean"].any()
 
 
 @pytest.mark.usefixtures("_fake")

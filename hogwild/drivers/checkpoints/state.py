@@ -26,7 +26,8 @@ from hogwild.files.reading import reading
 from hogwild.nn.pooling import pooled_buffers
 from hogwild.shared.control import Tickets, Versions
 from hogwild.shared.layout import ParameterLayout, frozen
-from hogwild.shared.world import BUFFER, FROZEN, World
+from hogwild.shared.own_buffers import BUFFER, OwnBuffers
+from hogwild.shared.world import FROZEN, World
 
 OTHER = "configuration and checkpoint do not belong together: take another with --ckpt"
 
@@ -86,7 +87,8 @@ class State:
             parameters=parameters,
             buffers=buffers,
             module_buffers=[
-                {name: value.cpu() for name, value in world.published(module, rank).items()} for rank in ranks
+                {name: value.cpu() for name, value in OwnBuffers(world, module).published(rank).items()}
+                for rank in ranks
             ],
             next=next,
             again=[ticket for ticket in tickets.outstanding() if ticket < next],

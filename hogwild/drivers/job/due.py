@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,6 +49,7 @@ class Due:
     def __init__(self, intervals: Intervals, at: Progress) -> None:
         self._intervals = {name: [(unit, every) for unit, every in parts if every] for name, parts in intervals.items()}
         self._next: dict[str, list[float]] = {}
+        self.least: tuple[float, ...] = ()  # in each unit, where the next thing is due
         self.plan(self._intervals, at)
 
     def now(self, at: Progress, units: Collection[str] = Progress._fields) -> list[str]:
@@ -65,6 +67,11 @@ class Due:
         """Makes them due next at the multiples after `at`."""
         for name in names:
             self._next[name] = [_after(getattr(at, unit), every) for unit, every in self._intervals[name]]
+        least = dict.fromkeys(Progress._fields, math.inf)
+        for name, parts in self._intervals.items():
+            for (unit, _), due in zip(parts, self._next[name], strict=True):
+                least[unit] = min(least[unit], due)
+        self.least = tuple(least.values())
 
 
 def _after(now: float, every: float) -> float:

@@ -29,8 +29,12 @@ class Meeting:
         self._due = Due(job.intervals, self._progress()) if world.workers == 1 else None
 
     def __call__(self) -> None:
-        if self._due is None or not (names := self._due.now(at := self._progress(), COUNTS)):
+        if self._due is None:
             return
+        at, (tickets, updates, _) = self._progress(), self._due.least
+        if at.tickets < tickets and at.updates < updates:
+            return
+        names = self._due.now(at, COUNTS)
         self._settle()
         self._due.plan(names, at)
         self._events.send(("due",))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from hogwild.shared.own_buffers import OwnBuffers
 from hogwild.shared.world import World
 
 
@@ -17,6 +18,7 @@ class ModuleBuffers:
 
     def __init__(self, world: World, module: nn.Module, rank: int) -> None:
         self._world, self._module, self._rank = world, module, rank
+        self._own = OwnBuffers(world, module)
         self._before: dict[str, Tensor] = {}  # the pending push: what had been published then
 
     def settle(self, *, keeps: bool, pending: bool) -> None:
@@ -25,11 +27,11 @@ class ModuleBuffers:
         `pending`: it is not known yet whether the gradient is refused; then `take_back` may follow.
         """
         if not keeps:
-            self._world.recall(self._module, self._rank)
+            self._own.recall(self._rank)
             return
         if pending:
-            self._before = self._world.published(self._module, self._rank)
-        self._world.publish(self._module, self._rank)
+            self._before = self._own.published(self._rank)
+        self._own.publish(self._rank)
 
     def take_back(self) -> None:
         """The push that was pending is refused. The batch that has been computed since, from buffers that had seen the
@@ -38,4 +40,4 @@ class ModuleBuffers:
         for name, tensor in self._module.named_buffers():
             if not self._world.is_shared(name):
                 tensor.detach().copy_(self._before[name])
-        self._world.publish(self._module, self._rank)
+        self._own.publish(self._rank)

@@ -43,7 +43,8 @@ class Stepper:
         self._lookups = Lookups(module, view.world)
         self._is_first = True
         self.backward: Callable[[Tensor], None] = torch.autograd.backward
-        self.bound = 0  # address of the buffer that holds the parameters
+        self._at: Tensor | None = None  # buffer that holds the parameters
+        self.bound = 0  # its address
         self.within: float | None = None  # limit on the time of the requested gradient, in seconds
 
     def begin(self) -> None:
@@ -94,7 +95,13 @@ class Stepper:
                 request = self._steps.send(None)
         self.within = request.within
         self._lookups.begin()
-        if request.at.data_ptr() != self.bound:
-            self.view.world.layout.bind(self.module, request.at)
-            self.bound = request.at.data_ptr()
-        self.own_writes.begin(self.view, request.at)
+        if request.at is not self._at:
+            self._bind(request.at)
+        self.own_writes.begin()
+
+    def _bind(self, at: Tensor) -> None:
+        self._at = at
+        if at.data_ptr() != self.bound:
+            self.view.world.layout.bind(self.module, at)
+            self.bound = at.data_ptr()
+            self.own_writes.bound(self.view, at)

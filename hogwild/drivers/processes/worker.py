@@ -97,14 +97,15 @@ class Worker:
             completed = self.tickets.completed(self.rank)
             number = self.tickets.number(ticket)
             batches = self.reader.in_parts(self.job.order, number, self.rank, completed, self.job.config.batch_size)
-            bad, samples = sum((part.bad for part in batches), ()), sum(map(len, batches))
+            bad: tuple[BadSample, ...] = ()
+            samples, parts = 0, []
+            for part in batches:
+                bad += part.bad
+                if count := len(part):
+                    samples += count
+                    parts.append((*to_device((part.inputs, part.targets), self.device, self.dtype), count))
             if bad and not self._goes_on(bad, samples, ticket):
                 continue
-            parts = [
-                (*to_device((part.inputs, part.targets), self.device, self.dtype), len(part))
-                for part in batches
-                if len(part)
-            ]
             self.ledger.set_phase(self.rank, Phase.GRADIENT)
             if self.job.config.layer_pushes:
                 self.view.lr = self.job.schedule.lr(number)
@@ -190,7 +191,7 @@ class Worker:
         self._pending = Pending(
             None if loss is None else Reading(loss), samples, ticket, gradient_s, update_s, waiting_s, g is None
         )
-        if not self.view.pending:
+        if not pending:
             self._finish_update(completes=True)
         elif g is not None:
             self.tickets.complete(self.rank)  # this worker takes its next ticket before its push has ended

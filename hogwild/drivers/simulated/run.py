@@ -30,6 +30,7 @@ from hogwild.drivers.view.worker_view import view_of
 from hogwild.shared.control import Ledger, Rounds, Tickets, Versions
 from hogwild.shared.devices import to_device
 from hogwild.shared.layout import trainable
+from hogwild.shared.own_buffers import OwnBuffers
 from hogwild.shared.world import World
 
 
@@ -57,6 +58,7 @@ class SimulatedRun(ABC):
         self._own_writes = OwnWrites(module)
         self._has_buffers = any(True for _ in module.buffers())
         world.adopt(module, 0)
+        self._own_buffers = OwnBuffers(world, module)
         self._lookups = Lookups(module, world)
         module.train()
         self.workers = []
@@ -108,13 +110,14 @@ class SimulatedRun(ABC):
             return
         for name, value in self.workers[rank].buffers.items():
             self.module.get_buffer(name).detach().copy_(value)
-        self.world.publish(self.module, rank)
+        self._own_buffers.publish(rank)
 
     def _ask(self, rank: int, request: Gradient) -> None:
         """Records the worker's request for its next gradient."""
         worker = self.workers[rank]
         worker.cancels, worker.within, worker.request = request.cancel, request.within, 0
-        worker.at, worker.parameters = request.at, self.world.layout.views(request.at)
+        if request.at is not worker.at:
+            worker.at, worker.parameters = request.at, self.world.layout.views(request.at)
 
     def _gradient(self, rank: int) -> tuple[float, Gradients | None]:
         """Loss and gradients of the worker's batch at its parameters; NaN and None if nothing of it can be read. Random
@@ -125,8 +128,9 @@ class SimulatedRun(ABC):
         for parameter, view in zip(self._parameters, worker.parameters, strict=True):
             parameter.data = view
         if self._has_buffers:
-            self.world.recall(self.module, rank)
-        self._own_writes.begin(worker.view, worker.at)
+            self._own_buffers.recall(rank)
+        self._own_writes.bound(worker.view, worker.at)
+        self._own_writes.begin()
         self._lookups.begin()
         number = self.tickets.number(worker.ticket)
         parts = self._reader.in_parts(job.order, number, rank, worker.completed, job.config.batch_size)

@@ -25,8 +25,12 @@ class Traffic:
 
     def add(self, tensor: Tensor, times: float) -> None:
         """Adds one message of `times` such buffers."""
+        self.add_bytes(round(tensor.numel() * tensor.element_size() * times))
+
+    def add_bytes(self, count: int) -> None:
+        """Adds one message of that many bytes."""
         self.messages += 1
-        self.moved_bytes += round(tensor.numel() * tensor.element_size() * times)
+        self.moved_bytes += count
 
     def take(self) -> Traffic:
         """Returns the traffic since the last call."""
@@ -50,6 +54,7 @@ class Buffers:
         self.access = access
         self.traffic = Traffic()
         self._tensors: dict[tuple[str, int], Tensor] = {}
+        self._parts: dict[tuple[str, int], list[Tensor]] = {}
 
     def __getitem__(self, place: Place) -> Tensor:
         """The shared buffer of that name, or this worker's own; (name, rank): that worker's. One with a row per
@@ -85,7 +90,10 @@ class Buffers:
 
     def parts(self, place: Place) -> list[Tensor]:
         """A buffer as one view per parameter, in the shape of a gradient."""
-        return self.world.layout.views(self[place])
+        key = (place, self.rank) if isinstance(place, str) else place
+        if key not in self._parts:
+            self._parts[key] = self.world.layout.views(self[key])
+        return list(self._parts[key])
 
     def is_remote(self, place: Place) -> bool:
         """Whether a worker on another machine would have to send or fetch the buffer."""

@@ -32,8 +32,7 @@ class Outcome(NamedTuple):
     stats: PushStats | None = None
 
 
-@dataclass(slots=True)
-class PendingPush:
+class PendingPush(NamedTuple):
     """A push that is enqueued and not yet counted. `kernel`: None if the gradient was dropped, or refused beforehand
     for `refused` elements of its rows that are not finite.
     """

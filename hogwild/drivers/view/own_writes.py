@@ -14,13 +14,14 @@ step whose number is a multiple of EVERY.
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.errors import UsageError
+from hogwild.kernels.modules import parameter_watch
 from hogwild.shared.embeddings import tables_of
 from hogwild.shared.layout import frozen, trainable
 
@@ -36,77 +37,87 @@ REMEDY = (
 )
 
 
-class OwnWrites:
-    """Watches the parameters of `module`. `begin` once they are bound for the next gradient, `check` after it.
+@dataclass(slots=True)
+class Place:
+    """A buffer at which gradients are taken. `loses`: what other code writes there is lost."""
 
-    Costs about 1 us a parameter tensor and step; a sum over all elements twice in the steps named above.
+    loses: bool
+    steps: int = 0  # that were begun there
+
+
+class OwnWrites:
+    """Watches the parameters of `module`: `bound` when they get another place, `begin` before the next gradient, and
+    `check` after it.
+
+    Costs about 0.1 us a parameter tensor and step; a sum over all elements twice in the steps named above.
     """
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
         self._trained = trainable(module)
-        self._shared = [*frozen(module).values(), *tables_of(module).values()]  # writes there hold
-        self._all = [*self._trained, *self._shared]
-        names = {id(parameter): name for name, parameter in module.named_parameters()}
-        self._names = [names[id(parameter)] for parameter in self._all]
+        others = [*frozen(module).values(), *tables_of(module).values()]  # writes there hold
+        self._full_names = {id(parameter): name for name, parameter in module.named_parameters()}
+        self._names = [self._full_names[id(parameter)] for parameter in (*self._trained, *others)]
         self._owned = [
             (owner._parameters, name, parameter)
             for owner in module.modules()
             for name, parameter in owner._parameters.items()
             if parameter is not None
         ]
-        self._steps: Counter[int] = Counter()  # by the address at which the gradient was taken
-        self._losing: dict[int, bool] = {}  # whether writes there are lost
-        self._before: list[tuple[int, bool, int]] | None = None
-        self._sums: Tensor | None = None
+        self._watch = parameter_watch(module, self._trained, others)
+        self._places: dict[int, Place] = {}  # by address
+        self._here: Place | None = None
+        self._sums: list[int] | None = None
 
-    def begin(self, view: WorkerView, at: Tensor) -> None:
+    def bound(self, view: WorkerView, at: Tensor) -> None:
         """The module's parameters have been bound to `at` [n].
 
         UsageError if it is thrown away and an embedding of the model writes to its trained weight (max_norm).
         """
-        place = at.data_ptr()
-        if place not in self._losing:
+        address = at.data_ptr()
+        if address not in self._places:
             declared = view.buffers.declared
             holding = [name for name in declared if name in HOLD or declared[name].locks]
-            self._losing[place] = all(view.buffers[name].data_ptr() != place for name in holding)
-            if self._losing[place]:
+            loses = all(view.buffers[name].data_ptr() != address for name in holding)
+            if loses:
                 self._require_no_max_norm()
-        self._loses, step = self._losing[place], self._steps[place]
-        self._steps[place] += 1
-        self._sums = self._sum() if self._loses and (step < FIRST or step % EVERY == 0) else None
-        self._before = self._look()
+            self._places[address] = Place(loses)
+        self._here = self._places[address]
+        self._watch.look()
+
+    def begin(self) -> None:
+        """The next gradient is taken. Nothing else has written to the parameters since `bound`, or the last `check`."""
+        here = self._here
+        assert here is not None, "parameters are bound before a gradient is taken"
+        looks = here.loses and (here.steps < FIRST or here.steps % EVERY == 0)
+        self._sums = self._sum() if looks else None
+        here.steps += 1
 
     def check(self) -> None:
         """UsageError, in one line that names the parameter, if something was done to one since `begin`."""
-        if self._before is None:
+        if self._here is None:
             return
+        if not self._watch.same(self._here.loses):
+            self._refuse_change(self._here.loses)
+        if self._sums is not None and (sums := self._sum()) != self._sums:
+            _refuse_write(self._names[next(k for k, before in enumerate(self._sums) if sums[k] != before)])
+
+    def _refuse_change(self, loses: bool) -> None:
         for parameters, name, parameter in self._owned:
             if parameters.get(name) is not parameter:
-                full = self._names[next(i for i, known in enumerate(self._all) if known is parameter)]
                 raise UsageError(
-                    f"the model's parameter {full} was replaced while the run goes on: the run trains the old one; "
-                    "write into it instead (copy_, load_state_dict)"
+                    f"the model's parameter {self._full_names[id(parameter)]} was replaced while the run goes on: "
+                    "the run trains the old one; write into it instead (copy_, load_state_dict)"
                 )
-        now = self._look()
-        if now != self._before:
-            for name, before, after in zip(self._names, self._before, now, strict=True):
-                _compare(name, before, after)
-        if self._sums is not None and not torch.equal(sums := self._sum(), self._sums):
-            _refuse_write(self._names[int((sums != self._sums).nonzero()[0])])
+        for name, before, after in zip(self._names, self._watch.seen(), self._watch.now(), strict=True):
+            _compare(name, before, after if loses else (*after[:2], before[2]))
 
-    def _look(self) -> list[tuple[int, bool, int]]:
-        """(address, is trained, torch's count of writes) of each parameter; no count where a write holds."""
-        if self._loses:
-            trained = [(p.data_ptr(), p.requires_grad, p._version) for p in self._trained]
-        else:
-            trained = [(p.data_ptr(), p.requires_grad, 0) for p in self._trained]
-        return trained + [(p.data_ptr(), p.requires_grad, 0) for p in self._shared]
-
-    def _sum(self) -> Tensor:
-        """Of the words of each trained parameter [parameters]: of integers, so it does not depend on their order."""
+    def _sum(self) -> list[int]:
+        """Of the words of each trained parameter: of integers, so it does not depend on their order."""
+        if not self._trained or self._trained[0].is_cpu:
+            return self._watch.sums()
         sums = [_words(p.detach().reshape(-1)).sum() for p in self._trained]
-        return torch.stack(sums) if sums else torch.zeros(0)
+        return [int(value) for value in torch.stack(sums).tolist()]
 
     def _require_no_max_norm(self) -> None:
         for name, layer in self._module.named_modules():

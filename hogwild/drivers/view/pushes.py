@@ -24,6 +24,7 @@ class PushCache:
         self._buffers = buffers
         self._pushes: dict[tuple[Any, ...], Push] = {}
         self._plain: dict[str, Push] = {}
+        self._latest: tuple[Any, ...] = (self,) * 7  # a key and its push: comparing six objects is quicker than hashing
 
     def get(
         self,
@@ -40,9 +41,16 @@ class PushCache:
         `center`: the buffer to exchange with in the same pass. `fresh_snapshot`: the push also writes the next
         snapshot.
         """
+        of_momentum, of_penalty, of_compensation, of_onto, of_center, of_fresh, push = self._latest
+        if (
+            momentum is of_momentum and penalty is of_penalty and compensation is of_compensation
+            and onto is of_onto and center is of_center and fresh_snapshot is of_fresh
+        ):  # fmt: skip
+            return push  # type: ignore[no-any-return]
         key = (momentum, penalty, compensation, onto, center, fresh_snapshot)
         if key not in self._pushes:
             self._pushes[key] = self._make(*key)
+        self._latest = *key, self._pushes[key]
         return self._pushes[key]
 
     def onto(self, name: str) -> Push:

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from hogwild.algorithms.base import Gradients, Place
+from hogwild.buffers import GRADIENT
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.clipping import clipped
 from hogwild.drivers.view.outcome import CurrentUpdate, Outcome
 from hogwild.drivers.view.pushes import PushCache
 from hogwild.drivers.view.updates import Updates
-from hogwild.kernels import copy, count_nonfinite, weighted_sum
+from hogwild.kernels import copy, weighted_sum
 from hogwild.kernels.control import Phase
-from hogwild.rules import Momentum
+from hogwild.kernels.deposit import Deposit
+from hogwild.rules import Momentum, look_ahead
 
 AT_WORK = (Phase.DATA, Phase.GRADIENT, Phase.UPDATE, Phase.BARRIER)
 ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
@@ -37,6 +39,7 @@ class Rounds:
         self._current = current
         self._barriers_per_round = barriers_per_round
         self._deposited = Outcome()
+        self._deposits: dict[str, Deposit] = {}
 
     @property
     def round(self) -> int:
@@ -67,26 +70,24 @@ class Rounds:
         return list(pairwise(bounds))
 
     def deposit(self, name: str, g: Gradients) -> bool:
-        """Own replica of `name` [n] <- g. A non-finite gradient is counted and left out of the round."""
+        """Own replica of `name` [n] <- g. A non-finite gradient is counted and left out of the round; the buffer then
+        stays as it is, except for a plain GRADIENT, which is written before it is read.
+        """
         self._updates.finish()
-        refused = count_nonfinite(g)
+        if name not in self._deposits:
+            self._deposits[name] = Deposit(self._buffers[name], self._buffers.world.layout.segments)
+        keeps = self._buffers.declared[name] is not GRADIENT
+        refused = self._deposits[name](clipped(g, self._updates.clip), keeps=keeps)
         self._barriers.contribute(self._rank, not refused)
         self._deposited = Outcome(version=self._versions.version, refused=refused, applied=not refused)
         self._current.outcome = self._deposited
-        if refused:
-            return False
-        for part, gradient in zip(self._buffers.parts(name), clipped(g, self._updates.clip), strict=True):
-            if gradient is None:
-                part.zero_()
-            else:
-                part.copy_(gradient)
-        return True
+        return not refused
 
     def push_mean(self, name: str, *, momentum: Momentum | None = None) -> None:
         """x[share] <- x - lr * rule(mean_j name_j)[share], the mean over this round's finite contributions.
 
-        Mutates this worker's share of x, of v, and of its own replica of `name` (which then holds the mean): no other
-        worker reads those elements before the next barrier.
+        Mutates this worker's share of x, of v, of its snapshot, and of its own replica of `name` (which then holds the
+        mean): no other worker reads those elements before the next barrier.
         """
         buffers, barriers, present, lr = self._buffers, self._barriers, self.present, self._current.lr
         contributed = [rank for rank in present if barriers.contributes(rank)]
@@ -97,7 +98,8 @@ class Rounds:
             mean = buffers[name]
             inputs = [buffers[name, rank] for rank in contributed]
             weighted_sum(mean, inputs, [1.0 / len(contributed)] * len(contributed), start=start, stop=stop)
-            stats = self._pushes.get(momentum, fresh_snapshot=False)(
+            renews = not look_ahead(momentum, lr=lr, pushes=version)
+            stats = self._pushes.get(momentum, fresh_snapshot=renews)(
                 buffers.parts(name),
                 lr=lr,
                 weight_decay=self._updates.weight_decay,
@@ -108,6 +110,8 @@ class Rounds:
                 stop=stop,
             )
             step_sq = stats.step_sq
+            if renews and stats.applied:
+                self._updates.renewed = start, stop
             buffers.took_over(stats.recovered)
             buffers.traffic.add(mean, (len(contributed) - 1) * (stop - start) / mean.numel())
         commits = bool(contributed) and present[0] == self._rank

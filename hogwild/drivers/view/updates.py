@@ -10,7 +10,7 @@ from hogwild.drivers.view.clipping import clipped
 from hogwild.drivers.view.outcome import CurrentUpdate, Outcome, PendingPush
 from hogwild.drivers.view.pushes import PushCache
 from hogwild.drivers.view.tables import TablePart, clip_factor
-from hogwild.kernels import PushStats, copy, weighted_sum
+from hogwild.kernels import copy, weighted_sum
 from hogwild.rules import Access, Compensation, Counts, Gap, Guard, Momentum, look_ahead
 
 MANY = 1 << 40  # pushes, after which no bias correction is left
@@ -61,6 +61,8 @@ class Updates:
         self._own_share = own_share
         self._pending: PendingPush | None = None
         self.last: LastPush | None = None
+        self._x_bytes = buffers["x"].nbytes
+        self.renewed: tuple[int, int] | None = None  # elements of the snapshot that a round's push has made equal to x
 
     @property
     def pending(self) -> bool:
@@ -79,8 +81,10 @@ class Updates:
 
     def counts(self, momentum: Momentum | None, version: int) -> Counts:
         """The pushes that the buffers of a momentum have absorbed before this one, the update after `version`."""
+        if momentum is None:
+            return {}
         counts: Counts = {"first_step": self._pushes_into("v", version) == 0}
-        for name in () if momentum is None else momentum.counts:
+        for name in momentum.counts:
             counts[f"{name}_pushes"] = self._pushes_into(name, version)  # type: ignore[literal-required]
         return counts
 
@@ -89,14 +93,15 @@ class Updates:
         own = name not in self._buffers or not self._buffers.is_shared(name)
         return self._versions.steps(self._rank) if own else version
 
-    def pull(self, momentum: Momentum | None = None, *, of: str = "x") -> None:
+    def pull(self, momentum: Momentum | None = None, *, of: str = "x", own: bool = True) -> None:
         """snapshot <- x, or its look-ahead point under `momentum`; or snapshot <- buffer `of`. Races with pushes and
-        pair averages.
+        pair averages. Not `own`: without the elements that the push of this round has renewed.
 
         The version is read before x, so that no delay is counted too small.
         """
         self.finish()
         self._versions.pulled(self._rank)
+        renewed, self.renewed = self.renewed, None
         if of != "x":
             copy(self._buffers["snapshot"], self._buffers[of])
             return
@@ -110,6 +115,9 @@ class Updates:
         elif ahead:
             inputs = [x, *(self._buffers[name] for name in ahead)]
             weighted_sum(snapshot, inputs, [1.0, *(-weight for weight in ahead.values())])
+        elif renewed and not own:
+            copy(snapshot, x, 0, renewed[0])
+            copy(snapshot, x, renewed[1])
         else:
             copy(snapshot, x)
         self._buffers.traffic.add(x, 1 - self._own_share)
@@ -144,7 +152,8 @@ class Updates:
         `is_fresh`: no other worker has changed the point at which the gradient was taken, so its delay is 0. `decay`: a
         factor on the weight decay.
         """
-        self.finish()
+        if self._pending is not None:
+            self.finish()
         if onto == "x" and part is None:
             self.last = LastPush(lr, scale, momentum, compensation)
         g = clipped(g, self.clip) if part else g
@@ -187,7 +196,8 @@ class Updates:
             versions.end_push(rank, locked, False, 0, 0.0, 0.0)
             raise
         finally:
-            self.tables.drop()
+            if self.tables:
+                self.tables.drop()
         used = None if rate is None or refused else kernel
         pending = PendingPush(used, version, delay, rate or 0.0, locked, onto, is_shared, momentum, refused)
         if self.defers and rate is not None and not self._current.outcome.refused:
@@ -229,20 +239,21 @@ class Updates:
 
     def _finish(self, push: PendingPush, refresh: bool) -> None:
         """Waits for a push and counts it. `refresh`: if it was not applied, the snapshot is read again."""
-        stats: PushStats | None = None
-        applied, nonfinite, gap_sq, step_sq = False, push.refused, 0.0, 0.0
         try:
-            if push.kernel is not None:
-                stats = push.kernel.stats()
-                applied, nonfinite, gap_sq, step_sq = stats.applied, stats.nonfinite, stats.gap_sq, stats.step_sq
-        finally:
-            self._versions.end_push(self._rank, push.locked, applied, nonfinite, gap_sq, step_sq)
-        if stats is not None:
-            self._buffers.took_over(stats.recovered)
-        refused = 0 if applied else nonfinite
+            stats = None if push.kernel is None else push.kernel.stats()
+        except BaseException:
+            self._versions.end_push(self._rank, push.locked, False, push.refused, 0.0, 0.0)
+            raise
+        if stats is None:
+            applied, refused = False, push.refused
+            self._versions.end_push(self._rank, push.locked, False, refused, 0.0, 0.0)
+        else:
+            applied = stats.applied
+            refused = 0 if applied else stats.nonfinite
+            self._versions.count_push(self._rank, push.locked, stats)
         self._current.outcome = Outcome(push.version, push.delay, 0, push.lr, refused, False, applied, stats)
         if push.is_shared:
-            self._buffers.traffic.add(self._buffers["x"], 2 if applied else 1)
+            self._buffers.traffic.add_bytes(self._x_bytes * (2 if applied else 1))
         if not applied and refresh:
             if push.onto == "x":
                 self.pull(push.momentum)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 from torch import Tensor
 
@@ -114,7 +115,7 @@ class WorkerView:
     def x(self) -> Tensor:
         return self.buffers["x"]
 
-    @property
+    @cached_property
     def snapshot(self) -> Tensor:
         return self.buffers[self._snapshot]
 

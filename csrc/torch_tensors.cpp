@@ -1,0 +1,62 @@
+#include "torch_tensors.h"
+
+namespace py = pybind11;
+
+namespace hogwild {
+namespace {
+
+// The head of DLPack's DLPackExchangeAPI; every version 1.x keeps this layout.
+struct ExchangeFunctions {
+  std::uint32_t major, minor;
+  const void* older;
+  void *allocate, *to_managed, *from_managed;
+  Describe describe;
+};
+
+}  // namespace
+
+Describe describe_function(const py::type& tensor) {
+  const py::object offered = py::getattr(tensor, "__dlpack_c_exchange_api__", py::none());
+  if (!PyCapsule_IsValid(offered.ptr(), "dlpack_exchange_api")) return nullptr;
+  const auto* functions =
+      static_cast<const ExchangeFunctions*>(PyCapsule_GetPointer(offered.ptr(), "dlpack_exchange_api"));
+  return functions->major == 1 ? functions->describe : nullptr;
+}
+
+bool is_contiguous(const DLTensor& tensor) {
+  if (tensor.strides == nullptr) return true;
+  std::int64_t expected = 1;
+  for (int d = tensor.ndim - 1; d >= 0; --d) {
+    if (tensor.shape[d] != 1 && tensor.strides[d] != expected) return false;
+    expected *= tensor.shape[d];
+  }
+  return true;
+}
+
+std::int64_t numel(const DLTensor& tensor) {
+  std::int64_t count = 1;
+  for (int d = 0; d < tensor.ndim; ++d) count *= tensor.shape[d];
+  return count;
+}
+
+std::uintptr_t address(const DLTensor& tensor) {
+  return reinterpret_cast<std::uintptr_t>(tensor.data) + tensor.byte_offset;
+}
+
+Held::Held(const py::list& entries) {
+  for (const auto& item : entries) {
+    const auto entry = py::cast<py::tuple>(item);
+    entries_.push_back({entry[0], entry[1], entry[2]});
+  }
+}
+
+bool Held::same() const {
+  for (const Entry& entry : entries_)
+    if (PyDict_GetItemWithError(entry.dict.ptr(), entry.name.ptr()) != entry.value.ptr()) {
+      if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+      return false;
+    }
+  return true;
+}
+
+}  // namespace hogwild
