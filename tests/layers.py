@@ -68,7 +68,7 @@ ROWS: dict[str, set[str]] = {
     },
     "boxes": {
         *BASE, *RUN, "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.processes",
-        "drivers.simulated", "kernels",
+        "drivers.simulated", "drivers.view", "kernels",
     },
     "drivers.choice": {*RUN, "boxes", "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
     "drivers.comparison": {*RUN, "drivers.choice", "drivers.fork_server", "drivers.job", "errors", "files"},

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from hogwild.boxes.exchange import PairExchange
 from hogwild.boxes.header import Facts, Flag
-from hogwild.boxes.leases import Leases
 from hogwild.boxes.ledger import Ledger
 from hogwild.boxes.memory import BoxMemory
 from hogwild.boxes.pacing import Pacing
@@ -43,7 +42,7 @@ BEGUN = "begun"  # key of the store
 @dataclass
 class CourierContext:
     """`process`: as that of a worker. `incarnation`: how often this box has been started. `has_begun`: its workers have
-    started, under an earlier courier. `total`: tickets of the whole run.
+    started, under an earlier courier.
     """
 
     process: WorkerContext
@@ -52,13 +51,12 @@ class CourierContext:
     memory: BoxMemory
     facts: Facts
     incarnation: int
-    total: int
     has_begun: bool
 
 
 class Courier:
     """The main thread. Events that it sends to the parent: started (how: together, alone, or the box whose model was
-    taken), ready and finished (so are all others), link (box, event, text), store (it is gone), mean (boxes, spread).
+    taken), ready and finished (so are all others), link (box, event, text), mean (boxes, spread).
     """
 
     def __init__(self, context: CourierContext) -> None:
@@ -95,10 +93,6 @@ class Courier:
             self._tell("started", how)
         else:
             self._begin()
-        if self.tickets.open:
-            config = self.context.config
-            tell = lambda: self._tell("store")  # noqa: E731
-            Leases(self.tickets, self.context.rendezvous, self.context.total, config.workers, tell).start()
         while True:
             if self.events.poll(POLL_S):
                 command, *detail = self.events.recv()

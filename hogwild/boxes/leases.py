@@ -1,7 +1,7 @@
 """Leases of tickets: the boxes of a run take blocks of its tickets, so that an epoch is one pass by all of them.
 
-A fast box takes more blocks than a slow one. The next block is a counter in torchrun's store. A box leases ahead of its
-workers, which therefore wait only if the store is slow. If the store is gone, a box goes on with every boxes-th block
+A fast box takes more blocks than a slow one. The next block is a counter in torchrun's store. The parent of a box leases
+ahead of its workers, which therefore wait only if the store is slow; not the courier, which may stand still. If the store is gone, a box goes on with every boxes-th block
 behind the last one that it had, and so do the others with theirs.
 """
 
@@ -15,8 +15,6 @@ from hogwild.boxes.rendezvous import Rendezvous
 from hogwild.shared.control import Tickets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch._C._distributed_c10d import Store
 
 KEY = "tickets"
@@ -32,19 +30,16 @@ def block_of(tickets: int, boxes: int) -> int:
 
 
 class Leases(threading.Thread):
-    """Leases blocks for the `workers` workers of a box until none of the run's `total` tickets is left. `has_lost` is
-    called if the store is gone.
+    """Leases blocks for the `workers` workers of a box until none of the run's `total` tickets is left. `is_alone`: the
+    store is gone.
     """
 
-    def __init__(
-        self, tickets: Tickets, rendezvous: Rendezvous, total: int, workers: int, has_lost: Callable[[], object]
-    ) -> None:
+    def __init__(self, tickets: Tickets, rendezvous: Rendezvous, total: int, workers: int) -> None:
         super().__init__(name="leases", daemon=True)
         self._tickets, self._rendezvous, self._total, self._workers = tickets, rendezvous, total, workers
         self._block = block_of(total, rendezvous.boxes)
-        self._has_lost = has_lost
         self._store: Store | None = None
-        self._is_alone = False
+        self.is_alone = False
         self._last = -1  # block
 
     def run(self) -> None:
@@ -64,16 +59,14 @@ class Leases(threading.Thread):
 
     def _next(self) -> int:
         """The number of the next block that is this box's."""
-        if not self._is_alone:
+        if not self.is_alone:
             try:
                 if self._store is None:
                     self._store = self._rendezvous.store()
                 self._last = self._store.add(KEY, 1) - 1
                 return self._last
             except RuntimeError:
-                self._is_alone = True
-                self._last = self._tickets.number(self._tickets.total) // self._block  # also of an earlier courier
-                self._has_lost()
+                self.is_alone = True
         boxes = self._rendezvous.boxes
         self._last += 1 + (self._rendezvous.box - self._last - 1) % boxes
         return self._last

@@ -50,8 +50,8 @@ class BoxSimulator(Simulator):
             "boxes": config.boxes,
             "between": {"algorithm": config.between, "period": config.between_period, "wire": config.between_wire},
             "boxes_share": updates,
-            "exchanges": simulation.exchanges,
-            "exchanges_refused": simulation.refused,
-            "exchanges_late": simulation.late,
+            "exchanges": simulation.between.exchanges,
+            "exchanges_refused": simulation.between.refused,
+            "exchanges_late": simulation.between.late,
             "spread_rms": self.spread,
         }

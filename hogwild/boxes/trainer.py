@@ -13,6 +13,7 @@ import torch
 
 from hogwild.boxes.handle import CourierHandle
 from hogwild.boxes.header import FORMAT, Facts
+from hogwild.boxes.leases import Leases
 from hogwild.boxes.memory import BoxMemory
 from hogwild.boxes.part import boxes_of, incarnation_of
 from hogwild.boxes.summary import publish, summed
@@ -61,9 +62,11 @@ class BoxTrainer(Trainer):
         wire = list(WIRES).index(self.config.between_wire)
         facts = Facts(FORMAT, rendezvous.boxes, x.numel(), wire, _hash_of(_options(job.config)), _hash_of(x))
         self.courier = CourierHandle(
-            job.config, self.world, self.memory, rendezvous, facts, incarnation_of(job.config), job.total_tickets,
+            job.config, self.world, self.memory, rendezvous, facts, incarnation_of(job.config),
             run.workers / "courier.log",
         )  # fmt: skip
+        self.leases = Leases(self.tickets, rendezvous, job.total_tickets, job.config.workers)
+        self._has_store = True
         self.tickets.assign(0, 0, [])
         self.tickets.lease(0, 0, more=True)
         self.up: set[int] = set()
@@ -101,6 +104,7 @@ class BoxTrainer(Trainer):
             self.report.fault("box_joined", f"this box goes on with the model of box {how}")
         elif how == "alone":
             self.console.warn(f"box {self.box} starts without the others: they may join later")
+        self.leases.start()
         super().start_workers()
         self.courier.command("begin")
 
@@ -122,10 +126,9 @@ class BoxTrainer(Trainer):
             elif kind == "died":
                 self.up.clear()
                 self.report.fault("courier_died", f"{detail[0]}; the workers go on, the next courier starts")
-            elif kind == "store":
-                self.report.fault(
-                    "store_lost", "the store of torchrun is gone: this box goes on with its share of the data"
-                )
+        if self.leases.is_alone and self._has_store:
+            self._has_store = False
+            self.report.fault("store_lost", "the store of torchrun is gone: this box goes on with its share of the data")
         now = time.monotonic()
         self._require_boxes(now)
         if self._is_orphan() and not self.is_interrupted:
@@ -172,7 +175,7 @@ class BoxTrainer(Trainer):
         """Serves the other boxes until they have finished too; then all take the mean of all."""
         is_early = self.tickets.stopping
         if not is_early:
-            if "store" not in self._told:
+            if self._has_store:
                 publish(self.rendezvous, self.own_facts())
             self._wait("finish", "finished", self.config.between_linger)
         if not self.tickets.stopping and "finished" in self._told:

@@ -75,7 +75,7 @@ def test_fluxes_conserve_the_sum_and_bring_boxes_together(tmp_path, wire: str):
     while simulation.advance() is not None:
         pass
     after = sum(box.x.double() for box in simulation.boxes)
-    assert simulation.exchanges > 20
+    assert simulation.between.exchanges > 20
     assert float((after - before).abs().max()) < 1e-5
     assert simulation.average() < 0.01
     driver.directory.close()
