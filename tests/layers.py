@@ -79,8 +79,8 @@ ROWS: dict[str, set[str]] = {
     },
     "report": {*RUN, "errors", "files", "text"},
     "reproduce": {
-        *BASE, *RUN, "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",
-        "drivers.processes", "drivers.simulated", "theory",
+        *BASE, *RUN, "boxes", "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments",
+        "drivers.job", "drivers.processes", "drivers.simulated", "kernels", "theory",
     },
     "cli": {
         *BASE, *RUN, "algorithms.registry", "boxes", "delays", "drivers.checkpoints", "drivers.choice",

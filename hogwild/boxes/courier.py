@@ -27,12 +27,15 @@ from hogwild.boxes.memory import BoxMemory
 from hogwild.boxes.pacing import Pacing
 from hogwild.boxes.peer import Peer
 from hogwild.boxes.rendezvous import Rendezvous
+from hogwild.boxes.text import Text
 from hogwild.boxes.wire import WIRES
 from hogwild.config import Config
+from hogwild.config.between import outer
 from hogwild.drivers.processes.context import WorkerContext
 from hogwild.kernels import weighted_sum
 from hogwild.rules import Access
 from hogwild.shared.control import Tickets, Versions
+from hogwild.shared.world import World
 
 POLL_S = 0.002
 TOGETHER_S = 60.0  # how long a box waits for the others to start with it
@@ -42,7 +45,7 @@ BEGUN = "begun"  # key of the store
 @dataclass
 class CourierContext:
     """`process`: as that of a worker. `incarnation`: how often this box has been started. `has_begun`: its workers have
-    started, under an earlier courier.
+    started, under an earlier courier. `text`: the world of the text between boxes; None for pairs.
     """
 
     process: WorkerContext
@@ -52,6 +55,7 @@ class CourierContext:
     facts: Facts
     incarnation: int
     has_begun: bool
+    text: World | None
 
 
 class Courier:
@@ -77,6 +81,15 @@ class Courier:
             Peer(j, context.rendezvous, self, self.exchange, ledgers[j], config.between_timeout, self._teller(j))
             for j in others
         ]
+        self.text: Text | None = None
+        if context.text is not None:
+            algorithm = outer(str(config.between), config.between_options)
+            self.text = Text(
+                algorithm, context.text, self.memory, self.exchange, self.peers, context.rendezvous, self.versions,
+                context.incarnation, config.seed,
+            )  # fmt: skip
+            self.exchange.finish(self.text.ledger)
+        self._joins = False
         self._telling = threading.Lock()
         self._awaited = Flag(0)  # the parent is told when all boxes have shown it
         self._pacing: Pacing | None = None  # None: this box begins no exchange
@@ -89,11 +102,19 @@ class Courier:
             peer.start()
         if not self.context.has_begun:
             how = self._start()
+            self._joins = isinstance(how, int)
             self.exchange.busy.release()
             self._tell("started", how)
         else:
             self._begin()
+        finishes = False
         while True:
+            if self.text is not None:
+                self.text.poll()
+            if finishes and not (self.text is not None and self.text.is_busy):
+                finishes = False
+                self._show(Flag.FINISHED)
+                self._awaited = Flag.FINISHED
             if self.events.poll(POLL_S):
                 command, *detail = self.events.recv()
                 if command == "begin":
@@ -105,8 +126,7 @@ class Courier:
                     self._awaited = Flag.READY
                 elif command == "finish":
                     self._pacing = None
-                    self._show(Flag.FINISHED)
-                    self._awaited = Flag.FINISHED
+                    finishes = True
                 elif command == "mean":
                     self._tell("mean", *self._mean())
                 elif command == "end":
@@ -147,13 +167,21 @@ class Courier:
 
     def _begin(self) -> None:
         config = self.context.config
+        if self.text is not None:
+            self.text.begin(joins=self._joins)
+            self._joins = False
         self._pacing = Pacing(config.between_period, config.seed, self.memory.box, self.versions.version)
         self._show(Flag.BEGUN)
 
     # ---- exchanging -----------------------------------------------------------------------------------------------
 
     def _exchange(self, pacing: Pacing) -> None:
-        """Begins an exchange with a random box whose link is up, if this box is in none."""
+        """Begins an exchange: with a random box whose link is up, if this box is in none; or that of its text."""
+        if self.text is not None:
+            if not (self.text.is_busy or self.text.is_lost):
+                self.text.exchange()
+                self.memory.count(exchanges_late=pacing.end(self.versions.version))
+            return
         up = [peer for peer in self.peers if peer.is_up and Flag.BEGUN in peer.seen.flags]
         if up and not pacing.draw(up).begin():
             self.memory.count(exchanges_refused=1)

@@ -53,7 +53,7 @@ class PairExchange:
     def finish(self, ledger: Ledger) -> None:
         """Finishes what a courier that was killed was adding: the flux is 0 where it has been added."""
         if ledger.phase is Phase.ADDING:
-            self._add(ledger)
+            self.add(ledger)
 
     def run(self, link: Link, ledger: Ledger, j: int, theirs: int) -> None:
         """One exchange with box j, of version `theirs`. The caller holds `busy`. RuntimeError if the link is cut."""
@@ -99,9 +99,10 @@ class PairExchange:
         else:
             weighted_sum(flux, [peer, own], [0.5, -0.5])
         ledger.add()
-        self._add(ledger)
+        self.add(ledger)
 
-    def _add(self, ledger: Ledger) -> None:
+    def add(self, ledger: Ledger) -> None:
+        """Adds what is left of the flux to the model, inside the gate."""
         self._rounds.join(self._rank, 0, POLL_S)  # alive: the parent waits for it, if it is inside the gate
         self._lines.set_phase(self._rank, State.PAUSED)
         while not self._gate.enter(self._rank, POLL_S):

@@ -32,7 +32,8 @@ ELEMENTS_PER_S = 1e8  # which it adds at least, inside the gate
 
 @dataclasses.dataclass
 class CourierHandle:
-    """A context manager: on leaving it, no courier is left. `log`: its output."""
+    """A context manager: on leaving it, no courier is left. `log`: its output. `text`: the world of the
+    text between boxes."""
 
     config: Config
     world: World
@@ -41,6 +42,7 @@ class CourierHandle:
     facts: Facts
     incarnation: int
     log: Path
+    text: World | None
 
     def __post_init__(self) -> None:
         self.has_begun = False
@@ -95,7 +97,8 @@ class CourierHandle:
                 yield self._pipe.recv()
         if is_gone and not self.has_ended and self._tickets.mark_dead(self.world.workers, LOCK_S):
             code = self._process.exitcode or 0
-            line = f"the courier (pid {self._process.pid}) died: {self._killed_for or fork_server.name_of(code)}; log in {self.log}"
+            why = self._killed_for or fork_server.name_of(code)
+            line = f"the courier (pid {self._process.pid}) died: {why}; log in {self.log}"
             self._process.join()
             self._pipe.close()
             self._process = self._pipe = None
@@ -117,7 +120,14 @@ class CourierHandle:
         receive, send = self._context.Pipe()
         process = WorkerContext(self.world, self.world.workers, send, self.log, None, began=self._began)
         context = CourierContext(
-            process, self.config, self.rendezvous, self.memory, self.facts, self.incarnation, self.has_begun
+            process,
+            self.config,
+            self.rendezvous,
+            self.memory,
+            self.facts,
+            self.incarnation,
+            self.has_begun,
+            self.text,
         )
         self._started_at = time.monotonic()
         self._process = self._context.Process(target=courier.main, args=(context,), name="hogwild-courier")  # type: ignore[attr-defined]

@@ -1,8 +1,9 @@
 """Leases of tickets: the boxes of a run take blocks of its tickets, so that an epoch is one pass by all of them.
 
-A fast box takes more blocks than a slow one. The next block is a counter in torchrun's store. The parent of a box leases
-ahead of its workers, which therefore wait only if the store is slow; not the courier, which may stand still. If the store is gone, a box goes on with every boxes-th block
-behind the last one that it had, and so do the others with theirs.
+A fast box takes more blocks than a slow one. The next block is a counter in torchrun's store. The parent of a box
+leases ahead of its workers, which therefore wait only if the store is slow; not the courier, which may stand still. If
+the store is gone, a box goes on with every boxes-th block behind the last one that it had, and so do the others with
+theirs.
 """
 
 from __future__ import annotations

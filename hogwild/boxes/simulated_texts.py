@@ -14,7 +14,6 @@ from torch import Tensor
 from hogwild.algorithms.base import Algorithm, Barrier, Gradient, Update
 from hogwild.boxes.outer import OuterView
 from hogwild.boxes.simulated_box import Between, SimulatedBox
-from hogwild.boxes.wire import WIRES
 from hogwild.config import Config
 from hogwild.shared.control import Rounds
 from hogwild.shared.world import World
@@ -29,23 +28,19 @@ class Texts(Between):
         super().__init__(boxes, config)
         self.holds = config.between_wait == "crew"
         self._rounds: Rounds = world.control
-        self._wire = WIRES[config.between_wire](boxes[0].x.numel())
         self._at_barrier = [False] * len(boxes)
         self.views = [OuterView(world, b, algorithm, config.seed, lambda: self.now) for b in range(len(boxes))]
         self.texts = [algorithm.worker(view) for view in self.views]
         for view, text in zip(self.views, self.texts, strict=True):
             assert isinstance(next(text), Gradient), "a text first asks for a gradient"
             view.buffers.traffic.take()
-        self._known = [torch.zeros_like(box.x) for box in boxes]  # what all others have decoded of a box
         self._before = [torch.zeros_like(box.x) for box in boxes]
 
     def begin(self, i: int, now: float) -> None:
         self.now = max(self.now, now)
         self.boxes[i].is_busy = True
-        packet = self._wire.encode(self.boxes[i].x, self._known[i])
-        self._factor = packet.nbytes / self._known[i].nbytes
-        self.views[i].replica.copy_(self._known[i])
-        self._before[i].copy_(self._known[i])
+        self.views[i].replica.copy_(self.boxes[i].x)
+        self._before[i].copy_(self.boxes[i].x)
         self._serve(i, self.texts[i].send([]))
 
     def leave(self, i: int, now: float) -> None:
@@ -61,11 +56,10 @@ class Texts(Between):
             self._open()
             return
         traffic = self.views[i].buffers.traffic.take()
-        size = traffic.moved_bytes * self._factor
         self.messages += traffic.messages
-        self.moved_bytes += round(size)
+        self.moved_bytes += traffic.moved_bytes
         flux: Tensor = self.views[i].replica - self._before[i]
-        self._send(self.now, traffic.messages, size, i, None, flux)
+        self._send(self.now, traffic.messages, traffic.moved_bytes, i, None, flux)
 
     def _open(self) -> None:
         """The boxes at a barrier go on, in their order, once all that have work have come."""

@@ -15,10 +15,12 @@ from hogwild.boxes.handle import CourierHandle
 from hogwild.boxes.header import FORMAT, Facts
 from hogwild.boxes.leases import Leases
 from hogwild.boxes.memory import BoxMemory
+from hogwild.boxes.outer import outer_world
 from hogwild.boxes.part import boxes_of, incarnation_of
 from hogwild.boxes.summary import publish, summed
 from hogwild.boxes.wire import WIRES
 from hogwild.config import FIELDS, LIMITS, Config
+from hogwild.config.between import PAIRS, outer, require_boxes
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.job.batches import StreamOrder
 from hogwild.drivers.job.job import Job
@@ -29,6 +31,7 @@ from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 from hogwild.runs.files import to_json
 from hogwild.shared.placement import Placement
+from hogwild.shared.world import World
 
 LINE_S = 1.0
 SAME = ("data", "model", "algorithm")  # groups of options that all boxes must have alike
@@ -63,7 +66,7 @@ class BoxTrainer(Trainer):
         facts = Facts(FORMAT, rendezvous.boxes, x.numel(), wire, _hash_of(_options(job.config)), _hash_of(x))
         self.courier = CourierHandle(
             job.config, self.world, self.memory, rendezvous, facts, incarnation_of(job.config),
-            run.workers / "courier.log",
+            run.workers / "courier.log", self._text(),
         )  # fmt: skip
         self.leases = Leases(self.tickets, rendezvous, job.total_tickets, job.config.workers)
         self._has_store = True
@@ -76,6 +79,15 @@ class BoxTrainer(Trainer):
         self._few_since: float | None = None
         self._parent = os.getppid()
         self._spread: float | None = None
+
+    def _text(self) -> World | None:
+        """The world of the text between the boxes; None for pairs."""
+        if self.config.between == PAIRS:
+            return None
+        assert self.config.between is not None, "several boxes train together in some way"
+        algorithm, boxes = outer(self.config.between, self.config.between_options), self.rendezvous.boxes
+        require_boxes(self.config.between, algorithm, boxes)
+        return outer_world(self.module, algorithm, boxes)
 
     def place(self) -> torch.device | Placement:
         place = super().place()
@@ -128,7 +140,9 @@ class BoxTrainer(Trainer):
                 self.report.fault("courier_died", f"{detail[0]}; the workers go on, the next courier starts")
         if self.leases.is_alone and self._has_store:
             self._has_store = False
-            self.report.fault("store_lost", "the store of torchrun is gone: this box goes on with its share of the data")
+            self.report.fault(
+                "store_lost", "the store of torchrun is gone: this box goes on with its share of the data"
+            )
         now = time.monotonic()
         self._require_boxes(now)
         if self._is_orphan() and not self.is_interrupted:
@@ -229,7 +243,7 @@ def _options(config: Config) -> bytes:
     """The options that all boxes must have alike."""
     values = replace(config, resume=None).values()
     free = {name for name, field in FIELDS.items() if field.metadata["group"] not in SAME} | set(FREE)
-    free -= {*LIMITS, "seed", "between"}
+    free -= {*LIMITS, "seed", "between", "between_options"}
     return json.dumps({name: value for name, value in values.items() if name not in free}, default=str).encode()
 
 

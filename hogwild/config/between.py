@@ -6,7 +6,6 @@ in `between_period` updates (hogwild.boxes.outer). So the rule of a step and the
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +67,18 @@ def outer(name: str, options: str | None) -> Algorithm:
         raise UsageError(f"between {name}: {error}") from None
 
 
+def require_boxes(name: str, algorithm: Algorithm, boxes: int) -> None:
+    """UsageError if the algorithm between boxes cannot be that of so many."""
+    from hogwild import topology
+
+    try:
+        algorithm.gradients_per_update(boxes)
+    except ValueError as error:
+        raise UsageError(f"between {name}: {error}") from None
+    if (graph := algorithm.graph()) is not None and name != PAIRS:
+        topology.check(graph, boxes)
+
+
 def check(
     config: Config, algorithm: Algorithm, given: Callable[[Config, Sequence[str]], list[str]], timed: Sequence[str]
 ) -> str | None:
@@ -93,20 +104,17 @@ def _between(config: Config, given: Callable[[Config, Sequence[str]], list[str]]
     text = outer(name, config.between_options)
     if name == PAIRS and given(config, ("between_wait",)):
         return f"between_wait {config.between_wait}: nobody waits in {PAIRS}: leave it out"
-    if name in CENTERS and config.between_wire != "f32":
-        return f"between_wire {config.between_wire} is for models that are averaged, and {name} has a center: use f32"
-    if config.clock is not None:
-        text.gradients_per_update(config.boxes)
-        if (graph := text.graph()) is not None and name != PAIRS:
-            from hogwild import topology
-
-            topology.check(graph, config.boxes)
+    if name != PAIRS and config.between_wire != "f32":
+        return f"between_wire {config.between_wire} is for pairs, and {name} sends snapshots to all boxes: use f32"
+    if config.clock is None:
+        if config.between_wait != "none":
+            return f"between_wait {config.between_wait} is for simulated boxes: real ones never wait, leave it out"
+    else:
+        require_boxes(name, text, config.boxes)
     return None
 
 
-def _inside(
-    config: Config, algorithm: Algorithm, given: Callable[[Config, Sequence[str]], list[str]]
-) -> str | None:
+def _inside(config: Config, algorithm: Algorithm, given: Callable[[Config, Sequence[str]], list[str]]) -> str | None:
     named = f"algorithm {config.algorithm} in a run of several boxes (--between)"
     if has_replicas(algorithm.keeps()) or algorithm.result() != "x":
         return f"{named}: its workers have replicas, and boxes exchange one model each; use asgd or one like it"
@@ -117,9 +125,7 @@ def _inside(
     return None
 
 
-def _simulated(
-    config: Config, given: Callable[[Config, Sequence[str]], list[str]], timed: Sequence[str]
-) -> str | None:
+def _simulated(config: Config, given: Callable[[Config, Sequence[str]], list[str]], timed: Sequence[str]) -> str | None:
     if config.clock is None:
         if idle := given(config, ("boxes", "box_straggler")):
             return f"{idle[0]} is for simulated boxes; torchrun says how many there are: leave it out"

@@ -198,7 +198,7 @@ class Config:
     )
     min_boxes: int = _between(1, "stop when fewer boxes are left", COUNT)
     boxes: int = _between(1, "boxes of a simulated run; torchrun says how many others have", WORKERS, fixed=True)
-    box_straggler: Mapping[int, float] = _between((), "slow down simulated boxes; 0:10: box 0 by a factor of 10", FACTORS)
+    box_straggler: Mapping[int, float] = _between((), "slow down simulated boxes; 0:10: box 0 tenfold", FACTORS)
 
     straggler: Mapping[int, float] = _experiments((), "slow down workers; 0:4: worker 0 is four times slower", FACTORS)
     record: bool = _experiments(False, "write schedule.jsonl, the order of all that workers do, for --clock trace:FILE")

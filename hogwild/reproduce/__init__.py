@@ -26,10 +26,11 @@ REGISTRY = {
     "full-norm": "hogwild.reproduce.full_norm",
     "delayed-rules": "hogwild.reproduce.delayed_rules",
     "delayed-text": "hogwild.reproduce.delayed_rules",
+    "boxes": "hogwild.reproduce.boxes",
 }
 """Name of a figure -> the module with this figure in FIGURES. fig1 ... fig13 are from Giladi et al. 2020, At
 Stability's Edge; admm and periods from Zhang et al. 2015, Deep learning with Elastic Averaging SGD; full-norm from
-Lian and Liu 2019; delayed-rules and delayed-text are ours.
+Lian and Liu 2019; delayed-rules, delayed-text and boxes are ours.
 """
 
 

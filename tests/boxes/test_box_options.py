@@ -18,7 +18,19 @@ from hogwild.errors import UsageError
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"between": "easgd"}, "easgd: not available between boxes yet; use ad-psgd"),
+        ({"between": "easgd", "between_wire": "int8"}, "easgd sends snapshots to all boxes: use f32"),
+        ({"between": "local-sgd", "between_wait": "crew"}, "real ones never wait"),
+        ({"between_wait": "crew"}, "nobody waits in ad-psgd"),
+        (
+            {"between": "diloco", "between_options": "momentum=0.9"},
+            "has no option 'momentum' between boxes; it has: ou",
+        ),
+        ({"between": "diloco", "between_options": "outer_momentum=2"}, "outer_momentum: '2' is not allowed"),
+        (
+            {"between": "async-diloco", "between_options": "activation=1", "clock": "gamma", "boxes": 2},
+            "activation is 1",
+        ),
+        ({"between": "d-psgd", "clock": "gamma", "boxes": 4, "between_options": "topology=no"}, "no"),
         ({"between": "sgp"}, "its gradients are those of a rescaled model"),
         ({"between": "d2"}, "needs the workers' gradients"),
         ({"between": "asgd"}, "there is no such algorithm between boxes"),
