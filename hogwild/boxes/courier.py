@@ -81,18 +81,22 @@ class Courier:
             Peer(j, context.rendezvous, self, self.exchange, ledgers[j], config.between_timeout, self._teller(j))
             for j in others
         ]
-        self.text: Text | None = None
+        self._text: Text | None = None
         if context.text is not None:
             algorithm = outer(str(config.between), config.between_options)
-            self.text = Text(
+            self._text = Text(
                 algorithm, context.text, self.memory, self.exchange, self.peers, context.rendezvous, self.versions,
                 context.incarnation, config.seed,
             )  # fmt: skip
-            self.exchange.finish(self.text.ledger)
+            self.exchange.finish(self._text.ledger)
         self._joins = False
         self._telling = threading.Lock()
         self._awaited = Flag(0)  # the parent is told when all boxes have shown it
         self._pacing: Pacing | None = None  # None: this box begins no exchange
+
+    @property
+    def text(self) -> Text | None:
+        return self._text
 
     def run(self) -> None:
         """Until the parent says end."""
@@ -109,9 +113,9 @@ class Courier:
             self._begin()
         finishes = False
         while True:
-            if self.text is not None:
-                self.text.poll()
-            if finishes and not (self.text is not None and self.text.is_busy):
+            if self._text is not None:
+                self._text.poll()
+            if finishes and not (self._text is not None and self._text.is_busy):
                 finishes = False
                 self._show(Flag.FINISHED)
                 self._awaited = Flag.FINISHED
@@ -167,8 +171,8 @@ class Courier:
 
     def _begin(self) -> None:
         config = self.context.config
-        if self.text is not None:
-            self.text.begin(joins=self._joins)
+        if self._text is not None:
+            self._text.begin(joins=self._joins)
             self._joins = False
         self._pacing = Pacing(config.between_period, config.seed, self.memory.box, self.versions.version)
         self._show(Flag.BEGUN)
@@ -177,9 +181,9 @@ class Courier:
 
     def _exchange(self, pacing: Pacing) -> None:
         """Begins an exchange: with a random box whose link is up, if this box is in none; or that of its text."""
-        if self.text is not None:
-            if not (self.text.is_busy or self.text.is_lost):
-                self.text.exchange()
+        if self._text is not None:
+            if not (self._text.is_busy or self._text.is_lost):
+                self._text.exchange()
                 self.memory.count(exchanges_late=pacing.end(self.versions.version))
             return
         up = [peer for peer in self.peers if peer.is_up and Flag.BEGUN in peer.seen.flags]

@@ -25,7 +25,7 @@ class CourierView(OuterView):
     def __init__(self, world: World, box: int, algorithm: Algorithm, seed: int, clock: Callable[[], float]) -> None:
         super().__init__(world, box, algorithm, seed, clock)
         self.owners: Owners | None = None
-        self.parts: list[Part] | None = None
+        self.answered: list[Part] | None = None
         self._room = torch.zeros_like(self.x)
         self._algorithm = algorithm
         whole = self.rounds.combine
@@ -33,10 +33,10 @@ class CourierView(OuterView):
         def combine(
             to: Place, terms: Mapping[Place, float], *, share: bool = False, part: tuple[int, int] | None = None
         ) -> None:
-            if self.parts is None or share or part is not None:
+            if self.answered is None or share or part is not None:
                 whole(to, terms, share=share, part=part)
             else:
-                for answered in self.parts:
+                for answered in self.answered:
                     whole(to, terms, part=answered)
 
         self.combine = combine
@@ -66,7 +66,7 @@ class CourierView(OuterView):
         self._owned.note(self._room)
 
     def submit(self, name: str, step: Callable[[View], None]) -> None:  # noqa: ARG002
-        self.parts = self._call(self.buffer(name).clone())
+        self.answered = self._call(self.buffer(name).clone())
         self._owned.note(self._room)
 
     @property
@@ -88,7 +88,7 @@ class CourierView(OuterView):
             weighted_sum(center, [answer, values], [1 - rate, rate])
             return
         if isinstance(algorithm, AsyncDiLoCo):
-            self.parts = [part]
+            self.answered = [part]
             copy(self.buffer("delta")[slice(*part)], values)
             algorithm.outer(self)
         else:

@@ -69,7 +69,7 @@ class Gathering:
             told = [f"{key}/has/{j}" for j in sorted(awaited | {self._box})]
             if store.check(told):
                 members = set.intersection(*(_boxes(store.get(name)) for name in told))
-                store.compare_set(key, "", _text(members))  # type: ignore[attr-defined]
+                store.compare_set(key, "", _text(members))
         if not store.check([key]):
             if not self._is_behind:
                 return None

@@ -19,7 +19,10 @@ class Own(Protocol):
     facts: Facts
     flags: Flag
     versions: Versions
-    text: Serving | None  # None: boxes exchange in pairs
+
+    @property
+    def text(self) -> Serving | None:
+        """None: boxes exchange in pairs."""
 
 
 class Serving(Protocol):

@@ -27,23 +27,23 @@ from hogwild.kernels import copy
 from hogwild.shared.world import World
 
 Part = tuple[int, int]
-Step = Callable[[int, Part, Tensor, Tensor], None]
-"""What an owner does: the box that calls, the part, what it has sent, and room for the answer."""
+Step = Callable[[Part, Tensor, Tensor], None]
+"""What an owner does for a box: the part, what it has sent, and room for the answer."""
 
 
 class Owners:
     """The owners as box `box` sees them, itself among them. `answers` [boxes, n]: the last answers, and `numbers`
-    [boxes boxes]: of which call, by box and part; both in shared memory. `step`: what an owner does. `lock` is held
+    [boxes boxes]: of which call, by box and part; both in shared memory. `steps`: by box. `lock` is held
     while the center is written.
     """
 
     def __init__(
         self, world: World, box: int, peers: Sequence[Peer], parts: Sequence[Part], answers: Sequence[Tensor],
-        numbers: Tensor, step: Step,
+        numbers: Tensor, steps: Sequence[Step],
     ) -> None:  # fmt: skip
         self._box, self._peers, self._parts = box, {peer.number: peer for peer in peers}, parts
         self._center = world.arena.tensor("x")
-        self._answers, self._numbers, self._step = answers, numbers, step
+        self._answers, self._numbers, self._steps = answers, numbers, steps
         self.lock = threading.Lock()
         self.number = 0  # of the calls of the exchange in progress
         self._others: list[Part] = []  # the parts that other boxes have answered in it
@@ -67,7 +67,7 @@ class Owners:
         for owner in (*range(share, boxes), *range(share)):
             if owner == self._box:
                 with self.lock:
-                    self._step(self._box, part, sent[slice(*part)], room[slice(*part)])
+                    self._steps[self._box](part, sent[slice(*part)], room[slice(*part)])
             elif not self._peers[owner].call(self.number * boxes + share, sent[slice(*part)], room[slice(*part)]):
                 continue
             else:
@@ -84,7 +84,7 @@ class Owners:
         with self.lock:
             place = self._numbers[box * len(self._parts) + call % len(self._parts)]
             if int(place) != call:
-                self._step(box, part, values, answer)
+                self._steps[box](part, values, answer)
                 place.fill_(call)
             kept = answer.clone()
         link.send(kept, REPLY)

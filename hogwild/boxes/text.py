@@ -47,17 +47,16 @@ class Text:
         self._algorithm, self._world, self._memory, self._exchange = algorithm, world, memory, exchange
         self._peers, self._versions, self._incarnation = peers, versions, incarnation
         self._box, boxes = memory.box, memory.boxes
-        self._make_view = lambda: CourierView(world, self._box, algorithm, seed, lambda: 0.0)
-        self.view = self._make_view()
+        self._seed = seed
+        self.view = self._view_of(self._box)
         self.ledger = Ledger(memory.ledger(self._box), incarnation)
         self._has_rounds = bool(algorithm.barriers_per_round)
         sent = "sent" if "sent" in algorithm.keeps() else "replica"
         others = {j: world.arena.tensor(sent, j) for j in range(boxes) if j != self._box}
         self._gathering = Gathering(peers, rendezvous, world.arena.tensor(sent, self._box), others)
         answers = [memory.flux if j == self._box else memory.own(j) for j in range(boxes)]
-        views = [CourierView(world, j, algorithm, seed, lambda: 0.0) for j in range(boxes)]
-        step = lambda j, *arguments: views[j].step_of_owner(*arguments)  # noqa: E731
-        self._owners = Owners(world, self._box, peers, self.view.fragments(boxes), answers, memory.calls, step)
+        steps = [self._view_of(j).step_of_owner for j in range(boxes)]
+        self._owners = Owners(world, self._box, peers, self.view.fragments(boxes), answers, memory.calls, steps)
         self._waits = False  # for a round
         self._missed: bool | None = None  # the others have made this round: whether the snapshot of this box counted
         self._began, self._began_at = versions.version, time.monotonic()
@@ -119,10 +118,13 @@ class Text:
 
     # ---- the text -------------------------------------------------------------------------------------------------
 
+    def _view_of(self, box: int) -> CourierView:
+        return CourierView(self._world, box, self._algorithm, self._seed, lambda: 0.0)
+
     def _restart(self) -> None:
-        self.view = self._make_view()
+        self.view = self._view_of(self._box)
         self.view.owners = self._owners
-        self.view.parts = []  # nothing is delivered before the first exchange
+        self.view.answered = []  # nothing is delivered before the first exchange
         self._text = self._algorithm.worker(self.view)
         if not self._has_rounds and not self.view.steps:
             self.view.deliver = lambda: None  # all boxes begin with the center
@@ -131,7 +133,7 @@ class Text:
 
     def _go_on(self) -> None:
         """The text's gradient is there."""
-        self.view.parts = None
+        self.view.answered = None
         self._owners.number = self._incarnation * CALLS + self.ledger.applied + 1
         self.view.rounds.generation = BARRIERS * self.ledger.applied
         self._resume([])
