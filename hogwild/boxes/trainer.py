@@ -68,7 +68,11 @@ class BoxTrainer(Trainer):
             job.config, self.world, self.memory, rendezvous, facts, incarnation_of(job.config),
             run.workers / "courier.log", self._text(),
         )  # fmt: skip
-        self.leases = Leases(self.tickets, rendezvous, job.total_tickets, job.config.workers)
+        self._down_since: dict[int, float] = {}  # the boxes that have been up and are not
+        self.leases = Leases(
+            self.tickets, rendezvous, job.total_tickets, job.config.workers, incarnation_of(job.config),
+            self.config.between_linger, self._gone,
+        )  # fmt: skip
         self._has_store = True
         self.tickets.assign(0, 0, [])
         self.tickets.lease(0, 0, more=True)
@@ -158,11 +162,18 @@ class BoxTrainer(Trainer):
         """Whether the agent of torchrun that started this process has died."""
         return "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != self._parent
 
+    def _gone(self) -> list[int]:
+        """The boxes that have been down for longer than a link may be silent."""
+        limit = time.monotonic() - self.config.between_timeout
+        return [box for box, since in list(self._down_since.items()) if since < limit]
+
     def _on_link(self, number: int, event: str, text: str) -> None:
         if event in ("up", "joined"):
             self.up.add(number)
+            self._down_since.pop(number, None)
         elif event != "refused":
             self.up.discard(number)
+            self._down_since.setdefault(number, time.monotonic())
         if event == "refused" and not self.courier.has_begun:
             self.stop(UsageError, text)
         elif event == "refused":

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from loopback import Model, Server
+from loopback import Model
 
 from hogwild.boxes.handle import CourierHandle
-from hogwild.boxes.leases import Leases
 from hogwild.boxes.memory import BoxMemory
 from hogwild.buffers import Buffer, Scope
 from hogwild.kernels.control import Phase
@@ -77,21 +75,3 @@ def test_a_courier_is_not_killed_outside_the_gate_or_while_it_moves(where: str):
             box.control.set_phase(1, Phase.PAUSED)
         assert list(found.events()) == []
     assert not process.is_killed
-
-
-def test_workers_get_leases_without_a_courier():
-    """300 tickets for two boxes, in blocks of one; the store is real, and there is no courier."""
-    box, server = world(), Server()
-    box.control.assign(0, 0, [])
-    box.control.lease(0, 0, True)
-    leases = Leases(box.control, server.rendezvous(0, 2), 300, 1)
-    leases.start()
-    taken = []
-    while box.control.wait_for_work(0, 1.0) or box.control.open:
-        if (ticket := box.control.take(0)) < 0:
-            continue
-        taken.append(box.control.number(ticket))
-        box.control.complete(0)
-    leases.join()
-    assert taken == list(range(300))
-    assert leases not in threading.enumerate()
