@@ -70,12 +70,13 @@ class Gathering:
             if store.check(told):
                 members = set.intersection(*(_boxes(store.get(name)) for name in told))
                 store.compare_set(key, "", _text(members))
-        if not store.check([key]):
-            if not self._is_behind:
-                return None
+        is_behind = self._is_behind  # asked for first: a box is ahead only once this round is decided
+        if store.check([key]):
+            members = _boxes(store.get(key))
+        elif is_behind:
             members = set()
         else:
-            members = _boxes(store.get(key))
+            return None
         self._number = None
         return sorted(members), members <= self._has
 

@@ -72,6 +72,9 @@ class Leases(threading.Thread):
             if not self.is_alone:
                 self._try(self._tell_done)
             time.sleep(POLL_S if self._idle_since is None else IDLE_S)
+        while self._done < len(self._ends) and not (self.is_alone or self._tickets.stopping):
+            time.sleep(POLL_S)  # the last tickets are in the workers' hands, and others wait for them
+            self._try(self._tell_done)
 
     def _lease(self) -> bool:
         """Leases one block more; False if there is none now."""

@@ -40,12 +40,12 @@ class BoxMemory:
     _lock: Any = field(default=None, repr=False)
 
     @classmethod
-    def create(cls, box: int, boxes: int, n: int) -> BoxMemory:
-        """UsageError if the memory is not there."""
+    def create(cls, box: int, boxes: int, n: int, dtype: torch.dtype = torch.float32) -> BoxMemory:
+        """`dtype`: of the models. UsageError if the memory is not there."""
         others = [j for j in range(boxes) if j != box]
         sizes = {f"{name}:{j}": n for name in ("own", "peer") for j in others}
         sizes |= {"flux": n, "before": n}
-        specs = [BufferSpec(name, Scope.SHARED, size, torch.float32) for name, size in sizes.items()]
+        specs = [BufferSpec(name, Scope.SHARED, size, dtype) for name, size in sizes.items()]
         specs.append(BufferSpec("calls", Scope.SHARED, boxes * boxes, torch.int64))
         specs.append(BufferSpec("ledger", Scope.SHARED, boxes * WORDS, torch.int64))
         specs.append(BufferSpec("counts", Scope.SHARED, len(COUNTS), torch.int64))
@@ -56,21 +56,21 @@ class BoxMemory:
         return {**self.__dict__, "_lock": None}
 
     def own(self, j: int) -> Tensor:
-        """[n] float32: the last snapshot of this box that box j was sent, as box j has decoded it."""
+        """[n]: the last snapshot of this box that box j was sent, as box j has decoded it."""
         return self.arena.tensor(f"own:{j}")
 
     def peer(self, j: int) -> Tensor:
-        """[n] float32: the last snapshot of box j, decoded."""
+        """[n]: the last snapshot of box j, decoded."""
         return self.arena.tensor(f"peer:{j}")
 
     @property
     def flux(self) -> Tensor:
-        """[n] float32: what is left to be added to the model. The exchange in progress owns it."""
+        """[n]: what is left to be added to the model. The exchange in progress owns it."""
         return self.arena.tensor("flux")
 
     @property
     def before(self) -> Tensor:
-        """[n] float32: the snapshot with which a text went on (hogwild.boxes.text)."""
+        """[n]: the snapshot with which a text went on (hogwild.boxes.text)."""
         return self.arena.tensor("before")
 
     @property

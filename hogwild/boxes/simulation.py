@@ -62,7 +62,8 @@ class BoxSimulation:
             self.between = Pairs(self.boxes, config)
         else:
             text = outer(str(config.between), config.between_options)
-            self.between = Texts(self.boxes, config, text, outer_world(modules[0], text, len(self.boxes)))
+            outer_buffers = outer_world(modules[0], text, len(worlds), worlds[0].layout.dtype)
+            self.between = Texts(self.boxes, config, text, outer_buffers)
 
     @property
     def workers(self) -> Sequence[SimulatedWorker]:

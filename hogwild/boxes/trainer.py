@@ -61,7 +61,7 @@ class BoxTrainer(Trainer):
                 "--between does not support tables (sparse=True in an embedding) yet: use dense embeddings"
             )
         x = self.world.arena.tensor("x")
-        self.memory = BoxMemory.create(self.box, rendezvous.boxes, x.numel())
+        self.memory = BoxMemory.create(self.box, rendezvous.boxes, x.numel(), x.dtype)
         wire = list(WIRES).index(self.config.between_wire)
         facts = Facts(FORMAT, rendezvous.boxes, x.numel(), wire, _hash_of(_options(job.config)), _hash_of(x))
         self.courier = CourierHandle(
@@ -91,7 +91,7 @@ class BoxTrainer(Trainer):
         assert self.config.between is not None, "several boxes train together in some way"
         algorithm, boxes = outer(self.config.between, self.config.between_options), self.rendezvous.boxes
         require_boxes(self.config.between, algorithm, boxes)
-        return outer_world(self.module, algorithm, boxes)
+        return outer_world(self.module, algorithm, boxes, self.world.layout.dtype)
 
     def place(self) -> torch.device | Placement:
         place = super().place()

@@ -47,7 +47,11 @@ BETWEEN_ONLY = (
     "between_options", "between_period", "between_wait", "between_wire", "between_timeout", "between_linger",
     "min_boxes", "boxes", "box_straggler",
 )  # fmt: skip
-NOT_IN_BOXES = ("resume", "shard", "dtype", "record", "gpus", "cuda_graph", "master")
+NOT_IN_BOXES = {
+    "resume": "to go on from what its boxes ended with, add --init-from RUN/box0",
+    **dict.fromkeys(("shard", "record", "gpus", "cuda_graph", "master"), "leave it out"),
+}
+"""Option -> what to do instead."""
 
 
 def outer(name: str, options: str | None) -> Algorithm:
@@ -106,6 +110,8 @@ def _between(config: Config, given: Callable[[Config, Sequence[str]], list[str]]
         return f"between_wait {config.between_wait}: nobody waits in {PAIRS}: leave it out"
     if name != PAIRS and config.between_wire != "f32":
         return f"between_wire {config.between_wire} is for pairs, and {name} sends snapshots to all boxes: use f32"
+    if config.between_wire != "f32" and config.dtype != "float32":
+        return f"between_wire {config.between_wire} is for float32, dtype is {config.dtype}: leave one of the two out"
     if config.clock is None:
         if config.between_wait != "none":
             return f"between_wait {config.between_wait} is for simulated boxes: real ones never wait, leave it out"
@@ -120,8 +126,9 @@ def _inside(config: Config, algorithm: Algorithm, given: Callable[[Config, Seque
         return f"{named}: its workers have replicas, and boxes exchange one model each; use asgd or one like it"
     if algorithm.barriers_per_round or algorithm.follows_updates:
         return f"{named}: its workers wait for one another; use asgd or one like it"
-    if taken := given(config, NOT_IN_BOXES):
-        return f"{taken[0]} is not supported in a run of several boxes (--between) yet: leave it out"
+    if taken := given(config, tuple(NOT_IN_BOXES)):
+        remedy = NOT_IN_BOXES[taken[0]]
+        return f"{taken[0]} is not supported in a run of several boxes (--between) yet: {remedy}"
     return None
 
 

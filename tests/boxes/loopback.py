@@ -64,19 +64,20 @@ class Box:
         start: int = 5,
         timeout_s: float = TIMEOUT_S,
         between: tuple[str, str | None] | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         """`between`: an algorithm with a text, and its options; None: pairs."""
         self.number, self.server, self.boxes, self.timeout_s = number, server, boxes, timeout_s
-        self.world = World.create(Model(values), {"x": Buffer(Scope.SHARED)}, 1, lines=2)
+        self.world = World.create(Model(values), {"x": Buffer(Scope.SHARED)}, 1, lines=2, dtype=dtype)
         self.x = self.world.arena.tensor("x")
-        self.memory = BoxMemory.create(number, boxes, self.x.numel())
+        self.memory = BoxMemory.create(number, boxes, self.x.numel(), dtype)
         self.facts = Facts(FORMAT, boxes, self.x.numel(), list(WIRES).index(wire), 1, start)
         self.flags, self.versions, self.text = Flag.BEGUN, self.world.control, None
         self.wire, self.access, self.incarnation = wire, access, incarnation
         self.events: list[tuple[int, str]] = []
         self._algorithm = None if between is None else outer(*between)
         if self._algorithm is not None:
-            self._outer = outer_world(Model(values), self._algorithm, boxes)
+            self._outer = outer_world(Model(values), self._algorithm, boxes, dtype)
         self.connect()
 
     def leave(self) -> None:

@@ -53,6 +53,19 @@ def test_workers_get_leases_without_a_courier():
     assert box.made == list(range(TOTAL))
 
 
+def test_a_box_that_ends_first_tells_that_its_last_ticket_is_done():
+    """Its worker has it in hand when nothing is left to be leased; others wait for it."""
+    server = Server()
+    box = Box(server, 0)
+    box.work(TOTAL - 1)
+    assert box.control.take(0) >= 0
+    until(lambda: not box.control.open, "nothing is left to be leased")
+    assert box.leases._done < len(box.leases._ends)
+    box.control.complete(0)
+    box.leases.join()
+    assert box.leases._done == len(box.leases._ends)
+
+
 def work_together(*boxes: Box) -> None:
     threads = [threading.Thread(target=box.work) for box in boxes]
     for thread in threads:
