@@ -70,6 +70,7 @@ class Gathering:
             if store.check(told):
                 members = set.intersection(*(_boxes(store.get(name)) for name in told))
                 store.compare_set(key, "", _text(members))
+                self._forget(store)
         is_behind = self._is_behind  # asked for first: a box is ahead only once this round is decided
         if store.check([key]):
             members = _boxes(store.get(key))
@@ -79,6 +80,12 @@ class Gathering:
             return None
         self._number = None
         return sorted(members), members <= self._has
+
+    def _forget(self, store: Store) -> None:
+        """The keys of the round before the last."""
+        old = f"{KEY}/{(self._number or 0) - 2}"
+        for name in (old, *(f"{old}/has/{j}" for j in range(self._rendezvous.boxes))):
+            store.delete_key(name)
 
     def _swap(self, peer: Peer, number: int) -> None:
         told: Link | None = None  # the link over which the other box was told

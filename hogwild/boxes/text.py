@@ -78,6 +78,9 @@ class Text:
     def exchange(self) -> None:
         """The box has made its period of updates, and is in no exchange."""
         copy(self._memory.before, self._exchange.x)
+        if count_nonfinite([self._memory.before]):  # it reaches nobody: this box has not moved since its last exchange
+            self._memory.count(exchanges_nonfinite=1)
+            copy(self._memory.before, self.view.buffer("base" if "base" in self._algorithm.keeps() else "x"))
         copy(self.view.replica, self._memory.before)
         self.ledger.take(self.ledger.applied + 1)
         self._began, self._began_at = self._versions.version, time.monotonic()

@@ -148,6 +148,20 @@ def test_a_courier_that_is_killed_in_a_round_or_in_a_call_goes_on_with_it(server
     assert values(boxes) == pytest.approx([0.125, 0.125])
 
 
+@pytest.mark.parametrize("between", ["downpour", "local-sgd"])
+def test_a_model_that_is_not_finite_reaches_nobody(server: Server, between: str):
+    boxes = boxes_of(server, 2, between, n=40)
+    boxes[0].x[7] = torch.nan
+    boxes[1].x.fill_(0.5)
+    for box in reversed(boxes):
+        box.text.exchange()
+    settled(*boxes)
+    assert boxes[0].memory.counted("exchanges_nonfinite") == 1
+    expected = 0.5 if between == "downpour" else 0.25
+    assert float(boxes[0].text.view.x[7]) == expected
+    assert float(boxes[1].x[7]) == expected
+
+
 def restart(box: Box) -> None:
     """Its courier is killed: the links end, and the next one has the same memory."""
     threads = list(box.peers.values())
