@@ -8,9 +8,6 @@ import torch
 from torch import Tensor
 
 from hogwild.algorithms.base import Algorithm, Place, View
-from hogwild.algorithms.elastic.async_diloco import AsyncDiLoCo
-from hogwild.algorithms.elastic.easgd import ElasticAveraging
-from hogwild.algorithms.elastic.options import moving_rate
 from hogwild.boxes.outer import OuterView
 from hogwild.boxes.owners import Owners, Part
 from hogwild.kernels import copy, weighted_sum
@@ -27,7 +24,6 @@ class CourierView(OuterView):
         self.owners: Owners | None = None
         self.answered: list[Part] | None = None
         self._room = torch.zeros_like(self.x)
-        self._algorithm = algorithm
         whole = self.rounds.combine
 
         def combine(
@@ -44,12 +40,10 @@ class CourierView(OuterView):
         self.elastic = self._elastic
         self.deliver = self._deliver
 
-    # ---- the worker's side ----------------------------------------------------------------------------------------
-
     def _elastic(self, alpha: float, near: Place = "replica", center: Place = "x") -> None:  # noqa: ARG002
         """replica <- replica - alpha (replica - c), where c is the center before this exchange."""
         sent = self.replica.clone()
-        reached = self._call(sent)
+        reached = self._call(sent, elastic(alpha))
         moved = torch.empty_like(sent)
         weighted_sum(moved, [self._room, sent], [1 - alpha, alpha])
         for start, stop in reached:
@@ -59,14 +53,14 @@ class CourierView(OuterView):
     def _deliver(self) -> None:
         sent = torch.empty_like(self.x)
         weighted_sum(sent, [self.replica, self.buffer("base")], [1.0, -1.0])
-        reached = self._call(sent)
+        reached = self._call(sent, deliver)
         for start, stop in reached:
             for name in ("replica", "base"):
                 copy(self.buffer(name)[start:stop], self._room[start:stop])
         self._owned.note(self._room)
 
-    def submit(self, name: str, step: Callable[[View], None]) -> None:  # noqa: ARG002
-        self.answered = self._call(self.buffer(name).clone())
+    def submit(self, name: str, step: Callable[[View], None]) -> None:
+        self.answered = self._call(self.buffer(name).clone(), submit(name, step))
         self._owned.note(self._room)
 
     @property
@@ -74,23 +68,65 @@ class CourierView(OuterView):
         assert self.owners is not None, "an algorithm with a center has owners"
         return self.owners
 
-    def _call(self, sent: Tensor) -> list[Part]:
+    def _call(self, sent: Tensor, step: OwnerStep) -> list[Part]:
+        if self.owners is None:
+            raise Asked(step)
         return self._owned.exchange(sent, self._room)
 
-    # ---- the owner's side -----------------------------------------------------------------------------------------
 
-    def step_of_owner(self, part: Part, values: Tensor, answer: Tensor) -> None:
-        """The step of the center with a part of what this box has sent, and the answer."""
-        algorithm, center = self._algorithm, self.x[slice(*part)]
-        if isinstance(algorithm, ElasticAveraging):
-            rate = moving_rate(algorithm.alpha, algorithm.beta, algorithm.beta_per, algorithm.period, self.workers)
-            copy(answer, center)
-            weighted_sum(center, [answer, values], [1 - rate, rate])
-            return
-        if isinstance(algorithm, AsyncDiLoCo):
-            self.answered = [part]
-            copy(self.buffer("delta")[slice(*part)], values)
-            algorithm.outer(self)
-        else:
-            weighted_sum(center, [center, values], [1.0, 1.0])
+OwnerStep = Callable[[CourierView, Part, Tensor, Tensor], None]
+"""What an owner does: the view of the box that calls, the part, what it has sent, and room for the answer."""
+
+
+class Asked(Exception):
+    """The text asks the owners for this step, and the view has no owners."""
+
+    def __init__(self, step: OwnerStep) -> None:
+        super().__init__("a view without owners")
+        self.step = step
+
+
+def elastic(alpha: float) -> OwnerStep:
+    """c <- c + alpha (s - c). Answers c as it was."""
+
+    def step(view: CourierView, part: Part, values: Tensor, answer: Tensor) -> None:
+        center = view.x[slice(*part)]
         copy(answer, center)
+        weighted_sum(center, [answer, values], [1 - alpha, alpha])
+
+    return step
+
+
+def deliver(view: CourierView, part: Part, values: Tensor, answer: Tensor) -> None:
+    """c <- c + what was sent. Answers c."""
+    center = view.x[slice(*part)]
+    weighted_sum(center, [center, values], [1.0, 1.0])
+    copy(answer, center)
+
+
+def submit(name: str, outer: Callable[[View], None]) -> OwnerStep:
+    """`outer` with the buffer `name` that was sent, on that part. Answers x."""
+
+    def step(view: CourierView, part: Part, values: Tensor, answer: Tensor) -> None:
+        view.answered = [part]
+        copy(view.buffer(name)[slice(*part)], values)
+        outer(view)
+        copy(answer, view.x[slice(*part)])
+
+    return step
+
+
+def asked_of_owners(algorithm: Algorithm, view: CourierView) -> OwnerStep:
+    """The step of the center: found by letting the text make an exchange on a view without owners. Mutates buffers of
+    the box of `view` that a text writes before it reads them.
+    """
+    steps = view.steps
+    text = algorithm.worker(view)
+    try:
+        next(text)
+        text.send([])
+    except Asked as asked:
+        return asked.step
+    finally:
+        view.control.restore_steps(view.rank, steps)
+    raise ValueError(f"{algorithm.name} makes no exchange with a center after a step")

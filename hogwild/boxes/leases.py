@@ -115,7 +115,7 @@ class Leases(threading.Thread):
             self._last = block = store.add(KEY, 1) - 1
         if block is None or block * self._block >= self._total:
             return None
-        store.append(f"{LEASED}/{self._own}", f"{block},")
+        store.append(f"{LEASED}/{self._own}", f"{block},")  # type: ignore[attr-defined]  # not in the stub
         return block
 
     def _returned(self) -> int | None:
@@ -169,7 +169,8 @@ class Leases(threading.Thread):
     def _give_back(self, box: int, i: int) -> None:
         """The blocks of a box that is gone are leased again."""
         if (left := self._left(box, i)) and self._client.add(f"{RETURNED}/{box}/{i}", 1) == 1:
-            self._client.append(AGAIN, "".join(f"{block}," for block in left))
+            text = "".join(f"{block}," for block in left)
+            self._client.append(AGAIN, text)  # type: ignore[attr-defined]
 
     @property
     def _client(self) -> Store:

@@ -13,19 +13,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from hogwild.algorithms.base import Algorithm, Barrier, Gradient
-from hogwild.boxes.courier_view import CourierView
+from hogwild.boxes.courier_view import CourierView, asked_of_owners
 from hogwild.boxes.exchange import PairExchange
 from hogwild.boxes.gathering import Gathering
 from hogwild.boxes.header import Flag
 from hogwild.boxes.ledger import Ledger, Phase
 from hogwild.boxes.link import Link
 from hogwild.boxes.memory import BoxMemory
-from hogwild.boxes.owners import Owners
+from hogwild.boxes.owners import Owners, Step
 from hogwild.boxes.peer import Peer
 from hogwild.boxes.rendezvous import Rendezvous
 from hogwild.buffers import Scope
@@ -55,7 +56,10 @@ class Text:
         others = {j: world.arena.tensor(sent, j) for j in range(boxes) if j != self._box}
         self._gathering = Gathering(peers, rendezvous, world.arena.tensor(sent, self._box), others)
         answers = [memory.flux if j == self._box else memory.own(j) for j in range(boxes)]
-        steps = [self._view_of(j).step_of_owner for j in range(boxes)]
+        steps: list[Step] = []
+        if not self._has_rounds:
+            step = asked_of_owners(algorithm, self._view_of(self._box))
+            steps = [partial(step, self._view_of(j)) for j in range(boxes)]
         self._owners = Owners(world, self._box, peers, self.view.fragments(boxes), answers, memory.calls, steps)
         self._waits = False  # for a round
         self._missed: bool | None = None  # the others have made this round: whether the snapshot of this box counted
