@@ -69,7 +69,7 @@ ROWS: dict[str, set[str]] = {
     },
     "boxes": {
         *BASE, *RUN, "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.processes",
-        "drivers.simulated", "kernels",
+        "drivers.simulated", "drivers.view", "kernels",
     },
     "drivers.choice": {*RUN, "boxes", "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
     "drivers.comparison": {*RUN, "drivers.choice", "drivers.fork_server", "drivers.job", "errors", "files"},
@@ -81,8 +81,8 @@ ROWS: dict[str, set[str]] = {
     "report": {*RUN, "errors", "files", "text"},
     "recommend": set(),
     "reproduce": {
-        *BASE, *RUN, "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",
-        "drivers.processes", "drivers.simulated", "theory",
+        *BASE, *RUN, "boxes", "delays", "drivers.checkpoints", "drivers.fork_server", "drivers.instruments",
+        "drivers.job", "drivers.processes", "drivers.simulated", "kernels", "theory",
     },
     "cli": {
         *BASE, *RUN, "algorithms.registry", "boxes", "delays", "drivers.checkpoints", "drivers.choice",

@@ -99,6 +99,11 @@ class View(Protocol):
     def exclusive(self) -> AbstractContextManager[None]:
         """A context that one worker at a time can be in: the run's one lock."""
 
+    def submit(self, name: str, step: Callable[[View], None]) -> None:
+        """The own buffer `name` goes to where the center is, and `step` is made there, for one worker at a time. On one
+        machine: within `exclusive`. Between boxes: by the owner of each part of the center, who has `name` of this box.
+        """
+
     # ---- one gradient, one update of the master ----
 
     def pull(self, momentum: Momentum | None = None, *, of: str = "x", own: bool = True) -> None:

@@ -22,18 +22,20 @@ from torch import Tensor
 
 from hogwild.boxes.exchange import PairExchange
 from hogwild.boxes.header import Facts, Flag
-from hogwild.boxes.leases import Leases
 from hogwild.boxes.ledger import Ledger
 from hogwild.boxes.memory import BoxMemory
 from hogwild.boxes.pacing import Pacing
 from hogwild.boxes.peer import Peer
 from hogwild.boxes.rendezvous import Rendezvous
+from hogwild.boxes.text import Text
 from hogwild.boxes.wire import WIRES
 from hogwild.config import Config
+from hogwild.config.between import outer
 from hogwild.drivers.processes.context import WorkerContext
 from hogwild.kernels import weighted_sum
 from hogwild.rules import Access
 from hogwild.shared.control import Tickets, Versions
+from hogwild.shared.world import World
 
 POLL_S = 0.002
 TOGETHER_S = 60.0  # how long a box waits for the others to start with it
@@ -43,7 +45,7 @@ BEGUN = "begun"  # key of the store
 @dataclass
 class CourierContext:
     """`process`: as that of a worker. `incarnation`: how often this box has been started. `has_begun`: its workers have
-    started, under an earlier courier. `total`: tickets of the whole run.
+    started, under an earlier courier. `text`: the world of the text between boxes; None for pairs.
     """
 
     process: WorkerContext
@@ -52,13 +54,13 @@ class CourierContext:
     memory: BoxMemory
     facts: Facts
     incarnation: int
-    total: int
     has_begun: bool
+    text: World | None
 
 
 class Courier:
     """The main thread. Events that it sends to the parent: started (how: together, alone, or the box whose model was
-    taken), ready and finished (so are all others), link (box, event, text), store (it is gone), mean (boxes, spread).
+    taken), ready and finished (so are all others), link (box, event, text), mean (boxes, spread).
     """
 
     def __init__(self, context: CourierContext) -> None:
@@ -79,9 +81,22 @@ class Courier:
             Peer(j, context.rendezvous, self, self.exchange, ledgers[j], config.between_timeout, self._teller(j))
             for j in others
         ]
+        self._text: Text | None = None
+        if context.text is not None:
+            algorithm = outer(str(config.between), config.between_options)
+            self._text = Text(
+                algorithm, context.text, self.memory, self.exchange, self.peers, context.rendezvous, self.versions,
+                context.incarnation, config.seed,
+            )  # fmt: skip
+            self.exchange.finish(self._text.ledger)
+        self._joins = False
         self._telling = threading.Lock()
         self._awaited = Flag(0)  # the parent is told when all boxes have shown it
         self._pacing: Pacing | None = None  # None: this box begins no exchange
+
+    @property
+    def text(self) -> Text | None:
+        return self._text
 
     def run(self) -> None:
         """Until the parent says end."""
@@ -91,15 +106,19 @@ class Courier:
             peer.start()
         if not self.context.has_begun:
             how = self._start()
+            self._joins = isinstance(how, int)
             self.exchange.busy.release()
             self._tell("started", how)
         else:
             self._begin()
-        if self.tickets.open:
-            config = self.context.config
-            tell = lambda: self._tell("store")  # noqa: E731
-            Leases(self.tickets, self.context.rendezvous, self.context.total, config.workers, tell).start()
+        finishes = False
         while True:
+            if self._text is not None:
+                self._text.poll()
+            if finishes and not (self._text is not None and self._text.is_busy):
+                finishes = False
+                self._show(Flag.FINISHED)
+                self._awaited = Flag.FINISHED
             if self.events.poll(POLL_S):
                 command, *detail = self.events.recv()
                 if command == "begin":
@@ -111,8 +130,7 @@ class Courier:
                     self._awaited = Flag.READY
                 elif command == "finish":
                     self._pacing = None
-                    self._show(Flag.FINISHED)
-                    self._awaited = Flag.FINISHED
+                    finishes = True
                 elif command == "mean":
                     self._tell("mean", *self._mean())
                 elif command == "end":
@@ -153,13 +171,21 @@ class Courier:
 
     def _begin(self) -> None:
         config = self.context.config
+        if self._text is not None:
+            self._text.begin(joins=self._joins)
+            self._joins = False
         self._pacing = Pacing(config.between_period, config.seed, self.memory.box, self.versions.version)
         self._show(Flag.BEGUN)
 
     # ---- exchanging -----------------------------------------------------------------------------------------------
 
     def _exchange(self, pacing: Pacing) -> None:
-        """Begins an exchange with a random box whose link is up, if this box is in none."""
+        """Begins an exchange: with a random box whose link is up, if this box is in none; or that of its text."""
+        if self._text is not None:
+            if not (self._text.is_busy or self._text.is_lost):
+                self._text.exchange()
+                self.memory.count(exchanges_late=pacing.end(self.versions.version))
+            return
         up = [peer for peer in self.peers if peer.is_up and Flag.BEGUN in peer.seen.flags]
         if up and not pacing.draw(up).begin():
             self.memory.count(exchanges_refused=1)

@@ -19,8 +19,10 @@ from hogwild.boxes.link import DATA, Link
 from hogwild.boxes.memory import BoxMemory
 from hogwild.boxes.wire import Wire
 from hogwild.kernels import Exchange, count_nonfinite, weighted_sum
+from hogwild.kernels.control import Phase as State
 from hogwild.rules import Access
 from hogwild.shared.control import Gate, Rounds, Versions
+from hogwild.shared.control import Ledger as Lines
 from hogwild.shared.world import World
 
 POLL_S = 1.0
@@ -28,7 +30,8 @@ POLL_S = 1.0
 
 class PairExchange:
     """The exchanges of a box with all others, one at a time. `busy`: is held for an exchange, and by whoever wants none
-    to begin. The courier has rank `world.workers` at the gate: it enters only to add.
+    to begin. The courier has rank `world.workers` at the gate: it enters only to add, and gives signs of life while it
+    waits there, so that the parent can tell one that stands still (hogwild.boxes.handle).
 
     Access: the flux is added atomically also under racing, where a worker may still overwrite a part of it that it
     writes at the same moment (docs/memory-model.md); under striped and locked it takes their locks.
@@ -42,6 +45,7 @@ class PairExchange:
         self._gate: Gate = world.control
         self._rounds: Rounds = world.control
         self._versions: Versions = world.control
+        self._lines: Lines = world.control
         self._is_locked = access is Access.LOCKED
         kernel = {Access.STRIPED: Access.STRIPED, Access.LOCKED: Access.RACING}.get(access, Access.ATOMIC)
         self._exchange = Exchange(kernel, world.locks(), world.stripes)
@@ -49,7 +53,7 @@ class PairExchange:
     def finish(self, ledger: Ledger) -> None:
         """Finishes what a courier that was killed was adding: the flux is 0 where it has been added."""
         if ledger.phase is Phase.ADDING:
-            self._add(ledger)
+            self.add(ledger)
 
     def run(self, link: Link, ledger: Ledger, j: int, theirs: int) -> None:
         """One exchange with box j, of version `theirs`. The caller holds `busy`. RuntimeError if the link is cut."""
@@ -95,12 +99,15 @@ class PairExchange:
         else:
             weighted_sum(flux, [peer, own], [0.5, -0.5])
         ledger.add()
-        self._add(ledger)
+        self.add(ledger)
 
-    def _add(self, ledger: Ledger) -> None:
+    def add(self, ledger: Ledger) -> None:
+        """Adds what is left of the flux to the model, inside the gate."""
         self._rounds.join(self._rank, 0, POLL_S)  # alive: the parent waits for it, if it is inside the gate
+        self._lines.set_phase(self._rank, State.PAUSED)
         while not self._gate.enter(self._rank, POLL_S):
-            pass
+            self._lines.set_phase(self._rank, State.PAUSED)
+        self._lines.set_phase(self._rank, State.UPDATE)
         if self._is_locked:
             self._versions.lock_model(self._rank)
         self._exchange.send(self.x, self.memory.flux, 1.0)

@@ -12,14 +12,15 @@ from hogwild.boxes.ledger import Account
 from hogwild.errors import UsageError
 
 WORDS = 16
-FORMAT = 1  # of headers and packets; a change is a new number
+FORMAT = 2  # of headers and packets; a change is a new number
 _BEFORE_FACTS = 8
 
 
 class Kind(IntEnum):
     """HELLO opens a link. OFFER begins an exchange, and is answered with ACCEPT or BUSY; two that cross are one
     exchange. GET asks for the model; `k` 1: at rest, with no exchange in progress. PING says that the box is alive; BYE
-    that it leaves the run.
+    that it leaves the run. ROUND says that the box is in round `k`; CALL is its call `k` to the owner of a part of the
+    center; CENTER asks for the center.
     """
 
     HELLO = 1
@@ -29,6 +30,9 @@ class Kind(IntEnum):
     GET = 5
     PING = 6
     BYE = 7
+    ROUND = 8
+    CALL = 9
+    CENTER = 10
 
 
 class Flag(IntFlag):

@@ -105,6 +105,11 @@ class Ledger:
         self._words[_APPLIED] = self._get(_TAKEN)
         self._words[_PHASE] = Phase.IDLE
 
+    def skip_to(self, applied: int) -> None:
+        """This side goes on behind that exchange: what it had taken is dropped."""
+        self._words[_PHASE] = Phase.IDLE
+        self._words[_APPLIED] = self._words[_TAKEN] = applied
+
     def meet(self, theirs: Account) -> Recovery:
         """Compares both sides on a new link; both come to corresponding results. The caller has finished what was
         ADDING. LedgerError if they differ by more than one exchange.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hogwild.boxes.header import WORDS, Header, Kind
 
-HEADERS, DATA, MODEL = range(3)  # tags
+HEADERS, DATA, MODEL, CENTER, CALL, REPLY = range(6)  # tags
 FLUSH_S = 1.0
 
 

@@ -29,8 +29,9 @@ DURATIONS = 4096  # of the last exchanges
 
 @dataclass
 class BoxMemory:
-    """For box `box` of `boxes`, with models of n elements: `own:<j>` and `peer:<j>` [n] for each other box j, `flux`
-    [n]; `ledger` [boxes, WORDS]; counters. It can be sent to the courier. Only the courier writes the counters.
+    """For box `box` of `boxes`, with models of n elements: `own:<j>` and `peer:<j>` [n] for each other box j, `flux`,
+    `before` [n]; `ledger` [boxes, WORDS]; `calls` [boxes, boxes]; counters. It can be sent to the courier. Only the
+    courier writes the counters.
     """
 
     box: int
@@ -39,11 +40,13 @@ class BoxMemory:
     _lock: Any = field(default=None, repr=False)
 
     @classmethod
-    def create(cls, box: int, boxes: int, n: int) -> BoxMemory:
-        """UsageError if the memory is not there."""
+    def create(cls, box: int, boxes: int, n: int, dtype: torch.dtype = torch.float32) -> BoxMemory:
+        """`dtype`: of the models. UsageError if the memory is not there."""
         others = [j for j in range(boxes) if j != box]
-        sizes = {f"{name}:{j}": n for name in ("own", "peer") for j in others} | {"flux": n}
-        specs = [BufferSpec(name, Scope.SHARED, size, torch.float32) for name, size in sizes.items()]
+        sizes = {f"{name}:{j}": n for name in ("own", "peer") for j in others}
+        sizes |= {"flux": n, "before": n}
+        specs = [BufferSpec(name, Scope.SHARED, size, dtype) for name, size in sizes.items()]
+        specs.append(BufferSpec("calls", Scope.SHARED, boxes * boxes, torch.int64))
         specs.append(BufferSpec("ledger", Scope.SHARED, boxes * WORDS, torch.int64))
         specs.append(BufferSpec("counts", Scope.SHARED, len(COUNTS), torch.int64))
         specs += [BufferSpec(name, Scope.SHARED, DURATIONS, torch.float64) for name in ("exchange_s", "transfer_s")]
@@ -53,20 +56,30 @@ class BoxMemory:
         return {**self.__dict__, "_lock": None}
 
     def own(self, j: int) -> Tensor:
-        """[n] float32: the last snapshot of this box that box j was sent, as box j has decoded it."""
+        """[n]: the last snapshot of this box that box j was sent, as box j has decoded it."""
         return self.arena.tensor(f"own:{j}")
 
     def peer(self, j: int) -> Tensor:
-        """[n] float32: the last snapshot of box j, decoded."""
+        """[n]: the last snapshot of box j, decoded."""
         return self.arena.tensor(f"peer:{j}")
 
     @property
     def flux(self) -> Tensor:
-        """[n] float32: what is left to be added to the model. The exchange in progress owns it."""
+        """[n]: what is left to be added to the model. The exchange in progress owns it."""
         return self.arena.tensor("flux")
 
+    @property
+    def before(self) -> Tensor:
+        """[n]: the snapshot with which a text went on (hogwild.boxes.text)."""
+        return self.arena.tensor("before")
+
+    @property
+    def calls(self) -> Tensor:
+        """[boxes boxes] int64: the number of the last call of each box that was answered, for each part."""
+        return self.arena.tensor("calls")
+
     def ledger(self, j: int) -> Tensor:
-        """[WORDS] int64."""
+        """[WORDS] int64: of the link to box j; of this box itself, that of its text."""
         return self.arena.tensor("ledger").view(self.boxes, WORDS)[j]
 
     def count(self, **amounts: int) -> None:

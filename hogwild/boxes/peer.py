@@ -10,42 +10,26 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from hogwild.boxes.exchange import PairExchange
-from hogwild.boxes.header import Facts, Flag, Header, Kind
+from hogwild.boxes.header import Flag, Header, Kind
 from hogwild.boxes.ledger import Ledger, LedgerError, Recovery
-from hogwild.boxes.link import MODEL, Link
+from hogwild.boxes.link import CALL, CENTER, MODEL, REPLY, Link
+from hogwild.boxes.own import Own, Seen
 from hogwild.boxes.rendezvous import Handshake, Rendezvous
 from hogwild.errors import UsageError
-from hogwild.shared.control import Versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 RETRY_S = 0.2
+CALL_S = 0.005
 AT_REST = 1
 BEATS = 4  # headers in one time-out, on a link without other traffic
 CUT = (RuntimeError, ValueError)  # an exchange that cannot go on; a LedgerError is one
-
-
-class Own(Protocol):
-    """What a peer needs to know of its own box."""
-
-    facts: Facts
-    flags: Flag
-    versions: Versions
-
-
-@dataclass
-class Seen:
-    """What the other box has said of itself last."""
-
-    version: int = 0
-    flags: Flag = field(default_factory=lambda: Flag(0))
 
 
 class Peer(threading.Thread):
@@ -68,6 +52,7 @@ class Peer(threading.Thread):
         super().__init__(name=f"box {number}", daemon=True)
         self.number, self.own, self.exchange, self.ledger = number, own, exchange, ledger
         self.seen = Seen()
+        self.round = -1  # in which the other box is
         self.has_left = False
         self._rendezvous, self._timeout_s, self._tell = rendezvous, timeout_s, tell
         self._is_over, self._down_since = False, time.monotonic()
@@ -75,6 +60,11 @@ class Peer(threading.Thread):
         self._mutex = threading.Lock()  # of what is posted, and of the two fields below
         self._has_offered = False
         self._answered = threading.Event()
+        self._calling = threading.Lock()  # one call at a time
+
+    @property
+    def link(self) -> Link | None:
+        return self._link
 
     @property
     def is_up(self) -> bool:
@@ -118,6 +108,41 @@ class Peer(threading.Thread):
         except RuntimeError:
             return False
         return True
+
+    def tell_round(self, link: Link, number: int) -> None:
+        """Tells the other box that this one is in that round."""
+        link.post(self._header(Kind.ROUND, number))
+
+    def call(self, number: int, values: Tensor, answer: Tensor) -> bool:
+        """Calls the other box as an owner, over the next link if one is cut. False if it is gone, or has not begun."""
+        with self._calling:
+            while (self.is_up or not self.is_gone) and not self._is_over:
+                link = self._link
+                if link is not None and Flag.BEGUN not in self.seen.flags:
+                    return False
+                try:
+                    if link is not None:
+                        link.post(self._header(Kind.CALL, number))
+                        link.send(values, CALL)
+                        link.fetch(answer, REPLY)
+                        self.exchange.memory.count(bytes_sent=values.nbytes, bytes_received=answer.nbytes)
+                        return True
+                except RuntimeError:
+                    pass  # the thread of the link finds it out too
+                time.sleep(CALL_S)
+        return False
+
+    def take_center(self, rooms: Sequence[Tensor]) -> bool:
+        """Receives the other box's center. False if the link is down."""
+        link = self._link
+        try:
+            if link is not None:
+                link.post(self._header(Kind.CENTER))
+                for room in rooms:
+                    link.fetch(room, CENTER)
+        except RuntimeError:
+            return False
+        return link is not None
 
     def leave(self) -> None:
         """Says BYE, and waits a little until it is sent. The thread ends with the link."""
@@ -177,7 +202,7 @@ class Peer(threading.Thread):
             if recovery is Recovery.NOTHING:  # on both sides
                 break
         self.exchange.wire.reset(self.exchange.memory.own(self.number), self.exchange.memory.peer(self.number))
-        self.has_left = False
+        self.has_left, self.round = False, -1
         with self._mutex:
             self._link = link
         self._tell("joined" if is_new else "up", "")
@@ -203,6 +228,12 @@ class Peer(threading.Thread):
             with self.exchange.busy if header.k == AT_REST else contextlib.nullcontext():
                 model = self.exchange.x.clone()
             link.send(model, MODEL)
+        elif header.kind is Kind.ROUND:
+            self.round = header.k
+        elif header.kind is Kind.CALL and self.own.text is not None:
+            self.own.text.serve(link, self.number, header.k)
+        elif header.kind is Kind.CENTER and self.own.text is not None:
+            self.own.text.send_center(lambda tensor: link.send(tensor, CENTER))
         elif header.kind is Kind.BYE:
             self.has_left = True
             how = "left" if Flag.FINISHED in header.flags else "gone"

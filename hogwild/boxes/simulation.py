@@ -1,23 +1,26 @@
 """Simulated boxes: each is a simulation of its own workers, and an outer clock orders them and the fluxes that travel.
 
-Between boxes as in couriers: an exchange begins when a box has made `between_period` updates (Pacing), with a box that
-is in no other one, else it is skipped. Both snapshots are taken at that time t; the workers go on, and the flux is
-added to both models at t + latency + bytes / bandwidth. Runs are repeatable bit for bit.
+Between boxes as in couriers: an exchange begins when a box has made `between_period` updates (Pacing). Snapshots are
+taken at that time t; the workers go on, and the flux is added at t + latency + bytes / bandwidth (simulated_pairs.py,
+simulated_texts.py). Runs are repeatable bit for bit.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hogwild.boxes.leases import block_of
+from hogwild.boxes.outer import outer_world
 from hogwild.boxes.pacing import Pacing
-from hogwild.boxes.wire import WIRES
+from hogwild.boxes.simulated_box import Between, SimulatedBox
+from hogwild.boxes.simulated_pairs import Pairs
+from hogwild.boxes.simulated_texts import Texts
+from hogwild.config.between import PAIRS, outer
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.samples import BadSample
 from hogwild.drivers.simulated.clocks import TimedClock
@@ -25,23 +28,6 @@ from hogwild.drivers.simulated.simulation import Simulation
 from hogwild.drivers.simulated.workers import Push, SimulatedWorker
 from hogwild.kernels import weighted_sum
 from hogwild.shared.world import World
-
-
-@dataclass
-class SimulatedBox:
-    """One box. `is_busy`: in an exchange."""
-
-    simulation: Simulation
-    pacing: Pacing
-    is_busy: bool = False
-
-    @property
-    def x(self) -> Tensor:
-        return self.simulation.world.arena.tensor("x")
-
-    @property
-    def version(self) -> int:
-        return self.simulation.versions.version
 
 
 class BoxSimulation:
@@ -60,13 +46,8 @@ class BoxSimulation:
     ) -> None:
         config = job.config
         inner = replace(job, config=replace(config, latency=0.0, bandwidth=0.0))  # these are between boxes
-        self.now, self.computed, self.messages, self.moved_bytes = 0.0, 0, 0, 0
-        self.exchanges = self.refused = self.late = 0
+        self.now, self.computed = 0.0, 0
         self._total, self._block, self._next = job.total_tickets, block_of(job.total_tickets, len(worlds)), 0
-        self._flying: list[tuple[float, int, int, int, Tensor]] = []
-        self._latency, self._bandwidth = config.latency, config.bandwidth or math.inf
-        self._wire = WIRES[config.between_wire](worlds[0].layout.n)
-        self._known: dict[tuple[int, int], Tensor] = {}  # what box j has decoded of box i
         self.boxes: list[SimulatedBox] = []
         for b, (world, module) in enumerate(zip(worlds, modules, strict=True)):
             world.control.assign(0, 0, [])
@@ -76,26 +57,53 @@ class BoxSimulation:
             simulation = Simulation(inner, world, module, part, on_bad)
             self.boxes.append(SimulatedBox(simulation, Pacing(config.between_period, config.seed, b, 0)))
         self.doubts = list(self.boxes[0].simulation.doubts)
+        self.between: Between
+        if config.between == PAIRS:
+            self.between = Pairs(self.boxes, config)
+        else:
+            text = outer(str(config.between), config.between_options)
+            outer_buffers = outer_world(modules[0], text, len(worlds), worlds[0].layout.dtype)
+            self.between = Texts(self.boxes, config, text, outer_buffers)
 
     @property
     def workers(self) -> Sequence[SimulatedWorker]:
         return [worker for box in self.boxes for worker in box.simulation.workers]
+
+    @property
+    def messages(self) -> int:
+        return self.between.messages
+
+    @property
+    def moved_bytes(self) -> int:
+        return self.between.moved_bytes
 
     def advance(self) -> Push | None:
         """The next push of any box, after all fluxes that arrive before it. None if no ticket is left: then all fluxes
         have arrived.
         """
         while True:
-            times = [box.simulation.next_time() for box in self.boxes]
-            known = [(time, b) for b, time in enumerate(times) if time is not None]
-            until, b = min(known, default=(math.inf, -1))
-            if self._flying and self._flying[0][0] <= until:
-                self._arrive(*heapq.heappop(self._flying))
-                continue
-            if b < 0:
+            until, b = self._next_box()
+            if self.between.next_time <= until and self.between.next_time < math.inf:
+                self.between.arrive()
+                self.now = max(self.now, self.between.now)
+            elif b is not None:
+                if (push := self._push(b)) is not None:
+                    return push
+            else:
                 return None
-            if (push := self._push(b)) is not None:
-                return push
+
+    def _next_box(self) -> tuple[float, int | None]:
+        """When the next gradient is due, and in which box. Boxes that have no work leave."""
+        until, next_box = math.inf, None
+        for b, box in enumerate(self.boxes):
+            if box.is_busy and self.between.holds:
+                continue
+            time = box.simulation.next_time()
+            if time is None and not (box.is_busy or box.has_left):
+                self.between.leave(b, self.now)
+            elif time is not None and time < until:
+                until, next_box = time, b
+        return until, next_box
 
     def _push(self, b: int) -> Push | None:
         box = self.boxes[b]
@@ -106,7 +114,7 @@ class BoxSimulation:
         self.now = max(self.now, box.simulation.now)
         self.computed = sum(box.simulation.computed for box in self.boxes)
         if box.version >= box.pacing.due and not box.is_busy:
-            self._begin(b)
+            self.between.begin(b, self.now)
         if push is None:
             return None
         rank = b * len(box.simulation.workers) + push.rank
@@ -118,42 +126,6 @@ class BoxSimulation:
         self._next += count
         world.control.lease(first, count, more=False)
         return count > 0
-
-    # ---- exchanges ------------------------------------------------------------------------------------------------
-
-    def _begin(self, i: int) -> None:
-        """Box i offers an exchange."""
-        box = self.boxes[i]
-        j = box.pacing.draw([k for k in range(len(self.boxes)) if k != i])
-        if self.boxes[j].is_busy:
-            self.refused += 1
-            self.late += box.pacing.end(box.version)
-            return
-        packet = self._snapshot(i, j)
-        self._snapshot(j, i)
-        flux = torch.empty_like(box.x)
-        weighted_sum(flux, [self._known[j, i], self._known[i, j]], [0.5, -0.5])
-        size = packet.numel() * packet.element_size()
-        self.messages += 2
-        self.moved_bytes += 2 * size
-        box.is_busy = self.boxes[j].is_busy = True
-        arrives = self.now + self._latency + size / self._bandwidth
-        heapq.heappush(self._flying, (arrives, self.messages, i, j, flux))
-
-    def _snapshot(self, i: int, j: int) -> Tensor:
-        """Takes the snapshot that box i sends to box j, as box j decodes it; returns the packet."""
-        known = self._known.setdefault((i, j), torch.zeros_like(self.boxes[i].x))
-        return self._wire.encode(self.boxes[i].x, known)
-
-    def _arrive(self, time: float, _number: int, i: int, j: int, flux: Tensor) -> None:
-        """The flux is added to box i, which began, and taken from box j."""
-        self.now = max(self.now, time)
-        self.exchanges += 1
-        if torch.isfinite(flux).all():
-            self.boxes[i].x.add_(flux)
-            self.boxes[j].x.sub_(flux)
-        self.boxes[i].is_busy = self.boxes[j].is_busy = False
-        self.late += self.boxes[i].pacing.end(self.boxes[i].version)
 
     # ---- the end --------------------------------------------------------------------------------------------------
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from hogwild.boxes.simulation import BoxSimulation
+from hogwild.config import Config
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.job.world import world_of
 from hogwild.drivers.simulated import clocks
 from hogwild.drivers.simulated.clocks import TimedClock
 from hogwild.drivers.simulated.simulator import Simulator
 from hogwild.errors import UsageError
+
+
+def clock_of(config: Config) -> TimedClock:
+    """The clock of the workers of all boxes: worker r of box b has rank b workers + r."""
+    ranks = range(config.boxes * config.workers)
+    factors = {
+        rank: config.straggler.get(rank % config.workers, 1.0) * config.box_straggler.get(rank // config.workers, 1.0)
+        for rank in ranks
+    }
+    clock = clocks.parse(config.clock or "", len(ranks), config.seed, factors)
+    assert isinstance(clock, TimedClock), "checked with the options"
+    return clock
 
 
 class BoxSimulator(Simulator):
@@ -23,14 +36,7 @@ class BoxSimulator(Simulator):
         config = self.config
         if self.world.tables:
             raise UsageError("--between does not support tables (embeddings with sparse=True) yet: use dense ones")
-        ranks = range(config.boxes * config.workers)
-        factors = {
-            rank: config.straggler.get(rank % config.workers, 1.0)
-            * config.box_straggler.get(rank // config.workers, 1.0)
-            for rank in ranks
-        }
-        clock = clocks.parse(config.clock or "", len(ranks), config.seed, factors)
-        assert isinstance(clock, TimedClock), "checked with the options"
+        clock = clock_of(config)
         worlds = [self.world]
         worlds += [world_of(self.job, self.module, self.place(), 0) for _ in range(1, config.boxes)]
         modules = [self.job.build() for _ in worlds]
@@ -50,8 +56,8 @@ class BoxSimulator(Simulator):
             "boxes": config.boxes,
             "between": {"algorithm": config.between, "period": config.between_period, "wire": config.between_wire},
             "boxes_share": updates,
-            "exchanges": simulation.exchanges,
-            "exchanges_refused": simulation.refused,
-            "exchanges_late": simulation.late,
+            "exchanges": simulation.between.exchanges,
+            "exchanges_refused": simulation.between.refused,
+            "exchanges_late": simulation.between.late,
             "spread_rms": self.spread,
         }

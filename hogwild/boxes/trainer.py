@@ -13,11 +13,14 @@ import torch
 
 from hogwild.boxes.handle import CourierHandle
 from hogwild.boxes.header import FORMAT, Facts
+from hogwild.boxes.leases import Leases
 from hogwild.boxes.memory import BoxMemory
+from hogwild.boxes.outer import outer_world
 from hogwild.boxes.part import boxes_of, incarnation_of
 from hogwild.boxes.summary import publish, summed
 from hogwild.boxes.wire import WIRES
 from hogwild.config import FIELDS, LIMITS, Config
+from hogwild.config.between import PAIRS, outer, require_boxes
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.job.batches import StreamOrder
 from hogwild.drivers.job.job import Job
@@ -28,6 +31,7 @@ from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 from hogwild.runs.files import to_json
 from hogwild.shared.placement import Placement
+from hogwild.shared.world import World
 
 LINE_S = 1.0
 SAME = ("data", "model", "algorithm")  # groups of options that all boxes must have alike
@@ -57,13 +61,19 @@ class BoxTrainer(Trainer):
                 "--between does not support tables (sparse=True in an embedding) yet: use dense embeddings"
             )
         x = self.world.arena.tensor("x")
-        self.memory = BoxMemory.create(self.box, rendezvous.boxes, x.numel())
+        self.memory = BoxMemory.create(self.box, rendezvous.boxes, x.numel(), x.dtype)
         wire = list(WIRES).index(self.config.between_wire)
         facts = Facts(FORMAT, rendezvous.boxes, x.numel(), wire, _hash_of(_options(job.config)), _hash_of(x))
         self.courier = CourierHandle(
-            job.config, self.world, self.memory, rendezvous, facts, incarnation_of(job.config), job.total_tickets,
-            run.workers / "courier.log",
+            job.config, self.world, self.memory, rendezvous, facts, incarnation_of(job.config),
+            run.workers / "courier.log", self._text(),
         )  # fmt: skip
+        self._down_since: dict[int, float] = {}  # the boxes that have been up and are not
+        self.leases = Leases(
+            self.tickets, rendezvous, job.total_tickets, job.config.workers, incarnation_of(job.config),
+            self.config.between_linger, self._gone,
+        )  # fmt: skip
+        self._has_store = True
         self.tickets.assign(0, 0, [])
         self.tickets.lease(0, 0, more=True)
         self.up: set[int] = set()
@@ -73,6 +83,15 @@ class BoxTrainer(Trainer):
         self._few_since: float | None = None
         self._parent = os.getppid()
         self._spread: float | None = None
+
+    def _text(self) -> World | None:
+        """The world of the text between the boxes; None for pairs."""
+        if self.config.between == PAIRS:
+            return None
+        assert self.config.between is not None, "several boxes train together in some way"
+        algorithm, boxes = outer(self.config.between, self.config.between_options), self.rendezvous.boxes
+        require_boxes(self.config.between, algorithm, boxes)
+        return outer_world(self.module, algorithm, boxes, self.world.layout.dtype)
 
     def place(self) -> torch.device | Placement:
         place = super().place()
@@ -101,6 +120,7 @@ class BoxTrainer(Trainer):
             self.report.fault("box_joined", f"this box goes on with the model of box {how}")
         elif how == "alone":
             self.console.warn(f"box {self.box} starts without the others: they may join later")
+        self.leases.start()
         super().start_workers()
         self.courier.command("begin")
 
@@ -122,10 +142,11 @@ class BoxTrainer(Trainer):
             elif kind == "died":
                 self.up.clear()
                 self.report.fault("courier_died", f"{detail[0]}; the workers go on, the next courier starts")
-            elif kind == "store":
-                self.report.fault(
-                    "store_lost", "the store of torchrun is gone: this box goes on with its share of the data"
-                )
+        if self.leases.is_alone and self._has_store:
+            self._has_store = False
+            self.report.fault(
+                "store_lost", "the store of torchrun is gone: this box goes on with its share of the data"
+            )
         now = time.monotonic()
         self._require_boxes(now)
         if self._is_orphan() and not self.is_interrupted:
@@ -141,11 +162,18 @@ class BoxTrainer(Trainer):
         """Whether the agent of torchrun that started this process has died."""
         return "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != self._parent
 
+    def _gone(self) -> list[int]:
+        """The boxes that have been down for longer than a link may be silent."""
+        limit = time.monotonic() - self.config.between_timeout
+        return [box for box, since in list(self._down_since.items()) if since < limit]
+
     def _on_link(self, number: int, event: str, text: str) -> None:
         if event in ("up", "joined"):
             self.up.add(number)
+            self._down_since.pop(number, None)
         elif event != "refused":
             self.up.discard(number)
+            self._down_since.setdefault(number, time.monotonic())
         if event == "refused" and not self.courier.has_begun:
             self.stop(UsageError, text)
         elif event == "refused":
@@ -172,7 +200,7 @@ class BoxTrainer(Trainer):
         """Serves the other boxes until they have finished too; then all take the mean of all."""
         is_early = self.tickets.stopping
         if not is_early:
-            if "store" not in self._told:
+            if self._has_store:
                 publish(self.rendezvous, self.own_facts())
             self._wait("finish", "finished", self.config.between_linger)
         if not self.tickets.stopping and "finished" in self._told:
@@ -226,7 +254,7 @@ def _options(config: Config) -> bytes:
     """The options that all boxes must have alike."""
     values = replace(config, resume=None).values()
     free = {name for name, field in FIELDS.items() if field.metadata["group"] not in SAME} | set(FREE)
-    free -= {*LIMITS, "seed", "between"}
+    free -= {*LIMITS, "seed", "between", "between_options"}
     return json.dumps({name: value for name, value in values.items() if name not in free}, default=str).encode()
 
 

@@ -58,7 +58,9 @@ def _show(summary: dict[str, Any], config: Config, run: RunDirectory, console: C
         console.result(to_json({**summary, "run": str(run.path)}))
         return
     console.info(_closing(summary, run))
-    if summary["exit_reason"] in RESUMABLE:
+    if summary["exit_reason"] in RESUMABLE and config.between is not None:
+        console.info(f"begin with these weights in all boxes: --init-from {run.path}")
+    elif summary["exit_reason"] in RESUMABLE:
         console.info(f"continue with: hogwild train --resume {run.path}")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from hogwild.buffers import has_replicas
+from hogwild.config import between as boxes
 from hogwild.config.limits import LIMITS
 from hogwild.config.presets import theory
 from hogwild.config.schedules import WITH_MIN_LR
@@ -31,24 +32,6 @@ PROCESS_ONLY = (
 
 TIMED_CLOCKS = ("round-robin", "gamma", "random")
 """Clocks that draw the duration of a gradient; the other clocks draw its delay, or replay a schedule."""
-
-
-BETWEEN = ("ad-psgd",)
-"""The algorithms between boxes."""
-
-_LATER = "not available between boxes yet"
-_GRADIENT = "it needs the workers' gradients, and a box sends its model"
-NOT_BETWEEN = {
-    **dict.fromkeys(
-        ("easgd", "downpour", "async-diloco", "d-psgd", "local-sgd", "slowmo", "diloco", "easgd-sync"), _LATER
-    ),
-    "sgp": "its gradients are those of a rescaled model, and a box computes them at its own",
-    **dict.fromkeys(("admm", "d2", "gradient-tracking"), _GRADIENT),
-}
-BETWEEN_ONLY = (
-    "between_period", "between_wire", "between_timeout", "between_linger", "min_boxes", "boxes", "box_straggler",
-)  # fmt: skip
-NOT_IN_BOXES = ("resume", "shard", "dtype", "record", "gpus", "cuda_graph", "master")
 
 
 def check_together(config: Config, algorithm: Algorithm) -> None:
@@ -164,32 +147,7 @@ def normalization(config: Config, _algorithm: Algorithm) -> str | None:
 
 def between(config: Config, algorithm: Algorithm) -> str | None:
     """Runs of several boxes: what can be between them, and inside them."""
-    if config.between is None:
-        idle = _given(config, BETWEEN_ONLY)
-        return f"{idle[0]} is for runs of several boxes: add --between ad-psgd, or leave it out" if idle else None
-    if config.between not in BETWEEN:
-        why = NOT_BETWEEN.get(config.between)
-        return f"between {config.between}: {why or 'there is no such algorithm between boxes'}; use {BETWEEN[0]}"
-    named = f"algorithm {config.algorithm} in a run of several boxes (--between)"
-    if has_replicas(algorithm.keeps()) or algorithm.result() != "x":
-        return f"{named}: its workers have replicas, and boxes exchange one model each; use asgd or one like it"
-    if algorithm.barriers_per_round or algorithm.follows_updates:
-        return f"{named}: its workers wait for one another; use asgd or one like it"
-    taken = _given(config, NOT_IN_BOXES)
-    if taken:
-        return f"{taken[0]} is not supported in a run of several boxes (--between) yet: leave it out"
-    if config.clock is None:
-        if idle := _given(config, ("boxes", "box_straggler")):
-            return f"{idle[0]} is for simulated boxes; torchrun says how many there are: leave it out"
-    elif config.boxes < 2:
-        return "between needs several boxes in a simulated run: add --boxes 2"
-    elif config.clock.partition(":")[0] not in TIMED_CLOCKS:
-        return f"clock {config.clock} draws no durations, which boxes need: use gamma, round-robin or random"
-    elif absent := [box for box in config.box_straggler if box >= config.boxes]:
-        return f"box_straggler: there is no box {absent[0]}; they are 0 to {config.boxes - 1}"
-    if config.device == "cuda":
-        return "device cuda is not supported in a run of several boxes (--between) yet: use --device cpu"
-    return None
+    return boxes.check(config, algorithm, _given, TIMED_CLOCKS)
 
 
 def limits(config: Config, _algorithm: Algorithm) -> str | None:

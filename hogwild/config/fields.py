@@ -181,9 +181,15 @@ class Config:
     start_method: str = _workers("forkserver", "how worker processes are started", choices=("forkserver", "spawn"))
 
     between: str | None = _between(
-        None, "how the boxes that torchrun starts train together (docs/boxes.md): ad-psgd", fixed=True
+        None, "how several boxes train together (docs/boxes.md): ad-psgd, easgd, local-sgd, ...", fixed=True
+    )
+    between_options: str | None = _between(
+        None, "options of that algorithm, such as outer_lr=0.7,outer_momentum=0.9", fixed=True
     )
     between_period: int = _between(50, "updates of a box between two exchanges with another box", COUNT)
+    between_wait: str = _between(
+        "none", "which workers of a box wait until its exchange is done: none, or all (crew)", choices=("none", "crew")
+    )
     between_wire: str = _between(
         "f32", "what boxes send: f32, their models; int8, differences in 8 bits, for slow networks", choices=WIRES
     )
@@ -193,9 +199,7 @@ class Config:
     )
     min_boxes: int = _between(1, "stop when fewer boxes are left", COUNT)
     boxes: int = _between(1, "boxes of a simulated run; torchrun says how many others have", WORKERS, fixed=True)
-    box_straggler: Mapping[int, float] = _between(
-        (), "slow down the boxes of a simulated run; 0:10: box 0 is ten times slower", FACTORS
-    )
+    box_straggler: Mapping[int, float] = _between((), "slow down simulated boxes; 0:10: box 0 tenfold", FACTORS)
 
     straggler: Mapping[int, float] = _experiments((), "slow down workers; 0:4: worker 0 is four times slower", FACTORS)
     record: bool = _experiments(False, "write schedule.jsonl, the order of all that workers do, for --clock trace:FILE")

@@ -40,8 +40,8 @@ MEANINGLESS = {
     "leaves the data to your own loops": ("on_bad_sample",),
     "has no data for a curvature": ("edge_every",),
     "runs in one box": (
-        "between", "between_period", "between_wire", "between_timeout", "between_linger", "min_boxes", "boxes",
-        "box_straggler",
+        "between", "between_options", "between_period", "between_wait", "between_wire", "between_timeout",
+        "between_linger", "min_boxes", "boxes", "box_straggler",
     ),
     "leaves the forward pass to your own loops": ("amp", "compile", "cuda_graph", "channels_last"),
     "has no passes over data (updates, eval_updates, ckpt_updates and their _seconds count without)": (

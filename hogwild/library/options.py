@@ -48,6 +48,8 @@ class LaunchOptions(TypedDict, total=False):
     stall_timeout: float
     pin: str
     start_method: Literal["forkserver", "spawn"]
+    between_options: str | None
+    between_wait: Literal["none", "crew"]
     straggler: Mapping[int, float]
     seed: int
     updates: int | None

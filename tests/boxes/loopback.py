@@ -14,10 +14,13 @@ from hogwild.boxes.exchange import PairExchange
 from hogwild.boxes.header import FORMAT, Facts, Flag
 from hogwild.boxes.ledger import Ledger
 from hogwild.boxes.memory import BoxMemory
+from hogwild.boxes.outer import outer_world
 from hogwild.boxes.peer import Peer
 from hogwild.boxes.rendezvous import Rendezvous
+from hogwild.boxes.text import Text
 from hogwild.boxes.wire import WIRES
 from hogwild.buffers import Buffer, Scope
+from hogwild.config.between import outer
 from hogwild.rules import Access
 from hogwild.shared.world import World
 
@@ -60,15 +63,21 @@ class Box:
         incarnation: int = 1,
         start: int = 5,
         timeout_s: float = TIMEOUT_S,
+        between: tuple[str, str | None] | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
+        """`between`: an algorithm with a text, and its options; None: pairs."""
         self.number, self.server, self.boxes, self.timeout_s = number, server, boxes, timeout_s
-        self.world = World.create(Model(values), {"x": Buffer(Scope.SHARED)}, 1, lines=2)
+        self.world = World.create(Model(values), {"x": Buffer(Scope.SHARED)}, 1, lines=2, dtype=dtype)
         self.x = self.world.arena.tensor("x")
-        self.memory = BoxMemory.create(number, boxes, self.x.numel())
+        self.memory = BoxMemory.create(number, boxes, self.x.numel(), dtype)
         self.facts = Facts(FORMAT, boxes, self.x.numel(), list(WIRES).index(wire), 1, start)
-        self.flags, self.versions = Flag.BEGUN, self.world.control
+        self.flags, self.versions, self.text = Flag.BEGUN, self.world.control, None
         self.wire, self.access, self.incarnation = wire, access, incarnation
         self.events: list[tuple[int, str]] = []
+        self._algorithm = None if between is None else outer(*between)
+        if self._algorithm is not None:
+            self._outer = outer_world(Model(values), self._algorithm, boxes, dtype)
         self.connect()
 
     def leave(self) -> None:
@@ -87,7 +96,14 @@ class Box:
             tell = lambda event, _text, j=j: self.events.append((j, event))  # noqa: E731
             rendezvous = self.server.rendezvous(self.number, self.boxes)
             self.peers[j] = Peer(j, rendezvous, self, self.exchange, ledger, self.timeout_s, tell)
-            self.peers[j].start()
+        if self._algorithm is not None:
+            self.text = Text(
+                self._algorithm, self._outer, self.memory, self.exchange, list(self.peers.values()),
+                self.server.rendezvous(self.number, self.boxes), self.versions, self.incarnation, 0,
+            )  # fmt: skip
+            self.exchange.finish(self.text.ledger)
+        for peer in self.peers.values():
+            peer.start()
 
 
 def until(condition, what: str) -> None:

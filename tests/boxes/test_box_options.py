@@ -18,7 +18,19 @@ from hogwild.errors import UsageError
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"between": "easgd"}, "easgd: not available between boxes yet; use ad-psgd"),
+        ({"between": "easgd", "between_wire": "int8"}, "easgd sends snapshots to all boxes: use f32"),
+        ({"between": "local-sgd", "between_wait": "crew"}, "real ones never wait"),
+        ({"between_wait": "crew"}, "nobody waits in ad-psgd"),
+        (
+            {"between": "diloco", "between_options": "momentum=0.9"},
+            "has no option 'momentum' between boxes; it has: ou",
+        ),
+        ({"between": "diloco", "between_options": "outer_momentum=2"}, "outer_momentum: '2' is not allowed"),
+        (
+            {"between": "async-diloco", "between_options": "activation=1", "clock": "gamma", "boxes": 2},
+            "activation is 1",
+        ),
+        ({"between": "d-psgd", "clock": "gamma", "boxes": 4, "between_options": "topology=no"}, "no"),
         ({"between": "sgp"}, "its gradients are those of a rescaled model"),
         ({"between": "d2"}, "needs the workers' gradients"),
         ({"between": "asgd"}, "there is no such algorithm between boxes"),
@@ -30,9 +42,9 @@ from hogwild.errors import UsageError
         ({"clock": "gamma", "boxes": 2, "between_linger": 3.0}, "between_linger concerns worker processes"),
         ({"boxes": 2}, "boxes is for simulated boxes; torchrun says"),
         ({"box_straggler": {0: 2.0}}, "box_straggler is for simulated boxes"),
-        ({"resume": "runs/x"}, "resume is not supported"),
+        ({"resume": "runs/x"}, "resume is not supported .* add --init-from RUN/box0"),
         ({"shard": "label"}, "shard is not supported"),
-        ({"dtype": "float64"}, "dtype is not supported"),
+        ({"dtype": "float64", "between_wire": "int8"}, "int8 is for float32, dtype is float64"),
         ({"record": True}, "record is not supported"),
         ({"device": "cuda"}, "device cuda is not supported"),
     ],

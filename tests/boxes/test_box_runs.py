@@ -7,7 +7,9 @@ import signal
 import pytest
 from box_runs import Boxes, left_over, until
 from random_box_kills import KINDS, kill
+from slow import rest_is_slow
 
+from hogwild.config.between import BETWEEN, PAIRS
 from hogwild.runs.files import read_json
 
 ELEMENTS = 19232  # of the model of digits, padded
@@ -41,9 +43,24 @@ def test_boxes_of_two_workers_agree_with_8_bits(tmp_path, wire: str):
     assert summary["bytes_sent"] < 1.1 * summary["exchanges"] * ELEMENTS
 
 
-def test_a_killed_courier_is_replaced_and_a_killed_box_comes_back(tmp_path):
+@pytest.mark.slow
+@pytest.mark.parametrize("between", [name for name in BETWEEN if name != PAIRS])
+def test_texts_between_boxes(tmp_path, between: str):
+    with Boxes(tmp_path, epochs=8, between=between) as boxes:
+        boxes.start_all()
+        assert boxes.ended(0, 1) == [0, 0], boxes.output(0) + boxes.output(1)
+        summary = boxes.summary()
+    assert summary["updates"] == 8 * 45 == sum(summary["boxes_share"])
+    assert summary["exchanges"] > 4
+    assert summary["bytes_sent"] == summary["bytes_received"] > 0
+    assert summary["test_accuracy"] > 0.8
+    assert summary["faults"] == 0
+
+
+@pytest.mark.parametrize("between", rest_is_slow((PAIRS, "local-sgd", "easgd"), {PAIRS}))
+def test_a_killed_courier_is_replaced_and_a_killed_box_comes_back(tmp_path, between: str):
     """Box 0 goes on without either; box 1 takes its model when it is started again by the same command."""
-    with Boxes(tmp_path, updates=10**6) as boxes:
+    with Boxes(tmp_path, updates=10**6, between=between) as boxes:
         boxes.start_all()
         until(lambda: boxes.exchanges(0) > 3, "the boxes exchange")
         boxes.courier(0).send_signal(signal.SIGKILL)
@@ -85,7 +102,7 @@ def test_the_survivor_of_box_0_ends_well(tmp_path):
         assert "link_lost" in boxes.faults(1)
 
 
-@pytest.mark.slow  # fails now and then: see docs/boxes.md, a courier that stands still
+@pytest.mark.slow
 def test_a_courier_that_stands_still_stops_nobody(tmp_path):
     """SIGSTOP: box 0 loses the link after the time-out and trains on; SIGCONT: they exchange again."""
     with Boxes(tmp_path, updates=10**6, between_timeout=2) as boxes:

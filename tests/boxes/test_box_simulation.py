@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from slow import rest_is_slow
 
 from hogwild.boxes.pacing import Pacing
 from hogwild.config import Config
+from hogwild.config.between import CENTERS, PAIRS, ROUNDS
 from hogwild.drivers.choice import driver_for
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
@@ -54,13 +56,32 @@ def test_a_simulation_repeats_itself(tmp_path):
     assert logs[0] == logs[1]
 
 
-def test_nobody_waits_for_a_slow_box(tmp_path):
+@pytest.mark.parametrize("between", rest_is_slow((PAIRS, *CENTERS), {PAIRS}))
+def test_nobody_waits_for_a_slow_box(tmp_path, between: str):
     """One of 4 boxes is 10 times slower: the others do its part, 4 / 3.1 = 1.29 times as long."""
-    equal, _ = simulated(tmp_path, "equal", boxes=4, updates=1260)
-    slow, _ = simulated(tmp_path, "slow", boxes=4, updates=1260, box_straggler={0: 10.0})
+    equal, _ = simulated(tmp_path, "equal", boxes=4, updates=1260, between=between)
+    slow, _ = simulated(tmp_path, "slow", boxes=4, updates=1260, between=between, box_straggler={0: 10.0})
     assert slow["virtual_s"] <= 1.35 * equal["virtual_s"]
     assert slow["boxes_share"][0] < 60
     assert slow["test_accuracy"] > 0.9
+
+
+WAITING = [(between, wait) for between in ROUNDS for wait in ("none", "crew")]
+
+
+@pytest.mark.parametrize(("between", "wait"), rest_is_slow(WAITING, {("diloco", "crew")}))
+def test_rounds_wait_for_a_slow_box_if_its_workers_do(tmp_path, between: str, wait: str):
+    """One of 3 boxes is 10 times slower. Where the workers of a box go on, the others do its part."""
+    options = {"boxes": 3, "updates": 147, "between": between, "between_wait": wait, "between_period": 7}
+    equal, _ = simulated(tmp_path, "equal", **options)
+    slow, _ = simulated(tmp_path, "slow", **options, box_straggler={0: 10.0})
+    assert equal["exchanges"] > 9
+    if wait == "crew":
+        assert slow["virtual_s"] >= 7 * equal["virtual_s"]
+        assert max(slow["boxes_share"]) - min(slow["boxes_share"]) < 20
+    else:
+        assert slow["virtual_s"] <= 2 * equal["virtual_s"]
+        assert slow["boxes_share"][0] < 40
 
 
 @pytest.mark.parametrize("wire", ["f32", "int8"])
@@ -75,7 +96,7 @@ def test_fluxes_conserve_the_sum_and_bring_boxes_together(tmp_path, wire: str):
     while simulation.advance() is not None:
         pass
     after = sum(box.x.double() for box in simulation.boxes)
-    assert simulation.exchanges > 20
+    assert simulation.between.exchanges > 20
     assert float((after - before).abs().max()) < 1e-5
     assert simulation.average() < 0.01
     driver.directory.close()

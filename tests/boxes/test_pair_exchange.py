@@ -126,6 +126,18 @@ def test_the_sum_moves_by_the_workers_updates_alone(server: Server, wire: str, a
     assert all(box.memory.counted("exchanges_nonfinite") == 0 for box in boxes)
 
 
+def test_float64_travels_whole(server: Server):
+    """x_0 - x_1 has more digits than a float32."""
+    boxes = [Box(server, b, 2, torch.zeros(5), dtype=torch.float64) for b in range(2)]
+    MADE.extend(boxes)
+    linked(*boxes)
+    boxes[0].x[:5] = torch.tensor([1 / 3, 1.0, 2.0, 1e-12, 3.0], dtype=torch.float64)
+    half = boxes[0].x / 2
+    exchange(boxes[0], 1)
+    until(lambda: boxes[1].memory.counted("exchanges") == 1, "the other side applies too")
+    assert torch.equal(boxes[1].x, half)
+
+
 def test_offers_that_cross_are_one_exchange(server: Server):
     boxes = boxes_of(server)
     peers = [boxes[0].peers[1], boxes[1].peers[0]]

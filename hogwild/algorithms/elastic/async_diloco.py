@@ -65,26 +65,30 @@ class AsyncDiLoCo(LocalSteps):
         return 1
 
     def worker(self, w: View) -> Steps:
-        every, m, c = self.outer_every or 2 * w.workers, self.outer_momentum, self.activation
-        a, momentum = self.outer_lr or RATE_OF_ONE * every, self.step_rule()
+        momentum = self.step_rule()
         while True:
             g = yield Gradient(at=w.replica)
             w.step(g, momentum=momentum)
             if not self.is_due(w):
                 continue
             w.combine("delta", {"base": 1, "replica": -1})
-            with w.exclusive():
-                w.combine("c", {"c": 1, "delta": 1})
-                count = w.buffer("pushed")
-                count += 1
-                flushes = count % every == 0
-                if flushes:
-                    w.combine("u", {"u": m, "c": 1 / every})
-                    w.combine("c", {"c": 0})
-                used = -a * m * (1 - c * every + c if flushes else c)
-                w.combine("x", {"x": 1, "delta": -a / every, **({"u": used} if used else {})})
+            w.submit("delta", self.outer)
             w.adopt()
             w.combine("base", {"replica": 1})
+
+    def outer(self, w: View) -> None:
+        """The step of the center with the `delta` of one push."""
+        every, m, c = self.outer_every or 2 * w.workers, self.outer_momentum, self.activation
+        a = self.outer_lr or RATE_OF_ONE * every
+        w.combine("c", {"c": 1, "delta": 1})
+        count = w.buffer("pushed")
+        count += 1
+        flushes = count % every == 0
+        if flushes:
+            w.combine("u", {"u": m, "c": 1 / every})
+            w.combine("c", {"c": 0})
+        used = -a * m * (1 - c * every + c if flushes else c)
+        w.combine("x", {"x": 1, "delta": -a / every, **({"u": used} if used else {})})
 
     def is_due(self, w: View) -> bool:
         """Whether the worker pushes after this step."""

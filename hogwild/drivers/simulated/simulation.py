@@ -85,6 +85,12 @@ class Simulation(SimulatedRun):
             heapq.heappop(self._due)  # cancelled
         return self._due[0][0] if self._due else None
 
+    def hold_until(self, time: float) -> None:
+        """Gradients that are due before that time are due then: their workers have waited to push them."""
+        if self._due and self._due[0][0] < time:
+            self._due = [(max(due, time), number, rank) for due, number, rank in self._due]
+            heapq.heapify(self._due)
+
     def _next_rank(self) -> int | None:
         if isinstance(self.clock, TimedClock):
             while self._due:

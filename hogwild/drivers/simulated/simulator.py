@@ -67,10 +67,12 @@ class Simulated(Protocol):
 
     now: float
     computed: int
-    messages: int
-    moved_bytes: int
     doubts: list[str]
 
+    @property
+    def messages(self) -> int: ...
+    @property
+    def moved_bytes(self) -> int: ...
     @property
     def workers(self) -> Sequence[SimulatedWorker]: ...
     def advance(self) -> Push | None: ...

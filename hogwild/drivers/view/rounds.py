@@ -24,13 +24,15 @@ ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
 class Rounds:
     """`deposit`, `push_mean` and `combine` of hogwild.algorithms.base.View.
 
-    At each barrier the driver sets `generation`, the number of the barrier that the worker has passed.
+    At each barrier the driver sets `generation`, the number of the barrier that the worker has passed. `members`: those
+    of the round, where the control block does not tell (hogwild.boxes); then each of them computes all elements.
     """
 
     def __init__(
         self, buffers: Buffers, pushes: PushCache, updates: Updates, current: CurrentUpdate, barriers_per_round: int
     ) -> None:
         self.generation = 0
+        self.members: list[int] | None = None
         self._buffers = buffers
         self._barriers, self._versions = buffers.rounds, buffers.versions
         self._rank = buffers.rank
@@ -47,6 +49,8 @@ class Rounds:
 
     @property
     def present(self) -> list[int]:
+        if self.members is not None:
+            return self.members
         if not self._barriers_per_round:
             return [rank for rank in range(self._buffers.workers) if not self._is_gone(rank)]
         return list(self._barriers.participants(self.generation))
@@ -61,6 +65,8 @@ class Rounds:
 
     def share(self) -> tuple[int, int]:
         """The elements [start, stop) of a shared buffer that are this worker's part of the round."""
+        if self.members is not None:
+            return 0, self._buffers.world.layout.n
         return self.fragments(len(self.present))[self.present.index(self._rank)]
 
     def fragments(self, count: int) -> list[tuple[int, int]]:

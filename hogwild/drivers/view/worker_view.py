@@ -11,6 +11,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from hogwild.algorithms.base import View
 from hogwild.buffers import Buffer
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.view.buffers import Buffers
@@ -110,6 +111,10 @@ class WorkerView:
     @lr.setter
     def lr(self, lr: float) -> None:
         self._current.lr = lr
+
+    def submit(self, name: str, step: Callable[[View], None]) -> None:  # noqa: ARG002
+        with self.exclusive():
+            step(self)
 
     @property
     def x(self) -> Tensor:
