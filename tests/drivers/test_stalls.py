@@ -12,7 +12,7 @@ import torch
 
 from hogwild.drivers.processes import stalls
 from hogwild.drivers.processes.pool import Member
-from hogwild.drivers.processes.stalls import LEAVING_S, STARTING_S, WAITING_S, Stalls
+from hogwild.drivers.processes.stalls import LEAVING_S, STARTING_S, WAITING_S, Stall, Stalls
 from hogwild.kernels.control import Control, Phase
 
 TIMEOUT_S, KILL_S = 6.0, 30.0
@@ -39,6 +39,7 @@ class Watched:
         monkeypatch.setattr(stalls, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(stalls, "_is_stopped", lambda member: member.rank in self.stopped)
         self.stopped: set[int] = set()
+        self.told: list[Stall] = []
         self._memory = torch.zeros(Control.bytes(workers, 1) + 128, dtype=torch.uint8)
         self.control = Control(-(-self._memory.data_ptr() // 128) * 128, workers, 1, create=True)
         self.control.assign(0, 1000, [])
@@ -54,8 +55,11 @@ class Watched:
         self.control.set_phase(rank, phase)
 
     def at(self, now: float) -> list[str]:
+        """The lines about workers that stand still; `told` has all."""
         self.now = now
-        return self.stalls.check()
+        found = self.stalls.check()
+        self.told += found
+        return [stall.line for stall in found if not stall.ended]
 
     def killed(self) -> list[int]:
         return [rank for rank, process in enumerate(self.processes) if process.is_killed]
