@@ -38,10 +38,11 @@ void Control::set_phase_at(std::uint32_t rank, Phase phase, std::uint64_t ns) {
   bump(own.beats, 1);
 }
 
-// The time until another process has this rank is that of no phase; its own times end at its last change.
+// The time until another process has this rank is that of no phase.
 void Control::end_phase(WorkerLine& dead) const {
-  dead.since = 0;
-  const std::uint64_t ns = monotonic_ns() - header_->origin.load(kRelaxed);
+  const std::uint64_t since = dead.since.exchange(0);
+  const std::uint64_t ns = std::max(monotonic_ns() - header_->origin.load(kRelaxed), since);
+  if (since > 0) bump(dead.stats.seconds[dead.phase.load(kRelaxed)], 1e-9 * static_cast<double>(ns - (since - 1)));
   dead.timeline.push(timeline_record(ns, static_cast<std::uint32_t>(Phase::kStarting), 0));
 }
 

@@ -26,8 +26,8 @@ PART = 0xFFFFFFFF
 RECORD_BYTES = 8
 LIMIT_BYTES = 64 << 20
 
-PHASES = ("starting", "data", "gradient", "update", "barrier", "paused", "done", "lock", "sleep")
-"""By their numbers in the control block (hogwild.kernels.control.Phase)."""
+PHASES = ("starting", "data", "gradient", "update", "waiting", "paused", "done", "lock", "sleep")
+"""By their numbers in the control block (hogwild.kernels.control.Phase, where waiting is BARRIER)."""
 LOST = len(PHASES)
 """Stands for the phases of a time whose records were lost."""
 ABSENT = (PHASES.index("starting"), PHASES.index("done"))
