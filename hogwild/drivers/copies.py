@@ -134,7 +134,8 @@ class Copies(ABC):
         state.load_module(self.module)
         began = time.monotonic()
         at = Info(state.version, self.report.counts.samples_of(state), self.report.journal.elapsed_s())
-        score = self._scored(lambda: self.evaluator.score(pulse, at))
+        with self.console.doing("evaluating"):
+            score = self._scored(lambda: self.evaluator.score(pulse, at))
         if score is not None:
             self.report.evaluated(state, score, self.audience.evaluated(state, score), began)
         return score
