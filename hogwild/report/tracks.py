@@ -59,7 +59,7 @@ def _bars(track: Track, place: int, across: Scale, row: int) -> str:
         chosen = (track.phases == PHASES.index(name)) & (track.ends > track.begins)
         begins = 1000 * (track.begins[chosen] - across.low) / (across.high - across.low)
         widths = 1000 * (track.ends[chosen] - track.begins[chosen]) / (across.high - across.low)
-        steps = "".join(f"M{at:.5g} {middle}h{wide:.2g}" for at, wide in zip(begins, widths, strict=True))
+        steps = "".join(f"M{at:.5g} {middle}h{wide:.4g}" for at, wide in zip(begins, widths, strict=True))
         if steps:
             paths.append(
                 f'<path d="{steps}" {colour(look)} {STROKE} stroke-width="{row - 5}"{_faint(name, "stroke")}>'

@@ -46,8 +46,8 @@ class Journal:
     """Gives every event of a run to its sinks, in order. Only the parent process has one.
 
     The time of events is read from `clock`, in seconds, and counted from `before_s`: how long earlier parts of a
-    resumed run took. The simulator sets its virtual time as the clock. `opening`: the event of kind run that is given
-    before the first other one.
+    resumed run took. The simulator sets its virtual time as the clock. `opening`: of the event of kind run that is given
+    before the first other one, with the time of the beginning.
     """
 
     def __init__(self, *sinks: Sink, before_s: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -77,12 +77,13 @@ class Journal:
 
     def event(self, kind: str, **values: object) -> None:
         """Writes an event that happens now. HogwildError if a sink cannot take it."""
+        events = [Event(kind, self.elapsed_s(), values)]
         if self.opening is not None:
-            opening, self.opening = self.opening, None
-            self.event("run", **opening)
-        event = Event(kind, self.elapsed_s(), values)
-        for sink in self.sinks:
-            sink.write(event)
+            events.insert(0, Event("run", self._before_s, self.opening))
+            self.opening = None
+        for event in events:
+            for sink in self.sinks:
+                sink.write(event)
 
     def close(self) -> None:
         """Closes the sinks. May be called again."""

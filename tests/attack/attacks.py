@@ -87,4 +87,4 @@ def lines(run_path: Path, kind: str) -> list[dict[str, Any]]:
 
 
 def workers(run_path: Path) -> list[int]:
-    return [line["pid"] for line in lines(run_path, "worker") if line["event"] == "started"]
+    return [line["pid"] for line in lines(run_path, "worker") if line["event"] in ("started", "replaced")]

@@ -186,9 +186,8 @@ def test_the_edge_of_the_grid_is_told_and_differences_are_paired():
     assert report.edges() == ["shifted, N = 4, gamma: the best lr 0.1 is the least of the grid: try smaller ones"]
     assert "| shifted | better in 6 of 6, +0.1 ± 0" in report.markdown()
     assert "p = 0.031 |" in report.markdown()
-    assert report.keys == {
-        (*row["key"],) for row in found if (row["key"][0], row["lr"]) in (("asgd", 0.2), ("shifted", 0.1))
-    }
+    best = (("asgd", 0.2), ("shifted", 0.1))
+    assert report.keys == {tuple(row["key"]) for row in found if (row["key"][0], row["lr"]) in best}
     assert Report(found[:6], tune="lr").edges() == [], "one value has no edge"
 
 

@@ -61,7 +61,9 @@ class Run:
 
     def pids(self) -> dict[int, int]:
         """The newest process of each worker."""
-        return {line["worker"]: line["pid"] for line in self.lines("worker") if line["event"] == "started"}
+        return {
+            line["worker"]: line["pid"] for line in self.lines("worker") if line["event"] in ("started", "replaced")
+        }
 
     def pushes(self, *ranks: int) -> int:
         """Updates of these workers so far, of all workers if none is named. The run must have --record."""

@@ -92,7 +92,8 @@ def test_a_worker_that_hangs_in_user_code_with_the_last_ticket_is_killed(tmp_pat
     result = fit(tmp_path, loss_fn=Hangs(str(tmp_path / "marker")), algorithm=algorithm, **STALLS)
     assert result.summary["samples"] == 660
     assert store.load(tmp_path / "run" / "ckpt").samples == 660
-    assert [fault["reason"] for fault in faults(result.path)] == ["stalled", "died"]
+    stalled, died = faults(result.path)
+    assert (stalled["reason"], died["reason"], stalled["worker"]) == ("stalled", "died", died["worker"])
     assert "all others had waited for it" in faults(result.path)[1]["message"]
 
 

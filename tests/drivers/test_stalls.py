@@ -84,6 +84,18 @@ def test_a_silent_worker_is_named_once_unless_it_is_done(monkeypatch, phase: Pha
     assert watched.killed() == []
 
 
+def test_the_end_of_a_stall_is_told(monkeypatch):
+    watched = Watched(monkeypatch, 2, None)
+    for second in range(12):
+        watched.lives(1, Phase.GRADIENT)
+        watched.at(second)
+    watched.lives(0, Phase.UPDATE)
+    assert watched.at(12.0) == []
+    begun, ended = watched.told
+    assert (begun.rank, begun.ended) == (0, False)
+    assert ended == (0, "worker 0 goes on after 12 s", True)
+
+
 def test_while_others_make_progress_a_stalled_worker_is_only_named(monkeypatch):
     watched = Watched(monkeypatch, 3)
     watched.lives(0, Phase.GRADIENT)
