@@ -20,9 +20,16 @@ PRELOAD = ["torch", "hogwild.drivers.processes.entry", "hogwild.drivers.forked"]
 DYING_S = 1.0  # a process closes its files a little before it can be seen to have ended
 
 
+def preload() -> list[str]:
+    """The modules that the fork server imports. A run of the library names its model and data by functions of the
+    library, which every worker would import by itself.
+    """
+    return PRELOAD + [name for name in ("hogwild.library",) if name in sys.modules]
+
+
 def start() -> None:
     """Starts the fork server early: it imports torch while this process does, which takes each of them a second."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOAD)
+    multiprocessing.get_context("forkserver").set_forkserver_preload(preload())
     with signals_blocked(), path_kept():
         forkserver.ensure_running()
 

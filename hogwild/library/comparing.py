@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from hogwild import system
 from hogwild.algorithms import REGISTRY, Algorithm, registry
-from hogwild.drivers.fork_server import PRELOAD, deaths_named, path_kept
+from hogwild.drivers.fork_server import deaths_named, path_kept, preload
 from hogwild.errors import DivergedError, HogwildError, UsageError
 from hogwild.files.reading import json_lines
 from hogwild.files.writing import append, write_atomically, writing
@@ -212,7 +212,7 @@ def _run(
             "level in a file, or give jobs=1"
         ) from error
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
+    context.set_forkserver_preload(preload())
     with path_kept():
         forkserver.ensure_running()
     with deaths_named(), ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(payload,)) as pool:

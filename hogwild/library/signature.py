@@ -59,9 +59,10 @@ def _table(names: dict[str, Any]) -> Iterator[str]:
         for field in fields:
             yield from _entry(field)
     yield f"{INDENT}Options of single algorithms (docs/algorithms.md explains them):"
+    algorithms = {owner: cls.options() for owner, cls in loaded().items()}
     for name in names:
         if name not in FIELDS:
-            owners = {owner: cls.options()[name] for owner, cls in loaded().items() if name in cls.options()}
+            owners = {owner: options[name] for owner, options in algorithms.items() if name in options}
             if owners:
                 yield from _entry(next(iter(owners.values())), f" ({', '.join(owners)})")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import socket
@@ -36,6 +37,7 @@ def environment() -> dict[str, object]:
     }
 
 
+@functools.cache  # reading the metadata takes 10 ms, and a program may start many runs
 def package_version(name: str) -> str | None:
     try:
         return version(name)

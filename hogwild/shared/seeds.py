@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.random  # here, in the fork server: every worker would load it by itself
 import torch
 
 _MIX = 0x9E3779B97F4A7C15  # odd: multiplying by it permutes the 64-bit seeds

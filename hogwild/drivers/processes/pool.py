@@ -92,7 +92,7 @@ class WorkerPool:
         self._context = multiprocessing.get_context(job.config.start_method)
         self._has_server = job.config.start_method == "forkserver"
         if self._has_server:
-            self._context.set_forkserver_preload(fork_server.PRELOAD)
+            self._context.set_forkserver_preload(fork_server.preload())
         self._payload = job.payload(split.stand_in)
 
     def __enter__(self) -> WorkerPool:
