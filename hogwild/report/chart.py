@@ -21,6 +21,7 @@ DASHES = ("", "7 4", "2 3", "9 3 2 3", "12 5", "4 2 1 2")
 HEIGHT = 220  # pixels of the data
 ROW = 24  # pixels from one row to the next
 MOST_DOTS = 60  # of a line that shows the value under the pointer
+MOST_TICKS = 3  # with room on a small screen
 UNITS = 1000.0  # of the inner element
 
 
@@ -171,12 +172,14 @@ def _frame(across: Scale, up: Scale, inner: str, x_label: str, ticks: Mapping[fl
 
 
 def x_axis(across: Scale, y: float, label: str, ticks: Mapping[float, str] | None = None) -> str:
-    """Every second tick is left out on small screens."""
+    """Of many ticks every second one is left out on small screens."""
     ticks = {value: number(value) for value in across.ticks(8)} if ticks is None else ticks
     marks = [text("50%", y + 35, "middle", label)]
     for index, (value, words) in enumerate(ticks.items()):
         at = 100 * across.place(value)
-        marks.append(text(f"{at:.2f}%", y + 18, _anchor(at), words, "second" if index % 2 else ""))
+        marks.append(
+            text(f"{at:.2f}%", y + 18, _anchor(at), words, "second" if index % 2 and len(ticks) > MOST_TICKS else "")
+        )
     return "".join(marks)
 
 

@@ -10,6 +10,7 @@ from html import escape
 from hogwild.report.chart import COLOURS, DARK, DARK_DIM, DIM, Drawing, colour, dashes
 
 Row = Sequence[object]
+NUMBER = re.compile(r"[-+±.,\d ]*(e[-+]?\d+)?[kMG%]? *s?")
 STYLE = """
 :root { color-scheme: light dark; --back: #ffffff; --card: #f6f8fa; --ink: #1f2328; --dim: $dim; --rule: #d0d7de;
   $light }
@@ -28,10 +29,10 @@ figcaption { font-weight: 600; margin-bottom: .6rem } text { font-size: 12px }
 $classes
 .key { list-style: none; margin: .4rem 0 0; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem }
 .key svg { width: 28px; height: 10px; margin-right: .4rem }
-.wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+.wide { overflow-x: auto; margin: 1rem 0 } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 caption { text-align: left; color: var(--dim); padding-bottom: .3rem }
 th, td { border-bottom: 1px solid var(--rule); padding: .25rem .7rem .25rem 0; text-align: left; vertical-align: top }
-td.n { text-align: right } summary { cursor: pointer; color: var(--dim) }
+.n { text-align: right } summary { cursor: pointer; color: var(--dim) }
 @media (max-width: 480px) { .second { display: none } }
 """
 
@@ -87,20 +88,18 @@ def words(caption: str, why: str) -> str:
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Row]) -> str:
-    """The first column names the row. Numbers come as text, and stand to the right; words stand to the left."""
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    lines = []
-    for first, *others in rows:
-        cells = "".join(_cell(str(cell)) for cell in others)
-        lines.append(f'<tr><th scope="row">{escape(str(first))}</th>{cells}</tr>')
-    body = f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>"
-    inner = f"<table><caption>{escape(caption)}</caption>{body}</table>"
+    """The first column names the row. A column of numbers, which come as text, stands to the right."""
+    lines = [[str(cell) for cell in row] for row in rows]
+    kinds = [' class="n"' if all(map(NUMBER.fullmatch, column)) else "" for column in zip(*lines, strict=True)]
+    kinds = ["", *kinds[1:]] if lines else [""] * len(head)
+    heads = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(head, kinds, strict=True))
+    body = []
+    for first, *others in lines:
+        cells = "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(others, kinds[1:], strict=True))
+        body.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
+    inner = f"<thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody>"
+    inner = f"<table><caption>{escape(caption)}</caption>{inner}</table>"
     return f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}">{inner}</div>'
-
-
-def _cell(text: str) -> str:
-    kind = ' class="n"' if re.fullmatch(r"[-+±.,\d e%kMG]*", text) else ""
-    return f"<td{kind}>{escape(text)}</td>"
 
 
 def _entry(name: str, look: int, solid: bool, faint: bool) -> str:

@@ -46,7 +46,7 @@ class Journal:
     """Gives every event of a run to its sinks, in order. Only the parent process has one.
 
     The time of events is read from `clock`, in seconds, and counted from `before_s`: how long earlier parts of a
-    resumed run took. The simulator sets its virtual time as the clock. `opening`: of the event of kind run that is given
+    resumed run took. The simulator sets its virtual time as the clock. `opening`: of the event of kind run that comes
     before the first other one, with the time of the beginning.
     """
 

@@ -78,7 +78,7 @@ def test_many_intervals_become_shares_in_columns():
     assert len(longer.inside) < len(long.inside) + 100 < RUN_BYTES / 2
     gradient, update = re.findall(r'<path d="M0 (\d+)(V[^z]*)z" class="f', tracks.draw([track(4000)], [], "s").inside)
     assert gradient[0] == "90"
-    assert set(re.findall(r"V(\d+)", gradient[1])) <= {"28", "29", "30", "31", "32", "90"}, "three quarters of a row of 80"
+    assert set(re.findall(r"V(\d+)", gradient[1])) <= {"28", "29", "30", "31", "32", "90"}, "3 / 4 of a row of 80"
     assert set(re.findall(r"V(\d+)", update[1])) <= {"10", "28", "29", "30", "31", "32"}
 
 
