@@ -100,6 +100,8 @@ class TensorBoard:
 
 def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
     for name, value in values.items():
+        if name == "interval":  # of histograms
+            continue
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{prefix}{name}_")
             continue
