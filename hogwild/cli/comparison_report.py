@@ -10,7 +10,7 @@ import csv
 import io
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -97,29 +97,23 @@ class Report:
         """Per panel a table of mean ± sample standard deviation over seeds of the score, one of the differences to the
         first algorithm, seed by seed, and one of the gap.
         """
-        lines = []
+        lines: list[str] = []
         for panel, algorithms in self.panels.items():
-            columns, first = self.columns(panel), next(iter(algorithms))
-            cells: dict[str, Callable[[str, str], str]] = {
-                "score": lambda name, column, panel=panel: self._score_cell(self._runs(panel, name, column)),
-                f"better than {first}, seed by seed": lambda name, column, panel=panel, first=first: _against(
-                    self._runs(panel, name, column), self._runs(panel, first, column)
-                ),
-                "gap_rms, mean": lambda name, column, panel=panel: _gap_cell(self._runs(panel, name, column)),
-            }
-            for title, cell in cells.items():
-                names = [name for name in algorithms if name != first or not title.startswith("better")]
-                if not names:
-                    continue
-                heads = " | ".join(f"{self.vary or 'N'} = {column}" for column in columns)
-                lines += [f"### {panel}: {title}", "", f"| algorithm | {heads} |"]
-                lines.append("|---" * (len(columns) + 1) + "|")
-                lines += [f"| {name} | {' | '.join(cell(name, column) for column in columns)} |" for name in names]
-                lines.append("")
+            columns, (first, *others) = self.columns(panel), algorithms
+            runs = {name: [line.get(column, []) for column in columns] for name, line in algorithms.items()}
+            lines += self._table(panel, "score", {name: map(self._score_cell, row) for name, row in runs.items()})
+            if others:
+                against = {name: map(_against, runs[name], runs[first]) for name in others}
+                lines += self._table(panel, f"better than {first}, seed by seed", against)
+            lines += self._table(panel, "gap_rms, mean", {name: map(_gap_cell, row) for name, row in runs.items()})
         return "\n".join([*lines, *(f"- {line}" for line in self.edges())])
 
-    def _runs(self, panel: str, algorithm: str, column: str) -> Runs:
-        return self.panels[panel][algorithm].get(column, [])
+    def _table(self, panel: str, title: str, rows: Mapping[str, Iterable[str]]) -> list[str]:
+        """`rows`: algorithm -> a text for each column."""
+        columns = self.columns(panel)
+        heads = " | ".join(f"{self.vary or 'N'} = {column}" for column in columns)
+        head = [f"### {panel}: {title}", "", f"| algorithm | {heads} |", "|---" * (len(columns) + 1) + "|"]
+        return [*head, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()), ""]
 
     def _score_cell(self, runs: Runs) -> str:
         scores = _finite(runs)

@@ -32,7 +32,7 @@ $classes
 .wide { overflow-x: auto; margin: 1rem 0 } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 caption { text-align: left; color: var(--dim); padding-bottom: .3rem }
 th, td { border-bottom: 1px solid var(--rule); padding: .25rem .7rem .25rem 0; text-align: left; vertical-align: top }
-.n { text-align: right } summary { cursor: pointer; color: var(--dim) }
+.n { text-align: right } tbody th { white-space: nowrap } summary { cursor: pointer; color: var(--dim) }
 @media (max-width: 480px) { .second { display: none } }
 """
 

@@ -62,7 +62,7 @@ class Record:
     @cached_property
     def tracks(self) -> list[Track]:
         """The timelines of the workers; none in runs of version 0.1."""
-        return timeline.read(self.path / TIMELINE)
+        return [track for track in timeline.read(self.path / TIMELINE) if track.worker < self.workers]
 
     @property
     def is_virtual(self) -> bool:

@@ -89,7 +89,8 @@ def _seconds_until(track: Track, phase: int, edges: Array) -> Array:
     if not len(track.begins):
         return np.zeros(len(edges))
     inside = np.where(track.phases == phase, track.ends - track.begins, 0.0)
-    return np.interp(edges, np.append(track.begins, track.ends[-1]), np.append(0.0, np.cumsum(inside)))
+    until: Array = np.interp(edges, np.append(track.begins, track.ends[-1]), np.append(0.0, np.cumsum(inside)))
+    return until
 
 
 def _rounded(level: Array, place: int) -> Array:

@@ -22,7 +22,7 @@ def section(run: Record, *, alone: bool) -> Iterator[str]:
 
 
 def _timeline(run: Record, of: str) -> Iterator[str]:
-    if not any(len(track.begins) for track in run.tracks):
+    if not any((track.ends > track.begins).any() for track in run.tracks):
         return
     unit = "virtual seconds" if run.is_virtual else "seconds"
     finding = "What each worker did. Waiting is at barriers, paused is for an evaluation, a checkpoint or new work."

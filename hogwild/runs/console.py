@@ -195,6 +195,7 @@ class Console:
 
     def close(self) -> None:
         """End the bar with its last state. May be called again."""
+        self._last = None
         if self._bar is not None:
             with _unheard_is_no_error():
                 self._bar.refresh()

@@ -128,6 +128,7 @@ def _marker(parts: list[Array], phase: int) -> Array:
 
 def _track(rank: int, records: Array) -> Track:
     seconds = (records >> np.uint64(12)).astype(np.float64) * 1e-9
+    seconds = np.maximum.accumulate(seconds)  # a run that goes on begins at the last line of its journal
     phases = (records >> np.uint64(8) & np.uint64(15)).astype(np.int64)
     if phases.max(initial=0) > LOST:
         raise ValueError(f"a record has phase {phases.max()}, which is none")

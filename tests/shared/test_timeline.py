@@ -158,6 +158,7 @@ def test_lost_records_and_a_second_part_are_told_apart(tmp_path: Path):
     assert [PHASES[k] if k < LOST else "lost" for k in track.phases] == [
         "gradient", "data", "lost", "data", "gradient", "starting", "gradient",
     ]  # fmt: skip
+    assert (track.ends >= track.begins).all(), "the second part begins before the end of the first"
     path.write_bytes(path.read_bytes()[:-3])  # cut off by a crash
     assert len(read(path)[0].phases) == 5
 
