@@ -29,6 +29,7 @@ ALGORITHMS = "ssgd,asgd,nag-asgd,staleness-aware,gap-aware,dana-slim,dana-zero,d
 CLOCKS = "gamma"
 WORKERS = "1,4,8,16,32,64"
 OF_GRID = ("algorithm", "workers", "clock", "seed", "out", "name")  # options that the grid sets
+UNUSED = {*OF_GRID, *PROCESS_ONLY, "resume", "ckpt", "overwrite", "quiet", "json"}  # options without an effect
 
 
 class Variation(NamedTuple):
@@ -138,7 +139,7 @@ def _parser(argv: Sequence[str]) -> Any:
         "hogwild compare",
         "Compare algorithms under the virtual clock. Takes the options of simulate; an algorithm's own affect only it.",
         algorithms=_names(flags.early_flags(argv, "algorithms")["algorithms"] or ""),
-        unused={*OF_GRID, *PROCESS_ONLY, "resume", "overwrite", "quiet", "json", "csv", "tb", "edge_every", "ckpt"},
+        unused=UNUSED,
     )
     grid = parser.add_argument_group("grid")
     grid.add_argument("--algorithms", type=_names, default=_names(ALGORITHMS), metavar="NAME,NAME",
