@@ -51,13 +51,13 @@ class Run:
         return self.process.returncode, json.loads(out) if out.strip() else {}, err
 
     def lines(self, kind: str) -> list[dict[str, Any]]:
-        """The metrics lines of a kind so far."""
+        """The metrics lines of a kind so far, without those on the end of a fault."""
         try:
             text = (self.path / "metrics.jsonl").read_text()
         except OSError:
             return []
         lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        return [line for line in lines if line["kind"] == kind]
+        return [line for line in lines if line["kind"] == kind and not line.get("ended")]
 
     def pids(self) -> dict[int, int]:
         """The newest process of each worker."""

@@ -68,7 +68,8 @@ class Hangs:
 def faults(path: str | Path) -> list[dict[str, Any]]:
     """The faults in the journal, without slow starts: on a busy machine a worker may need more than `stall_timeout`."""
     lines = [json.loads(line) for line in (Path(path) / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["kind"] == "fault" and "(last: starting)" not in line["message"]]
+    begun = [line for line in lines if line["kind"] == "fault" and not line.get("ended")]
+    return [line for line in begun if "(last: starting)" not in line["message"]]
 
 
 def fit(tmp_path: Path, **values: Any) -> hogwild.Result:
