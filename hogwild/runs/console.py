@@ -144,13 +144,16 @@ class Console:
     @contextlib.contextmanager
     def doing(self, what: str) -> Iterator[None]:
         """Shows inside the block that the process is at that, too."""
-        self._doing = what
-        if self._last is not None:
-            self.update(self._last)
+        self._show_doing(what)
         try:
             yield
         finally:
-            self._doing = ""
+            self._show_doing("")
+
+    def _show_doing(self, what: str) -> None:
+        self._doing = what
+        if self._last is not None:
+            self.update(self._last)
 
     def update(self, status: Status) -> None:
         """Shows `status`: moves the bar, or writes a line if it is time for one."""
