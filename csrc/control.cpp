@@ -1,5 +1,5 @@
 // The control block: its layout, pushes. Its tickets are in control_tickets.cpp, its locks in control_locks.cpp, waits
-// between processes in control_waits.cpp.
+// between processes in control_waits.cpp, phases and their timeline in control_phases.cpp.
 #include "control.h"
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace hogwild {
 namespace {
 
-constexpr std::uint64_t kMagic = 0x686f6777696c6405;  // "hogwil", layout 5
+constexpr std::uint64_t kMagic = 0x686f6777696c6406;  // "hogwil", layout 6
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
 static_assert(std::atomic<double>::is_always_lock_free && std::atomic<std::uint64_t>::is_always_lock_free,
@@ -32,6 +32,7 @@ Control::Control(std::uintptr_t address, std::uint32_t workers, std::uint32_t st
     new (header_) Header{};
     header_->workers = workers;
     header_->stripes = stripes;
+    header_->parameters = 1;
     header_->tickets.init();
     header_->model.init();
     header_->turns.init();
@@ -59,11 +60,19 @@ void Control::count_push(WorkerLine& own, std::uint64_t delay, double gap_sq, do
   auto& stats = own.stats;
   bump(own.steps, 1);
   bump(stats.pushes, 1);
-  bump(stats.gap_sq, gap_sq);
+  count_gap(stats, gap_sq);
   bump(stats.step_sq, step_sq);
   bump(stats.delay_sum, delay);
   bump(stats.delays[std::min<std::uint64_t>(delay, kDelayBins - 1)], 1);
   if (delay > stats.delay_max.load(kRelaxed)) stats.delay_max.store(delay, kRelaxed);
+  own.delay.store(static_cast<std::uint32_t>(std::min<std::uint64_t>(delay, kDelayBins - 1)), kRelaxed);
+}
+
+void Control::count_gap(WorkerStats& stats, double gap_sq) {
+  if (!(gap_sq > 0)) return;
+  bump(stats.gap_sq, gap_sq);
+  const int power = std::ilogb(std::sqrt(gap_sq / static_cast<double>(header_->parameters.load(kRelaxed))));
+  bump(stats.gaps[std::clamp(power - kLeastGap, 0, kGapBins - 1)], 1);
 }
 
 std::uint64_t Control::begin_push(std::uint32_t rank, bool locked) {
@@ -132,7 +141,7 @@ void Control::commit(std::uint32_t rank) {
 
 void Control::end_gather(std::uint32_t rank, bool locked, double gap_sq, double step_sq) {
   auto& stats = worker(rank).stats;
-  bump(stats.gap_sq, gap_sq);
+  count_gap(stats, gap_sq);
   bump(stats.step_sq, step_sq);
   if (locked) header_->model.unlock();
 }
@@ -160,12 +169,6 @@ double Control::raise_lr_max(double lr) {
   while (seen < lr && !header_->lr_max.compare_exchange_weak(seen, lr)) {
   }
   return std::max(seen, lr);
-}
-
-void Control::set_phase(std::uint32_t rank, Phase phase) {
-  auto& own = worker(rank);
-  own.phase.store(static_cast<std::uint32_t>(phase), kRelaxed);
-  bump(own.beats, 1);
 }
 
 }  // namespace hogwild

@@ -13,14 +13,19 @@
 #include <vector>
 
 #include "robust_mutex.h"
+#include "timeline.h"
 
 namespace hogwild {
 
 constexpr std::int64_t kNoTicket = -1;
 constexpr int kDelayBins = 256;  // the last bin also holds every larger delay
+constexpr int kGapBins = 64;     // powers of two; the outer ones also hold what lies beyond
+constexpr int kLeastGap = -56;   // exponent of the first of them
 constexpr int kLeases = 1024;
 
-enum class Phase : std::uint32_t { kStarting, kData, kGradient, kUpdate, kBarrier, kPaused, kDone };
+// kLock: waits for the lock of the model; kSleep: a straggler that is made to wait.
+enum class Phase : std::uint32_t { kStarting, kData, kGradient, kUpdate, kBarrier, kPaused, kDone, kLock, kSleep };
+constexpr int kPhases = 9;
 
 // The statistics of one worker since the run began; a resumed run continues with those of its checkpoint. Only that
 // worker writes them; other processes may read meanwhile.
@@ -37,12 +42,14 @@ struct alignas(128) WorkerStats {
   std::atomic<std::uint64_t> losses;    // number of losses in loss_sum
   std::atomic<std::uint64_t>
       samples;  // gradients taken, in samples (a replaced worker's work counts where it was done)
-  std::atomic<double> gradient_s, update_s, waiting_s;
+  std::atomic<double> seconds[kPhases];  // in each phase, until the last change of it
   std::atomic<std::uint64_t> delays[kDelayBins];
+  std::atomic<std::uint64_t>
+      gaps[kGapBins];  // pushes by the power of two of their gap, root mean square; not those of 0
 };
 
 // The current state of one worker. Written by that worker; `alive` and `reclaimed` also by the parent, and by whichever
-// worker repairs the tickets after one was killed while it took a ticket.
+// worker repairs the tickets after one was killed while it took a ticket. Of a dead worker the parent ends the phase.
 struct alignas(128) WorkerLine {
   std::atomic<std::uint32_t> alive;
   std::atomic<std::uint32_t> busy;  // inside an update: from the end of a gradient to the next request
@@ -59,7 +66,10 @@ struct alignas(128) WorkerLine {
   std::atomic<std::uint64_t> pulled;       // version of its snapshot
   std::atomic<std::uint64_t> started;      // version when its current push began
   std::atomic<std::uint64_t> awaited;      // version of the update that it waits for; a version already reached: none
+  std::atomic<std::uint64_t> since;        // when its phase began or was set again, ns of the run + 1; 0: in none
+  std::atomic<std::uint32_t> delay;        // of its last push
   WorkerStats stats;
+  Ring timeline;
 };
 
 // Tickets from `ticket` on have the numbers from `number` on in a run of several boxes, up to the next lease.
@@ -70,6 +80,8 @@ struct Lease {
 struct Header {
   alignas(128) std::atomic<std::uint64_t> magic;
   std::uint32_t workers, stripes;
+  std::atomic<std::uint64_t> origin;  // of the run's clock, ns of CLOCK_MONOTONIC; of a resumed run, before its start
+  std::atomic<std::uint64_t> parameters;            // of the model, over which the gap of a push is a mean
   alignas(128) std::atomic<std::uint64_t> version;  // applied pushes
   alignas(128) std::atomic<double> lr_max;
   alignas(128) std::atomic<std::uint32_t> stop;    // parent: assign no more tickets
@@ -178,7 +190,16 @@ class Control {
   void open_gate();
   bool enter(std::uint32_t rank, double timeout_s);  // worker, before an update; waits while the gate is closed
   void exit(std::uint32_t rank);
+  // A phase begins now, or is still going on: a sign of life. Its time is counted, and a change goes to the timeline.
   void set_phase(std::uint32_t rank, Phase phase);
+  // The same at `ns` of the run's clock, for simulated workers; not before the phase that ends.
+  void set_phase_at(std::uint32_t rank, Phase phase, std::uint64_t ns);
+  // The records from number `from` on that the ring still has, the number after them, and how many were lost before.
+  struct Timeline {
+    std::vector<std::uint64_t> records;
+    std::uint64_t next, lost;
+  };
+  Timeline timeline(std::uint32_t rank, std::uint64_t from);
   void stop();
   // Every lock of the block that is held: its name, and the thread that holds it (its number in the kernel).
   std::vector<std::pair<std::string, int>> lock_holders() const;
@@ -189,7 +210,9 @@ class Control {
   std::uint64_t max_arrived() const;
   std::uint64_t round_after(std::uint64_t barriers_per_round) const;
   void announce();
-  static void count_push(WorkerLine& own, std::uint64_t delay, double gap_sq, double step_sq);
+  void count_push(WorkerLine& own, std::uint64_t delay, double gap_sq, double step_sq);
+  void count_gap(WorkerStats& stats, double gap_sq);
+  void end_phase(WorkerLine& dead) const;
   template <class Ready>
   bool wait_until(Ready ready, double timeout_s);
 

@@ -25,15 +25,25 @@ constexpr Count kCounts[] = {{"pushes", &WorkerStats::pushes},       {"refused",
                              {"skipped", &WorkerStats::skipped},     {"delay_sum", &WorkerStats::delay_sum},
                              {"delay_max", &WorkerStats::delay_max}, {"losses", &WorkerStats::losses},
                              {"samples", &WorkerStats::samples}};
-constexpr Sum kSums[] = {{"gap_sq", &WorkerStats::gap_sq},     {"step_sq", &WorkerStats::step_sq},
-                         {"loss_sum", &WorkerStats::loss_sum}, {"gradient_s", &WorkerStats::gradient_s},
-                         {"update_s", &WorkerStats::update_s}, {"waiting_s", &WorkerStats::waiting_s}};
+constexpr Sum kSums[] = {
+    {"gap_sq", &WorkerStats::gap_sq}, {"step_sq", &WorkerStats::step_sq}, {"loss_sum", &WorkerStats::loss_sum}};
+// Seconds in the phases of a worker that has begun and not ended.
+struct Span {
+  const char* name;
+  Phase phase;
+};
+constexpr Span kSpans[] = {{"data_s", Phase::kData},  {"gradient_s", Phase::kGradient}, {"update_s", Phase::kUpdate},
+                           {"lock_s", Phase::kLock},  {"waiting_s", Phase::kBarrier},   {"paused_s", Phase::kPaused},
+                           {"sleep_s", Phase::kSleep}};
+
+std::atomic<double>& seconds(WorkerStats& stats, Phase phase) { return stats.seconds[static_cast<int>(phase)]; }
 
 py::dict totals(Control& control, std::uint32_t rank) {
-  const auto& stats = control.worker(rank).stats;
+  auto& stats = control.worker(rank).stats;
   py::dict d;
   for (const auto& count : kCounts) d[count.name] = (stats.*count.field).load();
   for (const auto& sum : kSums) d[sum.name] = (stats.*sum.field).load();
+  for (const auto& span : kSpans) d[span.name] = seconds(stats, span.phase).load();
   return d;
 }
 
@@ -46,20 +56,37 @@ void restore(Control& control, std::uint32_t rank, const py::dict& values) {
       if (name == count.name) (stats.*count.field) = value.cast<std::uint64_t>(), known = true;
     for (const auto& sum : kSums)
       if (name == sum.name) (stats.*sum.field) = value.cast<double>(), known = true;
+    for (const auto& span : kSpans)
+      if (name == span.name) seconds(stats, span.phase) = value.cast<double>(), known = true;
     if (!known) throw std::invalid_argument("restore: a worker has no statistic " + name);
   }
 }
 
-std::vector<std::uint64_t> delays(Control& control, std::uint32_t rank) {
-  std::vector<std::uint64_t> histogram;
-  for (const auto& count : control.worker(rank).stats.delays) histogram.push_back(count.load());
-  return histogram;
+template <std::size_t bins>
+using Histogram = std::atomic<std::uint64_t> (WorkerStats::*)[bins];
+
+template <std::size_t bins>
+auto counted(Histogram<bins> field) {
+  return [field](Control& control, std::uint32_t rank) {
+    std::vector<std::uint64_t> histogram;
+    for (const auto& count : control.worker(rank).stats.*field) histogram.push_back(count.load());
+    return histogram;
+  };
 }
 
-void restore_delays(Control& control, std::uint32_t rank, const std::vector<std::uint64_t>& histogram) {
-  if (histogram.size() > kDelayBins) throw std::invalid_argument("restore_delays: more bins than the block has");
-  auto& bins = control.worker(rank).stats.delays;
-  for (std::size_t i = 0; i < kDelayBins; ++i) bins[i] = i < histogram.size() ? histogram[i] : 0;
+template <std::size_t bins>
+auto set(Histogram<bins> field) {
+  return [field](Control& control, std::uint32_t rank, const std::vector<std::uint64_t>& histogram) {
+    if (histogram.size() > bins) throw std::invalid_argument("restore: more bins than the block has");
+    auto& counts = control.worker(rank).stats.*field;
+    for (std::size_t i = 0; i < bins; ++i) counts[i] = i < histogram.size() ? histogram[i] : 0;
+  };
+}
+
+py::tuple timeline(Control& control, std::uint32_t rank, std::uint64_t from) {
+  const auto found = control.timeline(rank, from);
+  const auto* const records = reinterpret_cast<const char*>(found.records.data());
+  return py::make_tuple(py::bytes(records, found.records.size() * sizeof(found.records[0])), found.next, found.lost);
 }
 
 py::dict stats(Control& control, std::uint32_t rank) {
@@ -72,8 +99,6 @@ py::dict stats(Control& control, std::uint32_t rank) {
   return d;
 }
 
-void add(std::atomic<double>& total, double amount) { total.store(total.load() + amount); }
-
 }  // namespace
 
 void bind_control(py::module_& m) {
@@ -84,7 +109,10 @@ void bind_control(py::module_& m) {
       .value("UPDATE", Phase::kUpdate)
       .value("BARRIER", Phase::kBarrier)
       .value("PAUSED", Phase::kPaused)
-      .value("DONE", Phase::kDone);
+      .value("DONE", Phase::kDone)
+      .value("LOCK", Phase::kLock)
+      .value("SLEEP", Phase::kSleep);
+  m.attr("LEAST_GAP") = kLeastGap;
   const auto unlocked = py::call_guard<py::gil_scoped_release>();
   py::class_<Control>(m, "Control")
       .def(py::init<std::uintptr_t, std::uint32_t, std::uint32_t, bool>(), py::arg("address"), py::arg("workers"),
@@ -96,6 +124,12 @@ void bind_control(py::module_& m) {
       .def_property(
           "version", [](Control& c) { return c.header().version.load(); },
           [](Control& c, std::uint64_t version) { c.header().version = version; })
+      .def_property(
+          "origin_ns", [](Control& c) { return c.header().origin.load(); },
+          [](Control& c, std::uint64_t origin) { c.header().origin = origin; })
+      .def_property(
+          "parameters", [](Control& c) { return c.header().parameters.load(); },
+          [](Control& c, std::uint64_t parameters) { c.header().parameters = parameters; })
       .def_property_readonly("lr_max", [](Control& c) { return c.header().lr_max.load(); })
       .def_property_readonly("next", [](Control& c) { return c.header().next.load(); })
       .def_property_readonly("total", [](Control& c) { return c.header().total.load(); })
@@ -165,6 +199,8 @@ void bind_control(py::module_& m) {
       .def("stop", &Control::stop)
       .def("lock_holders", &Control::lock_holders)
       .def("set_phase", &Control::set_phase, py::arg("rank"), py::arg("phase"))
+      .def("set_phase_at", &Control::set_phase_at, py::arg("rank"), py::arg("phase"), py::arg("ns"))
+      .def("timeline", &timeline, py::arg("rank"), py::arg("first"))
       .def(
           "contribute", [](Control& c, std::uint32_t rank, bool yes) { c.worker(rank).contributes = yes; },
           py::arg("rank"), py::arg("yes"))
@@ -182,20 +218,13 @@ void bind_control(py::module_& m) {
           "restore_completed",
           [](Control& c, std::uint32_t rank, std::uint64_t completed) { c.worker(rank).completed = completed; },
           py::arg("rank"), py::arg("completed"))
-      .def(
-          "add_times",
-          [](Control& c, std::uint32_t rank, double gradient_s, double update_s, double waiting_s) {
-            auto& stats = c.worker(rank).stats;
-            add(stats.gradient_s, gradient_s);
-            add(stats.update_s, update_s);
-            add(stats.waiting_s, waiting_s);
-          },
-          py::arg("rank"), py::arg("gradient_s"), py::arg("update_s"), py::arg("waiting_s"))
       .def("stats", &stats, py::arg("rank"))
       .def("totals", &totals, py::arg("rank"))
       .def("restore", &restore, py::arg("rank"), py::arg("values"))
-      .def("delays", &delays, py::arg("rank"))
-      .def("restore_delays", &restore_delays, py::arg("rank"), py::arg("histogram"));
+      .def("delays", counted(&WorkerStats::delays), py::arg("rank"))
+      .def("restore_delays", set(&WorkerStats::delays), py::arg("rank"), py::arg("histogram"))
+      .def("gaps", counted(&WorkerStats::gaps), py::arg("rank"))
+      .def("restore_gaps", set(&WorkerStats::gaps), py::arg("rank"), py::arg("histogram"));
 }
 
 }  // namespace hogwild

@@ -4,8 +4,15 @@
 namespace hogwild {
 
 void Control::lock_model(std::uint32_t rank) {
-  auto& stats = worker(rank).stats;
-  if (header_->model.lock()) bump(stats.recovered, 1);
+  auto& own = worker(rank);
+  auto outcome = header_->model.try_lock();
+  if (outcome == RobustMutex::Outcome::busy) {
+    const auto phase = static_cast<Phase>(own.phase.load());
+    set_phase(rank, Phase::kLock);
+    outcome = header_->model.lock() ? RobustMutex::Outcome::recovered : RobustMutex::Outcome::held;
+    set_phase(rank, phase);
+  }
+  if (outcome == RobustMutex::Outcome::recovered) bump(own.stats.recovered, 1);
 }
 
 // The number is drawn under the lock, so the order of the numbers is that of the turns.

@@ -80,6 +80,7 @@ bool Control::mark_dead(std::uint32_t rank, double timeout_s) {
     dead.completing = dead.completed.load();
     dead.held = kNoTicket;
   }
+  end_phase(dead);
   announce();
   return true;
 }

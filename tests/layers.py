@@ -52,7 +52,8 @@ ROWS: dict[str, set[str]] = {
     "drivers.view": {*BASE, "algorithms", "drivers.job", "kernels", "shared", "shared.seeds", "topology"},
     "drivers.checkpoints": {*BASE, *RUN, "drivers.job", "nn"},
     "drivers.instruments": {
-        *BASE, *RUN, "delays", "drivers.callbacks", "drivers.checkpoints", "drivers.job", "own_code", "theory",
+        *BASE, *RUN, "delays", "drivers.callbacks", "drivers.checkpoints", "drivers.job", "kernels", "own_code",
+        "theory",
     },
     "drivers.copies": {*BASE, *RUN, "drivers.checkpoints", "drivers.instruments", "drivers.job", "own_code"},
     "drivers.base": {
@@ -65,7 +66,7 @@ ROWS: dict[str, set[str]] = {
     },
     "drivers.simulated": {
         *BASE, *RUN, "delays", "drivers.base", "drivers.checkpoints", "drivers.copies", "drivers.instruments",
-        "drivers.job", "drivers.view",
+        "drivers.job", "drivers.view", "kernels",
     },
     "boxes": {
         *BASE, *RUN, "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.processes",

@@ -42,7 +42,7 @@ class BoxSimulation:
         worlds: Sequence[World],
         modules: Sequence[nn.Module],
         clock: TimedClock,
-        on_bad: Callable[[Sequence[BadSample], int], object],
+        on_bad: Callable[[Sequence[BadSample], int, int], object],
     ) -> None:
         config = job.config
         inner = replace(job, config=replace(config, latency=0.0, bandwidth=0.0))  # these are between boxes

@@ -1,7 +1,7 @@
 """`hogwild compare`: algorithms x workers x clocks x values of an option x seeds in the simulator.
 
-Writes a table, a CSV and a plot. An interrupted comparison continues: cells with a result in the directory are not run
-again.
+Writes a table, a CSV, a plot and a page with learning curves. A comparison that was interrupted or killed goes on:
+cells with a result in the directory are not run again, and all files but the wall times have the same bytes in the end.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import itertools
 import math
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +19,17 @@ from hogwild.cli import flags
 from hogwild.cli.comparison_report import Report, score
 from hogwild.config import FIELDS, Config, override
 from hogwild.config.algorithm import options_of
+from hogwild.config.checks import PROCESS_ONLY
 from hogwild.errors import UsageError
 from hogwild.files.writing import refuse_links, write_atomically
-from hogwild.runs.directory import LINKS
+from hogwild.runs.directory import LINKS, is_run
 from hogwild.text import say
 
 ALGORITHMS = "ssgd,asgd,nag-asgd,staleness-aware,gap-aware,dana-slim,dana-zero,dana-ga,dc-asgd,shifted"
 CLOCKS = "gamma"
 WORKERS = "1,4,8,16,32,64"
+OF_GRID = ("algorithm", "workers", "clock", "seed", "out", "name")  # options that the grid sets
+UNUSED = {*OF_GRID, *PROCESS_ONLY, "resume", "ckpt", "overwrite", "quiet", "json"}  # options without an effect
 
 
 class Variation(NamedTuple):
@@ -36,7 +40,7 @@ class Variation(NamedTuple):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the missing cells, then write table.md, table.csv and plot.png."""
+    """Runs the missing cells, then writes table.md, table.csv, plot.png and report.html."""
     given = vars(_parser(argv).parse(argv))
     names = ("algorithms", "clocks", "workers_list", "seeds", "jobs", "directory", "delay_rule", "vary", "tune")
     algorithms, clocks, workers, seeds, jobs, folder, rule, vary, tune = (given.pop(name) for name in names)
@@ -44,8 +48,7 @@ def main(argv: Sequence[str]) -> int:
     file, trust = given.pop("config"), given.pop("trust")
     if file is not None:
         given = override(flags.read_config(Path(file), trust), given)
-    of_grid = ("algorithm", "workers", "clock", "seed", "out", "name")
-    if taken := [name for name in of_grid if name in {*given, *varied}]:
+    if taken := [name for name in OF_GRID if name in {*given, *varied}]:
         raise UsageError(
             f"{flags.flag(taken[0])} is part of the grid: use --algorithms, --workers-list, --clocks, --seeds"
         )
@@ -53,11 +56,17 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"{flags.flag(twice[0])} has the values of --vary or --tune: give it once")
     for variable in system.THREAD_VARIABLES:
         os.environ[variable] = "1"
+    variants = math.prod(len(variation.values) for variation in (vary, tune) if variation)
+    runs = len(algorithms) * len(workers) * len(clocks) * variants * seeds
+    say(f"hogwild compare: {runs} runs of {', '.join(algorithms)}, {jobs} at a time -> {folder}")
     own = {name: options_of(name, FIELDS) for name in [*algorithms, *rule]}
     if lacking := [(a, o) for o in varied for a in algorithms if o not in {*FIELDS, *own[a]}]:
         raise UsageError(f"algorithm {lacking[0][0]} has no option {lacking[0][1]!r}, which is varied: leave one out")
     from hogwild.drivers import comparison
     from hogwild.drivers.simulated.clocks import parse as parse_clock
+    from hogwild.report import comparison as comparison_page
+    from hogwild.report.record import Record
+    from hogwild.runs.console import Console, Status
 
     for clock in clocks:
         parse_clock(clock, max(workers), 0, {})
@@ -81,8 +90,11 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"none of {', '.join(algorithms)} has the option {flags.flag(strange[0])}: leave it out")
     for cell in cells:
         assert cell.config, "building the config raises the UsageError of an invalid cell before any run begins"
-    for row in comparison.run(cells, folder, jobs):
-        say(f"{' '.join(map(str, row['key']))}: {score(row):.4f}  gap {row['gap_rms'] or math.nan:.3g}")
+    with Console() as console:
+        progress = Status(0, len(comparison.missing(cells, folder)), epoch=None, unit="runs")
+        for count, row in enumerate(comparison.run(cells, folder, jobs), 1):
+            console.info(f"{' '.join(map(str, row['key']))}: {score(row):.4f}  gap {row['gap_rms'] or math.nan:.3g}")
+            console.update(replace(progress, done=count))
     done = {tuple(row["key"]): row for row in comparison.read(folder)}
     rows = [done[cell.key] for cell in cells]
     report = Report(rows, vary=vary.option if vary else None, tune=tune.option if tune else None)
@@ -91,6 +103,10 @@ def main(argv: Sequence[str]) -> int:
     write_atomically(folder / "table.md", table)
     report.plot(folder / "plot.png")
     say(table)
+    paths = [folder / "runs" / cell.name for cell in cells if cell.key in report.keys]
+    if all(map(is_run, paths)):
+        write_atomically(folder / "report.html", comparison_page.write(list(map(Record.open, paths))))
+        say(f"page: {folder / 'report.html'}")
     return 0
 
 
@@ -123,21 +139,46 @@ def _parser(argv: Sequence[str]) -> Any:
         "hogwild compare",
         "Compare algorithms under the virtual clock. Takes the options of simulate; an algorithm's own affect only it.",
         algorithms=_names(flags.early_flags(argv, "algorithms")["algorithms"] or ""),
+        unused=UNUSED,
     )
     grid = parser.add_argument_group("grid")
     grid.add_argument("--algorithms", type=_names, default=_names(ALGORITHMS), metavar="NAME,NAME",
-                      help="known ones, or your own: module:Class")  # fmt: skip
-    grid.add_argument("--clocks", type=lambda text: text.split(";"), default=[CLOCKS], metavar="CLOCK;CLOCK")
-    grid.add_argument("--workers-list", type=_counts, default=_counts(WORKERS), metavar="N,N")
+                      help=f"known ones, or your own: module:Class (default: {ALGORITHMS})")  # fmt: skip
+    grid.add_argument(
+        "--clocks",
+        type=lambda text: text.split(";"),
+        default=[CLOCKS],
+        metavar="CLOCK;CLOCK",
+        help="virtual clocks, as of --clock (default: gamma)",
+    )
+    grid.add_argument(
+        "--workers-list",
+        type=_counts,
+        default=_counts(WORKERS),
+        metavar="N,N",
+        help=f"numbers of workers (default: {WORKERS})",
+    )
     grid.add_argument("--vary", type=_variation, metavar="OPTION=X,X",
                       help="values of an option, the columns of the table: period=1,4,16,64")  # fmt: skip
     grid.add_argument("--tune", type=_variation, metavar="OPTION=X,X",
                       help="values of an option, of which table and plot show the best: lr=0.1,0.03,0.01")  # fmt: skip
-    grid.add_argument("--seeds", type=int, default=3, metavar="N", help="0, 1, ..., N-1")
+    grid.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0, 1, ..., N-1 (default: 3)")
     grid.add_argument("--lr-over-delay", type=_names, default=[], dest="delay_rule", metavar="NAME,NAME",
                       help="algorithms with lr divided by the mean delay N - 1")  # fmt: skip
-    grid.add_argument("--jobs", type=int, default=system.cores().usable, metavar="N", help="runs at a time")
-    grid.add_argument("--directory", type=Path, default=Path("runs/compare"), metavar="DIR", help="results go here")
+    grid.add_argument(
+        "--jobs",
+        type=int,
+        default=system.cores().usable,
+        metavar="N",
+        help="runs at a time (default: as many as cores)",
+    )
+    grid.add_argument(
+        "--directory",
+        type=Path,
+        default=Path("runs/compare"),
+        metavar="DIR",
+        help="results go here (default: runs/compare)",
+    )
     return parser
 
 

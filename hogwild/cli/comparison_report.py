@@ -10,7 +10,7 @@ import csv
 import io
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from hogwild.errors import UsageError
 from hogwild.files.writing import replacing, write_atomically, writing
+from hogwild.report.seeds import verdict
 
 Row = Mapping[str, Any]
 Runs = Sequence[Row]  # one per seed
@@ -62,20 +63,57 @@ class Report:
             writer.writerow([*row["key"][:4], *own, row["lr"], score(row), row["gap_rms"], delay, row["exit_reason"]])
         write_atomically(path, file.getvalue())
 
-    def markdown(self) -> str:
-        """Per panel a table of mean ± sample standard deviation over seeds of the score, and one of the gap."""
-        cells: dict[str, Callable[[Runs], str]] = {"score": self._score_cell, "gap_rms, mean": _gap_cell}
+    @property
+    def keys(self) -> set[tuple[Any, ...]]:
+        """Of the runs that are shown: with an option that is tuned, those of its best values."""
+        return {tuple(row["key"]) for panel in self.panels.values() for line in panel.values() for runs in line.values()
+                for row in runs}  # fmt: skip
+
+    def edges(self) -> list[str]:
+        """A line for each cell in which the best value of the tuned option is the least or the largest that was tried:
+        a better one may lie beyond.
+        """
+        if self.tune is None:
+            return []
+        values = list(dict.fromkeys(variant(row)[self.tune] for row in self.rows))
+        try:
+            ordered = sorted(values, key=float)
+        except ValueError:
+            return []  # words have no order
         lines = []
         for panel, algorithms in self.panels.items():
-            columns = self.columns(panel)
-            for title, cell in cells.items():
-                heads = " | ".join(f"{self.vary or 'N'} = {column}" for column in columns)
-                lines += [f"### {panel}: {title}", "", f"| algorithm | {heads} |"]
-                lines.append("|---" * (len(columns) + 1) + "|")
-                for algorithm, line in algorithms.items():
-                    lines.append(f"| {algorithm} | {' | '.join(cell(line.get(column, [])) for column in columns)} |")
-                lines.append("")
-        return "\n".join(lines)
+            for algorithm, line in algorithms.items():
+                for column, runs in line.items():
+                    best = variant(runs[0])[self.tune]
+                    if len(ordered) > 1 and _finite(runs) and best in (ordered[0], ordered[-1]):
+                        which, beyond = ("least", "smaller") if best == ordered[0] else ("largest", "larger")
+                        lines.append(
+                            f"{algorithm}, {self.vary or 'N'} = {column}, {panel}: the best {self.tune} {best} is the "
+                            f"{which} of the grid: try {beyond} ones"
+                        )
+        return lines
+
+    def markdown(self) -> str:
+        """Per panel a table of mean ± sample standard deviation over seeds of the score, one of the differences to the
+        first algorithm, seed by seed, and one of the gap.
+        """
+        lines: list[str] = []
+        for panel, algorithms in self.panels.items():
+            columns, (first, *others) = self.columns(panel), algorithms
+            runs = {name: [line.get(column, []) for column in columns] for name, line in algorithms.items()}
+            lines += self._table(panel, "score", {name: map(self._score_cell, row) for name, row in runs.items()})
+            if others:
+                against = {name: map(_against, runs[name], runs[first]) for name in others}
+                lines += self._table(panel, f"better than {first}, seed by seed", against)
+            lines += self._table(panel, "gap_rms, mean", {name: map(_gap_cell, row) for name, row in runs.items()})
+        return "\n".join([*lines, *(f"- {line}" for line in self.edges())])
+
+    def _table(self, panel: str, title: str, rows: Mapping[str, Iterable[str]]) -> list[str]:
+        """`rows`: algorithm -> a text for each column."""
+        columns = self.columns(panel)
+        heads = " | ".join(f"{self.vary or 'N'} = {column}" for column in columns)
+        head = [f"### {panel}: {title}", "", f"| algorithm | {heads} |", "|---" * (len(columns) + 1) + "|"]
+        return [*head, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()), ""]
 
     def _score_cell(self, runs: Runs) -> str:
         scores = _finite(runs)
@@ -140,6 +178,14 @@ def _rank(runs: Runs) -> tuple[int, float]:
     if not scores:
         return len(runs), 0.0
     return len(runs) - len(scores), statistics.mean(scores) * (-1 if runs[0].get("maximize", True) else 1)
+
+
+def _against(runs: Runs, base: Runs) -> str:
+    """The paired differences of the seeds that both have, as hogwild.report.seeds tells them."""
+    theirs = {row["key"][3]: score(row) for row in base}
+    sign = 1 if all(row.get("maximize", True) for row in runs) else -1
+    pairs = [sign * (score(row) - theirs[row["key"][3]]) for row in runs if row["key"][3] in theirs]
+    return verdict([pair for pair in pairs if math.isfinite(pair)])
 
 
 def _gap_cell(runs: Runs) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +80,10 @@ def early_flags(argv: Sequence[str], *names: str) -> dict[str, str | None]:
     return vars(early.parse_known_args(argv)[0])
 
 
-def parser(prog: str, description: str = DESCRIPTION, algorithms: Sequence[str] = ()) -> Parser:
-    """A parser of every option of a run. The help shows only the options of `algorithms`.
+def parser(
+    prog: str, description: str = DESCRIPTION, algorithms: Sequence[str] = (), unused: Collection[str] = ()
+) -> Parser:
+    """A parser of every option of a run. The help shows only the options of `algorithms`, and none that is `unused`.
 
     The parser accepts options of other algorithms too; hogwild.config then refuses them and names their algorithms.
     """
@@ -91,7 +93,7 @@ def parser(prog: str, description: str = DESCRIPTION, algorithms: Sequence[str] 
     choice = flag(_CHOICE.get(prog, "algorithm"))
     groups["algorithm"].description = f"Its options: {prog} {choice} NAME --help, hogwild list algorithms"
     for field in FIELDS.values():
-        _add(groups[field.metadata["group"]], field, _help(field))
+        _add(groups[field.metadata["group"]], field, argparse.SUPPRESS if field.name in unused else _help(field))
     groups["run"].add_argument("--config", metavar="FILE", help="YAML with any of these options; flags override it")
     groups["run"].add_argument("--trust", action="store_true", help=TRUST)
     parser.set_defaults(config=None)

@@ -23,6 +23,7 @@ COMMANDS = {
     "eval": ("hogwild.cli.evaluate", "evaluate a checkpoint of a run"),
     "report": ("hogwild.cli.report", "a page with the curves, delays, workers and faults of runs, as one HTML file"),
     "plot": ("hogwild.cli.plot", "curves of runs as PNG, SVG or PDF, or their numbers as CSV"),
+    "trace": ("hogwild.cli.trace", "what each worker did when, for ui.perfetto.dev, or as CSV"),
     "watch": ("hogwild.cli.watch", "what a running run does now, from another terminal"),
     "export": ("hogwild.cli.export", "write the trained weights as a plain state_dict"),
     "data": ("hogwild.cli.data", "list, check or get the data sets"),

@@ -58,6 +58,8 @@ def _show(summary: dict[str, Any], config: Config, run: RunDirectory, console: C
         console.result(to_json({**summary, "run": str(run.path)}))
         return
     console.info(_closing(summary, run))
+    if run.ckpt.is_dir() and any(run.ckpt.iterdir()):
+        console.info(f"page: hogwild report {run.path}; checkpoints: {run.ckpt}")
     if summary["exit_reason"] in RESUMABLE and config.between is not None:
         console.info(f"begin with these weights in all boxes: --init-from {run.path}")
     elif summary["exit_reason"] in RESUMABLE:

@@ -108,6 +108,7 @@ class Driver(Copies):
                 self.stop(CheckpointError, str(error))
         summary = self._summary(state, score, tested)
         ending = self._error(state, summary)
+        self.report.ended_as(str(ending.exit_reason if ending else summary["exit_reason"]))
         self.audience.end(summary, ending)
         if self.job.callbacks:
             state.load_module(self.module)  # as it was saved, whatever they did to it
@@ -127,7 +128,7 @@ class Driver(Copies):
         if self.audience.reason is not None:
             summary |= {"exit_reason": STOPPED, "stopped": self.audience.reason}
         if self.audience.final is not None:
-            summary |= {"updates": state.version, "samples": self.report.samples_of(state)}
+            summary |= {"updates": state.version, "samples": self.report.counts.samples_of(state)}
         return summary
 
     def _error(self, state: State, summary: dict[str, object]) -> HogwildError | None:

@@ -1,12 +1,14 @@
 """Many simulated runs at once: algorithms x workers x clocks x values of options x seeds.
 
-Each cell of the grid is a run. Results of finished cells are kept.
+Each cell of the grid is a run. Results of finished cells are kept, so that a comparison that was killed goes on, and
+its files have the same bytes in the end. What differs from time to time is in a file of its own: the wall times.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,7 +32,7 @@ from hogwild.runs.files import to_json
 from hogwild.tasks import load
 from hogwild.tasks.data import Data
 
-RESULTS = "results.jsonl"
+RESULTS, TIMES = "results.jsonl", "wall_times.jsonl"
 
 
 @dataclass(frozen=True)
@@ -51,21 +53,30 @@ class Cell:
         return self.algorithm, self.workers, self.clock, self.seed, *self.variant
 
     @property
+    def name(self) -> str:
+        """That of its run directory."""
+        return "-".join(map(str, self.key)).replace(":", "_").replace("/", "_")
+
+    @property
     def config(self) -> Config:
         own = {"algorithm": self.algorithm, "workers": self.workers, "clock": self.clock, "seed": self.seed}
-        name = "-".join(map(str, self.key)).replace(":", "_").replace("/", "_")
-        return Config.from_values({**dict(self.values), **own, "name": name, "overwrite": True, "quiet": True})
+        return Config.from_values({**dict(self.values), **own, "name": self.name, "overwrite": True, "quiet": True})
 
 
-def run(cells: Iterable[Cell], folder: Path, jobs: int) -> Iterator[dict[str, Any]]:
+def missing(cells: Iterable[Cell], folder: Path) -> list[Cell]:
+    """Those that have no result in `folder`."""
+    done = {tuple(row["key"]) for row in read(folder)}
+    return [cell for cell in cells if cell.key not in done]
+
+
+def run(cells: Sequence[Cell], folder: Path, jobs: int) -> Iterator[dict[str, Any]]:
     """Runs the cells that have no result in `folder`, in `jobs` processes; yields each row when its run has ended.
 
-    A row is appended to results.jsonl when its run has ended, so an interrupted comparison continues where it stopped.
+    A row is appended to results.jsonl when its run has ended, and its wall time to wall_times.jsonl. At the end the
+    rows are in the order of the cells, after those of other grids.
     """
-    rows = read(folder)
-    write_atomically(folder / RESULTS, "".join(to_json(row) + "\n" for row in rows))  # without a half-written line
-    done = {tuple(row["key"]) for row in rows}
-    todo = [cell for cell in cells if cell.key not in done]
+    write_rows(folder, read(folder))  # without a half-written line
+    todo = missing(cells, folder)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     with path_kept():
@@ -73,9 +84,20 @@ def run(cells: Iterable[Cell], folder: Path, jobs: int) -> Iterator[dict[str, An
     with deaths_named(), ProcessPoolExecutor(jobs, mp_context=context) as pool:
         futures = [pool.submit(run_cell, cell) for cell in todo]
         for future in as_completed(futures):
-            row = future.result()
+            row, wall_s = future.result()
+            append(folder / TIMES, to_json({"key": row["key"], "wall_s": wall_s}) + "\n")
             append(folder / RESULTS, to_json(row) + "\n")
             yield row
+    places = {cell.key: place for place, cell in enumerate(cells)}
+    rows = read(folder)
+    others = sorted((row for row in rows if tuple(row["key"]) not in places), key=lambda row: str(row["key"]))
+    mine = [row for row in rows if tuple(row["key"]) in places]
+    write_rows(folder, [*others, *sorted(mine, key=lambda row: places[tuple(row["key"])])])
+
+
+def write_rows(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Replaces results.jsonl, whole or not at all."""
+    write_atomically(folder / RESULTS, "".join(to_json(row) + "\n" for row in rows))
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
@@ -87,10 +109,12 @@ def read(folder: Path) -> list[dict[str, Any]]:
         return [row for row in json_lines(path, error=UsageError, drop_partial=True) if tuple(row["key"])]
 
 
-def run_cell(cell: Cell) -> dict[str, Any]:
-    """Runs one cell in the simulator and returns its row. A diverged run is a result too; it has no score."""
+def run_cell(cell: Cell) -> tuple[dict[str, Any], float]:
+    """Runs one cell in the simulator; its row, and the seconds that it took. A diverged run is a result too; it has no
+    score.
+    """
     torch.set_num_threads(1)
-    config = cell.config
+    config, began = cell.config, time.monotonic()
     directory = RunDirectory.create(config)
     try:
         data = _data(config.data, config.data_dir)
@@ -103,12 +127,12 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     finally:
         directory.close()
     ranking = {"metric": job.data.monitored, "maximize": job.data.larger_is_better}
-    return {"key": list(cell.key), "lr": config.lr, **ranking, **_figures(summary)}
+    return {"key": list(cell.key), "lr": config.lr, **ranking, **_figures(summary)}, time.monotonic() - began
 
 
 def _figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     scores = {name: value for name, value in summary.items() if name.startswith("test_")}
-    names = ("exit_reason", "train_loss", "gap_rms", "delay", "updates", "samples", "virtual_s", "wall_s")
+    names = ("exit_reason", "train_loss", "gap_rms", "delay", "updates", "samples", "virtual_s")
     return {**scores, **{name: summary.get(name) for name in names}}
 
 

@@ -4,6 +4,7 @@ them. A failure of the user's code in that ends the run in order.
 
 from __future__ import annotations
 
+import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
@@ -71,7 +72,7 @@ class Copies(ABC):
             console.warn(line)
         tickets: Tickets = self.world.control
         tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
-        self.report = Report(job, self.world, run.journal, console)
+        self.report = Report(job, self.world, run, console)
         self.faults = Faults(self.report, self.checkpoints, run, self.stop)
         self.lost: set[int] = set()
         self._cause: BaseException | None = None
@@ -122,7 +123,7 @@ class Copies(ABC):
         Mutates the tables, if rows owe something for the pushes that did not touch them: they make up for it.
         """
         if self.world.tables.training.catches_up and self.world.tables:
-            sparse_push(self.world).catch_up(lr=self.report.lr, pushes=self.world.control.version)
+            sparse_push(self.world).catch_up(lr=self.report.counts.lr, pushes=self.world.control.version)
         return State.of(self.world, self.module, self.job.algorithm, self.lost)
 
     def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score | None:
@@ -131,10 +132,12 @@ class Copies(ABC):
         ends without evaluation.
         """
         state.load_module(self.module)
-        at = Info(state.version, self.report.samples_of(state), self.report.journal.elapsed_s())
-        score = self._scored(lambda: self.evaluator.score(pulse, at))
+        began = time.monotonic()
+        at = Info(state.version, self.report.counts.samples_of(state), self.report.journal.elapsed_s())
+        with self.console.doing("evaluating"):
+            score = self._scored(lambda: self.evaluator.score(pulse, at))
         if score is not None:
-            self.report.evaluated(state, score, self.audience.evaluated(state, score))
+            self.report.evaluated(state, score, self.audience.evaluated(state, score), began)
         return score
 
     def _scored(self, evaluation: Callable[[], Score | None]) -> Score | None:
@@ -182,4 +185,4 @@ class Copies(ABC):
         """Measures the edge ratio at a copy; `pulse` is called between gradients."""
         state.load_module(self.module)
         divisor = state.divisor(self.job.algorithm, self.world.layout)
-        self.report.edge.measure(self.module, Statistics.of(self.world), self.report.lr, pulse, divisor)
+        self.report.edge.measure(self.module, Statistics.of(self.world), self.report.counts.lr, pulse, divisor)

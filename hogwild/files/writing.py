@@ -93,10 +93,11 @@ def refuse_links(folder: Path, allowed: Collection[str] = ()) -> None:
                 )
 
 
-def append(path: Path, text: str) -> None:
-    """Append `text` to `path`, at once, all of it or nothing. HogwildError if it cannot be written."""
+def append(path: Path, content: str | bytes) -> None:
+    """Append `content` to `path`, at once, all of it or nothing. HogwildError if it cannot be written."""
+    encoded = content if isinstance(content, bytes) else content.encode("utf-8", ESCAPED)
     with writing(path), os.fdopen(open_append(path), "ab", buffering=0) as file:
-        before, data = os.fstat(file.fileno()).st_size, memoryview(text.encode("utf-8", ESCAPED))
+        before, data = os.fstat(file.fileno()).st_size, memoryview(encoded)
         try:
             while data:
                 data = data[file.write(data) :]

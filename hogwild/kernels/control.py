@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hogwild._C import LOCK_BYTES, STRIPE, Control, Phase
+from hogwild._C import LEAST_GAP, LOCK_BYTES, STRIPE, Control, Phase
 
-__all__ = ["LOCK_BYTES", "STRIPE", "Control", "Phase"]
+__all__ = ["LEAST_GAP", "LOCK_BYTES", "STRIPE", "Control", "Phase"]

@@ -84,7 +84,7 @@ def history(path: Path, config: Config) -> list[Row]:
     rows: list[Row] = []
     time = "wall_s" if config.clock is None else "virtual_s"
     for event in json_lines(path / METRICS, drop_partial=True) if (path / METRICS).exists() else ():
-        values = {name: value for name, value in event.items() if name not in ("kind", "time")}
+        values = {name: value for name, value in event.items() if name not in ("kind", "time", "s")}
         if event.get("kind") == "eval":
             facts = {name: values.pop(name, None) for name in ("epoch", "updates", "samples")}
             rows.append({**facts, time: event.get("time"), **values})

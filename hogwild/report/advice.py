@@ -10,9 +10,15 @@ from hogwild.report.record import Record, Values
 
 FEW_PUSHES = 0.5  # of the median worker's: a straggler
 MUCH_WAITING = 0.2
+MUCH_LOCKING = 0.1
+MANY_SKIPPED = 0.2
+MUCH_CLOSED = 0.1
+MUCH_DELAY = 2.0
 MANY_LOST = 0.01
 LONG_EVALUATION = 0.3
-PHASES = ("gradient", "update", "waiting")
+PHASES = ("data", "gradient", "sleep", "update", "lock", "waiting", "paused")
+"""Of a worker's time, in the order in which they are shown. Runs of version 0.1 have three of them: gradient with data
+and sleep, update with lock, waiting with paused."""
 
 
 def advice(run: Record) -> str:
@@ -58,8 +64,48 @@ def waiting(run: Record) -> str:
     if not shares or statistics.fmean(shares) < MUCH_WAITING:
         return ""
     return (
-        f"Workers wait for each other {100 * statistics.fmean(shares):.0f} % of their time: try --access racing or "
-        "striped, a longer period, or an algorithm without rounds."
+        f"Workers wait for each other {100 * statistics.fmean(shares):.0f} % of their time: try a longer period, or an "
+        "algorithm without rounds."
+    )
+
+
+def conflicts(run: Record) -> str:
+    """One lock for all, or chunks of pair averages that others hold."""
+    locked = [spent.get("lock", 0.0) for spent in times(run).values()]
+    if locked and statistics.fmean(locked) > MUCH_LOCKING:
+        return (
+            f"Workers wait for the lock of the model {100 * statistics.fmean(locked):.0f} % of their time: try "
+            "--access racing or striped, or a larger batch."
+        )
+    averaged, skipped = (_count(run.summary.get(f"chunks_{name}")) for name in ("averaged", "skipped"))
+    if skipped > MANY_SKIPPED * (averaged + skipped):
+        return (
+            f"{100 * skipped / (averaged + skipped):.0f} % of the chunks of pair averages were skipped, for another "
+            "worker held them: average less often, or among more workers."
+        )
+    return ""
+
+
+def closed_gate(run: Record) -> str:
+    gates = run.of("gate")
+    closed = sum(_count(event.get("opened")) - _count(event.get("closed")) for event in gates)
+    whole = _count(run.summary.get("wall_s"))
+    if whole < 1 or closed < MUCH_CLOSED * whole:
+        return ""
+    return (
+        f"The gate was closed {100 * closed / whole:.0f} % of the time, {len(gates)} times, for evaluations and "
+        "checkpoints: try a longer --eval-every and --ckpt-every."
+    )
+
+
+def long_delays(run: Record) -> str:
+    """Equal workers without rounds have a mean delay of one less than their number: rates are chosen for that."""
+    expected, delay = max(run.workers - 1, 1), mean_delay(run)
+    if not delay > MUCH_DELAY * expected:
+        return ""
+    return (
+        f"The mean delay is {delay:.1f}, and {run.workers} equal workers have {expected}: a learning rate that was "
+        "made for that is too large here. Look for a straggler, or lower the learning rate."
     )
 
 
@@ -89,7 +135,8 @@ def short_gradients(run: Record) -> str:
 
 
 RULES: tuple[Callable[[Record], str], ...] = (
-    diverged, beyond_the_edge, lost_work, straggler, waiting, short_gradients, long_evaluations,
+    diverged, beyond_the_edge, lost_work, straggler, long_delays, conflicts, waiting, closed_gate, short_gradients,
+    long_evaluations,
 )  # fmt: skip
 
 
@@ -100,7 +147,7 @@ def ended(run: Record) -> list[Values]:
 
 
 def times(run: Record) -> dict[int, dict[str, float]]:
-    """Worker -> shares of its time in gradients, updates and waiting. Empty where no time was recorded."""
+    """Worker -> shares of its time in each of PHASES. Empty where no time was recorded."""
     found = {}
     for event in ended(run):
         spent = {name: _count(event.get(f"{name}_s")) for name in PHASES}

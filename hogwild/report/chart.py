@@ -21,6 +21,7 @@ DASHES = ("", "7 4", "2 3", "9 3 2 3", "12 5", "4 2 1 2")
 HEIGHT = 220  # pixels of the data
 ROW = 24  # pixels from one row to the next
 MOST_DOTS = 60  # of a line that shows the value under the pointer
+MOST_TICKS = 3  # with room on a small screen
 UNITS = 1000.0  # of the inner element
 
 
@@ -77,9 +78,15 @@ def lines(
     return _frame(across, up, "".join(inner), x_label, ticks)
 
 
-def columns(groups: Mapping[str, Mapping[float, float]], x_label: str, *, width: float = 1.0) -> Drawing:
+def columns(
+    groups: Mapping[str, Mapping[float, float]],
+    x_label: str,
+    *,
+    width: float = 1.0,
+    ticks: Mapping[float, str] | None = None,
+) -> Drawing:
     """A histogram: for each group the height of the columns at their places, which are `width` apart. Several groups
-    stand side by side.
+    stand side by side. `ticks`: as of `lines`.
     """
     places = [place for group in groups.values() for place in group]
     across = Scale(min(places) - width / 2, max(places) + width / 2)
@@ -95,23 +102,26 @@ def columns(groups: Mapping[str, Mapping[float, float]], x_label: str, *, width:
                 f"<title>{escape(name)}, {number(place)}: {number(height)}</title></path>"
             )
         inner.append(f"<g {filled(look)}>{''.join(bars)}</g>")
-    return _frame(across, up, "".join(inner), x_label)
+    return _frame(across, up, "".join(inner), x_label, ticks)
 
 
-def shares(rows: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> Drawing:
-    """A row for each key, divided into the shares of `names`, whose sum is at most 1."""
+def shares(rows: Mapping[str, Mapping[str, float]], looks: Mapping[str, int], faint: str = "") -> Drawing:
+    """A row for each key, divided into the shares of the names in `looks`, whose sum is at most 1. `faint`: a name that
+    is drawn in a paler colour.
+    """
     parts = []
     for index, (name, row) in enumerate(rows.items()):
         y, left = index * ROW + 2, 0.0
-        parts.append(_text(-8, y + 13, "end", name))
-        for look, part in enumerate(names):
+        parts.append(text(-8, y + 13, "end", name))
+        for part, look in looks.items():
             share = row.get(part, 0.0)
             if share > 0:
                 box = f'x="{100 * left:.3f}%" y="{y}" width="{100 * share:.3f}%" height="{ROW - 5}"'
+                pale = ' fill-opacity="0.45"' if part == faint else ""
                 title = f"<title>{escape(name)}, {escape(part)}: {100 * share:.1f} %</title>"
-                parts.append(f"<rect {box} {filled(look)}>{title}</rect>")
+                parts.append(f"<rect {box} {filled(look)}{pale}>{title}</rect>")
             left += share
-    labels = [_text(f"{at}%", len(rows) * ROW + 16, _anchor(at), f"{at} %") for at in (0, 50, 100)]
+    labels = [text(f"{at}%", len(rows) * ROW + 16, _anchor(at), f"{at} %") for at in (0, 50, 100)]
     return Drawing(len(rows) * ROW + 22, "".join(parts + labels))
 
 
@@ -154,20 +164,22 @@ def _frame(across: Scale, up: Scale, inner: str, x_label: str, ticks: Mapping[fl
     for value in up.ticks():
         y = _y(up, value)
         grid.append(f"M0 {y}H1000")
-        labels.append(_text(-8, float(y) / UNITS * HEIGHT + 4, "end", number(value)))
+        labels.append(text(-8, float(y) / UNITS * HEIGHT + 4, "end", number(value)))
     rule = f'<path d="{"".join(grid)}" class="grid" stroke="#d0d7de" {STROKE}/>'
     stretched = f'<svg width="100%" height="{HEIGHT}" viewBox="0 0 1000 1000" preserveAspectRatio="none"'
     data = f'{stretched} overflow="visible">{rule}{inner}</svg>'
-    return Drawing(HEIGHT + 40, data + "".join(labels) + _x_axis(across, HEIGHT, x_label, ticks))
+    return Drawing(HEIGHT + 40, data + "".join(labels) + x_axis(across, HEIGHT, x_label, ticks))
 
 
-def _x_axis(across: Scale, y: float, label: str, ticks: Mapping[float, str] | None = None) -> str:
-    """Every second tick is left out on small screens."""
+def x_axis(across: Scale, y: float, label: str, ticks: Mapping[float, str] | None = None) -> str:
+    """Of many ticks every second one is left out on small screens."""
     ticks = {value: number(value) for value in across.ticks(8)} if ticks is None else ticks
-    marks = [_text("50%", y + 35, "middle", label)]
-    for index, (value, text) in enumerate(ticks.items()):
+    marks = [text("50%", y + 35, "middle", label)]
+    for index, (value, words) in enumerate(ticks.items()):
         at = 100 * across.place(value)
-        marks.append(_text(f"{at:.2f}%", y + 18, _anchor(at), text, "second" if index % 2 else ""))
+        marks.append(
+            text(f"{at:.2f}%", y + 18, _anchor(at), words, "second" if index % 2 and len(ticks) > MOST_TICKS else "")
+        )
     return "".join(marks)
 
 
@@ -175,6 +187,6 @@ def _anchor(percent: float) -> str:
     return "start" if percent < 5 else "end" if percent > 95 else "middle"
 
 
-def _text(x: object, y: float, anchor: str, text: str, kind: str = "") -> str:
+def text(x: object, y: float, anchor: str, words: str, kind: str = "") -> str:
     look = f'class="dim{" " if kind else ""}{kind}" fill="{DIM}"'
-    return f'<text x="{x}" y="{y:.1f}" text-anchor="{anchor}" {look}>{escape(text)}</text>'
+    return f'<text x="{x}" y="{y:.1f}" text-anchor="{anchor}" {look}>{escape(words)}</text>'

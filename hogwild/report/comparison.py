@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from hogwild.report import page, seeds
 from hogwild.report.chart import Line, lines
+from hogwild.report.curves import spans_decades
 from hogwild.report.record import AXES, Point, Record, differing
-from hogwild.report.runs import spans_decades
 from hogwild.report.scale import number
 
 MANY = 6  # runs that are shown beside each other; more are compared

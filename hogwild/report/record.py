@@ -13,7 +13,9 @@ from typing import Any
 
 from hogwild.errors import DataError, UsageError
 from hogwild.files.reading import TABLE_BYTES, json_lines, read_text, reading
-from hogwild.runs.directory import METRICS, RunDirectory, is_run
+from hogwild.runs import timeline
+from hogwild.runs.directory import METRICS, TIMELINE, RunDirectory, is_run
+from hogwild.runs.timeline import Track
 
 AXES = {"samples": "samples", "time": "seconds", "updates": "updates"}
 """x axis of a curve -> its label."""
@@ -56,6 +58,11 @@ class Record:
         with reading(path, "a table of pushes"):
             rows = csv.DictReader(io.StringIO(read_text(path, TABLE_BYTES)))
             return [{name: _float(value) for name, value in row.items()} for row in rows]
+
+    @cached_property
+    def tracks(self) -> list[Track]:
+        """The timelines of the workers; none in runs of version 0.1."""
+        return [track for track in timeline.read(self.path / TIMELINE) if track.worker < self.workers]
 
     @property
     def is_virtual(self) -> bool:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hogwild.report import page
-from hogwild.report.advice import PHASES, advice, ended, mean_delay, times
-from hogwild.report.chart import Line, columns, lines, shares
+from hogwild.report.advice import advice
+from hogwild.report.chart import Line, lines
+from hogwild.report.curves import curves, ends, key, spans_decades
+from hogwild.report.distributions import distributions
 from hogwild.report.record import AXES, Point, Record, differing
 from hogwild.report.scale import number
+from hogwild.report.workers import section
 
 SUMMARY = {
     "exit_reason": "ended", "updates": "updates", "samples": "samples", "train_loss": "train loss",
     "test_loss": "test loss", "test_accuracy": "test accuracy", "wall_s": "wall time, s",
     "virtual_s": "virtual time, s",
     "samples_per_s": "samples/s", "delay": "mean delay", "gap_rms": "gap, rms", "refused": "refused",
-    "dropped": "dropped", "faults": "faults",
+    "dropped": "dropped", "row_delay": "row delay", "shared_rows": "rows with a delay", "faults": "faults",
+    "timeline_lost": "records of the timeline that were lost",
 }  # fmt: skip
 FEW_POINTS = 40  # rows of a table of numbers
-MOST_FAULTS = 50
 
 
 def write(runs: Sequence[Record]) -> str:
@@ -40,11 +42,10 @@ def parts(runs: Sequence[Record]) -> Iterator[str]:
     for y in dict.fromkeys(name for run in runs for name in run.measured() if _is_learned(name)):
         yield from _learned(runs, y)
     yield page.heading("What asynchrony did")
-    yield _delays(runs)
-    yield _gaps(runs)
+    yield from distributions(runs)
     yield from _edge(runs)
     for run in runs:
-        yield from _workers(run, alone=len(runs) == 1)
+        yield from section(run, alone=len(runs) == 1)
     yield page.heading("Options")
     yield _options(runs)
 
@@ -56,73 +57,22 @@ def _learned(runs: Sequence[Record], y: str) -> Iterator[str]:
     """The curve over samples, and folded away those over seconds and updates."""
     others = []
     for x in AXES:
-        drawn = _curves(runs, y, x)
+        drawn = curves(runs, y, x)
         if all(len(line.points) < 2 for line in drawn):
             if x == "samples":
                 yield page.words(_named(y), _single(drawn))
             continue
         unit = f"{_clock(runs)} seconds" if x == "time" else AXES[x]
         caption = _named(y) if x == "samples" else f"{_named(y)} over {unit}"
-        finding = "; ".join(_ends(line) for line in drawn) + "."
+        finding = "; ".join(ends(line) for line in drawn) + "."
         chart = lines(drawn, unit, log=spans_decades(drawn))
-        figure = page.figure(caption, finding, chart, key=_key(drawn), numbers=_numbers(caption, drawn, unit))
+        figure = page.figure(caption, finding, chart, key=key(drawn), numbers=_numbers(caption, drawn, unit))
         if x == "samples":
             yield figure
         else:
             others.append(figure)
     if others:
         yield f"<details><summary>The same over seconds and updates</summary>{''.join(others)}</details>"
-
-
-def _curves(runs: Sequence[Record], y: str, x: str) -> list[Line]:
-    found = [Line(run.name, run.curve(y, x), look) for look, run in enumerate(runs)]
-    return [line for line in found if any(math.isfinite(value) for _, value in line.points)]
-
-
-def _delays(runs: Sequence[Record]) -> str:
-    caption, groups = "Delays", {}
-    for run in runs:
-        counts = run.summary.get("delay_histogram") or {}
-        total = sum(counts.values())
-        if total:
-            groups[run.name] = {float(delay): count / total for delay, count in counts.items()}
-    if not groups:
-        return page.words(caption, "No push with a delay was counted.")
-    longest = max(max(group) for group in groups.values())
-    width = max(1.0, math.ceil((longest + 1) / 60))  # delays in one column
-    merged = {name: _merged(group, width) for name, group in groups.items()}
-    means = [f"{run.name}: {mean_delay(run):.2f} on average" for run in runs if run.name in groups]
-    finding = f"Pushes of other workers between a worker's pull and its push. {'; '.join(means)}."
-    rows = [[f"{delay:g}", *(f"{group.get(delay, 0):.4f}" for group in groups.values())] for delay in sorted(
-        {delay for group in groups.values() for delay in group})]  # fmt: skip
-    numbers = page.table("Share of the pushes", ["delay", *groups], rows)
-    key = {name: look for look, name in enumerate(groups)} if len(groups) > 1 else None
-    return page.figure(caption, finding, columns(merged, "delay", width=width), key=key, numbers=numbers)
-
-
-def _merged(group: Mapping[float, float], width: float) -> dict[float, float]:
-    """Columns of `width` delays, each at its middle."""
-    found: dict[float, float] = {}
-    for delay, share in group.items():
-        place = (delay // width) * width + (width - 1) / 2
-        found[place] = found.get(place, 0.0) + share
-    return found
-
-
-def _gaps(runs: Sequence[Record]) -> str:
-    caption = "Gap"
-    if any(run.pushes for run in runs):
-        drawn = [
-            Line(run.name, [(row["push"], row["gap_rms"]) for row in run.pushes], look) for look, run in enumerate(runs)
-        ]
-        what, x = "of each push", "pushes"
-    else:
-        drawn, what, x = _curves(runs, "gap_rms", "updates"), "of all pushes so far", "updates"
-    drawn = [line for line in drawn if len(line.points) > 1 and any(value > 0 for _, value in line.points)]
-    if not drawn:
-        return page.words(caption, "No distance between the model and a worker's copy was measured.")
-    finding = f"How far the model had moved since a worker's pull: root mean square over parameters, {what}."
-    return page.figure(caption, finding, lines(drawn, x, log=spans_decades(drawn)), key=_key(drawn))
 
 
 def _edge(runs: Sequence[Record]) -> Iterator[str]:
@@ -134,42 +84,8 @@ def _edge(runs: Sequence[Record]) -> Iterator[str]:
             drawn.append(Line(run.name, points, look))
     if drawn:
         chart = lines(drawn, "updates", levels={"the edge of stability": 1.0})
-        finding = "; ".join(_ends(line) for line in drawn) + ". Above 1 the sharpest direction is unstable."
-        yield page.figure("Learning rate over the largest stable one", finding, chart, key=_key(drawn))
-
-
-def _workers(run: Record, *, alone: bool) -> Iterator[str]:
-    caption = "Workers" if alone else f"Workers of {run.name}"
-    closing = ended(run)
-    if not closing:
-        yield page.words(caption, "No worker wrote its closing line.")
-        return
-    spent = times(run)
-    rows = [
-        [
-            f"worker {event.get('worker')}", event.get("pushes", ""), f"{event.get('samples', 0):,}",
-            number(float(event.get("delay_mean") or 0.0)), event.get("delay_max", ""), event.get("refused", ""),
-            *(number(float(event.get(f"{name}_s") or 0.0)) for name in PHASES),
-        ]
-        for event in closing
-    ]  # fmt: skip
-    head = ["", "pushes", "samples", "mean delay", "largest", "refused", *(f"{name}, s" for name in PHASES)]
-    numbers = page.table("Closing lines of the workers", head, rows)
-    if spent:
-        shown = {f"worker {worker}": row for worker, row in spent.items()}
-        finding = "Shares of their time. Waiting is for locks, rounds and evaluations."
-        key = {name: look for look, name in enumerate(PHASES)}
-        yield page.figure(caption, finding, shares(shown, PHASES), key=key, numbers=numbers)
-    else:
-        yield numbers
-    if faults := run.of("fault"):
-        shown_faults = [
-            [f"{event['time']:.1f} s", event.get("reason", ""), event.get("message", "")] for event in faults
-        ]
-        title = f"Faults{'' if alone else f' of {run.name}'}"
-        more = f" (the first {MOST_FAULTS})" if len(faults) > MOST_FAULTS else ""
-        yield page.heading(title)
-        yield page.table(f"{len(faults)} in all{more}", ["time", "kind", "message"], shown_faults[:MOST_FAULTS])
+        finding = "; ".join(ends(line) for line in drawn) + ". Above 1 the sharpest direction is unstable."
+        yield page.figure("Learning rate over the largest stable one", finding, chart, key=key(drawn))
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
@@ -226,22 +142,6 @@ def _single(drawn: Sequence[Line]) -> str:
     if not drawn:
         return "No finite value of it was recorded."
     return "; ".join(f"{line.name}: {number(line.points[-1][1])}" for line in drawn) + ", the only value recorded."
-
-
-def _ends(line: Line) -> str:
-    last = line.points[-1][1]
-    if math.isnan(last):
-        return f"{line.name} has diverged"
-    return f"{line.name} ends at {number(last)}"
-
-
-def _key(drawn: Sequence[Line]) -> dict[str, int] | None:
-    return {line.name: line.look for line in drawn} if len(drawn) > 1 else None
-
-
-def spans_decades(drawn: Sequence[Line]) -> bool:
-    values = [y for line in drawn for _, y in line.points if math.isfinite(y)]
-    return bool(values) and min(values) > 0 and max(values) > 100 * min(values)
 
 
 def _is_metric(name: str) -> bool:

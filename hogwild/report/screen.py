@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hogwild.report.advice import ended, mean_delay
-from hogwild.report.record import Record
+from hogwild.report.advice import ended
+from hogwild.report.record import Record, Values
 from hogwild.report.scale import number, thinned
 from hogwild.text import printable
 
@@ -24,8 +25,7 @@ def screen(run: Record, width: int) -> list[str]:
             if values:
                 lines.append(f"{y:18} {spark(values, max(10, min(60, width - 36)))} {number(values[-1])}")
     lines += _delays(run)
-    for event in ended(run):
-        lines.append(f"worker {event.get('worker')}: {event.get('pushes')} pushes, {event.get('samples')} samples")
+    lines += _workers(run)
     faults = run.of("fault")
     lines += [f"{event['time']:.1f} s: {event.get('message')}" for event in faults[-MOST_FAULTS:]]
     if len(faults) > MOST_FAULTS:
@@ -64,12 +64,33 @@ def _state(run: Record) -> str:
     return ", ".join(parts)
 
 
+def _workers(run: Record) -> list[str]:
+    """At the end what each worker has done, before that what it is doing."""
+    if run.has_ended:
+        return [
+            f"worker {event.get('worker')}: {event.get('pushes')} pushes, {event.get('samples')} samples"
+            for event in ended(run)
+        ]
+    lines = []
+    for rank, spent in (_intervals(run) or [{}])[-1].get("phase_s", {}).items():
+        shares = sorted(spent.items(), key=lambda item: -item[1])
+        whole = sum(spent.values())
+        lines.append(f"worker {rank}: {', '.join(f'{name} {100 * s / whole:.0f} %' for name, s in shares)}")
+    return lines
+
+
+def _intervals(run: Record) -> list[Values]:
+    return [event["interval"] for event in run.of("train") if isinstance(event.get("interval"), Mapping)]
+
+
 def _delays(run: Record) -> list[str]:
-    counts = run.summary.get("delay_histogram")
-    if not isinstance(counts, Mapping) or not counts:
+    counts = Counter(run.summary.get("delay_histogram") if run.has_ended else {})
+    for interval in [] if run.has_ended else _intervals(run):
+        counts.update(interval.get("delay", {}))
+    if not (total := counts.total()):
         return []
-    total = sum(counts.values())
-    lines = ["", f"delays, {mean_delay(run):.2f} on average:"]
+    mean = sum(int(delay) * count for delay, count in counts.items()) / total
+    lines = ["", f"delays, {mean:.2f} on average:"]
     for delay in sorted(counts, key=int)[:MOST_DELAYS]:
         lines.append(f"  {delay:>4} {'█' * round(40 * counts[delay] / total)} {100 * counts[delay] / total:.1f} %")
     return lines

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 from tqdm import tqdm
@@ -40,15 +40,20 @@ class Status:
     boxes: int | None = None  # that can be reached, this one included
     exchanges: int | None = None  # with other boxes
     unit: str = "samples"
+    doing: str = ""  # what else is being done, as an evaluation
 
     def headline(self) -> str:
-        return self.unit if self.epoch is None else f"epoch {self.epoch:.3g}"
+        head = self.unit if self.epoch is None else f"epoch {self.epoch:.3g}"
+        return f"{head}, {self.doing}" if self.doing else head
 
     def whole_line(self, seconds: float) -> str:
-        """`epoch 1.5: 500 of 1 k samples in 12 s, loss 0.031, ...`"""
+        """`epoch 1.5: 500 of 1 k samples in 12 s, 12 s left, loss 0.031, ...`"""
         of = "" if self.total is None else f" of {thousands(self.total)}"
-        head = "" if self.epoch is None else f"{self.headline()}: "
-        parts = [f"{head}{thousands(self.done)}{of} {self.unit} in {seconds:.0f} s", *self.line().split("  ")]
+        head = "" if self.epoch is None and not self.doing else f"{self.headline()}: "
+        parts = [f"{head}{thousands(self.done)}{of} {self.unit} in {seconds:.0f} s"]
+        if self.total is not None and 0 < self.done < self.total:
+            parts.append(f"{seconds * (self.total - self.done) / self.done:.0f} s left")
+        parts += self.line().split("  ")
         return ", ".join(part for part in parts if part)
 
     def line(self) -> str:
@@ -133,11 +138,29 @@ class Console:
         self.shows_prints = shows_prints
         self._bar: _Bar | None = None
         self._lines: _Lines | None = None
+        self._doing = ""
+        self._last: Status | None = None
+
+    @contextlib.contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Shows inside the block that the process is at that, too."""
+        self._show_doing(what)
+        try:
+            yield
+        finally:
+            self._show_doing("")
+
+    def _show_doing(self, what: str) -> None:
+        self._doing = what
+        if self._last is not None:
+            self.update(self._last)
 
     def update(self, status: Status) -> None:
         """Shows `status`: moves the bar, or writes a line if it is time for one."""
         if self.quiet:
             return
+        self._last = status
+        status = replace(status, doing=self._doing)
         with _unheard_is_no_error():
             if not is_watched():
                 self._lines = self._lines or _Lines(self._write_progress)
@@ -175,6 +198,7 @@ class Console:
 
     def close(self) -> None:
         """End the bar with its last state. May be called again."""
+        self._last = None
         if self._bar is not None:
             with _unheard_is_no_error():
                 self._bar.refresh()

@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import count
@@ -23,7 +24,7 @@ from hogwild.files.writing import append, refuse_links, write_atomically
 from hogwild.runs import trust as made_here
 from hogwild.runs.environment import environment
 from hogwild.runs.files import read_json, to_json
-from hogwild.runs.journal import Journal, JsonLines, mend
+from hogwild.runs.journal import SCHEMA, Journal, JsonLines, mend
 from hogwild.runs.sinks import TABLE, TENSORBOARD, check_installed, sinks_of
 
 FOLDERS = ("workers", "ckpt", "plots")
@@ -32,6 +33,7 @@ STOPPED = "stopped"  # by a callback
 REFUSALS = (UsageError, DataError, CheckpointError, KeyboardInterrupt)
 LINKS = ("last", "best")  # of checkpoints, which lead to a name beside them
 METRICS = "metrics.jsonl"
+TIMELINE = "timeline.bin"
 LOG = "log.txt"
 
 
@@ -72,6 +74,7 @@ class RunDirectory:
         run._take_lock()
         run._is_new = True
         run.journal.sinks += sinks_of(config, path)
+        run.journal.opening = _opening("started", config)
         run._recipe = recipe
         run._describe(config)
         return run
@@ -98,6 +101,7 @@ class RunDirectory:
         run._take_lock()
         run.journal = run._journal(mend(run.path / METRICS) if config.clock is None else 0.0)
         run.journal.sinks += sinks_of(config, run.path)
+        run.journal.opening = _opening("resumed" if config.clock is None else "started", config)
         run._asked, run._recipe = config, recipe
         return run
 
@@ -174,7 +178,7 @@ class RunDirectory:
 
     def _clear(self) -> None:
         """Removes what a run that is repeated writes anew."""
-        for name in (METRICS, TABLE):
+        for name in (METRICS, TABLE, TIMELINE):
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / TENSORBOARD, ignore_errors=True)
 
@@ -194,6 +198,12 @@ class RunDirectory:
         except BlockingIOError:
             self.close()
             raise UsageError(f"{self.path} is in use by another process: wait, or choose another --name") from None
+
+
+def _opening(event: str, config: Config) -> dict[str, object]:
+    """The event of kind run with which this process begins. A simulated run writes nothing of the day."""
+    facts = {"event": event, "schema": SCHEMA, "clock": "wall" if config.clock is None else "virtual"}
+    return facts if config.clock is not None else {**facts, "unix": round(time.time(), 3)}
 
 
 def is_run(path: Path) -> bool:

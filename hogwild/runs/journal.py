@@ -17,13 +17,14 @@ from hogwild.runs.files import to_json
 
 TIME_DIGITS = 6  # microseconds
 TIME_LIMIT_S = 1e15
+SCHEMA = 2  # of the events; readers skip kinds and keys that they do not know
 TAIL_BYTES = 16 << 20  # in which the last whole line is looked for
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened in a run, `time` seconds of its clock after it began. Kinds: train, eval, test,
-    checkpoint, edge, worker, fault.
+    """Something that happened in a run, `time` seconds of its clock after it began. Kinds: run, worker, train, eval,
+    test, checkpoint, edge, gate, fault, between.
     """
 
     kind: str
@@ -45,27 +46,44 @@ class Journal:
     """Gives every event of a run to its sinks, in order. Only the parent process has one.
 
     The time of events is read from `clock`, in seconds, and counted from `before_s`: how long earlier parts of a
-    resumed run took. The simulator sets its virtual time as the clock.
+    resumed run took. The simulator sets its virtual time as the clock. `opening`: of the event of kind run that comes
+    before the first other one, with the time of the beginning.
     """
 
     def __init__(self, *sinks: Sink, before_s: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
         self.sinks = list(sinks)
         self._before_s = before_s
-        self.use_clock(clock)
+        self.opening: Mapping[str, object] | None = None
+        self.is_virtual = False
+        self._set_clock(clock)
 
     def use_clock(self, clock: Callable[[], float]) -> None:
-        """Reads the time from `clock` from now on; this part of the run begins now."""
+        """Reads the time from this virtual clock from now on; this part of the run begins now."""
+        self.is_virtual = True
+        self._set_clock(clock)
+
+    def _set_clock(self, clock: Callable[[], float]) -> None:
         self._clock, self._start = clock, clock()
 
     def elapsed_s(self) -> float:
         """Seconds of this run so far, earlier parts of a resumed run included."""
         return self._before_s + self._clock() - self._start
 
+    def took(self, began: float) -> dict[str, float]:
+        """{"s": seconds since time.monotonic() was `began`}; {} under a virtual clock: what is written of a simulated
+        run depends on nothing but its configuration.
+        """
+        return {} if self.is_virtual else {"s": time.monotonic() - began}
+
     def event(self, kind: str, **values: object) -> None:
         """Writes an event that happens now. HogwildError if a sink cannot take it."""
-        event = Event(kind, self.elapsed_s(), values)
-        for sink in self.sinks:
-            sink.write(event)
+        events = [Event(kind, self.elapsed_s(), values)]
+        if self.opening is not None:
+            events.insert(0, Event("run", self._before_s, self.opening))
+            self.opening = None
+        for event in events:
+            for sink in self.sinks:
+                sink.write(event)
 
     def close(self) -> None:
         """Closes the sinks. May be called again."""

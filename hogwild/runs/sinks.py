@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TABLE, TENSORBOARD = "evaluations.csv", "tb"
 PLOTTED = ("train", "eval", "edge")
+LEFT_OUT = ("interval", "s")  # histograms, and how long the measurement took
 
 
 def sinks_of(config: Config, run: Path) -> list[Sink]:
@@ -48,7 +49,8 @@ class Table:
             return
         if self._rows is None:
             self._rows = self._found()
-        self._rows.append({"time": round(event.time, TIME_DIGITS), **event.values})
+        values = {name: value for name, value in event.values.items() if name not in LEFT_OUT}
+        self._rows.append({"time": round(event.time, TIME_DIGITS), **values})
         columns = list(dict.fromkeys(name for row in self._rows for name in row))
         text = io.StringIO()
         table = csv.DictWriter(text, columns, lineterminator="\n")
@@ -100,6 +102,8 @@ class TensorBoard:
 
 def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
     for name, value in values.items():
+        if name in LEFT_OUT:
+            continue
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{prefix}{name}_")
             continue

@@ -1,4 +1,5 @@
-"""The state that the workers and the parent of a run share to coordinate, as six interfaces.
+"""The state that the workers and the parent of a run share to coordinate, as six interfaces. A seventh one, the
+timeline of the phases, is in hogwild.shared.timeline.
 
     Tickets     which batches are assigned, completed, or to be assigned again
     Versions    how many updates the model has seen, and how old each worker's snapshot is
@@ -7,10 +8,10 @@
     Gate        keeps workers out of their updates while the parent copies the model
     Ledger      the phase of each worker, and its statistics
 
-The control block in shared memory (csrc/control.h, hogwild.kernels.control.Control) implements all six for processes
-on one machine. Code depends on the single interface it needs, so that a driver across machines can replace the
-implementations. `rank` is a worker's number, from 0. Calls with `timeout_s` return False after that many seconds, and
-the caller repeats them. All methods may be called by many workers at once, each for its own rank.
+The control block in shared memory (csrc/control.h, hogwild.kernels.control.Control) implements all of them for
+processes on one machine. Code depends on the single interface it needs, so that a driver across machines can replace
+the implementations. `rank` is a worker's number, from 0. Calls with `timeout_s` return False after that many seconds,
+and the caller repeats them. All methods may be called by many workers at once, each for its own rank.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ class Versions(Protocol):
 
     version: int
     gathered: int  # gradients in the sum for the next update
+    parameters: int  # of the model, over which the gaps in Ledger.gaps are means
 
     @property
     def lr_max(self) -> float:
@@ -238,19 +240,20 @@ class Ledger(Protocol):
     """
 
     def set_phase(self, rank: int, phase: Phase) -> None:
-        """Sets the worker's current phase. Each call is a sign of life."""
+        """Sets the worker's current phase. Each call is a sign of life, and counts the time since the last one for the
+        phase of before.
+        """
 
     def record_loss(self, rank: int, loss: float, samples: int) -> None:
         """Counts a gradient of `samples` samples; its loss is added if it is finite."""
-
-    def add_times(self, rank: int, gradient_s: float, update_s: float, waiting_s: float) -> None:
-        """Adds seconds to the worker's three sums."""
 
     def count_exchange(self, rank: int, averaged: int, skipped: int, recovered: int) -> None:
         """Adds the numbers of chunks averaged and skipped in an exchange, and of locks taken over from the dead."""
 
     def totals(self, rank: int) -> dict[str, float]:
-        """The worker's sums and counts by name: pushes, samples, delay_sum, gradient_s, ..."""
+        """The worker's sums and counts by name: pushes, samples, delay_sum, ...; its seconds in each phase as data_s,
+        gradient_s, update_s, lock_s, waiting_s (at barriers), paused_s and sleep_s.
+        """
 
     def delays(self, rank: int) -> list[int]:
         """Applied pushes per delay, [256]; the last bin also counts all longer delays."""
@@ -266,6 +269,14 @@ class Ledger(Protocol):
 
     def restore_delays(self, rank: int, histogram: Sequence[int]) -> None:
         """Sets `delays`: [256] or fewer."""
+
+    def gaps(self, rank: int) -> list[int]:
+        """Pushes per power of two of their gap, [64] from 2^LEAST_GAP on: root mean square over the parameters. Those
+        without a gap are not counted.
+        """
+
+    def restore_gaps(self, rank: int, histogram: Sequence[int]) -> None:
+        """Sets `gaps`: [64] or fewer."""
 
 
 if TYPE_CHECKING:

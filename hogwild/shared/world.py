@@ -82,6 +82,7 @@ class World:
         shapes, groups = _shapes(module), groups or Groups()
         world = cls(layout, arena, buffers, memory, workers, lines, stripes, shapes, groups, tables)
         world._control = Control(memory.address, lines, locks, create=True)
+        world._control.parameters = max(layout.parameters, 1)
         for view, parameter in zip(layout.views(arena.tensor("x")), trainable(module), strict=True):
             view.copy_(parameter.detach())
         for name, parameter in frozen(module).items():

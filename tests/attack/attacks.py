@@ -77,14 +77,14 @@ def fork_server(parent: int) -> psutil.Process | None:
 
 
 def lines(run_path: Path, kind: str) -> list[dict[str, Any]]:
-    """The whole lines of one kind in metrics.jsonl."""
+    """The whole lines of one kind in metrics.jsonl, without those on the end of a fault."""
     try:
         text = (run_path / "metrics.jsonl").read_text()
     except OSError:
         return []
     found = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    return [line for line in found if line["kind"] == kind]
+    return [line for line in found if line["kind"] == kind and not line.get("ended")]
 
 
 def workers(run_path: Path) -> list[int]:
-    return [line["pid"] for line in lines(run_path, "worker") if line["event"] == "started"]
+    return [line["pid"] for line in lines(run_path, "worker") if line["event"] in ("started", "replaced")]

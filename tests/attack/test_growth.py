@@ -25,7 +25,7 @@ def test_the_counters_of_ten_thousand_epochs(tmp_path: Path, monkeypatch: pytest
     world = World.create(job.build(), job.algorithm.buffers, 1)
     run = RunDirectory.create(config)
     with Console(quiet=True) as console:
-        report = Report(job, world, run.journal, console)
+        report = Report(job, world, run, console)
         world.control.assign(0, job.total_tickets, [])
         for epoch in range(10_000):
             world.control.take(0)

@@ -85,7 +85,7 @@ class Boxes:
         path = self.path(box) / "metrics.jsonl"
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         found = [json.loads(line) for line in lines if line.endswith("\n")]
-        return [event for event in found if event["kind"] == kind]
+        return [event for event in found if event["kind"] == kind and not event.get("ended")]
 
     def faults(self, box: int) -> list[str]:
         return [event["reason"] for event in self.events(box, "fault")]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+import warm
 
 from hogwild.cli import compare
 from hogwild.cli.comparison_report import Report
 from hogwild.errors import UsageError
 
+TIMEOUT_S = 120.0
 GRID = ["--algorithms", "asgd,shifted", "--workers-list", "1,4", "--seeds", "2", "--epochs", "1", "--jobs", "1"]
 
 
@@ -27,12 +32,18 @@ def test_every_cell_is_run_once_and_finished_ones_are_kept(tmp_path, capsys):
     assert len({json.dumps(row["key"]) for row in rows(tmp_path)}) == 8
     assert all(0.3 < row["test_accuracy"] <= 1 for row in rows(tmp_path))
 
+    before = contents(tmp_path)
+    assert {path.name for path in before} >= {*FILES, "metrics.jsonl", "pushes.csv", "timeline.bin"}
     lines = first.splitlines(keepends=True)
     (tmp_path / "results.jsonl").write_text("".join(lines[:5]) + lines[5][:20])  # killed while it wrote the sixth row
+    for name in ("table.md", "table.csv", "plot.png", "report.html"):
+        (tmp_path / name).unlink()
+    cut_off = tmp_path / "runs/shifted-4-gamma-1/pushes.csv"  # and while the last run went on
+    cut_off.write_text(cut_off.read_text()[:300])
     assert compare.main(argv) == 0
-    assert sorted(json.dumps(row["key"]) for row in compare_rows(tmp_path)) == sorted(
-        json.dumps(json.loads(line)["key"]) for line in lines
-    )
+    assert contents(tmp_path) == before, "the same bytes but for wall times"
+    assert "wall_s" not in first
+    assert len((tmp_path / "wall_times.jsonl").read_text().splitlines()) == 8 + 3
     table = (tmp_path / "table.md").read_text()
     assert "| algorithm | N = 1 | N = 4 |" in table
     assert "±" in table
@@ -41,10 +52,30 @@ def test_every_cell_is_run_once_and_finished_ones_are_kept(tmp_path, capsys):
     assert "shifted" in capsys.readouterr().out
 
 
-def compare_rows(folder: Path) -> list[dict[str, object]]:
-    from hogwild.drivers.comparison import read
+FILES = ("results.jsonl", "table.md", "table.csv", "plot.png", "report.html")
 
-    return read(folder)
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Path -> bytes of the files of a comparison and of its runs that have no wall time and no date in them."""
+    runs = [path for name in ("metrics.jsonl", "pushes.csv", "timeline.bin") for path in folder.glob(f"runs/*/{name}")]
+    return {path: path.read_bytes() for path in (*(folder / name for name in FILES), *runs)}
+
+
+@pytest.mark.slow
+def test_a_comparison_that_is_killed_at_half_goes_on_to_the_same_bytes(tmp_path):
+    command = [sys.executable, "-m", "hogwild", "compare", *GRID[:-1], "2", "--tune", "lr=0.1,0.03", "--directory"]
+    warm.run([*command, "whole"], cwd=tmp_path, check=True, capture_output=True, timeout=TIMEOUT_S)
+    killed = warm.Popen([*command, "killed"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline, path = time.monotonic() + TIMEOUT_S, tmp_path / "killed/results.jsonl"
+    while time.monotonic() < deadline and not (path.exists() and path.read_text().count("\n") >= 8):
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait(TIMEOUT_S)
+    assert 8 <= path.read_text().count("\n") < 16
+    warm.run([*command, "killed"], cwd=tmp_path, check=True, capture_output=True, timeout=TIMEOUT_S)
+    whole, again = ({file.relative_to(tmp_path / name): data for file, data in contents(tmp_path / name).items()}
+                    for name in ("whole", "killed"))  # fmt: skip
+    assert again == whole
 
 
 def test_lr_over_delay_divides_by_the_mean_delay(tmp_path):
@@ -107,7 +138,7 @@ def test_options_are_varied_and_tuned_each_value_a_run_of_its_own(tmp_path, caps
     assert next(line for line in lines if line.startswith("| easgd")).split("|")[3].startswith(f" {best:.4f} (lr 0.")
     capsys.readouterr()
     assert compare.main(argv) == 0
-    assert "gap" not in capsys.readouterr().out.splitlines()[0], "nothing is run again"
+    assert "gap " not in capsys.readouterr().out.partition("###")[0], "nothing is run again"
 
 
 def run(score: float | None, lr: str, seed: int, *, maximize: bool = True) -> dict[str, object]:
@@ -141,3 +172,29 @@ def test_the_best_value_is_shown_and_all_are_in_the_csv(tmp_path, candidates, ma
     assert [(row["period"], row["lr"], row["seed"]) for row in found] == [
         ("8", str(float(lr)), str(seed)) for lr in candidates for seed in (0, 1)
     ]
+
+
+def test_the_edge_of_the_grid_is_told_and_differences_are_paired():
+    scores = {"asgd": {"0.1": 0.5, "0.2": 0.7, "1": 0.6}, "shifted": {"0.1": 0.8, "0.2": 0.7, "1": 0.6}}
+    found = [
+        {**run(score + 0.1 * seed, lr, seed), "key": [name, 4, "gamma", seed, f"lr={lr}"]}
+        for name, values in scores.items()
+        for lr, score in values.items()
+        for seed in range(6)
+    ]
+    report = Report(found, tune="lr")
+    assert report.edges() == ["shifted, N = 4, gamma: the best lr 0.1 is the least of the grid: try smaller ones"]
+    assert "| shifted | better in 6 of 6, +0.1 ± 0" in report.markdown()
+    assert "p = 0.031 |" in report.markdown()
+    best = (("asgd", 0.2), ("shifted", 0.1))
+    assert report.keys == {tuple(row["key"]) for row in found if (row["key"][0], row["lr"]) in best}
+    assert Report(found[:6], tune="lr").edges() == [], "one value has no edge"
+
+
+def test_the_help_has_the_grid_with_its_defaults_and_nothing_that_is_not_used(capsys):
+    with pytest.raises(SystemExit):
+        compare.main(["--help"])
+    shown = capsys.readouterr().out
+    assert "numbers of workers (default: 1,4,8,16,32,64)" in " ".join(shown.split())
+    for flag in ("--workers ", "--seed ", "--respawn", "--start-method", "--resume", "--out "):
+        assert f"\n  {flag}" not in shown

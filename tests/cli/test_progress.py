@@ -59,9 +59,25 @@ def test_a_file_gets_few_lines_and_whole_ones(capsys, monkeypatch):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == [
-        "epoch 0.8: 400 of 1 k samples in 10 s, loss 0.5",
-        "epoch 1.6: 800 of 1 k samples in 20 s, loss 0.5",
+        "epoch 0.8: 400 of 1 k samples in 10 s, 15 s left, loss 0.5",
+        "epoch 1.6: 800 of 1 k samples in 20 s, 5 s left, loss 0.5",
         "epoch 2: 1 k of 1 k samples in 25 s, loss 0.5",
+    ]
+
+
+def test_an_evaluation_is_shown_as_such(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with Console() as console:
+        console.update(Status(500, 1000, epoch=1.0))
+        now[0] += 11
+        with console.doing("evaluating"):
+            pass
+        now[0] += 11
+        console.update(Status(500, 1000, epoch=1.0))
+    assert capsys.readouterr().err.splitlines() == [
+        "epoch 1, evaluating: 500 of 1 k samples in 11 s, 11 s left",
+        "epoch 1: 500 of 1 k samples in 22 s, 22 s left",
     ]
 
 

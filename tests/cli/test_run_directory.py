@@ -56,7 +56,8 @@ def test_metrics_are_one_json_object_a_line_at_once():
     run = RunDirectory.create(Config())
     run.journal.event("train", loss=0.25, samples=10)
     run.journal.event("fault", worker=1, loss=math.nan, gap=[1.0, -math.inf], what=Path("x"))
-    first, second = lines(run)
+    opening, first, second = lines(run)
+    assert (opening["kind"], opening["event"], opening["schema"], opening["clock"]) == ("run", "started", 2, "wall")
     assert (first["kind"], first["loss"], first["samples"]) == ("train", 0.25, 10)
     assert (second["kind"], second["loss"], second["gap"], second["what"]) == ("fault", None, [1.0, None], "x")
     assert 0 <= first["time"] <= second["time"]
@@ -144,8 +145,9 @@ def test_resume_appends_and_goes_on_counting_time():
     again = RunDirectory.resume(dataclasses.replace(before, resume=str(run.path), workers=4, ckpt="best"))
     again.journal.event("train", loss=0.25)
     kinds = [(line["kind"], float(line["time"])) for line in lines(again)]  # type: ignore[arg-type]
-    assert len(kinds) == 3, "the half-written line is gone"
-    assert kinds[-1][1] >= 100.0
+    assert [kind for kind, _ in kinds] == ["run", "train", "train", "run", "train"], "the half-written line is gone"
+    assert kinds[-2][1] >= 100.0
+    assert lines(again)[-2]["event"] == "resumed"
     assert again.config() == dataclasses.replace(before, workers=4), "config.yaml starts the run, not its continuation"
 
 
@@ -206,7 +208,7 @@ def test_text_that_is_no_utf8_is_written_as_json_escapes():
     run = RunDirectory.create(Config(name="a"))
     run.journal.event("fault", message="no file img_\udcff.png")
     run.log("no file img_\udcff.png")
-    assert lines(run)[0]["message"] == "no file img_\udcff.png"
+    assert lines(run)[-1]["message"] == "no file img_\udcff.png"
     assert "img_\\udcff.png" in (run.path / "log.txt").read_text()
 
 

@@ -33,7 +33,8 @@ def test_a_run_is_written_and_told(capsys):
         assert key in summary
     assert (summary["exit_reason"], summary["test_accuracy"], summary["delay"]["p95"]) == ("done", 0.958, 1)
     captured = capsys.readouterr()
-    first, last = captured.out.splitlines()
+    starting, first, last = captured.out.splitlines()
+    assert starting == "hogwild: starting digits, mlp, asgd, 1 workers"
     assert first.startswith("hogwild run: digits, mlp, algorithm=asgd, workers=1 x 1 thread, device=auto, lr=0.1,")
     assert first.endswith(f"-> {run.path}")
     assert last == (
@@ -134,7 +135,7 @@ def test_resume_goes_on_in_the_same_directory(driver, capsys):
     assert [path.name for path in Path("runs").iterdir()] == ["a"]
     again = driver.configs[-1]
     assert (again.resume, again.algorithm, again.epochs, again.workers) == ("runs/a", "shifted", 4.0, 3)
-    assert (Path("runs/a/metrics.jsonl")).read_text().count("\n") == 2
+    assert (Path("runs/a/metrics.jsonl")).read_text().count('"event": ') == 2
     assert the_run().config().workers == 3
     assert "hogwild resume: digits" in capsys.readouterr().out
 

@@ -51,17 +51,19 @@ class Run:
         return self.process.returncode, json.loads(out) if out.strip() else {}, err
 
     def lines(self, kind: str) -> list[dict[str, Any]]:
-        """The metrics lines of a kind so far."""
+        """The metrics lines of a kind so far, without those on the end of a fault."""
         try:
             text = (self.path / "metrics.jsonl").read_text()
         except OSError:
             return []
         lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        return [line for line in lines if line["kind"] == kind]
+        return [line for line in lines if line["kind"] == kind and not line.get("ended")]
 
     def pids(self) -> dict[int, int]:
         """The newest process of each worker."""
-        return {line["worker"]: line["pid"] for line in self.lines("worker") if line["event"] == "started"}
+        return {
+            line["worker"]: line["pid"] for line in self.lines("worker") if line["event"] in ("started", "replaced")
+        }
 
     def pushes(self, *ranks: int) -> int:
         """Updates of these workers so far, of all workers if none is named. The run must have --record."""

@@ -82,7 +82,7 @@ def test_deaths_by_the_signal_that_ends_the_run_are_no_faults(interrupted: bool,
     control.outstanding = list
     driver = SimpleNamespace(
         config=SimpleNamespace(respawn=0, kill_stalled=1.0, stall_timeout=1.0, workers=3, min_workers=1),
-        report=SimpleNamespace(fault=lambda _reason, line, **_: told.append(line)),
+        report=SimpleNamespace(fault=lambda _reason, line, **_: told.append(line), left=lambda _rank: None),
         world=SimpleNamespace(control=control),
         job=SimpleNamespace(body=None),
         lost=set(),

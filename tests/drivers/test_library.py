@@ -14,6 +14,7 @@ import warm
 
 import hogwild
 from hogwild.errors import UsageError
+from hogwild.runs import timeline
 
 STEPS, PAUSE_S = 30, 0.02  # steps of the loop that sleeps
 
@@ -114,9 +115,11 @@ def test_the_closing_lines_tell_gradients_from_updates(tmp_path: Path):
     """A sleep before an update counts as time of the gradient: at least the sleeps, on a machine of any load."""
     result = hogwild.launch(slow_loop, model, workers=2, lr=0.1, out=str(tmp_path))
     lines = map(json.loads, (Path(result.path) / "metrics.jsonl").read_text().splitlines())
-    ended = [line for line in lines if line.get("event") == "ended"]
+    ended = [line for line in lines if line.get("event") == "ended" and "worker" in line]
     assert len(ended) == 2
-    for line in ended:
+    for line, track in zip(ended, timeline.read(Path(result.path) / "timeline.bin"), strict=True):
+        for name, seconds in track.seconds().items():
+            assert seconds == pytest.approx(line[f"{name}_s"], rel=0.01)
         assert line["gradient_s"] >= STEPS * PAUSE_S
         assert line["update_s"] > 0
 

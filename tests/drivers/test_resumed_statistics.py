@@ -16,7 +16,7 @@ from hogwild.drivers.job.batches import BatchOrder
 from hogwild.shared.world import World
 
 BATCH = 32
-KEPT = ("gradient_s", "update_s", "waiting_s")
+KEPT = ("data_s", "gradient_s", "update_s", "paused_s")
 
 
 def schedule(run: Run) -> list[dict[str, int]]:
@@ -74,7 +74,7 @@ def measured(workers: int) -> tuple[World, Flat]:
             control.begin_push(rank, False)
             control.end_push(rank, False, True, 0, 3.0 + rank, 0.5 + push)
             control.record_loss(rank, 1.5, 7)
-        control.add_times(rank, 1.0 + rank, 0.25, 0.125)
+        control.restore(rank, {"gradient_s": 1.0 + rank, "update_s": 0.25, "waiting_s": 0.125, "lock_s": 0.5})
     return world, module
 
 
@@ -90,6 +90,8 @@ def test_every_number_is_restored():
     for rank in range(3):
         assert again.control.totals(rank) == world.control.totals(rank)
         assert again.control.delays(rank) == world.control.delays(rank)
+        assert again.control.gaps(rank) == world.control.gaps(rank)
+        assert sum(again.control.gaps(rank)) == rank + 2
         assert again.control.totals(rank)["delay_sum"] == (rank + 1) * (rank + 2)
 
 
@@ -108,6 +110,7 @@ def test_with_fewer_workers_the_sums_over_all_stay_those_of_the_run():
     assert (first["delay_sum"], first["delay_max"]) == (2 * 1 + 4 * 3, 3)
     assert first["gradient_s"] == 1.0 + 3.0
     assert again.control.delays(0)[:4] == [0, 2, 0, 4]
+    assert sum(again.control.gaps(0)) == 2 + 4
 
 
 def test_a_checkpoint_without_statistics_begins_them_all_at_zero():

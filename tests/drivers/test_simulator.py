@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from hogwild.delays import parse
 from hogwild.drivers.job.job import make_job
 from hogwild.drivers.simulated.simulator import Simulator
 from hogwild.errors import UsageError
+from hogwild.runs import timeline
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 from hogwild.tasks import load
@@ -50,7 +53,7 @@ def pushes(run: RunDirectory) -> list[dict[str, str]]:
 @pytest.mark.parametrize("clock", rest_is_slow(["gamma", "gamma:cv=0.1,het=0.6", "random"], {"gamma:cv=0.1,het=0.6"}))
 def test_two_runs_write_the_same_bytes(tmp_path: Path, algorithm: str, clock: str):
     runs = [simulate(tmp_path, name, algorithm=algorithm, clock=clock)[1] for name in ("a", "b")]
-    for file in ("metrics.jsonl", "pushes.csv"):
+    for file in ("metrics.jsonl", "pushes.csv", "timeline.bin"):
         assert (runs[0].path / file).read_bytes() == (runs[1].path / file).read_bytes()
 
 
@@ -63,6 +66,37 @@ def test_the_command_writes_the_same_bytes_twice(tmp_path: Path):
         content = (tmp_path / "a" / file).read_bytes()
         assert content == (tmp_path / "b" / file).read_bytes()
         assert len(content) > 1000
+
+
+def test_phases_and_their_timeline_are_of_the_virtual_clock(tmp_path: Path):
+    """Three workers in rounds, one of them four times slower: the others wait for it three quarters of the time."""
+    _, run, _ = simulate(tmp_path, algorithm="ssgd", workers=3, clock="round-robin", straggler={1: 4.0}, updates=20)
+    events = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    ended = {event["worker"]: event for event in events if event.get("event") == "ended" and "worker" in event}
+    for track in timeline.read(run.path / "timeline.bin"):
+        spent = track.seconds()
+        for name, seconds in spent.items():
+            assert seconds == pytest.approx(ended[track.worker][f"{name}_s"])
+        assert spent["gradient"] == pytest.approx(80.0 if track.worker == 1 else 20.0)
+        assert spent.get("waiting", 0.0) == pytest.approx(0.0 if track.worker == 1 else 60.0)
+    for row in pushes(run):
+        assert float(row["time"]) - float(row["pulled"]) == pytest.approx(4.0 if row["worker"] == "1" else 1.0)
+
+
+def test_intervals_add_up_to_the_run(tmp_path: Path):
+    summary, run, _ = simulate(tmp_path, workers=3, clock="gamma", latency=0.25)
+    events = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events if event["kind"] == "run"] == ["started", "ended"]
+    assert events[0] == {"kind": "run", "time": 0.0, "event": "started", "schema": 2, "clock": "virtual"}
+    assert events[-1]["exit_reason"] == "done"
+    parts = [event["interval"] for event in events if event["kind"] == "train"]
+    assert len(parts) > 20
+    assert sum(part["pushes"] for part in parts) == summary["updates"]
+    for name, total in (("delay", summary["delay_histogram"]), ("gap", summary["gap_histogram"])):
+        assert sum((Counter(part[name]) for part in parts), Counter()) == {str(k): n for k, n in total.items()}
+    update = sum(part["phase_s"].get("1", {}).get("update", 0.0) for part in parts)
+    rows = [row for row in pushes(run) if row["worker"] == "1"]
+    assert update == pytest.approx(0.25 * len(rows)), "an update is the latency of its message"
 
 
 @pytest.mark.parametrize("algorithm", ["asgd", "shifted", "nag-asgd", "gap-aware", "staleness-aware"])

@@ -12,7 +12,7 @@ import torch
 
 from hogwild.drivers.processes import stalls
 from hogwild.drivers.processes.pool import Member
-from hogwild.drivers.processes.stalls import LEAVING_S, STARTING_S, WAITING_S, Stalls
+from hogwild.drivers.processes.stalls import LEAVING_S, STARTING_S, WAITING_S, Stall, Stalls
 from hogwild.kernels.control import Control, Phase
 
 TIMEOUT_S, KILL_S = 6.0, 30.0
@@ -39,6 +39,7 @@ class Watched:
         monkeypatch.setattr(stalls, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(stalls, "_is_stopped", lambda member: member.rank in self.stopped)
         self.stopped: set[int] = set()
+        self.told: list[Stall] = []
         self._memory = torch.zeros(Control.bytes(workers, 1) + 128, dtype=torch.uint8)
         self.control = Control(-(-self._memory.data_ptr() // 128) * 128, workers, 1, create=True)
         self.control.assign(0, 1000, [])
@@ -54,8 +55,11 @@ class Watched:
         self.control.set_phase(rank, phase)
 
     def at(self, now: float) -> list[str]:
+        """The lines about workers that stand still; `told` has all."""
         self.now = now
-        return self.stalls.check()
+        found = self.stalls.check()
+        self.told += found
+        return [stall.line for stall in found if not stall.ended]
 
     def killed(self) -> list[int]:
         return [rank for rank, process in enumerate(self.processes) if process.is_killed]
@@ -78,6 +82,18 @@ def test_a_silent_worker_is_named_once_unless_it_is_done(monkeypatch, phase: Pha
         first = next((time for time in times if time > patience_s), None)
         assert seen == [int(time == first) for time in times]
     assert watched.killed() == []
+
+
+def test_the_end_of_a_stall_is_told(monkeypatch):
+    watched = Watched(monkeypatch, 2, None)
+    for second in range(12):
+        watched.lives(1, Phase.GRADIENT)
+        watched.at(second)
+    watched.lives(0, Phase.UPDATE)
+    assert watched.at(12.0) == []
+    begun, ended = watched.told
+    assert (begun.rank, begun.ended) == (0, False)
+    assert ended == (0, "worker 0 goes on after 12 s", True)
 
 
 def test_while_others_make_progress_a_stalled_worker_is_only_named(monkeypatch):

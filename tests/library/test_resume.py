@@ -43,7 +43,7 @@ def evaluations(run_directory: Path) -> dict[int, dict[str, float]]:
     for line in (run_directory / "metrics.jsonl").read_text().splitlines():
         event = json.loads(line)
         if event["kind"] == "eval":
-            values = {name: value for name, value in event.items() if name != "time"}
+            values = {name: value for name, value in event.items() if name not in ("time", "s")}
             assert found.setdefault(event["updates"], values) == values
     return found
 

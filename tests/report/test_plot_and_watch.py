@@ -95,6 +95,19 @@ def test_a_run_that_goes_on_has_not_ended(tmp_path: Path):
     )
 
 
+def test_a_running_run_shows_its_delays_and_what_its_workers_do(tmp_path: Path):
+    parts = [
+        {"delay": {"0": 2, "3": 1}, "phase_s": {"1": {"data": 1.0}}},
+        {"delay": {"0": 2, "7": 3}, "phase_s": {"0": {"data": 0.5, "gradient": 1.5}, "1": {"lock": 0.25}}},
+    ]
+    run = make(tmp_path / "a", [train(k + 1, 2.0, interval=part) for k, part in enumerate(parts)])
+    (run / "summary.json").unlink()
+    lines = screen(Record.open(run), 80)
+    assert "delays, 3.00 on average:" in lines
+    assert [line.split()[0] for line in lines if "█" in line] == ["0", "3", "7"]
+    assert lines[-2:] == ["worker 0: gradient 75 %, data 25 %", "worker 1: lock 100 %"]
+
+
 def test_without_a_terminal_it_prints_the_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     run = make(tmp_path / "a")
     assert watch([str(run)]) == 0

@@ -11,8 +11,9 @@ import pytest
 import hogwild
 from hogwild.kernels.control import Control
 from hogwild.shared.control import Gate, Ledger, Rounds, Tickets, Turns, Versions
+from hogwild.shared.timeline import Timeline
 
-PROTOCOLS = (Tickets, Versions, Turns, Rounds, Gate, Ledger)
+PROTOCOLS = (Tickets, Versions, Turns, Rounds, Gate, Ledger, Timeline)
 MEMORY = {"bytes", "workers", "stripes", "stripe_locks"}  # of the block in shared memory, not of what is agreed on
 STUB = Path(hogwild.__file__).parent / "_C.pyi"
 

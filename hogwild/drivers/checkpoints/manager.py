@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 from torch import nn
@@ -55,12 +56,12 @@ class Checkpoints:
         is_best = score is not None and not math.isnan(score)
         if score is not None and self._best is not None:
             is_best = sign * score > sign * self._best
-        samples = state.samples(self.job.counted)
+        samples, began = state.samples(self.job.counted), time.monotonic()
         meta = {**self.facts, "samples": samples, "updates": state.version, "score": score}
         keep = self.job.config.keep
         path = checkpoint.save(self.run.ckpt, state.version, state.plain(), meta, keep=keep, best=is_best)
         self._best = score if is_best else self._best
-        self.run.journal.event("checkpoint", samples=samples, updates=state.version)
+        self.run.journal.event("checkpoint", samples=samples, updates=state.version, **self.run.journal.took(began))
         return path
 
     def newest(self) -> str:

@@ -9,21 +9,33 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TypedDict
 
+from typing_extensions import NotRequired
+
 from hogwild.shared.control import Ledger
 
 LARGEST = ("delay_max",)  # combined over workers by the maximum; all other totals by the sum
 
 
 class WorkerStatistics(TypedDict):
-    """One worker's totals in the ledger, by name, and its applied pushes per delay, up to the longest delay it had."""
+    """One worker's totals in the ledger, by name, and its applied pushes per delay and per power of two of their gap,
+    up to the largest it had. Version 0.1.0 kept no gaps.
+    """
 
     totals: dict[str, float]
     delays: list[int]
+    gaps: NotRequired[list[int]]
 
 
 def of(ledger: Ledger, workers: int) -> list[WorkerStatistics]:
     """The statistics of workers 0, 1, ... so far."""
-    return [{"totals": ledger.totals(rank), "delays": _shortened(ledger.delays(rank))} for rank in range(workers)]
+    return [
+        {
+            "totals": ledger.totals(rank),
+            "delays": _shortened(ledger.delays(rank)),
+            "gaps": _shortened(ledger.gaps(rank)),
+        }
+        for rank in range(workers)
+    ]
 
 
 def restore(ledger: Ledger, workers: int, saved: Sequence[WorkerStatistics]) -> None:
@@ -33,11 +45,15 @@ def restore(ledger: Ledger, workers: int, saved: Sequence[WorkerStatistics]) -> 
     for rank in range(min(workers, len(saved))):
         parts = saved[rank::workers]
         totals = [part["totals"] for part in parts]
-        bins = zip_longest(*(part["delays"] for part in parts), fillvalue=0)
         ledger.restore(
             rank, {name: (max if name in LARGEST else sum)(part[name] for part in totals) for name in totals[0]}
         )
-        ledger.restore_delays(rank, list(map(sum, bins)))
+        ledger.restore_delays(rank, _summed([part["delays"] for part in parts]))
+        ledger.restore_gaps(rank, _summed([part.get("gaps", []) for part in parts]))
+
+
+def _summed(histograms: Sequence[Sequence[int]]) -> list[int]:
+    return list(map(sum, zip_longest(*histograms, fillvalue=0)))
 
 
 def _shortened(histogram: Sequence[int]) -> list[int]:

@@ -103,8 +103,8 @@ class Audience:
     def _show(self, state: State, score: Score | None = None) -> None:
         state.load_module(self.module)
         run, order = self._run, self.job.order
-        run.updates, run.lr = state.version, self.report.lr_of(state)
-        run.samples = self.report.samples_of(state)
+        run.updates, run.lr = state.version, self.report.counts.lr_of(state)
+        run.samples = self.report.counts.samples_of(state)
         run.epoch = run.samples / order.samples if self.job.body is None else 0.0
         self._shown = state, score
 

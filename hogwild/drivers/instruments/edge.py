@@ -97,7 +97,7 @@ class Edge:
         self._largest = max(self._largest, self.ratio)
         self._measurements += 1
         facts = {"delay_mean": delays.mean(law), "products": found.products, "converged": found.converged}
-        self.journal.event("edge", updates=stats.version, **self._line, **facts)
+        self.journal.event("edge", updates=stats.version, **self._line, **facts, **self.journal.took(began))
         if self.ratio > self._limit and self.ratio >= GROWTH * self._warned:
             self._warned = self.ratio
             self.console.warn(self._warning(law))

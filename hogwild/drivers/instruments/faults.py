@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from hogwild.drivers.checkpoints.manager import Checkpoints
 from hogwild.drivers.instruments.left_out import TEST, TRAINING, LeftOut
@@ -45,13 +46,13 @@ class Faults:
         """What to do about a run that has diverged."""
         return remedy(self.report.job.config) + (ROWS_REMEDY if diverges(self.report.world) else "")
 
-    def bad_samples(self, bad: Sequence[BadSample], ticket: int) -> None:
-        """Counts and names samples of the batch of a ticket that could not be read and were left out. Stops the run if
-        it must not go on without them.
+    def bad_samples(self, bad: Sequence[BadSample], ticket: int, rank: int) -> None:
+        """Counts and names samples of the batch of a ticket that worker `rank` could not read and left out. Stops the
+        run if it must not go on without them.
         """
         order = self.report.job.order
         try:
-            self.left_out.add(bad, TRAINING, int(ticket // order.tickets_per_epoch), order.samples)
+            self.left_out.add(bad, TRAINING, int(ticket // order.tickets_per_epoch), order.samples, worker=rank)
         except DataError as error:
             self._stop(DataError, f"{error} (see {self.directory.path / LOG}). Stopping, {self.checkpoints.newest()}")
 
@@ -59,7 +60,7 @@ class Faults:
         """The keys of the summary."""
         return {"bad_samples": self.left_out.total(TRAINING), "bad_test_samples": self.left_out.total(TEST)}
 
-    def _tell(self, line: str, *, trace: str, quietly: bool, **facts: object) -> None:
+    def _tell(self, line: str, *, trace: str, quietly: bool, **facts: Any) -> None:
         if trace and not quietly:
             self.directory.log(trace)
             line = f"{line}; traceback in {self.directory.path / LOG}"

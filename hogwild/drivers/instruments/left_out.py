@@ -15,8 +15,8 @@ TRAINING, TEST = "training", "test"
 
 class LeftOut:
     """Counts the samples left out. `policy`: skip or stop (--on-bad-sample). `tell` is called once for each sample,
-    with a line about it, the `trace` of its exception, its `part` and number (`sample`), and `quietly` after the first
-    NAMED ones.
+    with a line about it, the `trace` of its exception, its `part` and number (`sample`), the `worker` that was to read
+    it, and `quietly` after the first NAMED ones.
     """
 
     def __init__(self, policy: str, tell: Callable[..., object]) -> None:
@@ -29,8 +29,9 @@ class LeftOut:
         """How many were left out of that part, each time that they were."""
         return sum(count for (where, _), count in self._counts.items() if where == part)
 
-    def add(self, bad: Sequence[BadSample], part: str, turn: int, size: int) -> None:
-        """Counts the `bad` samples of a batch, in pass number `turn` over the `size` samples of a part.
+    def add(self, bad: Sequence[BadSample], part: str, turn: int, size: int, *, worker: int | None = None) -> None:
+        """Counts the `bad` samples of a batch, in pass number `turn` over the `size` samples of a part. `worker`: the
+        one that was to read them.
 
         DataError if the run must stop: at the first one under --on-bad-sample stop, else above 1 % of a pass. A single
         one in a pass is never too much.
@@ -41,7 +42,8 @@ class LeftOut:
                 self._named.add((part, sample.index))
                 line = f"sample {sample.index} of the {part} set cannot be read, and is left out: {sample.fault}"
                 quietly = len(self._named) > NAMED
-                self._tell(line, trace=sample.trace, part=part, sample=sample.index, quietly=quietly)
+                facts = {"part": part, "sample": sample.index, "worker": worker}
+                self._tell(line, trace=sample.trace, quietly=quietly, **facts)
         count = self._counts[part, turn]
         if bad and self._policy == "stop":
             raise DataError(

@@ -8,10 +8,11 @@ from typing import Any
 from hogwild.errors import UsageError
 from hogwild.own_code import described
 
-EVENT = frozenset({"self", "kind", "time", "samples", "updates", "lr"})
+EVENT = frozenset({"self", "kind", "time", "samples", "updates", "lr", "s"})
 SUMMARY = frozenset({
     "algorithm", "data", "model", "workers", "device", "master", "mps", "access", "lr", "batch_size", "accumulate",
     "seed", "updates", "samples", "wall_s", "samples_per_s", "train_loss", "delay", "delay_histogram", "gap_rms",
+    "gap_histogram", "timeline_lost",
     "step_rms", "step_per_lr", "refused", "dropped", "chunks_averaged", "chunks_skipped", "metrics", "faults", "edge",
     "parameters", "unique_rows_per_push", "row_delay", "row_delay_expected", "shared_rows", "shared_rows_expected",
     "exit_reason", "stopped", "error", "bad_samples", "bad_test_samples", "eval_s", "virtual_s", "messages",
@@ -22,7 +23,7 @@ EVALUATION = EVENT | SUMMARY | {"epoch"}
 """Names in an evaluation, in a row of Result.history or in summary.json."""
 TRAINING = EVENT | {
     "train_loss", "samples_per_s", "delay", "gap_rms", "step_rms", "step_per_lr",
-    "refused", "dropped",
+    "refused", "dropped", "interval",
 }  # fmt: skip
 """Names in an event of kind train."""
 

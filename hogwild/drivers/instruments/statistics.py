@@ -6,8 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from hogwild.kernels.control import LEAST_GAP
 from hogwild.shared.control import Ledger, Versions
 from hogwild.shared.world import World
+
+SPANS = ("data", "gradient", "sleep", "update", "lock", "waiting", "paused")
+"""The phases of a worker whose seconds are counted, as <name>_s. waiting: at barriers; paused: for the parent, or for
+work; sleep: of a straggler that is made to wait."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Statistics:
     loss_sum: float
     losses: int
     delays: tuple[int, ...]
+    gaps: tuple[int, ...]
     delay_sum: int
     delay_max: int
     gap_rms: float
@@ -41,13 +47,11 @@ class Statistics:
         ledger: Ledger = world.control
         versions: Versions = world.control
         workers = tuple(ledger.stats(rank) for rank in range(world.workers))
-        histograms = [ledger.delays(rank) for rank in range(world.workers)]
 
         def total(key: str) -> Any:
             return sum(worker[key] for worker in workers)
 
         pushes = int(total("pushes"))
-        delays = tuple(map(sum, zip(*histograms, strict=True)))
         elements = max(pushes, 1) * max(world.layout.parameters, 1)
         return cls(
             version=versions.version,
@@ -60,7 +64,8 @@ class Statistics:
             samples=int(total("samples")),
             loss_sum=float(total("loss_sum")),
             losses=int(total("losses")),
-            delays=delays,
+            delays=_added([ledger.delays(rank) for rank in range(world.workers)]),
+            gaps=_added([ledger.gaps(rank) for rank in range(world.workers)]),
             delay_sum=int(total("delay_sum")),
             delay_max=max(int(worker["delay_max"]) for worker in workers),
             gap_rms=math.sqrt(total("gap_sq") / elements),
@@ -94,6 +99,10 @@ class Statistics:
         """Pushes per delay, up to the longest delay there was; the last of 256 bins also holds longer delays."""
         return {delay: count for delay, count in enumerate(self.delays) if count}
 
+    def gap_histogram(self) -> dict[int, int]:
+        """Pushes by the power of two of their gap, root mean square: k counts gaps from 2^k to 2^(k+1)."""
+        return {LEAST_GAP + place: count for place, count in enumerate(self.gaps) if count}
+
     def mean_loss_since(self, earlier: Statistics | None) -> float:
         """Mean training loss of the gradients since `earlier`; NaN if there were none."""
         losses = self.losses - (earlier.losses if earlier else 0)
@@ -118,10 +127,12 @@ class Statistics:
             "share": own["samples"] / max(self.samples, 1),
             "delay_mean": own["delay_sum"] / pushes,
             "delay_max": own["delay_max"],
-            "gradient_s": own["gradient_s"],
-            "update_s": own["update_s"],
-            "waiting_s": own["waiting_s"],
+            **{f"{name}_s": own[f"{name}_s"] for name in SPANS},
             "locks_recovered": own["recovered"],
             "chunks_averaged": own["averaged"],
             "chunks_skipped": own["skipped"],
         }
+
+
+def _added(histograms: list[list[int]]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*histograms, strict=True)))

@@ -37,6 +37,25 @@ def summary(world: World) -> dict[str, Any]:
     }
 
 
+class Interval:
+    """The delay of touched rows since the last call."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._last = torch.zeros(len(COUNTS), dtype=torch.float64)
+
+    def counted(self) -> dict[str, Any]:
+        """{"row_delay": {mean, shared}}, as in `summary`; {} without tables, or without a row."""
+        if not self._world.tables:
+            return {}
+        now = self._world.tables.counts(self._world.arena).sum(0)
+        since = dict(zip(COUNTS, (now - self._last).tolist(), strict=True))
+        self._last = now
+        if not (rows := since["unique_rows"]):
+            return {}
+        return {"row_delay": {"mean": since["row_delay_sum"] / rows, "shared": since["shared_rows"] / rows}}
+
+
 class HotRows:
     """Warns once, after ENOUGH pushes, of hot rows under a rule with which delay can make them diverge."""
 

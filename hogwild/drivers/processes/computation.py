@@ -16,6 +16,8 @@ from hogwild.drivers.job.forward import Forward
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.processes.graph import GraphedGradient
 from hogwild.drivers.processes.stepper import Stepper
+from hogwild.kernels.control import Phase
+from hogwild.shared.control import Ledger
 from hogwild.shared.devices import finish
 
 
@@ -37,6 +39,8 @@ class Computation:
         self._job = job
         self._device = device
         self._stepper = stepper
+        self._ledger: Ledger = stepper.view.world.control
+        self._rank = stepper.view.rank
         self._clock = clock
         self._slowdown = slowdown
         self._forward = Forward(module, job.config, device)
@@ -89,6 +93,7 @@ class Computation:
         if self._slowdown <= 1.0:
             return
         finish(self._device)
+        self._ledger.set_phase(self._rank, Phase.SLEEP)
         spent_s = self._clock() - began
         total_s = spent_s * self._slowdown
         if given_up and self._stepper.within is not None:

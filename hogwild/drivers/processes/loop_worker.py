@@ -15,7 +15,13 @@ from hogwild.shared.control import NO_TICKET
 
 
 class LoopWorker(Worker):
-    """A worker that takes a ticket for each step of the caller's loop. It does not wait for tickets of others."""
+    """A worker that takes a ticket for each step of the caller's loop. It does not wait for tickets of others. All that
+    the loop does between two updates counts as its gradient.
+    """
+
+    def enter_run(self) -> None:
+        super().enter_run()
+        self.ledger.set_phase(self.rank, Phase.GRADIENT)
 
     def step(self, loss: Tensor | None, samples: int, began: float, lr: float | None = None) -> bool:
         """Backward, wait at the gate, update. `began`: clock() at the start of work on this batch. No loss: the
@@ -26,6 +32,7 @@ class LoopWorker(Worker):
         g = self.stepper.gradients(None) if loss is None else self.compute.backward(loss, began)
         self._update(None if loss is None else loss.detach(), g, samples, ticket, began, lr)
         self._meet_parent()
+        self.ledger.set_phase(self.rank, Phase.GRADIENT)
         return True
 
     def refresh(self) -> None:
@@ -56,3 +63,4 @@ class LoopWorker(Worker):
         self.tickets.complete(self.rank)
         self.gate.exit(self.rank)
         self._meet_parent()
+        self.ledger.set_phase(self.rank, Phase.GRADIENT)

@@ -17,7 +17,4 @@ class Pending:
     loss: Reading | None  # None: a loop of its own did not say
     samples: int
     ticket: int
-    gradient_s: float
-    update_s: float
-    waiting_s: float
     given_up: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -17,6 +18,14 @@ WAITING_S = 5.0  # in which a waiting worker gives a sign of life (worker.POLL_S
 LEAVING_S = 5.0  # in which the process of a worker that has finished must end
 STARTING_S = 300.0  # in which a worker that replaces another must be ready
 STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+
+
+class Stall(NamedTuple):
+    """A line about worker `rank`, which stands still, or goes on (`ended`)."""
+
+    rank: int
+    line: str
+    ended: bool = False
 
 
 class Stalls:
@@ -35,9 +44,9 @@ class Stalls:
         self._mark: object = None
         self._still_since = time.monotonic()
 
-    def check(self) -> list[str]:
-        """Kills where that is due. Returns a line about each worker that has stalled, once per stall, and about each
-        that had finished and was killed; the other deaths will be told of by the pool.
+    def check(self) -> list[Stall]:
+        """Kills where that is due. Returns a line about each worker that has stalled, once per stall, about each that
+        goes on, and about each that had finished and was killed; the other deaths will be told of by the pool.
         """
         now = time.monotonic()
         working = [m for m in self.pool.members.values() if not m.is_done and m.process.is_alive()]
@@ -45,26 +54,28 @@ class Stalls:
         self._kill_stalled(working, now)
         return lines + self._kill_lingering(now)
 
-    def _name(self, working: list[Member], now: float) -> list[str]:
-        late = []
+    def _name(self, working: list[Member], now: float) -> list[Stall]:
+        late, lines = [], []
         for member in working:
             stats = self.ledger.stats(member.rank)
             member.phase = stats["phase"]
             if stats["beats"] != member.beats or member.phase == Phase.DONE:
+                if member.is_named:
+                    still_s = now - member.beat_at
+                    lines.append(Stall(member.rank, f"worker {member.rank} goes on after {still_s:.0f} s", ended=True))
                 member.beats, member.beat_at, member.is_named, member.is_blocked = stats["beats"], now, False, False
             elif now - member.beat_at > self._patience_s(member) and not member.is_named:
                 late.append(member)
         if not late:
-            return []
+            return lines
         holding = self._holding(working, now)
-        lines = []
         for member in late:
             member.is_blocked = (
-                bool(holding) and member.rank not in holding and member.phase in (*WAITING, Phase.UPDATE)
+                bool(holding) and member.rank not in holding and member.phase in (*WAITING, Phase.UPDATE, Phase.LOCK)
             )
             if not member.is_blocked:
                 member.is_named = True
-                lines.append(self._line(member, now, holding.get(member.rank)))
+                lines.append(Stall(member.rank, self._line(member, now, holding.get(member.rank))))
         return lines
 
     def _patience_s(self, member: Member) -> float:
@@ -106,16 +117,17 @@ class Stalls:
                 if still_s > (self.kill_s if member.is_ready else max(self.kill_s, STARTING_S)):
                     member.kill(f"all others had waited for it for {still_s:.0f} s (--kill-stalled)")
 
-    def _kill_lingering(self, now: float) -> list[str]:
+    def _kill_lingering(self, now: float) -> list[Stall]:
         lines = []
         for member in self.pool.members.values():
             if member.done_at is not None and now - member.done_at > LEAVING_S and member.process.is_alive():
                 member.done_at = None
                 member.kill("it had finished")
-                lines.append(
+                line = (
                     f"worker {member.rank} (pid {member.process.pid}) had finished, but its process did not end within "
                     f"{LEAVING_S:g} s (has it a thread that is not a daemon?): killed"
                 )
+                lines.append(Stall(member.rank, line))
         return lines
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import time
+from collections.abc import Sequence
 
 import torch
 
@@ -120,23 +121,28 @@ class Trainer(Driver):
 
     # ---- evaluating and saving ------------------------------------------------------------------------------------
 
-    def _copy_between_updates(self) -> State | None:
-        """Closes the gate, waits until no worker is inside an update, copies the state and opens the gate.
+    def _copy_between_updates(self, why: Sequence[str]) -> State | None:
+        """Closes the gate, waits until no worker is inside an update, copies the state and opens the gate. `why`: what
+        the copy is for.
 
         None if the run must end and a worker does not finish its update. The one worker that waits has finished its
         update, and would never come to a gate.
         """
         if self._waiting is not None:
             return self.copy()
+        now = self.report.journal.elapsed_s
         self.gate.close_gate(self.job.algorithm.barriers_per_round)
+        closed = drained = now()
         try:
             while not self.gate.drained():
                 if self._is_overdue():
                     return None
                 self.watch.once(DRAIN_TICK_S)
+            drained = now()
             return self.copy()
         finally:
             self.gate.open_gate()
+            self.report.passed_gate(why, closed, drained)
 
     def on_due(self, rank: int) -> None:
         """The one worker waits, because something is due."""
@@ -152,7 +158,8 @@ class Trainer(Driver):
         comes = self.meets and self._waiting is None  # the worker will come
         names = self.due.now(at, ("seconds",) if comes else Progress._fields)
         measures = self.report.edge.is_due(self.versions.version)
-        state = self._copy_between_updates() if (names or measures) and not self._is_over(at) else None
+        why = [*names, *(["edge"] if measures else [])]
+        state = self._copy_between_updates(why) if why and not self._is_over(at) else None
         if self._waiting is not None:
             self.pool.send_on(self._waiting)
             self._waiting = None
@@ -167,4 +174,4 @@ class Trainer(Driver):
         return self.tickets.stopping or at.tickets >= self.job.total_tickets
 
     def _progress(self) -> Progress:
-        return Progress(self.report.completed, self.versions.version, time.monotonic() - self.report.began)
+        return Progress(self.report.counts.completed, self.versions.version, time.monotonic() - self.report.began)

@@ -75,18 +75,20 @@ class Watch:
             elif event.kind == "returned":
                 self._returned(event)
             elif event.kind == "metrics":
-                self.report.add_metrics(event.detail)
+                self.report.lines.add_metrics(event.detail)
             elif event.kind == "due":
                 self.on_due(event.rank)
             elif event.kind == "layers":
                 self.driver.count_layers(*event.detail)
             elif event.kind == "samples":
-                self.driver.faults.bad_samples(*event.detail)
+                bad, ticket = event.detail
+                self.driver.faults.bad_samples(bad, ticket, event.rank)
             elif event.kind == "died":
                 self._dead.append(event)
         self._dead = [event for event in self._dead if not self._on_death(event)]
-        for line in self.stalls.check():
-            self.report.fault("stalled", line)
+        for stall in self.stalls.check():
+            tell = self.report.fault_ended if stall.ended else self.report.fault
+            tell("stalled", stall.line, worker=stall.rank)
         self.driver.attend()
         if self.echo is not None:
             self.echo.follow()
@@ -130,6 +132,8 @@ class Watch:
         elif event.server not in self._servers:
             self._servers.add(event.server)
             self.report.fault("died", event.detail)
+        if not replaced:
+            self.report.left(event.rank)
         if replaced:
             self.respawns -= 1
             self.start_worker(event.rank)

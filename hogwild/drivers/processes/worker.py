@@ -55,7 +55,6 @@ class Worker:
         self.gate: Gate = control
         self.ledger: Ledger = control
         self._reports = 0
-        self._waited = 0.0  # at barriers, during the current update
         check_identity(context.gpu, context.world.arena.device_of(context.rank))
         self.device, self.dtype = context.world.arena.enter(context.rank), context.world.layout.dtype
         self.module = job.build().to(self.device)
@@ -175,22 +174,14 @@ class Worker:
         """
         self.stepper.own_writes.check()
         self.compute.slow_down(began, given_up=g is None)
-        self._finish_update()
-        waited = self.clock()
         self._enter()
         self.ledger.set_phase(self.rank, Phase.UPDATE)
         self.view.lr = self.job.schedule.lr(self.tickets.number(ticket)) if lr is None else lr
-        entered = self.clock()
-        self._waited = 0.0
         self.stepper.advance(g)
         outcome, pending = self.view.outcome, self.view.pending
         keeps = g is not None and (pending or not (outcome.refused or outcome.cancelled))
         self._buffers.settle(keeps=keeps, pending=pending)
-        gradient_s, waiting_s = waited - began, entered - waited + self._waited
-        update_s = self.clock() - entered - self._waited
-        self._pending = Pending(
-            None if loss is None else Reading(loss), samples, ticket, gradient_s, update_s, waiting_s, g is None
-        )
+        self._pending = Pending(None if loss is None else Reading(loss), samples, ticket, g is None)
         if not pending:
             self._finish_update(completes=True)
         elif g is not None:
@@ -204,8 +195,8 @@ class Worker:
             self._is_inside = True
 
     def _finish_update(self, completes: bool = False) -> None:
-        """Finish the previous update: wait for its push, leave the gate, record loss, delay and timings. No-op if
-        already finished.
+        """Finish the previous update: wait for its push, leave the gate, record loss and delay. No-op if already
+        finished.
 
         Until then this worker counts as inside an update, so a copy of the model always contains whole updates.
         """
@@ -223,7 +214,6 @@ class Worker:
             self.ledger.record_loss(self.rank, loss, done.samples)
             if completes:
                 self.tickets.complete(self.rank)
-        self.ledger.add_times(self.rank, done.gradient_s, done.update_s, done.waiting_s)
         self.gate.exit(self.rank)
         self._is_inside = False
         if not done.given_up and (outcome.refused or not (done.loss is None or math.isfinite(loss))):
@@ -261,9 +251,7 @@ class Worker:
             self.rounds.leave(self.rank)
 
     def _wait(self, request: Barrier | Update) -> None:
-        began = self.clock()
         self._meet(request) if isinstance(request, Barrier) else self._await_update()
-        self._waited += self.clock() - began
         self.ledger.set_phase(self.rank, Phase.UPDATE)
 
     def _meet(self, barrier: Barrier) -> None:

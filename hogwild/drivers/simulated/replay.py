@@ -23,6 +23,7 @@ from hogwild.drivers.simulated.clocks import TraceClock
 from hogwild.drivers.simulated.run import SimulatedRun
 from hogwild.drivers.simulated.workers import Push, Request
 from hogwild.errors import UsageError
+from hogwild.kernels.control import Phase
 from hogwild.rules import Access
 from hogwild.shared.layout import frozen
 from hogwild.shared.world import World
@@ -34,7 +35,7 @@ class Replay(SimulatedRun):
 
     def __init__(
         self, job: Job, world: World, module: nn.Module, clock: TraceClock,
-        on_bad: Callable[[Sequence[BadSample], int], object] = refuse,
+        on_bad: Callable[[Sequence[BadSample], int, int], object] = refuse,
     ) -> None:  # fmt: skip
         self._trace = clock.trace
         self._name = job.config.algorithm
@@ -66,6 +67,7 @@ class Replay(SimulatedRun):
         if turn.kind == trace.JOIN:
             self.rounds.join(rank, 0, 0.0)
         elif turn.kind == trace.LEAVE:
+            self._phase(rank, Phase.PAUSED)  # it may come again
             self.rounds.leave(rank)
         elif turn.kind == trace.REST:
             worker.view.gather_rest()
@@ -114,6 +116,7 @@ class Replay(SimulatedRun):
         worker = self.workers[rank]
         assert not isinstance(request, Barrier), "synchronous algorithms are refused"
         worker.at_update = isinstance(request, Update)
+        self._phase(rank, Phase.BARRIER if worker.at_update else Phase.GRADIENT)
         if isinstance(request, Gradient):
             self._ask(rank, request)
 

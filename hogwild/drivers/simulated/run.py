@@ -27,27 +27,31 @@ from hogwild.drivers.simulated.workers import Push, Request, SimulatedWorker
 from hogwild.drivers.view.own_writes import OwnWrites
 from hogwild.drivers.view.tables import Lookups
 from hogwild.drivers.view.worker_view import view_of
+from hogwild.kernels.control import Phase
 from hogwild.shared.control import Ledger, Rounds, Tickets, Versions
 from hogwild.shared.devices import to_device
 from hogwild.shared.layout import trainable
 from hogwild.shared.own_buffers import OwnBuffers
+from hogwild.shared.timeline import Timeline
 from hogwild.shared.world import World
 
 
 class SimulatedRun(ABC):
     """Simulated workers on one world. `advance` completes one request for a gradient; `now` is the virtual time.
 
-    `on_bad` is called with the samples of a batch that cannot be read, and its ticket; it may raise DataError.
+    `on_bad` is called with the samples of a batch that cannot be read, its ticket and its worker; it may raise
+    DataError.
     """
 
     def __init__(
-        self, job: Job, world: World, module: nn.Module, on_bad: Callable[[Sequence[BadSample], int], object]
+        self, job: Job, world: World, module: nn.Module, on_bad: Callable[[Sequence[BadSample], int, int], object]
     ) -> None:
         self.job, self.world, self.module = job, world, module
         self.tickets: Tickets = world.control
         self.versions: Versions = world.control
         self.rounds: Rounds = world.control
         self.ledger: Ledger = world.control
+        self.timeline: Timeline = world.control
         self.now = 0.0
         self.computed = 0  # gradients
         self.messages = self.moved_bytes = 0  # between the workers and the shared memory
@@ -74,6 +78,10 @@ class SimulatedRun(ABC):
         """The virtual time, as an algorithm sees it."""
         return self.now
 
+    def _phase(self, rank: int, phase: Phase, at: float | None = None) -> None:
+        """The worker is in that phase from virtual time `at` on; None: from now on."""
+        self.timeline.set_phase_at(rank, phase, round((self.now if at is None else at) * 1e9))
+
     def _answer(self, rank: int, *, given_up: bool) -> tuple[Push, Request | None]:
         """Gives the worker the gradient that it has requested, or none; returns its next request. The updates that it
         makes take no virtual time. None in place of a request: nothing of the batch could be read, so its ticket is
@@ -82,23 +90,24 @@ class SimulatedRun(ABC):
         worker = self.workers[rank]
         ticket = worker.ticket
         worker.view.lr = self.job.schedule.lr(self.tickets.number(ticket))
+        self._phase(rank, Phase.UPDATE)
         if given_up:
             worker.view.drop()
-            return Push(self.now, rank, ticket, math.nan, given_up=True), worker.steps.send(None)
+            return Push(self.now, worker.pulled, rank, ticket, math.nan, given_up=True), worker.steps.send(None)
         loss, g = worker.answer or self._gradient(rank)
         worker.answer = None
         if g is None:
             self._complete(rank)
-            return Push(self.now, rank, ticket, loss, given_up=True), None
+            return Push(self.now, worker.pulled, rank, ticket, loss, given_up=True), None
         self.computed += 1
-        request = worker.steps.send(g)
+        pulled, request = worker.pulled, worker.steps.send(g)
         outcome = worker.view.outcome
         if not (outcome.refused or outcome.cancelled):  # else the batch leaves no trace in them
             self._publish(rank)
         if not outcome.cancelled:  # else the ticket stays in hand
             self.ledger.record_loss(rank, loss, worker.samples)
             self._complete(rank)
-        return Push(self.now, rank, ticket, loss), request
+        return Push(self.now, pulled, rank, ticket, loss), request
 
     def _complete(self, rank: int) -> None:
         self.tickets.complete(rank)
@@ -118,6 +127,7 @@ class SimulatedRun(ABC):
         worker.cancels, worker.within, worker.request = request.cancel, request.within, 0
         if request.at is not worker.at:
             worker.at, worker.parameters = request.at, self.world.layout.views(request.at)
+        worker.pulled = max(self.now, worker.ready)
 
     def _gradient(self, rank: int) -> tuple[float, Gradients | None]:
         """Loss and gradients of the worker's batch at its parameters; NaN and None if nothing of it can be read. Random
@@ -136,7 +146,7 @@ class SimulatedRun(ABC):
         parts = self._reader.in_parts(job.order, number, rank, worker.completed, job.config.batch_size)
         worker.samples = sum(map(len, parts))
         if bad := sum((part.bad for part in parts), ()):
-            self._on_bad(bad, worker.ticket)
+            self._on_bad(bad, worker.ticket, rank)
         if not worker.samples:
             return math.nan, None
         mean = 0.0

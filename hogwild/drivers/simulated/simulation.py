@@ -28,6 +28,7 @@ from hogwild.drivers.simulated.layer_times import LayerTimes
 from hogwild.drivers.simulated.run import SimulatedRun
 from hogwild.drivers.simulated.workers import Push, Request, SimulatedWorker
 from hogwild.errors import UsageError
+from hogwild.kernels.control import Phase
 from hogwild.shared.control import NO_TICKET
 from hogwild.shared.world import World
 
@@ -37,7 +38,7 @@ class Simulation(SimulatedRun):
 
     def __init__(
         self, job: Job, world: World, module: nn.Module, clock: TimedClock | DelayClock,
-        on_bad: Callable[[Sequence[BadSample], int], object] = refuse,
+        on_bad: Callable[[Sequence[BadSample], int, int], object] = refuse,
     ) -> None:  # fmt: skip
         super().__init__(job, world, module, on_bad)
         self.clock = clock
@@ -131,6 +132,7 @@ class Simulation(SimulatedRun):
         if isinstance(request, Barrier):
             if request.arrives:
                 worker.ready = self._after_traffic(worker, self.now)
+                self._phase(rank, Phase.BARRIER, worker.ready)
                 generation = self.rounds.arrive(rank)
                 self._opens[generation] = max(self._opens.get(generation, 0.0), worker.ready)
             worker.at_barrier, worker.splits = request.waits, not request.arrives
@@ -140,6 +142,7 @@ class Simulation(SimulatedRun):
             return
         if isinstance(request, Update):
             worker.at_update = True
+            self._phase(rank, Phase.BARRIER)
             return
         self._ask(rank, request)
         self._take(rank)
@@ -149,7 +152,7 @@ class Simulation(SimulatedRun):
         worker = self.workers[rank]
         worker.ticket = self.tickets.take(rank)
         if worker.ticket == NO_TICKET:
-            self._after_traffic(worker, self.now)
+            self._phase(rank, Phase.DONE, self._after_traffic(worker, self.now))
             self.rounds.leave(rank)
             self._release()
             return
@@ -166,18 +169,21 @@ class Simulation(SimulatedRun):
     def _begin(self, rank: int) -> None:
         """Starts the worker's gradient of its ticket."""
         worker = self.workers[rank]
+        begins = self.now
         if isinstance(self.clock, TimedClock):
             self._requests += 1
             worker.request = self._requests
             duration = self.clock.duration(rank)
             worker.gives_up = worker.within is not None and duration > worker.within
             takes = worker.within if worker.within is not None and worker.gives_up else duration
-            due = self._after_traffic(worker, max(self.now, worker.ready)) + takes
-            heapq.heappush(self._due, (due, self._requests, rank))
+            self._phase(rank, Phase.UPDATE, worker.pulled)
+            begins = self._after_traffic(worker, max(self.now, worker.ready))
+            heapq.heappush(self._due, (begins + takes, self._requests, rank))
             shares = [] if self._layers is None or worker.within is not None else self._layers.shares
             worker.early_left = len(shares)
             for share in shares:
-                heapq.heappush(self._due, (due - (1 - share) * takes, self._requests, rank))
+                heapq.heappush(self._due, (begins + share * takes, self._requests, rank))
+        self._phase(rank, Phase.GRADIENT, begins)
         if self._inplace and not worker.gives_up:
             self._compute_now(rank)
 

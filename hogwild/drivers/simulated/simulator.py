@@ -35,7 +35,7 @@ from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 from hogwild.shared.world import World
 
-PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,penalty,lr,loss"
+PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,penalty,lr,loss,pulled"
 """The columns of pushes.csv, which has a line for every gradient that was computed:
 
     push, time, worker, ticket    its number from 1, virtual time, the worker, its batch
@@ -46,6 +46,8 @@ PUSH_COLUMNS = "push,time,worker,ticket,delay,gap_rms,step_rms,penalty,lr,loss"
                                   1 where the algorithm divides by no gap
     lr                            as applied for this delay; 0 if the gradient was dropped
     loss                          of the batch, at the snapshot
+    pulled                        virtual time at which the worker had read the parameters: what its messages took lies
+                                  between that and the beginning of its gradient
 
 gap_rms and step_rms are 0 and penalty is 1 where nothing was pushed (a dropped gradient, a deposit before a barrier).
 """
@@ -54,7 +56,7 @@ CONSOLE_EVERY = 64  # pushes between two moves of the progress bar
 
 def simulated(
     job: Job, world: World, module: nn.Module, clock: clocks.Clock,
-    on_bad: Callable[[Sequence[BadSample], int], object] = refuse,
+    on_bad: Callable[[Sequence[BadSample], int, int], object] = refuse,
 ) -> SimulatedRun:  # fmt: skip
     """The workers of a job under that clock. UsageError if it does not suit the job."""
     if isinstance(clock, clocks.TraceClock):
@@ -120,10 +122,11 @@ class Simulator(Driver):
                 done = self.simulation.computed
                 if done % CONSOLE_EVERY == 0:
                     self.report.show(self.world.workers, Statistics.of(self.world))
+                    self.report.timeline.drain()
                 if done // per_epoch > (done - 1) // per_epoch:
                     self.report.mark_epoch(Statistics.of(self.world))
-                if self.report.is_train_line_due(done):
-                    self.report.train_line(Statistics.of(self.world))
+                if self.report.lines.is_due(done):
+                    self.report.lines.write(Statistics.of(self.world))
                 if self.report.edge.is_due(self.world.control.version):
                     self.measure_edge(self.copy())
                 at = Progress(done, self.world.control.version)
@@ -142,9 +145,9 @@ class Simulator(Driver):
                 raise
             return None
 
-    def refuse_bad(self, bad: Sequence[BadSample], ticket: int) -> None:
+    def refuse_bad(self, bad: Sequence[BadSample], ticket: int, rank: int) -> None:
         """As Faults.bad_samples, but DataError if the run stops: then their batch is not pushed."""
-        self.faults.bad_samples(bad, ticket)
+        self.faults.bad_samples(bad, ticket, rank)
         if self.stopped is not None:
             raise DataError(self.stopped[1])
 
@@ -161,7 +164,7 @@ class Simulator(Driver):
         penalty = stats.penalty if stats else 1.0
         log.write(
             f"{self.simulation.computed},{push.time:.9g},{push.rank},{push.ticket},{outcome.delay},{gap:.9g},"
-            f"{step:.9g},{penalty:.9g},{outcome.lr:.9g},{push.loss:.9g}\n"
+            f"{step:.9g},{penalty:.9g},{outcome.lr:.9g},{push.loss:.9g},{push.pulled:.9g}\n"
         )
 
     def _check(self, push: Push) -> None:
@@ -173,7 +176,7 @@ class Simulator(Driver):
 
     def evaluate(self, state: State, pulse: Callable[[], object] = nothing) -> Score | None:
         score = super().evaluate(state, pulse)
-        self.report.train_line(Statistics.of(self.world))
+        self.report.lines.write(Statistics.of(self.world))
         return score
 
     def facts(self) -> dict[str, object]:

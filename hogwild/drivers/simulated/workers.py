@@ -21,6 +21,7 @@ class SimulatedWorker:
     steps: Steps
     at: Tensor | None = None  # where its next gradient is taken [n]
     parameters: list[Tensor] = field(default_factory=list)  # as views of it
+    pulled: float = 0.0  # when it read the parameters for its gradient
     ready: float = 0.0  # when all that it has sent and read has arrived
     ticket: int = NO_TICKET
     completed: int = 0  # tickets; not the control's count, because a replay assigns them itself
@@ -40,11 +41,12 @@ class SimulatedWorker:
 
 @dataclass(frozen=True)
 class Push:
-    """One completed request for a gradient. `loss`: of the batch, at the snapshot; NaN if it was given up, or if
-    nothing of the batch could be read: then there was no push.
+    """One completed request for a gradient at `time`. `pulled`: when its parameters had been read. `loss`: of the
+    batch, at the snapshot; NaN if it was given up, or if nothing of the batch could be read: then there was no push.
     """
 
     time: float
+    pulled: float
     rank: int
     ticket: int
     loss: float

@@ -17,7 +17,7 @@ from hogwild.kernels.control import Phase
 from hogwild.kernels.deposit import Deposit
 from hogwild.rules import Momentum, look_ahead
 
-AT_WORK = (Phase.DATA, Phase.GRADIENT, Phase.UPDATE, Phase.BARRIER)
+AT_WORK = (Phase.DATA, Phase.GRADIENT, Phase.SLEEP, Phase.UPDATE, Phase.LOCK, Phase.BARRIER)
 ALIGNED = 32  # elements: shares of a flat buffer begin on 128-byte boundaries
 
 
@@ -56,9 +56,7 @@ class Rounds:
         return list(self._barriers.participants(self.generation))
 
     def _is_gone(self, rank: int) -> bool:
-        """Whether the worker died at work, or before its first update. One that left for want of work is not gone; in a
-        replay and in the simulator workers have no phases, and none dies.
-        """
+        """Whether the worker died at work, or before its first update. One that left for want of work is not gone."""
         if self._barriers.alive(rank):
             return False
         return not self._versions.steps(rank) or self._buffers.ledger.stats(rank)["phase"] in AT_WORK
