@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from hogwild import system
 from hogwild.cli import flags
 from hogwild.cli.comparison_report import Report, score
+from hogwild.cli.shell import Parser
 from hogwild.config import FIELDS, Config, override
 from hogwild.config.algorithm import options_of
 from hogwild.errors import UsageError
@@ -37,7 +38,7 @@ class Variation(NamedTuple):
 
 def main(argv: Sequence[str]) -> int:
     """Run the missing cells, then write table.md, table.csv and plot.png."""
-    given = vars(_parser(argv).parse(argv))
+    given = vars(parser(argv).parse(argv))
     names = ("algorithms", "clocks", "workers_list", "seeds", "jobs", "directory", "delay_rule", "vary", "tune")
     algorithms, clocks, workers, seeds, jobs, folder, rule, vary, tune = (given.pop(name) for name in names)
     varied = [variation.option for variation in (vary, tune) if variation]
@@ -118,7 +119,7 @@ def _values(
     return {**values, "lr": lr / (workers - 1)}
 
 
-def _parser(argv: Sequence[str]) -> Any:
+def parser(argv: Sequence[str] = ()) -> Parser:
     parser = flags.parser(
         "hogwild compare",
         "Compare algorithms under the virtual clock. Takes the options of simulate; an algorithm's own affect only it.",
