@@ -23,7 +23,7 @@ SECTIONS = ("Args", "Mutates", "Races", "Bytes", "Raises", "Errors", "Returns", 
 SECTION = re.compile(rf"({'|'.join(SECTIONS)}):(\s*)(.*)")
 ENTRY = re.compile(r"(\*{0,2}[A-Za-z_][\w.]*(?:, \*{0,2}[A-Za-z_][\w.]*)*):\s+(.*)")
 CODE = re.compile(r"(`[^`]*`)")
-MARKS = re.compile(r"([\[\]*]|__)")
+MARKS = re.compile(r"[\[\]*]|_(?=_)|(?<=_)_")
 BLOCK = "    "
 
 
@@ -78,4 +78,4 @@ def _entries(body: list[str]) -> Iterator[tuple[str, str]]:
 
 def escaped(text: str) -> str:
     """Shapes such as [n] are no links, and names such as __len__ no emphasis; code stays as it is."""
-    return "".join(part if part.startswith("`") else MARKS.sub(r"\\\1", part) for part in CODE.split(text))
+    return "".join(part if part.startswith("`") else MARKS.sub(r"\\\g<0>", part) for part in CODE.split(text))

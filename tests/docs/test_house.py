@@ -59,7 +59,7 @@ Raises:   ValueError for
 def test_sections_with_indented_bodies(house: ModuleType):
     docstring = "Args:\n    a: one\n        goes on: here.\n    b.c: two, with __len__.\n\nMore."
     lines = [line for line in house.markdown(docstring).split("\n") if line]
-    assert lines == ["Args", ":   - `a`: one goes on: here.", "    - `b.c`: two, with \\__len\\__.", "More."]
+    assert lines == ["Args", ":   - `a`: one goes on: here.", "    - `b.c`: two, with \\_\\_len\\_\\_.", "More."]
 
 
 def test_a_text_that_only_contains_a_colon_is_no_list(house: ModuleType):

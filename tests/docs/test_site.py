@@ -72,6 +72,13 @@ def test_docstrings_and_plots_take_the_place_of_their_names(assemble: ModuleType
     assert text.endswith("[d](e.html)")
 
 
+def test_lists_and_tables_below_a_paragraph_get_the_empty_line_that_they_need(assemble: ModuleType):
+    text = "one:\n- a\n  more\n- b\n\n**two**\n| t |\n|---|\n```sh\nx\n- y\n```\n| u |\n2026 is\n1. c\n2. d\n"
+    parts = assemble.shown(text).split("\n\n")
+    assert parts[:4] == ["one:", "- a\n  more\n- b", "**two**", "| t |\n|---|\n```sh\nx\n- y\n```"]
+    assert parts[4:] == ["| u |\n2026 is", "1. c\n2. d\n"]
+
+
 def test_a_dead_link_is_an_error(assemble: ModuleType, tmp_path: Path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/page.md").write_text("[there](other.md)")

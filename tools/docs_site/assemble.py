@@ -28,6 +28,8 @@ SUFFIXES = (".md", ".svg", ".png", ".csv", ".html", ".css")
 ALGORITHMS = "docs/algorithms.md"
 DECISIONS = "docs/adr/README.md"
 REFERENCE = re.compile(r"<!-- reference: ([\w.]+) -->")
+PARAGRAPH = r"^(?!\s|\||[-*] |\d+\. |#|<).*\n"
+LIST_OR_TABLE = r"(?=[-*] |1\. |\|)"
 DIAGRAM = re.compile(r"\[!\[[^\]]*\]\([^)]*\)\]\(([^)]*\.html)\)")
 
 Pages = dict[str, str]
@@ -89,8 +91,9 @@ def pages_of(path: str, root: Path = ROOT) -> Pages:
 
 def shown(text: str) -> str:
     """What only the site can show: docstrings in place of their names, and a page in place of its picture."""
+    text = "".join(part if inside else separated(part) for part, inside in _parts(text))
     text = REFERENCE.sub(r"::: \1", text)
-    frame = r'<iframe src="\1" title="\1" style="width:100%;height:44rem;border:0"></iframe>'
+    frame = r'<iframe src="\1" title="\1" style="width:100%;height:37rem;border:0"></iframe>'
     return DIAGRAM.sub(frame, text)
 
 
@@ -99,6 +102,12 @@ def decisions(root: Path = ROOT) -> Iterator[str]:
     for path in sorted((root / DECISIONS).parent.glob("0*.md")):
         title = path.read_text().partition("\n")[0].removeprefix("# ")
         yield f"- [{title.replace('. ', ': ', 1)}]({path.name})"
+
+
+def separated(text: str) -> str:
+    """An empty line between a paragraph and the list or the table below it, which the site's Markdown needs."""
+    text = re.sub(r"\A\n(?=\S)", "\n\n", text)  # below a code block
+    return re.sub(PARAGRAPH + LIST_OR_TABLE, r"\g<0>\n", text, flags=re.MULTILINE)
 
 
 def families(text: str) -> Pages:
