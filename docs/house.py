@@ -41,8 +41,14 @@ def markdown(docstring: str) -> str:
     while lines:
         line = lines.pop(0)
         section = SECTION.fullmatch(line)
+        if line.startswith(">>>"):
+            out += ["```pycon", line]
+            while lines and lines[0].strip():
+                out.append(lines.pop(0))
+            out.append("```")
+            continue
         if section is None:
-            out.append(line if line.startswith((BLOCK, ">>>")) else escaped(line))
+            out.append(line if line.startswith(BLOCK) else escaped(line))
             continue
         body = [" " * section.start(3) + section[3]] if section[3] else []
         while lines and lines[0].strip() and SECTION.fullmatch(lines[0]) is None:

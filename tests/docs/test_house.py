@@ -64,3 +64,8 @@ def test_sections_with_indented_bodies(house: ModuleType):
 
 def test_a_text_that_only_contains_a_colon_is_no_list(house: ModuleType):
     assert ":   of two kinds: a and b" in house.markdown("Source: of two kinds: a and b")
+
+
+def test_examples_become_blocks_of_code(house: ModuleType):
+    docstring = "It counts [n].\n\n>>> count(x[0])\n2\n\nMore."
+    assert house.markdown(docstring) == "It counts \\[n\\].\n\n```pycon\n>>> count(x[0])\n2\n```\n\nMore."
