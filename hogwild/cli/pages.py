@@ -54,7 +54,7 @@ delay in updates, N the number of workers. Every algorithm takes the [options of
 and `--clip`. *Deviates* says where an algorithm differs from its source. A buffer is *shared* (all workers write it),
 *worker* (one per worker, private) or *replica* (one per worker, and the others may read or average it). In the
 simulator `--latency` and `--bandwidth` charge virtual time for what the workers exchange. [Bytes](gpu.md#bytes) has
-what a push of each rule moves, and [which one when](choosing.md) says which algorithm to try.
+what a push of each rule moves, and [choosing an algorithm](choosing.md) says which one to try.
 """
 OPTIONS_INTRO = """\
 `hogwild train`, `hogwild simulate` and `hogwild compare` take these options as flags, a `--config` file takes them as
