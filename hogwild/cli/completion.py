@@ -75,7 +75,9 @@ def words() -> dict[str, Words]:
 
 def _words(parser: argparse.ArgumentParser, help: str) -> Words:
     named = _named()
-    flags, values, takes_files = [], [], False
+    flags: list[Flag] = []
+    values: list[str] = []
+    takes_files = False
     for action in parser._actions:
         found = tuple(map(str, action.choices or named.get(action.dest, ())))
         if not action.option_strings:

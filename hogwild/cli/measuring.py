@@ -6,6 +6,7 @@ without the interpreter's lock. So a start takes no time, and the rates are thos
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 import threading
@@ -170,16 +171,16 @@ def _pushes(workers: int) -> dict[str, float]:
             x=x, segments=[(0, ELEMENTS)], access=access, snapshot=torch.zeros(ELEMENTS),
             stripes=control.stripe_locks, n_stripes=locks,
         )  # fmt: skip
-        scalars = {"lr": 0.1, "pushes": 0, "lr_max": 0.1}
-        if access is not Access.LOCKED:
-            return lambda: push([g], **scalars)
+
+        def once() -> None:
+            push([g], lr=0.1, lr_max=0.1, pushes=0)
 
         def locked() -> None:
             control.lock_model(rank)
-            push([g], **scalars)
+            once()
             control.unlock_model()
 
-        return locked
+        return locked if access is Access.LOCKED else once
 
     return {access.value: rate([worker(rank, access) for rank in range(workers)]) for access in Access}
 
@@ -194,7 +195,7 @@ def _huge_pages() -> float | None:
         block = mmap.mmap(-1, MEMORY_BYTES)
         block.madvise(advice)
         memory = torch.frombuffer(block, dtype=torch.float32)
-        speeds.append(rate([lambda memory=memory: memory.add_(1.0)]))
+        speeds.append(rate([functools.partial(memory.add_, 1.0)]))
     return speeds[0] / speeds[1]
 
 
