@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from harness import Point, Team, make
+from slow import rest_is_slow
 
 from hogwild.algorithms.registry import find
 from hogwild.config import Config
@@ -31,7 +32,7 @@ def hold_fixed(team: Team, beta2: float, *, corrected: bool) -> None:
     team.world.arena.tensor("q")[:2] = weight * SCALE**2 / beta2
 
 
-@pytest.mark.parametrize("delay", [0, 1, 3, 7, 15])
+@pytest.mark.parametrize("delay", rest_is_slow([0, 1, 3, 7, 15], {3}))
 @pytest.mark.parametrize(("name", "options", "rule"), FIXED)
 def test_with_a_fixed_q_the_threshold_is_that_of_averaged_momentum(name, options, rule, delay):
     """lr times the largest eigenvalue of the preconditioned Hessian, with dampening equal to the momentum."""

@@ -8,6 +8,7 @@ import random
 import pytest
 import torch
 from harness import Point, Team, make
+from slow import rest_is_slow
 
 from hogwild.algorithms import REGISTRY
 from hogwild.drivers.view.worker_view import WorkerView
@@ -25,12 +26,12 @@ def start() -> Point:
     return Point(torch.linspace(-2, 2, N, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("workers", [1, 2, 6])
+@pytest.mark.parametrize("workers", rest_is_slow([1, 2, 6], {6}))
 def test_dana_zero_equals_dana_slim(workers: int):
     """Slim's x is Zero's look-ahead: the gradients are taken at the same points, for any order of the workers."""
     zero, slim = (Team(make(name), start(), workers, gradient, lr=0.02) for name in ("dana-zero", "dana-slim"))
     rng = random.Random(5)
-    for _ in range(3000):
+    for _ in range(1000):
         rank = rng.randrange(workers)
         zero.turn(rank)
         slim.turn(rank)
@@ -81,6 +82,7 @@ def push_noise(world: World, rank: int, pushes: int) -> None:
     world.control.leave(rank)
 
 
+@pytest.mark.slow
 def test_v_sum_survives_a_stress_of_real_processes_under_atomic():
     """An accumulator of differences never recovers from a lost update; under `atomic` no update is lost."""
     module = torch.nn.Linear(5000, 1, bias=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 import own_code
 import pytest
 import torch
+from slow import slow
 
 import hogwild
 from hogwild.buffers import SHARED
@@ -38,11 +39,11 @@ def the_run() -> Path:
     [
         own_code.frozen,
         own_code.Tied,
-        own_code.Unused,
-        own_code.ChannelsLast,
-        own_code.half,
+        slow(own_code.Unused),
+        slow(own_code.ChannelsLast),
+        slow(own_code.half),
         own_code.double,
-        own_code.normalised,
+        slow(own_code.normalised),
     ],
 )
 def test_an_unusual_model_trains(model):

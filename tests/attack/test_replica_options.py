@@ -62,7 +62,10 @@ def test_a_wrong_option_is_refused_in_one_line(tmp_path: Path, case: str):
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("algorithm", [name for name, kind in REGISTRY.items() if has_replicas(kind().keeps())])
+WITH_REPLICAS = [name for name, kind in REGISTRY.items() if has_replicas(kind().keeps())]
+
+
+@pytest.mark.parametrize("algorithm", rest_is_slow(WITH_REPLICAS, {"easgd", "d-psgd", "ad-psgd", "diloco", "sgp"}))
 @pytest.mark.parametrize("workers", rest_is_slow([1, 3], {3}))
 def test_any_number_of_workers_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str, workers: int):
     """Also a single worker, which has no peer."""

@@ -31,6 +31,7 @@ def test_during_the_load_of_the_data(tmp_path: Path, number: signal.Signals):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_of_a_terminal_while_the_fork_server_starts(tmp_path: Path):
     """The whole process group gets the signal, also the fork server, which imports torch like the parent."""
     with command(tmp_path, *LONG, cold=True) as process:

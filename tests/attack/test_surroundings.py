@@ -36,7 +36,7 @@ def is_done(out: Path) -> bool:
     [
         pytest.param("<&- >&- 2>&-", marks=pytest.mark.slow),
         pytest.param(">/dev/full 2>/dev/full", marks=pytest.mark.slow),
-        "> >(true)",
+        pytest.param("> >(true)", marks=pytest.mark.slow),
     ],
 )
 def test_a_run_continues_with_closed_streams(tmp_path: Path, streams: str):

@@ -55,6 +55,7 @@ def start(out: Path, nap_s: float) -> subprocess.Popen[str]:
         return warm.Popen(command, env=environment, stdout=said)
 
 
+@pytest.mark.slow
 def test_killed_at_a_random_moment_it_keeps_its_rows_and_continues(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "results.jsonl")
     wanted = random.Random().randint(1, 3 * len(SIZES) - 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from slow import slow
 
 from bench.gpu import __main__ as script
 from bench.gpu import part as parts
@@ -30,17 +31,15 @@ def test_a_plan_includes_the_time_of_its_imports() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
-def test_without_a_gpu_it_says_so_in_one_line() -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "bench.gpu"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert run.returncode == 2
-    assert run.stdout == ""
-    assert run.stderr.startswith("bench.gpu: no GPU to measure")
-    assert run.stderr.count("\n") == 1
+def test_without_a_gpu_it_says_so_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert script.main([]) == 2
+    said, error = capsys.readouterr()
+    assert said == ""
+    assert error.startswith("bench.gpu: no GPU to measure")
+    assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["facts", "push", "calls", "counters", "gaps", "mixes", "places"])
+@pytest.mark.parametrize("name", ["facts", slow("push"), slow("calls"), "counters", "gaps", "mixes", "places"])
 def test_a_part_runs_dry(name: str, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "results.jsonl")
     parts.main([name, str(journal.file), DEVICE, "dry"])
@@ -79,6 +78,7 @@ def test_tests_on_a_gpu_do_not_fail_for_warnings() -> None:
     assert "-W default" in " ".join(tests.command)
 
 
+@pytest.mark.slow
 def test_one_part_through_the_script(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

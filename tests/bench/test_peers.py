@@ -29,6 +29,7 @@ def test_a_contestant_that_does_not_average_fails_the_check(pool):
         pool.check(ours.CONTROL)
 
 
+@pytest.mark.slow
 def test_the_command_records_every_contestant_in_every_round(tmp_path, capsys):
     sizes = ["--hidden", "3", "--processes", "2", "--rounds", "3", "--turn-s", "0.002"]
     main(["small", "--out", str(tmp_path), *sizes])

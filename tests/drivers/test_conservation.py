@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from slow import rest_is_slow
 
 from hogwild.algorithms import REGISTRY
 from hogwild.drivers.view.worker_view import WorkerView
@@ -70,7 +71,7 @@ def join(processes: list[multiprocessing.process.BaseProcess]) -> None:
         assert process.exitcode == 0, "a worker hangs or failed"
 
 
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("workers", rest_is_slow([2, 4], {4}))
 @pytest.mark.parametrize("access", list(Access))
 def test_two_thousand_pushes_per_worker(access: Access, workers: int):
     """Sums of ones are exact in float32: under every policy but racing the deficit is exactly zero."""

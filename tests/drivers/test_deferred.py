@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from one_worker import train
+from slow import rest_is_slow
 from torch import nn
 
 from hogwild.algorithms import REGISTRY
@@ -18,7 +19,11 @@ from hogwild.shared.world import World
 BUFFERS = {"x": SHARED, "s": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
 
 
-@pytest.mark.parametrize("algorithm", sorted(name for name, cls in REGISTRY.items() if not cls.barriers_per_round))
+DEFERRING = sorted(name for name, cls in REGISTRY.items() if not cls.barriers_per_round)
+FEW = {"asgd", "gap-aware", "dana", "easgd", "ad-psgd", "softsync", "ia2sgd", "adamw", "dc-asgd", "sgp"}
+
+
+@pytest.mark.parametrize("algorithm", rest_is_slow(DEFERRING, FEW))
 def test_the_model_is_the_same_to_the_bit(algorithm: str, tmp_path: Path) -> None:
     (tmp_path / "now").mkdir()
     (tmp_path / "late").mkdir()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from slow import slow
 from torch import Tensor, nn
 
 from hogwild.config import Config
@@ -75,7 +76,7 @@ def test_inputs_other_than_images_keep_their_layout() -> None:
     assert Forward(module, Config(channels_last=True), CPU)(inputs) is inputs
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("backend", ["eager", slow("aot_eager")])
 def test_a_compiled_module_survives_being_bound_to_other_memory(backend: str) -> None:
     module = nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 3))
     layout, first, second = bound(module)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from one_worker import net, train
+from slow import rest_is_slow
 from torch import Tensor, nn
 
 from hogwild.algorithms import REGISTRY
@@ -24,7 +25,9 @@ from hogwild.errors import UsageError
 
 FULL = 20  # of 22 batches: 96 samples in batches of 9, twice
 WAITING = {name for name, cls in REGISTRY.items() if cls().barriers_per_round or cls().follows_updates}
-CASES = [(name, False) for name in sorted(REGISTRY)] + [(name, True) for name in sorted(REGISTRY.keys() - WAITING)]
+DEFERRED = [(name, True) for name in sorted(REGISTRY.keys() - WAITING)]
+FEW = {(name, True) for name in ("asgd", "gap-aware", "easgd", "softsync", "ad-psgd")}
+CASES = [(name, False) for name in sorted(REGISTRY)] + rest_is_slow(DEFERRED, FEW)
 
 
 class Rerun:

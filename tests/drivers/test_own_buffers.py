@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from slow import rest_is_slow
 from torch import Tensor, nn
 
 from hogwild.algorithms import REGISTRY, Algorithm
@@ -154,7 +155,7 @@ def test_both_drivers_do_what_the_text_says(tmp_path: Path, clock: str | None):
     assert all(torch.equal(x, start) for x, start in zip(parts(world, "x"), model().parameters(), strict=True))
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", rest_is_slow([1, 2, 3], {3}))
 def test_a_run_is_resumed_with_any_number_of_workers(tmp_path: Path, workers: int):
     """With as many workers all saved buffers continue. With other numbers all replicas restart from the model."""
     before = finish(driver(tmp_path, "anchored", workers=2, name="run"))

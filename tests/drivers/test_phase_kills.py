@@ -77,7 +77,7 @@ LONG = [
     Case("sgp", "push", "UPDATE"),
     Case("sgp", "gate", "PAUSED"),
 ]
-PARENTS = [Case("asgd", "push", "UPDATE", locks=1, values=EXACT), Case("d2", "first barrier", "BARRIER")]
+PARENTS = [Case("asgd", "push", "UPDATE", locks=1, values=EXACT)]
 OTHER_PARENTS = [case for case in SHORT + LONG if case not in PARENTS]
 
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from replica_processes import WAIT_S, Team, running
+from slow import slow
 
 from experiments.stragglers import virtual_time
 
@@ -20,12 +21,12 @@ def base() -> float:
 @pytest.mark.parametrize(
     ("algorithm", "slowdown", "low", "high"),
     [
-        ("ssgd", 2, 1.85, 1.95),
+        slow(("ssgd", 2, 1.85, 1.95)),
         ("ssgd", 100, 89.0, 93.0),
-        ("d-psgd", 100, 89.0, 93.0),
-        ("ad-psgd", 1, 0.99, 1.01),
+        slow(("d-psgd", 100, 89.0, 93.0)),
+        slow(("ad-psgd", 1, 0.99, 1.01)),
         ("ad-psgd", 100, 1.05, 1.1),
-        ("easgd", 100, 1.05, 1.1),
+        slow(("easgd", 100, 1.05, 1.1)),
     ],
 )
 def test_sixteen_workers_in_virtual_time(base: float, algorithm: str, slowdown: int, low: float, high: float):

@@ -91,6 +91,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.slow
 def test_the_environment_chooses_the_instruction_set():
     show = "from hogwild.kernels import build_info; print(build_info()['isa_in_use'])"
     assert run_python(show, HOGWILD_ISA="baseline").stdout.strip() == "baseline"

@@ -191,6 +191,10 @@ def test_an_optimizer_of_ones_own_is_refused_or_counted():
     result = launch(own_optimizer, one, read="inplace", workers=2, access="locked")
     assert result.summary["updates"] == 10
     assert result.model.weight.item() == pytest.approx(5.0)
+
+
+@pytest.mark.slow
+def test_an_optimizer_of_ones_own_ends_with_the_updates_or_trains_another_model():
     ended = launch(own_optimizer, one, read="inplace", updates=3)
     assert (ended.summary["updates"], ended.model.weight.item()) == (3, pytest.approx(1.5))
     assert launch(another_optimizer, one).summary["updates"] == 1

@@ -73,6 +73,7 @@ def test_only_parts_that_a_gpu_can_access_are_opened_to_it(driver: str, monkeypa
     assert mapped() == ["rw-s", "rw-s"]
 
 
+@pytest.mark.slow
 def test_two_processes_share_it(driver: str) -> None:
     memory = PlacedMemory([(0, GRAIN), (1, GRAIN)], "x", driver)
     memory.allow(0)

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from hogwild.errors import DataError
 from hogwild.tasks import DatasetSplit, ImageSplit, SparseSplit, TensorSplit, TextSplit
 from hogwild.tasks.augment import crop_and_flip
 
@@ -146,6 +147,40 @@ class Augmented:
 
     def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
         return torch.tensor([random.random(), np.random.rand()]), i
+
+
+class Many:
+    """A data set that reads samples together, as torch's DataLoader asks for them."""
+
+    def __init__(self, given: int | None = None) -> None:
+        self.asked: list[list[int]] = []
+        self.given = given
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitems__(self, numbers: list[int]) -> list[tuple[torch.Tensor, int]]:
+        self.asked.append(numbers)
+        return [(torch.tensor([i + 0.5]), i) for i in numbers[: self.given]]
+
+
+def test_a_data_set_that_reads_many_samples_is_asked_once_per_batch():
+    many = Many()
+    inputs, targets = DatasetSplit(many).batch(INDEX, train=True)
+    assert (inputs.tolist(), targets.tolist()) == ([[4.5], [0.5], [4.5]], [4, 0, 4])
+    assert many.asked == [[4, 0, 4]]
+    with pytest.raises(DataError, match=r"Many\.__getitems__ returned 2 samples, 3 were asked for"):
+        DatasetSplit(Many(2)).batch(INDEX, train=True)
+
+
+class Whole(Augmented):
+    def __getitems__(self, numbers: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.tensor(numbers) + 0.5, torch.tensor(numbers)
+
+
+def test_a_data_set_may_return_whole_batches_to_its_collate_fn():
+    inputs, targets = DatasetSplit(Whole(), collate=tuple).batch(INDEX, train=True)
+    assert (inputs.tolist(), targets.tolist()) == ([4.5, 0.5, 4.5], [4, 0, 4])
 
 
 def test_all_generators_belong_to_the_batch_when_training():

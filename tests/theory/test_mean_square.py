@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from recurrences import history_operator, workers_operator
+from slow import rest_is_slow
 from tables import DIGITS, MEAN_SQUARE, RANDOM_ORDER, UNIFORM_MEAN_SQUARE, columns, pairs, rows
 
 from hogwild import delays
@@ -82,7 +83,7 @@ def test_threshold_and_variance_against_all_second_moments(rule, law, ratio, noi
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", rest_is_slow([1, 2, 3], {2}))
 @pytest.mark.parametrize("noise", [0.0, 0.7])
 def test_random_order_against_all_second_moments(rule, workers, noise):
     m, d = (0.0, 0.0) if rule == "none" else (0.6, 0.25)

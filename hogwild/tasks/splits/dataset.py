@@ -17,7 +17,9 @@ Collate = Callable[[list[Any]], Any]
 
 
 class DatasetSplit(Split):
-    """Samples dataset[i] -> (input, target), joined by `collate`.
+    """Samples dataset[i] -> (input, target), joined by `collate`. A data set that reads many samples at once, with
+    dataset.__getitems__(numbers) -> list of samples as torch's DataLoader asks for them, is asked once per batch. It
+    may return something else than a list, a whole batch for instance, if `collate` takes that.
 
     The data set does its own augmentation. For training, the generators of Python and NumPy are seeded from torch's
     generator, so that the batch determines the random numbers of all three.
@@ -36,7 +38,12 @@ class DatasetSplit(Split):
     def batch(self, index: Tensor, *, train: bool) -> tuple[Any, Any]:
         if train:
             seed_others()
-        samples = [self.dataset[i] for i in index.tolist()]
+        numbers = index.tolist()
+        read = getattr(self.dataset, "__getitems__", None)
+        samples = [self.dataset[i] for i in numbers] if read is None else read(numbers)
+        if isinstance(samples, list) and len(samples) != len(numbers):
+            kind = type(self.dataset).__name__
+            raise DataError(f"{kind}.__getitems__ returned {len(samples)} samples, {len(numbers)} were asked for")
         return join(samples, self.collate, self.whole, type(self.dataset).__name__)
 
 
