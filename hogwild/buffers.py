@@ -43,6 +43,9 @@ class Buffer:
     locks:   other workers average with it (View.average_with) while its owner may step: both hold the stripe locks of
              its owner, chunk by chunk. A worker has one set of locks for all its buffers with locks, because a step
              writes them together. It costs one lock per 4096 elements and worker.
+
+    >>> Buffer(Scope.WORKER, size=Rows(3)).elements(n=1000, tensors=4)
+    12
     """
 
     scope: Scope

@@ -98,7 +98,13 @@ def whole(function: Function, larger_is_better: bool | None = None) -> Whole:
 
 
 def top_k(k: int) -> Mean:
-    """The part of the samples whose target is among the k largest outputs: outputs [..., classes], targets [...]."""
+    """The part of the samples whose target is among the k largest outputs: outputs [..., classes], targets [...].
+
+    >>> best_two = top_k(2)
+    >>> best_two.update(torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.4, 0.1]]), torch.tensor([2, 2]))
+    >>> best_two.compute()
+    0.5
+    """
     if k < 1:
         raise UsageError(f"top_k needs k >= 1, not {k}")
     return Mean(_TopK(k), larger_is_better=True)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from hogwild import system
 from hogwild.cli import flags
 from hogwild.cli.comparison_report import Report, score
+from hogwild.cli.shell import Parser
 from hogwild.config import FIELDS, Config, override
 from hogwild.config.algorithm import options_of
 from hogwild.config.checks import PROCESS_ONLY
@@ -41,7 +42,7 @@ class Variation(NamedTuple):
 
 def main(argv: Sequence[str]) -> int:
     """Runs the missing cells, then writes table.md, table.csv, plot.png and report.html."""
-    given = vars(_parser(argv).parse(argv))
+    given = vars(parser(argv).parse(argv))
     names = ("algorithms", "clocks", "workers_list", "seeds", "jobs", "directory", "delay_rule", "vary", "tune")
     algorithms, clocks, workers, seeds, jobs, folder, rule, vary, tune = (given.pop(name) for name in names)
     varied = [variation.option for variation in (vary, tune) if variation]
@@ -134,7 +135,7 @@ def _values(
     return {**values, "lr": lr / (workers - 1)}
 
 
-def _parser(argv: Sequence[str]) -> Any:
+def parser(argv: Sequence[str] = ()) -> Parser:
     parser = flags.parser(
         "hogwild compare",
         "Compare algorithms under the virtual clock. Takes the options of simulate; an algorithm's own affect only it.",

@@ -14,14 +14,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return shell.run(_data, argv)
 
 
-def _data(argv: Sequence[str]) -> int:
-    from hogwild.tasks import DATASETS, describe, get
-
+def parser() -> shell.Parser:
     parser = shell.Parser("hogwild data", "The data sets: list them, check their files, or get them.")
     parser.add_argument("action", choices=("list", "check", "get"))
     parser.add_argument("names", nargs="*", metavar="NAME", help="data sets (list, check: default all)")
     parser.add_argument("--data-dir", metavar="DIR", help="directory of the files (default: $HOGWILD_DATA, the cache)")
-    options = parser.parse(argv)
+    return parser
+
+
+def _data(argv: Sequence[str]) -> int:
+    from hogwild.tasks import DATASETS, describe, get
+
+    options = parser().parse(argv)
     for name in options.names:
         if name not in DATASETS:
             raise unknown("data set", name, DATASETS)
@@ -31,7 +35,7 @@ def _data(argv: Sequence[str]) -> int:
         good = [_check(name, options.data_dir) for name in options.names or DATASETS]
         return DataError.exit_code if options.names and not all(good) else 0
     elif not options.names:
-        parser.error("get which data set? hogwild data list names them")
+        parser().error("get which data set? hogwild data list names them")
     else:
         for name in options.names:
             say(f"{name}: {get(name, options.data_dir)}")

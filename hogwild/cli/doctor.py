@@ -1,4 +1,4 @@
-"""`hogwild doctor`: the build of hogwild, and the resources of this machine."""
+"""`hogwild doctor`: the build of hogwild, the resources of this machine, and the options that suit it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hogwild import system
-from hogwild.cli import shell
+from hogwild.cli import measuring, shell
 from hogwild.runs.environment import PACKAGES, extension, package_version
 from hogwild.runs.files import to_json
 
@@ -19,11 +19,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return shell.run(_doctor, argv)
 
 
-def _doctor(argv: Sequence[str]) -> int:
-    parser = shell.Parser("hogwild doctor", "Show the build of hogwild and the resources of this machine.")
+def parser() -> shell.Parser:
+    parser = shell.Parser(
+        "hogwild doctor", "Show the build of hogwild, the resources of this machine, and options that suit it."
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    options = parser.parse(argv)
-    facts = examine()
+    parser.add_argument("--quick", action="store_true", help="leave out the two seconds of measurement")
+    return parser
+
+
+def _doctor(argv: Sequence[str]) -> int:
+    options = parser().parse(argv)
+    facts = {**examine(), **({} if options.quick else measured())}
     print(to_json(facts, indent=2) if options.json else _report(facts))
     return 0
 
@@ -44,6 +51,14 @@ def examine() -> dict[str, Any]:
         "gpus": _gpus(),
         "advice": _advice(cores),
     }
+
+
+def measured() -> dict[str, Any]:
+    """The measurement and what it recommends; both are empty where the extension cannot be used."""
+    if "error" in extension():
+        return {"measured": None, "recommended": []}
+    found = measuring.measure(system.cores().usable)
+    return {"measured": dataclasses.asdict(found), "recommended": measuring.recommended(found)}
 
 
 def _threads() -> dict[str, Any]:
@@ -116,6 +131,7 @@ def _report(facts: dict[str, Any]) -> str:
         ("CUDA", f"torch {gpus['torch_cuda'] or 'without CUDA'}, MPS running: {_words(gpus['mps_running'])}"),
         *((f"GPU {n}", _gpu(n, gpus)) for n in range(len(gpus["devices"]))),
         *(("advice", line) for line in facts["advice"]),
+        *(("suits", line) for line in facts.get("recommended", ())),
     ]
     return "\n".join(f"{name:10} {text}".rstrip(" ;") for name, text in rows)
 

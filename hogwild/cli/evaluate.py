@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return shell.run(_evaluate, argv)
 
 
-def _evaluate(argv: Sequence[str]) -> int:
+def parser() -> shell.Parser:
     parser = shell.Parser("hogwild eval", "Evaluate a checkpoint of a run on its test data.")
     parser.add_argument("run", metavar="RUN", help="run directory")
     parser.add_argument("--ckpt", default="last", metavar="NAME", help="last, best or a name (default: last)")
@@ -23,7 +23,11 @@ def _evaluate(argv: Sequence[str]) -> int:
     parser.add_argument("--trust", action="store_true", help=TRUST)
     parser.add_argument("--data", metavar="NAME", help="other data, or those that a program handed over as objects")
     parser.add_argument("--model", metavar="NAME", help="the model, if it is not found where the run says")
-    options = parser.parse(argv)
+    return parser
+
+
+def _evaluate(argv: Sequence[str]) -> int:
+    options = parser().parse(argv)
     run = RunDirectory.open(options.run)
     from hogwild.drivers.instruments.evaluation import evaluate_checkpoint
 

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return shell.run(_export, argv)
 
 
-def _export(argv: Sequence[str]) -> int:
+def parser() -> shell.Parser:
     parser = shell.Parser("hogwild export", "Write the weights of a run as a plain state_dict, for load_state_dict.")
     parser.add_argument("run", metavar="RUN", help="run directory")
     parser.add_argument("out", metavar="OUT", help="OUT.pt or OUT.safetensors")
@@ -30,7 +30,11 @@ def _export(argv: Sequence[str]) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--trust", action="store_true", help=TRUST)
     parser.add_argument("--ema", action="store_true", help="the average of the callback EMA in place of the model")
-    options = parser.parse(argv)
+    return parser
+
+
+def _export(argv: Sequence[str]) -> int:
+    options = parser().parse(argv)
     run, out = RunDirectory.open(options.run), Path(options.out)
     write = _writer(out.suffix)
     if out.exists() and not options.overwrite:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import Field
+from typing import Any
 
 from hogwild.cli import pages, shell
+from hogwild.cli.columns import columns
 from hogwild.cli.flags import flag
 from hogwild.config import FIELDS
 from hogwild.config.schedules import SCHEDULES
@@ -25,20 +28,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     return shell.run(_list, argv)
 
 
-def _list(argv: Sequence[str]) -> int:
+def parser() -> shell.Parser:
     parser = shell.Parser("hogwild list", "All registered names, with their options.")
     parser.add_argument("what", nargs="?", choices=KINDS, help="default: all but the options of a run")
     parser.add_argument("--markdown", action="store_true", help="a whole page: algorithms (the default) or options")
-    given = parser.parse(argv)
+    return parser
+
+
+def _list(argv: Sequence[str]) -> int:
+    given = parser().parse(argv)
     if given.markdown:
         print(_page(given.what or "algorithms"), end="")
         return 0
-    what = given.what
-    for kind in ("algorithms", *NAMES) if what is None else (what,):
-        if what is None:
+    kinds, indent = (("algorithms", *NAMES), 2) if given.what is None else ((given.what,), 0)
+    for kind in kinds:
+        if indent:
             print(f"{kind}:")
-        for line in _lines(kind):
-            print(f"  {line}" if what is None else line)
+        for line in _lines(kind, indent):
+            print(line)
     return 0
 
 
@@ -50,13 +57,8 @@ def _page(kind: str) -> str:
     raise UsageError(f"--markdown prints the page of algorithms or options, not of {kind}")
 
 
-def _lines(kind: str) -> Iterator[str]:
-    if kind == "algorithms":
-        yield from _algorithms()
-    else:
-        named = _named(kind)
-        width = max(map(len, named))
-        yield from (f"{name:{width}} {text}" for name, text in named.items())
+def _lines(kind: str, indent: int) -> Iterator[str]:
+    return _algorithms(indent) if kind == "algorithms" else columns(list(_named(kind).items()), indent)
 
 
 def _named(kind: str) -> dict[str, str]:
@@ -73,10 +75,15 @@ def _named(kind: str) -> dict[str, str]:
     }[kind]
 
 
-def _algorithms() -> Iterator[str]:
+def _algorithms(indent: int) -> Iterator[str]:
+    """Each algorithm with its options below it, the texts of all one below the other."""
     from hogwild.algorithms.registry import known
 
     for name, algorithm in known().items():
-        yield f"{name:16} {algorithm.about()}"
-        for option, field in algorithm.options().items():
-            yield f"    {flag(option):20} {field.metadata.get('help', '')} (default: {str(field.default).lower()})"
+        yield from columns([(name, algorithm.about())], indent, names=20)
+        rows = [(flag(option), _about(field)) for option, field in algorithm.options().items()]
+        yield from columns(rows, indent + 4, names=20)
+
+
+def _about(field: Field[Any]) -> str:
+    return f"{field.metadata.get('help', '')} (default: {str(field.default).lower()})"

@@ -28,7 +28,8 @@ COMMANDS = {
     "export": ("hogwild.cli.export", "write the trained weights as a plain state_dict"),
     "data": ("hogwild.cli.data", "list, check or get the data sets"),
     "list": ("hogwild.cli.listing", "algorithms with their options, models, data sets, schedules, access policies"),
-    "doctor": ("hogwild.cli.doctor", "report the build and the abilities of this machine"),
+    "doctor": ("hogwild.cli.doctor", "report the build and the abilities of this machine, and what suits it"),
+    "completion": ("hogwild.cli.completion", "the script with which a shell completes commands, flags and names"),
 }
 
 
@@ -51,7 +52,7 @@ def _dispatch(argv: Sequence[str]) -> int:
 
 
 def _usage() -> str:
-    lines = [f"  {name:9} {help}" for name, (_, help) in COMMANDS.items()]
+    lines = [f"  {name:10} {help}" for name, (_, help) in COMMANDS.items()]
     return "\n".join(["usage: hogwild COMMAND [options]      (hogwild COMMAND --help)", "", *lines])
 
 

@@ -12,6 +12,7 @@ from dataclasses import Field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from hogwild.buffers import Buffer, Scope
 from hogwild.cli.flags import algorithm_options, flag
 from hogwild.config import FIELDS, GROUPS
 
@@ -52,7 +53,8 @@ Symbols: x is the shared model, lr the learning rate, wd the weight decay, g a g
 delay in updates, N the number of workers. Every algorithm takes the [options of a run](options.md) too, such as `--lr`
 and `--clip`. *Deviates* says where an algorithm differs from its source. A buffer is *shared* (all workers write it),
 *worker* (one per worker, private) or *replica* (one per worker, and the others may read or average it). In the
-simulator `--latency` and `--bandwidth` charge virtual time for what the workers exchange.
+simulator `--latency` and `--bandwidth` charge virtual time for what the workers exchange. [Bytes](gpu.md#bytes) has
+what a push of each rule moves, and [choosing an algorithm](choosing.md) says which one to try.
 """
 OPTIONS_INTRO = """\
 `hogwild train`, `hogwild simulate` and `hogwild compare` take these options as flags, a `--config` file takes them as
@@ -127,10 +129,22 @@ def _section(group: Sequence[type[Algorithm]]) -> Iterator[str]:
     for algorithm in group:
         of = f" of `{algorithm.name}`" if len(group) > 1 else ""
         buffers = ", ".join(f"`{name}` {buffer.scope.value}" for name, buffer in algorithm().keeps().items())
-        yield f"Buffers{of} by default: {buffers}.\n"
+        yield f"Buffers{of} by default: {buffers}. {_memory(algorithm().keeps().values())}\n"
         if taken := algorithm.options():
             rows = [(f"`{flag(name)}`", _default(field), _help(field)) for name, field in taken.items()]
             yield from _table((f"option{of}", "default", "meaning"), rows)
+
+
+def _memory(buffers: Iterable[Buffer]) -> str:
+    """The memory of the buffers that are as large as the model, with a float32 master."""
+    shared = worker = 0
+    for buffer in buffers:
+        element_bytes = 8 if buffer.dtype == "float64" else 4
+        if buffer.size == "x" and buffer.scope is Scope.SHARED:
+            shared += element_bytes
+        elif buffer.size == "x":
+            worker += element_bytes
+    return f"Memory in float32: {shared} bytes a parameter, and {worker} more per worker."
 
 
 def prose(docstring: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return shell.run(_plot, argv)
 
 
-def _plot(argv: Sequence[str]) -> int:
+def parser() -> shell.Parser:
     parser = shell.Parser(
         "hogwild plot", "Draw a curve of each run into one picture. All runs of a folder, as of compare."
     )
@@ -42,7 +42,11 @@ def _plot(argv: Sequence[str]) -> int:
         "--width", choices=list(WIDTHS), default="page", help="of a paper's column or page (default: page)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    options = parser.parse(argv)
+    return parser
+
+
+def _plot(argv: Sequence[str]) -> int:
+    options = parser().parse(argv)
     out = Path(options.out)
     if out.suffix not in SUFFIXES:
         raise UsageError(f"{out}: expected a name that ends in {', '.join(SUFFIXES)}")

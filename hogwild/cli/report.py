@@ -15,12 +15,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return shell.run(_report, argv)
 
 
-def _report(argv: Sequence[str]) -> int:
+def parser() -> shell.Parser:
     parser = shell.Parser("hogwild report", "Write a page with the curves, delays, workers and faults of runs.")
     parser.add_argument("run", nargs="+", metavar="RUN", help="run directory, or a folder with runs, as of compare")
     parser.add_argument("-o", "--out", default="report.html", metavar="FILE", help="the page (default: report.html)")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    options = parser.parse(argv)
+    return parser
+
+
+def _report(argv: Sequence[str]) -> int:
+    options = parser().parse(argv)
     out = Path(options.out)
     if out.exists() and not options.overwrite:
         raise UsageError(f"{out} exists: choose another name with -o, or --overwrite")

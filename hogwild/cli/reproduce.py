@@ -18,7 +18,7 @@ DESCRIPTION = "Compute figures of papers again: the claim, the measurement here,
 
 def main(argv: Sequence[str]) -> int:
     """Compute the figures one after the other. Returns 0 also if a claim does not hold, because that is a result."""
-    options = _parser().parse(argv)
+    options = parser().parse(argv)
     names = list(REGISTRY) if options.figures in (["all"], ["list"]) else options.figures
     figures = [find(name) for name in names]
     if options.figures == ["list"]:
@@ -57,7 +57,7 @@ def compute(figures: Sequence[Figure], scale: str, seed: int, folder: Path, jobs
         raise UsageError(f"cannot write to {folder}: {error.strerror or error}") from None
 
 
-def _parser() -> shell.Parser:
+def parser() -> shell.Parser:
     parser = shell.Parser("hogwild reproduce", DESCRIPTION)
     add = parser.add_argument
     add("figures", nargs="+", metavar="FIG", help="fig1, fig2, ... (or 1, 2, ...), or all; list names them")

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hogwild.cli import flags
+from hogwild.cli.shell import Parser
 from hogwild.cli.train import start
 
 DEFAULT_CLOCK = "gamma"
+
+
+def parser() -> Parser:
+    return flags.parser("hogwild simulate")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from hogwild import delays
 from hogwild.cli import families, picture, shell, stability_flags
+from hogwild.cli.stability_flags import parser as parser
 from hogwild.errors import UsageError
 from hogwild.runs.files import to_json
 

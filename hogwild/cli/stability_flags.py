@@ -55,7 +55,7 @@ LARGEST = {"workers": 256, "period": 100_000}
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Every flag of the family, with its default if it was not given. The flags of other families are None."""
-    options = _parser().parse(argv)
+    options = parser().parse(argv)
     known = FAMILIES[options.family]
     for name, value in vars(options).items():
         if name in ("family", "json"):
@@ -101,7 +101,7 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _parser() -> shell.Parser:
+def parser() -> shell.Parser:
     parser = shell.Parser("hogwild stability", DESCRIPTION)
     add = parser.add_argument
     add("--family", default="delay", choices=FAMILIES, help="of algorithms; delay: stale gradients (default: delay)")

@@ -21,6 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return shell.run(_train, argv)
 
 
+def parser() -> shell.Parser:
+    return flags.parser("hogwild train")
+
+
 def _train(argv: Sequence[str]) -> int:
     return start(flags.parse(argv))
 

@@ -20,13 +20,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return shell.run(_watch, argv)
 
 
-def _watch(argv: Sequence[str]) -> int:
+def parser() -> shell.Parser:
     parser = shell.Parser(
         "hogwild watch", "Show a running run: curves, delays, workers and rates. Ctrl-C leaves it alone."
     )
     parser.add_argument("run", metavar="RUN", help="run directory")
     parser.add_argument("--once", action="store_true", help="print the present state and end")
-    options = parser.parse(argv)
+    return parser
+
+
+def _watch(argv: Sequence[str]) -> int:
+    options = parser().parse(argv)
     record = Record.open(options.run)
     if options.once or not sys.stdout.isatty():
         return _follow(options.run, once=options.once)

@@ -22,6 +22,9 @@ def constant_delay(rule: str, delay: int, momentum: float = 0.0, dampening: floa
     Source: derived here, from eq. 5, 25 and 11 of Giladi et al. 2020 (arXiv:1909.12340) at z = exp(i th); that paper's
     own closed form (its fig. 6) is the approximation k = pi / (2 tau + 1) for `none`.
     Raises:   ValueError for nesterov and dana, for which no closed form is known here.
+
+    >>> [round(constant_delay("none", delay), 3) for delay in (0, 4, 15)]
+    [2.0, 0.347, 0.101]
     """
     check_rule(rule, momentum, dampening)
     if rule not in ("none", "standard", "shifted"):

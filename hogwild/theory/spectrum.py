@@ -24,6 +24,11 @@ def threshold(
     Source:   eq. 5, 11, 19 and 25 of Giladi et al. 2020 (arXiv:1909.12340) and, derived here, the rest of the table in
               hogwild/theory/loop.py, solved by hogwild/theory/crossing.py to about 1e-12.
     Raises:   ValueError for an unknown rule or a value out of range.
+
+    >>> round(threshold("none", 4), 4)
+    0.3473
+    >>> round(threshold("standard", {0: 0.5, 8: 0.5}, momentum=0.9), 4)  # half of the gradients are 8 updates old
+    0.0322
     """
     loop = Loop.of(rule, delay, momentum, dampening, ahead)
     return first_crossing(loop.memory, loop.feedback(weight_decay))

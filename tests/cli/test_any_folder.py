@@ -43,7 +43,7 @@ def hogwild(folder: Path, *argv: str, cold: bool = True) -> subprocess.Completed
     ("argv", "said"),
     [
         ("list", "  asgd "),
-        ("doctor --json", '"cores"'),
+        ("doctor --quick --json", '"cores"'),
         ("stability --delay 4", "threshold"),
         ("stability --family downpour --lr 0.05", ""),
         ("reproduce --help", "--scale"),

@@ -198,4 +198,4 @@ def test_the_default_number_of_workers_and_of_jobs_are_the_cores_that_may_be_use
         assert (Config(algorithm="d-psgd").workers, Config(clock="gamma").workers, Config(algorithm="sgd").workers) == (
             2, 2, 1,
         )  # fmt: skip
-        assert compare._parser([]).parse([]).jobs == reproduce._parser().parse(["all"]).jobs == usable
+        assert compare.parser().parse([]).jobs == reproduce.parser().parse(["all"]).jobs == usable

@@ -13,6 +13,7 @@ import pytest
 
 from hogwild.algorithms import REGISTRY
 from hogwild.algorithms.stale import shifted
+from hogwild.buffers import SHARED, SNAPSHOT, Buffer, Scope
 from hogwild.cli import listing, pages
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +112,11 @@ nothing.
         "*Source*: A 2020 ([arXiv:2001.00001](https://arxiv.org/abs/2001.00001)).",
         "*Deviates*: in nothing.\n",
     ]
+
+
+def test_memory_is_of_the_buffers_as_large_as_the_model():
+    buffers = [SHARED, SNAPSHOT, Buffer(Scope.SHARED, size=3), Buffer(Scope.REPLICA, dtype="float64")]
+    assert pages._memory(buffers) == "Memory in float32: 4 bytes a parameter, and 12 more per worker."
 
 
 @pytest.mark.parametrize("page", [README, ROOT / "docs/usage.md"], ids=lambda page: page.name)
