@@ -6,7 +6,8 @@
 
 All of it lies in shared memory. A courier that was killed in 2 begins again with the same snapshot and the same number,
 one that was killed in 3 adds what is left. A box that was cut off while a round was decided takes the center of a
-member: if its own snapshot was counted it gets the flux of the round, else what it has done is in the next round.
+member. If its own snapshot was counted, and the text starts from the center, it gets the flux of the round; else what
+it has done stays in its model, and so in the next round.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Text:
         self.view = self._view_of(self._box)
         self.ledger = Ledger(memory.ledger(self._box), incarnation)
         self._has_rounds = bool(algorithm.barriers_per_round)
+        self._starts_from_center = algorithm.result() == "replica" and algorithm.graph() is None  # after a round
         sent = "sent" if "sent" in algorithm.keeps() else "replica"
         others = {j: world.arena.tensor(sent, j) for j in range(boxes) if j != self._box}
         self._gathering = Gathering(peers, rendezvous, world.arena.tensor(sent, self._box), others)
@@ -74,6 +76,7 @@ class Text:
         """The box begins, or its next courier goes on. `joins`: it takes the center of a living box."""
         if joins:
             self._take_center()
+            copy(self.view.replica, self._exchange.x)
         self._restart()
         if self.ledger.phase is Phase.TAKEN:
             copy(self.view.replica, self._memory.before)
@@ -84,7 +87,7 @@ class Text:
         copy(self._memory.before, self._exchange.x)
         if count_nonfinite([self._memory.before]):  # it reaches nobody: this box has not moved since its last exchange
             self._memory.count(exchanges_nonfinite=1)
-            copy(self._memory.before, self.view.buffer("base" if "base" in self._algorithm.keeps() else "x"))
+            copy(self._memory.before, self.view.replica)
         copy(self.view.replica, self._memory.before)
         self.ledger.take(self.ledger.applied + 1)
         self._began, self._began_at = self._versions.version, time.monotonic()
@@ -200,7 +203,7 @@ class Text:
         if any(_has_begun(peer) for peer in self._peers):
             if not self._take_center(at_least=number):
                 return
-            if was_counted:
+            if was_counted and self._starts_from_center:
                 applied = self.ledger.applied
                 self.ledger.skip_to(applied - 1)
                 self.ledger.take(applied)

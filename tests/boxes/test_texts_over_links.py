@@ -148,6 +148,27 @@ def test_a_courier_that_is_killed_in_a_round_or_in_a_call_goes_on_with_it(server
     assert values(boxes) == pytest.approx([0.125, 0.125])
 
 
+@pytest.mark.parametrize(
+    ("between", "options", "expected"),
+    [("local-sgd", None, 0.125), ("d-psgd", "topology=ring", 0.5), slow(("easgd-sync", "alpha=0.25", 0.5))],
+)
+def test_a_courier_that_is_killed_when_a_round_is_decided(server: Server, between: str, options, expected: float):
+    """The others have counted its snapshot. If the text starts from the center it gets the flux of the round; else it
+    stays where it is.
+    """
+    boxes = boxes_of(server, 2, between, options)
+    boxes[0].x.fill_(0.5)
+    boxes[1].x.fill_(-0.25)
+    for box in boxes:
+        box.text.exchange()
+    until(lambda: boxes[0].text._gathering.poll() or boxes[1].text.poll(), "it is decided")
+    settled(boxes[1])
+    restart(boxes[0])
+    settled(*boxes)
+    assert float(boxes[0].x[0]) == pytest.approx(expected)
+    assert [box.text.ledger.applied for box in boxes] == [1, 1]
+
+
 @pytest.mark.parametrize("between", ["downpour", "local-sgd"])
 def test_a_model_that_is_not_finite_reaches_nobody(server: Server, between: str):
     boxes = boxes_of(server, 2, between, n=40)

@@ -121,7 +121,9 @@ OTHER = {
     type(None): lambda _: 0.25,
 }
 COUPLED = {
+    "between_options",
     "between_period",
+    "between_wait",
     "between_wire",
     "between_timeout",
     "between_linger",
