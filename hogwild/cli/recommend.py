@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _recommend(argv: Sequence[str]) -> int:
-    options = _parser().parse(argv)
+    options = parser().parse(argv)
     if options.workers < 1:
         raise UsageError(f"--workers {options.workers}: it must be at least 1")
     for name in ("latency", "bytes"):
@@ -40,7 +40,7 @@ def variation(spec: str) -> float:
     return math.sqrt(square) / mean if mean else 0.0
 
 
-def _parser() -> shell.Parser:
+def parser() -> shell.Parser:
     parser = shell.Parser("hogwild recommend", DESCRIPTION)
     add = parser.add_argument
     add("--workers", type=int, required=True, metavar="N", help="workers")

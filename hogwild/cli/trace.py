@@ -17,14 +17,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return shell.run(_trace, argv)
 
 
-def _trace(argv: Sequence[str]) -> int:
+def parser() -> shell.Parser:
     parser = shell.Parser(
         "hogwild trace", "Write what each worker did when: trace events for ui.perfetto.dev, or a table of intervals."
     )
     parser.add_argument("run", metavar="RUN", help="run directory")
     parser.add_argument("-o", "--out", default="trace.json", metavar="FILE", help="FILE.json or .csv (trace.json)")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    options = parser.parse(argv)
+    return parser
+
+
+def _trace(argv: Sequence[str]) -> int:
+    options = parser().parse(argv)
     out = Path(options.out)
     if out.suffix not in WRITERS:
         raise UsageError(f"{out}: expected a name that ends in {' or '.join(WRITERS)}")
