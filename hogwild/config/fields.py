@@ -15,10 +15,7 @@ from typing import Any
 import yaml
 
 from hogwild.algorithms import registry
-from hogwild.config.algorithm import make
-from hogwild.config.checks import check_together
-from hogwild.config.defaults import default_workers, known_model
-from hogwild.config.presets import norm_defaults, of_data
+from hogwild.config.completion import complete
 from hogwild.config.schedules import SCHEDULES
 from hogwild.config.values import (
     AMP,
@@ -245,26 +242,7 @@ class Config:
             if getattr(self, field.name) is None and field.default is not None:
                 raise UsageError(f"{field.name}: a value is missing")
         self._set("algorithm", registry.reference(self.algorithm))
-        algorithm, options = make(self.algorithm, self.options, FIELDS)
-        self._set("options", options)
-        if self.workers is None:
-            self._set("workers", default_workers(algorithm, is_simulated=self.clock is not None))
-        if self.warmup_from is None:
-            is_asked = self.warmup or self.warmup_updates or self.warmup_samples
-            self._set("warmup_from", 0.0 if is_asked and self.workers == 1 else 1.0 / self.workers)
-        if self.warmup is None and (self.warmup_updates or self.warmup_samples):
-            self._set("warmup", 0.0)
-        for name, value in norm_defaults(self.norm, self.guard, algorithm.clip).items():
-            if getattr(self, name) is None:
-                self._set(name, value)
-        if self.no_decay is None:
-            self._set("no_decay", algorithm.no_decay)
-        check_together(self, algorithm)
-        self._set("model", known_model(self.data, self.model))
-        if self.schedule == "step" and self.step_factor is None:
-            self._set("step_factor", 0.1)
-        for name, value in of_data(self, algorithm, wants_stable_lr=wants_stable_lr).items():
-            self._set(name, value)
+        complete(self, self._set, FIELDS, wants_stable_lr=wants_stable_lr)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
