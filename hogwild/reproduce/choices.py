@@ -141,7 +141,7 @@ EXPERIMENTS = (
         "choose-5",
         "On a ring acid needs 1.4 to 2.9 times less time than ad-psgd, the more the longer the ring",
         ring(),
-        0.3,
+        1.5,
         verdicts.consensus,
     ),
     Experiment(
