@@ -78,7 +78,7 @@ def local(rows: Sequence[Row]) -> Verdict:
     found = _only(rows)
     ordered = sorted(found, key=lambda name: _order(found[name]))
     first, others = ordered[:6], {name: found[name] for name in ("ssgd", "asgd") if name in found}
-    text = f"in order: {_all_times({name: found[name] for name in first})}; {_all_times(others)}"
+    text = f"the first of {len(found)}: {_all_times({name: found[name] for name in first})}; {_all_times(others)}"
     waits = first[0].startswith(("local-sgd", "diloco", "noloco", "ssgd"))
     return Verdict(text, not waits and not others.keys() & set(first))
 
