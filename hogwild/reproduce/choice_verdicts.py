@@ -9,6 +9,7 @@ from hogwild.reproduce.choose_table import Best, bests
 from hogwild.reproduce.figure import Row, Verdict
 
 NEAR = 0.005  # of accuracy
+SOONER = 0.95  # times; less is noise of one seed
 
 
 def unbiased(rows: Sequence[Row]) -> Verdict:
@@ -107,7 +108,7 @@ def overlap(rows: Sequence[Row]) -> Verdict:
     ordered = sorted(found, key=lambda name: _order(found[name]))
     waits = found.get("diloco period=32")
     text = f"diloco {_time(waits)}; in order: {_all_times({name: found[name] for name in ordered})}"
-    return Verdict(text, waits is not None and _seconds(found[ordered[0]]) < _seconds(waits))
+    return Verdict(text, waits is not None and _seconds(found[ordered[0]]) < SOONER * _seconds(waits))
 
 
 def _only(rows: Sequence[Row]) -> Mapping[str, Best]:
