@@ -39,8 +39,8 @@ MARGIN = 0.005  # of accuracy
 
 @dataclass(frozen=True)
 class Setting:
-    """A situation: its name, its virtual time, and fields of Config. `tiny`: the data at that scale. `message`: the time
-    of a model between a worker and the shared memory, where the bandwidth limits it; the rows have it as latency.
+    """A situation: its name, its virtual time, and fields of Config. `tiny`: the data at that scale. `message`: the
+    time of a model between a worker and the shared memory, where the bandwidth limits it; the rows have it as latency.
     """
 
     name: str
