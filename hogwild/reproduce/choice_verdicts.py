@@ -9,6 +9,7 @@ from hogwild.reproduce.choose_table import Best, bests
 from hogwild.reproduce.figure import Row, Verdict
 
 NEAR = 0.005  # of accuracy
+SOONER = 0.95  # times; less is noise of one seed
 
 
 def unbiased(rows: Sequence[Row]) -> Verdict:
@@ -78,7 +79,7 @@ def local(rows: Sequence[Row]) -> Verdict:
     found = _only(rows)
     ordered = sorted(found, key=lambda name: _order(found[name]))
     first, others = ordered[:6], {name: found[name] for name in ("ssgd", "asgd") if name in found}
-    text = f"in order: {_all_times({name: found[name] for name in first})}; {_all_times(others)}"
+    text = f"the first of {len(found)}: {_all_times({name: found[name] for name in first})}; {_all_times(others)}"
     waits = first[0].startswith(("local-sgd", "diloco", "noloco", "ssgd"))
     return Verdict(text, not waits and not others.keys() & set(first))
 
@@ -107,7 +108,7 @@ def overlap(rows: Sequence[Row]) -> Verdict:
     ordered = sorted(found, key=lambda name: _order(found[name]))
     waits = found.get("diloco period=32")
     text = f"diloco {_time(waits)}; in order: {_all_times({name: found[name] for name in ordered})}"
-    return Verdict(text, waits is not None and _seconds(found[ordered[0]]) < _seconds(waits))
+    return Verdict(text, waits is not None and _seconds(found[ordered[0]]) < SOONER * _seconds(waits))
 
 
 def _only(rows: Sequence[Row]) -> Mapping[str, Best]:

@@ -93,8 +93,8 @@ def outer() -> tuple[Cell, ...]:
 
 
 def hidden() -> tuple[Cell, ...]:
-    values = {"workers": 4, "clock": EQUAL, "bandwidth": 30_000.0}  # a model there and back takes about 5
-    setting = Setting("narrow links", 300.0, values)
+    values = {"workers": 4, "clock": EQUAL, "bandwidth": 30_000.0}
+    setting = Setting("narrow links", 300.0, values, message=2.6)
     methods: Methods = [
         ("diloco", {"period": 32}), ("overlap-sgd", {"period": 32, "momentum": 0.9}),
         *grid("streaming-diloco", period=(32,), fragments=(1, 4), overlap=(0, 1, 5), alpha=(0.0, 0.5)),
@@ -141,7 +141,7 @@ EXPERIMENTS = (
         "choose-5",
         "On a ring acid needs 1.4 to 2.9 times less time than ad-psgd, the more the longer the ring",
         ring(),
-        0.3,
+        1.5,
         verdicts.consensus,
     ),
     Experiment(

@@ -39,12 +39,15 @@ MARGIN = 0.005  # of accuracy
 
 @dataclass(frozen=True)
 class Setting:
-    """A situation: its name, its virtual time, and fields of Config. `tiny`: the data at that scale."""
+    """A situation: its name, its virtual time, and fields of Config. `tiny`: the data at that scale. `message`: the
+    time of a model between a worker and the shared memory, where the bandwidth limits it; the rows have it as latency.
+    """
 
     name: str
     until: float
     values: Mapping[str, Any]
     tiny: Mapping[str, Any] = field(default_factory=lambda: DIGITS)
+    message: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def row_of(cell: Cell, case: Mapping[str, Any], chosen: bool, goal: float, time:
         **same,
         "setting": cell.setting.name,
         "shard": case.get("shard", "none"),
-        "latency": case.get("latency", 0.0),
+        "latency": cell.setting.message or case.get("latency", 0.0),
         "options": named or None,
         "chosen": int(chosen),
         "target": goal,
