@@ -132,7 +132,10 @@ def _finals(found: Sequence[Group], panels: Sequence[str], metric: str) -> str:
         drawn.append(Line(name, medians, next(iter(mine.values())).look))
     caption = f"Final {_words(metric)}, all panels"
     finding = "Lines join the medians; pale dots are single seeds; what diverged is left out."
-    chart = lines(drawn, "", ticks={float(place): panel for place, panel in enumerate(panels)})
+    parts = [panel.partition(", ") for panel in panels]
+    clocks = {clock for *_, clock in parts}
+    names = panels if len(clocks) > 1 else [name for name, *_ in parts]  # what all have in common is said once
+    chart = lines(drawn, "".join(clocks) if len(clocks) == 1 else "", ticks=dict(enumerate(names)))
     return page.figure(caption, finding, chart, key=_key(found))
 
 

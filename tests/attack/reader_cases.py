@@ -8,6 +8,7 @@ import json
 import pickle
 import random
 import shutil
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,9 @@ from hogwild.drivers.checkpoints.compatibility import require_same_run
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments import recording
 from hogwild.drivers.simulated import clocks
+from hogwild.report import tracks
 from hogwild.reproduce.study import Study
+from hogwild.runs import timeline
 from hogwild.runs.directory import RunDirectory
 from hogwild.tasks.sharding import is_shard
 from hogwild.topology import mixing
@@ -97,6 +100,16 @@ def run_directory(r: Random) -> None:
     run = RunDirectory.resume(flags.parse(["--resume", "rd", "--epochs", "30"]))
     run.read_summary()
     run.close()
+
+
+def phases(r: Random) -> None:
+    Path("timeline.bin").unlink(missing_ok=True)
+    changes = [struct.pack("<Q", k * 10**9 << 12 | (k % 3 + 1) << 8 | 2) for k in range(9)]
+    timeline.TimelineFile(Path("timeline.bin")).append([(0, b"".join(changes), 0), (1, b"".join(changes[3:]), 2)])
+    Path("timeline.bin").write_bytes(damaged(r, Path("timeline.bin").read_bytes()))
+    found = timeline.read(Path("timeline.bin"))
+    if any((track.ends > track.begins).any() for track in found):
+        tracks.draw(found[:9], [], "seconds")
 
 
 # --- tables and texts
@@ -236,7 +249,8 @@ def state(r: Random) -> None:
 READERS: dict[str, Callable[[Random], None]] = {
     function.__name__: function
     for function in (
-        yaml, options, run_directory, trace, schedule, results, study, histogram, topology, clock, shard_and_cores,
-        idx_file, gzip_bomb, libsvm_file, ratings_file, words_file, cifar, image, image_archive, npz, manifest, state,
+        yaml, options, run_directory, phases, trace, schedule, results, study, histogram, topology, clock,
+        shard_and_cores, idx_file, gzip_bomb, libsvm_file, ratings_file, words_file, cifar, image, image_archive, npz,
+        manifest, state,
     )
 }  # fmt: skip

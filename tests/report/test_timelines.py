@@ -61,6 +61,7 @@ def test_the_page_has_a_row_for_each_worker(run: Path):
     assert "<title>2 s: it died at 2.0</title>" in figure
     assert "<title>1 s: it died at 1.0</title>" in figure
     assert "A cross is a fault: 2 in all." in figure
+    assert '<text x="50.00%" y="42" text-anchor="middle" class="mark"' in figure, "row 2, at half of the time"
     assert len(page) < RUN_BYTES
 
 
