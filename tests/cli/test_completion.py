@@ -27,7 +27,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("words", "expected"),
     [
         ([""], set(COMMANDS)),
-        (["tra"], {"train"}),
+        (["trai"], {"train"}),
         (["train", "--algorithm", ""], set(REGISTRY)),
         (["simulate", "--algorithm", "=", "dana-s"], {"dana-sa", "dana-slim"}),
         (["compare", "--algorithms", "asgd,dana-z"], {"asgd,dana-zero"}),

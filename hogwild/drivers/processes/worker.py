@@ -174,6 +174,7 @@ class Worker:
         """
         self.stepper.own_writes.check()
         self.compute.slow_down(began, given_up=g is None)
+        self._finish_update()
         self._enter()
         self.ledger.set_phase(self.rank, Phase.UPDATE)
         self.view.lr = self.job.schedule.lr(self.tickets.number(ticket)) if lr is None else lr
