@@ -11,6 +11,7 @@ import pytest
 import serial
 import torch
 from harness import Point, Team, make
+from slow import slow
 
 from hogwild.algorithms import REGISTRY
 from hogwild.buffers import SHARED, SNAPSHOT, has_replicas
@@ -119,8 +120,13 @@ def test_one_worker_equals_the_recursion_of_the_paper(
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
 
 
+LONG = ("noloco", "relaysgd", "qg-dsgdm")  # turns
+
+
 # adownpour's result is the mean of all centers, early ones too; lion's steps are never shorter than lr
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("adownpour", "lion")])
+@pytest.mark.parametrize(
+    "name", [slow(name) if name in LONG else name for name in NAMES if name not in ("adownpour", "lion")]
+)
 def test_the_optimum_of_a_quadratic_is_reached(name: str):
     """f(x) = sum_i a_i (x_i - b_i)^2 / 2 with curvatures from 0.1 to 1, at a stable lr, with four workers, and on it
     wd |x|^2 / 2: the optimum is a b / (a + wd). Dividing the gradient alone by its delay, 3, makes it a b / (a + 3 wd).

@@ -106,6 +106,7 @@ def client(body: str) -> list[str]:
     return [sys.executable, "-c", f"import sys, time\nprint('ready', flush=True)\nsys.stdin.readline()\n{body}"]
 
 
+@pytest.mark.slow
 def test_two_clients_meet_and_a_hang_is_told() -> None:
     assert mps.meet(client("print('done', flush=True)"), 2, {}, 60) == ""
     assert mps.meet(client("time.sleep(60)"), 2, {}, 3) == "a client said 'nothing in time' instead of 'done'"

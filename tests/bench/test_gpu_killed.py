@@ -112,6 +112,7 @@ def test_a_report_is_written_of_what_is_there(tmp_path: Path) -> None:
     assert "| racing | PASS |" in text
 
 
+@pytest.mark.slow
 def test_a_part_that_takes_too_long_is_stopped_with_its_processes_and_its_rows_stay(tmp_path: Path) -> None:
     code = """
 import json, subprocess, sys, time

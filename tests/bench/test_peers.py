@@ -18,12 +18,14 @@ def pool():
         yield pool
 
 
+@pytest.mark.slow
 def test_every_contestant_keeps_the_sum_of_all_steps(pool):
     names = [name for name in pool.contestants if name not in measure.CONTROLS]
     assert {"ad-psgd, random pair", "torch PostLocalSGDOptimizer, mean of all"} < set(names)
     assert {name: pool.check(name) < 1e-5 for name in names} == dict.fromkeys(names, True)
 
 
+@pytest.mark.slow
 def test_a_contestant_that_does_not_average_fails_the_check(pool):
     with pytest.raises(AssertionError, match="step alone, hogwild: the replicas stay apart"):
         pool.check(ours.CONTROL)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 import torch
 from replica_processes import WAIT_S, Flat, Team, context, hear, held, running
+from slow import slow
 
 from hogwild.buffers import SHARED, Buffer, Scope
 from hogwild.drivers.view.worker_view import WorkerView
@@ -95,7 +96,7 @@ def stop_in_gradient(control: Control, rank: int, pid: int) -> None:
 
 
 @pytest.mark.parametrize(("windows", "pushes"), [(4, 60), pytest.param(20, 300, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("name", "options"), [("ad-psgd", {}), ("easgd", {"period": 1})])
+@pytest.mark.parametrize(("name", "options"), [("ad-psgd", {}), slow(("easgd", {"period": 1}))])
 def test_a_stopped_worker_keeps_nobody_waiting(name: str, options: dict[str, object], windows: int, pushes: int):
     """Each of the others makes so many pushes while the last worker is stopped. Printed, and no part of the test: how
     long that takes, relative to the time when it works.

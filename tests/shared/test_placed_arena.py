@@ -131,6 +131,7 @@ def test_without_peer_access_each_gpu_keeps_to_its_own(driver: str, monkeypatch:
         worker.tensor("v", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_fake")
 @pytest.mark.parametrize(
     "shards", [(0, 1, 2), pytest.param((0, 0), marks=pytest.mark.slow), pytest.param((), marks=pytest.mark.slow)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slow import slow
 
 from hogwild.cli import main as cli
 from hogwild.theory import admm, downpour, elastic
@@ -103,7 +104,7 @@ def test_a_topology_from_a_file(ask):
     assert "file:my_graph" in ask("d2 -p 5 --topology file:my_graph")
 
 
-@pytest.mark.parametrize("line", ["downpour -p 8", "admm", "admm -p 2"])
+@pytest.mark.parametrize("line", ["downpour -p 8", slow("admm"), slow("admm -p 2")])
 def test_plots(ask, line):
     pytest.importorskip("matplotlib")
     ask(f"{line} --plot a.png")
