@@ -24,7 +24,7 @@ from pathlib import Path
 HERE = Path(__file__).parent.resolve()
 ROOT = HERE.parents[1]
 CXX = shlex.split(os.environ.get("CXX") or "c++")
-LIMIT_S = 1800
+LIMIT_S = 3600
 TICKETS, CALLS, SEEDS = 20_000, 150, 3
 RACING_CALLS = 30
 CONTROL = ("csrc-control", "csrc-control_[!b]*")  # without the bindings
@@ -103,7 +103,7 @@ def address(folder: Path, scale: int) -> None:
         "HOGWILD_OFFLINE": "1",
     }
     tests = [path for pattern in TESTS for path in sorted(ROOT.glob(pattern))]
-    options = ["-q", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "--durations=0"]
+    options = ["-q", "-n", "auto", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "--durations=0"]
     try:
         output = run([sys.executable, "-m", "pytest", *options, "-o", "timeout=600", *tests], env, cwd=package)
         print(output.splitlines()[-1], flush=True)
