@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hogwild.library import load as load
     from hogwild.library import simulate as simulate
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "EMA", "Callback", "EarlyStopping", "Info", "Interrupted", "Result", "Run", "Worker", "compare", "fit", "launch",
     "load", "register", "simulate",
