@@ -41,7 +41,7 @@ def build(folder: Path) -> list[Path]:
 
 
 def try_out(wheel: Path) -> str:
-    """Installs the wheel as a user without a compiler would. Returns the last line that the main job prints."""
+    """Installs the wheel as a user without a compiler would. Returns the line in which the main job says its results."""
     with tempfile.TemporaryDirectory() as temporary:
         environment, empty = Path(temporary, "environment"), Path(temporary, "an empty folder")
         venv.create(environment, with_pip=True)
@@ -52,7 +52,8 @@ def try_out(wheel: Path) -> str:
         assert not any(shutil.which(name, path=settings["PATH"]) for name in COMPILERS)
         pip = [python, "-m", "pip", "install", "-q", "--only-binary", ":all:", "-c", ROOT / "constraints.txt"]
         run([*pip, wheel], env=settings)
-        return run([python, *JOB], env=settings, cwd=empty).strip().splitlines()[-1]
+        said = run([python, *JOB], env=settings, cwd=empty).splitlines()
+        return next(line for line in said if line.startswith("done"))
 
 
 def main(arguments: Sequence[str]) -> int:
