@@ -41,7 +41,7 @@ def build(folder: Path) -> list[Path]:
 
 
 def try_out(wheel: Path) -> str:
-    """Installs the wheel as a user without a compiler would. Returns the line in which the main job says its results."""
+    """Installs the wheel as a user without a compiler would. Returns the line with the results of the main job."""
     with tempfile.TemporaryDirectory() as temporary:
         environment, empty = Path(temporary, "environment"), Path(temporary, "an empty folder")
         venv.create(environment, with_pip=True)
