@@ -103,7 +103,18 @@ def address(folder: Path, scale: int) -> None:
         "HOGWILD_OFFLINE": "1",
     }
     tests = [path for pattern in TESTS for path in sorted(ROOT.glob(pattern))]
-    options = ["-q", "-n", "auto", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "--durations=0"]
+    options = [
+        "-q",
+        "-n",
+        "auto",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        ROOT / "pyproject.toml",
+        "--rootdir",
+        ROOT,
+        "--durations=0",
+    ]
     try:
         output = run([sys.executable, "-m", "pytest", *options, "-o", "timeout=600", *tests], env, cwd=package)
         print(output.splitlines()[-1], flush=True)
