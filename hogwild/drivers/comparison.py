@@ -20,7 +20,7 @@ import torch
 
 from hogwild.config import Config
 from hogwild.drivers.choice import driver_for
-from hogwild.drivers.fork_server import PRELOAD, deaths_named, path_kept
+from hogwild.drivers.fork_server import PRELOAD, deaths_named, die_with_parent, path_kept
 from hogwild.drivers.job.job import make_job
 from hogwild.drivers.job.model import model_fn
 from hogwild.errors import DivergedError, UsageError
@@ -81,7 +81,7 @@ def run(cells: Sequence[Cell], folder: Path, jobs: int) -> Iterator[dict[str, An
     context.set_forkserver_preload(PRELOAD)
     with path_kept():
         forkserver.ensure_running()
-    with deaths_named(), ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with deaths_named(), ProcessPoolExecutor(jobs, mp_context=context, initializer=die_with_parent) as pool:
         futures = [pool.submit(run_cell, cell) for cell in todo]
         for future in as_completed(futures):
             row, wall_s = future.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -52,6 +53,21 @@ def exit_code(server: int) -> int | None:
         if time.monotonic() > deadline:
             return None
         time.sleep(0.01)
+
+
+def die_with_parent() -> None:
+    """In a process that is forked from the fork server: it is killed when its parent dies, however that dies.
+
+    The parent's end of a pipe closes then, for which the kernel sends the signal. The death signal of prctl would not
+    do: it reports the death of the fork server, which lives as long as this process.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this process was started by multiprocessing"
+    fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(parent.sentinel, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+    if not parent.is_alive():
+        os._exit(1)
 
 
 @contextlib.contextmanager

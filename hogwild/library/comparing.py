@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from hogwild import system
 from hogwild.algorithms import REGISTRY, Algorithm, registry
-from hogwild.drivers.fork_server import deaths_named, path_kept, preload
+from hogwild.drivers.fork_server import deaths_named, die_with_parent, path_kept, preload
 from hogwild.errors import DivergedError, HogwildError, UsageError
 from hogwild.files.reading import json_lines
 from hogwild.files.writing import append, write_atomically, writing
@@ -226,6 +226,7 @@ def _run(
 
 
 def _begin(payload: Payload) -> None:
+    die_with_parent()  # else the same command, given again at once, finds its runs in use
     torch.set_num_threads(1)
     globals()["_work"] = payload.load()
 

@@ -12,7 +12,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-from hogwild.drivers.fork_server import deaths_named, path_kept
+from hogwild.drivers.fork_server import deaths_named, die_with_parent, path_kept
 from hogwild.errors import UsageError
 from hogwild.files.reading import json_lines, reading
 from hogwild.files.writing import append, write_atomically
@@ -69,7 +69,10 @@ class Study:
             context.set_forkserver_preload(["torch", work.__module__])
             with path_kept():
                 forkserver.ensure_running()
-            with deaths_named(), ProcessPoolExecutor(self.jobs, mp_context=context) as pool:
+            with (
+                deaths_named(),
+                ProcessPoolExecutor(self.jobs, mp_context=context, initializer=die_with_parent) as pool,
+            ):
                 futures = {pool.submit(work, **case): key for key, case in todo.items()}
                 try:
                     for future in as_completed(futures):

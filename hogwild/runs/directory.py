@@ -35,6 +35,7 @@ LINKS = ("last", "best")  # of checkpoints, which lead to a name beside them
 METRICS = "metrics.jsonl"
 TIMELINE = "timeline.bin"
 LOG = "log.txt"
+FIRST = ("config.yaml", made_here.RECIPE, made_here.STAMP, "env.json")  # files, in this order
 
 
 class RunDirectory:
@@ -227,7 +228,7 @@ def _new_path(config: Config) -> Path:
 
 
 def _make_room(path: Path, overwrite: bool) -> None:
-    if not is_run(path) or path.is_symlink():
+    if not (is_run(path) or _was_cut_off(path)) or path.is_symlink():
         raise UsageError(f"{path} exists and is not a run of hogwild: it is left alone. Choose another --name.")
     if not overwrite:
         finished = read_json(path / "summary.json").get("exit_reason") == DONE
@@ -236,3 +237,15 @@ def _make_room(path: Path, overwrite: bool) -> None:
     old = RunDirectory(path)
     old._take_lock()
     old.discard()
+
+
+def _was_cut_off(path: Path) -> bool:
+    """Whether it is a run that was killed as it began: our empty folders, and no files but those that come first."""
+    entries = list(path.iterdir())
+    folders = [entry for entry in entries if entry.name in FOLDERS and entry.is_dir() and not any(entry.iterdir())]
+    files = [entry.name for entry in entries if entry not in folders]
+    return not files or (len(folders) == len(FOLDERS) and all(map(_comes_first, files)))
+
+
+def _comes_first(name: str) -> bool:
+    return name in FIRST or any(name.startswith(f".{file}.") and name.endswith(".tmp") for file in FIRST)

@@ -109,6 +109,21 @@ def test_overwrite_leaves_what_is_not_a_run_alone(name):
     assert Path("runs", name, "config.yaml").read_text() == "important: true"
 
 
+@pytest.mark.parametrize("files", [[], ["config.yaml"], ["config.yaml", ".env.json.0123456789abcdef.tmp"]])
+def test_overwrite_replaces_a_run_that_was_killed_as_it_began(files):
+    for folder in ("workers", "ckpt", "plots"):
+        Path("runs/a", folder).mkdir(parents=True)
+    for name in files:
+        Path("runs/a", name).write_text("x: 1")
+    run = RunDirectory.create(Config(name="a", overwrite=True))
+    assert run.config().name == "a"
+    run.close()
+    (run.path / "env.json").unlink()
+    (run.path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="is left alone"):
+        RunDirectory.create(Config(name="a", overwrite=True))
+
+
 def test_overwrite_does_not_follow_a_link():
     finished()
     Path("runs/link").symlink_to("a")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import multiprocessing
 import os
-import signal
 import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -13,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from hogwild.drivers.fork_server import die_with_parent
 from hogwild.drivers.interrupts import leave_to_parent
 from hogwild.files.writing import open_append
 from hogwild.shared.arena import Arena
@@ -37,15 +35,7 @@ class WorkerContext:
         """Sets this process up: one thread, its own log, the signals that end a run left to the parent, death
         with it.
         """
-        parent = multiprocessing.parent_process()
-        assert parent is not None, "a worker is started by multiprocessing"
-        # The parent's end of this pipe closes when it dies, however it dies; the kernel then kills this process. The
-        # death signal of prctl would not do: it reports the death of the fork server, which lives as long as a worker.
-        fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(parent.sentinel, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
-        if not parent.is_alive():
-            os._exit(1)
+        die_with_parent()
         leave_to_parent()
         log = open_append(self.log)
         os.dup2(log, 1)
