@@ -106,6 +106,10 @@ class Box:
             peer.start()
 
 
+MADE: list[Box] = []
+"""The boxes of the present test."""
+
+
 def until(condition, what: str) -> None:
     deadline = time.monotonic() + WAIT_S
     while not condition():

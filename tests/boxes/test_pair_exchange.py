@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
-from loopback import WAIT_S, Adders, Box, Server, linked, until
+from loopback import MADE, Adders, Box, Server, linked, until
 
 from hogwild.boxes.header import Kind
 from hogwild.rules import Access
 
 N = 4099
-
-
-MADE: list[Box] = []
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """All boxes that were made with it leave, and their threads end."""
-    yield Server()
-    threads = [peer for box in MADE for peer in box.peers.values()]
-    for box in MADE:
-        box.leave()
-    for thread in threads:
-        thread.join(WAIT_S)
-        assert not thread.is_alive()
-    MADE.clear()
 
 
 def boxes_of(server: Server, count: int = 2, n: int = N, **options) -> list[Box]:

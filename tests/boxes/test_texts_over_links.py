@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
-from loopback import WAIT_S, Box, Server, linked, until
+from loopback import MADE, WAIT_S, Box, Server, linked, until
 from slow import slow
 
 from hogwild.boxes.header import Flag
 from hogwild.boxes.ledger import Phase
 
 LR, CURVATURES, MINIMA = 0.1, (1.0, 3.0, 0.5), (1.0, -1.0, 2.0)
-MADE: list[Box] = []
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """All boxes that were made with it leave, and their threads end."""
-    yield Server()
-    threads = [peer for box in MADE for peer in box.peers.values()]
-    for box in MADE:
-        box.leave()
-    for thread in threads:
-        thread.join(WAIT_S)
-        assert not thread.is_alive()
-    MADE.clear()
 
 
 def boxes_of(server: Server, count: int, name: str, options: str | None = None, n: int = 1, **more) -> list[Box]:

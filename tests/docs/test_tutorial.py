@@ -72,7 +72,6 @@ def test_the_plot_of_the_theory_page_needs_nothing_and_has_the_numbers_of_the_th
     assert [float(cell) for cell in re.findall(r">([\d.e-]+)</td>", row)] == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.slow
 def test_the_plot_of_the_theory_page_is_current(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(ROOT / "tools")
     threshold_plot = importlib.import_module("threshold_plot")
