@@ -2,6 +2,7 @@
 // VALUE(type, name) or OPTIONAL(type, name, default), and looked up by their names in Python (named.h). Host only.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -91,12 +92,16 @@ struct RowScan {
   int64_t nonfinite = 0;
 };
 
+// Rows by their delay: place 0 has those without one, place k those with a delay from 2^(k - 1) to 2^k - 1.
+using RowDelays = std::array<int64_t, 33>;
+
 struct RowStats {
   bool applied = true;
   int64_t nonfinite = 0;
   double step_sq = 0;
   double grad_norm = std::numeric_limits<double>::quiet_NaN();
   int64_t rows = 0, unique_rows = 0, row_delay_sum = 0, shared_rows = 0, recovered = 0;
+  RowDelays row_delays{};
 };
 
 // The scalars of a push into one table, with the table's factor of lr.

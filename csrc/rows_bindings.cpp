@@ -69,7 +69,7 @@ RowCall make_call(const py::dict& scalars) {
 
 auto report(const RowStats& s) {
   return std::make_tuple(s.applied, s.nonfinite, s.step_sq, s.grad_norm, s.rows, s.unique_rows, s.row_delay_sum,
-                         s.shared_rows, s.recovered);
+                         s.shared_rows, s.recovered, s.row_delays);
 }
 
 template <class Class>

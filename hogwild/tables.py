@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DECAYS = ("none", "lazy", "catch-up")
+ROW_DELAYS = 33  # places of a histogram of delays of rows, which count modulo 2^32
 
 
 class State(NamedTuple):
@@ -241,6 +242,8 @@ class SparseStats(NamedTuple):
     row_delay_sum:  sum over the different rows of the pushes of others since they were read: row_version - seen.
     shared_rows:    different rows with a delay > 0.
     recovered:      locks with a dead holder.
+    row_delays:     different rows by their delay, [ROW_DELAYS]: place 0 has those without one, place k those with a
+                    delay from 2^(k - 1) to 2^k - 1.
     """
 
     applied: bool = True
@@ -252,3 +255,4 @@ class SparseStats(NamedTuple):
     row_delay_sum: int = 0
     shared_rows: int = 0
     recovered: int = 0
+    row_delays: Sequence[int] = (0,) * ROW_DELAYS

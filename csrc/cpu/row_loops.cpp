@@ -55,7 +55,7 @@ void count_version(RowTask& task, const UniqueRow& row) {
   if (task.seen == nullptr) return;
   const uint32_t delay = before - task.seen[row.first];
   task.row_delay_sum += delay;
-  task.shared_rows += delay > 0;
+  ++task.row_delays[hw_bits(delay)];
 }
 
 template <class Access, class T>

@@ -114,7 +114,10 @@ RowStats Rows::push(const RowCall& call) {
     stats.rows += group.gradient().count;
     stats.unique_rows += task.count;
     stats.row_delay_sum += task.row_delay_sum;
-    stats.shared_rows += task.shared_rows;
+    for (size_t place = 0; place < task.row_delays.size(); ++place) {
+      stats.row_delays[place] += task.row_delays[place];
+      if (place > 0) stats.shared_rows += task.row_delays[place];
+    }
   }
   return stats;
 }

@@ -26,7 +26,8 @@ struct RowTask {
   int64_t fetched = 0;  // so many of the rows are in the second cache, or on their way
 
   double step_sq = 0;
-  int64_t nonfinite = 0, row_delay_sum = 0, shared_rows = 0;
+  int64_t nonfinite = 0, row_delay_sum = 0;
+  RowDelays row_delays{};
 };
 
 // A worker's sparse pushes, with the memory they need. begin() groups the gradients and refuses rows that do not exist,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <tuple>
 
 #include "../rows.h"
 #include "counts.cuh"
@@ -17,9 +18,9 @@ constexpr unsigned long long kFree = 0;
 struct RowCounts {
   unsigned long long missing;  // count - position of the first row that does not exist, or 0
   unsigned unique, listed;
-  unsigned long long nonfinite;         // of the summed rows
-  unsigned long long pushed_nonfinite;  // that the push left out
-  unsigned long long delay_sum, shared;
+  unsigned long long nonfinite;                                        // of the summed rows
+  unsigned long long pushed_nonfinite;                                 // that the push left out
+  unsigned long long delay_sum, delays[std::tuple_size_v<RowDelays>];  // rows with a delay > 0 alone
   double grad_sq, step_sq;
   double decay_now;  // log_decay, this push included
 };

@@ -198,7 +198,13 @@ RowStats Rows::push(const RowCall& call) {
     stats.rows += state.works[k].count;
     stats.unique_rows += counts.unique;
     stats.row_delay_sum += static_cast<int64_t>(counts.delay_sum);
-    stats.shared_rows += static_cast<int64_t>(counts.shared);
+    int64_t shared = 0;
+    for (size_t place = 1; place < stats.row_delays.size(); ++place) {
+      stats.row_delays[place] += static_cast<int64_t>(counts.delays[place]);
+      shared += static_cast<int64_t>(counts.delays[place]);
+    }
+    stats.shared_rows += shared;
+    if (!call.seen.empty() && call.seen.at(k) != nullptr) stats.row_delays[0] += counts.unique - shared;
   }
   return stats;
 }

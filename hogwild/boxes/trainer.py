@@ -43,6 +43,9 @@ FAULTS = {
 }
 
 
+LINKS = ("up", "joined", "lost", "left", "gone")  # what the journal says of the link to another box
+
+
 class BoxTrainer(Trainer):
     """One box of a run of several."""
 
@@ -168,6 +171,8 @@ class BoxTrainer(Trainer):
         return [box for box, since in list(self._down_since.items()) if since < limit]
 
     def _on_link(self, number: int, event: str, text: str) -> None:
+        if event in LINKS:
+            self.report.journal.event("box", event=event, box=number)
         if event in ("up", "joined"):
             self.up.add(number)
             self._down_since.pop(number, None)

@@ -21,7 +21,7 @@ def parser() -> shell.Parser:
     parser = shell.Parser(
         "hogwild trace", "Write what each worker did when: trace events for ui.perfetto.dev, or a table of intervals."
     )
-    parser.add_argument("run", metavar="RUN", help="run directory")
+    parser.add_argument("run", metavar="RUN", help="run directory, or a folder with runs, as of several boxes")
     parser.add_argument("-o", "--out", default="trace.json", metavar="FILE", help="FILE.json or .csv (trace.json)")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     return parser
@@ -35,13 +35,14 @@ def _trace(argv: Sequence[str]) -> int:
     if out.exists() and not options.overwrite:
         raise UsageError(f"{out} exists: choose another name with -o, or --overwrite")
     from hogwild.report import trace
-    from hogwild.report.record import Record
+    from hogwild.report.record import records
 
-    run = Record.open(options.run)
-    if not run.tracks:
-        raise UsageError(f"{run.path} has no timeline: it has not trained yet, or version 0.1 made it, which had none")
+    runs = records([options.run])
+    tracks = [track for run in runs for track in run.tracks]
+    if not tracks:
+        raise UsageError(f"{options.run} has no timeline: it has not trained yet, or version 0.1 made it")
     with writing(out), replacing(out) as file:
-        for part in getattr(trace, WRITERS[out.suffix])(run):
+        for part in getattr(trace, WRITERS[out.suffix])(runs):
             file.write(part.encode())
-    say(f"{out}: {sum(len(track.begins) for track in run.tracks):,} intervals of {len(run.tracks)} workers")
+    say(f"{out}: {sum(len(track.begins) for track in tracks):,} intervals of {len(tracks)} workers")
     return 0

@@ -11,6 +11,7 @@ import numpy as np
 from hogwild.reference.arrays import Array
 from hogwild.rules import Access, Guard
 from hogwild.tables import (
+    ROW_DELAYS,
     Gradients,
     RowAdagrad,
     RowScan,
@@ -101,6 +102,7 @@ class ReferenceSparsePush:
             unique_rows=sum(map(len, all_sums)),
             row_delay_sum=sum(delays),
             shared_rows=sum(delay > 0 for delay in delays),
+            row_delays=[sum(delay.bit_length() == place for delay in delays) for place in range(ROW_DELAYS)],
         )
 
     def catch_up(self, *, lr: float, pushes: int) -> None:

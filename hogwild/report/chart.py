@@ -21,6 +21,7 @@ DASHES = ("", "7 4", "2 3", "9 3 2 3", "12 5", "4 2 1 2")
 HEIGHT = 220  # pixels of the data
 ROW = 24  # pixels from one row to the next
 MOST_DOTS = 60  # of a line that shows the value under the pointer
+MOST_NAMES = 8  # of columns that are written below them
 MOST_TICKS = 3  # with room on a small screen
 UNITS = 1000.0  # of the inner element
 
@@ -83,10 +84,10 @@ def columns(
     x_label: str,
     *,
     width: float = 1.0,
-    ticks: Mapping[float, str] | None = None,
+    names: Mapping[float, str] | None = None,
 ) -> Drawing:
     """A histogram: for each group the height of the columns at their places, which are `width` apart. Several groups
-    stand side by side. `ticks`: as of `lines`.
+    stand side by side. `names`: of all places, in place of numbers.
     """
     places = [place for group in groups.values() for place in group]
     across = Scale(min(places) - width / 2, max(places) + width / 2)
@@ -97,11 +98,13 @@ def columns(
         bars = []
         for place, height in sorted(group.items()):
             left = UNITS * across.place(place - 0.45 * width + look * part)
+            at = names[place] if names else number(place)
             bars.append(
                 f'<path d="M{left:.1f} 1000V{_y(up, height)}h{UNITS * part / (across.high - across.low):.1f}V1000z">'
-                f"<title>{escape(name)}, {number(place)}: {number(height)}</title></path>"
+                f"<title>{escape(name)}, {escape(at)}: {number(height)}</title></path>"
             )
         inner.append(f"<g {filled(look)}>{''.join(bars)}</g>")
+    ticks = dict(list(names.items())[:: max(1, len(names) // MOST_NAMES)]) if names else None
     return _frame(across, up, "".join(inner), x_label, ticks)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from hogwild.report import page
 from hogwild.report.advice import mean_delay
@@ -17,6 +17,7 @@ def distributions(runs: Sequence[Record]) -> Iterator[str]:
     yield delays(runs)
     yield from gap_sizes(runs)
     yield gaps(runs)
+    yield from row_delay_sizes(runs)
     yield from row_delays(runs)
 
 
@@ -68,26 +69,62 @@ def gaps(runs: Sequence[Record]) -> str:
 
 def gap_sizes(runs: Sequence[Record]) -> Iterator[str]:
     """The histogram of the gaps; nothing for runs of version 0.1, which counted none."""
-    groups = {}
-    for run in runs:
-        counts = run.summary.get("gap_histogram") or {}
-        if total := sum(counts.values()):
-            groups[run.name] = {float(power): count / total for power, count in counts.items()}
-    if not groups:
-        return
-    powers = sorted({power for group in groups.values() for power in group})
-    step = max(1, len(powers) // 8)
-    ticks = {power: f"2^{power:.0f}" for power in powers[::step]}
-    rows = [[f"2^{power:.0f}", *(f"{group.get(power, 0):.4f}" for group in groups.values())] for power in powers]
-    key = {name: look for look, name in enumerate(groups)} if len(groups) > 1 else None
-    yield page.figure(
+    yield from _histogram(
+        runs,
+        "gap_histogram",
         "Gaps",
         "Shares of the pushes by the power of two that their gap begins with: root mean square over parameters, of "
         "pushes that had one.",
-        columns(groups, "gap, from", ticks=ticks),
-        key=key,
+        "gap, from",
+        place=lambda power: power,
+        words=lambda power: f"2^{power:.0f}",
+    )
+
+
+def row_delay_sizes(runs: Sequence[Record]) -> Iterator[str]:
+    """The histogram of the delays of rows; nothing without tables."""
+    yield from _histogram(
+        runs,
+        "row_delay_histogram",
+        "Row delays",
+        "Shares of the rows that were pushed by the pushes of others that touched them since they were looked up.",
+        "pushes of others",
+        place=lambda least: math.log2(least) + 1 if least >= 1 else 0.0,
+        words=lambda least: f"{least:.0f}" if least < 2 else f"{least:.0f}-{2 * least - 1:.0f}",
+    )
+
+
+def _histogram(
+    runs: Sequence[Record],
+    key: str,
+    caption: str,
+    finding: str,
+    label: str,
+    *,
+    place: Callable[[float], float],
+    words: Callable[[float], str],
+) -> Iterator[str]:
+    """The counts that the summaries have as `key`, by the least value of each bin: where its column stands (`place`),
+    and its name in `words`.
+    """
+    groups = {}
+    for run in runs:
+        counts = run.summary.get(key) or {}
+        if total := sum(counts.values()):
+            groups[run.name] = {float(least): count / total for least, count in counts.items()}
+    if not groups:
+        return
+    bins = sorted({least for group in groups.values() for least in group})
+    names = {place(least): words(least) for least in bins}
+    rows = [[words(least), *(f"{group.get(least, 0):.4f}" for group in groups.values())] for least in bins]
+    placed = {name: {place(x): y for x, y in group.items()} for name, group in groups.items()}
+    yield page.figure(
+        caption,
+        finding,
+        columns(placed, label, names=names),
+        key={name: look for look, name in enumerate(groups)} if len(groups) > 1 else None,
         solid=True,
-        numbers=page.table("Share of the pushes", ["gap, from", *groups], rows),
+        numbers=page.table(f"{caption}: shares", [label, *groups], rows),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -119,7 +120,7 @@ def records(paths: Sequence[str | Path]) -> list[Record]:
             found.append(Record.open(path))
             continue
         inside = path / "runs" if (path / "runs").is_dir() else path
-        runs = sorted(child for child in inside.iterdir() if is_run(child)) if inside.is_dir() else []
+        runs = sorted(filter(is_run, inside.iterdir()), key=_natural) if inside.is_dir() else []
         if not runs:
             raise UsageError(f"{path} is neither a run directory nor a folder with runs: name the directory of a run")
         found += map(Record.open, runs)
@@ -147,6 +148,11 @@ def _without_repeats(lines: Iterator[Values]) -> list[Values]:
             last[kind] = at
         events.append(event)
     return events
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Orders box2 before box10."""
+    return [(int(part or 0), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name)]
 
 
 def _is_number(value: object) -> bool:

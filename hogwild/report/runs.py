@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hogwild.report import page
+from hogwild.report import boxes, page
 from hogwild.report.advice import advice
 from hogwild.report.chart import Line, lines
 from hogwild.report.curves import curves, ends, key, spans_decades
@@ -20,6 +20,9 @@ SUMMARY = {
     "virtual_s": "virtual time, s",
     "samples_per_s": "samples/s", "delay": "mean delay", "gap_rms": "gap, rms", "refused": "refused",
     "dropped": "dropped", "row_delay": "row delay", "shared_rows": "rows with a delay", "faults": "faults",
+    "boxes": "boxes", "boxes_share": "updates of each box", "exchanges": "exchanges between boxes",
+    "exchanges_refused": "exchanges refused", "exchanges_late": "exchanges late",
+    "spread_rms": "spread of the boxes, rms",
     "timeline_lost": "records of the timeline that were lost",
 }  # fmt: skip
 FEW_POINTS = 40  # rows of a table of numbers
@@ -27,7 +30,7 @@ FEW_POINTS = 40  # rows of a table of numbers
 
 def write(runs: Sequence[Record]) -> str:
     """The page of these runs, as HTML."""
-    title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
+    title = boxes.title(runs) if boxes.are_boxes(runs) else runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
     return page.page(title, parts(runs))
 
 
@@ -44,8 +47,10 @@ def parts(runs: Sequence[Record]) -> Iterator[str]:
     yield page.heading("What asynchrony did")
     yield from distributions(runs)
     yield from _edge(runs)
+    if are_boxes := boxes.are_boxes(runs):
+        yield from boxes.section(runs)
     for run in runs:
-        yield from section(run, alone=len(runs) == 1)
+        yield from section(run, alone=len(runs) == 1, has_timeline=not are_boxes)
     yield page.heading("Options")
     yield _options(runs)
 

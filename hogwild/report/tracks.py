@@ -22,24 +22,27 @@ UNITS = 100  # of the inner drawing, from one row to the next
 MOST_MARKS = 60
 
 
-def draw(tracks: Sequence[Track], faults: Iterable[Values], unit: str) -> Drawing:
-    """The phases of all workers over the time of the run. `unit`: of its clock. At least one track has an interval."""
+def draw(tracks: Sequence[Track], faults: Iterable[Values], unit: str, names: Sequence[str] = ()) -> Drawing:
+    """The phases of all workers over the time of the run. `unit`: of its clock. `names`: of the workers, in place of
+    their numbers. At least one track has an interval.
+    """
+    names = names or [f"worker {track.worker}" for track in tracks]
     across = Scale(min(track.begins[0] for track in tracks if len(track.begins)),
                    max(track.ends[-1] for track in tracks if len(track.ends)))  # fmt: skip
     row = ROW if len(tracks) <= MANY else LOW_ROW
     bars = [int(np.sum(track.ends > track.begins)) for track in tracks]
     if max(bars) <= MOST_BARS and sum(bars) <= MOST_BARS_IN_ALL:
-        inner = [_bars(track, place, across, row) for place, track in enumerate(tracks)]
+        inner = [_bars(track, names[place], place, across, row) for place, track in enumerate(tracks)]
         columns = 1000
     else:
         columns = min(COLUMNS, COLUMNS_IN_ALL // len(tracks))
-        inner = [_columns(track, place, across, columns) for place, track in enumerate(tracks)]
+        inner = [_columns(track, names[place], place, across, columns) for place, track in enumerate(tracks)]
     height = row * len(tracks)
     box = f'viewBox="0 0 {columns} {UNITS * len(tracks)}" preserveAspectRatio="none"'
     parts = [f'<svg width="100%" height="{height}" {box}>{"".join(inner)}</svg>']
-    for place, track in enumerate(tracks):
+    for place, name in enumerate(names):
         if len(tracks) <= MANY or place % 8 == 0:
-            parts.append(text(-8, place * row + row / 2 + 4, "end", f"worker {track.worker}"))
+            parts.append(text(-8, place * row + row / 2 + 4, "end", name))
     rows = {track.worker: place for place, track in enumerate(tracks)}
     parts += _marks(list(faults)[:MOST_MARKS], rows, across, row)
     return Drawing(height + 40, "".join(parts) + x_axis(across, height, unit))
@@ -51,7 +54,7 @@ def shown(tracks: Sequence[Track]) -> dict[str, int]:
     return {name: look for name, look in LOOKS.items() if name in found}
 
 
-def _bars(track: Track, place: int, across: Scale, row: int) -> str:
+def _bars(track: Track, of: str, place: int, across: Scale, row: int) -> str:
     """One path a phase, of a line for each interval."""
     paths = []
     middle = UNITS * place + UNITS // 2
@@ -63,12 +66,12 @@ def _bars(track: Track, place: int, across: Scale, row: int) -> str:
         if steps:
             paths.append(
                 f'<path d="{steps}" {colour(look)} {STROKE} stroke-width="{row - 5}"{_faint(name, "stroke")}>'
-                f"{_title(track, name)}</path>"
+                f"{_title(track, of, name)}</path>"
             )
     return "".join(paths)
 
 
-def _columns(track: Track, place: int, across: Scale, columns: int) -> str:
+def _columns(track: Track, of: str, place: int, across: Scale, columns: int) -> str:
     """The shares of the phases in columns of time, stacked. Records that were lost leave a hole."""
     edges = np.linspace(across.low, across.high, columns + 1)
     width = edges[1] - edges[0]
@@ -80,7 +83,7 @@ def _columns(track: Track, place: int, across: Scale, columns: int) -> str:
         level = top
         if (low != high).any():
             steps = f"M0 {low[0]}{_steps(high)}V{low[-1]}{_steps(low[::-1], back=True)}z"
-            paths.append(f'<path d="{steps}" {filled(look)}{_faint(name, "fill")}>{_title(track, name)}</path>')
+            paths.append(f'<path d="{steps}" {filled(look)}{_faint(name, "fill")}>{_title(track, of, name)}</path>')
     return "".join(paths)
 
 
@@ -125,10 +128,10 @@ def _marks(faults: Sequence[Values], rows: Mapping[int, int], across: Scale, row
     return marks
 
 
-def _title(track: Track, name: str) -> str:
+def _title(track: Track, of: str, name: str) -> str:
     spent = track.seconds()
     whole = sum(seconds for phase, seconds in spent.items() if phase in LOOKS)
-    return f"<title>worker {track.worker}, {name}: {100 * spent[name] / whole:.1f} %</title>"
+    return f"<title>{escape(of)}, {name}: {100 * spent[name] / whole:.1f} %</title>"
 
 
 def _faint(name: str, what: str) -> str:

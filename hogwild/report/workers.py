@@ -13,10 +13,11 @@ from hogwild.report.scale import number
 MOST_FAULTS = 50
 
 
-def section(run: Record, *, alone: bool) -> Iterator[str]:
+def section(run: Record, *, alone: bool, has_timeline: bool = True) -> Iterator[str]:
     """`alone`: the page shows no other run, so that captions need no name."""
     of = "" if alone else f" of {run.name}"
-    yield from _timeline(run, of)
+    if has_timeline:
+        yield from _timeline(run, of)
     yield from _shares(run, of)
     yield from _faults(run, of)
 

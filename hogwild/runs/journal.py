@@ -24,7 +24,7 @@ TAIL_BYTES = 16 << 20  # in which the last whole line is looked for
 @dataclass(frozen=True)
 class Event:
     """Something that happened in a run, `time` seconds of its clock after it began. Kinds: run, worker, train, eval,
-    test, checkpoint, edge, gate, fault, between.
+    test, checkpoint, edge, gate, fault, between, box.
     """
 
     kind: str

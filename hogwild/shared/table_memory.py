@@ -3,7 +3,7 @@
     table:<name>            x [rows, dim]
     table-<state>:<name>    by the rule and the kind of decay (hogwild.tables.table_state)
     table-version:<name>    [rows] int32, the pushes that touched each row
-    table-counts            [workers, columns] float64: what each worker has counted (COUNTS)
+    table-counts            [workers, COLUMNS] float64: what each worker has counted (COUNTS), and rows by their delay
 
 All of them exist once, for all workers. No worker keeps anything of the size of a table.
 """
@@ -20,11 +20,13 @@ from hogwild.buffers import Scope
 from hogwild.shared.arena import Arena
 from hogwild.shared.embeddings import tables_of
 from hogwild.shared.layout import BufferSpec
-from hogwild.tables import SparseSgd, State, TableRule, TableSegment, table_state
+from hogwild.tables import ROW_DELAYS, SparseSgd, State, TableRule, TableSegment, table_state
 
 TABLE, VERSION, COUNTED = "table:", "table-version:", "table-counts"
 COUNTS = ("pushes", "rows", "unique_rows", "row_delay_sum", "shared_rows", "step_sq")
-"""What a worker counts of its applied pushes (hogwild.tables.SparseStats), in the order of the columns."""
+"""What a worker counts of its applied pushes (hogwild.tables.SparseStats), in the order of the columns. Behind them come the
+ROW_DELAYS places of its `row_delays`."""
+COLUMNS = len(COUNTS) + ROW_DELAYS
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Tables:
             for key, state in self._state(name).items():
                 kind = dtype if state.dtype is None else getattr(torch, state.dtype)
                 yield BufferSpec(_place(key, name), Scope.SHARED, torch.Size(state.shape).numel(), kind)
-        yield BufferSpec(COUNTED, Scope.SHARED, workers * len(COUNTS), torch.float64)
+        yield BufferSpec(COUNTED, Scope.SHARED, workers * COLUMNS, torch.float64)
 
     def start(self, arena: Arena, module: nn.Module) -> None:
         """Writes the module's weights into the tables of a new arena, and the start values of their state."""
@@ -97,8 +99,8 @@ class Tables:
         return arena.tensor(VERSION + name)
 
     def counts(self, arena: Arena) -> Tensor:
-        """[workers, columns] float64"""
-        return arena.tensor(COUNTED).view(-1, len(COUNTS))
+        """[workers, COLUMNS] float64"""
+        return arena.tensor(COUNTED).view(-1, COLUMNS)
 
     def saved(self, arena: Arena) -> dict[str, Tensor]:
         """All that a checkpoint has of the tables besides x and the counts, by the names of the buffers."""

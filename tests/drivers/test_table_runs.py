@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -166,6 +168,15 @@ def test_row_delays_come_out_of_the_virtual_clock(tmp_path: Path):
     assert summary["row_delay"] == pytest.approx(summary["row_delay_expected"], rel=0.05)
     assert summary["shared_rows"] == pytest.approx(summary["shared_rows_expected"], rel=0.05)
     rows = int(counts.sum())
+    histogram = summary["row_delay_histogram"]
+    assert set(histogram) == {0, 1, 2}
+    assert sum(histogram.values()) == rows
+    assert rows - histogram[0] == summary["shared_rows"] * rows
+    lines = [json.loads(line) for line in (driver.directory.path / "metrics.jsonl").read_text().splitlines()]
+    found = Counter()
+    for event in (line for line in lines if line["kind"] == "train"):
+        found.update(event["interval"].get("row_delay", {}).get("counts", {}))
+    assert found == {str(least): count for least, count in histogram.items()}
     assert summary["unique_rows_per_push"] == rows / summary["updates"]
 
 

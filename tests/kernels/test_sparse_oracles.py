@@ -117,6 +117,8 @@ def test_row_delays(push_class):
     unseen = push([None], lr=LR, pushes=3)
 
     assert [(s.row_delay_sum, s.shared_rows) for s in (first, other, third, unseen)] == [(0, 0), (1, 1), (2, 2), (0, 0)]
+    places = [{place: rows for place, rows in enumerate(s.row_delays) if rows} for s in (first, other, third, unseen)]
+    assert places == [{0: 2}, {0: 1, 1: 1}, {1: 2}, {}]
     assert version.tolist() == [0, 3, 2, 1]
     assert torch.allclose(table.x[1], torch.tensor([0.02, 0.37], dtype=torch.float64), rtol=0, atol=1e-15)
 
@@ -128,3 +130,13 @@ def test_row_versions_wrap():
     seen = torch.tensor([-3], dtype=torch.int32)
     stats = SparsePush([table], SparseSgd())([(torch.tensor([1]), torch.ones(1, 3))], lr=LR, pushes=0, seen=[seen])
     assert (stats.row_delay_sum, table.row_version.tolist()) == (2, [-1, 0])
+
+
+@pytest.mark.parametrize("push_class", [SparsePush, ReferenceSparsePush])
+def test_rows_are_counted_by_powers_of_two_of_their_delay(push_class):
+    table = segment(torch.zeros(7, 3), SparseSgd())
+    assert table.row_version is not None
+    table.row_version[:] = torch.tensor([0, 1, 2, 3, 4, 255, -1], dtype=torch.int32)
+    grads = [(torch.arange(7), torch.ones(7, 3))]
+    stats = push_class([table], SparseSgd())(grads, lr=LR, pushes=0, seen=[torch.zeros(7, dtype=torch.int32)])
+    assert {place: rows for place, rows in enumerate(stats.row_delays) if rows} == {0: 1, 1: 1, 2: 2, 3: 1, 8: 1, 32: 1}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from test_report_pages import RUN_BYTES, body
+from trace_format import checked
 from written_runs import CURVE, make
 
 from hogwild.cli.trace import main as trace
 from hogwild.report import runs, tracks
+from hogwild.report.trace import trace as write_trace
 from hogwild.report.record import Record, records
 from hogwild.runs.timeline import PHASES, TimelineFile, Track
 
@@ -94,7 +95,7 @@ def test_runs_of_version_0_1_are_read(path: Path):
 def test_a_trace_has_slices_faults_and_counters(run: Path, tmp_path: Path):
     out = tmp_path / "trace.json"
     assert trace([str(run), "-o", str(out)]) == 0
-    events = json.loads(out.read_text())["traceEvents"]
+    events = checked(out.read_text())
     slices = [(e["tid"], e["name"], e["ts"], e["dur"], e.get("args")) for e in events if e["ph"] == "X"]
     assert slices == [
         (0, "gradient", 0, 2e6, None), (0, "update", 2e6, 1e6, {"delay": 2}), (0, "data", 3e6, 0.5e6, None),
@@ -102,12 +103,29 @@ def test_a_trace_has_slices_faults_and_counters(run: Path, tmp_path: Path):
     ]  # fmt: skip
     assert [(e["tid"], e["ts"]) for e in events if e["ph"] == "i"] == [(1, 2e6), (2, 1e6)]
     assert sum(e["ph"] == "C" and e["name"] == "train_loss" for e in events) == 29
+    arrows = [(e["ph"], e["id"], e["tid"], e["ts"], e.get("args")) for e in events if e["ph"] in "sf"]
+    assert arrows == [("s", 1, 0, 0, None), ("f", 1, 0, 2e6, {"delay": 2})]
     assert trace([str(run), "-o", str(tmp_path / "x.csv")]) == 0
     with (tmp_path / "x.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["worker"], row["phase"], float(row["end_s"]), row["delay"]) for row in rows[:2]] == [
         ("0", "gradient", 2.0, ""), ("0", "update", 3.0, "2"),
     ]  # fmt: skip
+
+
+def test_arrows_lead_from_what_a_worker_read_to_its_push(run: Path):
+    """It reads at the end of an update, or behind a barrier that no gradient precedes."""
+    changes = [
+        (0, GRADIENT, 0), (1, WAITING, 0), (2, UPDATE, 0), (3, DATA, 5), (4, GRADIENT, 5), (5, UPDATE, 5),
+        (6, WAITING, 7), (7, DATA, 7), (8, GRADIENT, 7), (9, UPDATE, 7), (10, WAITING, 9), (11, UPDATE, 9),
+        (12, 6, 9), (13, GRADIENT, 9),
+    ]  # fmt: skip
+    (run / "timeline.bin").unlink()
+    recorded(run, {0: changes})
+    events = checked("".join(write_trace([Record.open(run)])))
+    starts, ends = ([(e["id"], e["ts"] / 1e6) for e in events if e["ph"] == ph] for ph in "sf")
+    assert starts == [(1, 0), (2, 3), (3, 7)]
+    assert ends == [(1, 2), (2, 5), (3, 9)]
 
 
 def test_what_has_no_trace_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

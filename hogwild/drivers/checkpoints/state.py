@@ -144,7 +144,7 @@ class State:
         for name, tensor in tables.saved(world.arena).items():
             _copy(tensor, self.tables[name])
         for rank, counted in enumerate(self.table_counts):
-            tables.counts(world.arena)[rank % world.workers] += counted
+            tables.counts(world.arena)[rank % world.workers, : len(counted)] += counted  # version 0.2.0 has fewer
         world.start_buffers()
         for name, copies in self.buffers.items():
             own = world.buffers[name].scope is not Scope.SHARED

@@ -15,8 +15,8 @@ SUMMARY = frozenset({
     "gap_histogram", "timeline_lost",
     "step_rms", "step_per_lr", "refused", "dropped", "chunks_averaged", "chunks_skipped", "metrics", "faults", "edge",
     "parameters", "unique_rows_per_push", "row_delay", "row_delay_expected", "shared_rows", "shared_rows_expected",
-    "exit_reason", "stopped", "error", "bad_samples", "bad_test_samples", "eval_s", "virtual_s", "messages",
-    "moved_bytes", "clock",
+    "row_delay_histogram", "exit_reason", "stopped", "error", "bad_samples", "bad_test_samples", "eval_s", "virtual_s",
+    "messages", "moved_bytes", "clock",
 })  # fmt: skip
 """Names in summary.json, besides those of metrics."""
 EVALUATION = EVENT | SUMMARY | {"epoch"}

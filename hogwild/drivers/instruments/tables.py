@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hogwild.drivers.job.tables import diverges
-from hogwild.shared.table_memory import COUNTS
+from hogwild.shared.table_memory import COLUMNS, COUNTS
 from hogwild.shared.world import World
 from hogwild.theory.rows import Array, RowDelay, measured_row_delay
 
@@ -23,10 +23,11 @@ def summary(world: World) -> dict[str, Any]:
     row_delay               mean over touched rows of the pushes of others that touched them since they were looked up
     row_delay_expected      the same by the closed form of hogwild.theory.rows, from how often each row was touched
     shared_rows             the part of touched rows with a delay > 0;  shared_rows_expected likewise
+    row_delay_histogram     touched rows by their delay: 0, then from each power of two to below the next one
     """
     if not world.tables:
         return {}
-    counted = dict(zip(COUNTS, world.tables.counts(world.arena).sum(0).tolist(), strict=True))
+    counted = _named(world.tables.counts(world.arena).sum(0))
     unique, expected = max(counted["unique_rows"], 1.0), _expected(world, counted["pushes"])
     return {
         "unique_rows_per_push": counted["unique_rows"] / max(counted["pushes"], 1.0),
@@ -34,6 +35,7 @@ def summary(world: World) -> dict[str, Any]:
         "row_delay_expected": expected.mean,
         "shared_rows": counted["shared_rows"] / unique,
         "shared_rows_expected": expected.shared,
+        "row_delay_histogram": counted["delays"],
     }
 
 
@@ -42,18 +44,19 @@ class Interval:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._last = torch.zeros(len(COUNTS), dtype=torch.float64)
+        self._last = torch.zeros(COLUMNS, dtype=torch.float64)
 
     def counted(self) -> dict[str, Any]:
-        """{"row_delay": {mean, shared}}, as in `summary`; {} without tables, or without a row."""
+        """{"row_delay": {mean, shared, counts}}, as in `summary`; {} without tables, or without a row."""
         if not self._world.tables:
             return {}
         now = self._world.tables.counts(self._world.arena).sum(0)
-        since = dict(zip(COUNTS, (now - self._last).tolist(), strict=True))
+        since = _named(now - self._last)
         self._last = now
         if not (rows := since["unique_rows"]):
             return {}
-        return {"row_delay": {"mean": since["row_delay_sum"] / rows, "shared": since["shared_rows"] / rows}}
+        mean, shared = since["row_delay_sum"] / rows, since["shared_rows"] / rows
+        return {"row_delay": {"mean": mean, "shared": shared, "counts": since["delays"]}}
 
 
 class HotRows:
@@ -76,6 +79,13 @@ class HotRows:
             f"{expected.mean:.2f}: under table rule {self._rule} hot rows can diverge where others are far from it; "
             "--table-rule row-adagrad gives each row a step size of its own, or lower --table-lr"
         )
+
+
+def _named(counts: torch.Tensor) -> dict[str, Any]:
+    """Counts [COLUMNS] by their names. `delays`: rows by the least delay of their place, without what is 0."""
+    named, delays = counts[: len(COUNTS)].tolist(), counts[len(COUNTS) :].tolist()
+    histogram = {1 << place >> 1: int(rows) for place, rows in enumerate(delays) if rows}
+    return {**dict(zip(COUNTS, named, strict=True)), "delays": histogram}
 
 
 def _expected(world: World, pushes: float) -> RowDelay:

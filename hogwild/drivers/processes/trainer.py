@@ -126,12 +126,10 @@ class Trainer(Driver):
         the copy is for.
 
         None if the run must end and a worker does not finish its update. The one worker that waits has finished its
-        update, and would never come to a gate.
+        round, and would not come to the end of another.
         """
-        if self._waiting is not None:
-            return self.copy()
         now = self.report.journal.elapsed_s
-        self.gate.close_gate(self.job.algorithm.barriers_per_round)
+        self.gate.close_gate(0 if self._waiting is not None else self.job.algorithm.barriers_per_round)
         closed = drained = now()
         try:
             while not self.gate.drained():

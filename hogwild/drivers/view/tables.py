@@ -65,7 +65,7 @@ class TablePart:
         moved = sum(2 * values.nbytes for _, values in filter(None, self._waiting))  # read for the batch, and pushed
         self._buffers.traffic.moved_bytes += moved
         self._buffers.took_over(stats.recovered)
-        self._counted += (1, *(getattr(stats, name) for name in COUNTS[1:]))
+        self._counted += (1, *(getattr(stats, name) for name in COUNTS[1:]), *stats.row_delays)
         self.drop()
         return stats
 
