@@ -24,8 +24,8 @@ from hogwild.tables import ROW_DELAYS, SparseSgd, State, TableRule, TableSegment
 
 TABLE, VERSION, COUNTED = "table:", "table-version:", "table-counts"
 COUNTS = ("pushes", "rows", "unique_rows", "row_delay_sum", "shared_rows", "step_sq")
-"""What a worker counts of its applied pushes (hogwild.tables.SparseStats), in the order of the columns. Behind them come the
-ROW_DELAYS places of its `row_delays`."""
+"""What a worker counts of its applied pushes (hogwild.tables.SparseStats), in the order of the columns. Behind them
+come the ROW_DELAYS places of its `row_delays`."""
 COLUMNS = len(COUNTS) + ROW_DELAYS
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -179,3 +181,26 @@ def test_exit_codes():
         "CheckpointError": 5,
         "Interrupted": 130,
     }
+
+
+def test_the_first_line_comes_before_all_that_takes_seconds():
+    """Here torch and NumPy cannot be imported at all. `train` begins in the same way, and starts a process for it."""
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['numpy'] = None\n"
+        "from hogwild.cli.main import main\n"
+        "main(['simulate', '--workers', '3'])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    assert done.stdout == "hogwild: starting digits, mlp, asgd, 3 workers\n"
+    assert "ModuleNotFoundError: import of" in done.stderr
+
+
+def test_the_last_line_says_where_page_and_checkpoints_are(driver, capsys):
+    def save() -> None:
+        (the_run().ckpt / "step-00000090").mkdir()
+
+    driver.then = save
+    assert train.main(["--workers", "1"]) == 0
+    run = the_run().path
+    assert capsys.readouterr().out.splitlines()[-1] == f"page: hogwild report {run}; checkpoints: {run / 'ckpt'}"

@@ -14,8 +14,8 @@ from written_runs import CURVE, make
 
 from hogwild.cli.trace import main as trace
 from hogwild.report import runs, tracks
-from hogwild.report.trace import trace as write_trace
 from hogwild.report.record import Record, records
+from hogwild.report.trace import trace as write_trace
 from hogwild.runs.timeline import PHASES, TimelineFile, Track
 
 NAMES = ("data", "gradient", "update", "waiting", "sleep")
