@@ -25,15 +25,6 @@ HW_HD double hw_sqrt(double a) { return ::sqrt(a); }
 HW_HD bool hw_isfinite(float a) { return hw_abs(a) <= FLT_MAX; }
 HW_HD bool hw_isfinite(double a) { return hw_abs(a) <= DBL_MAX; }
 
-// The number of bits of a: 0 for 0, else 1 + floor(log2 a).
-HW_HD int hw_bits(uint32_t a) {
-#ifdef __CUDA_ARCH__
-  return 32 - __clz(static_cast<int>(a));
-#else
-  return a == 0 ? 0 : 32 - __builtin_clz(a);
-#endif
-}
-
 // condition ? a : b, with a bit mask: compilers turn the operator into a branch, and a branch that contains a square
 // root keeps the loop from vectorising.
 template <class T>

@@ -55,7 +55,7 @@ void count_version(RowTask& task, const UniqueRow& row) {
   if (task.seen == nullptr) return;
   const uint32_t delay = before - task.seen[row.first];
   task.row_delay_sum += delay;
-  ++task.row_delays[hw_bits(delay)];
+  ++task.row_delays[delay == 0 ? 0 : 32 - __builtin_clz(delay)];
 }
 
 template <class Access, class T>

@@ -89,7 +89,7 @@ __device__ void count_version(const RowTask& task, int64_t row, int64_t first) {
   const uint32_t delay = before - task.seen[first];
   if (delay == 0) return;
   atomicAdd(&task.work.counts->delay_sum, static_cast<unsigned long long>(delay));
-  atomicAdd(&task.work.counts->delays[hw_bits(delay)], 1ull);
+  atomicAdd(&task.work.counts->delays[32 - __clz(static_cast<int>(delay))], 1ull);
 }
 
 template <class Stages, class Access>

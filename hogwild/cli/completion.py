@@ -123,6 +123,7 @@ BASH = """\
 _hogwild() {
   local current=${COMP_WORDS[COMP_CWORD]} flag=${COMP_WORDS[COMP_CWORD-1]} found= head=
   if [[ $current == = ]]; then current=; elif [[ $flag == = ]]; then flag=${COMP_WORDS[COMP_CWORD-2]}; fi
+  if [[ $current == --*=* ]]; then flag=${current%%%%=*} head=${current%%%%=*}= current=${current#*=}; fi  # in zsh
   if [[ $COMP_CWORD == 1 ]]; then found='%(commands)s'
   else case "${COMP_WORDS[1]} $flag" in
 %(values)s
@@ -133,7 +134,7 @@ _hogwild() {
   COMPREPLY=($(compgen -P "$head" -W "$found" -- "$current"))
 }
 complete -o default -F _hogwild hogwild"""
-LIST = "[[ $current == *,* ]] && { head=${current%,*},; current=${current##*,}; }; "
+LIST = "[[ $current == *,* ]] && { head=$head${current%,*},; current=${current##*,}; }; "
 """Of values with commas between them the last one is completed."""
 
 
@@ -160,5 +161,7 @@ def fish(commands: Mapping[str, Words]) -> Iterator[str]:
             yield f"{of} -f -a {shlex.quote(' '.join(own.values))}"
         for flag in own.flags:
             form = f"-l {flag.name[2:]}" if flag.name.startswith("--") else f"-s {flag.name[1:]}"
-            takes = f" -x -a {shlex.quote(' '.join(flag.values))}" if flag.values else " -r" if flag.takes_value else ""
+            names = " ".join(flag.values)
+            words = f"(__fish_append , {names})" if flag.is_list else names
+            takes = f" -x -a {shlex.quote(words)}" if flag.values else " -r" if flag.takes_value else ""
             yield f"{of} {form}{takes} -d {shlex.quote(flag.help)}"

@@ -1,8 +1,13 @@
-"""`hogwild completion`: bash runs its script; that of zsh is the same one; fish gets a line for each word."""
+"""`hogwild completion`: bash, zsh and fish run their scripts, where they are installed."""
 
 from __future__ import annotations
 
+import os
+import pty
+import select
+import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +38,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["compare", "--algorithms", "asgd,dana-z"], {"asgd,dana-zero"}),
         (["train", "--data", "fas"], {"fashion_mnist"}),
         (["train", "--access", ""], {"racing", "atomic", "striped", "locked"}),
+        (["train", "--algorithm=dana-sl"], {"--algorithm=dana-slim"}),  # where = does not divide words
         (["train", "--csv", "--algo"], {"--algorithm"}),  # a flag that needs no value
         (["compare", "--tune", "weight_"], {"weight_decay="}),
         (["reproduce", "del"], {"delayed-rules", "delayed-text"}),
@@ -62,6 +68,62 @@ def test_fish(capsys: pytest.CaptureFixture[str]):
     (algorithm,) = (line for line in lines if "_from train' -l algorithm " in line)
     assert f" -x -a '{' '.join(REGISTRY)}' -d " in algorithm
     assert any(line.startswith("complete -c hogwild -n __fish_use_subcommand -f -a doctor -d ") for line in lines)
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("trai", ["train"]),
+        ("train --algorithm dana-s", ["dana-sa", "dana-slim"]),
+        ("train --algorithm=dana-sl", ["--algorithm=dana-slim"]),
+        ("compare --algorithms asgd,dana-z", ["asgd,dana-zero"]),
+        ("report --over", ["--overwrite"]),
+        ("completion z", ["zsh"]),
+    ],
+)
+def test_fish_completes(line: str, expected: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["completion", "fish"]) == 0
+    path = tmp_path / "hogwild.fish"
+    path.write_text(capsys.readouterr().out)
+    code = f"source {path}; complete -C 'hogwild {line}'"
+    command = ["fish", "--no-config", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert [answer.partition("\t")[0] for answer in done.stdout.splitlines()] == expected
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("trai", "train "),
+        ("train --algorithm dana-sl", "train --algorithm dana-slim "),
+        ("train --algorithm=dana-sl", "train --algorithm=dana-slim "),
+        ("compare --algorithms asgd,dana-z", "compare --algorithms asgd,dana-zero "),
+        ("report --over", "report --overwrite "),
+    ],
+)
+def test_zsh_completes(line: str, expected: str, script: Path, tmp_path: Path):
+    """A TAB in a terminal: zsh completes nowhere else."""
+    start = f"autoload -U compinit bashcompinit; compinit -u -d {tmp_path}/dump; bashcompinit; source {script}"
+    ours, its = pty.openpty()
+    environment = {**os.environ, "TERM": "dumb", "PS1": "> ", "COLUMNS": "300"}
+    with subprocess.Popen(["zsh", "-f", "-i"], stdin=its, stdout=its, stderr=its, env=environment) as shell:
+        os.close(its)
+        said, deadline = b"", time.monotonic() + 60
+
+        def wait_for(text: bytes) -> None:
+            nonlocal said
+            while text not in said:
+                assert select.select([ours], [], [], max(0.0, deadline - time.monotonic()))[0], said
+                said += os.read(ours, 65536)
+
+        os.write(ours, f"{start}; echo rea''dy\n".encode())
+        wait_for(b"\nready")
+        os.write(ours, f"hogwild {line}\t".encode())
+        wait_for(f"hogwild {expected}".encode())
+        shell.kill()
+    os.close(ours)
 
 
 def test_every_shell_has_its_installation(capsys: pytest.CaptureFixture[str]):
