@@ -70,58 +70,51 @@ def test_fish(capsys: pytest.CaptureFixture[str]):
     assert any(line.startswith("complete -c hogwild -n __fish_use_subcommand -f -a doctor -d ") for line in lines)
 
 
+LINES = {
+    "trai": "train",
+    "train --algorithm dana-sl": "train --algorithm dana-slim",
+    "train --algorithm=dana-sl": "train --algorithm=dana-slim",
+    "compare --algorithms asgd,dana-z": "compare --algorithms asgd,dana-zero",
+    "report --over": "report --overwrite",
+    "completion z": "completion zsh",
+}
+
+
 @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("trai", ["train"]),
-        ("train --algorithm dana-s", ["dana-sa", "dana-slim"]),
-        ("train --algorithm=dana-sl", ["--algorithm=dana-slim"]),
-        ("compare --algorithms asgd,dana-z", ["asgd,dana-zero"]),
-        ("report --over", ["--overwrite"]),
-        ("completion z", ["zsh"]),
-    ],
-)
-def test_fish_completes(line: str, expected: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_fish_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert cli.main(["completion", "fish"]) == 0
     path = tmp_path / "hogwild.fish"
     path.write_text(capsys.readouterr().out)
-    code = f"source {path}; complete -C 'hogwild {line}'"
+    code = "; ".join([f"source {path}", *(f"complete -C 'hogwild {line}'" for line in LINES)])
     command = ["fish", "--no-config", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert [answer.partition("\t")[0] for answer in done.stdout.splitlines()] == expected
+    assert [answer.partition("\t")[0] for answer in done.stdout.splitlines()] == [
+        line.split()[-1] for line in LINES.values()
+    ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("trai", "train "),
-        ("train --algorithm dana-sl", "train --algorithm dana-slim "),
-        ("train --algorithm=dana-sl", "train --algorithm=dana-slim "),
-        ("compare --algorithms asgd,dana-z", "compare --algorithms asgd,dana-zero "),
-        ("report --over", "report --overwrite "),
-    ],
-)
-def test_zsh_completes(line: str, expected: str, script: Path, tmp_path: Path):
+def test_zsh_completes(script: Path, tmp_path: Path):
     """A TAB in a terminal: zsh completes nowhere else."""
     start = f"autoload -U compinit bashcompinit; compinit -u -d {tmp_path}/dump; bashcompinit; source {script}"
     ours, its = pty.openpty()
     environment = {**os.environ, "TERM": "dumb", "PS1": "> ", "COLUMNS": "300"}
     with subprocess.Popen(["zsh", "-f", "-i"], stdin=its, stdout=its, stderr=its, env=environment) as shell:
         os.close(its)
-        said, deadline = b"", time.monotonic() + 60
 
-        def wait_for(text: bytes) -> None:
-            nonlocal said
-            while text not in said:
+        def tell(words: str, answer: str) -> None:
+            """Types the words, and waits until the terminal shows the answer."""
+            os.write(ours, words.encode())
+            said, deadline = b"", time.monotonic() + 60
+            while answer.encode() not in said:
                 assert select.select([ours], [], [], max(0.0, deadline - time.monotonic()))[0], said
                 said += os.read(ours, 65536)
 
-        os.write(ours, f"{start}; echo rea''dy\n".encode())
-        wait_for(b"\nready")
-        os.write(ours, f"hogwild {line}\t".encode())
-        wait_for(f"hogwild {expected}".encode())
+        tell(f"{start}; echo rea''dy\n", "\nready")
+        for number, (line, whole) in enumerate(LINES.items()):
+            tell(f"hogwild {line}\t", f"hogwild {whole} ")
+            tell(f"\x15echo dri''ed {number}\n", f"\ndried {number}")
         shell.kill()
     os.close(ours)
 
