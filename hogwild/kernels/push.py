@@ -77,6 +77,13 @@ class Push:
               layer and global Gap take ||u||^2 from the observe slots of earlier pushes: for unit g that is the
               previous gradient, else the same values as in the element-wise form. Under Nesterov the elastic exchange
               takes -lr v with the current lr for the velocity of Alg. 2, which is equal as long as lr is constant.
+
+    >>> from hogwild.rules import HeavyBall
+    >>> x, v, g = torch.ones(3), torch.zeros(3), torch.tensor([1.0, 0.0, -1.0])
+    >>> push = Push(x=x, v=v, segments=[(0, 3)], momentum=HeavyBall(0.5))
+    >>> stats = [push([g], lr=0.5, pushes=k, lr_max=0.5) for k in range(2)]
+    >>> x, v, stats[1].step_sq
+    (tensor([-0.2500,  1.0000,  2.2500]), tensor([ 1.5000,  0.0000, -1.5000]), 1.125)
     """
 
     def __init__(

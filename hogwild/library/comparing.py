@@ -46,6 +46,12 @@ def simulate(
 
     Args:   clock: "gamma" (execution times of heterogeneous workers), "round-robin", ... (`hogwild list clocks`).
             options: every keyword of hogwild.fit.
+
+    >>> x = torch.eye(4).repeat(8, 1)
+    >>> data = ((x, x.argmax(1)), (x, x.argmax(1)))  # to train, and to test
+    >>> result = simulate(nn.Linear(4, 4), data, workers=4, epochs=9, batch_size=4, lr=0.5, quiet=True)
+    >>> result.summary["test_accuracy"], result.summary["delay"]["max"]
+    (1.0, 5)
     """
     return fit(model, dataset, loss_fn, clock=clock, **options)
 

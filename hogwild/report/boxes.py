@@ -88,7 +88,7 @@ def offsets(runs: Sequence[Record]) -> list[float]:
 
 def _table(runs: Sequence[Record]) -> str:
     """A row for each box, of its own counters: the summary of box 0 has the sums."""
-    head = ["", "ended", "updates", *COUNTS.values(), "lag", "largest", "exchange, s", "sent, MB", "received, MB"]
+    head = ["box", "ended", "updates", *COUNTS.values(), "lag", "largest", "exchange, s", "sent, MB", "received, MB"]
     rows = []
     for run in runs:
         last = (run.of("between") or [{}])[-1]

@@ -105,7 +105,7 @@ def columns(
             )
         inner.append(f"<g {filled(look)}>{''.join(bars)}</g>")
     ticks = dict(list(names.items())[:: max(1, len(names) // MOST_NAMES)]) if names else None
-    return _frame(across, up, "".join(inner), x_label, ticks)
+    return _frame(across, up, "".join(inner), x_label, ticks, centred=True)
 
 
 def shares(rows: Mapping[str, Mapping[str, float]], looks: Mapping[str, int], faint: str = "") -> Drawing:
@@ -162,7 +162,15 @@ def _path(line: Line, across: Scale, up: Scale) -> str:
     return f"<g {colour(line.look)}{faint}>{drawn}{rounds}</g>"
 
 
-def _frame(across: Scale, up: Scale, inner: str, x_label: str, ticks: Mapping[float, str] | None = None) -> Drawing:
+def _frame(
+    across: Scale,
+    up: Scale,
+    inner: str,
+    x_label: str,
+    ticks: Mapping[float, str] | None = None,
+    *,
+    centred: bool = False,
+) -> Drawing:
     grid, labels = [], []
     for value in up.ticks():
         y = _y(up, value)
@@ -171,17 +179,27 @@ def _frame(across: Scale, up: Scale, inner: str, x_label: str, ticks: Mapping[fl
     rule = f'<path d="{"".join(grid)}" class="grid" stroke="#d0d7de" {STROKE}/>'
     stretched = f'<svg width="100%" height="{HEIGHT}" viewBox="0 0 1000 1000" preserveAspectRatio="none"'
     data = f'{stretched} overflow="visible">{rule}{inner}</svg>'
-    return Drawing(HEIGHT + 40, data + "".join(labels) + x_axis(across, HEIGHT, x_label, ticks))
+    return Drawing(HEIGHT + 40, data + "".join(labels) + x_axis(across, HEIGHT, x_label, ticks, centred=centred))
 
 
-def x_axis(across: Scale, y: float, label: str, ticks: Mapping[float, str] | None = None) -> str:
-    """Of many ticks every second one is left out on small screens."""
+def x_axis(
+    across: Scale, y: float, label: str, ticks: Mapping[float, str] | None = None, *, centred: bool = False
+) -> str:
+    """Of many ticks every second one is left out on small screens. `centred`: the first and the last one, too, stand
+    below the middle of what they name.
+    """
     ticks = {value: number(value) for value in across.ticks(8)} if ticks is None else ticks
     marks = [text("50%", y + 35, "middle", label)]
     for index, (value, words) in enumerate(ticks.items()):
         at = 100 * across.place(value)
         marks.append(
-            text(f"{at:.2f}%", y + 18, _anchor(at), words, "second" if index % 2 and len(ticks) > MOST_TICKS else "")
+            text(
+                f"{at:.2f}%",
+                y + 18,
+                "middle" if centred else _anchor(at),
+                words,
+                "second" if index % 2 and len(ticks) > MOST_TICKS else "",
+            )
         )
     return "".join(marks)
 

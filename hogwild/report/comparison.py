@@ -114,7 +114,7 @@ def _table(inside: Sequence[Group], panel: str, metric: str) -> str:
         against = "" if group is reference else seeds.verdict([pair for pair in pairs if math.isfinite(pair)])
         every = ", ".join("diverged" if math.isnan(value) else number(value) for value in own.values())
         rows.append([group.name, shown, every, len(own) - len(values), against])
-    head = ["", "mean, 95 % interval", "seeds", "not finite", f"against {reference.name}, seed by seed"]
+    head = ["algorithm", "mean, 95 % interval", "seeds", "not finite", f"against {reference.name}, seed by seed"]
     return page.table(f"Final {_words(metric)}, {panel}", head, rows)
 
 

@@ -101,7 +101,7 @@ def _summary(runs: Sequence[Record]) -> str:
     rows = [[SUMMARY[name], *(_shown(name, run.summary.get(name)) for run in runs)] for name in names]
     extra = [name for run in runs for name in run.summary if _is_metric(name) and name not in SUMMARY]
     rows += [[name, *(_shown(name, run.summary.get(name)) for run in runs)] for name in dict.fromkeys(extra)]
-    return page.table("How it ended", ["", *(run.name for run in runs)], rows)
+    return page.table("How it ended", ["result", *(run.name for run in runs)], rows)
 
 
 def _differences(runs: Sequence[Record]) -> str:

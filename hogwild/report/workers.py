@@ -51,7 +51,7 @@ def _shares(run: Record, of: str) -> Iterator[str]:
         ]
         for event in closing
     ]  # fmt: skip
-    head = ["", "pushes", "samples", "mean delay", "largest", "refused", *(f"{name}, s" for name in names)]
+    head = ["worker", "pushes", "samples", "mean delay", "largest", "refused", *(f"{name}, s" for name in names)]
     numbers = page.table("Closing lines of the workers", head, rows)
     if spent:
         shown = {f"worker {worker}": row for worker, row in spent.items()}

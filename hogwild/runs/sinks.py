@@ -24,7 +24,10 @@ LEFT_OUT = ("interval", "s")  # histograms, and how long the measurement took
 
 def sinks_of(config: Config, run: Path) -> list[Sink]:
     """The places that `config` asks for, in the run directory `run`."""
-    return [*([Table(run / TABLE)] if config.csv else []), *([TensorBoard(run / TENSORBOARD)] if config.tb else [])]
+    return [
+        *([Table(run / TABLE)] if config.csv else []),
+        *([TensorBoard(run / TENSORBOARD, config.yaml())] if config.tb else []),
+    ]
 
 
 def check_installed(config: Config) -> None:
@@ -74,13 +77,14 @@ class Table:
 
 
 class TensorBoard:
-    """The numbers of events of kinds train, eval and edge as scalars `kind/name` over the number of updates.
+    """The numbers of events of kinds train, eval and edge as scalars `kind/name` over the number of updates, and the
+    configuration `text`.
 
     One process writes, the parent: several writers in one directory lose data. UsageError if TensorBoard is absent.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, text: str = "") -> None:
+        self.folder, self._text = folder, text
         self._open = _summary_writer()
         self._writer: Any = None
 
@@ -89,6 +93,7 @@ class TensorBoard:
             return
         if self._writer is None:
             self._writer = self._open(str(self.folder))
+            self._writer.add_text("config", "".join(f"    {line}\n" for line in self._text.splitlines()))  # Markdown
         step = event.values.get("updates")
         for name, value in _numbers(event.values):
             if name != "updates":
@@ -112,8 +117,14 @@ def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def _summary_writer() -> Any:
+    """That of TensorBoard, or else of tensorboardX, which writes the same and is a twentieth of its size."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise UsageError(f"tb needs TensorBoard ({error}): pip install tensorboard, or leave --tb out") from None
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            raise UsageError(
+                f"tb needs TensorBoard ({error}): pip install tensorboard or tensorboardX, or leave --tb out"
+            ) from None
     return SummaryWriter

@@ -55,6 +55,9 @@ def edge(rule: str, delay: Delay, momentum: float = 0.0, dampening: float = 0.0)
     every single run diverges. For dana and table under a random delay it is not known: a constant delay, the mean
     rounded up, is used instead.
     Raises ValueError for values out of range.
+
+    >>> round(edge("none", 15), 4), round(edge("none", {5: 0.5, 25: 0.5}), 4)
+    (0.1013, 0.167)
     """
     known: Delay = math.ceil(round(mean(delay), 6)) if rule in ("dana", "table") else delay
     return mean_square_threshold(rule, known, momentum, dampening)

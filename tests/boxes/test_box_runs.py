@@ -78,6 +78,7 @@ def test_a_killed_courier_is_replaced_and_a_killed_box_comes_back(tmp_path, betw
         until(lambda: "box_joined" in boxes.faults(0), "box 0 tells it")
         until(lambda: boxes.exchanges(1) > 3, "they exchange again")
         assert boxes.faults(1) == ["box_joined"]
+        assert {"lost", "joined"} <= {event["event"] for event in boxes.events(0, "box") if event["box"] == 1}
         until(lambda: boxes.events(1, "train"), "it trains for a second")
         loss = boxes.events(1, "train")[0]["train_loss"]
         assert loss < 0.6, "it began with the model of box 0, not with a new one"

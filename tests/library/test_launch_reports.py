@@ -42,6 +42,9 @@ def test_evaluations_and_checkpoints_come_by_updates_on_copies():
     assert result.summary["weight"] == pytest.approx(1.0)
     assert store.names(Path(result.path) / "ckpt") == ["step-00000005", "step-00000010"]
     assert hogwild.load(result, "best")["weight"].item() == pytest.approx(1.0)
+    gates = lines(result, "gate")  # the end of the run needs none
+    assert [gate["why"] for gate in gates] == [["evaluation"], ["checkpoint"], ["evaluation"]]
+    assert all(0 < gate["closed"] <= gate["drained"] <= gate["opened"] for gate in gates)
 
 
 def until_told(worker: hogwild.Worker) -> None:

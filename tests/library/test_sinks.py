@@ -52,6 +52,9 @@ class Writer(SimpleNamespace):
     def add_scalar(self, name: str, value: float, step: int) -> None:
         self.written.append((Path(self.folder).name, name, value, step))
 
+    def add_text(self, name: str, text: str) -> None:
+        self.written.append((name, text))
+
     def flush(self) -> None:
         pass
 
@@ -59,19 +62,24 @@ class Writer(SimpleNamespace):
         self.written.append("closed")
 
 
-def test_tensorboard_gets_the_numbers_over_the_updates(monkeypatch):
-    module = ModuleType("torch.utils.tensorboard")
+@pytest.mark.parametrize("name", ["torch.utils.tensorboard", "tensorboardX"])
+def test_tensorboard_gets_the_numbers_over_the_updates(name, monkeypatch):
+    module = ModuleType(name)
     module.SummaryWriter = Writer
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    monkeypatch.setitem(sys.modules, name, module)
     Writer.written = []
     result = simulate(tb=True, epochs=2)
     assert ("tb", "eval/test_accuracy", result.summary["test_accuracy"], 18) in Writer.written
     assert {"train/lr", "train/delay_mean", "train/train_loss", "eval/epoch"} <= {entry[1] for entry in Writer.written}
     assert Writer.written[-1] == "closed"
+    ((_, text),) = [entry for entry in Writer.written if entry[0] == "config"]
+    assert "    algorithm: asgd\n" in text
 
 
 def test_tensorboard_that_is_not_installed_is_told_before_anything_is_made(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UsageError, match=r"tb needs TensorBoard .*: pip install tensorboard"):
+    for name in ("torch.utils.tensorboard", "tensorboardX"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UsageError, match=r"tb needs TensorBoard .*: pip install tensorboard or tensorboardX"):
         simulate(tb=True)
     assert no_run()
