@@ -23,7 +23,7 @@ OF_THEIR_OWN = {  # (page, language of the block) -> the test that runs all such
     ("docs/examples.md", "sh"): "tests/library/test_examples.py",
 }
 ELSEWHERE = {  # a pattern of commands -> where they are run, or why not
-    r"pip install|python -m venv|pre-commit|\.ci/run|python tools/docs_site": ".ci/run and .ci/long do it",
+    r"pip install|\.venv|pre-commit|\.ci/run|python -m pytest -n auto|python tools/docs_site": ".ci/run and .ci/long do it",
     r"HOGWILD_DEBUG|lib\(\)|LD_PRELOAD": "python tools/sanitize does it",
     r"hogwild list \w+ --markdown|python tools/\w+\.py": "tests compare the generated pages",
     r"torchrun|\$run |random_box_kills": "two machines; tests/boxes does it on one",
