@@ -106,6 +106,21 @@ def test_a_diverged_run_is_named_and_its_line_breaks(tmp_path: Path):
     body(page)
 
 
+def test_delays_of_rows_are_shown_by_the_powers_of_two_that_they_begin_with(tmp_path: Path):
+    counts = {"0": 5, "1": 2, "4": 1}
+    page = runs.write(records([make(tmp_path / "a", summary={"row_delay_histogram": counts})]))
+    figure = page.partition("<figcaption>Row delays")[2].partition("</figure>")[0]
+    assert re.findall(r"<title>a, ([^<]*)</title>", figure) == ["0: 0.625", "1: 0.25", "4-7: 0.125"]
+    places = [float(left) for left in re.findall(r'<path d="M([\d.]+) 1000V', figure)]
+    assert places[2] - places[1] == pytest.approx(2 * (places[1] - places[0]), abs=0.2), "2-3 has no row, but a place"
+    assert "<figcaption>Row delays" not in runs.write(records([make(tmp_path / "b")]))
+
+
+def test_every_column_of_a_table_has_a_name(tmp_path: Path):
+    for page in (runs.write(records([make(tmp_path / "a")])), comparison.write(grid(tmp_path / "grid"))):
+        assert all(head.text for head in body(page).iter("th"))
+
+
 def test_an_interval_without_a_push_is_no_divergence(tmp_path: Path):
     page = runs.write(records([make(tmp_path / "a", [train(1, 2.0), train(2, 1.0), train(3, None)])]))
     assert "a ends at 1." in page
