@@ -1,7 +1,7 @@
 """Pages in Chromium: no violation that axe-core knows, nothing cut or written over, in both themes, wide and on a
 phone.
 
-Screenshots are left in build/screenshots.
+Screenshots are left in build/screenshots, and how long each page took to its second frame, in ms.
 """
 
 from __future__ import annotations
@@ -129,6 +129,9 @@ def test_a_page_can_be_read(write, chromium: browser.Browser, tmp_path: Path):
         for dark in (False, True):
             name = f"{write.__name__}-{width}-{'dark' if dark else 'light'}"
             chromium.open(page, width=width, dark=dark)
+            chromium.value("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+            took = chromium.value("performance.now()")
+            (PICTURES / f"{name}.ms").write_text(f"{took:.0f} ms, {page.stat().st_size / 1000:.0f} kB\n")
             chromium.picture(PICTURES / f"{name}.png")
             assert chromium.value("document.documentElement.scrollWidth") == width, f"{name} is wider than its window"
             assert chromium.value(LABELS) == [], name
