@@ -41,18 +41,18 @@ def section(runs: Sequence[Record]) -> Iterator[str]:
     """What the boxes did, and when."""
     yield page.heading("What the boxes did")
     yield _table(runs)
-    yield from _curve(
-        runs, "Exchanges", "Exchanges of each box so far.", lambda _, now: float(now.get("exchanges") or 0)
-    )
+    yield from _curve(runs, "Exchanges between boxes", "So far.", lambda _, now: float(now.get("exchanges") or 0))
     yield from _curve(
         runs,
-        "Lag",
+        "Lag at exchanges",
         "Distance of the two boxes' versions at an exchange, in updates: mean of the exchanges since the last value.",
         _lag,
     )
-    yield from _curve(
-        runs, "Boxes", "How many boxes each box could reach, itself included.", lambda _, now: float(now["boxes"])
-    )
+    caption, reached = "Boxes that could be reached", {now["boxes"] for run in runs for now in run.of("between")}
+    if len(reached) == 1:
+        yield page.words(caption, f"By every box at all times: {reached.pop()}, itself included.")
+    else:
+        yield from _curve(runs, caption, "By each box, itself included.", lambda _, now: float(now["boxes"]))
     yield from timeline(runs)
 
 
@@ -138,4 +138,4 @@ def _curve(runs: Sequence[Record], caption: str, finding: str, value: Any) -> It
     if drawn:
         said = f"{finding} {'; '.join(map(ends, drawn))}."
         key = {line.name: line.look for line in drawn}
-        yield page.figure(f"{caption} between boxes", said, lines(drawn, "seconds"), key=key)
+        yield page.figure(caption, said, lines(drawn, "seconds"), key=key)

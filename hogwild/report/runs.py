@@ -39,6 +39,10 @@ def parts(runs: Sequence[Record]) -> Iterator[str]:
         if text := advice(run):
             yield page.paragraph(text if len(runs) == 1 else f"{run.name}: {text}", "advice")
     yield _summary(runs)
+    if boxes.are_boxes(runs):
+        yield page.paragraph(
+            "Updates, samples and exchanges of box 0 are the sums over all boxes that came to their end."
+        )
     if len(runs) > 1:
         yield _differences(runs)
     yield page.heading("What was learned")

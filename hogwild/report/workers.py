@@ -52,7 +52,7 @@ def _shares(run: Record, of: str) -> Iterator[str]:
         for event in closing
     ]  # fmt: skip
     head = ["worker", "pushes", "samples", "mean delay", "largest", "refused", *(f"{name}, s" for name in names)]
-    numbers = page.table("Closing lines of the workers", head, rows)
+    numbers = page.table(f"Closing lines of the workers{of}", head, rows)
     if spent:
         shown = {f"worker {worker}": row for worker, row in spent.items()}
         finding = "Shares of their time in the whole run."
@@ -73,7 +73,7 @@ def _faults(run: Record, of: str) -> Iterator[str]:
     more = f" (the first {MOST_FAULTS})" if len(faults) > MOST_FAULTS else ""
     yield page.heading(f"Faults{of}")
     count = sum(not event.get("ended") for event in faults)
-    yield page.table(f"{count} in all{more}", ["time", "kind", "worker", "message"], shown[:MOST_FAULTS])
+    yield page.table(f"Faults{of}: {count} in all{more}", ["time", "kind", "worker", "message"], shown[:MOST_FAULTS])
 
 
 def _worker(rank: object) -> object:

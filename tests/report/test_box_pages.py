@@ -61,8 +61,9 @@ def test_the_page_shows_the_boxes_of_a_run(two: Path):
     assert rows[1] == ["box0", "done", "40", "10", "1", "0", "0", "0", "3", "5", "9", "0.25", "2", "1"]
     assert rows[2][:4] == ["box1", "done", "41", "10"]
     assert rows[3][:3] == ["all", "", "81"]
-    for caption in ("Exchanges between boxes", "Lag between boxes", "Boxes between boxes"):
+    for caption in ("Exchanges between boxes", "Lag at exchanges", "Boxes that could be reached"):
         assert f"<figcaption>{caption}</figcaption>" in page
+    assert "By every box at all times: 2, itself included." in page
     assert page.count("<figcaption>Timeline") == 1
 
 
