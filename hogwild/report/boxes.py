@@ -7,7 +7,7 @@ machines whose clocks differ by a second are drawn a second apart.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -59,7 +59,8 @@ def section(runs: Sequence[Record]) -> Iterator[str]:
 def timeline(runs: Sequence[Record]) -> Iterator[str]:
     """The workers of all boxes in one drawing."""
     rows: list[Track] = []
-    names, faults = [], []
+    names: list[str] = []
+    faults: list[Values] = []
     for run, offset in zip(runs, offsets(runs), strict=True):
         places = {track.worker: len(rows) + place for place, track in enumerate(run.tracks)}
         for track in run.tracks:
@@ -123,7 +124,9 @@ def _lag(before: Values, now: Values) -> float | None:
     return (sums[1] - sums[0]) / (later - earlier)
 
 
-def _curve(runs: Sequence[Record], caption: str, finding: str, value: Any) -> Iterator[str]:
+def _curve(
+    runs: Sequence[Record], caption: str, finding: str, value: Callable[[Values, Values], float | None]
+) -> Iterator[str]:
     """One line a box of `value(event before, event)` over the seconds since the first box began."""
     drawn = []
     for look, (run, offset) in enumerate(zip(runs, offsets(runs), strict=True)):

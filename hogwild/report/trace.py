@@ -80,7 +80,8 @@ def _pushes(track: Track) -> Iterator[tuple[float, float, int]]:
     """When the worker had read the parameters, when it pushed their gradient, and the delay of that push. It reads at
     the end of an update or behind a barrier.
     """
-    read, has_gradient = None, False
+    read: float | None = None
+    has_gradient = False
     for phase, begin, _, delay in _intervals(track):
         if phase == "update" and read is not None and has_gradient:
             yield read, begin, delay
