@@ -171,7 +171,7 @@ class BoxTrainer(Trainer):
         return [box for box, since in list(self._down_since.items()) if since < limit]
 
     def _on_link(self, number: int, event: str, text: str) -> None:
-        if event in LINKS:
+        if event in LINKS and self.courier.has_begun:
             self.report.journal.event("box", event=event, box=number)
         if event in ("up", "joined"):
             self.up.add(number)
