@@ -40,13 +40,11 @@ class Rendezvous:
 
     @classmethod
     def of_environment(cls) -> Rendezvous | None:
-        """The place of this process in a run of several boxes, by the environment that torchrun makes; None if it is
-        the only one.
-        """
+        """The place of this process in a run of boxes, by the environment that torchrun makes; None without it."""
+        if "WORLD_SIZE" not in os.environ:
+            return None
         try:
-            boxes, box = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-            if boxes == 1:
-                return None
+            boxes, box = int(os.environ["WORLD_SIZE"]), int(os.environ.get("RANK", "0"))
             found = cls(box, boxes, os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
         except (KeyError, ValueError) as error:
             raise UsageError(f"the environment of torchrun is not complete ({error}): start the run with it") from None

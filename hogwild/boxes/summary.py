@@ -12,7 +12,7 @@ from hogwild.boxes.rendezvous import Rendezvous
 
 KEY = "summary"
 PATIENCE_S = 5.0
-SUMMED = ("updates", "samples", "joins", *COUNTS)
+SUMMED = ("updates", "samples", "samples_now", "joins", *COUNTS)
 
 
 def publish(rendezvous: Rendezvous, facts: Mapping[str, Any]) -> None:

@@ -62,7 +62,9 @@ class Text:
         if not self._has_rounds:
             step = asked_of_owners(algorithm, self._view_of(self._box))
             steps = [partial(step, self._view_of(j)) for j in range(boxes)]
-        self._owners = Owners(world, self._box, peers, self.view.fragments(boxes), answers, memory.calls, steps)
+        self._owners = Owners(
+            world, self._box, peers, self.view.fragments(boxes), answers, memory.calls, steps, exchange.enter
+        )
         self._waits = False  # for a round
         self._missed: bool | None = None  # the others have made this round: whether the snapshot of this box counted
         self._began, self._began_at = versions.version, time.monotonic()
@@ -109,6 +111,7 @@ class Text:
         self._waits = False
         members, has_all = found
         if self._box in members and has_all:
+            self._exchange.enter()
             with self._owners.lock:
                 self.view.rounds.members = members
                 self._resume(None)
@@ -181,8 +184,8 @@ class Text:
         return [*shared, torch.tensor([self.ledger.applied])]
 
     def _take_center(self, at_least: int = 0) -> bool:
-        """Takes the center of a box that has begun, and has made so many rounds. False if there is none now."""
-        for peer in filter(_has_begun, self._peers):
+        """Takes the center of a box that has it, and has made so many rounds. False if there is none now."""
+        for peer in filter(_has_center, self._peers):
             rooms = [torch.empty_like(tensor) for tensor in self._center()]
             if peer.take_center(rooms) and int(rooms[-1]) >= at_least:
                 with self._owners.lock:
@@ -217,3 +220,8 @@ class Text:
 
 def _has_begun(peer: Peer) -> bool:
     return peer.is_up and Flag.BEGUN in peer.seen.flags
+
+
+def _has_center(peer: Peer) -> bool:
+    """That of the run: it has begun, or is resumed."""
+    return peer.is_up and bool((Flag.BEGUN | Flag.RESUMED) & peer.seen.flags)

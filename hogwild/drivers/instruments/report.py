@@ -41,7 +41,7 @@ class Report:
         self.edge = Edge(job, run.journal, console, self._start)
         self.score: Score | None = None
         self.faults = 0
-        self.beside: dict[str, int] = {}  # what else the bar shows: boxes, exchanges
+        self.beside: dict[str, Any] = {}  # what else the bar shows of a Status: boxes, exchanges, lag, sent_per_s
         self._pids: dict[int, int] = {}
         self.hear: Callable[[dict[str, Any]], object] = lambda _fault: None  # is told each fault
         self.began = self.ended = time.monotonic()
@@ -115,8 +115,7 @@ class Report:
                 lr=self.counts.lr,
                 edge=self.edge.ratio,
                 workers_alive=alive,
-                boxes=self.beside.get("boxes"),
-                exchanges=self.beside.get("exchanges"),
+                **self.beside,
             )
         )
 
