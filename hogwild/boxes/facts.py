@@ -14,6 +14,7 @@ from hogwild.config import FIELDS, LIMITS, Config
 from hogwild.drivers.job.batches import StreamOrder
 from hogwild.drivers.job.job import Job
 from hogwild.errors import UsageError
+from hogwild.shared.world import World
 
 SAME = ("data", "model", "algorithm")  # groups of options that all boxes must have alike
 FREE = ("data_dir", "init_from", "warmup_from")  # but these
@@ -35,6 +36,12 @@ def require_supported(job: Job) -> None:
     """Raises UsageError for what only the job tells, and several boxes do not support yet."""
     if isinstance(job.order, StreamOrder):
         raise UsageError("--between does not support streams (IterableDataset) yet: use a data set that can be indexed")
+
+
+def require_dense(world: World) -> None:
+    """UsageError for a model with tables: a row that one box has touched and another one has not has no mean."""
+    if world.tables:
+        raise UsageError("--between does not support tables (sparse=True in an embedding) yet: use dense embeddings")
 
 
 def _options(config: Config) -> bytes:

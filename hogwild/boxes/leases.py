@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from hogwild.boxes.made import Made
 from hogwild.boxes.part import INCARNATION_KEY
-from hogwild.boxes.rendezvous import Rendezvous
+from hogwild.boxes.rendezvous import STORE_S, Rendezvous
 from hogwild.shared.control import Tickets
 
 if TYPE_CHECKING:
@@ -152,7 +152,10 @@ class Leases(threading.Thread):
     def _agree(self) -> None:
         """All boxes count the same blocks: what is made before is written once."""
         store = self._client
-        if self.joins:
+        deadline = time.monotonic() + STORE_S
+        while self.joins and not store.check([MADE]) and self._goes_on and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        if store.check([MADE]):
             made = store.get(MADE)
         else:
             for box in range(self._rendezvous.boxes):

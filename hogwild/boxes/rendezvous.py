@@ -31,12 +31,15 @@ PREFIX = "hogwild"
 
 @dataclass(frozen=True)
 class Rendezvous:
-    """Box `box` of `boxes`, and the address of the store that torchrun serves."""
+    """Box `box` of `boxes`, and the address of the store that torchrun serves. `patience_s`: for a connection to it,
+    which torch tries about twice as long, and for an answer.
+    """
 
     box: int
     boxes: int
     host: str
     port: int
+    patience_s: float = STORE_S
 
     @classmethod
     def of_environment(cls) -> Rendezvous | None:
@@ -52,11 +55,11 @@ class Rendezvous:
             raise UsageError(f"RANK is {box} and WORLD_SIZE {boxes}: start the run with torchrun")
         return found
 
-    def store(self, patience_s: float = STORE_S) -> Store:
-        """A new client of the store. RuntimeError if it does not answer in that time."""
+    def store(self) -> Store:
+        """A new client of the store. RuntimeError if it does not answer in time."""
         from torch._C._distributed_c10d import PrefixStore, TCPStore
 
-        client = TCPStore(self.host, self.port, None, False, timedelta(seconds=patience_s))
+        client = TCPStore(self.host, self.port, None, False, timedelta(seconds=self.patience_s))
         return PrefixStore(PREFIX, client)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from hogwild.boxes import normalization
-from hogwild.boxes.facts import facts_of, hash_of, require_supported
+from hogwild.boxes.facts import facts_of, hash_of, require_dense, require_supported
 from hogwild.boxes.handle import CourierHandle
 from hogwild.boxes.kept import Kept
 from hogwild.boxes.leases import Leases, publish_made
@@ -45,16 +45,14 @@ class BoxTrainer(Trainer):
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
         rendezvous = boxes_of(job.config)
         assert rendezvous is not None, "driver_for has chosen this driver for several boxes"
+        rendezvous = replace(rendezvous, patience_s=min(rendezvous.patience_s, job.config.between_timeout))
         self.rendezvous, self.box = rendezvous, rendezvous.box
         incarnation = incarnation_of(rendezvous)
         if job.config.min_boxes > rendezvous.boxes:
             raise UsageError(f"min_boxes is {job.config.min_boxes} but there are only {rendezvous.boxes} boxes")
         require_supported(job)
         super().__init__(replace(job, box=self.box, boxes=rendezvous.boxes), run, console)
-        if self.world.tables:
-            raise UsageError(
-                "--between does not support tables (sparse=True in an embedding) yet: use dense embeddings"
-            )
+        require_dense(self.world)
         x = self.world.arena.tensor("x")
         statistics = normalization.elements(self.module)
         self.memory = BoxMemory.create(self.box, rendezvous.boxes, x.numel(), x.dtype, statistics)
@@ -231,7 +229,7 @@ class BoxTrainer(Trainer):
         config, own = self.config, self.own_facts()
         found = {"box": self.box, **own}
         if self.box == 0:
-            found = summed(self.rendezvous, own)
+            found = summed(self.rendezvous, own, has_store=self._has_store)
         samples_now = found.pop("samples_now")
         between = {"algorithm": config.between, "period": config.between_period, "wire": config.between_wire}
         wall_s = max(self.report.ended - self.report.began, 1e-9)

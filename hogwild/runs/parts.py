@@ -33,6 +33,6 @@ def parts_of(run: Path) -> dict[int, list[Path]]:
 
 
 def newest_with_checkpoint(parts: list[Path]) -> Path | None:
-    """The part that a box goes on from: the newest one with a checkpoint, or else the newest one. None: there is none."""
+    """The part that a box goes on from: the newest one with a checkpoint, or else the newest one; None of none."""
     saved = [path for path in parts if any((path / "ckpt").glob("step-*"))]
     return next(reversed(saved or parts), None)

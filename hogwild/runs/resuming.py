@@ -56,7 +56,7 @@ def find_run(path: Path) -> RunDirectory | None:
 
 
 def _without_place(path: Path, given: Mapping[str, object]) -> dict[str, object]:
-    """`given` without --out and --name, which name the run `path` itself if they are given. UsageError if they do not."""
+    """`given` without --out and --name, which name the run `path` if they are given. UsageError if they do not."""
     out, name = given.get("out"), given.get("name")
     named = Path(str(out or path.parent)) / str(name or path.name)
     if (out is not None or name is not None) and named.resolve() != path.resolve():

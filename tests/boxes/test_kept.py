@@ -75,7 +75,8 @@ def test_a_new_box_takes_the_center_of_a_resumed_one(server: Server):
     MADE.extend(again)
     state.write_to(again[0].memory, again[0]._outer)
     again[0].flags, again[1].flags = Flag.RESUMED, Flag(0)
-    until(lambda: Flag.RESUMED in again[1].peers[0].seen.flags, "they meet")
+    peer = again[1].peers[0]
+    until(lambda: peer.is_up and Flag.RESUMED in peer.seen.flags, "they meet")
     again[1].text.begin(joins=True)
     assert torch.equal(again[1].text.view.x, boxes[0].text.view.x)
 
