@@ -102,7 +102,7 @@ class Report:
         completed, order, is_own = self.counts.completed, self.job.order, self.job.body is not None
         self.console.update(
             Status(
-                done=stats.version if is_own else order.samples_before(completed),
+                done=order.samples_before(completed) if not is_own else self._updates(stats, completed),
                 total=self.job.config.updates if is_own else order.samples_before(self.job.total_tickets),
                 unit="updates" if is_own else "samples",
                 epoch=None if is_own else completed / order.tickets_per_epoch,
@@ -118,6 +118,10 @@ class Report:
                 **self.beside,
             )
         )
+
+    def _updates(self, stats: Statistics, completed: int) -> int:
+        """Those of the run so far; of several boxes, as the tickets tell."""
+        return stats.version if self.job.boxes == 1 else completed
 
     def evaluated(self, state: State, score: Score, metrics: Mapping[str, float], began: float) -> None:
         """Writes an event of kind eval, with those metrics. `began`: time.monotonic() at its beginning."""
