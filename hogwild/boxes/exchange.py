@@ -103,8 +103,8 @@ class PairExchange:
         self.add(ledger)
 
     def enter(self) -> None:
-        """Enters the gate, until the next flux is added: what is written meanwhile belongs to the exchange, and no copy
-        of the model is taken in between.
+        """Enters the gate, until `leave`, or until the next flux has been added: what is written meanwhile belongs
+        together, and no copy of the model is taken in between.
         """
         if self._is_inside:
             return
@@ -124,6 +124,10 @@ class PairExchange:
         if self._is_locked:
             self._versions.unlock_model()
         ledger.apply()
+        self.leave()
+
+    def leave(self) -> None:
+        """Leaves the gate."""
         self._is_inside = False
         self._gate.exit(self._rank)
         self._rounds.leave(self._rank)

@@ -4,10 +4,11 @@
     2  the text goes on: it calls the owners of the center (owners.py), or waits for a round (gathering.py)
     3  flux <- replica - before;  ADDING;  x <- x + flux under the run's access policy;  applied <- k
 
-All of it lies in shared memory. A courier that was killed in 2 begins again with the same snapshot and the same number,
-one that was killed in 3 adds what is left. A box that was cut off while a round was decided takes the center of a
-member. If its own snapshot was counted, and the text starts from the center, it gets the flux of the round; else what
-it has done stays in its model, and so in the next round.
+What the text writes for itself, once all answers are there, it writes inside the gate, as 3: a checkpoint has it from
+before an exchange or from after it. All of it lies in shared memory. A courier that was killed in 2 begins again with
+the same snapshot and the same number, one that was killed in 3 adds what is left. A box that was cut off while a round
+was decided takes the center of a member. If its own snapshot was counted, and the text starts from the center, it gets
+the flux of the round; else what it has done stays in its model, and so in the next round.
 """
 
 from __future__ import annotations
@@ -188,6 +189,7 @@ class Text:
         for peer in filter(_has_center, self._peers):
             rooms = [torch.empty_like(tensor) for tensor in self._center()]
             if peer.take_center(rooms) and int(rooms[-1]) >= at_least:
+                self._exchange.enter()
                 with self._owners.lock:
                     for tensor, room in zip(self._center()[:-1], rooms[:-1], strict=True):
                         tensor.copy_(room)
@@ -195,6 +197,7 @@ class Text:
                     self.ledger.skip_to(int(rooms[-1]))
                 if "base" in self._algorithm.keeps():
                     self._world.arena.tensor("base", self._box).copy_(self._exchange.x)
+                self._exchange.leave()
                 return True
         return False
 

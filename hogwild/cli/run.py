@@ -60,7 +60,7 @@ def _show(summary: dict[str, Any], config: Config, run: RunDirectory, console: C
     console.info(_closing(summary, run))
     if run.ckpt.is_dir() and any(run.ckpt.iterdir()):
         console.info(f"page: hogwild report {run.path}; checkpoints: {run.ckpt}")
-    if summary["exit_reason"] in RESUMABLE and config.between is not None:
+    if summary["exit_reason"] in RESUMABLE and config.between is not None and config.clock is None:
         console.info(f"continue with the same command in all boxes, and --resume {run.path.parent}")
     elif summary["exit_reason"] in RESUMABLE:
         console.info(f"continue with: hogwild train --resume {run.path}")

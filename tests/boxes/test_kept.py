@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from test_texts_over_links import boxes_of, settled, update, values
 from hogwild.boxes.header import Flag
 from hogwild.boxes.kept import Kept
 from hogwild.boxes.made import Made
+from hogwild.drivers.processes.trainer import Trainer
 from hogwild.errors import CheckpointError
 
 
@@ -98,6 +100,26 @@ def test_a_copy_in_the_midst_of_an_exchange_is_one_before_it(server: Server):
     boxes[0].world.control.open_gate()
     thread.join(WAIT_S)
     assert kept(boxes[0]).exchanges == before.exchanges + 1
+
+
+def test_a_copy_waits_for_the_courier_when_the_worker_waits_for_the_copy(server: Server):
+    """The one worker of a box is then outside the gate, but an exchange may be inside."""
+    (box,) = boxes_of(server, 1, "downpour")
+    box.exchange.enter()
+    polls = []
+
+    def once(_timeout_s: float) -> None:
+        polls.append(1)
+        if len(polls) == 3:
+            box.exchange.leave()
+
+    journal = SimpleNamespace(elapsed_s=lambda: 0.0)
+    trainer = SimpleNamespace(
+        _waiting=0, guests=1, gate=box.world.control, copy=lambda: len(polls), _is_overdue=lambda: False,
+        watch=SimpleNamespace(once=once), job=SimpleNamespace(algorithm=SimpleNamespace(barriers_per_round=0)),
+        report=SimpleNamespace(journal=journal, passed_gate=lambda *_: None),
+    )  # fmt: skip
+    assert Trainer._copy_between_updates(trainer, []) == 3
 
 
 def test_a_checkpoint_of_another_kind_is_refused(server: Server):

@@ -126,9 +126,9 @@ class Trainer(Driver):
         the copy is for.
 
         None if the run must end and a worker does not finish its update. The one worker that waits has finished its
-        update, and would never come to a gate.
+        update, and is outside the gate; a guest may be inside.
         """
-        if self._waiting is not None:
+        if self._waiting is not None and not self.guests:
             return self.copy()
         now = self.report.journal.elapsed_s
         self.gate.close_gate(self.job.algorithm.barriers_per_round)
