@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
@@ -114,6 +115,8 @@ def test_a_run_goes_on_with_the_same_fewer_and_more_boxes(tmp_path, between: str
         else:
             assert 1000 < summary["updates"] < 4000
         assert summary["test_accuracy"] > 0.93
+        if between == "ad-psgd" and boxes > 1:
+            assert re.search(r"boxes \d, exchanges \d+, lag [\d.]+, sends [\d.]+ k bytes/s", run.output(0))
 
 
 @pytest.mark.slow

@@ -6,9 +6,8 @@ import json
 import textwrap
 from pathlib import Path
 
-import psutil
 import pytest
-from box_runs import until
+from box_runs import left_over, until
 from torchrun import Agents
 
 pytestmark = pytest.mark.slow
@@ -33,7 +32,8 @@ FIT = """
 
     if __name__ == "__main__":
         train = data(2048)
-        result = hogwild.fit(model, (train, train), epochs=4, batch_size=32, **OPTIONS)
+        again = {"epochs": 6, "resume": sys.argv[1]} if sys.argv[1:] else {"epochs": 4}
+        result = hogwild.fit(model, (train, train), batch_size=32, **OPTIONS, **again)
         print(json.dumps({"updates": result.summary["updates"], "loss": result.summary["test_loss"]}))
 """
 LAUNCH = """
@@ -56,14 +56,14 @@ LAUNCH = """
 """
 
 
-def run(folder: Path, text: str) -> list[dict]:
+def run(folder: Path, text: str, *arguments: str) -> list[dict]:
     """What both boxes have printed."""
     (folder / "script.py").write_text(textwrap.dedent(MODEL) + textwrap.dedent(text))
     with Agents(folder, boxes=2) as agents:
-        agents.start(0, "script.py")
+        agents.start(0, "script.py", *arguments)
         assert agents.agents[0].wait(120) == 0, agents.output(0).read_text()
     lines = agents.output(0).read_text().splitlines()
-    return [json.loads(line[line.index("{") :]) for line in lines if '"updates"' in line]
+    return [json.loads(line[line.index("{") :]) for line in lines if '"updates"' in line][-2:]
 
 
 def summary(folder: Path) -> dict:
@@ -77,6 +77,9 @@ def test_fit_between_boxes(tmp_path):
     assert whole["updates"] == 4 * 64 == sum(whole["boxes_share"])
     assert len({box["loss"] for box in found}) == 1, "they end with one model, and one set of statistics"
     assert found[0]["loss"] < 0.5
+    again = run(tmp_path, FIT, "runs/run")
+    assert summary(tmp_path / "runs" / "run")["updates"] == 6 * 64
+    assert again[0]["loss"] == again[1]["loss"] < found[0]["loss"]
 
 
 def test_own_loops_between_boxes(tmp_path):
@@ -141,7 +144,7 @@ def test_the_agent_of_another_node_is_killed(tmp_path):
         for node in (0, 1):
             agents.agents[node].wait(60)
         has_ended_in_order(tmp_path, "box0")
-        until(lambda: not psutil.wait_procs(agents.started, timeout=1)[1], "no process is left")
+        until(lambda: not list(left_over([process.pid for process in agents.started])), "no process is left")
 
 
 def test_the_agent_of_node_0_is_killed_and_the_store_with_it(tmp_path):
@@ -158,4 +161,4 @@ def test_the_agent_of_node_0_is_killed_and_the_store_with_it(tmp_path):
         until(lambda: [e for e in events(tmp_path, "box1", "run") if e["event"] == "ended"], "it comes to its end")
         assert summary(tmp_path / "runs" / "run" / "box1")["exit_reason"] == "done"
         agents.agents[1].wait(90)
-        until(lambda: not psutil.wait_procs(agents.started, timeout=1)[1], "no process is left")
+        until(lambda: not list(left_over([process.pid for process in agents.started])), "no process is left")
