@@ -31,9 +31,12 @@ def spread(world: World, module: nn.Module, boxes: Sequence[Tensor]) -> None:
     """Gives every worker of this box what is pooled over `boxes`, each as `gathered`. Mutates the workers' buffers of
     floating point; counts stay as they are.
     """
-    shapes = {name: tensor.shape for name, tensor in module.named_buffers()}
-    parts = [flat.split([shape.numel() for shape in shapes.values()]) for flat in boxes]
-    named = [{name: part.view(shape) for (name, shape), part in zip(shapes.items(), box, strict=True)} for box in parts]
+    own = dict(module.named_buffers())
+    sizes = [tensor.numel() for tensor in own.values()]
+    named = [
+        {name: part.view_as(own[name]).to(own[name].dtype) for name, part in zip(own, flat.split(sizes), strict=True)}
+        for flat in boxes
+    ]
     for name, value in pooled_buffers(module, named).items():
         if value.is_floating_point():
             for rank in range(world.workers):
