@@ -92,7 +92,8 @@ def test_a_copy_in_the_midst_of_an_exchange_is_one_before_it(server: Server):
     update(boxes[0])
     thread = threading.Thread(target=boxes[0].text.exchange)
     thread.start()
-    until(lambda: not torch.equal(boxes[1].text.view.x, center), "the owner has answered")
+    until(lambda: boxes[0].world.control.alive(1), "the owner has answered, and the exchange waits at the gate")
+    assert not torch.equal(boxes[1].text.view.x, center)
     found = kept(boxes[0])
     assert found.exchanges == before.exchanges
     for name in ("x", "base"):
