@@ -76,7 +76,7 @@ def test_fit_between_boxes(tmp_path):
     whole = summary(tmp_path / "runs" / "run")
     assert whole["updates"] == 4 * 64 == sum(whole["boxes_share"])
     assert len({box["loss"] for box in found}) == 1, "they end with one model, and one set of statistics"
-    assert found[0]["loss"] < 0.5
+    assert found[0]["loss"] < 0.8
     again = run(tmp_path, FIT, "runs/run")
     assert summary(tmp_path / "runs" / "run")["updates"] == 6 * 64
     assert again[0]["loss"] == again[1]["loss"] < found[0]["loss"]
