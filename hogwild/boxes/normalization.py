@@ -34,7 +34,10 @@ def spread(world: World, module: nn.Module, boxes: Sequence[Tensor]) -> None:
     own = dict(module.named_buffers())
     sizes = [tensor.numel() for tensor in own.values()]
     named = [
-        {name: part.view_as(own[name]).to(own[name].dtype) for name, part in zip(own, flat.split(sizes), strict=True)}
+        {
+            name: part.view_as(own[name]).to(own[name].dtype)
+            for name, part in zip(own, torch.split_with_sizes(flat, sizes), strict=True)
+        }
         for flat in boxes
     ]
     for name, value in pooled_buffers(module, named).items():
