@@ -69,8 +69,8 @@ ROWS: dict[str, set[str]] = {
         "drivers.job", "drivers.view", "kernels",
     },
     "boxes": {
-        *BASE, *RUN, "drivers.fork_server", "drivers.instruments", "drivers.job", "drivers.processes",
-        "drivers.simulated", "drivers.view", "kernels",
+        *BASE, *RUN, "drivers.checkpoints", "drivers.fork_server", "drivers.instruments", "drivers.job",
+        "drivers.processes", "drivers.simulated", "drivers.view", "kernels", "nn",
     },
     "drivers.choice": {*RUN, "boxes", "drivers.base", "drivers.job", "drivers.processes", "drivers.simulated"},
     "drivers.comparison": {*RUN, "drivers.choice", "drivers.fork_server", "drivers.job", "errors", "files"},

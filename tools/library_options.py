@@ -31,11 +31,11 @@ OF_THE_CALL = {
 FIT_ONLY = {
     "accumulate", "amp", "channels_last", "clock", "compile", "cuda_graph", "drop_last", "edge_every", "epochs",
     "bandwidth", "latency", "on_bad_sample", "order", "record", "shard", "evaluate", "batch_size", "ckpt_every",
-    "data_dir", "eval_every", "kill_stalled", "samples", "step_epochs", "warmup_samples", "between", "between_period",
-    "between_wire", "between_timeout", "between_linger", "min_boxes", "boxes", "box_straggler",
+    "data_dir", "eval_every", "kill_stalled", "samples", "step_epochs", "warmup_samples", "between_wait", "boxes",
+    "box_straggler",
 }  # fmt: skip
-"""Options about the data, the forward pass, the clock or other boxes, which an own loop has itself or does not have;
-launch has an own evaluate."""
+"""Options about the data, the forward pass or the clock, which an own loop has itself or does not have; launch has an
+own evaluate."""
 TYPES = {
     "lr": 'float | Literal["auto"] | None',
     "schedule": "str | Callable[[float], float]",

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from hogwild.boxes.exchange import PairExchange
-from hogwild.boxes.header import Facts, Flag
+from hogwild.boxes.header import Facts, Flag, Part
 from hogwild.boxes.ledger import Ledger
 from hogwild.boxes.memory import BoxMemory
 from hogwild.boxes.pacing import Pacing
@@ -45,7 +45,8 @@ BEGUN = "begun"  # key of the store
 @dataclass
 class CourierContext:
     """`process`: as that of a worker. `incarnation`: how often this box has been started. `has_begun`: its workers have
-    started, under an earlier courier. `text`: the world of the text between boxes; None for pairs.
+    started, under an earlier courier. `text`: the world of the text between boxes; None for pairs. `is_resumed`: the
+    model is that of a checkpoint of the run.
     """
 
     process: WorkerContext
@@ -56,11 +57,12 @@ class CourierContext:
     incarnation: int
     has_begun: bool
     text: World | None
+    is_resumed: bool
 
 
 class Courier:
-    """The main thread. Events that it sends to the parent: started (how: together, alone, or the box whose model was
-    taken), ready and finished (so are all others), link (box, event, text), mean (boxes, spread).
+    """The main thread. Events that it sends to the parent: started (how: together, alone, or late, and the box whose
+    model was taken, if any), ready and finished (so are all others), link (box, event, text), mean (boxes, spread).
     """
 
     def __init__(self, context: CourierContext) -> None:
@@ -68,6 +70,7 @@ class Courier:
         self.context, self.memory = context, context.memory
         self.events = context.process.events
         self.facts, self.flags = context.facts, Flag.BEGUN if context.has_begun else Flag(0)
+        self.flags |= Flag.RESUMED if context.is_resumed else Flag(0)
         self.tickets: Tickets = world.control
         self.versions: Versions = world.control
         self.x = world.arena.tensor("x")
@@ -105,10 +108,10 @@ class Courier:
         for peer in self.peers:
             peer.start()
         if not self.context.has_begun:
-            how = self._start()
-            self._joins = isinstance(how, int)
+            how, source = self._start()
+            self._joins = source is not None
             self.exchange.busy.release()
-            self._tell("started", how)
+            self._tell("started", how, source)
         else:
             self._begin()
         finishes = False
@@ -144,24 +147,31 @@ class Courier:
 
     # ---- beginning ------------------------------------------------------------------------------------------------
 
-    def _start(self) -> object:
-        """Waits for the others, or takes the model of a box that has begun. Returns how this box starts."""
+    def _start(self) -> tuple[str, int | None]:
+        """Waits for the others, or takes the model of a box that has begun; without a checkpoint of its own, also that
+        of one that has one. Returns how this box starts, and the box whose model it has.
+        """
         began = time.monotonic()
         is_late = self.context.incarnation > 1 or self._has_begun()
         patience_s = self.context.config.between_timeout if is_late else TOGETHER_S
         while not self.tickets.stopping:
-            up = [peer for peer in self.peers if peer.is_up]
-            for peer in up:
-                if Flag.BEGUN in peer.seen.flags and peer.fetch(self.memory.flux, at_rest=False):
-                    self.x.copy_(self.memory.flux)
-                    self.memory.flux.zero_()
-                    return peer.number
-            if len(up) == len(self.peers):
-                return "together"
-            if time.monotonic() - began > patience_s:
-                return "alone"
+            if (source := self._take_model(Flag.BEGUN)) is not None:
+                return "late", source
+            is_complete = all(peer.is_up for peer in self.peers)
+            if is_complete or time.monotonic() - began > patience_s:
+                source = None if self.context.is_resumed else self._take_model(Flag.RESUMED)
+                return "together" if is_complete else "alone", source
             time.sleep(POLL_S)
-        return "alone"
+        return "alone", None
+
+    def _take_model(self, flag: Flag) -> int | None:
+        """Takes the model of a box that shows that flag. Returns which; None if there is none."""
+        for peer in self.peers:
+            if peer.is_up and flag in peer.seen.flags and peer.fetch(self.memory.flux):
+                self.x.copy_(self.memory.flux)
+                self.memory.flux.zero_()
+                return peer.number
+        return None
 
     def _has_begun(self) -> bool:
         """Whether some box of this run has."""
@@ -195,14 +205,19 @@ class Courier:
 
     # ---- ending ---------------------------------------------------------------------------------------------------
 
-    def _mean(self) -> tuple[int, float]:
+    def _mean(self) -> tuple[list[int], float]:
         """The mean of all boxes that have a link, into the flux, in the order of boxes: the same in all of them.
-        Returns their number and sqrt(sum_b ||x_b - mean||^2 / (boxes n)).
+        Their statistics go into the memory. Returns these boxes and sqrt(sum_b ||x_b - mean||^2 / (boxes n)).
         """
         models: dict[int, Tensor] = {self.memory.box: self.x}
         for peer in self.peers:
-            if peer.is_up and peer.fetch(self.memory.peer(peer.number), at_rest=True):
-                models[peer.number] = self.memory.peer(peer.number)
+            j = peer.number
+            if (
+                peer.is_up
+                and peer.fetch(self.memory.peer(j), Part.MODEL_AT_REST)
+                and peer.fetch(self.memory.statistics(j), Part.STATISTICS)
+            ):
+                models[j] = self.memory.peer(j)
         parts = [models[number] for number in sorted(models)]
         weighted_sum(self.memory.flux, parts, [1 / len(parts)] * len(parts))
         squared = sum(float((part - self.memory.flux).double().square().sum()) for part in parts)
@@ -210,7 +225,7 @@ class Courier:
         deadline = time.monotonic() + self.context.config.between_timeout
         while not self._all(Flag.AVERAGED) and time.monotonic() < deadline:
             time.sleep(POLL_S)
-        return len(parts), math.sqrt(squared / (len(parts) * self.x.numel()))
+        return sorted(models), math.sqrt(squared / (len(parts) * self.x.numel()))
 
     def _end(self, is_stopped: bool) -> None:
         self.flags |= Flag.STOPPED if is_stopped else Flag(0)

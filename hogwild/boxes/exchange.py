@@ -49,6 +49,7 @@ class PairExchange:
         self._is_locked = access is Access.LOCKED
         kernel = {Access.STRIPED: Access.STRIPED, Access.LOCKED: Access.RACING}.get(access, Access.ATOMIC)
         self._exchange = Exchange(kernel, world.locks(), world.stripes)
+        self._is_inside = False  # the gate
 
     def finish(self, ledger: Ledger) -> None:
         """Finishes what a courier that was killed was adding: the flux is 0 where it has been added."""
@@ -101,18 +102,32 @@ class PairExchange:
         ledger.add()
         self.add(ledger)
 
-    def add(self, ledger: Ledger) -> None:
-        """Adds what is left of the flux to the model, inside the gate."""
+    def enter(self) -> None:
+        """Enters the gate, until `leave`, or until the next flux has been added: what is written meanwhile belongs
+        together, and no copy of the model is taken in between.
+        """
+        if self._is_inside:
+            return
         self._rounds.join(self._rank, 0, POLL_S)  # alive: the parent waits for it, if it is inside the gate
         self._lines.set_phase(self._rank, State.PAUSED)
         while not self._gate.enter(self._rank, POLL_S):
             self._lines.set_phase(self._rank, State.PAUSED)
         self._lines.set_phase(self._rank, State.UPDATE)
+        self._is_inside = True
+
+    def add(self, ledger: Ledger) -> None:
+        """Adds what is left of the flux to the model, inside the gate."""
+        self.enter()
         if self._is_locked:
             self._versions.lock_model(self._rank)
         self._exchange.send(self.x, self.memory.flux, 1.0)
         if self._is_locked:
             self._versions.unlock_model()
         ledger.apply()
+        self.leave()
+
+    def leave(self) -> None:
+        """Leaves the gate."""
+        self._is_inside = False
         self._gate.exit(self._rank)
         self._rounds.leave(self._rank)

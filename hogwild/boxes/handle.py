@@ -43,6 +43,7 @@ class CourierHandle:
     incarnation: int
     log: Path
     text: World | None
+    is_resumed: bool = False
 
     def __post_init__(self) -> None:
         self.has_begun = False
@@ -128,6 +129,7 @@ class CourierHandle:
             self.incarnation,
             self.has_begun,
             self.text,
+            self.is_resumed,
         )
         self._started_at = time.monotonic()
         self._process = self._context.Process(target=courier.main, args=(context,), name="hogwild-courier")  # type: ignore[attr-defined]

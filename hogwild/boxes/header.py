@@ -12,13 +12,13 @@ from hogwild.boxes.ledger import Account
 from hogwild.errors import UsageError
 
 WORDS = 16
-FORMAT = 2  # of headers and packets; a change is a new number
+FORMAT = 3  # of headers and packets; a change is a new number
 _BEFORE_FACTS = 8
 
 
 class Kind(IntEnum):
     """HELLO opens a link. OFFER begins an exchange, and is answered with ACCEPT or BUSY; two that cross are one
-    exchange. GET asks for the model; `k` 1: at rest, with no exchange in progress. PING says that the box is alive; BYE
+    exchange. GET asks for a part of the box, `k`. PING says that the box is alive; BYE
     that it leaves the run. ROUND says that the box is in round `k`; CALL is its call `k` to the owner of a part of the
     center; CENTER asks for the center.
     """
@@ -35,9 +35,20 @@ class Kind(IntEnum):
     CENTER = 10
 
 
+class Part(IntEnum):
+    """What GET asks for: the model, also in the midst of an exchange or not; the statistics of its normalization, which
+    are there once the box has finished.
+    """
+
+    MODEL = 0
+    MODEL_AT_REST = 1
+    STATISTICS = 2
+
+
 class Flag(IntFlag):
     """The state of a box. READY: its workers are about to start. BEGUN: they have started. FINISHED: they have ended,
     and it begins no exchange any more. AVERAGED: it has the mean of all boxes. STOPPED: it ends early, and so must all.
+    RESUMED: it goes on from a checkpoint of the run.
     """
 
     BEGUN = 1
@@ -45,6 +56,7 @@ class Flag(IntFlag):
     AVERAGED = 4
     STOPPED = 8
     READY = 16
+    RESUMED = 32
 
 
 @dataclass(frozen=True)

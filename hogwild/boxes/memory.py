@@ -30,8 +30,8 @@ DURATIONS = 4096  # of the last exchanges
 @dataclass
 class BoxMemory:
     """For box `box` of `boxes`, with models of n elements: `own:<j>` and `peer:<j>` [n] for each other box j, `flux`,
-    `before` [n]; `ledger` [boxes, WORDS]; `calls` [boxes, boxes]; counters. It can be sent to the courier. Only the
-    courier writes the counters.
+    `before` [n]; `ledger` [boxes, WORDS]; `calls` [boxes, boxes]; `statistics` of all boxes; counters. It can be sent
+    to the courier. Only the courier writes the counters.
     """
 
     box: int
@@ -40,12 +40,13 @@ class BoxMemory:
     _lock: Any = field(default=None, repr=False)
 
     @classmethod
-    def create(cls, box: int, boxes: int, n: int, dtype: torch.dtype = torch.float32) -> BoxMemory:
-        """`dtype`: of the models. UsageError if the memory is not there."""
+    def create(cls, box: int, boxes: int, n: int, dtype: torch.dtype = torch.float32, statistics: int = 0) -> BoxMemory:
+        """`dtype`: of the models. `statistics`: elements of one box. UsageError if the memory is not there."""
         others = [j for j in range(boxes) if j != box]
         sizes = {f"{name}:{j}": n for name in ("own", "peer") for j in others}
         sizes |= {"flux": n, "before": n}
         specs = [BufferSpec(name, Scope.SHARED, size, dtype) for name, size in sizes.items()]
+        specs.append(BufferSpec("statistics", Scope.SHARED, boxes * max(statistics, 1), torch.float64))
         specs.append(BufferSpec("calls", Scope.SHARED, boxes * boxes, torch.int64))
         specs.append(BufferSpec("ledger", Scope.SHARED, boxes * WORDS, torch.int64))
         specs.append(BufferSpec("counts", Scope.SHARED, len(COUNTS), torch.int64))
@@ -72,6 +73,10 @@ class BoxMemory:
     def before(self) -> Tensor:
         """[n]: the snapshot with which a text went on (hogwild.boxes.text)."""
         return self.arena.tensor("before")
+
+    def statistics(self, j: int) -> Tensor:
+        """[elements] float64, or one: the statistics of box j at its end (hogwild.boxes.normalization)."""
+        return self.arena.tensor("statistics").view(self.boxes, -1)[j]
 
     @property
     def calls(self) -> Tensor:

@@ -34,46 +34,46 @@ Step = Callable[[Part, Tensor, Tensor], None]
 class Owners:
     """The owners as box `box` sees them, itself among them. `answers` [boxes, n]: the last answers, and `numbers`
     [boxes boxes]: of which call, by box and part; both in shared memory. `steps`: by box. `lock` is held
-    while the center is written.
+    while the center is written. `enter` is called when the others have answered: then this box writes.
     """
 
     def __init__(
         self, world: World, box: int, peers: Sequence[Peer], parts: Sequence[Part], answers: Sequence[Tensor],
-        numbers: Tensor, steps: Sequence[Step],
+        numbers: Tensor, steps: Sequence[Step], enter: Callable[[], None],
     ) -> None:  # fmt: skip
         self._box, self._peers, self._parts = box, {peer.number: peer for peer in peers}, parts
         self._center = world.arena.tensor("x")
-        self._answers, self._numbers, self._steps = answers, numbers, steps
+        self._answers, self._numbers, self._steps, self._enter = answers, numbers, steps, enter
         self.lock = threading.Lock()
         self.number = 0  # of the calls of the exchange in progress
         self._others: list[Part] = []  # the parts that other boxes have answered in it
+        self._own: list[Part] = []  # those that are left to this box
 
     def exchange(self, sent: Tensor, room: Tensor) -> list[Part]:
         """Calls all owners with `sent` [n]; their answers are in `room` [n]. Returns the parts that were answered."""
-        reached: list[Part] = []
-        self._others = []
+        self._others, self._own = [], []
         threads = []
         for share, part in enumerate(self._parts):
             if part[0] < part[1]:
-                arguments = (share, part, sent, room, reached)
-                threads.append(threading.Thread(target=self._call, args=arguments, daemon=True))
+                threads.append(threading.Thread(target=self._call, args=(share, part, sent, room), daemon=True))
                 threads[-1].start()
         for thread in threads:
             thread.join()
-        return sorted(reached)
+        self._enter()
+        with self.lock:
+            for part in self._own:
+                self._steps[self._box](part, sent[slice(*part)], room[slice(*part)])
+        return sorted([*self._others, *self._own])
 
-    def _call(self, share: int, part: Part, sent: Tensor, room: Tensor, reached: list[Part]) -> None:
+    def _call(self, share: int, part: Part, sent: Tensor, room: Tensor) -> None:
         boxes = len(self._parts)
         for owner in (*range(share, boxes), *range(share)):
             if owner == self._box:
-                with self.lock:
-                    self._steps[self._box](part, sent[slice(*part)], room[slice(*part)])
-            elif not self._peers[owner].call(self.number * boxes + share, sent[slice(*part)], room[slice(*part)]):
-                continue
-            else:
+                self._own.append(part)
+                return
+            if self._peers[owner].call(self.number * boxes + share, sent[slice(*part)], room[slice(*part)]):
                 self._others.append(part)
-            reached.append(part)
-            return
+                return
 
     def serve(self, link: Link, box: int, call: int) -> None:
         """Answers a call of another box. RuntimeError if the link is cut: the box calls again."""

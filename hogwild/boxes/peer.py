@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from hogwild.boxes.exchange import PairExchange
-from hogwild.boxes.header import Flag, Header, Kind
+from hogwild.boxes.header import Flag, Header, Kind, Part
 from hogwild.boxes.ledger import Ledger, LedgerError, Recovery
 from hogwild.boxes.link import CALL, CENTER, MODEL, REPLY, Link
 from hogwild.boxes.own import Own, Seen
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 RETRY_S = 0.2
 CALL_S = 0.005
-AT_REST = 1
 BEATS = 4  # headers in one time-out, on a link without other traffic
 CUT = (RuntimeError, ValueError)  # an exchange that cannot go on; a LedgerError is one
 
@@ -97,13 +96,13 @@ class Peer(threading.Thread):
             if self._link is not None:
                 self._link.post(self._header(kind))
 
-    def fetch(self, room: Tensor, *, at_rest: bool) -> bool:
-        """Receives the other box's model [n] into `room`. False if the link is down."""
+    def fetch(self, room: Tensor, what: Part = Part.MODEL) -> bool:
+        """Receives the other box's model [n], or its statistics, into `room`. False if the link is down."""
         link = self._link
         if link is None:
             return False
         try:
-            link.post(self._header(Kind.GET, AT_REST if at_rest else 0))
+            link.post(self._header(Kind.GET, what))
             link.fetch(room, MODEL)
         except RuntimeError:
             return False
@@ -225,9 +224,7 @@ class Peer(threading.Thread):
             self.exchange.memory.count(exchanges_refused=1)
             self._end_offer()
         elif header.kind is Kind.GET:
-            with self.exchange.busy if header.k == AT_REST else contextlib.nullcontext():
-                model = self.exchange.x.clone()
-            link.send(model, MODEL)
+            link.send(self._part(header.k), MODEL)
         elif header.kind is Kind.ROUND:
             self.round = header.k
         elif header.kind is Kind.CALL and self.own.text is not None:
@@ -238,6 +235,14 @@ class Peer(threading.Thread):
             self.has_left = True
             how = "left" if Flag.FINISHED in header.flags else "gone"
             self._tell("stopped" if Flag.STOPPED in header.flags else how, "")
+
+    def _part(self, what: int) -> Tensor:
+        """What a GET asks for."""
+        memory = self.exchange.memory
+        if what == Part.STATISTICS:
+            return memory.statistics(memory.box)
+        with self.exchange.busy if what == Part.MODEL_AT_REST else contextlib.nullcontext():
+            return self.exchange.x.clone()
 
     def _consider(self, link: Link, header: Header) -> None:
         """An offer: crosses with one of this box, is accepted, or refused."""

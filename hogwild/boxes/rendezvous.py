@@ -31,22 +31,23 @@ PREFIX = "hogwild"
 
 @dataclass(frozen=True)
 class Rendezvous:
-    """Box `box` of `boxes`, and the address of the store that torchrun serves."""
+    """Box `box` of `boxes`, and the address of the store that torchrun serves. `patience_s`: for a connection to it,
+    which torch tries about twice as long, and for an answer.
+    """
 
     box: int
     boxes: int
     host: str
     port: int
+    patience_s: float = STORE_S
 
     @classmethod
     def of_environment(cls) -> Rendezvous | None:
-        """The place of this process in a run of several boxes, by the environment that torchrun makes; None if it is
-        the only one.
-        """
+        """The place of this process in a run of boxes, by the environment that torchrun makes; None without it."""
+        if "WORLD_SIZE" not in os.environ:
+            return None
         try:
-            boxes, box = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-            if boxes == 1:
-                return None
+            boxes, box = int(os.environ["WORLD_SIZE"]), int(os.environ.get("RANK", "0"))
             found = cls(box, boxes, os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
         except (KeyError, ValueError) as error:
             raise UsageError(f"the environment of torchrun is not complete ({error}): start the run with it") from None
@@ -54,11 +55,11 @@ class Rendezvous:
             raise UsageError(f"RANK is {box} and WORLD_SIZE {boxes}: start the run with torchrun")
         return found
 
-    def store(self, patience_s: float = STORE_S) -> Store:
-        """A new client of the store. RuntimeError if it does not answer in that time."""
+    def store(self) -> Store:
+        """A new client of the store. RuntimeError if it does not answer in time."""
         from torch._C._distributed_c10d import PrefixStore, TCPStore
 
-        client = TCPStore(self.host, self.port, None, False, timedelta(seconds=patience_s))
+        client = TCPStore(self.host, self.port, None, False, timedelta(seconds=self.patience_s))
         return PrefixStore(PREFIX, client)
 
 

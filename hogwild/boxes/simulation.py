@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from hogwild.boxes import normalization
 from hogwild.boxes.leases import block_of
 from hogwild.boxes.outer import outer_world
 from hogwild.boxes.pacing import Pacing
@@ -130,11 +131,18 @@ class BoxSimulation:
     # ---- the end --------------------------------------------------------------------------------------------------
 
     def average(self) -> float:
-        """Gives all boxes the mean of all. Returns their root mean square distance from it before."""
+        """Gives all boxes the mean of all, and pools the statistics of their normalization. Returns their root mean
+        square distance from it before.
+        """
         parts = [box.x.clone() for box in self.boxes]
         mean = torch.empty_like(parts[0])
         weighted_sum(mean, parts, [1 / len(parts)] * len(parts))
+        statistics = [
+            normalization.gathered(s.world, s.module, range(s.world.workers))
+            for s in (box.simulation for box in self.boxes)
+        ]
         for box in self.boxes:
             box.x.copy_(mean)
+            normalization.spread(box.simulation.world, box.simulation.module, statistics)
         squared = sum(float((part - mean).double().square().sum()) for part in parts)
         return math.sqrt(squared / (len(parts) * mean.numel()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hogwild.boxes.facts import require_dense
 from hogwild.boxes.simulation import BoxSimulation
 from hogwild.config import Config
 from hogwild.drivers.instruments.statistics import Statistics
@@ -9,7 +10,6 @@ from hogwild.drivers.job.world import world_of
 from hogwild.drivers.simulated import clocks
 from hogwild.drivers.simulated.clocks import TimedClock
 from hogwild.drivers.simulated.simulator import Simulator
-from hogwild.errors import UsageError
 
 
 def clock_of(config: Config) -> TimedClock:
@@ -34,8 +34,7 @@ class BoxSimulator(Simulator):
 
     def make(self) -> BoxSimulation:
         config = self.config
-        if self.world.tables:
-            raise UsageError("--between does not support tables (embeddings with sparse=True) yet: use dense ones")
+        require_dense(self.world)
         clock = clock_of(config)
         worlds = [self.world]
         worlds += [world_of(self.job, self.module, self.place(), 0) for _ in range(1, config.boxes)]

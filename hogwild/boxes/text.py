@@ -4,10 +4,11 @@
     2  the text goes on: it calls the owners of the center (owners.py), or waits for a round (gathering.py)
     3  flux <- replica - before;  ADDING;  x <- x + flux under the run's access policy;  applied <- k
 
-All of it lies in shared memory. A courier that was killed in 2 begins again with the same snapshot and the same number,
-one that was killed in 3 adds what is left. A box that was cut off while a round was decided takes the center of a
-member. If its own snapshot was counted, and the text starts from the center, it gets the flux of the round; else what
-it has done stays in its model, and so in the next round.
+What the text writes for itself, once all answers are there, it writes inside the gate, as 3: a checkpoint has it from
+before an exchange or from after it. All of it lies in shared memory. A courier that was killed in 2 begins again with
+the same snapshot and the same number, one that was killed in 3 adds what is left. A box that was cut off while a round
+was decided takes the center of a member. If its own snapshot was counted, and the text starts from the center, it gets
+the flux of the round; else what it has done stays in its model, and so in the next round.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ class Text:
         if not self._has_rounds:
             step = asked_of_owners(algorithm, self._view_of(self._box))
             steps = [partial(step, self._view_of(j)) for j in range(boxes)]
-        self._owners = Owners(world, self._box, peers, self.view.fragments(boxes), answers, memory.calls, steps)
+        self._owners = Owners(
+            world, self._box, peers, self.view.fragments(boxes), answers, memory.calls, steps, exchange.enter
+        )
         self._waits = False  # for a round
         self._missed: bool | None = None  # the others have made this round: whether the snapshot of this box counted
         self._began, self._began_at = versions.version, time.monotonic()
@@ -109,6 +112,7 @@ class Text:
         self._waits = False
         members, has_all = found
         if self._box in members and has_all:
+            self._exchange.enter()
             with self._owners.lock:
                 self.view.rounds.members = members
                 self._resume(None)
@@ -181,10 +185,11 @@ class Text:
         return [*shared, torch.tensor([self.ledger.applied])]
 
     def _take_center(self, at_least: int = 0) -> bool:
-        """Takes the center of a box that has begun, and has made so many rounds. False if there is none now."""
-        for peer in filter(_has_begun, self._peers):
+        """Takes the center of a box that has it, and has made so many rounds. False if there is none now."""
+        for peer in filter(_has_center, self._peers):
             rooms = [torch.empty_like(tensor) for tensor in self._center()]
             if peer.take_center(rooms) and int(rooms[-1]) >= at_least:
+                self._exchange.enter()
                 with self._owners.lock:
                     for tensor, room in zip(self._center()[:-1], rooms[:-1], strict=True):
                         tensor.copy_(room)
@@ -192,6 +197,7 @@ class Text:
                     self.ledger.skip_to(int(rooms[-1]))
                 if "base" in self._algorithm.keeps():
                     self._world.arena.tensor("base", self._box).copy_(self._exchange.x)
+                self._exchange.leave()
                 return True
         return False
 
@@ -217,3 +223,8 @@ class Text:
 
 def _has_begun(peer: Peer) -> bool:
     return peer.is_up and Flag.BEGUN in peer.seen.flags
+
+
+def _has_center(peer: Peer) -> bool:
+    """That of the run: it has begun, or is resumed."""
+    return peer.is_up and bool((Flag.BEGUN | Flag.RESUMED) & peer.seen.flags)

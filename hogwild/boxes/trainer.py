@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from dataclasses import replace
@@ -11,39 +9,32 @@ from typing import Any
 
 import torch
 
+from hogwild.boxes import normalization
+from hogwild.boxes.facts import facts_of, hash_of, require_dense, require_supported
 from hogwild.boxes.handle import CourierHandle
-from hogwild.boxes.header import FORMAT, Facts
-from hogwild.boxes.leases import Leases
+from hogwild.boxes.kept import Kept
+from hogwild.boxes.leases import Leases, publish_made
+from hogwild.boxes.made import Made
 from hogwild.boxes.memory import BoxMemory
+from hogwild.boxes.others import Others
 from hogwild.boxes.outer import outer_world
 from hogwild.boxes.part import boxes_of, incarnation_of
 from hogwild.boxes.summary import publish, summed
-from hogwild.boxes.wire import WIRES
-from hogwild.config import FIELDS, LIMITS, Config
 from hogwild.config.between import PAIRS, outer, require_boxes
+from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments.statistics import Statistics
-from hogwild.drivers.job.batches import StreamOrder
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.processes.trainer import TICK_S, Trainer
-from hogwild.errors import DivergedError, TooFewWorkersError, UsageError
+from hogwild.errors import DivergedError, UsageError
 from hogwild.files.writing import write_atomically
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 from hogwild.runs.files import to_json
+from hogwild.shared.control import Tickets
 from hogwild.shared.placement import Placement
 from hogwild.shared.world import World
 
 LINE_S = 1.0
-SAME = ("data", "model", "algorithm")  # groups of options that all boxes must have alike
-FREE = ("data_dir", "init_from", "warmup_from")  # but these
-FAULTS = {
-    "lost": ("link_lost", "the link to box {} is cut: {}"),
-    "joined": ("box_joined", "box {} has joined"),
-    "gone": ("box_gone", "box {} has ended early"),
-}
-
-
-LINKS = ("up", "joined", "lost", "left", "gone")  # what the journal says of the link to another box
 
 
 class BoxTrainer(Trainer):
@@ -54,36 +45,38 @@ class BoxTrainer(Trainer):
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
         rendezvous = boxes_of(job.config)
         assert rendezvous is not None, "driver_for has chosen this driver for several boxes"
+        rendezvous = replace(rendezvous, patience_s=min(rendezvous.patience_s, job.config.between_timeout))
         self.rendezvous, self.box = rendezvous, rendezvous.box
+        incarnation = incarnation_of(rendezvous)
         if job.config.min_boxes > rendezvous.boxes:
             raise UsageError(f"min_boxes is {job.config.min_boxes} but there are only {rendezvous.boxes} boxes")
         require_supported(job)
-        super().__init__(job, run, console)
-        if self.world.tables:
-            raise UsageError(
-                "--between does not support tables (sparse=True in an embedding) yet: use dense embeddings"
-            )
+        super().__init__(replace(job, box=self.box, boxes=rendezvous.boxes), run, console)
+        require_dense(self.world)
         x = self.world.arena.tensor("x")
-        self.memory = BoxMemory.create(self.box, rendezvous.boxes, x.numel(), x.dtype)
-        wire = list(WIRES).index(self.config.between_wire)
-        facts = Facts(FORMAT, rendezvous.boxes, x.numel(), wire, _hash_of(_options(job.config)), _hash_of(x))
+        statistics = normalization.elements(self.module)
+        self.memory = BoxMemory.create(self.box, rendezvous.boxes, x.numel(), x.dtype, statistics)
+        self.text = self._text()
+        kept = Kept.from_plain(self.saved.box) if self.saved else None
+        if kept is not None:
+            kept.write_to(self.memory, self.text)
+            publish_made(rendezvous, Made.of(kept.made))
+        self.start = kept.start if kept else hash_of(x)  # of the run
+        self.joins = kept.joins if kept else 0
+        self._samples_before = Statistics.of(self.world).samples
+        facts = facts_of(job.config, rendezvous.boxes, x.numel(), self.start)
         self.courier = CourierHandle(
-            job.config, self.world, self.memory, rendezvous, facts, incarnation_of(job.config),
-            run.workers / "courier.log", self._text(),
+            job.config, self.world, self.memory, rendezvous, facts, incarnation, run.workers / "courier.log",
+            self.text, is_resumed=kept is not None,
         )  # fmt: skip
-        self._down_since: dict[int, float] = {}  # the boxes that have been up and are not
+        self.others = Others(self, self.courier)
         self.leases = Leases(
-            self.tickets, rendezvous, job.total_tickets, job.config.workers, incarnation_of(job.config),
-            self.config.between_linger, self._gone,
+            self.tickets, rendezvous, job.total_tickets, job.config.workers, incarnation, self.config.between_linger,
+            self.others.gone, Made.of(kept.made if kept else ()),
         )  # fmt: skip
         self._has_store = True
-        self.tickets.assign(0, 0, [])
-        self.tickets.lease(0, 0, more=True)
-        self.up: set[int] = set()
-        self.joins = 0
         self._told: dict[str, tuple[Any, ...]] = {}  # the last event of each kind
-        self._line_at = time.monotonic()
-        self._few_since: float | None = None
+        self._line_at, self._sent = time.monotonic(), self.memory.counted("bytes_sent")
         self._parent = os.getppid()
         self._spread: float | None = None
 
@@ -95,6 +88,12 @@ class BoxTrainer(Trainer):
         algorithm, boxes = outer(self.config.between, self.config.between_options), self.rendezvous.boxes
         require_boxes(self.config.between, algorithm, boxes)
         return outer_world(self.module, algorithm, boxes, self.world.layout.dtype)
+
+    def assign(self, tickets: Tickets) -> None:
+        """None yet. Those that a checkpoint has are completed; what was in a worker's hand is leased again."""
+        before = self.saved.next - len(self.saved.again) if self.saved else 0
+        tickets.assign(before, before, [])
+        tickets.lease(0, 0, more=True)
 
     def place(self) -> torch.device | Placement:
         place = super().place()
@@ -117,12 +116,16 @@ class BoxTrainer(Trainer):
         """After the other boxes are there, or the model of one of them has been taken."""
         while "started" not in self._told and not self.tickets.stopping:
             self.attend(TICK_S)
-        how = self._told.get("started", ("alone",))[0]
-        if isinstance(how, int):
-            self.joins = 1
-            self.report.fault("box_joined", f"this box goes on with the model of box {how}")
-        elif how == "alone":
+        how, source = self._told.get("started", ("alone", None))
+        if source is not None:
+            self.joins += 1
+            self.report.fault("box_joined", f"this box goes on with the model of box {source}")
+        elif self.config.resume is not None and self.saved is None:
+            run = self.directory.path.parent
+            self.stop(UsageError, f"no box that is here has a checkpoint of {run}: start the run without --resume")
+        if how == "alone" and self.rendezvous.boxes > 1:
             self.console.warn(f"box {self.box} starts without the others: they may join later")
+        self.leases.joins = source is not None
         self.leases.start()
         super().start_workers()
         self.courier.command("begin")
@@ -131,7 +134,7 @@ class BoxTrainer(Trainer):
         """The boxes start together, if they are ready within the time-out: else the first one would train a part of the
         run alone, and then average with the fresh model of the second.
         """
-        if self._told.get("started") == ("together",):
+        if self._told.get("started", ("alone",))[0] == "together":
             self._wait("ready", "ready", self.config.between_timeout)
 
     # ---- watching -------------------------------------------------------------------------------------------------
@@ -141,80 +144,69 @@ class BoxTrainer(Trainer):
         for kind, *detail in self.courier.events(timeout_s):
             self._told[kind] = tuple(detail)
             if kind == "link":
-                self._on_link(*detail)
+                self.others.on_link(*detail)
             elif kind == "died":
-                self.up.clear()
-                self.report.fault("courier_died", f"{detail[0]}; the workers go on, the next courier starts")
+                self.others.courier_died(*detail)
         if self.leases.is_alone and self._has_store:
             self._has_store = False
             self.report.fault(
                 "store_lost", "the store of torchrun is gone: this box goes on with its share of the data"
             )
-        now = time.monotonic()
-        self._require_boxes(now)
+        self.others.require_enough()
         if self._is_orphan() and not self.is_interrupted:
             self.console.warn("torchrun has died: ending in order")
             self.is_interrupted = True
             self.end_soon()
-        self.report.beside = {"boxes": 1 + len(self.up), "exchanges": self.memory.counted("exchanges")}
-        if self.courier.has_begun and now - self._line_at >= LINE_S:
-            self._line_at = now
-            self.report.journal.event("between", boxes=1 + len(self.up), **self.memory.totals())
+        self._show()
+
+    def _show(self) -> None:
+        """A line of kind `between` every second, and what the bar shows."""
+        memory, now = self.memory, time.monotonic()
+        self.report.beside |= {"boxes": self.others.boxes, "exchanges": memory.counted("exchanges")}
+        if not self.courier.has_begun or now - self._line_at < LINE_S:
+            return
+        totals = memory.totals()
+        sent_per_s = (totals["bytes_sent"] - self._sent) / (now - self._line_at)
+        self._line_at, self._sent = now, totals["bytes_sent"]
+        lag = totals["lag"]["mean"] if self.text is None and totals["exchanges"] else None
+        self.report.beside |= {"lag": lag, "sent_per_s": sent_per_s}
+        self.report.journal.event("between", boxes=self.others.boxes, sent_per_s=sent_per_s, **totals)
 
     def _is_orphan(self) -> bool:
         """Whether the agent of torchrun that started this process has died."""
         return "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != self._parent
 
-    def _gone(self) -> list[int]:
-        """The boxes that have been down for longer than a link may be silent."""
-        limit = time.monotonic() - self.config.between_timeout
-        return [box for box, since in list(self._down_since.items()) if since < limit]
-
-    def _on_link(self, number: int, event: str, text: str) -> None:
-        if event in LINKS and self.courier.has_begun:
-            self.report.journal.event("box", event=event, box=number)
-        if event in ("up", "joined"):
-            self.up.add(number)
-            self._down_since.pop(number, None)
-        elif event != "refused":
-            self.up.discard(number)
-            self._down_since.setdefault(number, time.monotonic())
-        if event == "refused" and not self.courier.has_begun:
-            self.stop(UsageError, text)
-        elif event == "refused":
-            self.report.fault("box_refused", text)
-        elif event == "stopped":
-            self.stop(DivergedError, f"box {number} has stopped: see its log")
-        elif event in FAULTS and self.courier.has_begun:
-            reason, line = FAULTS[event]
-            self.report.fault(reason, line.format(number, text), box=number)
-
-    def _require_boxes(self, now: float) -> None:
-        """Stops the run when there have been fewer boxes than --min-boxes for longer than a link may be silent."""
-        boxes = 1 + len(self.up)
-        if boxes >= self.config.min_boxes or not self.courier.has_begun or self.tickets.stopping:
-            self._few_since = None
-        elif self._few_since is None:
-            self._few_since = now
-        elif now - self._few_since > self.config.between_timeout:
-            self.stop(TooFewWorkersError, f"{boxes} boxes left, --min-boxes is {self.config.min_boxes}: stopping")
+    def copy(self) -> State:
+        """The state of this box, and what it keeps beside its model."""
+        state = super().copy()
+        made = self.leases.made(state.next, state.again)
+        return replace(state, box=Kept.of(self.start, made, self.joins, self.memory, self.text).plain())
 
     # ---- ending ---------------------------------------------------------------------------------------------------
 
     def _end(self) -> None:
         """Serves the other boxes until they have finished too; then all take the mean of all."""
-        is_early = self.tickets.stopping
-        if not is_early:
+        if not self.tickets.stopping:
+            self.leases.give_up()
             if self._has_store:
                 publish(self.rendezvous, self.own_facts())
+            self._gather_statistics()
             self._wait("finish", "finished", self.config.between_linger)
         if not self.tickets.stopping and "finished" in self._told:
             self._wait("mean", "mean", 4 * self.config.between_timeout)
         self.courier.command("end", self.stopped is not None and self.stopped[0] is DivergedError)
         self.courier.__exit__()
         if "mean" in self._told and not self.tickets.stopping:
-            _, self._spread = self._told["mean"]
+            boxes, self._spread = self._told["mean"]
             self.world.arena.tensor("x").copy_(self.memory.flux)
+            if normalization.elements(self.module):
+                normalization.spread(self.world, self.module, [self.memory.statistics(box) for box in boxes])
+
+    def _gather_statistics(self) -> None:
+        if normalization.elements(self.module):
+            ranks = [rank for rank in range(self.world.workers) if rank not in self.lost]
+            own = normalization.gathered(self.world, self.module, ranks or range(self.world.workers))
+            self.memory.statistics(self.box).copy_(own)
 
     def _wait(self, command: str, event: str, patience_s: float) -> None:
         self._told.pop(event, None)
@@ -229,41 +221,22 @@ class BoxTrainer(Trainer):
     def own_facts(self) -> dict[str, Any]:
         """What this box contributes to the summary of all."""
         stats = Statistics.of(self.world)
-        return {"updates": stats.version, "samples": stats.samples, "joins": self.joins, **self.memory.totals()}
+        now = stats.samples - self._samples_before  # since it was resumed
+        facts = {"updates": stats.version, "samples": stats.samples, "samples_now": now, "joins": self.joins}
+        return {**facts, **self.memory.totals()}
 
     def facts(self) -> dict[str, object]:
         config, own = self.config, self.own_facts()
         found = {"box": self.box, **own}
         if self.box == 0:
-            found = summed(self.rendezvous, own)
+            found = summed(self.rendezvous, own, has_store=self._has_store)
+        samples_now = found.pop("samples_now")
         between = {"algorithm": config.between, "period": config.between_period, "wire": config.between_wire}
         wall_s = max(self.report.ended - self.report.began, 1e-9)
         return {
             "boxes": self.rendezvous.boxes,
             "between": between,
             **found,
-            "samples_per_s": found["samples"] / wall_s,
+            "samples_per_s": samples_now / wall_s,
             "spread_rms": self._spread,
         }
-
-
-def require_supported(job: Job) -> None:
-    """Raises UsageError for what only the job tells, and several boxes do not support yet."""
-    if job.body is not None:
-        raise UsageError("--between does not support loops of your own (hogwild.launch) yet: use hogwild.fit")
-    if isinstance(job.order, StreamOrder):
-        raise UsageError("--between does not support streams (IterableDataset) yet: use a data set that can be indexed")
-
-
-def _options(config: Config) -> bytes:
-    """The options that all boxes must have alike."""
-    values = replace(config, resume=None).values()
-    free = {name for name, field in FIELDS.items() if field.metadata["group"] not in SAME} | set(FREE)
-    free -= {*LIMITS, "seed", "between", "between_options"}
-    return json.dumps({name: value for name, value in values.items() if name not in free}, default=str).encode()
-
-
-def _hash_of(content: bytes | torch.Tensor) -> int:
-    """63 bits."""
-    data = content if isinstance(content, bytes) else content.numpy().tobytes()
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little") >> 1

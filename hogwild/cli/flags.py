@@ -14,8 +14,8 @@ from hogwild.config import FIELDS, GROUPS, Config, override, read_yaml
 from hogwild.config.algorithm import options_of
 from hogwild.errors import UsageError
 from hogwild.options import kind
-from hogwild.runs.directory import RunDirectory, is_run
-from hogwild.runs.resuming import resumed
+from hogwild.runs.directory import is_run
+from hogwild.runs.resuming import find_run, resumed
 from hogwild.runs.trust import TRUST, require_trust
 
 DESCRIPTION = "Train a model with asynchronous workers on one shared copy. Without options: digits, 2 workers."
@@ -66,9 +66,11 @@ def asked_algorithm(argv: Sequence[str]) -> str | None:
     early = early_flags(argv, "algorithm", "config", "resume")
     name: object = early["algorithm"]
     if name is None and (early["config"] is None) != (early["resume"] is None):
-        trust, file = "--trust" in argv, early["config"]
-        run = None if early["resume"] is None else RunDirectory.open(early["resume"])
-        name = (read_config(Path(str(file)), trust) if run is None else run.values(trust=trust)).get("algorithm")
+        trust = "--trust" in argv
+        if early["config"] is not None:
+            name = read_config(Path(early["config"]), trust).get("algorithm")
+        elif (run := find_run(Path(str(early["resume"])))) is not None:
+            name = run.values(trust=trust).get("algorithm")
     return name if isinstance(name, str) else None
 
 

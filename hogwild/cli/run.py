@@ -27,7 +27,7 @@ def train(config: Config) -> int:
     check_device(config)
     driver = driver_for(config)
     config = part_of(config)
-    run = RunDirectory.create(config) if config.resume is None else RunDirectory.resume(config)
+    run = RunDirectory.begin(config)
     with Console(quiet=config.quiet, json=config.json, log=run.log) as console:
         try:
             console.info(_headline(config, run))
@@ -60,8 +60,8 @@ def _show(summary: dict[str, Any], config: Config, run: RunDirectory, console: C
     console.info(_closing(summary, run))
     if run.ckpt.is_dir() and any(run.ckpt.iterdir()):
         console.info(f"page: hogwild report {run.path}; checkpoints: {run.ckpt}")
-    if summary["exit_reason"] in RESUMABLE and config.between is not None:
-        console.info(f"begin with these weights in all boxes: --init-from {run.path}")
+    if summary["exit_reason"] in RESUMABLE and config.between is not None and config.clock is None:
+        console.info(f"continue with the same command in all boxes, and --resume {run.path.parent}")
     elif summary["exit_reason"] in RESUMABLE:
         console.info(f"continue with: hogwild train --resume {run.path}")
 

@@ -48,7 +48,7 @@ BETWEEN_ONLY = (
     "min_boxes", "boxes", "box_straggler",
 )  # fmt: skip
 NOT_IN_BOXES = {
-    "resume": "to go on from what its boxes ended with, add --init-from RUN/box0",
+    "ckpt": "each box goes on from its own last checkpoint: leave it out",
     **dict.fromkeys(("shard", "record", "gpus", "cuda_graph", "master"), "leave it out"),
 }
 """Option -> what to do instead."""

@@ -59,9 +59,10 @@ class Copies(ABC):
     def __init__(self, job: Job, run: RunDirectory, console: Console) -> None:
         self.job, self.config, self.directory, self.console = job, job.config, run, console
         self.module = job.build()
-        begin_with(self.module, job)
         self.checkpoints = Checkpoints(job, self.module, run)
         self.saved = saved = None if self.repeats else self.checkpoints.resume(console)
+        if saved is None:
+            begin_with(self.module, job)
         self.world = world_of(job, self.module, self.place(), self._lines(job, saved))
         if saved:
             saved.write_to(self.world)
@@ -71,7 +72,7 @@ class Copies(ABC):
         for line in [*lines, *notes(job.algorithm, self.module, self.world)]:
             console.warn(line)
         tickets: Tickets = self.world.control
-        tickets.assign(saved.next if saved else 0, job.total_tickets, saved.again if saved else [])
+        self.assign(tickets)
         self.report = Report(job, self.world, run, console)
         self.faults = Faults(self.report, self.checkpoints, run, self.stop)
         self.lost: set[int] = set()
@@ -91,6 +92,11 @@ class Copies(ABC):
     def _lines(self, job: Job, saved: State | None) -> int:
         """Of the control block: one for each worker and guest, and for each ticket that is assigned again."""
         return max(job.config.workers + self.guests, len(saved.again) if saved else 0)
+
+    def assign(self, tickets: Tickets) -> None:
+        """Assigns the tickets of the run, those of `saved` that were not completed before the others."""
+        saved = self.saved
+        tickets.assign(saved.next if saved else 0, self.job.total_tickets, saved.again if saved else [])
 
     @abstractmethod
     def place(self) -> torch.device | Placement:

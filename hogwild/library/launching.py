@@ -33,16 +33,14 @@ from hogwild.tasks.data import Data, NoSamples, Split
 from hogwild.tasks.own import LAUNCH
 
 MEANINGLESS = {
-    "runs your own loops in real processes": ("clock", "latency", "bandwidth", "record", "kill_stalled"),
+    "runs your own loops in real processes": (
+        "clock", "latency", "bandwidth", "record", "kill_stalled", "boxes", "box_straggler", "between_wait",
+    ),
     "leaves the batches to your own loops": (
         "data_dir", "batch_size", "accumulate", "shard", "order", "drop_last", "validation",
     ),
     "leaves the data to your own loops": ("on_bad_sample",),
     "has no data for a curvature": ("edge_every",),
-    "runs in one box": (
-        "between", "between_options", "between_period", "between_wait", "between_wire", "between_timeout",
-        "between_linger", "min_boxes", "boxes", "box_straggler",
-    ),
     "leaves the forward pass to your own loops": ("amp", "compile", "cuda_graph", "channels_last"),
     "has no passes over data (updates, eval_updates, ckpt_updates and their _seconds count without)": (
         "epochs", "samples", "eval_every", "ckpt_every", "step_epochs", "warmup_samples",
@@ -82,8 +80,10 @@ def launch(
             and seconds. The workers go on meanwhile.
             metric, maximize: which of these numbers decides on the checkpoint `best` (default: the first one), and
             whether a larger one is better (default: by its name).
-            updates: the end of the run, for all workers together; a schedule and a warm-up need it. Without it the run
-            ends when all loops have returned.
+            updates: the end of the run, for all workers of all boxes together; a schedule and a warm-up need it.
+            Without it the run ends when all loops have returned.
+            between: under torchrun, how its boxes train together; worker.box and worker.boxes say which one it is. Box
+            0 calls evaluate while the run goes on, and every box at the end, with the mean of all models.
             quiet: no progress and no prints; None: no progress unless a terminal or a notebook shows it.
             resume: a run of launch to go on with: the model, the algorithm's state and the counts. The loops begin
             anew: worker.version says where.

@@ -48,8 +48,13 @@ class LaunchOptions(TypedDict, total=False):
     stall_timeout: float
     pin: str
     start_method: Literal["forkserver", "spawn"]
+    between: str | None
     between_options: str | None
-    between_wait: Literal["none", "crew"]
+    between_period: int
+    between_wire: Literal["f32", "int8"]
+    between_timeout: float
+    between_linger: float
+    min_boxes: int
     straggler: Mapping[int, float]
     seed: int
     updates: int | None
@@ -153,12 +158,7 @@ class FitOptions(LaunchOptions, total=False):
     cuda_graph: bool
     channels_last: bool
     kill_stalled: float
-    between: str | None
-    between_period: int
-    between_wire: Literal["f32", "int8"]
-    between_timeout: float
-    between_linger: float
-    min_boxes: int
+    between_wait: Literal["none", "crew"]
     boxes: int
     box_straggler: Mapping[int, float]
     record: bool

@@ -19,10 +19,7 @@ from hogwild.runs.directory import RunDirectory
 def run(job: Job, recipe: Mapping[str, object], *, shows_prints: bool = False) -> Result:
     """Trains. `recipe`: what the job was made of, as far as a command can find it again by its name."""
     job = replace(job, config=part_of(job.config))
-    if job.config.resume is None:
-        directory = RunDirectory.create(job.config, recipe)
-    else:
-        directory = RunDirectory.resume(job.config, recipe)
+    directory = RunDirectory.begin(job.config, recipe)
     with Console(quiet=job.config.quiet, log=directory.log, shows_prints=shows_prints) as console:
         try:
             driver = driver_for(job.config)(job, directory, console)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from hogwild.algorithms import Algorithm
@@ -13,7 +14,7 @@ from hogwild.errors import UsageError
 from hogwild.library.foreign import refusal
 from hogwild.own_code import described, name_of
 from hogwild.runs.console import is_watched
-from hogwild.runs.resuming import resumed
+from hogwild.runs.resuming import find_run, resumed
 from hogwild.tasks.own import FIT, LAUNCH
 from hogwild.tasks.own_metrics import recorded_as
 
@@ -52,6 +53,8 @@ def config_of(model_fn: Callable[..., Any], data: str, values: Mapping[str, obje
     if values.get("resume") is None:
         return Config.from_values({"data": data, "model": name_of(model_fn), **values})
     given = {name: value for name, value in values.items() if value is not None and not _is_default(name, value)}
+    if find_run(Path(str(values["resume"]))) is None:  # a box that is new in the run of others has no part of it
+        given = {"data": data, "model": name_of(model_fn), **given}
     config = resumed(given)
     if (config.data == LAUNCH) != (data == LAUNCH):
         maker = LAUNCH if config.data == LAUNCH else FIT

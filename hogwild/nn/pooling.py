@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 _BATCHES, _MEAN, _VAR = "num_batches_tracked", "running_mean", "running_var"
+_COUNTERS = (_BATCHES, "num_gradients_tracked")
 _LINEAR = {  # buffer of Full Normalization -> the counter of the values of which it is a mean
     "running_mean": _BATCHES,
     "running_square": _BATCHES,
@@ -44,6 +45,17 @@ def pooled_buffers(module: nn.Module, per_worker: Sequence[Mapping[str, Tensor]]
     Deviates: batches count equally, whatever their size; var_i is torch's running estimate (unbiased per batch).
     """
     return pooled(dict(module.named_buffers()), per_worker)
+
+
+def counted_buffers(module: nn.Module, per_worker: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The same with counters that are sums over the workers: pooled once more with those of other groups of workers,
+    every batch counts alike.
+    """
+    found = pooled_buffers(module, per_worker)
+    for name in found:
+        if name.split(".")[-1] in _COUNTERS:
+            found[name] = torch.stack([buffers[name] for buffers in per_worker]).sum(0)
+    return found
 
 
 def pooled(initial: Mapping[str, Tensor], per_worker: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

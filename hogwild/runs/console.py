@@ -39,6 +39,8 @@ class Status:
     workers_alive: int | None = None
     boxes: int | None = None  # that can be reached, this one included
     exchanges: int | None = None  # with other boxes
+    lag: float | None = None  # mean distance of two boxes' versions at an exchange
+    sent_per_s: float | None = None  # bytes
     unit: str = "samples"
     doing: str = ""  # what else is being done, as an evaluation
 
@@ -70,9 +72,11 @@ class Status:
             (self.workers_alive, "workers {}"),
             (self.boxes, "boxes {}"),
             (self.exchanges, "exchanges {}"),
+            (self.lag, "lag {:.3g}"),
+            (self.sent_per_s, "sends {} bytes/s"),
         ):
             if value is not None and value == value:
-                parts.append(text.format(thousands(value) if "samples/s" in text else value))
+                parts.append(text.format(thousands(value) if "/s" in text else value))
         return "  ".join(parts)
 
 

@@ -81,6 +81,13 @@ class RunDirectory:
         return run
 
     @classmethod
+    def begin(cls, config: Config, recipe: Mapping[str, object] | None = None) -> RunDirectory:
+        """`resume`, if `config.resume` names a run; else `create`: also for a box that is new in a run of others."""
+        if config.resume is not None and is_run(Path(config.resume)):
+            return cls.resume(config, recipe)
+        return cls.create(config, recipe)
+
+    @classmethod
     def open(cls, path: str | Path) -> RunDirectory:
         """An existing run, to read. UsageError if `path` is none."""
         path = Path(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -115,8 +116,9 @@ class Boxes:
 
         def look() -> bool:
             for child in psutil.Process(self.processes[box].pid).children(recursive=True):
-                if "LISTEN" in {c.status for c in child.net_connections("tcp")}:
-                    found.append(child)
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if "LISTEN" in {c.status for c in child.net_connections("tcp")}:
+                        found.append(child)
             return bool(found)
 
         until(look, f"box {box} has a courier with a link")
@@ -131,5 +133,9 @@ def kill_all(pids: list[int]) -> None:
 def left_over(pids: list[int]) -> Iterator[int]:
     """Those of these processes that run."""
     for pid in pids:
-        if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        try:
+            is_there = psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            continue
+        if is_there:
             yield pid

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from hogwild.boxes.facts import require_supported
 from hogwild.boxes.leases import block_of
-from hogwild.boxes.part import boxes_of, incarnation_of, part_of
+from hogwild.boxes.part import boxes_of, part_of
 from hogwild.boxes.rendezvous import Rendezvous
-from hogwild.boxes.trainer import require_supported
 from hogwild.config import Config
 from hogwild.drivers.job.batches import StreamOrder
 from hogwild.errors import UsageError
@@ -42,7 +42,7 @@ from hogwild.errors import UsageError
         ({"clock": "gamma", "boxes": 2, "between_linger": 3.0}, "between_linger concerns worker processes"),
         ({"boxes": 2}, "boxes is for simulated boxes; torchrun says"),
         ({"box_straggler": {0: 2.0}}, "box_straggler is for simulated boxes"),
-        ({"resume": "runs/x"}, "resume is not supported .* add --init-from RUN/box0"),
+        ({"resume": "runs/x", "ckpt": "best"}, "ckpt is not supported .* each box goes on from its own"),
         ({"shard": "label"}, "shard is not supported"),
         ({"dtype": "float64", "between_wire": "int8"}, "int8 is for float32, dtype is float64"),
         ({"record": True}, "record is not supported"),
@@ -55,12 +55,10 @@ def test_what_is_not_there_yet_is_named(options: dict, words: str):
 
 
 def test_what_only_the_job_tells_is_refused_too():
-    with pytest.raises(UsageError, match="does not support loops of your own"):
-        require_supported(SimpleNamespace(body=len, order=None))
     stream = StreamOrder(samples=10, workers=1, batch_size=2, seed=0)
     with pytest.raises(UsageError, match="does not support streams"):
-        require_supported(SimpleNamespace(body=None, order=stream))
-    require_supported(SimpleNamespace(body=None, order=None))
+        require_supported(SimpleNamespace(order=stream))
+    require_supported(SimpleNamespace(order=None))
 
 
 def test_options_of_boxes_need_boxes():
@@ -81,10 +79,12 @@ def test_the_place_among_the_boxes_is_that_of_torchrun(monkeypatch):
     assert boxes_of(Config(between="ad-psgd")) == Rendezvous(2, 4, "here", 29500)
     with pytest.raises(UsageError, match="torchrun has started 4 boxes, and nothing says how"):
         boxes_of(Config())
-    environment(monkeypatch, WORLD_SIZE="1", RANK="0")
+    environment(monkeypatch, WORLD_SIZE="1", RANK="0", MASTER_ADDR="here", MASTER_PORT="29500")
     config = Config(between="ad-psgd")
-    assert boxes_of(config) is None
-    assert part_of(config) is config
+    assert boxes_of(config) == Rendezvous(0, 1, "here", 29500), "the others may come when it is resumed"
+    alone = Config()
+    assert boxes_of(alone) is None
+    assert part_of(alone) is alone
     environment(monkeypatch)
     assert boxes_of(Config()) is None
     with pytest.raises(UsageError, match="between ad-psgd is for the boxes that torchrun starts"):
@@ -92,11 +92,6 @@ def test_the_place_among_the_boxes_is_that_of_torchrun(monkeypatch):
     environment(monkeypatch, WORLD_SIZE="2", RANK="0")
     with pytest.raises(UsageError, match="environment of torchrun is not complete"):
         boxes_of(config)
-
-
-def test_a_box_that_comes_back_has_a_directory_of_its_own():
-    assert incarnation_of(Config(name="box3")) == 1
-    assert incarnation_of(Config(name="box3~12")) == 12
 
 
 @pytest.mark.parametrize(("tickets", "boxes"), [(1, 2), (180, 2), (10_000, 2), (10_000_000, 16)])

@@ -24,7 +24,7 @@ def made(folder, name: str = "run", **options):
             "out": str(folder), "name": name, "eval_every": 0.0, **options,
         }
     )  # fmt: skip
-    return driver_for(config).of(config, RunDirectory.create(config), Console(quiet=True))
+    return driver_for(config).of(config, RunDirectory.begin(config), Console(quiet=True))
 
 
 def simulated(folder, name: str = "run", **options):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from loopback import MADE, Adders, Box, Server, linked, until
 
-from hogwild.boxes.header import Kind
+from hogwild.boxes.header import Kind, Part
 from hogwild.rules import Access
 
 N = 4099
@@ -160,9 +160,9 @@ def test_a_vector_that_is_not_finite_reaches_nobody(server: Server):
 
 def test_the_model_can_be_fetched(server: Server):
     boxes = boxes_of(server)
-    for at_rest in (False, True):
+    for part in (Part.MODEL, Part.MODEL_AT_REST):
         room = torch.zeros_like(boxes[0].x)
-        assert boxes[0].peers[1].fetch(room, at_rest=at_rest)
+        assert boxes[0].peers[1].fetch(room, part)
         assert torch.equal(room, boxes[1].x)
 
 

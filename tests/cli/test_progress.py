@@ -34,6 +34,8 @@ def test_the_line_shows_what_is_known():
     assert STATUS.line() == "loss 0.03125  accuracy 0.958  70.7 k samples/s  delay 1.0  p95 3  lr 0.1  workers 2"
     assert Status(0, 10, lr=0.1, edge=0.8349, workers_alive=2).line() == "lr 0.1  edge 0.83  workers 2"
     assert Status(0, 10, loss=math.nan, workers_alive=0).line() == "workers 0"
+    boxes = Status(0, 10, boxes=2, exchanges=31, lag=12.34, sent_per_s=1_234_567.0)
+    assert boxes.line() == "boxes 2  exchanges 31  lag 12.3  sends 1.23 M bytes/s"
 
 
 def test_the_bar_goes_to_stderr_and_moves(monkeypatch, capsys):

@@ -52,6 +52,14 @@ def test_a_run_begins_with_weights(tmp_path):
     assert not torch.equal(again.model[0].weight, state["0.weight"])
 
 
+def test_a_simulated_run_that_is_resumed_begins_with_its_weights_again():
+    torch.save({"weight": torch.full((2, 6), 0.5), "bias": torch.ones(2)}, "w.pt")
+    whole = simulate(init_from="w.pt", epochs=2)
+    simulate(init_from="w.pt", epochs=1, name="part")
+    again = simulate(epochs=2, resume="runs/part")
+    assert torch.equal(weights(again.model), weights(whole.model))
+
+
 def test_weights_in_safetensors(tmp_path):
     st = pytest.importorskip("safetensors.torch")
     state = {name: value + 1 for name, value in two().state_dict().items()}

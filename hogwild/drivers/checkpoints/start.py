@@ -24,12 +24,12 @@ TOLD = 3
 
 
 def begin_with(module: nn.Module, job: Job) -> None:
-    """Loads the weights that the job begins with, if any, into `module`. A resumed run has its own.
+    """Loads the weights that the job begins with, if any, into `module`. A checkpoint that is resumed has its own.
 
     UsageError or CheckpointError, in one line, if they cannot be read, or do not fit the module.
     """
     source = job.start if job.start is not None else job.config.init_from
-    if source is None or job.config.resume is not None:
+    if source is None:
         return
     if isinstance(source, Mapping):
         load(module, source, "init_from")

@@ -57,6 +57,7 @@ class State:
     callbacks: dict[str, Any] = field(default_factory=dict)  # what the callbacks keep, by name
     tables: dict[str, Tensor] = field(default_factory=dict)
     table_counts: list[Tensor] = field(default_factory=list)
+    box: dict[str, Any] = field(default_factory=dict)  # what a box of a run of several keeps beside its model
 
     @classmethod
     def of(cls, world: World, module: nn.Module, algorithm: Algorithm, lost: Collection[int] = ()) -> State:

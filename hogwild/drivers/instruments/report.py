@@ -41,7 +41,7 @@ class Report:
         self.edge = Edge(job, run.journal, console, self._start)
         self.score: Score | None = None
         self.faults = 0
-        self.beside: dict[str, int] = {}  # what else the bar shows: boxes, exchanges
+        self.beside: dict[str, Any] = {}  # what else the bar shows of a Status: boxes, exchanges, lag, sent_per_s
         self._pids: dict[int, int] = {}
         self.hear: Callable[[dict[str, Any]], object] = lambda _fault: None  # is told each fault
         self.began = self.ended = time.monotonic()
@@ -102,7 +102,7 @@ class Report:
         completed, order, is_own = self.counts.completed, self.job.order, self.job.body is not None
         self.console.update(
             Status(
-                done=stats.version if is_own else order.samples_before(completed),
+                done=order.samples_before(completed) if not is_own else self._updates(stats, completed),
                 total=self.job.config.updates if is_own else order.samples_before(self.job.total_tickets),
                 unit="updates" if is_own else "samples",
                 epoch=None if is_own else completed / order.tickets_per_epoch,
@@ -115,10 +115,13 @@ class Report:
                 lr=self.counts.lr,
                 edge=self.edge.ratio,
                 workers_alive=alive,
-                boxes=self.beside.get("boxes"),
-                exchanges=self.beside.get("exchanges"),
+                **self.beside,
             )
         )
+
+    def _updates(self, stats: Statistics, completed: int) -> int:
+        """Those of the run so far; of several boxes, as the tickets tell."""
+        return stats.version if self.job.boxes == 1 else completed
 
     def evaluated(self, state: State, score: Score, metrics: Mapping[str, float], began: float) -> None:
         """Writes an event of kind eval, with those metrics. `began`: time.monotonic() at its beginning."""

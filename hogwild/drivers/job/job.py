@@ -48,6 +48,8 @@ class Job:
     callbacks: Sequence[Callback] = ()  # of the parent
     evaluate: Callable[[nn.Module, Any], Any] | None = None  # of the parent, in place of a test set
     intervals: Intervals = field(default_factory=dict)  # of what is due in the parent, set by the driver
+    box: int = 0  # which one of `boxes` this process and its workers are
+    boxes: int = 1
 
     def payload(self, train: Split) -> Payload:
         """This job for the workers, with `train` in place of the data (see SharedSplit.stand_in).

@@ -52,23 +52,36 @@ class Handle:
         return self._worker.world.workers
 
     @property
+    def box(self) -> int:
+        """The number of this box among `boxes`; 0 in a run of one."""
+        return self._worker.job.box
+
+    @property
+    def boxes(self) -> int:
+        """How many boxes the run has, each with `workers` workers: their loops are apart by (box, rank)."""
+        return self._worker.job.boxes
+
+    @property
     def version(self) -> int:
-        """The number of updates that all workers together have applied so far."""
+        """The number of updates that all workers together have applied so far, in a run of several boxes those of this
+        box.
+        """
         return self._worker.versions.version
 
     @property
     def lr(self) -> float:
         """The learning rate of the next update by the run's schedule."""
-        tickets = self._worker.tickets
-        return self._worker.job.schedule.lr(min(tickets.next, max(tickets.total - 1, 0)))
+        tickets, job = self._worker.tickets, self._worker.job
+        return job.schedule.lr(min(tickets.number(tickets.next), max(job.total_tickets - 1, 0)))
 
     @property
     def should_stop(self) -> bool:
-        """Whether the run ends: it was asked to (Ctrl-C, a callback), or has begun the last of its `updates`. Return
-        soon: after STOP_TIMEOUT_S (hogwild.drivers.processes.trainer) the worker is killed.
+        """Whether the run ends: it was asked to (Ctrl-C, a callback), or has begun the last of its `updates`, which are
+        those of all boxes together. Return soon: after STOP_TIMEOUT_S (hogwild.drivers.processes.trainer) the worker is
+        killed.
         """
         tickets = self._worker.tickets
-        return tickets.stopping or tickets.next >= tickets.total
+        return tickets.stopping or (tickets.next >= tickets.total and not tickets.open)
 
     def step(
         self,

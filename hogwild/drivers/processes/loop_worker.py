@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from torch import Tensor
 
 from hogwild.buffers import has_replicas
+from hogwild.drivers.processes.meeting import POLL_S
 from hogwild.drivers.processes.worker import Worker
 from hogwild.kernels.control import Phase
 from hogwild.shared.control import NO_TICKET
 
 
 class LoopWorker(Worker):
-    """A worker that takes a ticket for each step of the caller's loop. It does not wait for tickets of others. All that
-    the loop does between two updates counts as its gradient.
+    """A worker that takes a ticket for each step of the caller's loop. It does not wait for tickets of others, but for
+    the next lease in a run of several boxes. All that the loop does between two updates counts as its gradient.
     """
 
     def enter_run(self) -> None:
@@ -27,13 +28,21 @@ class LoopWorker(Worker):
         """Backward, wait at the gate, update. `began`: clock() at the start of work on this batch. No loss: the
         gradients are those that the parameters have. False, and nothing is done: the run has made all its updates.
         """
-        if (ticket := self.tickets.take(self.rank)) == NO_TICKET:
+        if (ticket := self._take_for_step()) == NO_TICKET:
             return False
         g = self.stepper.gradients(None) if loss is None else self.compute.backward(loss, began)
         self._update(None if loss is None else loss.detach(), g, samples, ticket, began, lr)
         self._meet_parent()
         self.ledger.set_phase(self.rank, Phase.GRADIENT)
         return True
+
+    def _take_for_step(self) -> int:
+        """The next ticket; NO_TICKET if the run has no more."""
+        while (ticket := self.tickets.take(self.rank)) == NO_TICKET and self.tickets.open and not self.tickets.stopping:
+            self._finish_update()
+            self.ledger.set_phase(self.rank, Phase.PAUSED)
+            self.tickets.wait_for_work(self.rank, POLL_S)
+        return ticket
 
     def refresh(self) -> None:
         """Reads the model anew, as after an update; where a worker trains its own replica, nothing is to be read."""
@@ -49,7 +58,7 @@ class LoopWorker(Worker):
         has a part of it. False: the run has made all its updates.
         """
         self._finish_update()
-        if self.tickets.take(self.rank) == NO_TICKET:
+        if self._take_for_step() == NO_TICKET:
             yield False
             return
         self._until(Phase.PAUSED, self.gate.enter)

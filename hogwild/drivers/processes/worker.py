@@ -84,7 +84,8 @@ class Worker:
 
     def run(self, body: Callable[[], None] | None = None) -> None:
         """Works until no ticket is left that could come here, or until the caller's own loop `body` returns."""
-        seed_all(mixed(self.job.config.seed, self.versions.version * self.world.workers + self.rank))  # for an own loop
+        everyone, own = self.job.boxes * self.world.workers, self.job.box * self.world.workers + self.rank
+        seed_all(mixed(self.job.config.seed, self.versions.version * everyone + own))  # for an own loop
         self.enter_run()
         (body or self._train)()
         self.leave_run()
