@@ -19,8 +19,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from agents import Agents
 from box_runs import Boxes, kill_all, left_over, until
+from torchrun_boxes import TorchrunBoxes
 
 from hogwild.boxes.leases import block_of
 from hogwild.config.between import BETWEEN, PAIRS
@@ -38,7 +38,7 @@ ENDED_EARLY = 130
 def kill(folder: Path, kind: str, box: int, after_s: float, between: str = PAIRS) -> dict[str, object]:
     """One run. Returns what became of it; AssertionError if it hangs, leaves a process or counts something twice."""
     updates = AGENT_UPDATES if kind in AGENT_KINDS else UPDATES
-    make = Agents if kind in AGENT_KINDS else Boxes
+    make = TorchrunBoxes if kind in AGENT_KINDS else Boxes
     with make(folder, updates=updates, between_linger=3, between=between) as boxes:
         boxes.start_all()
         until(lambda: all(boxes.exchanges(b) > 0 for b in (0, 1)), "the boxes exchange", boxes.wait_s)
@@ -54,7 +54,7 @@ def kill(folder: Path, kind: str, box: int, after_s: float, between: str = PAIRS
         assert codes == [0] * len(ending), [boxes.output(b) for b in ending]
         until(lambda: not list(left_over([*pids[0], *pids[1]])), "no process is left")
         made = {b: updates_of(boxes, b) for b in (0, 1)}
-    if isinstance(boxes, Agents):
+    if isinstance(boxes, TorchrunBoxes):
         until(lambda: not boxes.listens(), "no port is left")
     require_once(kind, made, updates)
     if kind == "courier" and between == PAIRS:
@@ -67,7 +67,7 @@ def strike(boxes: Boxes, kind: str, box: int) -> None:
     process = boxes.processes[box]
     if kind == "courier":
         kill_all([boxes.courier(box).pid])
-    elif isinstance(boxes, Agents):
+    elif isinstance(boxes, TorchrunBoxes):
         child = boxes.box(box)
         if kind == "box of an agent":
             child.kill()

@@ -9,7 +9,7 @@ import psutil
 from box_runs import Boxes, until
 
 
-class Agents(Boxes):
+class TorchrunBoxes(Boxes):
     """As Boxes; a process is the agent of a box, and the box its child. The agent starts a box again that dies."""
 
     wait_s = 180.0  # each box imports torch
