@@ -4,11 +4,10 @@ The paper: Douillard et al. 2023 (arXiv:2311.08105) and those of the other algor
 of every step, and not the time on a network; this comparison is ours.
 Here: a gradient takes 45 ms on average, and a model has 16 M parameters, so that it travels 1.1, 11.4 or 114 gradients
 at 10, 1 and 0.1 Gbit/s in float32; the model that is trained is smaller, and its bytes travel for as long. Latency 0.02
-gradients. Tiny: digits to accuracy 0.85 at
-1 Gbit/s, one period; small: all networks, periods and wires; paper: Fashion-MNIST to 0.75. Times are in gradients: when the mean of all
-boxes first has the accuracy. `step` is the average of all boxes after every 8 updates of each, while their workers
-wait, in the place of all-reduce; it sends and receives as much as a ring of all boxes. `alone`: boxes that never
-exchange.
+gradients. Tiny: digits to accuracy 0.85 at 1 Gbit/s, one period; small: all networks, periods and wires; paper:
+Fashion-MNIST to 0.75. Times are in gradients: when the mean of all boxes first has the accuracy. `step` is the average
+of all boxes after every 8 updates of each, while their workers wait, in the place of all-reduce; it sends and receives
+as much as a ring of all boxes. `alone`: boxes that never exchange.
 
 The boxes have different data: the samples of each class are dealt out in shares of Dirichlet(0.3). With equal data the
 mean of boxes that never exchange comes as far in the same time, on a task as easy as digits, and the table would only

@@ -10,6 +10,7 @@ that a box was making when it died. Prints a line for each kill, and the sums.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import signal
@@ -19,6 +20,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import psutil
 from box_runs import Boxes, kill_all, left_over, until
 from torchrun_boxes import TorchrunBoxes
 
@@ -52,7 +54,7 @@ def kill(folder: Path, kind: str, box: int, after_s: float, between: str = PAIRS
         ending = (survivor,) if is_one else (0, 1)
         codes = boxes.ended(*ending)
         assert codes == [0] * len(ending), [boxes.output(b) for b in ending]
-        until(lambda: not list(left_over([*pids[0], *pids[1]])), "no process is left")
+        until(lambda: not list(left_over([*pids[0], *pids[1]])) and not at_work(folder), "no process is left")
         made = {b: updates_of(boxes, b) for b in (0, 1)}
     if isinstance(boxes, TorchrunBoxes):
         until(lambda: not boxes.listens(), "no port is left")
@@ -61,6 +63,16 @@ def kill(folder: Path, kind: str, box: int, after_s: float, between: str = PAIRS
         exchanges = boxes.summary(1)["exchanges"]
         assert abs(boxes.summary()["exchanges"] - 2 * exchanges) <= 1, "each exchange counts in both boxes"
     return {"updates": made, "faults": boxes.faults(survivor)}
+
+
+def at_work(folder: Path) -> list[int]:
+    """The processes whose folder that is: those of boxes that have come back too."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == folder:
+                found.append(process.pid)
+    return found
 
 
 def strike(boxes: Boxes, kind: str, box: int) -> None:

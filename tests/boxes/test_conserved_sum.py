@@ -31,7 +31,7 @@ def moved(server: Server, count: int, n: int, exchanges: int, **options) -> tupl
     while exchanges and done() < 2 * exchanges:
         box = pacing.draw(boxes)
         box.peers[pacing.draw([other.number for other in boxes if other is not box])].begin()
-    until(lambda: min(box.world.control.version for box in boxes) > 200, "the threads add")
+    until(lambda: min(box.world.control.version for box in boxes) > (200 if n == LARGE else 20), "the threads add")
     added = adders.stop()
     until(lambda: all(not box.exchange.busy.locked() for box in boxes), "all exchanges are over")
     after = sum(box.x.double() for box in boxes)

@@ -153,7 +153,7 @@ def test_arguments():
         encode(x, own, packet[1:])
     with pytest.raises(ValueError, match="own has 6 elements, x has 5"):
         encode(x, torch.zeros(6), packet)
-    with pytest.raises(ValueError, match="x and own overlap"):
+    with pytest.raises(ValueError, match="own and x overlap in memory"):
         encode(x, x, packet)
     with pytest.raises(ValueError, match="overlap in memory"):
         decode(packet, own, x, x)
