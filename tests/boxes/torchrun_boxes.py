@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 
@@ -29,19 +30,21 @@ class TorchrunBoxes(Boxes):
 
     def box(self, box: int) -> psutil.Process:
         """The process of the box."""
-        found: list[psutil.Process] = []
-        until(lambda: found.extend(self.agent(box).children()) or found, f"the agent of box {box} starts it")
-        return found[0]
+        until(lambda: self.alive(box), f"the agent of box {box} starts it")
+        return self.alive(box)[0]
 
-    def agent(self, box: int) -> psutil.Process:
-        process = self.processes[box]
-        assert process is not None, "it was started"
-        return psutil.Process(process.pid)
+    def alive(self, box: int) -> list[psutil.Process]:
+        """The process of the box, if its agent has one. The agent has other children too."""
+        found = []
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self.processes[box].pid).children():
+                if "hogwild.train" in child.cmdline():
+                    found.append(child)
+        return found
 
     def ended(self, *boxes: int) -> list[int]:
         """As of Boxes. The others' agents are not waited for: an agent waits 300 s for one that was killed."""
-        until(lambda: not any(self.agent(b).children() for b in boxes if self.processes[b].poll() is None),
-              "the boxes end", self.wait_s)  # fmt: skip
+        until(lambda: not any(map(self.alive, boxes)), "the boxes end", self.wait_s)
         if any(process.poll() == -signal.SIGKILL for process in self.processes):
             for b in boxes:
                 if self.processes[b].poll() is None:
