@@ -36,6 +36,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "step": {"between": "local-sgd", "between_wait": "crew"},
     "alone": {"between": "ad-psgd"},
 }
+CONTROLS = {"step": "averages of every step", "alone": "without exchanges"}
 PERIODS = (8, 32, 128)
 CASES = [
     ("step", 8, "f32"),
@@ -86,19 +87,19 @@ def compute(study: Study) -> list[Row]:
 
 
 def verdict(rows: Sequence[Row]) -> Verdict:
-    """The fastest of each network, beside `step`."""
+    """The fastest of each network, beside CONTROLS."""
     parts, holds = [], True
     for network, those in groups(rows, "network").items():
-        step, alone = (next(row["time"] for row in those if row["algorithm"] == name) for name in ("step", "alone"))
-        first = best([row for row in those if row["algorithm"] not in ("step", "alone")])
+        others = {row["algorithm"]: row["time"] for row in those if row["algorithm"] in CONTROLS}
+        first = best([row for row in those if row["algorithm"] not in CONTROLS])
         if first is None:
             return Verdict(f"{network}: no algorithm reached the accuracy", False)
         parts.append(
-            f"{network}: {first['algorithm']} every {first['period']} updates ({first['wire']}) {first['time']:.0f}, "
-            f"averages of every step {_time(step)}, without exchanges {_time(alone)}"
+            f"{network}: {first['algorithm']} every {first['period']} updates ({first['wire']}) {first['time']:.0f}"
+            + "".join(f", {CONTROLS[name]} {_time(time)}" for name, time in others.items())
         )
         if network != "10 Gbit/s":
-            holds &= all(other is None or first["time"] < other for other in (step, alone))
+            holds &= all(time is None or first["time"] < time for time in others.values())
     return Verdict("; ".join(parts), holds)
 
 
