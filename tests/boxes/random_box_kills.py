@@ -32,7 +32,7 @@ KINDS = ("courier", "box", "box and back")
 AGENT_KINDS = ("box of an agent", "agent", "agent and back")
 """Under torchrun: its agent starts the box again; the agent dies; it dies and the same command is given again."""
 ALL_KINDS = (*KINDS, *AGENT_KINDS)
-UPDATES, AGENT_UPDATES = 4000, 12_000  # enough to be still in the run when a box comes back
+UPDATES, AGENT_UPDATES = 4000, 6000  # enough to be still in the run when a box comes back
 IN_HAND = 8  # blocks of tickets that a box has leased ahead at most
 ENDED_EARLY = 130
 
