@@ -33,6 +33,7 @@ AGENT_KINDS = ("box of an agent", "agent", "agent and back")
 """Under torchrun: its agent starts the box again; the agent dies; it dies and the same command is given again."""
 ALL_KINDS = (*KINDS, *AGENT_KINDS)
 UPDATES, AGENT_UPDATES = 4000, 6000  # enough to be still in the run when a box comes back
+PATIENCE_S = 180.0  # a run that takes longer hangs
 IN_HAND = 8  # blocks of tickets that a box has leased ahead at most
 ENDED_EARLY = 130
 
@@ -42,6 +43,7 @@ def kill(folder: Path, kind: str, box: int, after_s: float, between: str = PAIRS
     updates = AGENT_UPDATES if kind in AGENT_KINDS else UPDATES
     make = TorchrunBoxes if kind in AGENT_KINDS else Boxes
     with make(folder, updates=updates, between_linger=3, between=between) as boxes:
+        boxes.wait_s = PATIENCE_S
         boxes.start_all()
         until(lambda: all(boxes.exchanges(b) > 0 for b in (0, 1)), "the boxes exchange", boxes.wait_s)
         time.sleep(after_s)

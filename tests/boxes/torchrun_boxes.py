@@ -13,8 +13,6 @@ from box_runs import Boxes, until
 class TorchrunBoxes(Boxes):
     """As Boxes; a process is the agent of a box, and the box its child. The agent starts a box again that dies."""
 
-    wait_s = 180.0  # each box imports torch
-
     def serve(self) -> int:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
