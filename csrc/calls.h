@@ -90,6 +90,21 @@ ExchangeKind named(std::string_view name);
   HOGWILD_RANGE(VALUE)                    \
   HOGWILD_PLACE(VALUE)
 
+// The snapshot of x for the other box; own becomes what that box knows of it. The packet has wire_bytes(n) bytes.
+#define HOGWILD_WIRE_ENCODE(VALUE, OPTIONAL) \
+  VALUE(const float*, x)                     \
+  VALUE(float*, own)                         \
+  VALUE(void*, packet)                       \
+  VALUE(int64_t, n)
+
+// A packet of the other box, whose snapshot `peer` becomes, and the flux of both snapshots.
+#define HOGWILD_WIRE_DECODE(VALUE, OPTIONAL) \
+  VALUE(const void*, packet)                 \
+  VALUE(const float*, own)                   \
+  VALUE(float*, peer)                        \
+  VALUE(float*, flux)                        \
+  VALUE(int64_t, n)
+
 #define HOGWILD_FIELD(type, name) type name{};
 #define HOGWILD_FIELD_WITH(type, name, value) type name = value;
 
@@ -111,6 +126,14 @@ struct PairCall {
 
 struct DiffusionCall {
   HOGWILD_DIFFUSE(HOGWILD_FIELD, HOGWILD_FIELD_WITH)
+};
+
+struct WireEncodeCall {
+  HOGWILD_WIRE_ENCODE(HOGWILD_FIELD, HOGWILD_FIELD_WITH)
+};
+
+struct WireDecodeCall {
+  HOGWILD_WIRE_DECODE(HOGWILD_FIELD, HOGWILD_FIELD_WITH)
 };
 
 struct ExchangeCall {

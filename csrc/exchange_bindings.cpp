@@ -1,6 +1,7 @@
-// hogwild._C: exchanges and diffusions. Takes dicts, with the names of calls.h, and releases the GIL; hogwild/kernels/
-// checks arguments.
+// hogwild._C: exchanges, diffusions and the 8-bit wire. Takes dicts, with the names of calls.h, and releases the GIL;
+// hogwild/kernels/ checks arguments.
 #include "cpu/exchange.h"
+#include "cpu/kernels.h"
 #include "cuda/exchange.h"
 #include "dispatch.h"
 #include "named.h"
@@ -53,11 +54,31 @@ void diffuse(const py::dict& given) {
   call.device < 0 ? cpu::diffuse(call) : cuda::diffuse(call);
 }
 
+void wire_encode(const py::dict& given) {
+  WireEncodeCall call;
+  Named values(given);
+  HOGWILD_READ(HOGWILD_WIRE_ENCODE, values, call);
+  values.finish("wire_encode");
+  const py::gil_scoped_release release;
+  cpu::kernels().wire_encode(call);
+}
+
+int64_t wire_decode(const py::dict& given) {
+  WireDecodeCall call;
+  Named values(given);
+  HOGWILD_READ(HOGWILD_WIRE_DECODE, values, call);
+  values.finish("wire_decode");
+  const py::gil_scoped_release release;
+  return cpu::kernels().wire_decode(call);
+}
+
 }  // namespace
 
 void bind_exchange(py::module_& m) {
   m.def("exchange", &exchange);
   m.def("diffuse", &diffuse);
+  m.def("wire_encode", &wire_encode);
+  m.def("wire_decode", &wire_decode);
 }
 
 }  // namespace hogwild

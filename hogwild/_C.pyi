@@ -245,6 +245,19 @@ class _Diffuse(_Range):
     neighbours: Sequence[int]
     weights: Sequence[float]
 
+class _WireEncode(TypedDict):
+    x: int
+    own: int
+    packet: int
+    n: int
+
+class _WireDecode(TypedDict):
+    packet: int
+    own: int
+    peer: int
+    flux: int
+    n: int
+
 class _Norm(_Place):
     master: str
     input: str
@@ -283,6 +296,10 @@ def exchange(call: _Exchange, /) -> int:
     """
 
 def diffuse(call: _Diffuse, /) -> None: ...
+def wire_encode(call: _WireEncode, /) -> None: ...
+def wire_decode(call: _WireDecode, /) -> int:
+    """Returns the number of elements of the flux that are not finite."""
+
 def norm_forward(call: _NormForward, /) -> None: ...
 def norm_backward(call: _NormBackward, /) -> None: ...
 

@@ -4,6 +4,7 @@
 #include "../dispatch.h"
 #include "loop.h"
 #include "mix_loop.h"
+#include "wire_loop.h"
 
 #define HW_TEXT_OF(name) #name
 #define HW_TEXT(name) HW_TEXT_OF(name)
@@ -141,7 +142,8 @@ void pair_average(const PairCall& call, int64_t begin, int64_t n) {
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{HW_TEXT(HW_ISA), push,    idle,         gap_sq,       scan,          deposit, weighted_sum, copy,
-                    exchange,        diffuse, pair_average, norm_forward, norm_backward, rows,    row_catch_up};
+const Kernels table{HW_TEXT(HW_ISA),  push,         idle,          gap_sq,  scan,         deposit,
+                    weighted_sum,     copy,         exchange,      diffuse, pair_average, wire_encode_loop,
+                    wire_decode_loop, norm_forward, norm_backward, rows,    row_catch_up};
 
 }  // namespace hogwild::cpu::HW_ISA

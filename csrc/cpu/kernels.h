@@ -54,6 +54,8 @@ struct Kernels {
   Exchange* (*exchange)(ExchangeKind, AccessKind, Dtype);
   void (*diffuse)(const DiffusionCall&, const void* const* neighbours, const double* weights, int64_t count);
   void (*pair_average)(const PairCall&, int64_t begin, int64_t n);
+  void (*wire_encode)(const WireEncodeCall&);
+  int64_t (*wire_decode)(const WireDecodeCall&);  // returns the elements of the flux that are not finite
   // `work`: 5 doubles per channel.
   void (*norm_forward)(const NormForward&, double* work);
   void (*norm_backward)(const NormBackward&, double* work);

@@ -17,8 +17,8 @@ import time
 from hogwild.boxes.ledger import Ledger, Phase, Recovery
 from hogwild.boxes.link import DATA, Link
 from hogwild.boxes.memory import BoxMemory
-from hogwild.boxes.wire import Wire
-from hogwild.kernels import Exchange, count_nonfinite, weighted_sum
+from hogwild.boxes.wire import Wire, flux_of
+from hogwild.kernels import Exchange
 from hogwild.kernels.control import Phase as State
 from hogwild.rules import Access
 from hogwild.shared.control import Gate, Rounds, Versions
@@ -64,8 +64,7 @@ class PairExchange:
         ledger.take(ledger.applied + 1)
         link.swap(packet, room)
         transfer_s = time.monotonic() - began
-        self.wire.decode(room, peer)
-        self._apply(ledger, j)
+        self._apply(ledger, j, self.wire.decode(room, own, peer, memory.flux))
         memory.took(time.monotonic() - began, transfer_s)
         size, lag = packet.numel() * packet.element_size(), abs(version - theirs)
         memory.count(
@@ -87,18 +86,15 @@ class PairExchange:
         elif recovery is Recovery.RECEIVE:
             link.fetch(peer, DATA)
             with self.busy:
-                self._apply(ledger, j)
+                self._apply(ledger, j, flux_of(own, peer, self.memory.flux))
             self.memory.count(exchanges=1, bytes_received=size)
 
-    def _apply(self, ledger: Ledger, j: int) -> None:
-        """Both snapshots are here: adds their flux. One that is not finite is left out, by both boxes."""
-        own, peer, flux = self.memory.own(j), self.memory.peer(j), self.memory.flux
-        if count_nonfinite([own, peer]):
-            flux.zero_()
-            self.wire.reset(own, peer)
+    def _apply(self, ledger: Ledger, j: int, nonfinite: int) -> None:
+        """The flux is complete: adds it. One with elements that are not finite is left out, by both boxes."""
+        if nonfinite:
+            self.memory.flux.zero_()
+            self.wire.reset(self.memory.own(j), self.memory.peer(j))
             self.memory.count(exchanges_nonfinite=1)
-        else:
-            weighted_sum(flux, [peer, own], [0.5, -0.5])
         ledger.add()
         self.add(ledger)
 

@@ -22,6 +22,7 @@ from hogwild.boxes.simulated_box import Between, SimulatedBox
 from hogwild.boxes.simulated_pairs import Pairs
 from hogwild.boxes.simulated_texts import Texts
 from hogwild.config.between import PAIRS, outer
+from hogwild.drivers.job.batches import Batches
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.samples import BadSample
 from hogwild.drivers.simulated.clocks import TimedClock
@@ -35,6 +36,7 @@ class BoxSimulation:
     """The boxes of a run, each with a world and a module of its own, and a clock of the workers of all of them.
 
     Worker r of box b has rank b workers + r in what `advance` returns, and its tickets are numbers of the whole run.
+    `orders`: the batches of each box, in place of the job's.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class BoxSimulation:
         modules: Sequence[nn.Module],
         clock: TimedClock,
         on_bad: Callable[[Sequence[BadSample], int, int], object],
+        orders: Sequence[Batches] | None = None,
     ) -> None:
         config = job.config
-        inner = replace(job, config=replace(config, latency=0.0, bandwidth=0.0))  # these are between boxes
+        inner = replace(config, latency=0.0, bandwidth=0.0)  # these are between boxes
         self.now, self.computed = 0.0, 0
         self._total, self._block, self._next = job.total_tickets, block_of(job.total_tickets, len(worlds)), 0
         self.boxes: list[SimulatedBox] = []
@@ -55,7 +58,8 @@ class BoxSimulation:
             while world.control.total < config.workers and self._lease(world):
                 pass
             part = clock.part(b * config.workers, config.workers)
-            simulation = Simulation(inner, world, module, part, on_bad)
+            order = job.order if orders is None else orders[b]
+            simulation = Simulation(replace(job, config=inner, order=order), world, module, part, on_bad)
             self.boxes.append(SimulatedBox(simulation, Pacing(config.between_period, config.seed, b, 0)))
         self.doubts = list(self.boxes[0].simulation.doubts)
         self.between: Between

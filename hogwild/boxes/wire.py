@@ -8,6 +8,9 @@ computed from the two decoded values by both boxes, so the sum of the models is 
 
 h is the decoded value itself, kept by both ends: 0 when a link is made, then what the sender has sent so far. What an
 exchange rounds away is in the next difference (error feedback; CHOCO-SGD, Koloskova et al. 2019, arXiv:1902.00340).
+
+A flux is whole before any of it is added: the next courier can go on with the addition, but could not tell which
+elements a decode straight into the model has reached (docs/adr/0020-eight-bits.md).
 """
 
 from __future__ import annotations
@@ -17,11 +20,13 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from hogwild.kernels import copy
+from hogwild.kernels import copy, count_nonfinite, weighted_sum, wire
 
-BLOCK = 1024
-LEVELS = 127
-SCALE_BYTES = 4
+
+def flux_of(own: Tensor, peer: Tensor, flux: Tensor) -> int:
+    """flux <- (peer - own) / 2, all [n]. Mutates flux. Returns the number of its elements that are not finite."""
+    weighted_sum(flux, [peer, own], [0.5, -0.5])
+    return count_nonfinite([flux])
 
 
 class Wire(ABC):
@@ -43,8 +48,10 @@ class Wire(ABC):
         """Where a packet is received. It may be `peer` itself."""
 
     @abstractmethod
-    def decode(self, packet: Tensor, peer: Tensor) -> None:
-        """Mutates peer [n], which becomes the decoded snapshot of the other box."""
+    def decode(self, packet: Tensor, own: Tensor, peer: Tensor, flux: Tensor) -> int:
+        """flux <- (peer - own) / 2. Mutates peer [n], which becomes the decoded snapshot of the other box, and flux
+        [n]. Returns the number of elements of the flux that are not finite.
+        """
 
     @abstractmethod
     def reset(self, own: Tensor, peer: Tensor) -> None:
@@ -63,55 +70,36 @@ class F32(Wire):
     def room(self, peer: Tensor) -> Tensor:
         return peer
 
-    def decode(self, packet: Tensor, peer: Tensor) -> None:
+    def decode(self, packet: Tensor, own: Tensor, peer: Tensor, flux: Tensor) -> int:  # noqa: ARG002
         """The packet was received into `peer`."""
+        return flux_of(own, peer, flux)
 
     def reset(self, own: Tensor, peer: Tensor) -> None:
         """Nothing is remembered."""
 
 
 class Int8(Wire):
-    """Differences in 8 bits. A packet [bytes] uint8: a float32 scale for each block, then the codes, padded to blocks.
-
-    A block with an element that is not finite gets a scale of NaN, and both ends decode NaN in all of it.
-    """
+    """Differences in 8 bits (hogwild.kernels.wire). A block with an element that is not finite is NaN at both ends."""
 
     name = "int8"
 
     def __init__(self, n: int) -> None:
         super().__init__(n)
-        self.blocks = -(-n // BLOCK)
-        size = self.blocks * (SCALE_BYTES + BLOCK)
-        self._sent, self._received = (torch.zeros(size, dtype=torch.uint8) for _ in range(2))
-        self._values = torch.zeros(self.blocks, BLOCK)
+        self._sent, self._received = (torch.zeros(wire.packet_bytes(n), dtype=torch.uint8) for _ in range(2))
 
     def encode(self, x: Tensor, own: Tensor) -> Tensor:
-        values, (scales, codes) = self._values, self._parts(self._sent)
-        torch.sub(x, own, out=values.view(-1)[: self.n])
-        largest = values.abs().amax(1)
-        torch.div(largest, LEVELS, out=scales)
-        scales[~torch.isfinite(largest)] = torch.nan
-        factor = torch.where(largest > 0, LEVELS / largest, torch.zeros(())).unsqueeze(1)
-        codes.copy_(values.mul_(factor).round_().nan_to_num_(0.0).clamp_(-LEVELS, LEVELS))
-        self.decode(self._sent, own)
+        wire.encode(x, own, self._sent)
         return self._sent
 
     def room(self, peer: Tensor) -> Tensor:  # noqa: ARG002
         return self._received
 
-    def decode(self, packet: Tensor, peer: Tensor) -> None:
-        scales, codes = self._parts(packet)
-        self._values.copy_(codes).mul_(scales.unsqueeze(1))
-        peer.add_(self._values.view(-1)[: self.n])
+    def decode(self, packet: Tensor, own: Tensor, peer: Tensor, flux: Tensor) -> int:
+        return wire.decode(packet, own, peer, flux)
 
     def reset(self, own: Tensor, peer: Tensor) -> None:
         own.zero_()
         peer.zero_()
 
-    def _parts(self, packet: Tensor) -> tuple[Tensor, Tensor]:
-        """(scales [blocks] float32, codes [blocks, BLOCK] int8), as views."""
-        split = self.blocks * SCALE_BYTES
-        return packet[:split].view(torch.float32), packet[split:].view(torch.int8).view(self.blocks, BLOCK)
 
-
-WIRES: dict[str, type[Wire]] = {wire.name: wire for wire in (F32, Int8)}
+WIRES: dict[str, type[Wire]] = {kind.name: kind for kind in (F32, Int8)}

@@ -1,4 +1,4 @@
-"""The compiled kernels and the control block: push, mix, pair, norm, control. Only this package imports hogwild._C.
+"""The compiled kernels: push, mix, pair, wire, norm; and the control block. Only this package imports hogwild._C.
 
 Every docstring states the mutated buffers and the possible races. Shapes, dtypes and devices are checked before the
 address of a tensor is used.

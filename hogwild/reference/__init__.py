@@ -1,5 +1,5 @@
-"""The NumPy oracle: pushes, averages and exchanges written plainly in float64, the only deliberate second copy of the
-mathematics.
+"""The NumPy oracle: pushes, averages, exchanges and the 8-bit wire written plainly in float64, the only deliberate
+second copy of the mathematics.
 
 It has no vectorisation, no partial sums and no memory model. Only tests and benchmarks use it, to check the kernels.
 """
@@ -17,3 +17,5 @@ from hogwild.reference.mix import weighted_sum as weighted_sum
 from hogwild.reference.push import PushStats as PushStats
 from hogwild.reference.push import push as push
 from hogwild.reference.rows import ReferenceSparsePush as ReferenceSparsePush
+from hogwild.reference.wire import decode as decode
+from hogwild.reference.wire import encode as encode

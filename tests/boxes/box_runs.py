@@ -23,8 +23,8 @@ OPTIONS = {
 }  # fmt: skip
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
+def until(condition: Callable[[], object], what: str, wait_s: float = WAIT_S) -> None:
+    deadline = time.monotonic() + wait_s
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
@@ -33,10 +33,17 @@ def until(condition: Callable[[], object], what: str) -> None:
 class Boxes:
     """The boxes of one run in `folder`. A context manager: no process of them is left behind it."""
 
+    wait_s = WAIT_S
+
     def __init__(self, folder: Path, boxes: int = 2, **options: object) -> None:
         self.folder, self.boxes, self.options = folder, boxes, {**OPTIONS, **options}
-        self.store = dist.TCPStore("127.0.0.1", 0, None, True, timedelta(seconds=30), False)
         self.processes: list[warm.Popen | None] = [None] * boxes
+        self.port = self.serve()
+
+    def serve(self) -> int:
+        """Serves the store; returns its port."""
+        self._store = dist.TCPStore("127.0.0.1", 0, None, True, timedelta(seconds=30), False)
+        return int(self._store.port)
 
     def __enter__(self) -> Boxes:
         return self
@@ -52,16 +59,21 @@ class Boxes:
         flags = []
         for name, value in {**self.options, "out": str(self.folder), **options}.items():
             flags += [f"--{name.replace('_', '-')}", str(value)]
-        environment = {
-            **os.environ, "RANK": str(box), "WORLD_SIZE": str(self.boxes), "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(self.store.port), "GLOO_SOCKET_IFNAME": "lo",
-        }  # fmt: skip
-        command = [sys.executable, "-W", "error", "-m", "hogwild.train", *flags]
+        command, environment = self.command(box)
+        environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", **environment}
         with (self.folder / f"out{box}.txt").open("a") as out:
             self.processes[box] = warm.Popen(
-                command, env=environment, cwd=self.folder, stdout=out, stderr=out, text=True
-            )
+                [sys.executable, *command, "-m", "hogwild.train", *flags], env=environment, cwd=self.folder, stdout=out,
+                stderr=out, text=True,
+            )  # fmt: skip
         return self.processes[box]
+
+    def command(self, box: int) -> tuple[list[str], dict[str, str]]:
+        """What comes before the command of a box, and its environment."""
+        environment = {
+            "RANK": str(box), "WORLD_SIZE": str(self.boxes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(self.port),
+        }  # fmt: skip
+        return ["-W", "error"], environment
 
     def start_all(self, **options: object) -> None:
         for box in range(self.boxes):
@@ -71,7 +83,7 @@ class Boxes:
         """The exit codes of these boxes; their processes have gone."""
         codes = []
         for box in boxes:
-            codes.append(self.processes[box].wait(WAIT_S))
+            codes.append(self.processes[box].wait(self.wait_s))
         return codes
 
     def output(self, box: int) -> str:

@@ -26,6 +26,7 @@ from hogwild.shared.world import World
 
 WAIT_S = 60.0
 TIMEOUT_S = 20.0
+N = 4099
 
 
 class Model(nn.Module):
@@ -119,6 +120,24 @@ def until(condition, what: str) -> None:
 
 def linked(*boxes: Box) -> None:
     until(lambda: all(peer.is_up for box in boxes for peer in box.peers.values()), "the boxes find one another")
+
+
+def boxes_of(server: Server, count: int = 2, n: int = N, **options) -> list[Box]:
+    generator = torch.Generator().manual_seed(count)
+    boxes = [Box(server, b, count, torch.randn(n, generator=generator), **options) for b in range(count)]
+    MADE.extend(boxes)
+    linked(*boxes)
+    return boxes
+
+
+def spread(boxes: list[Box]) -> float:
+    return max(float((box.x - boxes[0].x).abs().max()) for box in boxes)
+
+
+def exchange(box: Box, j: int) -> None:
+    """One more, begun by that box; it may still be in the last one."""
+    before = box.memory.counted("exchanges")
+    until(lambda: box.peers[j].begin() and box.memory.counted("exchanges") > before, "an exchange")
 
 
 class Adders:

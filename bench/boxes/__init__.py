@@ -1,0 +1,1 @@
+"""Benchmarks of several boxes on one machine: `python -m bench.boxes`."""
