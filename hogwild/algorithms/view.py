@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Gradients = Sequence["Tensor | None"]
+"""One for each parameter, until the algorithm asks for the next gradient: the memory is then used again."""
 T = TypeVar("T")
 OfDelay = Callable[[int], T]
 Place = str | tuple[str, int]  # a buffer: the shared or own one of that name, or (name, rank): that worker's
@@ -208,6 +209,11 @@ class View(Protocol):
         """Own `to` <- sum_j W_ij name_j over this round's neighbours, as fluxes name_i + sum_j W_ij (name_j - name_i).
 
         A worker keeps the weight of a neighbour that is absent. The fluxes are added to `correction` too.
+        """
+
+    def mix_step(self, name: str, topology: Topology, g: Gradients, *, momentum: Momentum | None = None) -> None:
+        """`mix` of `name` into the own replica, then `step`, in one pass over memory. A gradient that is refused leaves
+        the replica mixed.
         """
 
     def peer(self, topology: Topology) -> int:
