@@ -121,13 +121,12 @@ struct Segment {
 };
 
 struct PushStats {
-  bool applied = true;     // false: Guard.PUSH refused it, nothing was written
-  int64_t nonfinite = 0;   // gradient elements that were NaN or infinite
-  double gap_sq = 0;       // sum (x - snapshot)^2, or of squared distances to the center, before the push
-  int64_t gap_weight = 1;  // pushes for which gap_sq counts in the statistics; 0: it was not measured
-  double step_sq = 0;      // sum of squared steps, without those of an exchange
-  double penalty = 1;      // harmonic mean of G: a gradient element counted 1 / penalty on average
-  int64_t recovered = 0;   // stripe locks with a dead holder
+  bool applied = true;    // false: Guard.PUSH refused it, nothing was written
+  int64_t nonfinite = 0;  // gradient elements that were NaN or infinite
+  double gap_sq = 0;      // sum (x - snapshot)^2, or of squared distances to the center, before the push
+  double step_sq = 0;     // sum of squared steps, without those of an exchange
+  double penalty = 1;     // harmonic mean of G: a gradient element counted 1 / penalty on average
+  int64_t recovered = 0;  // stripe locks with a dead holder
   // Norm of the scaled gradient, before clipping; NaN if it was not scanned.
   double grad_norm = std::numeric_limits<double>::quiet_NaN();
 };

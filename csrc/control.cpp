@@ -56,10 +56,11 @@ WorkerLine& Control::worker(std::uint32_t rank) {
 
 // ---- pushes -----------------------------------------------------------------------------------------------------
 
-void Control::count_push(WorkerLine& own, std::uint64_t delay, double step_sq) {
+void Control::count_push(WorkerLine& own, std::uint64_t delay, double gap_sq, double step_sq) {
   auto& stats = own.stats;
   bump(own.steps, 1);
   bump(stats.pushes, 1);
+  count_gap(stats, gap_sq);
   bump(stats.step_sq, step_sq);
   bump(stats.delay_sum, delay);
   bump(stats.delays[std::min<std::uint64_t>(delay, kDelayBins - 1)], 1);
@@ -67,11 +68,11 @@ void Control::count_push(WorkerLine& own, std::uint64_t delay, double step_sq) {
   own.delay.store(static_cast<std::uint32_t>(std::min<std::uint64_t>(delay, kDelayBins - 1)), kRelaxed);
 }
 
-void Control::count_gap(WorkerStats& stats, double gap_sq, std::int64_t weight) {
+void Control::count_gap(WorkerStats& stats, double gap_sq) {
   if (!(gap_sq > 0)) return;
-  bump(stats.gap_sq, gap_sq * static_cast<double>(weight));
+  bump(stats.gap_sq, gap_sq);
   const int power = std::ilogb(std::sqrt(gap_sq / static_cast<double>(header_->parameters.load(kRelaxed))));
-  bump(stats.gaps[std::clamp(power - kLeastGap, 0, kGapBins - 1)], static_cast<std::uint64_t>(weight));
+  bump(stats.gaps[std::clamp(power - kLeastGap, 0, kGapBins - 1)], 1);
 }
 
 std::uint64_t Control::begin_push(std::uint32_t rank, bool locked) {
@@ -82,7 +83,7 @@ std::uint64_t Control::begin_push(std::uint32_t rank, bool locked) {
 }
 
 std::uint64_t Control::end_push(std::uint32_t rank, bool locked, bool applied, std::uint64_t nonfinite, double gap_sq,
-                                double step_sq, std::int64_t gap_weight) {
+                                double step_sq) {
   auto& own = worker(rank);
   auto& stats = own.stats;
   std::uint64_t delay = 0;
@@ -91,8 +92,7 @@ std::uint64_t Control::end_push(std::uint32_t rank, bool locked, bool applied, s
     header_->version.fetch_add(1);
     delay = own.started - own.pulled;
     own.pulled = own.started + 1;
-    count_push(own, delay, step_sq);
-    count_gap(stats, gap_sq, gap_weight);
+    count_push(own, delay, gap_sq, step_sq);
   } else {
     bump(nonfinite ? stats.refused : stats.dropped, 1);
   }
@@ -120,7 +120,7 @@ std::uint64_t Control::gather(std::uint32_t rank, bool taken, bool waits, std::u
   if (taken || nonfinite) complete(rank);
   if (!taken) return 0;
   const std::uint64_t delay = own.started - own.pulled;
-  count_push(own, delay, 0.0);
+  count_push(own, delay, 0.0, 0.0);
   header_->gathered.fetch_add(1);
   if (waits) own.awaited = own.started + 1;
   return delay;
@@ -141,7 +141,7 @@ void Control::commit(std::uint32_t rank) {
 
 void Control::end_gather(std::uint32_t rank, bool locked, double gap_sq, double step_sq) {
   auto& stats = worker(rank).stats;
-  count_gap(stats, gap_sq, 1);
+  count_gap(stats, gap_sq);
   bump(stats.step_sq, step_sq);
   if (locked) header_->model.unlock();
 }

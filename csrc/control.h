@@ -145,9 +145,8 @@ class Control {
   // include them.
   std::uint64_t begin_push(std::uint32_t rank, bool locked);
   // Returns the delay of the push, 0 if it was not applied: refused for non-finite elements, or dropped without any.
-  // Its gap counts as that of `gap_weight` pushes.
   std::uint64_t end_push(std::uint32_t rank, bool locked, bool applied, std::uint64_t nonfinite, double gap_sq,
-                         double step_sq, std::int64_t gap_weight = 1);
+                         double step_sq);
   // A synchronous worker's share of a round; the one worker with `commits` raises the version.
   void end_round(std::uint32_t rank, bool commits, std::uint64_t nonfinite, double step_sq);
   // Gathering, between begin_push and end_gather: gradients are added to a sum, and an update applies the sum. `taken`:
@@ -211,8 +210,8 @@ class Control {
   std::uint64_t max_arrived() const;
   std::uint64_t round_after(std::uint64_t barriers_per_round) const;
   void announce();
-  void count_push(WorkerLine& own, std::uint64_t delay, double step_sq);
-  void count_gap(WorkerStats& stats, double gap_sq, std::int64_t weight);
+  void count_push(WorkerLine& own, std::uint64_t delay, double gap_sq, double step_sq);
+  void count_gap(WorkerStats& stats, double gap_sq);
   void end_phase(WorkerLine& dead) const;
   template <class Ready>
   bool wait_until(Ready ready, double timeout_s);

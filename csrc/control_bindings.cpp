@@ -146,11 +146,11 @@ void bind_control(py::module_& m) {
       .def_property_readonly("open", [](Control& c) { return c.header().open.load() != 0; })
       .def("begin_push", &Control::begin_push, py::arg("rank"), py::arg("locked"), unlocked)
       .def("end_push", &Control::end_push, py::arg("rank"), py::arg("locked"), py::arg("applied"), py::arg("nonfinite"),
-           py::arg("gap_sq"), py::arg("step_sq"), py::arg("gap_weight") = 1)
+           py::arg("gap_sq"), py::arg("step_sq"))
       .def(
           "count_push",
           [](Control& c, std::uint32_t rank, bool locked, const PushStats& s) {
-            c.end_push(rank, locked, s.applied, s.nonfinite, s.gap_sq, s.step_sq, s.gap_weight);
+            c.end_push(rank, locked, s.applied, s.nonfinite, s.gap_sq, s.step_sq);
             if (s.recovered != 0) c.count_exchange(rank, 0, 0, s.recovered);
           },
           py::arg("rank"), py::arg("locked"), py::arg("stats"))

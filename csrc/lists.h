@@ -54,21 +54,20 @@
 
 // The scalars of a push by their names in Python (hogwild.rules.Scalars): REQUIRED(type, name) or SCALAR(type, name,
 // value if not given).
-#define HOGWILD_CALL(REQUIRED, SCALAR)                                                                 \
-  REQUIRED(double, lr)                                                                                 \
-  REQUIRED(int64_t, pushes) /* before this one */                                                      \
-  REQUIRED(double, lr_max)                                                                             \
-  SCALAR(double, weight_decay, 0)                                                                      \
-  SCALAR(bool, first_step, false)                                                                      \
-  SCALAR(int64_t, v_pushes, -1) /* into v before this one; -1: as many as into x */                    \
-  SCALAR(int64_t, q_pushes, -1) /* into q */                                                           \
-  SCALAR(double, scale, 1)                                                                             \
-  SCALAR(double, clip, 0)                                                                              \
-  SCALAR(int64_t, delay, 0)      /* pushes since the snapshot */                                       \
-  SCALAR(int64_t, gap_weight, 1) /* pushes for which this one's gap counts; 0: it need not be known */ \
-  SCALAR(double, alpha, 0)                                                                             \
-  SCALAR(Motion<double>, ahead, {}) /* snapshot <- x - sum of these times the momentum buffers */      \
-  SCALAR(int64_t, start, 0)         /* only elements of the flat range [start, stop) are touched */    \
+#define HOGWILD_CALL(REQUIRED, SCALAR)                                                              \
+  REQUIRED(double, lr)                                                                              \
+  REQUIRED(int64_t, pushes) /* before this one */                                                   \
+  REQUIRED(double, lr_max)                                                                          \
+  SCALAR(double, weight_decay, 0)                                                                   \
+  SCALAR(bool, first_step, false)                                                                   \
+  SCALAR(int64_t, v_pushes, -1) /* into v before this one; -1: as many as into x */                 \
+  SCALAR(int64_t, q_pushes, -1) /* into q */                                                        \
+  SCALAR(double, scale, 1)                                                                          \
+  SCALAR(double, clip, 0)                                                                           \
+  SCALAR(int64_t, delay, 0) /* pushes since the snapshot */                                         \
+  SCALAR(double, alpha, 0)                                                                          \
+  SCALAR(Motion<double>, ahead, {}) /* snapshot <- x - sum of these times the momentum buffers */   \
+  SCALAR(int64_t, start, 0)         /* only elements of the flat range [start, stop) are touched */ \
   SCALAR(int64_t, stop, INT64_MAX)
 
 // The scalars of one push in the arithmetic type T, precomputed on the host (rule.h) so that the loop needs no

@@ -86,19 +86,6 @@ class CpuPush {
  public:
   explicit CpuPush(PushPlan plan) : plan_(std::move(plan)) {}
   void run(const PushCall& call) { stats_ = cpu::push(plan_, call); }
-  bool run_mixed(GradientTable& table, const std::optional<py::sequence>& grads, const py::dict& scalars,
-                 const py::dict& diffusion) {
-    PushCall call;
-    if (!read_gradients(table, grads, call)) return false;
-    read_scalars(scalars, call);
-    DiffusionCall mix;
-    Named values(diffusion);
-    HOGWILD_READ(HOGWILD_DIFFUSE, values, mix);
-    values.finish("diffuse");
-    const py::gil_scoped_release release;
-    stats_ = cpu::push(plan_, call, &mix);
-    return true;
-  }
   void run_mean(const std::vector<Address>& inputs, const py::dict& scalars) {
     PushCall call;
     read_scalars(scalars, call);
@@ -155,7 +142,6 @@ void bind_stats(py::module_& m) {
       .def_readonly("applied", &PushStats::applied)
       .def_readonly("nonfinite", &PushStats::nonfinite)
       .def_readonly("gap_sq", &PushStats::gap_sq)
-      .def_readonly("gap_weight", &PushStats::gap_weight)
       .def_readonly("step_sq", &PushStats::step_sq)
       .def_readonly("grad_norm", &PushStats::grad_norm)
       .def_readonly("penalty", &PushStats::penalty)
@@ -191,7 +177,6 @@ void bind_push(py::module_& m) {
                   const Locks& stripes) { return CpuPush(make_plan(rule, buffers, segments, groups, stripes)); }));
   bind_calls(on_cpu);
   on_cpu.def("run_mean", &CpuPush::run_mean);
-  on_cpu.def("run_mixed", &CpuPush::run_mixed);
 
   py::class_<CpuDeposit>(m, "CpuDeposit")
       .def(py::init<Address, const char*, const Segments&>())

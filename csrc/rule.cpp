@@ -107,10 +107,6 @@ unsigned buffers_of(const Rule& rule, bool has_snapshot) {
                                   [](auto stages) { return decltype(stages)::type::uses; });
 }
 
-bool goes_without_snapshot(const Rule& rule) {
-  return !rule.elastic && (buffers_of(rule, false) & buffer::snapshot) == 0;
-}
-
 Hyper<double> fold(const Rule& rule, const PushCall& call) {
   Hyper<double> h;
   h.lr = call.lr;

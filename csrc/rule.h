@@ -87,9 +87,6 @@ GuardKind named(std::string_view name);
 unsigned momentum_buffers(const Rule& rule);
 unsigned buffers_of(const Rule& rule, bool has_snapshot);
 
-// Whether the rule needs no snapshot, neither for a correction nor to look ahead.
-bool goes_without_snapshot(const Rule& rule);
-
 // The scalars of a push, precomputed once for all its elements.
 Hyper<double> fold(const Rule& rule, const PushCall& call);
 GapStateRule fold_gap_state(const Rule& rule, const PushCall& call);

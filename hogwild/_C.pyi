@@ -36,9 +36,6 @@ class PushStats:
     def gap_sq(self) -> float:
         """sum (x - snapshot)^2, or the squared distance to the center, before the push."""
     @property
-    def gap_weight(self) -> int:
-        """Pushes for which gap_sq counts in the statistics. 0: it was not measured."""
-    @property
     def step_sq(self) -> float:
         """sum of squared steps, without those of an elastic exchange."""
     @property
@@ -119,10 +116,6 @@ class CpuPush:
         """Reads the gradients into the table and pushes them; None: pushes those in the table. Scalars are named as in
         csrc/lists.h; TypeError if one is missing or unknown. False: Python must check a gradient, and nothing was done.
         """
-    def run_mixed(
-        self, table: GradientTable, grads: Sequence[object] | None, scalars: dict[str, Any], mix: dict[str, Any], /
-    ) -> bool:
-        """As `run`, after the diffusion `mix`, as that of `diffuse`, in the same pass."""
     def run_mean(self, inputs: Sequence[int], scalars: dict[str, Any], /) -> None:
         """Pushes the mean of gradients in flat buffers at these addresses. Scalars as in `run`."""
     def stats(self) -> PushStats: ...

@@ -49,8 +49,6 @@ class Scalars(_NeededScalars, Counts, total=False):
     scale         factor of the gradient (1)
     clip          largest L2 norm of the gradient, over all segments and after `scale`; 0: no limit
     delay         pushes since the snapshot (OrMo)
-    gap_weight    pushes for which this one's gap counts in the statistics (1); 0: it need not be measured. On the CPU,
-                  a rule that needs no gap then does not read the old snapshot, and writes the new one past the caches
     alpha         the share of their distance that x and the center each move; 0: it is only measured
     start, stop   only elements [start, stop) of the flat buffers are touched; None: from the first, to the last
     """
@@ -59,7 +57,6 @@ class Scalars(_NeededScalars, Counts, total=False):
     scale: float
     clip: float
     delay: int
-    gap_weight: int
     alpha: float
     start: int | None
     stop: int | None

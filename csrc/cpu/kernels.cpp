@@ -106,13 +106,6 @@ void copy(Dtype dtype, void* out, const void* in, int64_t n) {
   });
 }
 
-void stream(Dtype dtype, void* out, const void* in, int64_t n) {
-  with_master(dtype, [&](auto type) {
-    using T = typename decltype(type)::type;
-    stream_loop(static_cast<T*>(out), static_cast<const T*>(in), n);
-  });
-}
-
 template <class Exchange, class Access, class T>
 void exchange_range(const MixBuffers<void>& buffers, int64_t begin, int64_t n, const MixRates<double>& h) {
   exchange_loop<Exchange, Access>(slice<T>(buffers, begin), n, h.template as<T>());
@@ -148,8 +141,7 @@ void pair_average(const PairCall& call, int64_t begin, int64_t n) {
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{HW_TEXT(HW_ISA), push,          idle,   gap_sq,      scan,    deposit,
-                    weighted_sum,    copy,          stream, exchange,    diffuse, pair_average,
-                    norm_forward,    norm_backward, rows,   row_catch_up};
+const Kernels table{HW_TEXT(HW_ISA), push,    idle,         gap_sq,       scan,          deposit, weighted_sum, copy,
+                    exchange,        diffuse, pair_average, norm_forward, norm_backward, rows,    row_catch_up};
 
 }  // namespace hogwild::cpu::HW_ISA

@@ -46,11 +46,9 @@ struct Kernels {
   void (*scan)(Dtype gradient, const void* g, int64_t n, Scan&);
   // out <- g, and the same count.
   void (*deposit)(Dtype gradient, void* out, const void* g, int64_t n, Scan&);
-  // out[i] <- the weighted sum of the inputs' elements offset + i.
   void (*weighted_sum)(Dtype, void* out, const void* const* inputs, const double* weights, int64_t count,
                        int64_t offset, int64_t n);
   void (*copy)(Dtype, void* out, const void* in, int64_t n);
-  void (*stream)(Dtype, void* out, const void* in, int64_t n);  // the same, past the caches
   // Elements [begin, begin + n) of the buffers.
   using Exchange = void(const MixBuffers<void>&, int64_t begin, int64_t n, const MixRates<double>&);
   Exchange* (*exchange)(ExchangeKind, AccessKind, Dtype);

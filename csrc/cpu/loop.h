@@ -9,7 +9,6 @@
 #include "../pair.h"
 #include "../push.h"
 #include "kernels.h"
-#include "stream.h"
 
 namespace hogwild::cpu::HW_ISA {
 
@@ -112,8 +111,7 @@ void deposit_loop(T* out, const G* g, int64_t n, Scan& scan) {
   scan.nonfinite += nonfinite;
 }
 
-// out[i] <- the weighted sum of the inputs' elements offset + i. A few inputs at once, with their sum in a register;
-// `out` may lie in one of them, at its offset.
+// A few inputs at once, with their sum in a register; `out` may be one of them.
 template <int kCount, class T>
 void weighted_few(T* out, const void* const* inputs, const double* weights, int64_t offset, int64_t n) {
   const T* input[kCount];
@@ -126,7 +124,7 @@ void weighted_few(T* out, const void* const* inputs, const double* weights, int6
   for (int64_t i = 0; i < n; ++i) {
     T sum = 0;
     for (int j = 0; j < kCount; ++j) sum = WeightedSum::term(sum, weight[j], input[j][i]);
-    out[i] = sum;
+    out[offset + i] = sum;
   }
 }
 
@@ -145,7 +143,7 @@ void weighted_many(T* out, const void* const* inputs, const double* weights, int
       for (int64_t i = 0; i < size; ++i) sum[i] = WeightedSum::term(sum[i], weight, input[i]);
     }
 #pragma omp simd
-    for (int64_t i = 0; i < size; ++i) out[begin + i] = sum[i];
+    for (int64_t i = 0; i < size; ++i) out[offset + begin + i] = sum[i];
   }
 }
 
@@ -164,19 +162,6 @@ void weighted_sum_loop(T* out, const void* const* inputs, const double* weights,
     default:
       return weighted_many(out, inputs, weights, count, offset, n);
   }
-}
-
-// As copy_loop, past the caches: for a snapshot that is larger than they are and read only after the whole push. The
-// stores are ordered for this thread alone.
-template <class T>
-void stream_loop(T* out, const T* in, int64_t n) {
-  int64_t i = 0;
-#ifdef __SSE2__
-  if (reinterpret_cast<uintptr_t>(out) % sizeof(Line) == 0)
-    for (constexpr int64_t kLine = sizeof(Line) / sizeof(T); i + kLine <= n; i += kLine) stream_line(out + i, in + i);
-#endif
-#pragma omp simd
-  for (int64_t j = i; j < n; ++j) out[j] = in[j];
 }
 
 // Element by element, not with memcpy: other workers write the source meanwhile, and an element must not tear.

@@ -9,7 +9,6 @@
 #include <optional>
 
 #include "../stages/penalty.h"
-#include "exchange.h"
 #include "kernels.h"
 #include "stripe_lock.h"
 
@@ -27,28 +26,21 @@ void* advance(void* p, Dtype dtype, int64_t elements) {
 }
 
 // visit(segment's index, gradient at `begin` or null, begin, n) for every piece of the plan inside [start, stop):
-// within one segment and, where there are locks, within one stripe of the flat buffer. `backwards`: the last one first.
+// within one segment and, where there are locks, within one stripe of the flat buffer.
 template <class Visit>
-void for_each_piece(const PushPlan& plan, const PushCall& call, const Visit& visit, bool backwards = false) {
+void for_each_piece(const PushPlan& plan, const PushCall& call, const Visit& visit) {
   const auto ends_before = [](const Segment& segment, int64_t start) {
     return segment.offset + segment.numel <= start;
   };
-  const auto begins_before = [](const Segment& segment, int64_t stop) { return segment.offset < stop; };
-  const auto& segments = plan.segments;
-  const int64_t first = std::lower_bound(segments.begin(), segments.end(), call.start, ends_before) - segments.begin();
-  const int64_t last = std::lower_bound(segments.begin(), segments.end(), call.stop, begins_before) - segments.begin();
+  const auto first = std::lower_bound(plan.segments.begin(), plan.segments.end(), call.start, ends_before);
   const int64_t size = plan.n_stripes > 0 ? kStripe : kPiece;
-  for (int64_t i = first; i < last; ++i) {
-    const auto k = static_cast<size_t>(backwards ? first + last - 1 - i : i);
-    const Segment& segment = segments[k];
+  for (auto segment = first; segment != plan.segments.end() && segment->offset < call.stop; ++segment) {
+    const auto k = static_cast<size_t>(segment - plan.segments.begin());
     const void* g = call.grads[k];
-    const int64_t start = std::max(segment.offset, call.start);
-    const int64_t stop = std::min(segment.offset + segment.numel, call.stop);
-    const int64_t low = start / size, high = start < stop ? (stop - 1) / size : low - 1;
-    for (int64_t j = low; j <= high; ++j) {
-      const int64_t piece = backwards ? low + high - j : j;
-      const int64_t begin = std::max(start, piece * size), end = std::min(stop, (piece + 1) * size);
-      visit(k, g == nullptr ? nullptr : advance(g, call.gradient, begin - segment.offset), begin, end - begin);
+    const int64_t stop = std::min(segment->offset + segment->numel, call.stop);
+    for (int64_t begin = std::max(segment->offset, call.start), end; begin < stop; begin = end) {
+      end = std::min(stop, (begin / size + 1) * size);
+      visit(k, g == nullptr ? nullptr : advance(g, call.gradient, begin - segment->offset), begin, end - begin);
     }
   }
 }
@@ -90,12 +82,6 @@ class GapRows {
   std::vector<double> scalars_;
 };
 
-// Whether the pass reads the old snapshot, for a rule that needs it or for the statistics. If not, the pass leaves the
-// new one to `stream`.
-bool measures_gap(const PushPlan& plan, const PushCall& call) {
-  return call.gap_weight != 0 || plan.buffers.snapshot == nullptr || !goes_without_snapshot(plan.rule);
-}
-
 PushStats report(const std::vector<Totals>& rows, PushStats stats) {
   Totals all;
   for (const Totals& row : rows) {
@@ -109,49 +95,36 @@ PushStats report(const std::vector<Totals>& rows, PushStats stats) {
   return stats;
 }
 
-// The pass that changes the buffers, after the guard. prepare(g, begin, n) is called before each piece, and returns the
-// gradient with which to go on.
-template <class Prepare>
+// The pass that changes the buffers, after the guard. gradient(g, begin, n): where the loop finds that of a piece.
+template <class Gradient>
 PushStats apply(const PushPlan& plan, const Rule& rule, const PushCall& call, Hyper<double> hyper, PushStats stats,
-                const Prepare& prepare) {
+                const Gradient& gradient) {
   const Kernels& loops = kernels();
   std::optional<GapRows> gap_rows;
   if (rule.has_rows()) gap_rows.emplace(plan, call);
-  const bool streams = !measures_gap(plan, call);
-  const bool has_snapshot = plan.buffers.snapshot != nullptr && !streams;
+  const bool has_snapshot = plan.buffers.snapshot != nullptr;
   Kernels::Push* const push_range = loops.push(rule, call.gradient, has_snapshot, flushes(rule, call));
   Kernels::Push* const idle_range = has_snapshot || rule.elastic ? loops.idle(rule) : nullptr;
   std::vector<Totals> rows(plan.gap_rows() + 1);  // the last one is for parameters without a gradient
   StripeLock lock(plan.stripes, plan.n_stripes);
-  const auto at = [&](void* buffer, int64_t begin) { return advance(buffer, rule.master, begin); };
-  const auto visit = [&](size_t k, const void* of_piece, int64_t begin, int64_t n) {
+  for_each_piece(plan, call, [&](size_t k, const void* g, int64_t begin, int64_t n) {
+    if (g == nullptr && idle_range == nullptr) return;
     stats.recovered += lock.enter(begin);
     if (gap_rows) hyper.gap_row = gap_rows->scalar(k);
     plan.segments[k].enter(hyper);
-    const void* g = prepare(of_piece, begin, n);
     if (g != nullptr)
-      push_range(plan.buffers, begin, g, n, hyper, rows[plan.gap_row(k)]);
-    else if (idle_range != nullptr)
+      push_range(plan.buffers, begin, gradient(g, begin, n), n, hyper, rows[plan.gap_row(k)]);
+    else
       idle_range(plan.buffers, begin, g, n, hyper, rows.back());
-    if (streams) loops.stream(rule.master, at(plan.buffers.snapshot, begin), at(plan.buffers.x, begin), n);
-  };
-  for_each_piece(plan, call, visit, streams);
+  });
   if (gap_rows) gap_rows->settle(rows);
-  stats.gap_weight = goes_without_snapshot(plan.rule) ? call.gap_weight : 1;
   return report(rows, stats);
 }
 
 }  // namespace
 
-PushStats push(const PushPlan& plan, const PushCall& call, const DiffusionCall* mix) {
+PushStats push(const PushPlan& plan, const PushCall& call) {
   assert(call.grads.size() == plan.segments.size());
-  DiffusionCall part = mix == nullptr ? DiffusionCall{} : *mix;
-  const auto mixed = [&](const void* g, int64_t begin, int64_t n) {
-    part.start = begin;
-    part.stop = begin + n;
-    if (mix != nullptr) diffuse(part);
-    return g;
-  };
   PushStats stats;
   Hyper<double> hyper = fold(plan.rule, call);
   if (plan.rule.guard == GuardKind::push) {
@@ -162,28 +135,25 @@ PushStats push(const PushPlan& plan, const PushCall& call, const DiffusionCall* 
     stats.grad_norm = std::fabs(call.scale) * std::sqrt(scan.grad_sq);
     stats.nonfinite = scan.nonfinite;
     stats.applied = scan.nonfinite == 0;
-    if (!stats.applied) {
-      if (mix != nullptr)
-        for_each_piece(plan, call, [&](size_t, const void* g, int64_t i, int64_t n) { mixed(g, i, n); });
-      return stats;
-    }
+    if (!stats.applied) return stats;
     hyper.scale = clipped(call.scale, call.clip, scan.grad_sq);
   }
-  return apply(plan, plan.rule, call, hyper, stats, mixed);
+  return apply(plan, plan.rule, call, hyper, stats, [](const void* g, int64_t, int64_t) { return g; });
 }
 
 PushStats push_mean(const PushPlan& plan, PushCall call, const std::vector<const void*>& inputs) {
-  const std::vector<double> weights(inputs.size(), 1.0 / static_cast<double>(inputs.size()));
   Rule rule = plan.rule;
   rule.guard = GuardKind::element;
   call.gradient = rule.master;
-  call.grads.clear();
   for (const Segment& segment : plan.segments) call.grads.push_back(advance(inputs[0], rule.master, segment.offset));
-  thread_local std::vector<double> piece(kPiece);
+  const std::vector<double> weights(inputs.size(), 1.0 / static_cast<double>(inputs.size()));
+  std::vector<const void*> parts(inputs.size());
+  thread_local std::vector<double> mean(kPiece);
   return apply(plan, rule, call, fold(rule, call), {}, [&](const void*, int64_t begin, int64_t n) {
-    kernels().weighted_sum(rule.master, piece.data(), inputs.data(), weights.data(),
-                           static_cast<int64_t>(inputs.size()), begin, n);
-    return static_cast<const void*>(piece.data());
+    for (size_t j = 0; j < parts.size(); ++j) parts[j] = advance(inputs[j], rule.master, begin);
+    const auto count = static_cast<int64_t>(parts.size());
+    kernels().weighted_sum(rule.master, mean.data(), parts.data(), weights.data(), count, 0, n);
+    return static_cast<const void*>(mean.data());
   });
 }
 
@@ -206,7 +176,7 @@ int64_t deposit(const PushPlan& plan, const PushCall& call, bool keeps) {
 }
 
 void weighted_sum(const WeightedSumCall& call) {
-  kernels().weighted_sum(call.dtype, advance(call.out, call.dtype, call.start), call.inputs.data(), call.weights.data(),
+  kernels().weighted_sum(call.dtype, call.out, call.inputs.data(), call.weights.data(),
                          static_cast<int64_t>(call.inputs.size()), call.start, call.stop - call.start);
 }
 

@@ -5,11 +5,10 @@
 
 namespace hogwild::cpu {
 
-// `mix`: x is mixed first, in the same pass; also if the gradient is refused. The padding is not.
-PushStats push(const PushPlan& plan, const PushCall& call, const DiffusionCall* mix = nullptr);
+PushStats push(const PushPlan& plan, const PushCall& call);
 
 // A push of the mean of gradients that lie in flat buffers like x, in one pass: the mean is made piece by piece, in the
-// cache. It is made of finite numbers, and an element of it that is not finite is left out (GuardKind::element).
+// cache. They are finite, so no guard reads them; an element of the mean that is not (it overflows) is left out.
 PushStats push_mean(const PushPlan& plan, PushCall call, const std::vector<const void*>& inputs);
 
 // x <- the gradients, zeros where there is none; returns the count of elements that are not finite. `keeps`: if there

@@ -211,11 +211,6 @@ class View(Protocol):
         A worker keeps the weight of a neighbour that is absent. The fluxes are added to `correction` too.
         """
 
-    def mix_step(self, name: str, topology: Topology, g: Gradients, *, momentum: Momentum | None = None) -> None:
-        """`mix` of `name` into the own replica, then `step`, in one pass over memory. A gradient that is refused leaves
-        the replica mixed.
-        """
-
     def peer(self, topology: Topology) -> int:
         """The other end of a random edge at this worker; -1 if it has none to draw."""
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from hogwild.algorithms.base import Algorithm, Gradients, Place
 from hogwild.drivers.view.worker_view import WorkerView
-from hogwild.rules import Access, Momentum, Topology
+from hogwild.rules import Access, Momentum
 from hogwild.shared.world import World
 
 
@@ -45,7 +45,7 @@ class OuterView(WorkerView):
             seed=seed,
             clock=clock,
         )
-        self.step, self.mix_step = self._step, self._mix_step
+        self.step = self._step
 
     def _step(
         self,
@@ -60,7 +60,3 @@ class OuterView(WorkerView):
         self.control.restore_steps(self.rank, self.steps + 1)
         if alpha:
             self.elastic(alpha, center=center)
-
-    def _mix_step(self, name: str, topology: Topology, g: Gradients, *, momentum: Momentum | None = None) -> None:
-        self.mix("replica", name, topology)
-        self._step(g, momentum=momentum)

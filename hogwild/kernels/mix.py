@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -71,20 +70,6 @@ def diffuse(
     Bytes:   4 (k + 2) per float32 parameter with k neighbours, 16 on a ring; 8 more with a correction.
     Raises:  ValueError if sizes, dtypes or devices differ, or two buffers overlap (but `out` and `own`).
     """
-    call = diffusion(out, own, neighbours, weights, correction, start, stop)
-    _C.diffuse(call)
-
-
-def diffusion(
-    out: Tensor,
-    own: Tensor,
-    neighbours: Sequence[Tensor],
-    weights: Sequence[float],
-    correction: Tensor | None = None,
-    start: int | None = None,
-    stop: int | None = None,
-) -> dict[str, Any]:
-    """The call of a `diffuse` for csrc/calls.h, after checks. Raises: as that."""
     if len(neighbours) != len(weights):
         raise ValueError(f"{len(neighbours)} neighbours and {len(weights)} weights: give one weight per neighbour")
     if not all(math.isfinite(weight) for weight in weights):
@@ -98,18 +83,20 @@ def diffusion(
     tensors.check_disjoint(buffers)
     begin, end = tensors.check_range(start, stop, out.numel())
     device = tensors.device_index(out)
-    return {
-        "dtype": tensors.MASTER_DTYPES[out.dtype],
-        "out": out.data_ptr(),
-        "own": own.data_ptr(),
-        "correction": tensors.address(correction),
-        "neighbours": [tensor.data_ptr() for tensor in neighbours],
-        "weights": weights,
-        "start": begin,
-        "stop": end,
-        "device": device,
-        "stream": tensors.current_stream(device),
-    }
+    _C.diffuse(
+        {
+            "dtype": tensors.MASTER_DTYPES[out.dtype],
+            "out": out.data_ptr(),
+            "own": own.data_ptr(),
+            "correction": tensors.address(correction),
+            "neighbours": [tensor.data_ptr() for tensor in neighbours],
+            "weights": weights,
+            "start": begin,
+            "stop": end,
+            "device": device,
+            "stream": tensors.current_stream(device),
+        }
+    )
 
 
 def copy(dst: Tensor, src: Tensor, start: int | None = None, stop: int | None = None) -> None:

@@ -12,7 +12,7 @@ from hogwild import _C
 from hogwild._C import PushStats
 from hogwild.kernels import tensors
 from hogwild.kernels.gradients import GradientTable
-from hogwild.kernels.mix import diffuse, diffusion, weighted_sum
+from hogwild.kernels.mix import weighted_sum
 from hogwild.kernels.rule import Rule
 from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, Scalars, look_ahead
 
@@ -165,33 +165,6 @@ class Push:
         mean = torch.empty_like(self._buffers["x"])
         weighted_sum(mean, inputs, [1 / len(inputs)] * len(inputs))
         return self([mean[offset : offset + numel] for offset, numel in self._segments], **scalars)
-
-    def mixed(
-        self,
-        grads: Sequence[Tensor | None],
-        own: Tensor,
-        neighbours: Sequence[Tensor],
-        weights: Sequence[float],
-        **scalars: Unpack[Scalars],
-    ) -> PushStats:
-        """x <- own + sum_j w_j (neighbour_j - own), as `diffuse` does it, then a push of the gradients: on the CPU in
-        one pass over memory. A gradient that is refused leaves x mixed.
-
-        Args:    own, neighbours[j]: [n] each, like x, and none of them x.  weights: one per neighbour.  grads, scalars:
-                 as in a call.
-        Mutates: x outside the padding, and as a call.
-        Raises:  as `diffuse` and a call.
-        """
-        x = self._buffers["x"]
-        if not isinstance(self._native, _C.CpuPush):
-            diffuse(x, own, neighbours, weights)
-            return self(grads, **scalars)
-        mix, told, table = diffusion(x, own, neighbours, weights), self._for_kernel(scalars), self._gradients.native
-        if self._gradients.owes_zeros(grads) or not self._native.run_mixed(table, grads, told, mix):
-            copies = self._gradients.look_closer(grads)
-            self._native.run_mixed(table, None, told, mix)
-            del copies
-        return self._native.stats()
 
     def stats(self) -> PushStats:
         """Statistics of the latest push of this object. On CUDA this waits for it."""

@@ -52,10 +52,9 @@ class DPSGD(OnGraph):
             if momentum and self.average_momentum:
                 w.combine("sent_v", {"v": 1})
             yield BARRIER  # what is sent is final
+            w.mix("replica", "sent", neighbours)
             if momentum and self.average_momentum:
                 w.mix("v", "sent_v", neighbours)
-            if last:
-                w.mix("replica", "sent", neighbours)
-            else:
-                w.mix_step("sent", neighbours, g, momentum=momentum)
+            if not last:
+                w.step(g, momentum=momentum)
             yield BARRIER  # every worker has read it

@@ -18,7 +18,6 @@ from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.instruments.timeline import TimelineWriter
 from hogwild.drivers.instruments.train_lines import TrainLines
 from hogwild.drivers.job.job import Job
-from hogwild.drivers.job.world import gap_every
 from hogwild.runs.console import Console, Status
 from hogwild.runs.directory import DONE, TIMELINE, RunDirectory
 from hogwild.shared.world import World
@@ -206,7 +205,6 @@ class Report:
             "delay_histogram": stats.delay_histogram(),
             "gap_rms": stats.gap_rms,
             "gap_histogram": stats.gap_histogram(),
-            **({"gap_every": every} if (every := gap_every(self.job, self.world)) > 1 else {}),
             "step_rms": stats.step_rms,
             **self.lines.step_per_lr(stats, None),
             "refused": stats.refused,

@@ -18,8 +18,7 @@ work; sleep: of a straggler that is made to wait."""
 @dataclass(frozen=True)
 class Statistics:
     """Totals of the whole run at one moment; a resumed run continues from those of its checkpoint. Delays count
-    versions; gap_rms and step_rms are per parameter, over all applied pushes, and without tables. Of a large model, the
-    gap of every 16th push of a worker stands for 16 (hogwild.drivers.job.world.gap_every).
+    versions; gap_rms and step_rms are per parameter, over all applied pushes, and without tables.
     """
 
     version: int

@@ -15,9 +15,6 @@ from hogwild.drivers.job.tables import require_trainable, training_of
 from hogwild.shared.placement import Placement
 from hogwild.shared.world import World
 
-LARGE = 1 << 23  # elements: of models that no cache holds
-GAP_EVERY = 16
-
 
 def world_of(job: Job, module: nn.Module, place: torch.device | Placement, lines: int) -> World:
     """Allocates the world of a job and writes the parameters of `module` into it. `lines`: of the control block, at
@@ -51,11 +48,3 @@ def kept(job: Job, place: torch.device | Placement) -> Mapping[str, Buffer]:
     """The buffers of the job's algorithm there: without a snapshot, if gradients are taken at the master."""
     buffers, in_place = job.algorithm.keeps(), reads_in_place(job, place)
     return {name: buffer for name, buffer in buffers.items() if not (in_place and name == "snapshot")}
-
-
-def gap_every(job: Job, world: World) -> int:
-    """A worker measures the gap of every so many of its pushes. For that, a push reads the old snapshot; a large model
-    does without, except where the rule itself needs the gap, and in the simulator, which records every push.
-    """
-    is_large = world.layout.n >= LARGE and world.arena.device.type == "cpu"
-    return GAP_EVERY if is_large and job.config.clock is None else 1

@@ -6,21 +6,19 @@ import functools
 import math
 
 from hogwild import topology
-from hogwild.algorithms.base import Gradients
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.draws import Draws
 from hogwild.drivers.view.rounds import Rounds
-from hogwild.drivers.view.updates import Mixing, Updates
 from hogwild.kernels import diffuse
 from hogwild.kernels.pair import Lags, pair_average
-from hogwild.rules import Momentum, Topology
-from hogwild.topology.matrices import Mixing as Matrix
+from hogwild.rules import Topology
+from hogwild.topology.matrices import Mixing
 
 OF_AN_AVERAGE = 0.5  # time that an average takes, in units of a gradient and an average
 
 
 @functools.lru_cache(maxsize=8)
-def mixing(graph: Topology, workers: int) -> Matrix:
+def mixing(graph: Topology, workers: int) -> Mixing:
     return topology.mixing(graph.name, workers, weights=graph.weights, self_weight=graph.self_weight)
 
 
@@ -39,34 +37,31 @@ def continuous_momentum(graph: Topology, workers: int) -> tuple[float, float]:
 
 
 class Neighbours:
-    """`mix` and `mix_step` of hogwild.algorithms.base.View, between the barriers of a round, and pair averages without
-    rounds.
+    """`mix` of hogwild.algorithms.base.View, between the barriers of a round, and pair averages without rounds.
 
     A pair average takes the locks of both replicas, chunk by chunk.
     """
 
-    def __init__(self, buffers: Buffers, updates: Updates, rounds: Rounds, draws: Draws) -> None:
+    def __init__(self, buffers: Buffers, rounds: Rounds, draws: Draws) -> None:
         self._buffers = buffers
         self._barriers, self._ledger = buffers.rounds, buffers.ledger
         self._rank = buffers.rank
-        self._updates, self._rounds = updates, rounds
+        self._rounds = rounds
         self._draws = draws
 
     def mix(self, to: str, name: str, topology: Topology, *, correction: str | None = None) -> None:
         """Leaves out neighbours that are not in this round; the mean over the present workers does not change."""
-        buffers = self._buffers
-        diffuse(buffers[to], *self._row(name, topology), None if correction is None else buffers[correction])
-
-    def mix_step(self, name: str, topology: Topology, g: Gradients, *, momentum: Momentum | None = None) -> None:
-        """`mix` into the replica and `step`, in one pass."""
-        self._updates.step(g, momentum=momentum, mixes=self._row(name, topology))
-
-    def _row(self, name: str, topology: Topology) -> Mixing:
         buffers, present = self._buffers, set(self._rounds.present)
         neighbours = mixing(topology, buffers.workers).neighbours(self._rank, self._rounds.round)
         row = [(j, weight) for j, weight in neighbours if j in present]
-        buffers.traffic.add(buffers[name], len(row))
-        return Mixing(buffers[name], [buffers[name, j] for j, _ in row], [weight for _, weight in row])
+        diffuse(
+            buffers[to],
+            buffers[name],
+            [buffers[name, j] for j, _ in row],
+            [weight for _, weight in row],
+            correction=None if correction is None else buffers[correction],
+        )
+        buffers.traffic.add(buffers[to], len(row))
 
     def peer(self, topology: Topology) -> int:
         ends = [end for end in partners(topology, self._buffers.workers, self._rank) if self._barriers.alive(end)]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
-
-from torch import Tensor
 
 from hogwild.algorithms.base import Gradients, OfDelay, Place
 from hogwild.drivers.view.buffers import Buffers
@@ -28,14 +25,6 @@ class LastPush(NamedTuple):
     compensation: Compensation | None
 
 
-class Mixing(NamedTuple):
-    """The arguments of Push.mixed: a worker's row of a mixing matrix, with the buffers of its ends."""
-
-    own: Tensor
-    neighbours: list[Tensor]
-    weights: list[float]
-
-
 class Updates:
     """`pull`, `push` and `step` of hogwild.algorithms.base.View, and the counts of updates.
 
@@ -56,10 +45,9 @@ class Updates:
         weight_decay: float,
         clip: float,
         own_share: float,
-        gap_every: int = 1,
     ) -> None:
         """`own_share`: the part of the master that this worker itself computed in a round, which need not be sent to
-        it. `gap_every`: see WorkerView.
+        it.
         """
         self.defers = False
         self.weight_decay = weight_decay
@@ -71,7 +59,6 @@ class Updates:
         self._pushes = pushes
         self._current = current
         self._own_share = own_share
-        self._gap_every = gap_every
         self._pending: PendingPush | None = None
         self.last: LastPush | None = None
         self._x_bytes = buffers["x"].nbytes
@@ -159,12 +146,11 @@ class Updates:
         center: Place = "x",
         is_fresh: bool = False,
         decay: float = 1.0,
-        mixes: Mixing | None = None,
     ) -> None:
         """One push (csrc/push.h). A push that is refused or dropped changes only the counters, and reads x again.
 
         `is_fresh`: no other worker has changed the point at which the gradient was taken, so its delay is 0. `decay`: a
-        factor on the weight decay. `mixes`: what the buffer is mixed from first, whatever becomes of the gradient.
+        factor on the weight decay.
         """
         if self._pending is not None:
             self.finish()
@@ -190,8 +176,7 @@ class Updates:
                 refused = rows.nonfinite if self._pushes.guard is Guard.PUSH else 0
                 factor, clip = factor * clip_factor(clip, factor, g, rows), 0.0
             if rate is not None and not refused:
-                run = kernel.enqueue if mixes is None else functools.partial(kernel.mixed, **mixes._asdict())
-                run(
+                kernel.enqueue(
                     g,
                     lr=rate,
                     weight_decay=decay * self.weight_decay,
@@ -201,7 +186,6 @@ class Updates:
                     scale=factor,
                     clip=clip,
                     delay=delay,
-                    gap_weight=self._gap_weight(),
                     alpha=alpha,
                     start=part[0] if part else None,
                     stop=part[1] if part else None,
@@ -221,11 +205,6 @@ class Updates:
         else:
             self._finish(pending, refresh=True)
 
-    def _gap_weight(self) -> int:
-        """The pushes for which the gap of the next one counts, 0 if it is not measured."""
-        every = self._gap_every
-        return 1 if every == 1 else 0 if self._versions.steps(self._rank) % every else every
-
     def step(
         self,
         g: Gradients,
@@ -234,7 +213,6 @@ class Updates:
         momentum: Momentum | None = None,
         alpha: float = 0.0,
         center: Place = "x",
-        mixes: Mixing | None = None,
     ) -> None:
         """A push onto the own replica at rate * lr, its weight decay at lr: rate lr (g + (wd / rate) x)."""
         w_lr = self._current.lr
@@ -247,7 +225,6 @@ class Updates:
             center=center,
             is_fresh=True,
             decay=1 / rate,
-            mixes=mixes,
         )
 
     def finish(self) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from hogwild.algorithms.base import View
 from hogwild.buffers import Buffer
 from hogwild.drivers.job.job import Job
-from hogwild.drivers.job.world import gap_every, kept, reads_in_place
+from hogwild.drivers.job.world import kept, reads_in_place
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.draws import Draws
 from hogwild.drivers.view.exchanges import Exchanges
@@ -48,15 +48,13 @@ class WorkerView:
         access: Access = Access.RACING,
         guard: Guard = Guard.PUSH,
         inplace: bool = False,
-        gap_every: int = 1,
         weight_decay: float = 0.0,
         clip: float = 0.0,
         barriers_per_round: int = 0,
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`inplace`: gradients are taken at the master, not at a snapshot. `gap_every`: a push that needs no gap
-        measures it if its number is a multiple of that. `seed`: of the worker's own random choices.
+        """`inplace`: gradients are taken at the master, not at a snapshot. `seed`: of the worker's own random choices.
         `clock`: seconds since the start of the run.
         """
         self.world = world
@@ -69,16 +67,15 @@ class WorkerView:
         pushes = PushCache(self.buffers, guard, inplace)
         own_share = 1 / world.workers if barriers_per_round else 0.0
         self.updates = Updates(
-            self.buffers, pushes, self._current, weight_decay=weight_decay, clip=clip, own_share=own_share,
-            gap_every=gap_every,
-        )  # fmt: skip
+            self.buffers, pushes, self._current, weight_decay=weight_decay, clip=clip, own_share=own_share
+        )
         self.layers = LayerPushes(self.buffers, pushes, self.updates, self._current)
         self.rounds = Rounds(self.buffers, pushes, self.updates, self._current, barriers_per_round)
         gathering = Gathering(self.buffers, pushes, self.updates, self._current)
         table = RoundTable(self.buffers, pushes, self.updates, self.rounds, self._current)
         exchanges = Exchanges(self.buffers, self.updates, self.rounds, self._current)
         draws = Draws(self.buffers, self.updates, seed)
-        neighbours = Neighbours(self.buffers, self.updates, self.rounds, draws)
+        neighbours = Neighbours(self.buffers, self.rounds, draws)
         self.mailbox = Mailbox(self.buffers, exchanges)
         self._snapshot = "x" if inplace else "snapshot"
 
@@ -99,7 +96,6 @@ class WorkerView:
         self.admm = exchanges.admm
         self.exclusive = exchanges.exclusive
         self.mix = neighbours.mix
-        self.mix_step = neighbours.mix_step
         self.peer = neighbours.peer
         self.average_with = neighbours.average_with
         self.draw = draws.draw
@@ -174,7 +170,6 @@ def view_of(job: Job, world: World, rank: int, clock: Callable[[], float]) -> Wo
         access=Access(config.access),
         guard=Guard(config.guard),
         inplace=reads_in_place(job, world.arena.device),
-        gap_every=gap_every(job, world),
         weight_decay=world.groups.weight_decay(config.weight_decay),
         clip=config.clip,
         barriers_per_round=job.algorithm.barriers_per_round,
