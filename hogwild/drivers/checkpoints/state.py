@@ -213,8 +213,8 @@ class State:
 
 def let_go(module: nn.Module) -> None:
     """Gives back the memory of the parameters of a module that waits for the next `State.load_module`. They keep shape,
-    dtype and device, read as zeros, and no values can be copied into them. Of parameters that do not lie in memory in their order
-    nothing is given back, so that they keep that layout.
+    dtype and device, read as zeros, and no values can be copied into them. Parameters that do not lie in memory in
+    their order keep theirs, and so that layout.
     """
     for parameter in module.parameters():
         if parameter.is_contiguous():
