@@ -146,13 +146,13 @@ class Steps:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("cases", nargs="*", default=list(CASES), choices=[*CASES, []])
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []])
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--steps", type=int, default=60)
     given = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{'case':24}{'median us':>11}{'least':>9}{'quartiles':>20}")
-    for name in given.cases:
+    for name in given.cases or CASES:
         with tempfile.TemporaryDirectory() as folder:
             steps = Steps(CASES[name], Path(folder))
             steps(given.steps)

@@ -86,6 +86,14 @@ class CpuPush {
  public:
   explicit CpuPush(PushPlan plan) : plan_(std::move(plan)) {}
   void run(const PushCall& call) { stats_ = cpu::push(plan_, call); }
+  void run_mean(const std::vector<Address>& inputs, const py::dict& scalars) {
+    PushCall call;
+    read_scalars(scalars, call);
+    std::vector<const void*> from;
+    for (const Address input : inputs) from.push_back(reinterpret_cast<const void*>(input));
+    const py::gil_scoped_release release;
+    stats_ = cpu::push_mean(plan_, std::move(call), from);
+  }
   PushStats stats() const { return stats_; }
 
  private:
@@ -168,6 +176,7 @@ void bind_push(py::module_& m) {
       py::init([](const Rule& rule, const py::dict& buffers, const Segments& segments, const Groups& groups,
                   const Locks& stripes) { return CpuPush(make_plan(rule, buffers, segments, groups, stripes)); }));
   bind_calls(on_cpu);
+  on_cpu.def("run_mean", &CpuPush::run_mean);
 
   py::class_<CpuDeposit>(m, "CpuDeposit")
       .def(py::init<Address, const char*, const Segments&>())

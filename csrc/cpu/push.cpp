@@ -95,25 +95,11 @@ PushStats report(const std::vector<Totals>& rows, PushStats stats) {
   return stats;
 }
 
-}  // namespace
-
-PushStats push(const PushPlan& plan, const PushCall& call) {
-  assert(call.grads.size() == plan.segments.size());
+// The pass that changes the buffers, after the guard. gradient(g, begin, n): where the loop finds that of a piece.
+template <class Gradient>
+PushStats apply(const PushPlan& plan, const Rule& rule, const PushCall& call, Hyper<double> hyper, PushStats stats,
+                const Gradient& gradient) {
   const Kernels& loops = kernels();
-  const Rule& rule = plan.rule;
-  PushStats stats;
-  Hyper<double> hyper = fold(rule, call);
-  if (rule.guard == GuardKind::push) {
-    Scan scan;
-    for_each_piece(plan, call, [&](size_t, const void* g, int64_t, int64_t n) {
-      if (g != nullptr) loops.scan(call.gradient, g, n, scan);
-    });
-    stats.grad_norm = std::fabs(call.scale) * std::sqrt(scan.grad_sq);
-    stats.nonfinite = scan.nonfinite;
-    stats.applied = scan.nonfinite == 0;
-    if (!stats.applied) return stats;
-    hyper.scale = clipped(call.scale, call.clip, scan.grad_sq);
-  }
   std::optional<GapRows> gap_rows;
   if (rule.has_rows()) gap_rows.emplace(plan, call);
   const bool has_snapshot = plan.buffers.snapshot != nullptr;
@@ -127,12 +113,48 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
     if (gap_rows) hyper.gap_row = gap_rows->scalar(k);
     plan.segments[k].enter(hyper);
     if (g != nullptr)
-      push_range(plan.buffers, begin, g, n, hyper, rows[plan.gap_row(k)]);
+      push_range(plan.buffers, begin, gradient(g, begin, n), n, hyper, rows[plan.gap_row(k)]);
     else
       idle_range(plan.buffers, begin, g, n, hyper, rows.back());
   });
   if (gap_rows) gap_rows->settle(rows);
   return report(rows, stats);
+}
+
+}  // namespace
+
+PushStats push(const PushPlan& plan, const PushCall& call) {
+  assert(call.grads.size() == plan.segments.size());
+  PushStats stats;
+  Hyper<double> hyper = fold(plan.rule, call);
+  if (plan.rule.guard == GuardKind::push) {
+    Scan scan;
+    for_each_piece(plan, call, [&](size_t, const void* g, int64_t, int64_t n) {
+      if (g != nullptr) kernels().scan(call.gradient, g, n, scan);
+    });
+    stats.grad_norm = std::fabs(call.scale) * std::sqrt(scan.grad_sq);
+    stats.nonfinite = scan.nonfinite;
+    stats.applied = scan.nonfinite == 0;
+    if (!stats.applied) return stats;
+    hyper.scale = clipped(call.scale, call.clip, scan.grad_sq);
+  }
+  return apply(plan, plan.rule, call, hyper, stats, [](const void* g, int64_t, int64_t) { return g; });
+}
+
+PushStats push_mean(const PushPlan& plan, PushCall call, const std::vector<const void*>& inputs) {
+  Rule rule = plan.rule;
+  rule.guard = GuardKind::element;
+  call.gradient = rule.master;
+  for (const Segment& segment : plan.segments) call.grads.push_back(advance(inputs[0], rule.master, segment.offset));
+  const std::vector<double> weights(inputs.size(), 1.0 / static_cast<double>(inputs.size()));
+  std::vector<const void*> parts(inputs.size());
+  thread_local std::vector<double> mean(kPiece);
+  return apply(plan, rule, call, fold(rule, call), {}, [&](const void*, int64_t begin, int64_t n) {
+    for (size_t j = 0; j < parts.size(); ++j) parts[j] = advance(inputs[j], rule.master, begin);
+    const auto count = static_cast<int64_t>(parts.size());
+    kernels().weighted_sum(rule.master, mean.data(), parts.data(), weights.data(), count, 0, n);
+    return static_cast<const void*>(mean.data());
+  });
 }
 
 int64_t deposit(const PushPlan& plan, const PushCall& call, bool keeps) {

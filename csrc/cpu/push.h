@@ -7,6 +7,10 @@ namespace hogwild::cpu {
 
 PushStats push(const PushPlan& plan, const PushCall& call);
 
+// A push of the mean of gradients that lie in flat buffers like x, in one pass: the mean is made piece by piece, in the
+// cache. They are finite, so no guard reads them; an element of the mean that is not (it overflows) is left out.
+PushStats push_mean(const PushPlan& plan, PushCall call, const std::vector<const void*>& inputs);
+
 // x <- the gradients, zeros where there is none; returns the count of elements that are not finite. `keeps`: if there
 // are any, nothing is written.
 int64_t deposit(const PushPlan& plan, const PushCall& call, bool keeps);

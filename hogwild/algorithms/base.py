@@ -96,6 +96,7 @@ class Algorithm(ABC):
     takes_groups: ClassVar[bool] = True  # lr and weight decay act in pushes alone, so a parameter can have its own
     refuses: ClassVar[Mapping[str, str]] = {}  # options of other algorithms that make no sense here -> why
     above_eigenvalue: ClassVar[float] = -1.0  # the smallest eigenvalue of its mixing matrix must lie above this
+    stands_still: ClassVar[bool] = False  # x, while workers compute gradients at it: it changes between barriers only
     follows_updates: ClassVar[bool] = False  # an update cancels gradients, or is waited for (UPDATE)
 
     @property

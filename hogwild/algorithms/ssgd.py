@@ -43,6 +43,7 @@ class SSGD(Algorithm):
     buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": SHARED, "g": GRADIENT, "snapshot": SNAPSHOT}
     barriers_per_round: ClassVar[int] = 2
     counts_rounds: ClassVar[bool] = True
+    stands_still: ClassVar[bool] = True
 
     momentum: float = momentum_option(0.0)
     dampening: float = dampening_option()

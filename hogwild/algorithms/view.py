@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Gradients = Sequence["Tensor | None"]
+"""One for each parameter, until the algorithm asks for the next gradient: the memory is then used again."""
 T = TypeVar("T")
 OfDelay = Callable[[int], T]
 Place = str | tuple[str, int]  # a buffer: the shared or own one of that name, or (name, rank): that worker's

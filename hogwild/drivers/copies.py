@@ -66,6 +66,7 @@ class Copies(ABC):
         self.world = world_of(job, self.module, self.place(), self._lines(job, saved))
         if saved:
             saved.write_to(self.world)
+            self.saved = saved.without_tensors()
         lines: list[str] = []
         if job.body is None:
             job.data, lines = try_out(job, self.world.arena.device)

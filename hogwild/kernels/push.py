@@ -12,6 +12,7 @@ from hogwild import _C
 from hogwild._C import PushStats
 from hogwild.kernels import tensors
 from hogwild.kernels.gradients import GradientTable
+from hogwild.kernels.mix import weighted_sum
 from hogwild.kernels.rule import Rule
 from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, Scalars, look_ahead
 
@@ -120,7 +121,7 @@ class Push:
         self._gradients = GradientTable([numel for _, numel in segments], x, missing_is_zero=self._rule.flushes)
         rule = self._rule.native(x.dtype, cooperative=cooperative)
         addresses = {name: tensor.data_ptr() for name, tensor in self._buffers.items()}
-        places = [(int(offset), int(numel)) for offset, numel in segments]
+        self._segments = places = [(int(offset), int(numel)) for offset, numel in segments]
         self._native: _C.CpuPush | _C.CudaPush
         self._on_gpu: _C.CudaPush | None = None
         self._held: Sequence[Tensor | None] | None = None  # by the graph
@@ -152,6 +153,25 @@ class Push:
         reports.
         """
         self._run(grads, scalars)
+
+    def mean(self, inputs: Sequence[Tensor], **scalars: Unpack[Scalars]) -> PushStats:
+        """Push the mean of gradients that lie in flat buffers like x, and report. On the CPU in one pass over memory:
+        the mean is made piece by piece, in the cache.
+
+        Args:    inputs: [n] each, like x; of finite numbers. An element whose sum is not finite (it overflows) is left
+                 out, as under Guard.ELEMENT.  scalars: as in a call, without clip.
+        Mutates: as a call.
+        Raises:  ValueError for no input, and for one that is not like x; as a call does.
+        """
+        if not inputs or scalars.get("clip"):
+            raise ValueError(f"a mean of {len(inputs)} gradients, clip {scalars.get('clip')}: give inputs, and no clip")
+        tensors.check_alike({"x": self._buffers["x"], **{f"inputs[{j}]": given for j, given in enumerate(inputs)}})
+        if isinstance(self._native, _C.CpuPush):
+            self._native.run_mean([given.data_ptr() for given in inputs], self._for_kernel(scalars))
+            return self._native.stats()
+        mean = torch.empty_like(self._buffers["x"])
+        weighted_sum(mean, inputs, [1 / len(inputs)] * len(inputs))
+        return self([mean[offset : offset + numel] for offset, numel in self._segments], **scalars)
 
     def stats(self) -> PushStats:
         """Statistics of the latest push of this object. On CUDA this waits for it."""

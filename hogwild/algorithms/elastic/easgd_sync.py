@@ -57,7 +57,7 @@ class SynchronousEASGD(Algorithm):
     name: ClassVar[str] = "easgd-sync"
     summary: ClassVar[str] = "elastic averaging in synchronous rounds"
     takes_groups: ClassVar[bool] = False
-    buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "sent": REPLICA, "center": WORKER}
+    buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, "sent": REPLICA}
     barriers_per_round: ClassVar[int] = 2
 
     alpha: float = alpha_option()
@@ -85,10 +85,9 @@ class SynchronousEASGD(Algorithm):
             if w.steps % self.period:
                 w.step(g, momentum=momentum)
                 continue
-            w.combine("center", {"x": 1})
             w.combine("sent", self.behind(w))
             w.step(g, momentum=momentum)
-            w.combine("replica", {"replica": 1, "sent": -alpha, "center": alpha})
+            w.combine("replica", {"replica": 1, "sent": -alpha, "x": alpha})  # x stands still until the barrier
             if self.form == "gauss-seidel":
                 w.combine("sent", self.behind(w))
             yield BARRIER  # every worker has seen the old center and sent a replica

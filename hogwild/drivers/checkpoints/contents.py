@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,31 @@ from hogwild.text import quoted
 
 def save_state(state: Mapping[str, Any], path: Path) -> None:
     with path.open("wb") as file:
-        torch.save(_cloned(state), file)
+        torch.save(_each(state, _whole), file)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _cloned(value: Any) -> Any:
+def _each(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """The same dicts and lists, with every tensor changed."""
     if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True).contiguous()
+        return change(value.detach())
     if isinstance(value, Mapping):
-        return {key: _cloned(item) for key, item in value.items()}
+        return {key: _each(item, change) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        items = [_cloned(item) for item in value]
+        items = [_each(item, change) for item in value]
         return tuple(items) if isinstance(value, tuple) else items
     return value
+
+
+def _copied(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to("cpu", copy=True).contiguous()
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor itself if it is all of its memory, else a copy: torch.save writes the memory behind a view whole."""
+    is_whole = tensor.is_cpu and tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes
+    return tensor if is_whole else _copied(tensor)
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -46,7 +57,7 @@ def load_state(path: Path) -> dict[str, Any]:
         raise TypeError(f"it holds {quoted(state)}")
     if (claimed := _tensor_bytes(state)) > path.stat().st_size:
         raise ValueError(f"its tensors claim {claimed:,} bytes, more than the file has")
-    return dict(_cloned(state))
+    return dict(_each(state, _copied))
 
 
 def _tensor_bytes(value: Any) -> int:

@@ -8,8 +8,8 @@ gradient, and a resumed run then includes it twice.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -70,18 +70,18 @@ class State:
         versions: Versions = world.control
         ranks = [rank for rank in range(world.workers) if rank not in lost] or range(world.workers)
 
-        def copies(name: str) -> list[Tensor]:
+        def places(name: str) -> list[Tensor]:
             own = world.buffers[name].scope is not Scope.SHARED
-            return [arena.tensor(name, rank).to("cpu", copy=True) for rank in (ranks if own else range(1))]
+            return [arena.tensor(name, rank) for rank in (ranks if own else range(1))]
 
-        result = copies(algorithm.result())
+        trained = places(algorithm.result())
         buffers = {
-            name: result if name == algorithm.result() else copies(name)
+            name: [place.to("cpu", copy=True) for place in places(name)]
             for name, buffer in world.buffers.items()
-            if buffer.saved and (name != algorithm.result() or len(result) > 1)
+            if buffer.saved and (name != algorithm.result() or len(trained) > 1)
         }
-        mean = sum(result[1:], result[0].double()).div_(len(result)).to(result[0].dtype)
-        parameters = {name: view.clone() for name, view in zip(layout.names, layout.views(mean), strict=True)}
+        by_parameter = zip(*map(layout.views, trained), strict=True)
+        parameters = {name: _mean(views) for name, views in zip(layout.names, by_parameter, strict=True)}
         parameters |= {name: tables.table(arena, name).clone() for name in tables.shapes}
         next = tickets.next  # first: a ticket taken from here on will be taken again, so it is not listed
         return cls(
@@ -112,6 +112,10 @@ class State:
         if stage is None or q is None or len(q) > 1:
             return None
         return layout.views(stage.divisor(q[0], pushes=self.version))
+
+    def without_tensors(self) -> State:
+        """Its numbers and what the callbacks keep, for when its tensors are in a world."""
+        return replace(self, parameters={}, buffers={}, module_buffers=[], frozen={}, tables={}, table_counts=[])
 
     def plain(self) -> dict[str, Any]:
         """Nested dicts and lists, for a checkpoint."""
@@ -173,7 +177,8 @@ class State:
     def load_module(self, module: nn.Module) -> None:
         """Copies the parameters, trained and frozen, and the pooled BatchNorm statistics into `module`, for evaluation.
         Frozen parameters that the checkpoint does not have (`unsaved`) stay as they are. Which ones are trained is what
-        the state says: a callback or an evaluation may have frozen all of them in its copy.
+        the state says: a callback or an evaluation may have frozen all of them in its copy. Parameters without memory
+        (`let_go`) get some.
         """
         own = dict(module.named_parameters())
         with torch.no_grad():
@@ -207,8 +212,28 @@ class State:
         return order.samples_before(self.next) - waiting
 
 
+def let_go(module: nn.Module) -> None:
+    """Gives back the memory of the parameters of a module that waits for the next `State.load_module`. They keep shape,
+    dtype and device, read as zeros, and no values can be copied into them. Parameters that do not lie in memory in
+    their order keep theirs, and so that layout.
+    """
+    for parameter in module.parameters():
+        if parameter.is_contiguous():
+            parameter.data = parameter.new_zeros(()).expand(parameter.shape)
+
+
+def _mean(copies: Sequence[Tensor]) -> Tensor:
+    """A tensor of its own on the CPU, also for one copy."""
+    if len(copies) == 1:
+        return copies[0].to("cpu", copy=True)
+    return sum((copy.cpu() for copy in copies[1:]), copies[0].cpu().double()).div_(len(copies)).to(copies[0].dtype)
+
+
 def _copy(target: Tensor, value: Tensor) -> None:
     """target.copy_(value), which would also spread a single number over the whole target."""
     if target.shape != value.shape:
         raise ValueError(f"a tensor {list(value.shape)} where {list(target.shape)} is needed")
-    target.copy_(value)
+    if target.untyped_storage().nbytes() < target.nbytes:  # let go
+        target.data = value.to(target.device, target.dtype, copy=True)
+    else:
+        target.copy_(value)

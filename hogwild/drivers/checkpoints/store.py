@@ -52,8 +52,8 @@ def save(
     """Write checkpoint step-<step> into `folder`, point `last` (and `best`) to it, delete all but the newest `keep`.
 
     Args:
-        state: nested dicts and lists of tensors, numbers and texts. Tensors are cloned, since torch.save of a view
-            writes the whole buffer behind it. Not modified.
+        state: nested dicts and lists of tensors, numbers and texts. Views are copied, since torch.save would write the
+            whole buffer behind them; other tensors are written as they are, without a copy. Not modified.
         meta: plain facts for the manifest; "samples" is the data position, the rest is compared by `differences`.
         keep: at least 1. What `last` and `best` point to always stays.
 

@@ -88,6 +88,13 @@ class Computation:
         g = self._stepper.gradients(loss)
         return None if self._is_late(began) else g
 
+    def let_go(self, g: Gradients | None) -> None:
+        """Empties gradients that the algorithm has used, so that the next backward pass does not need memory beside
+        them. Those of a CUDA graph lie in its memory, and stay.
+        """
+        if self._graph is None and isinstance(g, list):
+            g.clear()
+
     def slow_down(self, began: float, given_up: bool) -> None:
         """Sleeps until a straggler would be done, or would give the gradient up."""
         if self._slowdown <= 1.0:

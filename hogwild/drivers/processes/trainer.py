@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 
 from hogwild.drivers.base import Driver
-from hogwild.drivers.checkpoints.state import State
+from hogwild.drivers.checkpoints.state import State, let_go
 from hogwild.drivers.instruments.recording import SCHEDULE, head, merge
 from hogwild.drivers.job.due import Progress
 from hogwild.drivers.job.job import Job
@@ -61,6 +61,7 @@ class Trainer(Driver):
         split = SharedSplit(self.job.data.train, *places)
         for where in set(places):
             finish(where)  # the copy must be complete before workers start
+        self._rest()
         with WorkerPool(self.job, self.world, split, self.directory.workers) as self.pool:
             self.watch = Watch(self, self.pool, self.on_due)
             self.start_workers()
@@ -166,7 +167,13 @@ class Trainer(Driver):
         self.serve(names, state, self.watch.pulse)
         if measures:
             self.measure_edge(state, self.watch.pulse)
+        self._rest()
         self.due.plan(names, at if self.meets else self._progress())
+
+    def _rest(self) -> None:
+        """The parent's own model takes no memory until the next copy, unless callbacks may look at it."""
+        if not self.job.callbacks and self.world.arena.device.type == "cpu":
+            let_go(self.module)
 
     def _is_over(self, at: Progress) -> bool:
         return self.tickets.stopping or at.tickets >= self.job.total_tickets

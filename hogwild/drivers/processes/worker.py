@@ -180,6 +180,7 @@ class Worker:
         self.ledger.set_phase(self.rank, Phase.UPDATE)
         self.view.lr = self.job.schedule.lr(self.tickets.number(ticket)) if lr is None else lr
         self.stepper.advance(g)
+        self.compute.let_go(g)
         outcome, pending = self.view.outcome, self.view.pending
         keeps = g is not None and (pending or not (outcome.refused or outcome.cancelled))
         self._buffers.settle(keeps=keeps, pending=pending)

@@ -90,8 +90,8 @@ class Rounds:
     def push_mean(self, name: str, *, momentum: Momentum | None = None) -> None:
         """x[share] <- x - lr * rule(mean_j name_j)[share], the mean over this round's finite contributions.
 
-        Mutates this worker's share of x, of v, of its snapshot, and of its own replica of `name` (which then holds the
-        mean): no other worker reads those elements before the next barrier.
+        Mutates this worker's share of x, of v and of its snapshot: no other worker reads those elements before the next
+        barrier.
         """
         buffers, barriers, present, lr = self._buffers, self._barriers, self.present, self._current.lr
         contributed = [rank for rank in present if barriers.contributes(rank)]
@@ -99,12 +99,9 @@ class Rounds:
         step_sq = 0.0
         version = self._deposited.version  # the first worker of the round may already have raised the version
         if contributed and start < stop:
-            mean = buffers[name]
-            inputs = [buffers[name, rank] for rank in contributed]
-            weighted_sum(mean, inputs, [1.0 / len(contributed)] * len(contributed), start=start, stop=stop)
             renews = not look_ahead(momentum, lr=lr, pushes=version)
-            stats = self._pushes.get(momentum, fresh_snapshot=renews)(
-                buffers.parts(name),
+            stats = self._pushes.get(momentum, fresh_snapshot=renews).mean(
+                [buffers[name, rank] for rank in contributed],
                 lr=lr,
                 weight_decay=self._updates.weight_decay,
                 pushes=version,
@@ -117,7 +114,8 @@ class Rounds:
             if renews and stats.applied:
                 self._updates.renewed = start, stop
             buffers.took_over(stats.recovered)
-            buffers.traffic.add(mean, (len(contributed) - 1) * (stop - start) / mean.numel())
+            own = buffers[name]
+            buffers.traffic.add(own, (len(contributed) - 1) * (stop - start) / own.numel())
         commits = bool(contributed) and present[0] == self._rank
         barriers.end_round(self._rank, commits, self._deposited.refused, step_sq)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from hogwild.algorithms.base import View
 from hogwild.buffers import Buffer
 from hogwild.drivers.job.job import Job
+from hogwild.drivers.job.world import kept, reads_in_place
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.draws import Draws
 from hogwild.drivers.view.exchanges import Exchanges
@@ -165,10 +166,10 @@ def view_of(job: Job, world: World, rank: int, clock: Callable[[], float]) -> Wo
     return WorkerView(
         world,
         rank,
-        job.algorithm.keeps(),
+        kept(job, world.arena.device),
         access=Access(config.access),
         guard=Guard(config.guard),
-        inplace=config.read == "inplace",
+        inplace=reads_in_place(job, world.arena.device),
         weight_decay=world.groups.weight_decay(config.weight_decay),
         clip=config.clip,
         barriers_per_round=job.algorithm.barriers_per_round,
