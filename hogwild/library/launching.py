@@ -36,6 +36,7 @@ MEANINGLESS = {
     "runs your own loops in real processes": ("clock", "latency", "bandwidth", "record", "kill_stalled"),
     "leaves the batches to your own loops": (
         "data_dir", "batch_size", "accumulate", "shard", "order", "drop_last", "validation",
+        "takeover", "loaders",
     ),
     "leaves the data to your own loops": ("on_bad_sample",),
     "has no data for a curvature": ("edge_every",),
