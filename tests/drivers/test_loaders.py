@@ -28,7 +28,6 @@ from hogwild.drivers.processes.loader import Loader
 from hogwild.drivers.processes.loader_pool import LoaderPool
 from hogwild.drivers.processes.slots import BEGUN, READY, Slots, pickled
 from hogwild.errors import UsageError
-from hogwild.kernels.control import Control
 from hogwild.kernels.words import store_word
 from hogwild.shared.seeds import States
 from hogwild.shared.world import World
@@ -74,8 +73,11 @@ def job_of(dataset: Items, **values: Any) -> Job:
     return make_job(config, Data("items", split, split, (9,), 3, "vector"), lambda _: model())
 
 
-def control_of(job: Job, workers: int) -> Control:
-    return World.create(job.build(), job.algorithm.keeps(), workers).control
+def world_of(job: Job, workers: int) -> World:
+    """Its control block has all tickets to assign. It must be kept: the block is in its memory."""
+    world = World.create(job.build(), job.algorithm.keeps(), workers)
+    world.control.assign(0, job.total_tickets, [])
+    return world
 
 
 def parts_equal(one: Any, other: Any) -> bool:
@@ -85,13 +87,14 @@ def parts_equal(one: Any, other: Any) -> bool:
     ) and [bad.index for bad in one.bad] == [bad.index for bad in other.bad]
 
 
-@pytest.mark.parametrize("draws", ["", "torch", "numpy", "python", "torch numpy python"])
-@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize(
+    ("draws", "accumulate"), [("", 1), ("torch", 1), ("numpy", 1), ("python", 1), ("", 3), ("torch numpy python", 3)]
+)
 def test_a_batch_of_a_loader_is_the_one_that_the_worker_would_read(draws: str, accumulate: int):
     """The generators are left in the same state too: dropout in the model draws on."""
     job = job_of(Items(draws, bad=(11,)), accumulate=accumulate)
-    control = control_of(job, 1)
-    control.assign(0, job.total_tickets, [])
+    world = world_of(job, 1)
+    control = world.control
     slots = Slots.create(2, 3, 1 << 14)
     loaders = [Loader(job, control, slots, number, 1, 1) for number in range(2)]
     source = BatchSource(job, Reader(job.data.train), control, 0, PLACE, slots, lambda: None)
@@ -114,8 +117,8 @@ def test_a_batch_of_a_loader_is_the_one_that_the_worker_would_read(draws: str, a
 
 def test_loaders_leave_out_what_workers_have_taken_and_go_no_further_than_their_slots():
     job = job_of(Items())
-    control = control_of(job, 2)
-    control.assign(0, job.total_tickets, [])
+    world = world_of(job, 2)
+    control = world.control
     slots = Slots.create(2, 3, 1 << 14)
     first, second = (Loader(job, control, slots, number, 2, 1) for number in range(2))
     while first.step() or second.step():
@@ -207,7 +210,9 @@ def test_where_loaders_mean_nothing_they_are_refused_by_name(values: dict[str, A
 
 def test_loaders_are_refused_for_tensors(tmp_path: Path):
     with pytest.raises(UsageError, match="lies in memory, where a worker takes a batch in microseconds: leave loaders"):
-        hogwild.fit(model, (torch.rand(40, 9), torch.zeros(40, dtype=torch.int64)), loaders=1, out=str(tmp_path))
+        hogwild.fit(
+            model, (torch.rand(40, 9), torch.zeros(40, dtype=torch.int64)), loaders=1, batch_size=9, out=str(tmp_path)
+        )
 
 
 def test_loaders_are_refused_for_a_loop_of_ones_own():
