@@ -1,7 +1,7 @@
 """python -m bench.loading: samples per second of an mlp on a data set in Python, with and without loaders.
 
-Two kinds of reading: `python`, a sample is converted and normalised in Python, which takes a core; `waiting`, it waits as
-for a disk or a network. The runs take turns; the figure is the best of its turns.
+Two kinds of reading: `python`, a sample is converted and normalised in Python, which takes a core; `waiting`, it waits
+as for a disk or a network. The runs take turns; the figure is the best of its turns.
 """
 
 from __future__ import annotations

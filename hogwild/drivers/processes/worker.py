@@ -81,7 +81,7 @@ class Worker:
         self.compute = Computation(job, self.module, self.device, self.stepper, clock, slowdown)
         self._pending: Pending | None = None
         self._is_inside = False  # the gate
-        self._takes_over = takes_over(job)
+        self._takes_over, self._has_left = takes_over(job), True
         if config.layer_pushes:
             self.stepper.backward = LayerHooks(self.stepper, self._enter).backward
         self._meet_parent = Meeting(job, self.world, context.events, self._finish_update)
@@ -135,20 +135,9 @@ class Worker:
         self._join()
         self.module.train()
         self.stepper.begin()
-        if self.job.body is None and self.compute.needs_preparing:
-            self._rehearse()
+        if self.job.body is None and self.compute.needs_preparing and (batch := self.source.full()) is not None:
+            self.compute.prepare(*batch)
         self.context.events.send(("ready", os.getpid()))
-
-    def _rehearse(self) -> None:
-        """Computes the gradient of a full batch and drops it, before the run begins: compiles the model, captures the
-        graph.
-        """
-        before = [buffer.clone() for buffer in self.module.buffers()]
-        if (batch := self.source.full()) is None:
-            return
-        self.compute.prepare(*batch)
-        for buffer, value in zip(self.module.buffers(), before, strict=True):
-            buffer.copy_(value)
 
     def leave_run(self) -> None:
         self.stepper.own_writes.check()
@@ -173,6 +162,8 @@ class Worker:
         if g is not None and not self.tickets.claim(self.rank):
             self._forget_gradient()
             return
+        if self._has_left:
+            self._join()
         self._enter()
         self.ledger.set_phase(self.rank, Phase.UPDATE)
         self.view.lr = self.job.schedule.lr(self.tickets.number(ticket)) if lr is None else lr
@@ -230,14 +221,19 @@ class Worker:
         """The next ticket. If all are assigned, waits: a ticket of a worker that dies is assigned again, and that of a
         slow one can be taken over.
         """
-        while (ticket := self.tickets.take(self.rank, self._takes_over)) == NO_TICKET:
+        while (ticket := self.tickets.take(self.rank, self._takes_over and self._has_left)) == NO_TICKET:
             self._finish_update()
             self.ledger.set_phase(self.rank, Phase.PAUSED)
-            self._leave()  # a synchronous round must not wait for a worker without work
+            if not self._has_left:
+                self._leave()  # a synchronous round must not wait for a worker without work
+                if self._takes_over:  # and nothing shows that it computes what may not count
+                    continue
             while not self.tickets.wait_for_work(self.rank, POLL_S, self._takes_over):
                 self.ledger.set_phase(self.rank, Phase.PAUSED)
                 if self.tickets.stopping or not (self.tickets.outstanding() or self.tickets.open):
                     return NO_TICKET
+            if self._takes_over:
+                continue
             self._join()
             if self.job.algorithm.barriers_per_round:
                 self.stepper.begin()  # the model has changed meanwhile
@@ -253,6 +249,7 @@ class Worker:
         self.ledger.set_phase(self.rank, Phase.PAUSED)  # it may wait for the turn of another worker
         with self._turn(JOIN):
             self._until(Phase.PAUSED, self.rounds.join, self.job.algorithm.barriers_per_round)
+        self._has_left = False
         self.view.rounds.generation = self.rounds.arrived(self.rank)  # current round of the other workers
 
     def _pulse(self) -> None:
@@ -262,6 +259,7 @@ class Worker:
     def _leave(self) -> None:
         with self._turn(LEAVE):
             self.rounds.leave(self.rank)
+        self._has_left = True
 
     def _wait(self, request: Barrier | Update) -> None:
         self._meet(request) if isinstance(request, Barrier) else self._await_update()

@@ -72,6 +72,8 @@ class Simulation(SimulatedRun):
         rank = self._next_rank()
         if rank is None:
             return None
+        if self._takes_over:
+            self.rounds.join(rank, 0, 0.0)  # again, now that the ticket that it has taken over counts
         push, request = self._answer(rank, given_up=self.workers[rank].gives_up)
         if request is None:
             self._take(rank)
@@ -156,13 +158,17 @@ class Simulation(SimulatedRun):
     def _take(self, rank: int) -> None:
         """The worker's next ticket for the gradient that it has asked for, if there is one."""
         worker = self.workers[rank]
-        worker.ticket = self.tickets.take(rank, self._takes_over, self._ns())
+        worker.ticket = self.tickets.take(rank, False, self._ns())
         if worker.ticket == NO_TICKET:
-            worker.ready = self._after_traffic(worker, self.now)
+            worker.ready = max(worker.ready, self._after_traffic(worker, self.now))
             self._phase(rank, Phase.DONE, worker.ready)
             self.rounds.leave(rank)
             self._release()
-            if self._takes_over and (at := self.tickets.takes_over_at(rank)) is not None:
+            if not self._takes_over:
+                return
+            worker.ticket = self.tickets.take(rank, True, self._ns())
+        if worker.ticket == NO_TICKET:
+            if (at := self.tickets.takes_over_at(rank)) is not None:
                 self._requests += 1
                 worker.request = self._requests
                 then = (at + at // 2**50 + 1) * 1e-9  # rounded up, so that the ticket can be taken over then
@@ -186,8 +192,6 @@ class Simulation(SimulatedRun):
             self.tickets.claim(rank)
             worker.answer = None
             worker.view.updates.tables.drop()
-        else:
-            self.rounds.join(rank, 0, 0.0)
         self._take(rank)
 
     def _ask(self, rank: int, request: Gradient) -> None:
