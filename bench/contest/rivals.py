@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -57,7 +58,7 @@ def _together(trial: Trial, processes: int, work: Callable[..., None], extra: An
         send.close()
         lines.append(receive)
     try:
-        found = [line.recv() for line in lines if line.poll(PATIENCE_S)]
+        found = [pickle.loads(line.recv_bytes()) for line in lines if line.poll(PATIENCE_S)]
     finally:
         for worker in workers:
             worker.kill()
@@ -80,7 +81,7 @@ def _worker(work: Callable[..., None], trial: Trial, rank: int, extra: Any, star
         began.append(time.monotonic())
 
     work(trial, rank, extra, ready, recorder)
-    line.send(((began[0], time.monotonic()), recorder.copies))
+    line.send_bytes(pickle.dumps(((began[0], time.monotonic()), recorder.copies)))  # tensors by value
 
 
 class Recorder:

@@ -42,7 +42,7 @@ class BatchSource:
     def of_ticket(self, ticket: int) -> GradientBatch:
         """Sets the global random generators to the state that belongs to the batch."""
         parts: list[tuple[Any, Any, int]] = []
-        samples, bad = 0, ()
+        samples, bad = 0, tuple[BadSample, ...]()
         for part in self._read(ticket):
             bad += part.bad
             if count := len(part):

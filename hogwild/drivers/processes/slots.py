@@ -95,7 +95,7 @@ class Slots:
         own = self.memory.bytes[offset : offset + starts[-1]].clone()
         if load_word(address + BEGUN) != ticket + 1 or load_word(address + READY) != ticket + 1:
             return None
-        parts = memoryview(own.numpy())
+        parts = own.numpy().data
         head, *buffers = (parts[start : start + size] for start, size in zip(starts, sizes, strict=False))
         return pickle.loads(head, buffers=buffers)
 
