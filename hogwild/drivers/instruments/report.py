@@ -60,6 +60,7 @@ class Report:
     def overtaken(self, rank: int) -> None:
         """Reports that a worker was ended in its last batch, which another one has completed."""
         self.journal.event("worker", event="overtaken", worker=rank)
+        self.console.info(f"worker {rank} was still computing a batch that another one has completed: ended")
 
     def begin(self) -> None:
         """The workers start now."""
