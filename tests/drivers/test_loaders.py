@@ -103,7 +103,9 @@ def test_a_batch_of_a_loader_is_the_one_that_the_worker_would_read(draws: str, a
         for loader in loaders:
             while loader.step():
                 pass
-        assert slots.read(ticket, lambda: None) is not None, "it was made ahead"
+        loaded = slots.read(ticket, lambda: None)
+        assert loaded is not None, "it was made ahead"
+        assert (loaded.states is None) == (not draws), "generators are sent only where reading drew numbers"
         assert control.take(0) == ticket
         random.seed(77)  # whatever the generators have been before
         found, after = source.of_ticket(ticket), States.now()
