@@ -181,7 +181,7 @@ def test_every_sample_counts_once_whoever_is_killed(tmp_path: Path, monkeypatch)
         return once(watch, min(timeout_s, 0.005))
 
     monkeypatch.setattr(Watch, "once", kills)
-    for run in range(40):
+    for run in range(20):
         victims.clear()
         slow = {rng.randrange(4): rng.choice([1, 10, 40])}
         result = fit(tmp_path, 8, workers=4, straggler=slow, seed=run, name=f"run{run}")
@@ -194,8 +194,8 @@ def test_every_sample_counts_once_whoever_is_killed(tmp_path: Path, monkeypatch)
         seen["killed"] += any(line["reason"] == "died" for line in lines(result.path, "fault"))
         assert 0 <= result.summary["updates"] - 8 <= 1
     print(seen)
-    assert seen["overtook"] >= 10
-    assert seen["killed"] >= 10
+    assert seen["overtook"] >= 5
+    assert seen["killed"] >= 5
 
 
 def test_the_phases_of_a_worker_that_was_overtaken_end_with_the_run():
