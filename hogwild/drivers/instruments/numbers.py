@@ -13,7 +13,7 @@ SUMMARY = frozenset({
     "algorithm", "data", "model", "workers", "device", "master", "mps", "access", "lr", "batch_size", "accumulate",
     "seed", "updates", "samples", "wall_s", "samples_per_s", "train_loss", "delay", "delay_histogram", "gap_rms",
     "gap_histogram", "timeline_lost",
-    "step_rms", "step_per_lr", "refused", "dropped", "chunks_averaged", "chunks_skipped", "metrics", "faults", "edge",
+    "step_rms", "step_per_lr", "refused", "dropped", "chunks_averaged", "chunks_skipped", "batches_taken_over", "metrics", "faults", "edge",
     "parameters", "unique_rows_per_push", "row_delay", "row_delay_expected", "shared_rows", "shared_rows_expected",
     "exit_reason", "stopped", "error", "bad_samples", "bad_test_samples", "eval_s", "virtual_s", "messages",
     "moved_bytes", "clock",
