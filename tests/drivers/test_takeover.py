@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -171,18 +168,21 @@ def test_every_sample_counts_once_whoever_is_killed(tmp_path: Path, monkeypatch)
     """
     once, rng, seen = Watch.once, random.Random(4), {"twice": 0, "overtook": 0, "killed": 0}
     victims: list[int] = []
+    after = [0]
 
     def kills(watch: Watch, timeout_s: float) -> Any:
         ready = [member for member in watch.pool.members.values() if member.is_ready and not member.is_done]
-        if not victims and len(ready) == 4 and watch.tickets.next >= 4:
+        if not victims and ready and watch.tickets.next >= after[0]:
             victim = rng.choice(ready)
             victims.append(victim.rank)
-            threading.Timer(rng.uniform(0, 0.05), os.kill, (victim.process.pid, signal.SIGKILL)).start()
+            time.sleep(rng.uniform(0, 0.02))
+            victim.process.kill()
         return once(watch, min(timeout_s, 0.005))
 
     monkeypatch.setattr(Watch, "once", kills)
     for run in range(20):
         victims.clear()
+        after[0] = rng.choice([5, 7, 8, 8, 8])  # tickets that are assigned; 8 are all
         slow = {rng.randrange(4): rng.choice([1, 10, 40])}
         result = fit(tmp_path, 8, workers=4, straggler=slow, seed=run, name=f"run{run}")
         assert result.summary["exit_reason"] == "done"
@@ -194,8 +194,8 @@ def test_every_sample_counts_once_whoever_is_killed(tmp_path: Path, monkeypatch)
         seen["killed"] += any(line["reason"] == "died" for line in lines(result.path, "fault"))
         assert 0 <= result.summary["updates"] - 8 <= 1
     print(seen)
-    assert seen["overtook"] >= 5
-    assert seen["killed"] >= 5
+    assert seen["overtook"]
+    assert seen["killed"]
 
 
 def test_the_phases_of_a_worker_that_was_overtaken_end_with_the_run():
