@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bench.contest import TOLERANCE, Contestant, deviation, probe
+from bench.contestants import TOLERANCE, Contestant, deviation, probe
 from hogwild import reference
 from hogwild.algorithms.stale.corrections import GAP_COLUMNS
 from hogwild.buffers import Scope

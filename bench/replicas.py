@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from bench.contest import TOLERANCE, Contestant, deviation, probe
+from bench.contestants import TOLERANCE, Contestant, deviation, probe
 from hogwild import reference
 from hogwild.buffers import Scope
 from hogwild.kernels import copy, weighted_sum

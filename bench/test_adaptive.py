@@ -8,7 +8,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contest import Contestant, compete
+from bench.contestants import Contestant, compete
 from bench.field import LR, PUSHES, Field
 from bench.scale import SCALE
 from bench.test_push import pushing

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contest import Contestant, compete
+from bench.contestants import Contestant, compete
 from bench.replicas import Replicas
 from bench.scale import SCALE
 from hogwild import reference

@@ -9,7 +9,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import eager
-from bench.contest import Contestant, compete
+from bench.contestants import Contestant, compete
 from bench.eager import Constants
 from bench.field import DELAY, LR, MOMENTUM, PUSHES, Field
 from bench.loops import Loops

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contest import Contestant, compete
+from bench.contestants import Contestant, compete
 from bench.field import BUFFERS, DELAY, LR, Field
 from bench.loops import Loops
 from bench.rules import RULES

@@ -9,7 +9,7 @@
 namespace hogwild {
 namespace {
 
-constexpr std::uint64_t kMagic = 0x686f6777696c6406;  // "hogwil", layout 6
+constexpr std::uint64_t kMagic = 0x686f6777696c6407;  // "hogwil", layout 7
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
 static_assert(std::atomic<double>::is_always_lock_free && std::atomic<std::uint64_t>::is_always_lock_free,

@@ -27,6 +27,12 @@ constexpr int kLeases = 1024;
 enum class Phase : std::uint32_t { kStarting, kData, kGradient, kUpdate, kBarrier, kPaused, kDone, kLock, kSleep };
 constexpr int kPhases = 9;
 
+// Of a ticket in hand: kAlone, one worker computes it; kShared, another one does so too; kClaimed, this worker's
+// gradient counts; kOvertaken, that of the other one does, and this worker has no ticket any more.
+enum class Claim : std::uint32_t { kAlone, kShared, kClaimed, kOvertaken };
+constexpr std::int64_t kPatience =
+    2;  // a ticket is taken over once it is out that many times as long as the taker's last
+
 // The statistics of one worker since the run began; a resumed run continues with those of its checkpoint. Only that
 // worker writes them; other processes may read meanwhile.
 struct alignas(128) WorkerStats {
@@ -36,6 +42,7 @@ struct alignas(128) WorkerStats {
   std::atomic<std::uint64_t> nonfinite;          // non-finite gradient elements seen
   std::atomic<std::uint64_t> recovered;          // locks taken over from a dead owner
   std::atomic<std::uint64_t> averaged, skipped;  // chunks that pair averages averaged and skipped
+  std::atomic<std::uint64_t> overtook;           // tickets that it completed in place of a slower worker
   std::atomic<std::uint64_t> delay_sum, delay_max;
   std::atomic<double> gap_sq, step_sq;  // sums over pushes of ||x - snapshot||^2 and ||step||^2
   std::atomic<double> loss_sum;         // over steps with a finite loss
@@ -49,7 +56,8 @@ struct alignas(128) WorkerStats {
 };
 
 // The current state of one worker. Written by that worker; `alive` and `reclaimed` also by the parent, and by whichever
-// worker repairs the tickets after one was killed while it took a ticket. Of a dead worker the parent ends the phase.
+// worker repairs the tickets after one was killed while it took a ticket; `held` and `claim` also by a worker that takes
+// the ticket over, under the lock of the tickets. Of a dead worker the parent ends the phase.
 struct alignas(128) WorkerLine {
   std::atomic<std::uint32_t> alive;
   std::atomic<std::uint32_t> busy;  // inside an update: from the end of a gradient to the next request
@@ -68,6 +76,9 @@ struct alignas(128) WorkerLine {
   std::atomic<std::uint64_t> awaited;      // version of the update that it waits for; a version already reached: none
   std::atomic<std::uint64_t> since;        // when its phase began or was set again, ns of the run + 1; 0: in none
   std::atomic<std::uint32_t> delay;        // of its last push
+  std::atomic<Claim> claim;                // to the ticket in hand
+  std::atomic<std::uint64_t> taken;  // when it took that, ns of the run + 1; 0: no ticket since `took` was measured
+  std::atomic<std::uint64_t> took;   // ns from taking its last ticket to asking for the next
   WorkerStats stats;
   Ring timeline;
 };
@@ -124,11 +135,16 @@ class Control {
   // first, the ticket is assigned again.
 
   // The worker's current ticket if it is not completed, else a new one. kNoTicket: none left, or the run is stopping.
-  std::int64_t take(std::uint32_t rank);
+  // `takes_over`: if none is left, that of another worker which has had it for long. `ns`: now, on the run's clock.
+  std::int64_t take(std::uint32_t rank, bool takes_over, std::uint64_t ns);
+  // Before the gradient is used. False: another worker's gradient of that ticket counts, and this worker has no ticket.
+  bool claim(std::uint32_t rank);
+  void disclaim(std::uint32_t rank);   // the gradient was not used after all; the ticket stays in hand
+  bool overtaken(std::uint32_t rank);  // another worker's gradient counts, and this one has not claimed it yet
+  std::uint64_t takes_over_at(std::uint32_t rank);  // when it can take a ticket over, ns of the run; UINT64_MAX: never
   void complete(std::uint32_t rank);
-  // For a worker without a ticket: waits until a dead worker's ticket can be taken (true) or no ticket is outstanding
-  // (false).
-  bool wait_for_work(std::uint32_t rank, double timeout_s);
+  // For a worker without a ticket: waits until a ticket can be taken (true) or no ticket is outstanding (false).
+  bool wait_for_work(std::uint32_t rank, bool takes_over, double timeout_s);
   // Parent, after a death: not alive; its ticket will be assigned again. False: not yet, for another process has held
   // the lock of the tickets for `timeout_s` seconds.
   bool mark_dead(std::uint32_t rank, double timeout_s);
@@ -194,6 +210,7 @@ class Control {
   void set_phase(std::uint32_t rank, Phase phase);
   // The same at `ns` of the run's clock, for simulated workers; not before the phase that ends.
   void set_phase_at(std::uint32_t rank, Phase phase, std::uint64_t ns);
+  std::uint64_t now_ns() const;  // on the run's clock
   // The records from number `from` on that the ring still has, the number after them, and how many were lost before.
   struct Timeline {
     std::vector<std::uint64_t> records;
@@ -207,6 +224,9 @@ class Control {
  private:
   struct TicketGuard;
   void repair_tickets();
+  std::int64_t take_over(WorkerLine& own, std::uint64_t ns);
+  std::uint64_t ripe_at(const WorkerLine& own, const WorkerLine& other) const;
+  WorkerLine* other_holder(const WorkerLine& own, std::int64_t ticket);
   std::uint64_t max_arrived() const;
   std::uint64_t round_after(std::uint64_t barriers_per_round) const;
   void announce();

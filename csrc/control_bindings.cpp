@@ -2,6 +2,9 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <limits>
+#include <optional>
+
 #include "buffers.h"
 #include "control.h"
 
@@ -24,7 +27,7 @@ constexpr Count kCounts[] = {{"pushes", &WorkerStats::pushes},       {"refused",
                              {"recovered", &WorkerStats::recovered}, {"averaged", &WorkerStats::averaged},
                              {"skipped", &WorkerStats::skipped},     {"delay_sum", &WorkerStats::delay_sum},
                              {"delay_max", &WorkerStats::delay_max}, {"losses", &WorkerStats::losses},
-                             {"samples", &WorkerStats::samples}};
+                             {"samples", &WorkerStats::samples},     {"overtook", &WorkerStats::overtook}};
 constexpr Sum kSums[] = {
     {"gap_sq", &WorkerStats::gap_sq}, {"step_sq", &WorkerStats::step_sq}, {"loss_sum", &WorkerStats::loss_sum}};
 // Seconds in the phases of a worker that has begun and not ended.
@@ -113,6 +116,20 @@ void bind_control(py::module_& m) {
       .value("LOCK", Phase::kLock)
       .value("SLEEP", Phase::kSleep);
   m.attr("LEAST_GAP") = kLeastGap;
+  m.def(
+      "load_word",
+      [](std::uintptr_t address) {
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);  // what was read before is not read after the word
+        return __atomic_load_n(reinterpret_cast<std::int64_t*>(address), __ATOMIC_ACQUIRE);
+      },
+      py::arg("address"));
+  m.def(
+      "store_word",
+      [](std::uintptr_t address, std::int64_t value) {
+        __atomic_store_n(reinterpret_cast<std::int64_t*>(address), value, __ATOMIC_RELEASE);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+      },
+      py::arg("address"), py::arg("value"));
   const auto unlocked = py::call_guard<py::gil_scoped_release>();
   py::class_<Control>(m, "Control")
       .def(py::init<std::uintptr_t, std::uint32_t, std::uint32_t, bool>(), py::arg("address"), py::arg("workers"),
@@ -135,9 +152,25 @@ void bind_control(py::module_& m) {
       .def_property_readonly("total", [](Control& c) { return c.header().total.load(); })
       .def_property_readonly("stopping", [](Control& c) { return c.header().stop.load() != 0; })
       .def("raise_lr_max", &Control::raise_lr_max, py::arg("lr"))
-      .def("take", &Control::take, py::arg("rank"), unlocked)
+      .def(
+          "take",
+          [](Control& c, std::uint32_t rank, bool takes_over, std::optional<std::uint64_t> ns) {
+            return c.take(rank, takes_over, ns ? *ns : c.now_ns());
+          },
+          py::arg("rank"), py::arg("takes_over") = false, py::arg("ns") = py::none(), unlocked)
+      .def("claim", &Control::claim, py::arg("rank"))
+      .def("disclaim", &Control::disclaim, py::arg("rank"))
+      .def("overtaken", &Control::overtaken, py::arg("rank"))
+      .def(
+          "takes_over_at",
+          [](Control& c, std::uint32_t rank) -> std::optional<std::uint64_t> {
+            const auto at = c.takes_over_at(rank);
+            return at == std::numeric_limits<std::uint64_t>::max() ? std::nullopt : std::optional(at);
+          },
+          py::arg("rank"))
       .def("complete", &Control::complete, py::arg("rank"))
-      .def("wait_for_work", &Control::wait_for_work, py::arg("rank"), py::arg("timeout_s"), unlocked)
+      .def("wait_for_work", &Control::wait_for_work, py::arg("rank"), py::arg("timeout_s"),
+           py::arg("takes_over") = false, unlocked)
       .def("mark_dead", &Control::mark_dead, py::arg("rank"), py::arg("timeout_s"), unlocked)
       .def("outstanding", &Control::outstanding, unlocked)
       .def("assign", &Control::assign, py::arg("next"), py::arg("total"), py::arg("again"), unlocked)

@@ -18,9 +18,9 @@ std::uint64_t monotonic_ns() {
 
 }  // namespace
 
-void Control::set_phase(std::uint32_t rank, Phase phase) {
-  set_phase_at(rank, phase, monotonic_ns() - header_->origin.load(kRelaxed));
-}
+std::uint64_t Control::now_ns() const { return monotonic_ns() - header_->origin.load(kRelaxed); }
+
+void Control::set_phase(std::uint32_t rank, Phase phase) { set_phase_at(rank, phase, now_ns()); }
 
 void Control::set_phase_at(std::uint32_t rank, Phase phase, std::uint64_t ns) {
   auto& own = worker(rank);
@@ -41,7 +41,7 @@ void Control::set_phase_at(std::uint32_t rank, Phase phase, std::uint64_t ns) {
 // The time until another process has this rank is that of no phase.
 void Control::end_phase(WorkerLine& dead) const {
   const std::uint64_t since = dead.since.exchange(0);
-  const std::uint64_t ns = std::max(monotonic_ns() - header_->origin.load(kRelaxed), since);
+  const std::uint64_t ns = std::max(now_ns(), since);
   if (since > 0) bump(dead.stats.seconds[dead.phase.load(kRelaxed)], 1e-9 * static_cast<double>(ns - (since - 1)));
   dead.timeline.push(timeline_record(ns, static_cast<std::uint32_t>(Phase::kStarting), 0));
 }

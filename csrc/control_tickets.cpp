@@ -1,5 +1,7 @@
-// The tickets of the control block: assigned, completed, assigned again after a death, leased. The rest is in control.cpp.
+// The tickets of the control block: assigned, taken over, completed, assigned again after a death, leased. The rest is in
+// control.cpp.
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -26,27 +28,113 @@ void Control::repair_tickets() {
     if (held >= header_->next) header_->next = held + 1;
     for (std::uint32_t j = 0; j < header_->workers; ++j)
       if (lines_[j].reclaimed == held) lines_[j].reclaimed = kNoTicket;
+    Claim shared = Claim::kShared;  // of a ticket that its taker had no time to write into its hand
+    if (other_holder(lines_[i], held) == nullptr) lines_[i].claim.compare_exchange_strong(shared, Claim::kAlone);
   }
 }
 
-std::int64_t Control::take(std::uint32_t rank) {
+std::int64_t Control::take(std::uint32_t rank, bool takes_over, std::uint64_t ns) {
   auto& own = worker(rank);
   TicketGuard guard(*this);
   if (header_->stop.load()) return kNoTicket;
   if (own.held != kNoTicket) return own.held;
+  if (own.taken != 0) own.took = ns - std::min(ns, own.taken - 1);
+  own.taken = 0;
+  const auto in_hand = [&](std::int64_t ticket) {
+    own.claim = Claim::kAlone;
+    own.taken = ns + 1;
+    own.held = ticket;
+    return ticket;
+  };
   for (std::uint32_t i = 0; i < header_->workers; ++i) {
     const std::int64_t ticket = lines_[i].reclaimed;
     if (ticket == kNoTicket) continue;
-    own.held = ticket;
+    in_hand(ticket);
     lines_[i].reclaimed = kNoTicket;
     return ticket;
   }
   const std::int64_t ticket = header_->next;
-  if (ticket >= header_->total) return kNoTicket;
-  own.held = ticket;
+  if (ticket >= header_->total) return takes_over && !header_->open.load() ? take_over(own, ns) : kNoTicket;
+  in_hand(ticket);
   header_->next = ticket + 1;
   return ticket;
 }
+
+// ---- a ticket in two hands -----------------------------------------------------------------------------------------
+//
+// At the end of a run a worker without a ticket also computes one that another has had for long. The first to claim it
+// has it alone, before it changes the model: so the gradient of a ticket counts once, and nothing is to be undone.
+// A claim of a worker that is alone takes no lock; all else happens under the lock of the tickets.
+
+// When `own` may take over the ticket of `other`. Whoever is much slower than the others holds one for long.
+std::uint64_t Control::ripe_at(const WorkerLine& own, const WorkerLine& other) const {
+  const bool is_free = other.held.load() != kNoTicket && other.claim.load() == Claim::kAlone;
+  if (&other == &own || !is_free) return std::numeric_limits<std::uint64_t>::max();
+  return other.taken - std::min<std::uint64_t>(other.taken, 1) + kPatience * own.took;
+}
+
+std::uint64_t Control::takes_over_at(std::uint32_t rank) {
+  auto& own = worker(rank);
+  std::uint64_t at = std::numeric_limits<std::uint64_t>::max();
+  if (header_->next.load() < header_->total.load() || header_->open.load()) return at;
+  for (std::uint32_t i = 0; i < header_->workers; ++i) at = std::min(at, ripe_at(own, lines_[i]));
+  return at;
+}
+
+// The one that is ripe the longest. Its holder may claim it, or complete it, at any of these steps.
+std::int64_t Control::take_over(WorkerLine& own, std::uint64_t ns) {
+  while (true) {
+    WorkerLine* other = nullptr;
+    for (std::uint32_t i = 0; i < header_->workers; ++i)
+      if (const auto at = ripe_at(own, lines_[i]); at <= ns && (other == nullptr || at < ripe_at(own, *other)))
+        other = &lines_[i];
+    if (other == nullptr) return kNoTicket;
+    Claim alone = Claim::kAlone;
+    if (!other->claim.compare_exchange_strong(alone, Claim::kShared)) continue;
+    const std::int64_t ticket = other->held;
+    if (ticket == kNoTicket) {  // completed before
+      other->claim = Claim::kAlone;
+      continue;
+    }
+    own.claim = Claim::kShared;
+    own.taken = ns + 1;
+    own.held = ticket;
+    return ticket;
+  }
+}
+
+WorkerLine* Control::other_holder(const WorkerLine& own, std::int64_t ticket) {
+  for (std::uint32_t i = 0; i < header_->workers; ++i)
+    if (&lines_[i] != &own && lines_[i].held == ticket) return &lines_[i];
+  return nullptr;
+}
+
+// Killed between any two stores under the lock, one of the two still has the ticket in hand, and mark_dead leaves it
+// there or has it assigned again.
+bool Control::claim(std::uint32_t rank) {
+  auto& own = worker(rank);
+  Claim seen = Claim::kAlone;
+  if (own.claim.compare_exchange_strong(seen, Claim::kClaimed) || seen == Claim::kClaimed) return true;
+  TicketGuard guard(*this);
+  if (own.claim == Claim::kOvertaken) {
+    own.claim = Claim::kAlone;
+    return false;
+  }
+  own.claim = Claim::kClaimed;
+  if (auto* const other = other_holder(own, own.held); other != nullptr) {
+    other->claim = Claim::kOvertaken;
+    other->held = kNoTicket;
+    if (own.taken > other->taken) bump(own.stats.overtook, 1);
+  }
+  return true;
+}
+
+void Control::disclaim(std::uint32_t rank) {
+  Claim claimed = Claim::kClaimed;
+  worker(rank).claim.compare_exchange_strong(claimed, Claim::kAlone);
+}
+
+bool Control::overtaken(std::uint32_t rank) { return worker(rank).claim == Claim::kOvertaken; }
 
 // The second store is the one that counts. Killed before it, the ticket is still to be done; killed after it, mark_dead
 // makes up for the third.
@@ -56,6 +144,7 @@ void Control::complete(std::uint32_t rank) {
     own.completing = own.completed + 1;
     own.held = kNoTicket;
     own.completed = own.completing.load();
+    own.claim = Claim::kAlone;
   }
   if (header_->next.load() >= header_->total.load()) announce();
 }
@@ -68,17 +157,22 @@ bool Control::mark_dead(std::uint32_t rank, double timeout_s) {
   {
     TicketGuard guard(*this, timeout_s);
     if (!guard.guard.held) return false;
-    if (const std::int64_t ticket = dead.held; ticket != kNoTicket) {
+    if (const std::int64_t ticket = dead.held; ticket == kNoTicket) {
+      if (dead.completing > dead.completed) dead.completed = dead.completing.load();
+    } else if (auto* const other = other_holder(dead, ticket); other != nullptr) {
+      Claim shared = Claim::kShared;
+      other->claim.compare_exchange_strong(shared, Claim::kAlone);  // it goes on alone
+    } else {
       std::uint32_t empty = rank;
       for (std::uint32_t i = 0; i < header_->workers; ++i)
         if (lines_[i].reclaimed == kNoTicket) empty = i;  // held + reclaimed never exceed the workers: one is free
       lines_[empty].reclaimed = ticket;
       header_->returned.fetch_add(1);  // between the two: see `outstanding`
-    } else if (dead.completing > dead.completed) {
-      dead.completed = dead.completing.load();
     }
     dead.completing = dead.completed.load();
     dead.held = kNoTicket;
+    dead.claim = Claim::kAlone;
+    dead.taken = 0;
   }
   end_phase(dead);
   announce();

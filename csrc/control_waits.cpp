@@ -34,7 +34,7 @@ bool Control::wait_until(Ready ready, double timeout_s) {
   }
 }
 
-bool Control::wait_for_work(std::uint32_t rank, double timeout_s) {
+bool Control::wait_for_work(std::uint32_t rank, bool takes_over, double timeout_s) {
   worker(rank);
   bool again = false;
   wait_until(
@@ -45,6 +45,7 @@ bool Control::wait_for_work(std::uint32_t rank, double timeout_s) {
           held |= lines_[i].held.load() != kNoTicket;
         }
         again |= header_->next.load() < header_->total.load();  // leased meanwhile
+        again |= takes_over && takes_over_at(rank) <= now_ns();
         return again || !(held || header_->open.load()) || header_->stop.load();
       },
       timeout_s);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from bench import eager
-from bench.contest import Contestant
+from bench.contestants import Contestant
 from bench.eager import Constants
 from bench.field import LR, MOMENTUM, PUSHES, Field
 from bench.gpu.push import flat

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.contest import Contestant
+from bench.contestants import Contestant
 from bench.field import LR, MOMENTUM, PUSHES
 from bench.gpu.model import Model, scaled
 from bench.gpu.scene import Scene

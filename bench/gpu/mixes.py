@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from bench.contest import Contestant
+from bench.contestants import Contestant
 from bench.gpu.scene import Scene
 from bench.gpu.timing import compete
 from bench.replicas import Replicas

@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 
-from bench.contest import TOLERANCE, Contestant, deviation, probe
+from bench.contestants import TOLERANCE, Contestant, deviation, probe
 from bench.gpu.scene import Scene
 from bench.gpu.timing import compete
 from bench.processes import Flat

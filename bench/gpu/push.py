@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench import eager
-from bench.contest import TOLERANCE, Contestant
+from bench.contestants import TOLERANCE, Contestant
 from bench.eager import Constants
 from bench.field import LR, MOMENTUM, PUSHES, Field
 from bench.gpu.model import Model, scaled

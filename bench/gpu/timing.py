@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from bench.contest import Contestant
+from bench.contestants import Contestant
 from bench.gpu.scene import Scene
 from bench.gpu.targets import GIGA, copy_of
 

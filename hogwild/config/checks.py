@@ -14,6 +14,7 @@ from hogwild.config import between as boxes
 from hogwild.config.limits import LIMITS
 from hogwild.config.presets import theory
 from hogwild.config.schedules import WITH_MIN_LR
+from hogwild.config.takeover import excluded
 from hogwild.errors import UsageError
 from hogwild.rules import Access, Guard
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 PROCESS_ONLY = (
     "record", "respawn", "min_workers", "stall_timeout", "kill_stalled", "pin", "start_method", "ckpt_every",
     "ckpt_updates", "ckpt_seconds", "eval_seconds", "cuda_graph", "gpus", "between_timeout", "between_linger",
-    "min_boxes",
+    "min_boxes", "loaders",
 )  # fmt: skip
 """Options that have no effect in a simulated run (--clock)."""
 
@@ -136,6 +137,25 @@ def layers(config: Config, algorithm: Algorithm) -> str | None:
     return None
 
 
+def loaders(config: Config, _algorithm: Algorithm) -> str | None:
+    """Processes that read batches ahead, which must be known by their tickets alone."""
+    if config.loaders and config.shard != "none":
+        return (
+            f"loaders read the batches of tickets ahead, and with --shard {config.shard} each worker has its own: "
+            "leave one out"
+        )
+    if config.loaders and config.between is not None:
+        return "loaders read the batches of tickets ahead, and boxes are dealt theirs while they train: leave one out"
+    return None
+
+
+def takeover(config: Config, algorithm: Algorithm) -> str | None:
+    """Batches that two workers compute, at the end of a run."""
+    if config.takeover and (why := excluded(config, algorithm, TIMED_CLOCKS)) is not None:
+        return f"takeover lets a second worker compute a batch, and {why}: leave one out"
+    return None
+
+
 def normalization(config: Config, _algorithm: Algorithm) -> str | None:
     """Options of Full Normalization."""
     if config.norm_alpha is not None and config.norm != "full":
@@ -210,6 +230,6 @@ def checkpoint(config: Config, _algorithm: Algorithm) -> str | None:
 
 
 CHECKS: tuple[Check, ...] = (
-    workers, graph, reading, access, gradients, layers, normalization, between, limits, schedule, clock, device,
-    checkpoint,
+    workers, graph, reading, access, gradients, layers, loaders, takeover, normalization, between, limits, schedule,
+    clock, device, checkpoint,
 )  # fmt: skip

@@ -168,6 +168,14 @@ class Config:
     layer_pushes: bool = _workers(False, "push a parameter as soon as the backward pass has its gradient")
     guard: str = _workers("push", "what a non-finite gradient element cancels", choices=tuple(g.value for g in Guard))
     on_nonfinite: str = _workers("stop", "what to do after a non-finite gradient", choices=("stop", "skip"))
+    loaders: int = _workers(
+        0, "processes beside the workers that read batches of a data set of your own ahead of them; 0: each worker "
+        "reads its own", NOT_NEGATIVE,
+    )  # fmt: skip
+    takeover: bool | None = _workers(
+        None, "at the end of a run, workers without a batch also compute those that slower ones still hold; the first "
+        "gradient counts (default: wherever that is possible)",
+    )  # fmt: skip
     min_workers: int = _workers(1, "stop when fewer workers are left", COUNT)
     respawn: int = _workers(0, "largest number of lost workers that are replaced", NOT_NEGATIVE)
     stall_timeout: float = _workers(60.0, "seconds without progress after which a worker is reported", POSITIVE)

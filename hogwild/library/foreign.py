@@ -17,6 +17,7 @@ _OPTIMIZER = (
 )
 _DEVICES = 'device="cuda" and gpus=, the number of GPUs'
 _TEST = "the second part of the data set: hogwild.fit(model, (train, test)); validation= is a third one"
+_LOADERS = "loaders=, the processes that read batches of a data set of your own ahead of the workers"
 _LOSS = "loss_fn=, (output, target) -> loss, or step_fn=, (model, batch) -> loss"
 
 FOREIGN = {
@@ -32,8 +33,8 @@ FOREIGN = {
     "warmup_steps": _WARMUP, "warmup_ratio": _WARMUP, "num_warmup_steps": _WARMUP, "warmup_epochs": _WARMUP,
     "lr_warmup": _WARMUP,
     "num_workers": _WORKERS, "nproc_per_node": _WORKERS, "num_processes": _WORKERS, "world_size": _WORKERS,
-    "nprocs": _WORKERS, "dataloader_num_workers": _WORKERS, "prefetch_factor": _WORKERS, "pin_memory": _WORKERS,
-    "persistent_workers": _WORKERS, "n_jobs": _WORKERS, "num_nodes": "one machine: workers= says how many processes",
+    "nprocs": _WORKERS, "dataloader_num_workers": _LOADERS, "prefetch_factor": _LOADERS, "pin_memory": _WORKERS,
+    "persistent_workers": _LOADERS, "n_jobs": _WORKERS, "num_nodes": "one machine: workers= says how many processes",
     "max_steps": "updates=, the number of updates by all workers together",
     "num_steps": "updates=, the number of updates by all workers together",
     "steps": "updates=, the number of updates by all workers together",

@@ -38,6 +38,7 @@ MEANINGLESS = {
     ),
     "leaves the batches to your own loops": (
         "data_dir", "batch_size", "accumulate", "shard", "order", "drop_last", "validation",
+        "takeover", "loaders",
     ),
     "leaves the data to your own loops": ("on_bad_sample",),
     "has no data for a curvature": ("edge_every",),

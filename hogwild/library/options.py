@@ -43,6 +43,8 @@ class LaunchOptions(TypedDict, total=False):
     layer_pushes: bool
     guard: Literal["push", "element"]
     on_nonfinite: Literal["stop", "skip"]
+    loaders: int
+    takeover: bool | None
     min_workers: int
     respawn: int
     stall_timeout: float

@@ -1,7 +1,7 @@
 """The state that the workers and the parent of a run share to coordinate, as six interfaces. A seventh one, the
 timeline of the phases, is in hogwild.shared.timeline.
 
-    Tickets     which batches are assigned, completed, or to be assigned again
+    Tickets     which batches are assigned, completed, or to be assigned again (tickets.py)
     Versions    how many updates the model has seen, and how old each worker's snapshot is
     Turns       the order of what the workers do, in a run that is recorded
     Rounds      the barriers of synchronous algorithms, and the workers that take part in them
@@ -19,78 +19,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hogwild.shared.tickets import NO_TICKET as NO_TICKET
+from hogwild.shared.tickets import Tickets as Tickets
+
 if TYPE_CHECKING:
     from hogwild.kernels import PushStats
     from hogwild.kernels.control import Control, Phase
-
-NO_TICKET = -1
-
-
-class Tickets(Protocol):
-    """Tickets 0, 1, 2, ... each stand for one gradient. A ticket is assigned to a worker, which completes it. If the
-    worker dies first, the ticket is assigned again.
-    """
-
-    @property
-    def next(self) -> int:
-        """The lowest ticket that has not been assigned yet."""
-
-    @property
-    def total(self) -> int:
-        """The number of tickets of the whole run; 0 if the workers run loops of their own."""
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the parent has requested the end of the run."""
-
-    def stop(self) -> None:
-        """Requests the end of the run: no more tickets are assigned, and all waits for other workers end."""
-
-    def assign(self, next: int, total: int, again: Sequence[int]) -> None:
-        """Called before any worker starts: tickets `again` are assigned first, then those from `next` to `total`."""
-
-    @property
-    def open(self) -> bool:
-        """Whether more tickets may be leased (a run of several boxes)."""
-
-    def lease(self, first: int, count: int, more: bool) -> None:
-        """`count` tickets more, with the numbers from `first` on in the run of all boxes. `more`: workers without a
-        ticket wait for the next lease.
-        """
-
-    def number(self, ticket: int) -> int:
-        """The number of a ticket in the run of all boxes; without leases the ticket itself."""
-
-    def take(self, rank: int) -> int:
-        """The worker's ticket: its current one if that is not completed, else a new one. NO_TICKET if none is left, or
-        the run is stopping.
-        """
-
-    def complete(self, rank: int) -> None:
-        """Marks the worker's current ticket as completed."""
-
-    def completed(self, rank: int) -> int:
-        """The number of tickets that this worker and its predecessors of the same rank have completed."""
-
-    def restore_completed(self, rank: int, completed: int) -> None:
-        """Sets `completed`, in a run that is resumed."""
-
-    def outstanding(self) -> list[int]:
-        """Tickets that were assigned and are not completed, ascending."""
-
-    def exhausted(self) -> bool:
-        """Whether no ticket is left that could still lead to a gradient."""
-
-    def wait_for_work(self, rank: int, timeout_s: float) -> bool:
-        """For a worker without a ticket: waits for the ticket of a worker that dies, or for a lease. True if there is
-        one to take; False if no ticket is outstanding and none will be leased, or the time is over.
-        """
-
-    def mark_dead(self, rank: int, timeout_s: float) -> bool:
-        """Called by the parent after a death: no worker waits for this one any more; its ticket is assigned again.
-
-        False if the ticket could not be reached in that time, because another process holds the lock of the tickets.
-        """
 
 
 class Versions(Protocol):

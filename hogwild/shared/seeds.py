@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.random  # here, in the fork server: every worker would load it by itself
 import torch
+from torch import Tensor
 
 _MIX = 0x9E3779B97F4A7C15  # odd: multiplying by it permutes the 64-bit seeds
 MASK = (1 << 63) - 1
@@ -52,7 +54,7 @@ def own_generators(seed: int | None = None) -> Iterator[None]:
     """While the context lasts, the global generators of torch (GPUs included), NumPy and Python may be seeded and drawn
     from at will; at its end they are as they were at its beginning. They begin at `seed`; None: where they are.
     """
-    states = _states()
+    states = States.now()
     had_gpus = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     gpu_states = torch.cuda.get_rng_state_all() if had_gpus else []
     try:
@@ -60,7 +62,7 @@ def own_generators(seed: int | None = None) -> Iterator[None]:
             seed_all(seed)
         yield
     finally:
-        _set_states(states)
+        states.set()
         if had_gpus:
             torch.cuda.set_rng_state_all(gpu_states)
         elif torch.version.cuda is not None:  # GPUs have got no seed but the last one of torch.manual_seed
@@ -74,29 +76,42 @@ class Generators:
 
     def __init__(self, seed: int) -> None:
         self._seed: int | None = seed
-        self._states: tuple[Any, ...] = ()
+        self._states = States.now()
 
     def __enter__(self) -> None:
-        self._before = _states()
+        self._before = States.now()
         if self._seed is not None:
             seed_all(self._seed)
             self._seed = None
         else:
-            _set_states(self._states)
+            self._states.set()
 
     def __exit__(self, *_: object) -> None:
-        self._states = _states()
-        _set_states(self._before)
+        self._states = States.now()
+        self._before.set()
 
 
-def _states() -> tuple[Any, ...]:
-    return torch.get_rng_state(), np.random.get_state(), random.getstate()
+@dataclass(frozen=True)
+class States:
+    """The global generators of torch (on the CPU), NumPy and Python at one moment."""
 
+    torch: Tensor
+    numpy: Any
+    python: Any
 
-def _set_states(states: tuple[Any, ...]) -> None:
-    torch.set_rng_state(states[0])
-    np.random.set_state(states[1])
-    random.setstate(states[2])
+    @classmethod
+    def now(cls) -> States:
+        return cls(torch.get_rng_state(), np.random.get_state(), random.getstate())
+
+    def set(self) -> None:
+        """The generators go on from here."""
+        torch.set_rng_state(self.torch)
+        np.random.set_state(self.numpy)
+        random.setstate(self.python)
+
+    def equals(self, other: States) -> bool:
+        alike = all(np.array_equal(a, b) for a, b in zip(self.numpy, other.numpy, strict=True))
+        return alike and self.python == other.python and torch.equal(self.torch, other.torch)
 
 
 def draw(seed: int, rank: int, step: int, count: int) -> int:

@@ -26,7 +26,12 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 class Split(ABC):
-    """Samples that are read in batches. Picklable. The samples are stored in the tensors that `tensors` returns."""
+    """Samples that are read in batches. Picklable. The samples are stored in the tensors that `tensors` returns.
+
+    `seeds_others`: reading a training batch seeds the generators of Python and NumPy too (seed_others).
+    """
+
+    seeds_others: bool = False
 
     @abstractmethod
     def __len__(self) -> int:

@@ -30,7 +30,7 @@ SHORT, LONG = 50, 200  # updates
 WORKERS = 3
 MOMENTUM = 0.7
 COMMON = {"lr": 0.05, "weight_decay": 0.01, "batch_size": 7, "dtype": "float64", "seed": 5, "eval_every": 0,
-          "clock": "gamma:cv=0.4,het=0.3,burst=0.05x9"}  # fmt: skip
+          "clock": "gamma:cv=0.4,het=0.3,burst=0.05x9", "takeover": False}  # fmt: skip
 OPTIONS: dict[str, dict[str, object]] = {  # so that 50 updates execute every line of an algorithm
     "easgd": {"period": 3},
     "eamsgd": {"period": 3, "beta_per": "step"},

@@ -56,6 +56,8 @@ SAMPLES = {
     "read": "inplace",
     "guard": "element",
     "on_nonfinite": "skip",
+    "loaders": 2,
+    "takeover": True,
     "min_workers": 2,
     "respawn": 4,
     "stall_timeout": 5.0,

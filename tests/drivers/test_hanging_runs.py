@@ -90,7 +90,9 @@ def test_a_worker_whose_process_stays_after_its_work_is_killed_and_named(tmp_pat
 
 @pytest.mark.parametrize("algorithm", ["asgd", "ssgd"])
 def test_a_worker_that_hangs_in_user_code_with_the_last_ticket_is_killed(tmp_path: Path, algorithm: str):
-    result = fit(tmp_path, loss_fn=Hangs(str(tmp_path / "marker")), algorithm=algorithm, **STALLS)
+    """Where no other worker takes that ticket over."""
+    values = {"loss_fn": Hangs(str(tmp_path / "marker")), "algorithm": algorithm, "takeover": False}
+    result = fit(tmp_path, **values, **STALLS)
     assert result.summary["samples"] == 660
     assert store.load(tmp_path / "run" / "ckpt").samples == 660
     stalled, died = faults(result.path)

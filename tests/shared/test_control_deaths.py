@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import struct
 import threading
+from collections.abc import Callable
 
 import pytest
 from control_blocks import address_for, block
@@ -18,6 +19,18 @@ LINES = Control.bytes(0, 0) + LOCK_BYTES  # after the header and one stripe
 LINE = Control.bytes(1, 0) - Control.bytes(0, 0)
 HELD, RECLAIMED, COMPLETED, COMPLETING = 40, 48, 56, 64  # in a worker's line
 TOTAL = 7
+
+
+def die_with_lock(lock: int, work: Callable[[], None]) -> None:
+    """A thread takes the robust lock at that address, does the work, and ends with the lock in its hand."""
+
+    def run() -> None:
+        assert LIBC.pthread_mutex_lock(ctypes.c_void_p(lock)) == 0
+        work()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
 
 
 class Forged:
@@ -38,14 +51,11 @@ class Forged:
     def die_in_the_lock(self, *stores: tuple[int, int]) -> None:
         """A thread takes the lock of the tickets, makes the stores, and ends with the lock in its hand."""
 
-        def run() -> None:
-            assert LIBC.pthread_mutex_lock(ctypes.c_void_p(self.address + TICKETS)) == 0
+        def put() -> None:
             for offset, value in stores:
                 self.put(offset, value)
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
+        die_with_lock(self.address + TICKETS, put)
 
     def finish(self, *ranks: int) -> list[int]:
         """These workers, in turn, do what is left; all the tickets that were completed."""

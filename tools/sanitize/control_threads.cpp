@@ -47,15 +47,20 @@ struct Crew {
   struct alignas(128) Slot {
     std::int64_t value = -1;
   } slots[kWorkers];
-  std::atomic<long> deaths{0}, twice{0}, operations{0};
+  std::atomic<long> deaths{0}, twice{0}, operations{0}, overtaken{0};
   std::atomic<bool> dead[kWorkers] = {}, finished[kWorkers] = {};
 };
 
 // One worker's loop; its death is the end of its thread, with whatever it holds.
 class Worker {
  public:
-  Worker(Crew& crew, std::uint32_t rank, long life, std::uint64_t barriers)
-      : crew_(crew), control_(crew.attach()), rank_(rank), barriers_(barriers), random_(crew.random + 977 * life) {}
+  Worker(Crew& crew, std::uint32_t rank, long life, std::uint64_t barriers, bool takes_over)
+      : crew_(crew),
+        control_(crew.attach()),
+        rank_(rank),
+        barriers_(barriers),
+        takes_over_(takes_over),
+        random_(crew.random + 977 * life) {}
 
   template <class Update>
   void run(const Update& update) {
@@ -66,6 +71,11 @@ class Worker {
       crew_.operations.fetch_add(1, std::memory_order_relaxed);
       control_.set_phase(rank_, Phase::kGradient);
       if (dies(Death::with_ticket)) return;
+      if (takes_over_ && random_() % 5 == 0) std::this_thread::sleep_for(std::chrono::microseconds(random_() % 500));
+      if (!control_.claim(rank_)) {
+        crew_.overtaken.fetch_add(1);
+        continue;
+      }
       while (!control_.enter(rank_, kPollS)) control_.set_phase(rank_, Phase::kPaused);
       if (dies(Death::in_gate)) return;
       if (!update(*this, ticket)) return;
@@ -81,7 +91,7 @@ class Worker {
   // Whether this worker dies here. The kernel hands a lock of a dead process on; that is no order that the sanitizer
   // knows, so a death is published, and read by whoever takes a lock.
   bool dies(Death where) {
-    if (random_() % 997 != static_cast<unsigned>(where)) return false;
+    if (random_() % (takes_over_ ? 97 : 997) != static_cast<unsigned>(where)) return false;
     if (where == Death::in_ticket_lock) control_.header().tickets.lock();
     if (where == Death::before_booking) crew_.twice.fetch_add(1);
     crew_.deaths.fetch_add(1);
@@ -152,9 +162,9 @@ class Worker {
 
   std::int64_t take() {
     std::int64_t ticket;
-    while ((ticket = control_.take(rank_)) == kNoTicket) {
+    while ((ticket = control_.take(rank_, takes_over_, control_.now_ns())) == kNoTicket) {
       control_.leave(rank_);
-      while (!control_.wait_for_work(rank_, kPollS))
+      while (!control_.wait_for_work(rank_, takes_over_, kPollS))
         if (control_.outstanding().empty()) return kNoTicket;
       join();
     }
@@ -180,20 +190,29 @@ class Worker {
   Control control_;
   const std::uint32_t rank_;
   const std::uint64_t barriers_;
+  const bool takes_over_;
   std::uint64_t generation_ = 0;
   std::minstd_rand random_;
 };
 
-// The parent: buries and replaces the dead, copies the model behind the closed gate, looks at everything meanwhile.
+struct Totals {
+  long begun = 0, missing = 0, extra = 0, deaths = 0, overtaken = 0, copies = 0, torn = 0, looks = 0;
+  bool right = true;
+};
+
+// One run. The parent buries and replaces the dead, copies the model behind the closed gate, looks at everything
+// meanwhile.
 template <class Update>
-bool scenario(const char* name, std::int64_t tickets, unsigned seed, std::uint64_t barriers, const Update& update) {
+void run(Totals& totals, std::int64_t tickets, unsigned seed, std::uint64_t barriers, bool takes_over,
+         const Update& update) {
   Crew crew(tickets, seed);
   Control control = crew.attach();
   std::vector<std::thread> threads(kWorkers);
-  long lives = 0, copies = 0, looks = 0, torn = 0;
+  long lives = 0, torn = 0;
   const auto start = [&](std::uint32_t rank) {
-    threads[rank] = std::thread(
-        [&crew, rank, life = ++lives, barriers, &update] { Worker(crew, rank, life, barriers).run(update); });
+    threads[rank] = std::thread([&crew, rank, life = ++lives, barriers, takes_over, &update] {
+      Worker(crew, rank, life, barriers, takes_over).run(update);
+    });
   };
   const auto watch = [&] {
     bool working = false;
@@ -209,7 +228,7 @@ bool scenario(const char* name, std::int64_t tickets, unsigned seed, std::uint64
     }
     control.outstanding();
     control.lock_holders();
-    ++looks;
+    ++totals.looks;
     return working;
   };
   for (std::uint32_t rank = 0; rank < kWorkers; ++rank) start(rank);
@@ -222,7 +241,7 @@ bool scenario(const char* name, std::int64_t tickets, unsigned seed, std::uint64
     std::this_thread::yield();
     for (const double x : crew.model) second += x;
     torn += first != second;
-    ++copies;
+    ++totals.copies;
     control.open_gate();
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   }
@@ -232,13 +251,30 @@ bool scenario(const char* name, std::int64_t tickets, unsigned seed, std::uint64
     total += count;
     missing += count == 0;
   }
-  const bool right = missing == 0 && torn == 0 && total == tickets + crew.twice && control.outstanding().empty() &&
-                     control.lock_holders().empty();
-  std::printf("%s: %ld tickets, %ld begun, %ld lost, %ld done twice, %ld deaths, %ld copies (%ld torn), %ld looks%s\n",
-              name, static_cast<long>(tickets), crew.operations.load(), missing, total - static_cast<long>(tickets),
-              crew.deaths.load(), copies, torn, looks, right ? "" : ": WRONG");
+  totals.begun += crew.operations;
+  totals.missing += missing;
+  totals.extra += total - static_cast<long>(tickets);
+  totals.deaths += crew.deaths;
+  totals.overtaken += crew.overtaken;
+  totals.torn += torn;
+  totals.right &= missing == 0 && torn == 0 && total == tickets + crew.twice && control.outstanding().empty() &&
+                  control.lock_holders().empty();
+}
+
+// `runs` runs of that many tickets each.
+template <class Update>
+bool scenario(const char* name, long runs, std::int64_t tickets, unsigned seed, std::uint64_t barriers, bool takes_over,
+              const Update& update) {
+  Totals sums;
+  for (long number = 0; number < runs; ++number)
+    run(sums, tickets, seed + static_cast<unsigned>(7919 * number), barriers, takes_over, update);
+  std::printf(
+      "%s: %ld tickets, %ld begun, %ld lost, %ld done twice, %ld overtaken, %ld deaths, %ld copies (%ld torn), %ld "
+      "looks%s\n",
+      name, runs * static_cast<long>(tickets), sums.begun, sums.missing, sums.extra, sums.overtaken, sums.deaths,
+      sums.copies, sums.torn, sums.looks, sums.right ? "" : ": WRONG");
   std::fflush(stdout);
-  return right;
+  return sums.right;
 }
 
 }  // namespace
@@ -246,11 +282,14 @@ bool scenario(const char* name, std::int64_t tickets, unsigned seed, std::uint64
 int main(int count, char** arguments) {
   const std::int64_t tickets = count > 1 ? std::atol(arguments[1]) : 20'000;
   const unsigned seed = count > 2 ? static_cast<unsigned>(std::atol(arguments[2])) : 1;
-  bool right = scenario("pushes", tickets, seed, 0, [](Worker& w, std::int64_t ticket) { return w.push(ticket); });
-  right &=
-      scenario("gathering", tickets, seed, 0, [](Worker& w, std::int64_t ticket) { return w.gather(ticket, false); });
-  right &= scenario("gathering, waiting", tickets, seed, 0,
+  const auto push = [](Worker& w, std::int64_t ticket) { return w.push(ticket); };
+  bool right = scenario("pushes", 1, tickets, seed, 0, false, push);
+  right &= scenario("gathering", 1, tickets, seed, 0, false,
+                    [](Worker& w, std::int64_t ticket) { return w.gather(ticket, false); });
+  right &= scenario("gathering, waiting", 1, tickets, seed, 0, false,
                     [](Worker& w, std::int64_t ticket) { return w.gather(ticket, true); });
-  right &= scenario("rounds", tickets, seed, 2, [](Worker& w, std::int64_t ticket) { return w.round(ticket); });
+  right &=
+      scenario("rounds", 1, tickets, seed, 2, false, [](Worker& w, std::int64_t ticket) { return w.round(ticket); });
+  right &= scenario("tickets taken over", tickets / 40, 2 * kWorkers, seed, 0, true, push);
   return right ? 0 : 1;
 }

@@ -57,6 +57,11 @@ class Report:
         """Reports that a worker has died and is not replaced."""
         self.journal.event("worker", event="left", worker=rank)
 
+    def overtaken(self, rank: int) -> None:
+        """Reports that a worker was ended in its last batch, which another one has completed."""
+        self.journal.event("worker", event="overtaken", worker=rank)
+        self.console.info(f"worker {rank} was still computing a batch that another one has completed: ended")
+
     def begin(self) -> None:
         """The workers start now."""
         self.began = self.ended = time.monotonic()
@@ -213,6 +218,7 @@ class Report:
             "refused": stats.refused,
             "dropped": stats.dropped,
             **({"chunks_averaged": stats.averaged, "chunks_skipped": stats.skipped} if stats.averaged else {}),
+            **({"batches_taken_over": stats.overtook} if stats.overtook else {}),
             **({"metrics": self.lines.metrics} if self.lines.metrics else {}),
             "faults": self.faults,
             **({"timeline_lost": self.timeline.lost} if self.timeline.lost else {}),

@@ -28,6 +28,7 @@ class Statistics:
     nonfinite: int
     averaged: int
     skipped: int
+    overtook: int  # batches that workers completed in place of slower ones
     samples: int
     loss_sum: float
     losses: int
@@ -61,6 +62,7 @@ class Statistics:
             nonfinite=int(total("nonfinite")),
             averaged=int(total("averaged")),
             skipped=int(total("skipped")),
+            overtook=int(total("overtook")),
             samples=int(total("samples")),
             loss_sum=float(total("loss_sum")),
             losses=int(total("losses")),

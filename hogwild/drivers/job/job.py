@@ -15,11 +15,11 @@ from hogwild.algorithms.registry import find
 from hogwild.config import Config
 from hogwild.config.schedules import Schedule, Shape
 from hogwild.drivers.callbacks.callback import Callback
-from hogwild.drivers.job.batches import Batches, make_batches
+from hogwild.drivers.job.batches import Batches, StreamOrder, make_batches
 from hogwild.drivers.job.due import Intervals
 from hogwild.drivers.job.groups import GroupFn, freeze
 from hogwild.drivers.job.model import build, smallest_batch
-from hogwild.drivers.job.preparation import prepared
+from hogwild.drivers.job.preparation import prepared, require_loadable
 from hogwild.drivers.job.schedule import make_schedule
 from hogwild.errors import HogwildError, UsageError
 from hogwild.own_code import described, told
@@ -111,6 +111,10 @@ def make_job(
             "some workers would get none. Lower --batch-size or --workers."
         )
     order = make_batches(config, data)
+    if config.takeover and isinstance(order, StreamOrder):
+        raise UsageError("takeover lets a second worker compute a batch, and a stream is read once: leave it out")
+    if config.loaders:
+        require_loadable(data)
     may_drop = config.drop_last is None and order.smallest == 1 < config.gradient_samples
     if may_drop and (least := smallest_batch(build(config, data, model), config.batch_size)) > 1:
         order = make_batches(config, data, least)  # one sample has no variance

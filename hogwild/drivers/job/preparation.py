@@ -23,6 +23,17 @@ def prepared(data: Data, config: Config, per_update: int) -> Data:
     return _set_apart(data, config) if config.validation else data
 
 
+def require_loadable(data: Data) -> None:
+    """UsageError if loader processes would be of no use for these data."""
+    if isinstance(data.train, StreamSplit):
+        raise UsageError("loaders read batches by their numbers, and a stream has none: leave loaders out")
+    if data.train.tensors():
+        raise UsageError(
+            f"loaders are for data sets that compute their samples one by one, and {data.name} lies in memory, where "
+            "a worker takes a batch in microseconds: leave loaders out"
+        )
+
+
 def _dealt(stream: StreamSplit, config: Config, per_update: int) -> StreamSplit:
     """The stream for the workers of a run. One without a length has that of the run."""
     samples = stream.samples

@@ -16,7 +16,7 @@ from torch import Tensor
 from hogwild.drivers.job.batches import Batches
 from hogwild.own_code import told
 from hogwild.shared.devices import shape_of
-from hogwild.shared.seeds import seed_batch
+from hogwild.shared.seeds import seed_batch, seed_others
 from hogwild.tasks.data import Split
 
 TRACE_LIMIT = 4000  # characters
@@ -87,6 +87,14 @@ class Reader:
             begin(part)
             found.append(self.read(numbers, train=True, again=partial(begin, part)))
         return found
+
+    def seed(self, order: Batches, ticket: int, rank: int, completed: int, parts: int) -> None:
+        """Sets the random generators as `in_parts` leaves them, if it finds so many parts and reading draws nothing."""
+        order.begin(ticket, rank, completed)
+        if parts > 1:
+            seed_batch(torch.initial_seed(), parts - 1)
+        if self.split.seeds_others:
+            seed_others()
 
     def read(self, index: Tensor, *, train: bool, again: Callable[[], object] = lambda: None) -> Batch:
         """The samples `index` [b] int64 that can be read. `again` is called before what is left is read a second time;

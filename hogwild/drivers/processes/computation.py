@@ -36,7 +36,7 @@ class Computation:
         clock: Callable[[], float],
         slowdown: float,
     ) -> None:
-        self._job = job
+        self._job, self._module = job, module
         self._device = device
         self._stepper = stepper
         self._ledger: Ledger = stepper.view.world.control
@@ -72,8 +72,13 @@ class Computation:
         raise ValueError("a batch has parts")
 
     def prepare(self, inputs: Any, targets: Any) -> None:
-        """Computes the gradient of a batch and drops it. This compiles the model and captures the CUDA graph."""
+        """Computes the gradient of a full batch and drops it, before the run begins: this compiles the model and
+        captures the CUDA graph.
+        """
+        before = [buffer.clone() for buffer in self._module.buffers()]
         (self._evaluate if self._graph is None else self._graph.prepare)(inputs, targets)
+        for buffer, value in zip(self._module.buffers(), before, strict=True):
+            buffer.copy_(value)
 
     @property
     def needs_preparing(self) -> bool:

@@ -24,6 +24,7 @@ from hogwild.drivers.job.shared_split import SharedSplit
 from hogwild.drivers.processes import entry
 from hogwild.drivers.processes.context import WorkerContext
 from hogwild.drivers.processes.deaths import Deaths
+from hogwild.drivers.processes.slots import Slots
 from hogwild.errors import TooFewWorkersError, UsageError
 from hogwild.kernels.control import Phase
 from hogwild.shared.device_memory import identity
@@ -80,8 +81,8 @@ class Member:
 class WorkerPool:
     """Starts and watches the workers of one job. A context manager: on leaving it no worker process is left."""
 
-    def __init__(self, job: Job, world: World, split: SharedSplit, logs: Path) -> None:
-        self.world = world
+    def __init__(self, job: Job, world: World, split: SharedSplit, logs: Path, slots: Slots | None = None) -> None:
+        self.world, self._slots = world, slots
         self.logs = logs
         self.deaths = Deaths(logs)
         self.members: dict[int, Member] = {}
@@ -93,7 +94,7 @@ class WorkerPool:
         self._has_server = job.config.start_method == "forkserver"
         if self._has_server:
             self._context.set_forkserver_preload(fork_server.preload())
-        self._payload = job.payload(split.stand_in)
+        self.payload = job.payload(split.stand_in)
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -127,8 +128,10 @@ class WorkerPool:
         core = self._cores[rank % len(self._cores)] if self._cores else None
         log, device = self.logs / f"{rank}.log", self.world.arena.device_of(rank)
         data, shapes = self._split.arena(device), self._split.shapes
-        context = WorkerContext(self.world, rank, send, log, data, shapes, core, identity(device), self._began)
-        process = self._context.Process(target=entry.main, args=(self._payload, context), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
+        context = WorkerContext(
+            self.world, rank, send, log, data, shapes, core, identity(device), self._began, self._slots
+        )
+        process = self._context.Process(target=entry.main, args=(self.payload, context), name=f"hogwild-{rank}")  # type: ignore[attr-defined]
         try:
             with fork_server.signals_blocked():
                 process.start()
@@ -141,6 +144,12 @@ class WorkerPool:
         finally:
             send.close()
         self.members[rank] = Member(rank, process, receive, server=fork_server.pid() if self._has_server else None)
+
+    def dismiss(self, rank: int) -> None:
+        """Ends a worker that has nothing left to do, but is still computing."""
+        member = self.members[rank]
+        member.is_done, member.done_at = True, time.monotonic()
+        member.kill("another worker has completed its batch")
 
     def send_on(self, rank: int) -> None:
         """Lets a worker go on that waits for the parent (Worker._meet_parent)."""

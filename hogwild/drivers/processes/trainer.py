@@ -20,6 +20,7 @@ from hogwild.drivers.job.due import Progress
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.placement import place
 from hogwild.drivers.job.shared_split import SharedSplit
+from hogwild.drivers.processes.loader_pool import LoaderPool
 from hogwild.drivers.processes.pool import WorkerPool
 from hogwild.drivers.processes.watch import Watch
 from hogwild.errors import TooFewWorkersError, UsageError
@@ -49,6 +50,7 @@ class Trainer(Driver):
         self.tickets: Tickets = self.world.control
         self.versions: Versions = self.world.control
         self.gate: Gate = self.world.control
+        self.loaders = LoaderPool(job, self.world, run.workers, lambda line: self.report.fault("loader_died", line))
         self.stopped_at = math.inf
         self.meets = self.config.workers == 1  # the worker comes to the parent when something is due
         self._waiting: int | None = None  # the rank that has come
@@ -62,7 +64,9 @@ class Trainer(Driver):
         for where in set(places):
             finish(where)  # the copy must be complete before workers start
         self._rest()
-        with WorkerPool(self.job, self.world, split, self.directory.workers) as self.pool:
+        workers = WorkerPool(self.job, self.world, split, self.directory.workers, self.loaders.slots)
+        with self.loaders, workers as self.pool:
+            self.loaders.start(self.pool.payload)
             self.watch = Watch(self, self.pool, self.on_due)
             self.start_workers()
             self._go_on()
@@ -88,6 +92,9 @@ class Trainer(Driver):
         self.meet_others()
         self.report.begin()
         self.gate.open_gate()
+
+    def attend(self) -> None:
+        self.loaders.check()
 
     def meet_others(self) -> None:
         """Called when all workers are ready: the place to wait for what must start with them. Nothing here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from hogwild.drivers.processes.stalls import Stalls
 from hogwild.errors import TooFewWorkersError, UsageError
 from hogwild.shared.control import Tickets, Versions
 
+OVERTAKEN_S = 0.5  # how long a finished run waits for a worker whose batch another one has completed
 LOCK_S = 0.1  # how long the parent waits for a lock before it looks at everything else
 
 
@@ -39,6 +41,7 @@ class Watch:
         self.returns: dict[int, Any] = {}  # by rank, what the callers' loops returned
         shows = self._has_own_loop and driver.console.shows_prints
         self.echo = Echo(pool.logs, range(self.config.workers), driver.console.echo) if shows else None
+        self._complete_at: float | None = None  # when all tickets were completed
         self._dead: list[Event] = []  # deaths that were not acted on yet
         self._servers: set[int] = set()  # the fork servers with deaths that were reported
 
@@ -86,6 +89,7 @@ class Watch:
             elif event.kind == "died":
                 self._dead.append(event)
         self._dead = [event for event in self._dead if not self._on_death(event)]
+        self._dismiss_overtaken()
         for stall in self.stalls.check():
             tell = self.report.fault_ended if stall.ended else self.report.fault
             tell("stalled", stall.line, worker=stall.rank)
@@ -95,6 +99,17 @@ class Watch:
         self.pool.measure_memory()
         self.report.tick(len(self.pool.alive))
         return events
+
+    def _dismiss_overtaken(self) -> None:
+        """Ends the workers that still compute a batch which another one has completed, if nothing else is left."""
+        if not self.is_complete:
+            return
+        self._complete_at = self._complete_at or time.monotonic()
+        if time.monotonic() - self._complete_at > OVERTAKEN_S:
+            for rank in self.pool.working:
+                if self.tickets.overtaken(rank):
+                    self.pool.dismiss(rank)
+                    self.report.overtaken(rank)
 
     def _returned(self, event: Event) -> None:
         """What a loop returned. Some values can be pickled but not read again, as an exception with two arguments."""

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from hogwild.algorithms.base import Barrier, Gradients, Update
@@ -18,6 +17,8 @@ from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.model import smallest_batch
 from hogwild.drivers.job.samples import BadSample, Reader
 from hogwild.drivers.job.shared_split import restore
+from hogwild.drivers.job.takeover import takes_over
+from hogwild.drivers.processes.batch_source import BatchSource
 from hogwild.drivers.processes.computation import Computation
 from hogwild.drivers.processes.context import WorkerContext
 from hogwild.drivers.processes.layer_hooks import LayerHooks
@@ -29,7 +30,7 @@ from hogwild.drivers.view.worker_view import view_of
 from hogwild.kernels.control import Phase
 from hogwild.shared.control import NO_TICKET, Gate, Ledger, Rounds, Tickets, Versions
 from hogwild.shared.device_memory import check_identity
-from hogwild.shared.devices import Reading, finish, to_device
+from hogwild.shared.devices import Reading, finish
 from hogwild.shared.seeds import mixed, seed_all
 
 MAX_REPORTS = 20  # reports of non-finite gradients per worker
@@ -60,7 +61,9 @@ class Worker:
         self.module = job.build().to(self.device)
         self.world.adopt(self.module, self.rank)
         train = restore(job.data.train, context.arena, context.shapes)
-        self.reader = Reader(train, smallest_batch(self.module, config.batch_size))
+        reader = Reader(train, smallest_batch(self.module, config.batch_size))
+        place = self.device, self.dtype
+        self.source = BatchSource(job, reader, control, self.rank, place, context.slots, self._pulse)
         self._buffers = ModuleBuffers(self.world, self.module, self.rank)
         self.view = view_of(job, context.world, context.rank, lambda: clock() - context.began)
         # After a barrier or a lock, the next worker must find this worker's push in the model.
@@ -78,6 +81,7 @@ class Worker:
         self.compute = Computation(job, self.module, self.device, self.stepper, clock, slowdown)
         self._pending: Pending | None = None
         self._is_inside = False  # the gate
+        self._takes_over, self._has_left = takes_over(job), True
         if config.layer_pushes:
             self.stepper.backward = LayerHooks(self.stepper, self._enter).backward
         self._meet_parent = Meeting(job, self.world, context.events, self._finish_update)
@@ -94,33 +98,27 @@ class Worker:
         while (ticket := self._take()) != NO_TICKET:
             began = self.clock()
             self.ledger.set_phase(self.rank, Phase.DATA)
-            completed = self.tickets.completed(self.rank)
-            number = self.tickets.number(ticket)
-            batches = self.reader.in_parts(self.job.order, number, self.rank, completed, self.job.config.batch_size)
-            bad: tuple[BadSample, ...] = ()
-            samples, parts = 0, []
-            for part in batches:
-                bad += part.bad
-                if count := len(part):
-                    samples += count
-                    parts.append((*to_device((part.inputs, part.targets), self.device, self.dtype), count))
-            if bad and not self._goes_on(bad, samples, ticket):
+            batch = self.source.of_ticket(ticket)
+            if batch.bad and not self._goes_on(batch.bad, batch.samples, ticket):
                 continue
             self.ledger.set_phase(self.rank, Phase.GRADIENT)
             if self.job.config.layer_pushes:
-                self.view.lr = self.job.schedule.lr(number)
-            if len(parts) == 1:
-                inputs, targets, _ = parts[0]
+                self.view.lr = self.job.schedule.lr(self.tickets.number(ticket))
+            if len(batch.parts) == 1:
+                inputs, targets, _ = batch.parts[0]
                 loss, g = self.compute(inputs, targets, began)
             else:
-                loss, g = self.compute.accumulated(parts, began)
-            self._update(loss, g, samples, ticket, began)
+                loss, g = self.compute.accumulated(batch.parts, began)
+            self._update(loss, g, batch.samples, ticket, began)
             self._meet_parent()
 
     def _goes_on(self, bad: tuple[BadSample, ...], samples: int, ticket: int) -> bool:
         """Reports samples that cannot be read. False if the run ends for them, with the ticket not completed, or if
-        nothing is left of the batch: then its ticket is completed, and nothing pushed.
+        nothing is left of the batch: then its ticket is completed, and nothing pushed. Also False if another worker has
+        claimed this batch, and so has reported them.
         """
+        if not self.tickets.claim(self.rank):
+            return False
         self.context.events.send(("samples", bad, ticket))
         if self.job.config.on_bad_sample == "stop":
             self.tickets.stop()
@@ -138,23 +136,9 @@ class Worker:
         self._join()
         self.module.train()
         self.stepper.begin()
-        if self.job.body is None and self.compute.needs_preparing:
-            self._rehearse()
+        if self.job.body is None and self.compute.needs_preparing and (batch := self.source.full()) is not None:
+            self.compute.prepare(*batch)
         self.context.events.send(("ready", os.getpid()))
-
-    def _rehearse(self) -> None:
-        """Computes the gradient of a full batch and drops it, before the run begins: compiles the model, captures the
-        graph.
-        """
-        before = [buffer.clone() for buffer in self.module.buffers()]
-        first = self.reader.of_ticket(self.job.order, 0, self.rank, 0).index
-        if not len(first):
-            return
-        index = first[torch.arange(self.job.config.batch_size) % len(first)]  # filled up
-        batch = self.reader.read(index, train=True)
-        self.compute.prepare(*to_device((batch.inputs, batch.targets), self.device, self.dtype))
-        for buffer, value in zip(self.module.buffers(), before, strict=True):
-            buffer.copy_(value)
 
     def leave_run(self) -> None:
         self.stepper.own_writes.check()
@@ -176,6 +160,11 @@ class Worker:
         self.stepper.own_writes.check()
         self.compute.slow_down(began, given_up=g is None)
         self._finish_update()
+        if g is not None and not self.tickets.claim(self.rank):
+            self._forget_gradient()
+            return
+        if self._has_left:
+            self._join()
         self._enter()
         self.ledger.set_phase(self.rank, Phase.UPDATE)
         self.view.lr = self.job.schedule.lr(self.tickets.number(ticket)) if lr is None else lr
@@ -189,6 +178,12 @@ class Worker:
             self._finish_update(completes=True)
         elif g is not None:
             self.tickets.complete(self.rank)  # this worker takes its next ticket before its push has ended
+
+    def _forget_gradient(self) -> None:
+        """Another worker's gradient of this batch counts. The next one will be taken at the same parameters."""
+        self._buffers.settle(keeps=False, pending=False)
+        self.stepper.forget()
+        self.view.updates.tables.drop()
 
     def _enter(self) -> None:
         """Enters the gate, if it is not inside since an early push of this update."""
@@ -217,21 +212,30 @@ class Worker:
             self.ledger.record_loss(self.rank, loss, done.samples)
             if completes:
                 self.tickets.complete(self.rank)
+        elif outcome.cancelled:
+            self.tickets.disclaim(self.rank)
         self.gate.exit(self.rank)
         self._is_inside = False
         if not done.given_up and (outcome.refused or not (done.loss is None or math.isfinite(loss))):
             self._report(loss)
 
     def _take(self) -> int:
-        """The next ticket. If all are assigned, waits: a ticket of a worker that dies is assigned again."""
-        while (ticket := self.tickets.take(self.rank)) == NO_TICKET:
+        """The next ticket. If all are assigned, waits: a ticket of a worker that dies is assigned again, and that of a
+        slow one can be taken over.
+        """
+        while (ticket := self.tickets.take(self.rank, self._takes_over and self._has_left)) == NO_TICKET:
             self._finish_update()
             self.ledger.set_phase(self.rank, Phase.PAUSED)
-            self._leave()  # a synchronous round must not wait for a worker without work
-            while not self.tickets.wait_for_work(self.rank, POLL_S):
+            if not self._has_left:
+                self._leave()  # a synchronous round must not wait for a worker without work
+                if self._takes_over:  # and nothing shows that it computes what may not count
+                    continue
+            while not self.tickets.wait_for_work(self.rank, POLL_S, self._takes_over):
                 self.ledger.set_phase(self.rank, Phase.PAUSED)
                 if self.tickets.stopping or not (self.tickets.outstanding() or self.tickets.open):
                     return NO_TICKET
+            if self._takes_over:
+                continue
             self._join()
             if self.job.algorithm.barriers_per_round:
                 self.stepper.begin()  # the model has changed meanwhile
@@ -247,11 +251,17 @@ class Worker:
         self.ledger.set_phase(self.rank, Phase.PAUSED)  # it may wait for the turn of another worker
         with self._turn(JOIN):
             self._until(Phase.PAUSED, self.rounds.join, self.job.algorithm.barriers_per_round)
+        self._has_left = False
         self.view.rounds.generation = self.rounds.arrived(self.rank)  # current round of the other workers
+
+    def _pulse(self) -> None:
+        """A sign of life, while a loader is waited for."""
+        self.ledger.set_phase(self.rank, Phase.DATA)
 
     def _leave(self) -> None:
         with self._turn(LEAVE):
             self.rounds.leave(self.rank)
+        self._has_left = True
 
     def _wait(self, request: Barrier | Update) -> None:
         self._meet(request) if isinstance(request, Barrier) else self._await_update()

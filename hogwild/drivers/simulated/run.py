@@ -80,7 +80,11 @@ class SimulatedRun(ABC):
 
     def _phase(self, rank: int, phase: Phase, at: float | None = None) -> None:
         """The worker is in that phase from virtual time `at` on; None: from now on."""
-        self.timeline.set_phase_at(rank, phase, round((self.now if at is None else at) * 1e9))
+        self.timeline.set_phase_at(rank, phase, self._ns(at))
+
+    def _ns(self, at: float | None = None) -> int:
+        """Virtual time `at`, or now, in billionths of its unit."""
+        return round((self.now if at is None else at) * 1e9)
 
     def _answer(self, rank: int, *, given_up: bool) -> tuple[Push, Request | None]:
         """Gives the worker the gradient that it has requested, or none; returns its next request. The updates that it
@@ -94,6 +98,7 @@ class SimulatedRun(ABC):
         if given_up:
             worker.view.drop()
             return Push(self.now, worker.pulled, rank, ticket, math.nan, given_up=True), worker.steps.send(None)
+        self.tickets.claim(rank)  # nobody else has: the simulation has asked
         loss, g = worker.answer or self._gradient(rank)
         worker.answer = None
         if g is None:
@@ -104,7 +109,9 @@ class SimulatedRun(ABC):
         outcome = worker.view.outcome
         if not (outcome.refused or outcome.cancelled):  # else the batch leaves no trace in them
             self._publish(rank)
-        if not outcome.cancelled:  # else the ticket stays in hand
+        if outcome.cancelled:
+            self.tickets.disclaim(rank)
+        else:
             self.ledger.record_loss(rank, loss, worker.samples)
             self._complete(rank)
         return Push(self.now, pulled, rank, ticket, loss), request
@@ -146,6 +153,7 @@ class SimulatedRun(ABC):
         parts = self._reader.in_parts(job.order, number, rank, worker.completed, job.config.batch_size)
         worker.samples = sum(map(len, parts))
         if bad := sum((part.bad for part in parts), ()):
+            self.tickets.claim(rank)  # so that they are counted once
             self._on_bad(bad, worker.ticket, rank)
         if not worker.samples:
             return math.nan, None

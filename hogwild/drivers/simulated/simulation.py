@@ -6,7 +6,8 @@ gradient it cancels restart, at the same virtual time. Runs are repeatable bit f
 
 With in-place reads, and for models with tables, a gradient is computed at its request. Averages of Full Normalization
 that all workers share are read and updated when the gradient is computed. A gradient that takes longer than
-Gradient.within is never computed: its worker receives None when that time has passed.
+Gradient.within is never computed: its worker receives None when that time has passed. Nor is one whose batch another
+worker has completed meanwhile (--takeover).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from hogwild.buffers import has_replicas
 from hogwild.drivers.instruments.left_out import refuse
 from hogwild.drivers.job.job import Job
 from hogwild.drivers.job.samples import BadSample
+from hogwild.drivers.job.takeover import takes_over
 from hogwild.drivers.simulated.clocks import DelayClock, TimedClock
 from hogwild.drivers.simulated.layer_times import LayerTimes
 from hogwild.drivers.simulated.run import SimulatedRun
@@ -43,6 +45,7 @@ class Simulation(SimulatedRun):
         super().__init__(job, world, module, on_bad)
         self.clock = clock
         config = job.config
+        self._takes_over = isinstance(clock, TimedClock) and takes_over(job)
         self._inplace = config.read == "inplace" or bool(world.tables)
         self._due: list[tuple[float, int, int]] = []
         self._requests = 0
@@ -69,6 +72,8 @@ class Simulation(SimulatedRun):
         rank = self._next_rank()
         if rank is None:
             return None
+        if self._takes_over:
+            self.rounds.join(rank, 0, 0.0)  # again, now that the ticket that it has taken over counts
         push, request = self._answer(rank, given_up=self.workers[rank].gives_up)
         if request is None:
             self._take(rank)
@@ -97,9 +102,12 @@ class Simulation(SimulatedRun):
             while self._due:
                 now, number, rank = heapq.heappop(self._due)
                 worker = self.workers[rank]
-                if number != worker.request:
+                if number != worker.request or self._is_over(rank):
                     continue
                 self.now = now
+                if worker.ticket == NO_TICKET or self.tickets.overtaken(rank):
+                    self._retake(rank)
+                    continue
                 if self._layers is None or not worker.early_left:
                     return rank
                 self._push_early(rank, self._layers.groups[-worker.early_left])
@@ -150,13 +158,41 @@ class Simulation(SimulatedRun):
     def _take(self, rank: int) -> None:
         """The worker's next ticket for the gradient that it has asked for, if there is one."""
         worker = self.workers[rank]
-        worker.ticket = self.tickets.take(rank)
+        worker.ticket = self.tickets.take(rank, False, self._ns())
         if worker.ticket == NO_TICKET:
-            self._phase(rank, Phase.DONE, self._after_traffic(worker, self.now))
+            worker.ready = max(worker.ready, self._after_traffic(worker, self.now))
+            self._phase(rank, Phase.DONE, worker.ready)
             self.rounds.leave(rank)
             self._release()
+            if not self._takes_over:
+                return
+            worker.ticket = self.tickets.take(rank, True, self._ns())
+        if worker.ticket == NO_TICKET:
+            if (at := self.tickets.takes_over_at(rank)) is not None:
+                self._requests += 1
+                worker.request = self._requests
+                then = (at + at // 2**50 + 1) * 1e-9  # rounded up, so that the ticket can be taken over then
+                heapq.heappush(self._due, (max(self.now, then), self._requests, rank))
             return
         self._begin(rank)
+
+    def _is_over(self, rank: int) -> bool:
+        """Whether what the worker is at comes too late, for no ticket is outstanding. The time stays that of the last
+        update.
+        """
+        if not self._takes_over or self.tickets.outstanding():
+            return False
+        self._phase(rank, Phase.DONE)
+        return True
+
+    def _retake(self, rank: int) -> None:
+        """Looks for a ticket again: the worker had none, or another worker has been first with its own."""
+        worker = self.workers[rank]
+        if worker.ticket != NO_TICKET:
+            self.tickets.claim(rank)
+            worker.answer = None
+            worker.view.updates.tables.drop()
+        self._take(rank)
 
     def _ask(self, rank: int, request: Gradient) -> None:
         if request.within is not None and not isinstance(self.clock, TimedClock):

@@ -27,6 +27,8 @@ class DatasetSplit(Split):
     `whole`: samples need not be pairs. A batch is then (what collate makes of them, None), for a step_fn.
     """
 
+    seeds_others = True
+
     def __init__(self, dataset: Dataset[Any], collate: Collate | None = None, *, whole: bool = False) -> None:
         self.dataset = dataset
         self.collate = collate

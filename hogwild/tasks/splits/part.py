@@ -16,6 +16,7 @@ class PartSplit(Split):
     def __init__(self, whole: Split, numbers: Tensor) -> None:
         self.whole = whole
         self.numbers = numbers
+        self.seeds_others = whole.seeds_others
 
     def __len__(self) -> int:
         return len(self.numbers)

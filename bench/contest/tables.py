@@ -1,0 +1,124 @@
+"""The page of a contest, its CSV and its plots."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.contest.plan import RUN, TUNED, Row, median
+from bench.contest.tasks import BATCH_SIZE, SITUATIONS, TASKS
+
+STEM = "contest"
+HOW = f"""\
+Two processes on this machine, batches of {BATCH_SIZE}, start-up left out, and evaluation too: copies of the model are
+scored when a run is over. Every method has the learning rate of three that was most accurate in a shorter run. The
+times are medians (least to greatest) over the repeats, in which the methods take turns. A slow worker sleeps in its
+data, alike for all methods. *DDP* is torch's DistributedDataParallel over gloo; *plain shared loop* is a loop of plain
+PyTorch, in which each process takes the next batch from a common counter and has an optimizer of its own. Names in bold
+are algorithms of this package. Methods that do not win are in the table too.
+"""
+
+
+def write(rows: Sequence[Row], folder: Path, size: str, machine: Mapping[str, Any], day: str) -> list[Path]:
+    """contest.md, contest.csv and a plot of each task, if matplotlib is installed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / f"{STEM}.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(field.name for field in dataclasses.fields(Row))
+        for row in rows:
+            writer.writerow("" if value is None else _short(value) for value in dataclasses.astuple(row))
+    plots = {task: plot for task in _tasks(rows) if (plot := _plot(rows, task, folder)) is not None}
+    page = folder / f"{STEM}.md"
+    page.write_text(markdown(rows, size, machine, day, {task: plot.name for task, plot in plots.items()}))
+    return [page, table, *plots.values()]
+
+
+def markdown(rows: Sequence[Row], size: str, machine: Mapping[str, Any], day: str, plots: Mapping[str, str]) -> str:
+    facts = f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}"
+    parts = [
+        f"# Contest: time to accuracy\n\n{day}, {facts}. One row per run: {STEM}.csv beside this file.\n",
+        f"```sh\npython -m bench.contest --size {size}\n```\n",
+        HOW,
+    ]
+    for name in _tasks(rows):
+        task = TASKS[name]
+        parts.append(f"## {name}: {task.model} on {task.data}, {task.rule}, to accuracy {task.target:g}\n")
+        if name in plots:
+            parts.append(f"![Seconds to the accuracy, {name}]({plots[name]})\n")
+        for situation, meaning in SITUATIONS.items():
+            if found := _lines(rows, name, situation):
+                parts.append(f"### {name}, {situation}: {meaning}\n")
+                parts.append("\n".join(["| method | lr | seconds to accuracy | last accuracy | samples/s |",
+                                        "| --- | --- | --- | --- | --- |", *found]) + "\n")  # fmt: skip
+    return "\n".join(parts)
+
+
+def _tasks(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row.task for row in rows))
+
+
+def _lines(rows: Sequence[Row], task: str, situation: str) -> list[str]:
+    """Those of the quickest methods first; ours in bold."""
+    by_method: dict[str, list[Row]] = {}
+    for row in rows:
+        if (row.task, row.situation, row.kind) == (task, situation, RUN):
+            by_method.setdefault(row.method, []).append(row)
+    ordered = sorted(by_method.items(), key=lambda item: _order(item[1]))
+    return [
+        f"| {f'**{name}**' if found[0].is_ours else name} | {found[0].lr:g} | {_times(found)} | "
+        f"{_spread([row.accuracy for row in found], '.3f')} | {_spread([row.samples_per_s for row in found], ',.0f')} |"
+        for name, found in ordered
+    ]
+
+
+def _order(found: Sequence[Row]) -> tuple[bool, float, float]:
+    middle = median([row.to_target_s for row in found])
+    return middle is None, middle or 0.0, -statistics.median(row.accuracy for row in found)
+
+
+def _times(found: Sequence[Row]) -> str:
+    times = [row.to_target_s for row in found]
+    missed = sum(time is None for time in times)
+    if (middle := median(times)) is None:
+        return f"not reached ({missed} of {len(times)})"
+    known = [time for time in times if time is not None]
+    spread = f" ({min(known):.2f} to {max(known):.2f})" if len(times) > 1 else ""
+    return f"{middle:.2f}{spread}" + (f", {missed} of {len(times)} not reached" if missed else "")
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    middle = format(statistics.median(values), form)
+    return middle if len(values) == 1 else f"{middle} ({min(values):{form}} to {max(values):{form}})"
+
+
+def _short(value: object) -> object:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _plot(rows: Sequence[Row], task: str, folder: Path) -> Path | None:
+    """Seconds to the accuracy of every run, a panel per situation. None if matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return None
+    runs = [row for row in rows if row.task == task and row.kind != TUNED]
+    situations = [name for name in SITUATIONS if any(row.situation == name for row in runs)]
+    names = list(dict.fromkeys(row.method for row in runs))[::-1]
+    figure = Figure(figsize=(4.2 * len(situations), 0.4 * len(names) + 1.2))
+    for axes, situation in zip(figure.subplots(1, len(situations), squeeze=False)[0], situations, strict=True):
+        for row in runs:
+            if row.situation == situation and row.to_target_s is not None:
+                colour = "tab:blue" if row.is_ours else "tab:gray"
+                axes.plot(row.to_target_s, names.index(row.method), "o", color=colour, alpha=0.7)
+        axes.set(title=situation, xlabel="seconds", ylim=(-0.5, len(names) - 0.5), yticks=range(len(names)))
+        axes.set_yticklabels(names if axes is figure.axes[0] else [])
+        axes.set_xlim(left=0)
+        axes.grid(axis="x", alpha=0.3)
+    path = folder / f"{STEM}-{task}.png"
+    figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
+    return path
