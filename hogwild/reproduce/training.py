@@ -21,6 +21,7 @@ from hogwild.shared.world import World
 from hogwild.tasks import build_model, load
 from hogwild.tasks.data import Data, Split
 
+GUESSED = 10_000  # targets whose variance is taken
 LOST = 10.0  # a run has diverged if its mean loss is this many times that of guessing
 
 
@@ -81,6 +82,7 @@ def train(
     span = max(round(every * job.order.tickets_per_epoch), 1)
     course: list[dict[str, Any]] = []
     losses: list[float] = []
+    lost = LOST * loss_of_guessing(part)
     while (push := simulation.advance()) is not None:
         losses.append(push.loss)
         if simulation.computed % span and simulation.computed < job.total_tickets:
@@ -88,12 +90,20 @@ def train(
         point: dict[str, Any] = {"epoch": simulation.computed / job.order.tickets_per_epoch}
         loss = sum(losses) / len(losses)
         losses.clear()
-        if not loss < LOST * math.log(part.classes):
+        if not loss < lost:
             return [*course, {**point, "loss": None, "test_error": None, "train_error": None}]
         read(simulation, module)
         point |= {"loss": loss, "test_error": error(module, part, part.test), "train_error": None}
         course.append(point | ({"train_error": error(module, part, part.train)} if on_train else {}))
     return course
+
+
+def loss_of_guessing(data: Data) -> float:
+    """Of a model that knows nothing: ln of the number of classes; for ratings their variance."""
+    if data.classes > 1:
+        return math.log(data.classes)
+    _, values = data.train.batch(torch.arange(min(len(data.train), GUESSED)), train=False)
+    return float(values.var())
 
 
 def error(module: nn.Module, data: Data, split: Split) -> float:
