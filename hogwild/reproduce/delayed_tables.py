@@ -13,7 +13,7 @@ from __future__ import annotations
 from hogwild.reproduce.delayed import COLUMNS, Rules, Task
 from hogwild.reproduce.figure import Figure
 
-SGD_LRS, ADAGRAD_LRS = (1.0, 3.0, 10.0, 30.0), (0.03, 0.1, 0.3)
+SGD_LRS, ADAGRAD_LRS = (0.3, 1.0, 3.0, 10.0), (0.03, 0.1, 0.3)
 RULES: Rules = {
     "row-adagrad": ({"table_rule": "row-adagrad"}, ADAGRAD_LRS),
     "adagrad": ({"table_rule": "adagrad"}, ADAGRAD_LRS),
