@@ -186,9 +186,11 @@ def main() -> None:
                     if package in missing:
                         continue
                     try:
-                        found.setdefault((name, package, workers), []).append(contestant(workers))
+                        reached = contestant(workers)
                     except MissingError as error:
                         missing[package] = str(error)
+                    else:
+                        found.setdefault((name, package, workers), []).append(reached)
     packages = [package for package in ("gensim", "implicit", "lightfm") if package not in missing]
     versions = "; ".join([f"{package} {package_version(package)}" for package in packages]) or "No other package here"
     left_out = "".join(f" Left out: {why}." for why in missing.values())
