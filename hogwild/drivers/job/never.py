@@ -55,7 +55,7 @@ def _intervals(job: Job) -> Iterator[Interval]:
     if job.total_tickets >= MAX_TICKETS:  # loops that end when they like
         return
     config, updates = job.config, _updates(job)
-    epochs = job.total_tickets / job.order.tickets_per_epoch
+    epochs = max(job.total_tickets / job.order.tickets_per_epoch, config.epochs or 0.0)  # tickets are rounded
     for thing, short in ((EVALUATION, "eval"), (CHECKPOINT, "ckpt")):
         effect = f"the one {thing} is at the end"
         every = {f"{short}_every": ("epochs", epochs), f"{short}_updates": ("updates", updates)}
