@@ -1,4 +1,4 @@
-// Rivals of push and pair average: hand-written loops, and plain memory traffic. loops.py builds them at run time for
+// Rivals of pushes and pair average: hand-written loops, and plain memory traffic. loops.py builds them at run time for
 // this machine. They have no guard and no statistics, and only one rule.
 #include <cmath>
 #include <cstdint>
@@ -28,6 +28,22 @@ void streams(float* __restrict x, float* __restrict snapshot, float* __restrict 
     snapshot[i] += scaled;
     v[i] += scaled;
     s[i] += scaled;
+  }
+}
+
+// x_r -= lr g_r for rows of a table in the order given, and a count of each: what a sparse SGD push reads and writes, with
+// the lines of the row `ahead` under way. It sums no duplicates and checks no row.
+void table_rows(float* __restrict x, uint32_t* __restrict versions, const int64_t* __restrict rows,
+                const float* __restrict g, int64_t count, int64_t dim, int64_t ahead, float lr) {
+  for (int64_t i = 0; i < count; ++i) {
+    if (i + ahead < count) {
+      const float* next = x + rows[i + ahead] * dim;
+      for (int64_t c = 0; c < dim; c += 16) __builtin_prefetch(next + c, 1, 3);
+      __builtin_prefetch(versions + rows[i + ahead], 1, 3);
+    }
+    float* const row = x + rows[i] * dim;
+    for (int64_t c = 0; c < dim; ++c) row[c] -= lr * g[i * dim + c];
+    ++versions[rows[i]];
   }
 }
 

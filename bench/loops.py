@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,13 +52,31 @@ class Loops:
     def streams(self, buffers: tuple[Tensor, ...], n: int) -> Callable[[], object]:
         return self._call(self.library.streams, buffers, n, [])
 
+    def table_rows(
+        self, x: Tensor, versions: Tensor, batches: Sequence[tuple[Tensor, Tensor]], lr: float, ahead: int = 16
+    ) -> Callable[[], object]:
+        """A call that pushes the next of `batches`, (rows [k], values [k, dim]), into x [rows, dim]."""
+        calls = itertools.cycle(
+            [
+                self._call(
+                    self.library.table_rows, (x, versions, rows, values), len(rows),
+                    [ctypes.c_int64(x.shape[1]), ctypes.c_int64(ahead), ctypes.c_float(lr)],
+                )
+                for rows, values in batches
+            ]
+        )  # fmt: skip
+        return lambda: next(calls)()
+
     def pair(self, name: str, a: Tensor, b: Tensor, weight: float) -> Callable[[], object]:
         """`name`: pair_plain or pair_atomic."""
         return self._call(getattr(self.library, name), (a, b), a.numel(), [ctypes.c_float(weight)])
 
     @staticmethod
     def _call(
-        function: Callable[..., object], buffers: tuple[Tensor, ...], n: int, scalars: list[ctypes.c_float]
+        function: Callable[..., object],
+        buffers: tuple[Tensor, ...],
+        n: int,
+        scalars: Sequence[ctypes.c_float | ctypes.c_int64],
     ) -> Callable[[], object]:
         pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in buffers]
         arguments = [*pointers, ctypes.c_int64(n), *scalars]

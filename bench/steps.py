@@ -6,8 +6,11 @@
 Each worker of a run of `hogwild.launch` makes some steps of its own loop, then some of a plain loop (forward, backward,
 torch's optimizer) on a private model with the same batches, and so on. A figure is the least CPU time of the thread for
 a step in one turn, so that a busy machine does not matter much; with several workers it is the mean of theirs. `fit`
-makes its own loop: it is timed between the calls of a step_fn, with the reading of the batch, which a plain loop does
-by indexing tensors.
+makes its own loop: it is timed between the calls of a step_fn, with the reading of the batch, and its plain loop, which
+takes turns inside the step_fn, reads batches by indexing tensors with a permutation.
+
+The rows of a matrix factorisation come anew in every step, as in a pass over data: if few batches came again and again,
+their rows would stay in the cache, and the loop that touches less beside them would look faster than it is.
 """
 
 from __future__ import annotations
@@ -35,7 +38,8 @@ from examples.cifar_resnet import ResNet, coloured
 from examples.matrix_factorisation import Factors
 
 ROWS, RANK = 500_000, 32  # of each of the two tables
-BATCHES = 64
+BATCHES = 512  # of 1024 pairs; their rows are more than caches hold
+STEPS = 50  # of both loops in a round
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,8 @@ TASKS: dict[str, Task] = {
     "matrix_factorisation": Task(
         partial(Factors, 20_000, 20_000, 3.0),
         lambda: [(x % 20_000, y) for x, y in rating_batches()], squared,
-        optimizer(torch.optim.Adagrad, lr=0.1), {"algorithm": "adagrad", "lr": 0.1, "table_rule": "row-adagrad"},
+        optimizer(torch.optim.Adagrad, lr=0.1),
+        {"algorithm": "adagrad", "lr": 0.1, "table_rule": "row-adagrad"}, turn=10,
     ),
     "char_gpt": Task(
         GPT, windows, classes, optimizer(torch.optim.AdamW, 1.0, lr=2e-3),
@@ -131,10 +136,10 @@ TASKS: dict[str, Task] = {
         partial(ResNet, 8), images, classes, optimizer(torch.optim.SGD, lr=0.05, momentum=0.9, weight_decay=5e-4),
         {"momentum": 0.9, "weight_decay": 5e-4, "lr": 0.05}, turn=3,
     ),
-    "mf_sgd": Task(Million, rating_batches, squared, optimizer(torch.optim.SGD, lr=0.1), {"lr": 0.1}),
+    "mf_sgd": Task(Million, rating_batches, squared, optimizer(torch.optim.SGD, lr=0.1), {"lr": 0.1}, turn=10),
     "mf_adagrad": Task(
         Million, rating_batches, squared, optimizer(torch.optim.Adagrad, lr=0.1),
-        {"algorithm": "adagrad", "lr": 0.1, "table_rule": "adagrad"},
+        {"algorithm": "adagrad", "lr": 0.1, "table_rule": "adagrad"}, turn=10,
     ),
 }  # fmt: skip
 EXAMPLES = ("a3c_cartpole", "matrix_factorisation", "char_gpt", "cifar_resnet")
@@ -169,31 +174,44 @@ def alternate(worker: hogwild.Worker, name: str, rounds: int) -> tuple[float, fl
             worker.refresh()
         worker.step(task.loss(worker.model, batch))
 
-    turns = [(seconds(step, ours, task.turn), seconds(own, theirs, task.turn)) for _ in range(rounds + 1)][1:]
+    count = max(rounds * STEPS // task.turn, rounds) + 1
+    turns = [(seconds(step, ours, task.turn), seconds(own, theirs, task.turn)) for _ in range(count)][1:]
     return min(turn[0] for turn in turns), min(turn[1] for turn in turns)
 
 
 class Timed:
-    """step_fn of fit: notes the CPU time between its calls, and at the last one writes the least into a file."""
+    """step_fn of fit: times what passes between its calls, and in turns a plain loop; writes the least of both into a
+    file.
+    """
 
     def __init__(self, task: str, folder: str) -> None:
         self.task, self.folder = task, folder
         self.calls, self.began = 0, 0.0
-        self.turns: list[float] = []
+        self.turns: list[tuple[float, float]] = []
 
     def __reduce__(self) -> tuple[type[Timed], tuple[str, str]]:
         return Timed, (self.task, self.folder)  # the calls of the parent's trial do not count
 
     def __call__(self, model: nn.Module, batch: Any) -> Tensor:
         task = TASKS[self.task]
+        if self.calls == 0:
+            self.plain, self.batches = plain_step(task), read_anew(*pairs(1024 * BATCHES))
         if self.calls % task.turn == 0:
-            now = time.thread_time()
-            if self.calls:
-                self.turns.append((now - self.began) / task.turn)
-                Path(self.folder, str(os.getpid())).write_text(json.dumps(min(self.turns)))
-            self.began = now
+            ours = (time.thread_time() - self.began) / task.turn
+            self.turns.append((ours, seconds(self.plain, self.batches, task.turn)))
+            if len(found := self.turns[2:]):  # the first turns begin before the loop
+                least = [min(turn[k] for turn in found) for k in range(2)]
+                Path(self.folder, str(os.getpid())).write_text(json.dumps(least))
+            self.began = time.thread_time()
         self.calls += 1
         return task.loss(model, batch)
+
+
+def read_anew(x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of 1024 in a new order in every pass."""
+    while True:
+        for index in torch.randperm(len(y)).split(1024):
+            yield x[index], y[index]
 
 
 def launched(name: str, workers: int, rounds: int) -> tuple[float, float]:
@@ -205,18 +223,18 @@ def launched(name: str, workers: int, rounds: int) -> tuple[float, float]:
     return tuple(sum(found[k] for found in result.returns) / workers for k in range(2))  # type: ignore[return-value]
 
 
-def fitted(name: str, workers: int, rounds: int) -> float:
-    """The least CPU time of a step of fit on the pairs of a matrix factorisation."""
+def fitted(name: str, workers: int, rounds: int) -> tuple[float, float]:
+    """(hogwild, plain): the least CPU time of a step of fit on the pairs of a matrix factorisation."""
     task = TASKS[name]
     with tempfile.TemporaryDirectory() as folder:
         timed = Timed(name, folder)
         hogwild.fit(
             task.model, (pairs(1024 * BATCHES), None), step_fn=timed, workers=workers, batch_size=1024, out=folder,
-            updates=workers * task.turn * (rounds + 1), ckpt_every=0, quiet=True, **task.options,
+            updates=workers * (STEPS * rounds + 3 * task.turn), ckpt_every=0, quiet=True, **task.options,
         )  # fmt: skip
         files = [path for path in Path(folder).iterdir() if path.name.isdigit() and path.name != str(os.getpid())]
         found = [json.loads(path.read_text()) for path in files]
-    return sum(found) / len(found)
+    return sum(each[0] for each in found) / len(found), sum(each[1] for each in found) / len(found)
 
 
 def main() -> None:
@@ -229,10 +247,9 @@ def main() -> None:
     print(f"{'task':28}{'workers':>8}{'hogwild us':>12}{'plain us':>12}{'ratio':>8}{'more us':>9}")
     for name in given.tasks:
         for workers in given.workers:
-            ours, theirs = launched(name, workers, given.rounds)
-            show(name, workers, ours, theirs)
+            show(name, workers, *launched(name, workers, given.rounds))
             if given.fit:
-                show(f"{name}, fit", workers, fitted(name, workers, given.rounds), theirs)
+                show(f"{name}, fit", workers, *fitted(name, workers, given.rounds))
 
 
 def show(name: str, workers: int, ours: float, theirs: float) -> None:

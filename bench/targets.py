@@ -12,6 +12,7 @@ GAP_PUSH = "gap + shifted momentum"
 ADAMW_PUSH = "AdamW with snapshot"
 OVER_TORCH = {"1M": (1.2, 3.3), "16M": (1.3, 4.0)}  # wanted: times faster than torch's fused AdamW, than foreach
 RIVALS = {"SGD": "torch SGD", "row Adagrad": "torch Adagrad", "Adagrad": "torch Adagrad", "Adam": "torch SparseAdam"}
+BARE = "bare loop"  # over the same rows
 SPARSE_OVER_TORCH = {"SGD": 2.5, "Adagrad": 5.0, "Adam": 8.0}  # wanted: times faster than their rivals
 PUSH = "push, guard element"
 CHAIN = "tuned torch chain"

@@ -1,4 +1,6 @@
-"""Sparse pushes into a table on one thread, against torch's optimizers on the same uncoalesced gradients."""
+"""Sparse pushes into a table on one thread, against torch's optimizers on the same uncoalesced gradients, and against a
+bare loop over the same rows, the bound of SGD: it reads and writes the same bytes in the same order, and does no more.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
+from bench.loops import Loops, NoCompilerError
 from bench.scale import SCALE
+from bench.targets import BARE
 from bench.timing import interleave, seconds_per_call
 from hogwild.kernels import SparsePush
 from hogwild.tables import RowAdagrad, SparseAdagrad, SparseAdam, SparseSgd, TableRule, TableSegment, table_state
@@ -66,6 +70,13 @@ class Point:
         batches, pushes = itertools.cycle(self.batches), itertools.count(1000)
         return lambda: push([next(batches)], lr=LR, pushes=next(pushes))
 
+    def bare(self) -> dict[str, Callable[[], object]]:
+        """The bare loop, if there is a compiler."""
+        try:
+            return {BARE: Loops.build().table_rows(self.x, self.versions, self.batches, LR)}
+        except NoCompilerError:
+            return {}
+
     def theirs(self, kind: type[torch.optim.Optimizer]) -> Callable[[], object]:
         parameter = torch.nn.Parameter(self.x)
         optimizer = kind([parameter], lr=LR)  # type: ignore[call-arg]
@@ -105,6 +116,7 @@ def test_against_torch(benchmark: BenchmarkFixture, point: str) -> None:
     rows, dim, k = SCALE.sparse_points[point]
     at = Point.of(rows, dim, k)
     calls = {name: at.ours(rule) for name, rule in OURS.items()} | {n: at.theirs(kind) for n, kind in TORCH.items()}
+    calls |= at.bare()
     turns = {name: seconds_per_call(call, SCALE.sparse_pushes) for name, call in calls.items()}
     benchmark.extra_info["sparse"] = point
     benchmark.extra_info["rows"] = k

@@ -91,10 +91,11 @@ def play(worker: hogwild.Worker, seed: int) -> int:
     return games
 
 
-def evaluate(model: nn.Module, _info: hogwild.Info) -> dict[str, float]:
+@torch.no_grad()
+def evaluate(model: nn.Module, _info: hogwild.Info | None = None, games: int = 10) -> dict[str, float]:
     """The mean length of games of which each push is the likelier one."""
     lengths = []
-    for seed in range(10):
+    for seed in range(games):
         game = CartPole(seed)
         state, is_over = game.state(), False
         while not is_over:
@@ -114,6 +115,7 @@ if __name__ == "__main__":
     result = hogwild.launch(
         play, ActorCritic, args=(given.seed,), workers=given.workers, updates=given.updates, algorithm=given.algorithm,
         lr=given.lr, clip=40.0, seed=given.seed, evaluate=evaluate, eval_updates=max(given.updates // 10, 1),
-        maximize=True, callbacks=[hogwild.EarlyStopping("mean_length", patience=10, maximize=True)],
+        maximize=True, callbacks=[hogwild.EarlyStopping("mean_length", patience=5, maximize=True)],
     )  # fmt: skip
-    print(f"games {sum(result.returns)}, mean length {result.summary['mean_length']:.0f} of {LONGEST}")
+    length = evaluate(result.model, games=100)["mean_length"]
+    print(f"updates {result.summary['updates']}, games {sum(result.returns)}, mean length {length:.0f} of {LONGEST}")

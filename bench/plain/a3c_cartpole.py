@@ -1,4 +1,4 @@
-"""A3C with torch.optim.RMSprop, whose mean square is shared."""
+"""A3C with torch.optim.RMSprop, whose mean square is shared, or Adam, whose moments and count are (SharedAdam)."""
 
 import argparse
 import copy
@@ -33,10 +33,17 @@ def play(rank, model, optimizer, updates, games, given):
         optimizer.step()
 
 
-def shared_rmsprop(model, lr):
-    optimizer = torch.optim.RMSprop(model.parameters(), lr=lr)
+OPTIMIZERS = {
+    "rmsprop": (torch.optim.RMSprop, ("square_avg",)),
+    "adamw": (torch.optim.AdamW, ("exp_avg", "exp_avg_sq")),
+}
+
+
+def shared_optimizer(model, name, lr):
+    kind, moments = OPTIMIZERS[name]
+    optimizer = kind(model.parameters(), lr=lr)
     for parameter in model.parameters():
-        state = {"step": torch.zeros(()), "square_avg": torch.zeros_like(parameter)}
+        state = {"step": torch.zeros(()), **{moment: torch.zeros_like(parameter) for moment in moments}}
         optimizer.state[parameter] = {name: value.detach().share_memory_() for name, value in state.items()}
     return optimizer
 
@@ -45,6 +52,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--updates", type=int, default=20_000)
+    parser.add_argument("--algorithm", default="rmsprop", choices=OPTIMIZERS)
     parser.add_argument("--lr", type=float, default=0.002)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -52,24 +60,24 @@ if __name__ == "__main__":
     model = ActorCritic().share_memory()
     context = mp.get_context("spawn")
     updates, games = context.Value("l", 0), context.Value("l", 0)
-    args = model, shared_rmsprop(model, given.lr), updates, games, given
+    args = model, shared_optimizer(model, given.algorithm, given.lr), updates, games, given
     workers = [context.Process(target=play, args=(rank, *args), daemon=True) for rank in range(given.workers)]
     for worker in workers:
         worker.start()
     due, best, patience = 0, 0.0, 0
-    while patience < 10:
+    while patience < 5:
         due = min(due + max(given.updates // 10, 1), given.updates)
         while updates.value < due and any(worker.is_alive() for worker in workers):
             time.sleep(0.01)
         if due == given.updates:
             for worker in workers:
                 worker.join()
-        with torch.no_grad():
-            length = evaluate(copy.deepcopy(model), None)["mean_length"]
+        length = evaluate(copy.deepcopy(model))["mean_length"]
         print(f"updates {updates.value}, mean length {length:.0f}")
         if due == given.updates:
             break
         best, patience = max(best, length), 0 if length > best else patience + 1
     for worker in workers:
         worker.terminate()
-    print(f"games {games.value}, mean length {length:.0f} of {LONGEST}")
+    length = evaluate(model, games=100)["mean_length"]
+    print(f"updates {updates.value}, games {games.value}, mean length {length:.0f} of {LONGEST}")

@@ -14,13 +14,15 @@ from hogwild.config import Config
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments.evaluation import evaluate
 from hogwild.drivers.job.job import Job, make_job
+from hogwild.drivers.job.world import world_of
 from hogwild.drivers.simulated import clocks
 from hogwild.drivers.simulated.run import SimulatedRun
 from hogwild.drivers.simulated.simulator import simulated
-from hogwild.shared.world import World
 from hogwild.tasks import build_model, load
 from hogwild.tasks.data import Data, Split
+from hogwild.tasks.splits import RatingsSplit
 
+GUESSED = 10_000  # targets whose variance is taken
 LOST = 10.0  # a run has diverged if its mean loss is this many times that of guessing
 
 
@@ -37,11 +39,18 @@ class Part(Split):
         return self.whole.batch(index, train=train)
 
 
+def part_of(whole: Split, count: int) -> Split:
+    """The first `count` samples; of ratings as such, since their model needs the numbers of users and items."""
+    if type(whole) is RatingsSplit:
+        return RatingsSplit(whole.pairs[:count], whole.values[:count], whole.users, whole.items)
+    return Part(whole, count)
+
+
 @lru_cache(maxsize=1)
 def images(name: str, train: int, test: int) -> Data:
     """The first samples of both splits of the data set `name`."""
     data = load(name, download=False)
-    return Data(**{**vars(data), "train": Part(data.train, train), "test": Part(data.test, test)})
+    return Data(**{**vars(data), "train": part_of(data.train, train), "test": part_of(data.test, test)})
 
 
 def job_of(data: Data, values: Mapping[str, Any]) -> Job:
@@ -55,7 +64,7 @@ def begin(job: Job, module: nn.Module | None = None) -> SimulatedRun:
     torch.set_num_threads(1)
     config = job.config
     module = job.build() if module is None else module
-    world = World.create(module, job.algorithm.keeps(), config.workers, dtype=getattr(torch, config.dtype))
+    world = world_of(job, module, torch.device("cpu"), config.workers)
     world.control.assign(0, job.total_tickets, [])
     clock = clocks.parse(str(config.clock), config.workers, config.seed, config.straggler)
     return simulated(job, world, job.build(), clock)
@@ -81,6 +90,7 @@ def train(
     span = max(round(every * job.order.tickets_per_epoch), 1)
     course: list[dict[str, Any]] = []
     losses: list[float] = []
+    lost = LOST * loss_of_guessing(part)
     while (push := simulation.advance()) is not None:
         losses.append(push.loss)
         if simulation.computed % span and simulation.computed < job.total_tickets:
@@ -88,12 +98,20 @@ def train(
         point: dict[str, Any] = {"epoch": simulation.computed / job.order.tickets_per_epoch}
         loss = sum(losses) / len(losses)
         losses.clear()
-        if not loss < LOST * math.log(part.classes):
+        if not loss < lost:
             return [*course, {**point, "loss": None, "test_error": None, "train_error": None}]
         read(simulation, module)
         point |= {"loss": loss, "test_error": error(module, part, part.test), "train_error": None}
         course.append(point | ({"train_error": error(module, part, part.train)} if on_train else {}))
     return course
+
+
+def loss_of_guessing(data: Data) -> float:
+    """Of a model that knows nothing: ln of the number of classes; for ratings their variance."""
+    if data.classes > 1:
+        return math.log(data.classes)
+    _, values = data.train.batch(torch.arange(min(len(data.train), GUESSED)), train=False)
+    return float(values.var())
 
 
 def error(module: nn.Module, data: Data, split: Split) -> float:

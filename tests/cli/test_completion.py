@@ -41,7 +41,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["train", "--algorithm=dana-sl"], {"--algorithm=dana-slim"}),  # where = does not divide words
         (["train", "--csv", "--algo"], {"--algorithm"}),  # a flag that needs no value
         (["compare", "--tune", "weight_"], {"weight_decay="}),
-        (["reproduce", "del"], {"delayed-rules", "delayed-text"}),
+        (["reproduce", "del"], {"delayed-rules", "delayed-text", "delayed-tables"}),
         (["report", ""], {""}),  # nothing: bash then completes the names of files
         (["report", "--over"], {"--overwrite"}),
         (["completion", "z"], {"zsh"}),

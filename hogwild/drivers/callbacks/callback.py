@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,8 @@ class Run:
     one pass. `lr` is the learning rate of the next update. `metrics` are those of the last evaluation ({} before the
     first): what on_eval adds to them is recorded with them. `checkpoint` is the directory of the last checkpoint.
     `fault` has the last fault's reason, message and facts. `summary` and `error` (None: there is none) are set at the
-    end; what on_end adds to `summary` is in summary.json. `is_evaluated`: whether evaluations are due before the end.
+    end; what on_end adds to `summary` is in summary.json. `evaluations`: how many are due before the end; infinity if
+    that depends on the time.
     """
 
     path: Path
@@ -33,10 +35,11 @@ class Run:
     fault: Mapping[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     error: BaseException | None = None
-    is_evaluated: bool = True
+    evaluations: float = math.inf
     _stop: Callable[[str], None] = field(default=print, repr=False)
     _evaluate: Callable[[], dict[str, float]] = field(default=dict, repr=False)
     _say: Callable[[str], None] = field(default=print, repr=False)
+    _warn: Callable[[str], None] = field(default=print, repr=False)
 
     def stop(self, reason: str = "a callback") -> None:
         """Ends the run in order, with this copy of the model: updates that workers make meanwhile are dropped. The
@@ -51,6 +54,10 @@ class Run:
     def say(self, line: str) -> None:
         """Prints a line beside the progress bar, and writes it to log.txt."""
         self._say(line)
+
+    def warn(self, line: str) -> None:
+        """The same for a warning, which a quiet run prints too."""
+        self._warn(line)
 
 
 class Callback:

@@ -41,10 +41,15 @@ class EarlyStopping(Callback):
         self._goes_on = False  # from a checkpoint
 
     def on_start(self, run: Run) -> None:
-        if not run.is_evaluated:
+        if not run.evaluations:
             raise UsageError(
                 "EarlyStopping: no evaluation is due before the end of this run, so none can stop it: give a test or a "
                 "validation set (hogwild.launch: evaluate=), and eval_every, eval_updates or eval_seconds"
+            )
+        if not self._goes_on and run.evaluations <= self.patience:
+            run.warn(
+                f"EarlyStopping: {run.evaluations:g} evaluations are due before the end of this run, and patience "
+                f"{self.patience} needs {self.patience + 1}: it cannot stop this run"
             )
         if not self._goes_on:
             self.best, self.waited = None, 0

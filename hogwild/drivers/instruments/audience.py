@@ -14,8 +14,8 @@ from hogwild.drivers.instruments.evaluation import Score
 from hogwild.drivers.instruments.evaluator import Evaluator
 from hogwild.drivers.instruments.numbers import EVALUATION, numbers
 from hogwild.drivers.instruments.report import Report
-from hogwild.drivers.job import due
 from hogwild.drivers.job.job import Job
+from hogwild.drivers.job.never import evaluations
 from hogwild.errors import UsageError
 
 
@@ -37,7 +37,14 @@ class Audience:
     ) -> None:
         self.job, self.module, self.report = job, evaluator.module, report
         self._fails, self._ends = fails, ends
-        self._run = Run(path, self.module, _stop=self._stop, _evaluate=evaluator.metrics, _say=report.console.info)
+        self._run = Run(
+            path,
+            self.module,
+            _stop=self._stop,
+            _evaluate=evaluator.metrics,
+            _say=report.console.info,
+            _warn=report.console.warn,
+        )
         self._caller = Caller(job.callbacks, self._run, fails)
         self.intervals = {name: [("updates", float(every))] for name, every in self._caller.intervals().items()}
         self._faults: list[dict[str, Any]] = []
@@ -56,7 +63,7 @@ class Audience:
         """Gives the callbacks what the checkpoint `saved` keeps of them, and begins. Returns lines for the user."""
         lines = [] if saved is None else self._caller.restore(saved.callbacks)
         if self._caller:
-            self._run.is_evaluated = any(every for _, every in self.job.intervals.get(due.EVALUATION, ()))
+            self._run.evaluations = evaluations(self.job)
             self._show(copy())
             self._call("on_start")
         return lines
