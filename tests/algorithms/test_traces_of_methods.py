@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from harness import Point, Team, make
-from problem_t import FOUR, LR, THREE, near, team
+from oracles import FOUR, LR, THREE, near
+from problem_t import team
 
 from hogwild.algorithms.elastic.slots import slot_of_next
 from hogwild.config import Config
