@@ -13,16 +13,16 @@ Vector = npt.NDArray[np.float64]
 
 
 def muon(
-    x: Vector, gradient: Callable[[int, Vector], Vector], steps: int, *, lr: float, weight_decay: float, beta: float
+    x: Vector, gradient: Callable[[int, Vector], Vector], steps: int, *, lr: float, weight_decay: float, momentum: float
 ) -> Vector:
     """arXiv:2605.18174 on parameters of the shapes (17, 3), (5,), (1,), by the singular values: five steps of Polar
     Express act on each of them alone.
     """
-    m = np.zeros_like(x)
+    v = np.zeros_like(x)
     for k in range(steps):
         g = gradient(k, x)
-        m = beta * m + (1 - beta) * g
-        u = beta * m + (1 - beta) * g
+        v = momentum * v + (1 - momentum) * g
+        u = momentum * v + (1 - momentum) * g
         left, values, right = np.linalg.svd(u[:51].reshape(17, 3), full_matrices=False)
         values = values / (np.linalg.norm(values) + 1e-7)
         for a, b, c in POLAR_EXPRESS:

@@ -55,7 +55,7 @@ OPTIONS: dict[str, dict[str, object]] = {  # so that 50 updates execute every li
     "k-batch-async": {"k": 2},
     "ringmaster": {"delay_limit": 4},
     "ringmaster-muon": {"delay_limit": 4, "lr": 0.02},
-    "picky": {"distance_limit": 0.04},
+    "picky": {"distance_limit": 0.1},
     "dc-asgd": {"momentum": 0.7},
     "clipped": {"clip": 0.5},
     "adamw": {"lr": 0.005},

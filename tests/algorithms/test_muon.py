@@ -46,21 +46,21 @@ def gradient(at: torch.Tensor, rank: int) -> list[torch.Tensor]:
 def test_a_late_gradient_leaves_model_and_momentum_as_they_were():
     one = Team(make("ringmaster-muon", delay_limit=2), Matrix(), 2, gradient, 0.1)
     one.turns([0, 0])
-    x, m = one.buffer("x"), one.buffer("m", 1)
+    x, v = one.buffer("x"), one.buffer("v", 1)
     one.turn(1)
     assert torch.equal(one.buffer("x"), x)
-    assert torch.equal(one.buffer("m", 1), m)
+    assert torch.equal(one.buffer("v", 1), v)
     one.turn(1)
-    assert not torch.equal(one.buffer("m", 1), m)
+    assert not torch.equal(one.buffer("v", 1), v)
     assert int(one.world.control.stats(1)["dropped"]) == 1
 
 
 def test_a_gradient_that_is_not_finite_does_not_stay_in_the_momentum():
     one = Team(make("ringmaster-muon"), Matrix(), 1, gradient, 0.1)
     one.turn(0)
-    m = one.buffer("m", 0)
+    v = one.buffer("v", 0)
     one.answers[0] = [torch.full((3, 2), math.nan, dtype=torch.float64), torch.ones(3, dtype=torch.float64)]
     one.turn(0)
-    assert torch.equal(one.buffer("m", 0), m)
+    assert torch.equal(one.buffer("v", 0), v)
     one.turns([0, 0])
     assert torch.isfinite(one.buffer("x")).all()

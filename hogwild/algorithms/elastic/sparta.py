@@ -36,7 +36,11 @@ class SPARTA(LocalSteps):
     buffers: ClassVar[Mapping[str, Buffer]] = {**MODELS, **SENT}
     barriers_per_round: ClassVar[int] = 1
 
-    fraction: float = option(0.005, "part of the model", check=(lambda value: 0 < value <= 1, "a number, 0 < it <= 1"))
+    fraction: float = option(
+        0.005,
+        "part of the model that is averaged at a time",
+        check=(lambda value: 0 < value <= 1, "a number, 0 < it <= 1"),
+    )
     period: int = period_option(1, "own steps between two averages")
     momentum: float = local_momentum_option(0.0)
 

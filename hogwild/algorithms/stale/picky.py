@@ -4,7 +4,7 @@
               x <- x - lr (g + wd x)   if ||x - snapshot|| <= c,   else nothing;   snapshot <- x
 
 The distance counts, not the delay: a late gradient is used while the master stands still. With c in proportion to the
-wanted norm of the gradient over the smoothness, the time depends on the mean delay alone, and c need not know it.
+wanted norm of the gradient over the smoothness, the time depends on the mean delay alone, and c on no delay.
 A worker that is always too far away never contributes; the run warns of it.
 
 Source: Cohen, Daniely, Drori, Koren and Schain 2021, Asynchronous Stochastic Optimization Robust to Arbitrary Delays

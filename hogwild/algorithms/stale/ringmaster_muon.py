@@ -1,16 +1,16 @@
 """Ringmaster with Muon: directions of equal singular values, and gradients that are too old are dropped.
 
     worker i:   g = grad F(snapshot);   tau = versions since the snapshot
-                m_i <- b m_i + (1 - b) g;   u = b m_i + (1 - b) g
+                v_i <- m v_i + (1 - m) g;   u = m v_i + (1 - m) g
                 d = sqrt(max(1, rows / columns)) NS(u) for matrices,   u for other parameters
-                x <- x - lr (d + wd x)   if tau < R,   else nothing, m_i as it was;   snapshot <- x
+                x <- x - lr (d + wd x)   if tau < R,   else nothing, v_i as it was;   snapshot <- x
 
 NS: five Newton-Schulz steps with the coefficients of Polar Express (orthogonal.py), which bring the singular values of
 u / ||u|| near 1. The learning rate is then the size of a step, whatever the size of the gradient.
 
 Source: public code (vectozavr/ringmaster-lmo); arXiv:2605.18174. Muon: Jordan et al. 2024.
 Deviates: the momentum is the worker's own. Kernels of convolutions are matrices [out, rest]. NS is computed by the
-worker, in the master's precision. --clip bounds the norm of d. A gradient that is refused leaves m as it was.
+worker, in the master's precision. --clip bounds the norm of d. A gradient that is refused leaves v as it was.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hogwild.algorithms.base import (
-    BELOW_ONE,
     NOT_NEGATIVE,
     SHARED,
     SNAPSHOT,
@@ -30,6 +29,7 @@ from hogwild.algorithms.base import (
     Gradient,
     Steps,
     View,
+    momentum_option,
     option,
 )
 from hogwild.algorithms.stale.orthogonal import direction
@@ -41,27 +41,26 @@ class RingmasterMuon(Algorithm):
 
     name: ClassVar[str] = "ringmaster-muon"
     summary: ClassVar[str] = "Muon: orthogonalised momentum of each worker; drops late gradients"
-    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "m": WORKER, "snapshot": SNAPSHOT}
+    buffers: ClassVar[Mapping[str, Buffer]] = {"x": SHARED, "v": WORKER, "snapshot": SNAPSHOT}
     lr: ClassVar[float] = 0.02
     takes_tables: ClassVar[bool] = False
 
-    beta: float = option(0.95, "weight b of the old momentum", check=BELOW_ONE)
+    momentum: float = momentum_option(0.95, "weight m of each worker's old momentum")
     delay_limit: int = option(0, "R: delays below it are used; 0: twice the number of workers", check=NOT_NEGATIVE)
 
     def worker(self, w: View) -> Steps:
-        limit, new = self.delay_limit or 2 * w.workers, 1 - self.beta
-        moments = w.parts("m")
+        limit, new, momenta = self.delay_limit or 2 * w.workers, 1 - self.momentum, w.parts("v")
         w.pull()
         while True:
             g = yield Gradient(at=w.snapshot)
-            pairs = [(m, part.to(m.dtype)) for m, part in zip(moments, g, strict=True) if part is not None]
-            moved = [m.lerp(part, new) for m, part in pairs]
-            directions = (direction(m.lerp(part, new)) for m, (_, part) in zip(moved, pairs, strict=True))
+            pairs = [(v, part.to(v.dtype)) for v, part in zip(momenta, g, strict=True) if part is not None]
+            moved = [v.lerp(part, new) for v, part in pairs]
+            directions = (direction(v.lerp(part, new)) for v, (_, part) in zip(moved, pairs, strict=True))
             steps = w.steps
             w.push(
                 [None if part is None else next(directions) for part in g],
                 lr=lambda delay: w.lr if delay < limit else None,
             )
             if w.steps > steps:
-                for (m, _), after in zip(pairs, moved, strict=True):
-                    m.copy_(after.where(after.isfinite(), m))  # guard element lets the rest of a gradient through
+                for (v, _), after in zip(pairs, moved, strict=True):
+                    v.copy_(after.where(after.isfinite(), v))  # guard element lets the rest of a gradient through
