@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,6 +55,8 @@ class Due:
 
     def now(self, at: Progress, units: Collection[str] = Progress._fields) -> list[str]:
         """The names of the things that are due, by intervals of these units."""
+        if all(map(operator.lt, at, self.least)):
+            return []
         return [
             name
             for name, parts in self._intervals.items()

@@ -49,7 +49,7 @@ class Batch:
     bad: tuple[BadSample, ...] = ()
 
     def __len__(self) -> int:
-        return self.index.shape[0]  # len(tensor) takes five times as long
+        return self.index.shape[0]
 
 
 class Reader:
@@ -80,10 +80,10 @@ class Reader:
             return index
 
         index = begin(0)
-        if len(index) <= size:
+        if (samples := index.shape[0]) <= size:  # len(tensor) takes five times as long
             return [self.read(index, train=True, again=partial(begin, 0))]
         found = []
-        for part, numbers in enumerate(index.tensor_split(-(-len(index) // size))):
+        for part, numbers in enumerate(index.tensor_split(-(-samples // size))):
             begin(part)
             found.append(self.read(numbers, train=True, again=partial(begin, part)))
         return found
