@@ -11,6 +11,7 @@ from harness import Team, make
 from oracles import near
 
 from hogwild.algorithms.stale.orthogonal import direction
+from hogwild.rules import Guard
 
 
 def test_the_direction_of_a_matrix_is_that_of_the_public_code():
@@ -55,12 +56,16 @@ def test_a_late_gradient_leaves_model_and_momentum_as_they_were():
     assert int(one.world.control.stats(1)["dropped"]) == 1
 
 
-def test_a_gradient_that_is_not_finite_does_not_stay_in_the_momentum():
-    one = Team(make("ringmaster-muon"), Matrix(), 1, gradient, 0.1)
+@pytest.mark.parametrize("guard", Guard)
+def test_a_gradient_that_is_not_finite_does_not_stay_in_the_momentum(guard: Guard):
+    """With guard element the bias, whose gradient is finite, moves."""
+    one = Team(make("ringmaster-muon"), Matrix(), 1, gradient, 0.1, guard=guard)
     one.turn(0)
-    v = one.buffer("v", 0)
+    weight, bias = (part.clone() for part in one.views[0].parts("v"))
     one.answers[0] = [torch.full((3, 2), math.nan, dtype=torch.float64), torch.ones(3, dtype=torch.float64)]
     one.turn(0)
-    assert torch.equal(one.buffer("v", 0), v)
+    after = one.views[0].parts("v")
+    assert torch.equal(after[0], weight)
+    assert torch.equal(after[1], bias) == (guard is Guard.PUSH)
     one.turns([0, 0])
     assert torch.isfinite(one.buffer("x")).all()

@@ -84,6 +84,11 @@ def test_the_simulator(name: str, options: dict[str, object], expected: tuple[fl
     assert [after[count - 1] for count in AFTER[:3]] == near(*expected[:3])
 
 
+def test_ringleader_with_fresh_models_is_the_public_code():
+    _, at = masters("ringleader", 28, {"fresh": True})
+    assert [at[time] for time in (6.3, 10.5, 14.7)] == near(0.7, 1.249629629630, 1.621450617284)
+
+
 @pytest.mark.parametrize(("name", "options", "expected"), CANCELLING)
 def test_the_simulator_where_updates_cancel(name: str, options: dict[str, object], expected: dict[float, float]):
     _, at = masters(name, 50, options)

@@ -132,6 +132,18 @@ def test_the_verdict_on_batches_compares_with_clipping():
     assert not verdicts.batch(rows_of({**times, "asgd clip=1.0": 10.0})).holds
 
 
+def test_paper_scale_has_all_data_and_passes_over_them_about_as_often(tmp_path: Path):
+    tiny, paper = Study("tiny", 0, tmp_path / "tiny"), Study("paper", 0, tmp_path / "paper")
+    for experiment in EXPERIMENTS:
+        for cell in experiment.cells:
+            small, large = cell.case(tiny, 0.1, 0), cell.case(paper, 0.1, 0)
+            assert large["samples"] == 60_000
+            assert 0.3 < large["until"] / small["until"] / (large["samples"] / small["samples"]) < 3
+            assert {**small, **large} == large, "nothing else is tiny's alone"
+            target = cell.setting.target or experiment.target
+            assert isinstance(target, str) or target.keys() == {"tiny", "paper"}
+
+
 def test_the_experiments_name_every_cell_once():
     for experiment in EXPERIMENTS:
         named = [(cell.setting.name, cell.algorithm, str(cell.options)) for cell in experiment.cells]
