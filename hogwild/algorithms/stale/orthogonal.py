@@ -31,12 +31,13 @@ def direction(u: Tensor) -> Tensor:
     matrix = u.flatten(1)
     rows, columns = matrix.shape
     orthogonal = newton_schulz(matrix) if rows <= columns else newton_schulz(matrix.mT).mT
-    return (math.sqrt(max(1.0, rows / columns)) * orthogonal).reshape(u.shape).contiguous()
+    result: Tensor = (math.sqrt(max(1.0, rows / columns)) * orthogonal).reshape(u.shape).contiguous()
+    return result
 
 
 def newton_schulz(matrix: Tensor) -> Tensor:
     """The five steps on a matrix [rows, columns], first divided by its Frobenius norm; cheaper if it is wide."""
-    x = matrix / (matrix.norm() + 1e-7)
+    x: Tensor = matrix / (matrix.norm() + 1e-7)
     for a, b, c in POLAR_EXPRESS:
         s = x @ x.mT
         x = a * x + (b * s + c * (s @ s)) @ x
