@@ -23,7 +23,7 @@ from hogwild.reproduce.choose_table import bests, target
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "docs" / "results", ROOT / "docs" / "which-one.md"
-NAMES = [f"choose-{number}" for number in range(1, 9)]
+NAMES = [f"choose-{number}" for number in range(1, 10)]
 EQUAL = "gamma:cv=0.1"
 CLUSTERS = {EQUAL: "same data, equal speeds", "gamma:cv=0.1,het=0.6": "same data, unequal speeds"}
 

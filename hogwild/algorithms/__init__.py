@@ -27,6 +27,7 @@ from hogwild.algorithms.elastic.lookahead import Lookahead
 from hogwild.algorithms.elastic.mdownpour import MomentumDownpour
 from hogwild.algorithms.elastic.overlap_sgd import OverlapSGD
 from hogwild.algorithms.elastic.slowmo import DiLoCo, SlowMo
+from hogwild.algorithms.elastic.sparta import SPARTA
 from hogwild.algorithms.elastic.streaming_diloco import StreamingDiLoCo
 from hogwild.algorithms.gathered.asysg_con import AsySGConsistent
 from hogwild.algorithms.gathered.k_async import KAsync
@@ -54,9 +55,11 @@ from hogwild.algorithms.stale.ia2sgd import IA2SGD
 from hogwild.algorithms.stale.lion import Lion
 from hogwild.algorithms.stale.nag_asgd import NAGASGD
 from hogwild.algorithms.stale.ormo import OrderedMomentum
+from hogwild.algorithms.stale.picky import Picky
 from hogwild.algorithms.stale.rescaled import Rescaled
 from hogwild.algorithms.stale.ringleader import Ringleader
 from hogwild.algorithms.stale.ringmaster import Ringmaster
+from hogwild.algorithms.stale.ringmaster_muon import RingmasterMuon
 from hogwild.algorithms.stale.rmsprop import RMSprop
 from hogwild.algorithms.stale.shifted import ShiftedMomentum
 from hogwild.algorithms.stale.smega2 import SMEGA2
@@ -81,6 +84,8 @@ REGISTRY: dict[str, type[Algorithm]] = {
         OrderedMomentum,
         DelayAdaptive,
         Ringmaster,
+        RingmasterMuon,
+        Picky,
         Clipped,
         Rescaled,
         IA2SGD,
@@ -105,6 +110,7 @@ REGISTRY: dict[str, type[Algorithm]] = {
         SlowMo,
         StreamingDiLoCo,
         OverlapSGD,
+        SPARTA,
         AsyncDiLoCo,
         FedBuff,
         AREA,

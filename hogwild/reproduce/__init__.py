@@ -27,12 +27,12 @@ REGISTRY = {
     "delayed-rules": "hogwild.reproduce.delayed_rules",
     "delayed-text": "hogwild.reproduce.delayed_rules",
     "delayed-tables": "hogwild.reproduce.delayed_tables",
-    **{f"choose-{number}": "hogwild.reproduce.choices" for number in range(1, 9)},
+    **{f"choose-{number}": "hogwild.reproduce.choices" for number in range(1, 10)},
     "boxes": "hogwild.reproduce.boxes",
 }
 """Name of a figure -> the module with this figure in FIGURES. fig1 ... fig13 are from Giladi et al. 2020, At
 Stability's Edge; admm and periods from Zhang et al. 2015, Deep learning with Elastic Averaging SGD; full-norm from
-Lian and Liu 2019; delayed-rules, -text, -tables, boxes and choose-1 ... choose-8, which method when, are ours.
+Lian and Liu 2019; delayed-rules, -text, -tables, boxes and choose-1 ... choose-9, which method when, are ours.
 """
 
 

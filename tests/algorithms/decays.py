@@ -70,6 +70,8 @@ DECAYS: list[tuple[str, dict[str, object], Decay]] = [
     ("delay-adaptive", {}, shared),
     ("delay-adaptive", {"rule": "koloskova", "delay_cutoff": 1}, partial(shared, rate=inverse)),
     ("ringmaster", {}, shared),
+    ("ringmaster-muon", {}, shared),
+    ("picky", {}, shared),
     ("clipped", with_momentum(), HEAVY),
     ("adamw", {}, shared),
     ("adamw", {"momentum_kind": "dana", "beta1": 0.5}, shared),
@@ -120,6 +122,7 @@ DECAYS: list[tuple[str, dict[str, object], Decay]] = [
     ("ringleader", {}, once),
     ("malenia", {}, once),
     ("overlap-sgd", {}, once),
+    ("sparta", with_momentum(fraction=1.0), ONCE),
 ]  # fmt: skip
 """Algorithm, options, decay."""
 

@@ -12,7 +12,7 @@ from hogwild.algorithms.base import Barrier, Gradient, Update
 from hogwild.buffers import Scope
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.kernels.control import Phase
-from hogwild.rules import Access
+from hogwild.rules import Access, Guard
 from hogwild.shared.world import World
 
 GradientFn = Callable[[Tensor, int], list[Tensor]]
@@ -44,6 +44,7 @@ class Team:
         access: Access = Access.RACING,
         dtype: torch.dtype = torch.float64,
         clip: float | None = None,
+        guard: Guard = Guard.PUSH,
     ) -> None:
         self.world = World.create(module, algorithm.keeps(), workers, dtype=dtype)
         self.algorithm = algorithm
@@ -59,6 +60,7 @@ class Team:
                 rank,
                 algorithm.keeps(),
                 access=access,
+                guard=guard,
                 weight_decay=weight_decay,
                 clip=algorithm.clip if clip is None else clip,
                 barriers_per_round=algorithm.barriers_per_round,

@@ -1,30 +1,14 @@
-"""The problem on which the traces of algorithms were computed, and two orders in which its workers come.
-
-F_i(x) = (x - b_i)^2 / 2 in float64, all states 0 at first, lr 0.1; the optimum of the mean over b = (1, 2, 4) is 7/3.
-"""
+"""Teams on the problem of tests/oracles.py, in two orders in which its workers come."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
-import pytest
 import torch
 from harness import Point, Team, make
-
-LR = 0.1
-THREE, FOUR = (1.0, 2.0, 4.0), (1.0, 2.0, 4.0, 5.0)
-TIMES = (1.0, 2.1, 4.3)  # of a gradient of each of three workers
-
-
-def arrivals(times: Sequence[float] = TIMES) -> Iterator[int]:
-    """The workers in the order in which their gradients are ready: 0 0 1 0 0 1 2 0 0 1 ..."""
-    due = [(time, rank, 1) for rank, time in enumerate(times)]
-    while True:
-        _, rank, count = heapq.heappop(due)
-        yield rank
-        heapq.heappush(due, ((count + 1) * times[rank], rank, count + 1))
+from oracles import LR, THREE, TIMES, arrivals
 
 
 def team(name: str, optima: Sequence[float] = THREE, *, lr: float = LR, size: int = 1, **options: object) -> Team:
@@ -43,11 +27,6 @@ def masters(one: Team, arrived: Sequence[int], buffer: str = "x") -> list[float]
         values.append(float(one.buffer(buffer)[0]))
         before = count
     return values
-
-
-def near(*expected: float, digits: int = 12) -> object:
-    """Equal to what was printed with so many digits."""
-    return pytest.approx(list(expected), abs=0.6 * 10**-digits)
 
 
 def cancelling(one: Team, until: float) -> dict[float, float]:

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from muon_by_svd import muon
 
 Vector = npt.NDArray[np.float64]
 GradientFn = Callable[[int, Vector], Vector]
@@ -250,6 +251,7 @@ RECURSIONS: list[tuple[str, Recursion, Mapping[str, object], Mapping[str, object
     ("rmsprop", scaled, {"beta2": 0.9, "eps": 0.01, "eps_inside": False}, {"q_scope": "worker"}),
     ("adagrad", scaled, {"eps": 1e-4, "initial_accumulator": 0.2}, {}),
     ("lion", lion, {"beta1": 0.8, "beta2": 0.95}, {}),
+    ("ringmaster-muon", muon, {"momentum": 0.8}, {}),
     ("easgd", eamsgd, ELASTIC, {}),
     ("eamsgd", eamsgd, {**ELASTIC, "momentum": 0.7}, {}),
     ("easgd-sync", eamsgd, ELASTIC, {}),

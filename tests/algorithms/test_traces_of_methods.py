@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from harness import Point, Team, make
-from problem_t import FOUR, LR, THREE, near, team
+from oracles import FOUR, LR, THREE, near
+from problem_t import team
 
 from hogwild.algorithms.elastic.slots import slot_of_next
 from hogwild.config import Config
@@ -121,15 +122,15 @@ def test_overlap_sgd():
             assert replicas(one) == near(*x)
 
 
-def test_streaming_diloco():
-    """Two fragments, each 32 elements that are alike; the second one's optima are (-1, 0, 3)."""
+def two_fragments(at: torch.Tensor, rank: int) -> list[torch.Tensor]:
+    """Of 32 elements each, which are alike; the second one's optima are (-1, 0, 3)."""
     second = (-1.0, 0.0, 3.0)
+    return [at[:64] - torch.tensor([THREE[rank]] * 32 + [second[rank]] * 32, dtype=torch.float64)]
 
-    def gradient(at: torch.Tensor, rank: int) -> list[torch.Tensor]:
-        return [at[:64] - torch.tensor([THREE[rank]] * 32 + [second[rank]] * 32, dtype=torch.float64)]
 
+def test_streaming_diloco():
     options = {"period": 4, "fragments": 2, "overlap": 1, "alpha": 0.5, "momentum": 0.0}
-    one = Team(make("streaming-diloco", **options), Point(torch.zeros(64, dtype=torch.float64)), 3, gradient, LR)
+    one = Team(make("streaming-diloco", **options), Point(torch.zeros(64, dtype=torch.float64)), 3, two_fragments, LR)
     for step in range(1, 41):
         one.round()
         x = one.buffer("x")
@@ -141,6 +142,14 @@ def test_streaming_diloco():
             assert found[2] == near(2.610330806418, 1.304406218531)
     assert x[[0, 32]].tolist() == near(2.337114835567, 0.664660231017)
     assert all(float(half.std()) == 0 for half in (x[:32], x[32:64])), "no element of a fragment is left out"
+
+
+def test_diloco():
+    start = Point(torch.zeros(64, dtype=torch.float64))
+    one = Team(make("diloco", period=4, momentum=0.0), start, 3, two_fragments, LR)
+    for _ in range(12):
+        one.round()
+    assert one.buffer("x")[[0, 32]].tolist() == near(2.863795357050, 0.818227244871)
 
 
 def test_relaysgd():

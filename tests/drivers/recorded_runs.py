@@ -38,6 +38,7 @@ BATCHES = 25  # tickets of a run: no multiple of 2 or 3, so the last update of g
 LIVELY = {  # options with which a run this short executes every line of an algorithm
     "period": 2, "period_up": 3, "degree": 2, "momentum": 0.7, "k": 2, "gradients": 2, "outer_every": 2,
     "softsync_n": 1, "modulation": "gradient", "average_rate": 0.1, "delay_limit": 2,
+    "distance_limit": 0.05,
 }  # fmt: skip
 
 context = multiprocessing.get_context("forkserver")

@@ -99,6 +99,7 @@ def test_a_rule_that_changes_is_refused(monkeypatch, tmp_path: Path):
         ({"algorithm": "adamw"}, "counts whole ones"),
         ({"algorithm": "gap-aware"}, "takes a gap"),
         ({"algorithm": "ringmaster"}, "drops late ones"),
+        ({"algorithm": "picky"}, "drops late ones"),
         ({"clip": 1.0, "guard": "push"}, "clip 1 needs the norm"),
         ({"guard": "push"}, "add --guard element"),
         ({"access": "locked"}, "access locked"),

@@ -15,7 +15,7 @@ from hogwild.drivers.processes.trainer import Trainer
 from hogwild.runs.console import Console
 from hogwild.runs.directory import RunDirectory
 
-KEEPERS = ["ia2sgd", "ringleader", "malenia", "area", "relaysgd", "streaming-diloco", "overlap-sgd"]
+KEEPERS = ["ia2sgd", "ringleader", "malenia", "area", "relaysgd", "streaming-diloco", "overlap-sgd", "sparta"]
 OPTIONS = {"streaming-diloco": {"period": 12, "overlap": 2}, "overlap-sgd": {"period": 3}, "ringleader": {"lr": 0.2}}
 
 
