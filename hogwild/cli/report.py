@@ -29,10 +29,11 @@ def _report(argv: Sequence[str]) -> int:
     if out.exists() and not options.overwrite:
         raise UsageError(f"{out} exists: choose another name with -o, or --overwrite")
     from hogwild.report import comparison, runs
-    from hogwild.report.record import records
+    from hogwild.report.record import records, showing
 
-    found = records(options.run)
-    text = comparison.write(found) if len(found) > comparison.MANY else runs.write(found)
+    with showing(*options.run):
+        found = records(options.run)
+        text = comparison.write(found) if len(found) > comparison.MANY else runs.write(found)
     with writing(out):
         write_atomically(out, text)
     say(f"{out}: {len(found)} runs, {len(text.encode()) / 1000:.0f} kB" if len(found) > 1 else

@@ -35,12 +35,12 @@ def _trace(argv: Sequence[str]) -> int:
     if out.exists() and not options.overwrite:
         raise UsageError(f"{out} exists: choose another name with -o, or --overwrite")
     from hogwild.report import trace
-    from hogwild.report.record import Record
+    from hogwild.report.record import Record, showing
 
     run = Record.open(options.run)
     if not run.tracks:
         raise UsageError(f"{run.path} has no timeline: it has not trained yet, or version 0.1 made it, which had none")
-    with writing(out), replacing(out) as file:
+    with showing(options.run), writing(out), replacing(out) as file:
         for part in getattr(trace, WRITERS[out.suffix])(run):
             file.write(part.encode())
     say(f"{out}: {sum(len(track.begins) for track in run.tracks):,} intervals of {len(run.tracks)} workers")
