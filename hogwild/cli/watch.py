@@ -6,12 +6,11 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from hogwild.cli import shell
 from hogwild.report.record import Record, showing
 from hogwild.report.screen import screen
-from hogwild.runs.directory import is_in_use
+from hogwild.runs.directory import RunDirectory, is_in_use
 
 REFRESH_S = 0.5
 LEAST_IDLE = 10  # times as long as a reading took: a long journal must not take a core away from the run
@@ -74,7 +73,9 @@ def _read(path: str, width: int) -> tuple[list[str], bool, float]:
     """The screen of the run, whether it goes on, and how many seconds the reading took."""
     began = time.monotonic()
     with showing(path):
-        in_use = is_in_use(Path(path))  # before the files are read: a run that ends meanwhile has written its summary
+        in_use = is_in_use(
+            RunDirectory.open(path).path
+        )  # before the files are read: a run that ends meanwhile has written its summary
         record = Record.open(path)
         lines = screen(record, width)
         if not (in_use or record.has_ended):

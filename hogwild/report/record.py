@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,15 +16,14 @@ from hogwild.errors import DataError, UsageError
 from hogwild.files.reading import TABLE_BYTES, json_lines, read_text, reading
 from hogwild.runs import timeline
 from hogwild.runs.directory import METRICS, TIMELINE, RunDirectory, is_run
+from hogwild.runs.journal import JOURNAL_BYTES, without_repeats
 from hogwild.runs.timeline import Track
 from hogwild.text import quoted
 
 AXES = {"samples": "samples", "time": "seconds", "updates": "updates"}
 """x axis of a curve -> its label."""
 
-REPEATED = ("train", "eval")  # kinds of events that a run which goes on makes again
 NOT_CURVES = {"kind", "time", "samples", "updates", "epoch", "worker", "pid", "s"}
-JOURNAL_BYTES = 32 << 20  # of metrics.jsonl; as Python objects it can take thirty times as much
 MOST_WORKERS = 65_536
 Point = tuple[float, float]
 Values = Mapping[str, Any]
@@ -49,7 +48,7 @@ class Record:
         metrics = run.path / METRICS
         lines = json_lines(metrics, JOURNAL_BYTES, drop_partial=True) if metrics.exists() else iter(())
         summary = run.read_summary() if (run.path / "summary.json").exists() else {}
-        return cls(run.path.resolve().name, run.path, run.values(trust=True), summary, _without_repeats(lines))
+        return cls(run.path.resolve().name, run.path, run.values(trust=True), summary, without_repeats(lines))
 
     def of(self, kind: str) -> list[Values]:
         return [event for event in self.events if event.get("kind") == kind]
@@ -61,7 +60,7 @@ class Record:
         if not path.exists():
             return []
         with reading(path, "a table of pushes"):
-            rows = csv.DictReader(io.StringIO(read_text(path, TABLE_BYTES)))
+            rows = csv.DictReader(io.StringIO(read_text(path, TABLE_BYTES, regular=True)))
             return [{name: _float(value) for name, value in row.items()} for row in rows]
 
     @cached_property
@@ -148,25 +147,6 @@ def differing(runs: Sequence[Record]) -> dict[str, list[Any]]:
     names = dict.fromkeys(name for run in runs for name in run.values if name not in unlike)
     rows = {name: [run.values.get(name) for run in runs] for name in names}
     return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
-
-
-def _without_repeats(lines: Iterator[Values]) -> list[Values]:
-    """A run that goes on from a checkpoint repeats what it had done since: the lines from before are left out."""
-    events = list(lines)
-    places = [(str(event.get("kind")), _float(event.get("updates"))) for event in events]
-    last: dict[str, float] = {}
-    goes_back = []
-    for kind, at in places:
-        goes_back.append(last.get(kind, at) > at)
-        last[kind] = at
-    again: dict[str, float] = {}  # kind -> the least place to which a later line goes back
-    kept = []
-    for event, (kind, at), is_back in reversed(list(zip(events, places, goes_back, strict=True))):
-        if kind not in REPEATED or not at >= again.get(kind, math.inf):
-            kept.append(event)
-        if is_back:
-            again[kind] = min(at, again.get(kind, math.inf))
-    return kept[::-1]
 
 
 def _is_number(value: object) -> bool:
