@@ -73,9 +73,7 @@ def _read(path: str, width: int) -> tuple[list[str], bool, float]:
     """The screen of the run, whether it goes on, and how many seconds the reading took."""
     began = time.monotonic()
     with showing(path):
-        in_use = is_in_use(
-            RunDirectory.open(path).path
-        )  # before the files are read: a run that ends meanwhile has written its summary
+        in_use = is_in_use(RunDirectory.open(path).path)  # first: a run that ends meanwhile has written its summary
         record = Record.open(path)
         lines = screen(record, width)
         if not (in_use or record.has_ended):
