@@ -6,6 +6,7 @@ import pytest
 import torch
 from harness import Point, Team, make
 
+from hogwild.algorithms import REGISTRY
 from hogwild.algorithms.elastic.easgd_tree import tree_path
 
 N, SIZE, LR = 4, 33, 0.05
@@ -44,6 +45,16 @@ def local_steps(x: torch.Tensor, v: torch.Tensor, steps: int, momentum: float) -
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("name", sorted(name for name, cls in REGISTRY.items() if "period" in cls.options()))
+def test_a_run_that_ends_before_the_first_exchange_says_so(name: str):
+    algorithm = REGISTRY[name](period=20)
+    said = algorithm.remark([3, 19])
+    assert (said is None) is (algorithm.result() == "replica"), "the mean of the replicas has all steps"
+    assert said is None or "every 20 own steps, and none made more than 19" in said
+    assert algorithm.remark([3, 20]) is None
+    assert algorithm.remark([0, 0]) is None
+
+
 def test_local_sgd(momentum: float):
     one = team("local-sgd", period=3, momentum=momentum)
     c, v = quadratics()[2], torch.zeros(N, SIZE, dtype=torch.float64)
