@@ -25,6 +25,7 @@ def main(argv: Sequence[str]) -> int:
         for figure in figures:
             print(f"{figure.name:10} {figure.source}: {figure.claim}")
         return 0
+    figures = at_scale(figures, options.scale, options.figures == ["all"])
     for name in ("seed", "jobs"):
         if getattr(options, name) < (least := 0 if name == "seed" else 1):
             raise UsageError(f"--{name} {getattr(options, name)}: it must be at least {least}")
@@ -32,6 +33,14 @@ def main(argv: Sequence[str]) -> int:
         os.environ[variable] = "1"
     compute(figures, options.scale, options.seed, options.out or Path("runs/reproduce") / options.scale, options.jobs)
     return 0
+
+
+def at_scale(figures: Sequence[Figure], scale: str, whole: bool) -> list[Figure]:
+    """Those that can be computed at that scale. UsageError if one cannot, unless all were asked for (`whole`)."""
+    for figure in figures:
+        if scale not in figure.scales and not whole:
+            raise UsageError(f"{figure.name} has no scale {scale}: give --scale {' or '.join(figure.scales)}")
+    return [figure for figure in figures if scale in figure.scales]
 
 
 def compute(figures: Sequence[Figure], scale: str, seed: int, folder: Path, jobs: int) -> None:
@@ -61,7 +70,7 @@ def parser() -> shell.Parser:
     parser = shell.Parser("hogwild reproduce", DESCRIPTION)
     add = parser.add_argument
     add("figures", nargs="+", metavar="FIG", help="fig1, fig2, ... (or 1, 2, ...), or all; list names them")
-    add("--scale", default=SCALES[0], choices=SCALES, help="tiny: minutes; paper: the paper's sizes (default: tiny)")
+    add("--scale", default=SCALES[0], choices=SCALES, help="tiny: minutes; small: longer; paper: the paper's")
     add("--out", type=Path, metavar="DIR", help="CSV, PNG, table, finished work (default: runs/reproduce/SCALE)")
     add("--seed", type=int, default=0, metavar="N", help="seed of all randomness (default: 0)")
     jobs = system.cores().usable

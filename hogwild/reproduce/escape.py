@@ -10,7 +10,8 @@ times that of the minimum, and 0.1. The horizon is a number of updates times del
 much longer. The scan is centred on theory's threshold / curvature, with the curvature measured at the minimum. A delay
 at which all runs stay, or none, has no edge. The curvature of cross-entropy falls with the loss, so the distance from
 the minimum to the edge of its own training, 2 / lr_sync, depends on the length of that training. The constant of
-figure 12 depends on it too; its 1 / delay does not.
+figure 12 depends on it too; its 1 / delay does not. At small scale the minimum is found with twice as many epochs of
+full batches, so that no noise of batches moves the edge.
 """
 
 from __future__ import annotations
@@ -19,20 +20,23 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from hogwild.reproduce.figure import Figure, Row, Verdict, groups, line
+from hogwild.reproduce.figure import SCALES, Figure, Row, Verdict, groups, line
 from hogwild.reproduce.study import Study
 from hogwild.reproduce.thresholds import PAPER
 
 SIZES: dict[str, dict[str, Any]] = {
     "smoke": {"samples": 128, "tests": 60, "model": "mlp", "batch_size": 64, "epochs": 60},
     "tiny": {"samples": 1024, "tests": 500, "model": "mlp", "batch_size": 256, "epochs": 150},
+    "small": {"samples": 1024, "tests": 500, "model": "mlp", "batch_size": 1024, "epochs": 300},
     "paper": {"samples": 10_000, "tests": 10_000, "model": "lenet", "batch_size": 1024, "epochs": 300},
 }
 SYNC_LR = 0.3
-DELAYS = {"smoke": (1, 4), "tiny": (1, 2, 4, 8, 16, 32), "paper": (1, 2, 4, 8, 16, 32, 64)}
-STEP = {"smoke": 2.0, "tiny": 1.12, "paper": 1.08}
-POWERS = {"smoke": (-1, 1), "tiny": (-5, 2), "paper": (-8, 6)}
-HORIZON = {"smoke": 10, "tiny": 120, "paper": 350}  # updates / (delay + 1)
+DELAYS = {
+    "smoke": (1, 4), "tiny": (1, 2, 4, 8, 16, 32), "small": (1, 2, 4, 8, 16, 32), "paper": (1, 2, 4, 8, 16, 32, 64),
+}  # fmt: skip
+STEP = {"smoke": 2.0, "tiny": 1.12, "small": 1.12, "paper": 1.08}
+POWERS = {"smoke": (-1, 1), "tiny": (-5, 2), "small": (-2, 5), "paper": (-8, 6)}
+HORIZON = {"smoke": 10, "tiny": 120, "small": 60, "paper": 350}  # updates / (delay + 1)
 POINTS = 40
 COLUMNS = ("data", "delay", "lr", "lr_sync", "curvature", "epoch", "loss", "error", "left")
 
@@ -155,6 +159,7 @@ FIGURES = (
         compute=compute,
         verdict=verdict_edge,
         plot=plot_edge,
+        scales=SCALES,
     ),
     Figure(
         name="fig12",
@@ -164,5 +169,6 @@ FIGURES = (
         compute=compute,
         verdict=verdict_rule,
         plot=plot_rule,
+        scales=SCALES,
     ),
 )

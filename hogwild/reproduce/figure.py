@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hogwild.reproduce.study import Study
 
-SCALES = ("tiny", "paper")
+SCALES = ("tiny", "small", "paper")
+"""`small` is the problem of `tiny` with longer runs, for figures that need them."""
 SMOKE = "smoke"
 """A scale for tests, which takes seconds: it runs every step of a figure, too small to show a result."""
 
@@ -32,7 +33,7 @@ class Verdict:
 class Figure:
     """One figure. To add one: a module with a Figure, and a line in hogwild/reproduce/__init__.py.
 
-    `compute(study)` does the work at study.scale (one of SCALES, or SMOKE) and returns rows with `columns`. Long
+    `compute(study)` does the work at study.scale (one of `scales`, or SMOKE) and returns rows with `columns`. Long
     computations go through study.run, which stores results and uses all cores. `plot(axes, rows)` draws on matplotlib
     axes.
     """
@@ -45,6 +46,7 @@ class Figure:
     verdict: Callable[[Sequence[Row]], Verdict]
     plot: Callable[[Any, Sequence[Row]], None]
     report: Callable[[Sequence[Row]], str] | None = None  # a Markdown page, for figures that need more than a line
+    scales: tuple[str, ...] = ("tiny", "paper")
 
 
 def line(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:

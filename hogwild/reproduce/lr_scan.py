@@ -9,17 +9,17 @@ batch size; that of figure 3 is delay 0 at the same batch size, as in the theory
 lr_sync is measured and not assumed. In figure 3 lr_sync is a plateau from 0.02 to 0.32, so the paper's vertical lines
 (eq. 8) are not drawn. Figure 1 also scans shifted and standard momentum (0.9, averaged gradients: the same effective
 rate). The steady state is the mean over the last quarter of the run. At tiny scale the runs of figure 3 at delay 16 and
-32 are too short for a steady state: their error still falls.
+32 are too short for a steady state: their error still falls. At small scale they are delay / 4 times as long.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from hogwild.reproduce.figure import Figure, Row, Verdict, groups, line
+from hogwild.reproduce.figure import SCALES, Figure, Row, Verdict, groups, line
 from hogwild.reproduce.study import Study
 from hogwild.reproduce.thresholds import PAPER
 
@@ -40,10 +40,11 @@ SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"samples": 4000, "tests": 2000, "model": "mlp", "batch_size": 16, "epochs": 20},
     "paper": {"samples": 60_000, "tests": 10_000, "model": "lenet", "batch_size": 128, "epochs": 100},
 }
-BATCHES = {"smoke": 4, "tiny": 64, "paper": 128}  # in figure 3, where delay must outweigh the noise of a batch
-EPOCHS = {"smoke": 2, "tiny": 30, "paper": 100}
-DELAYS = {"smoke": (2, 4), "tiny": (4, 8, 16, 32), "paper": (4, 8, 16, 32, 64)}
-SEEDS = {"smoke": 1, "tiny": 2, "paper": 3}
+SIZES["small"] = SIZES["tiny"]
+BATCHES = {"smoke": 4, "tiny": 64, "small": 64, "paper": 128}  # in figure 3: delay must outweigh the noise of a batch
+EPOCHS = {"smoke": 2, "tiny": 30, "small": 30, "paper": 100}
+DELAYS = {"smoke": (2, 4), "tiny": (4, 8, 16, 32), "small": (4, 8, 16, 32), "paper": (4, 8, 16, 32, 64)}
+SEEDS = {"smoke": 1, "tiny": 2, "small": 2, "paper": 3}
 COLUMNS = ("data", "rule", "delay", "lr", "seed", "epoch", "loss", "error")
 GAP = 0.02  # validation error that counts as a generalisation gap
 
@@ -60,21 +61,31 @@ def compute_delays(study: Study) -> list[Row]:
     seeds = range(study.seed, study.seed + SEEDS[study.scale])
     grids = {0: SYNC_LRS} | dict.fromkeys(DELAYS[study.scale], LRS)
     cases = [("none", delay, lr, seed) for delay, grid in grids.items() for lr in _grid(study, grid) for seed in seeds]
-    size = {"batch_size": BATCHES[study.scale], "epochs": EPOCHS[study.scale]}
-    return _train(study, cases, SIZES[study.scale] | size)
+    return _train(study, cases, SIZES[study.scale] | {"batch_size": BATCHES[study.scale]}, _epochs_under)
+
+
+def _epochs_under(study: Study, delay: int) -> int:
+    """The length of a run of figure 3. At lr_sync / delay a run takes a time in proportion to the delay to settle."""
+    return EPOCHS[study.scale] * (max(delay // 4, 1) if study.scale == "small" else 1)
 
 
 def _grid(study: Study, lrs: tuple[float, ...]) -> tuple[float, ...]:
     return lrs[::4] if study.scale == "smoke" else lrs
 
 
-def _train(study: Study, cases: Sequence[tuple[str, int, float, int]], size: dict[str, Any]) -> list[Row]:
+def _train(
+    study: Study,
+    cases: Sequence[tuple[str, int, float, int]],
+    size: dict[str, Any],
+    epochs: Callable[[Study, int], int] = lambda study, _: int(SIZES[study.scale]["epochs"]),
+) -> list[Row]:
     from hogwild.reproduce.training import train
 
     values = [
         {
             **size,
             **RULES[rule],
+            "epochs": epochs(study, delay),
             "data": study.data,
             "workers": WORKERS if rule == "sync" else delay + 1,
             "lr": lr,
@@ -224,6 +235,7 @@ FIGURES = (
         compute=compute_delays,
         verdict=verdict_delays,
         plot=plot_delays,
+        scales=SCALES,
     ),
     Figure(
         name="fig13",

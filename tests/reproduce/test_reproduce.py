@@ -241,6 +241,7 @@ def test_without_matplotlib_csv_and_line_are_written(tmp_path, monkeypatch, caps
         (["99"], "unknown figure '99'"),
         (["1", "--scale", "huge"], "invalid choice: 'huge'"),
         (["1", "--scale", SMOKE], "invalid choice"),
+        (["3", "1", "--scale", "small"], "fig1 has no scale small: give --scale tiny or paper"),
         (["1", "--seed", "-1"], "--seed -1: it must be at least 0"),
         (["1", "--jobs", "0"], "--jobs 0: it must be at least 1"),
         (["6", "--out", "/dev/null/x"], "cannot write to /dev/null/x"),
@@ -250,6 +251,18 @@ def test_without_matplotlib_csv_and_line_are_written(tmp_path, monkeypatch, caps
 def test_mistakes_are_one_line(argv, message):
     with pytest.raises(UsageError, match=message):
         face.main(argv)
+
+
+def test_all_are_those_that_have_the_scale():
+    figures = [reproduce.find(name) for name in reproduce.REGISTRY]
+    small = [figure.name for figure in face.at_scale(figures, "small", whole=True)]
+    assert {"fig3", "fig12"} <= set(small) < set(reproduce.REGISTRY)
+
+
+def test_longer_runs_of_figure_3_go_with_the_delay(tmp_path):
+    small, tiny = (Study(scale, 0, tmp_path) for scale in ("small", "tiny"))
+    assert [lr_scan._epochs_under(small, delay) for delay in (0, 4, 8, 16, 32)] == [30, 30, 60, 120, 240]
+    assert lr_scan._epochs_under(tiny, 32) == 30
 
 
 def test_list_names_every_figure(capsys):

@@ -30,9 +30,8 @@ def fits(value: Any, hint: Any) -> bool:
         return any(fits(value, argument) for argument in arguments)
     if is_typeddict(hint):
         fields = get_type_hints(hint)
-        return (
-            isinstance(value, dict) and value.keys() == fields.keys() and all(fits(value[k], fields[k]) for k in fields)
-        )
+        known = isinstance(value, dict) and hint.__required_keys__ <= value.keys() <= fields.keys()
+        return known and all(fits(value[name], fields[name]) for name in value)
     if hint is torch.Tensor:  # dense and on the CPU, as all saved tensors are
         return type(value) is torch.Tensor and value.layout is torch.strided and value.device.type == "cpu"
     if hint is int:

@@ -9,21 +9,22 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TypedDict
 
-from typing_extensions import NotRequired
-
 from hogwild.shared.control import Ledger
 
 LARGEST = ("delay_max",)  # combined over workers by the maximum; all other totals by the sum
 
 
-class WorkerStatistics(TypedDict):
+class _Always(TypedDict):
+    totals: dict[str, float]
+    delays: list[int]
+
+
+class WorkerStatistics(_Always, total=False):
     """One worker's totals in the ledger, by name, and its applied pushes per delay and per power of two of their gap,
     up to the largest it had. Version 0.1.0 kept no gaps.
     """
 
-    totals: dict[str, float]
-    delays: list[int]
-    gaps: NotRequired[list[int]]
+    gaps: list[int]
 
 
 def of(ledger: Ledger, workers: int) -> list[WorkerStatistics]:
