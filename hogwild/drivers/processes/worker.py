@@ -136,7 +136,6 @@ class Worker:
         """Joins the run (synchronous algorithms: at the end of a round) and reads the model for the first time."""
         self._join()
         self.module.train()
-        self.view.lr = self.job.schedule.lr(max(self.tickets.next - 1, 0))  # a look-ahead goes by the last update's lr
         self.stepper.begin()
         if self.job.body is None and self.compute.needs_preparing:
             self._rehearse()
