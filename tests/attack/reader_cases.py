@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from data_cases import cifar, gzip_bomb, idx_file, image, image_archive, libsvm_file, npz, ratings_file, words_file
 from mutation import Planted, altered, damaged, word, write
+from shown_cases import lines, shown
 
 from hogwild import delays, system
 from hogwild.cli import flags
@@ -27,18 +28,11 @@ from hogwild.drivers.checkpoints.compatibility import require_same_run
 from hogwild.drivers.checkpoints.state import State
 from hogwild.drivers.instruments import recording
 from hogwild.drivers.simulated import clocks
-from hogwild.errors import DataError
-from hogwild.report import comparison as comparison_page
-from hogwild.report import runs as pages
-from hogwild.report import trace as events
 from hogwild.report import tracks
-from hogwild.report.record import Record, showing
-from hogwild.report.screen import screen
 from hogwild.reproduce.study import Study
 from hogwild.runs import timeline
 from hogwild.runs.directory import RunDirectory
 from hogwild.tasks.sharding import is_shard
-from hogwild.text import printable
 from hogwild.topology import mixing
 
 Random = random.Random
@@ -53,10 +47,6 @@ NESTED = [
     b"\xff\xfe",
     b"",
 ]
-
-
-def lines(rows: list[Any]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def rows_of(r: Random, rows: list[dict[str, Any]]) -> bytes:
@@ -117,58 +107,6 @@ def phases(r: Random) -> None:
     found = timeline.read(Path("timeline.bin"))
     if any((track.ends > track.begins).any() for track in found):
         tracks.draw(found[:9], [], "seconds")
-
-
-def shown(r: Random) -> None:
-    """A run, one file of which is damaged, as pages, traces, tables and the screen of a terminal."""
-    shutil.rmtree("shown", ignore_errors=True)
-    changes = b"".join(struct.pack("<Q", k * 10**9 << 12 | (k % 3 + 1) << 8 | 2) for k in range(9))
-    write("shown/config.yaml", b"algorithm: asgd\nworkers: 2\n")
-    write("shown/env.json", b'{"hogwild": "0.1.0"}')
-    write("shown/summary.json", json.dumps(SUMMARY).encode())
-    write("shown/metrics.jsonl", lines(EVENTS))
-    write("shown/pushes.csv", b"push,worker,gap_rms\n0,1,.5\n1,0,.7\n")
-    timeline.TimelineFile(Path("shown/timeline.bin")).append([(0, changes, 0), (1, changes[24:], 2)])
-    victim = Path("shown", r.choice(["metrics.jsonl"] * 4 + ["summary.json"] * 2 + ["pushes.csv", "timeline.bin"]))
-    if victim.name == "metrics.jsonl":
-        rows = [altered(r, row) if r.random() < 0.3 else row for row in EVENTS]
-        victim.write_bytes(lines(rows))
-    elif victim.name == "summary.json":
-        victim.write_text(json.dumps(altered(r, SUMMARY)))
-    else:
-        victim.write_bytes(damaged(r, victim.read_bytes()))
-    if r.random() < 0.3:
-        Path("shown/summary.json").unlink()
-    for make in SHOWN:
-        with contextlib.suppress(DataError), showing("shown"):
-            run = Record.open("shown")
-            text = "".join(make(run))
-            assert printable(text) == text
-
-
-def train(updates: int) -> dict[str, Any]:
-    interval = {"delay": {"0": 3, "2": 4}, "phase_s": {"0": {"gradient": 1.0}}, "row_delay": {"mean": 0.5}}
-    facts = {"kind": "train", "time": updates / 10, "samples": 8 * updates, "updates": updates, "train_loss": 0.5}
-    return {**facts, "samples_per_s": 80.0, "delay": {"mean": 1.5}, "gap_rms": 0.01, "lr": 0.1, "interval": interval}
-
-
-EVENTS = [
-    {"kind": "run", "time": 0, "event": "started", "schema": 2, "clock": "wall"}, *map(train, (1, 2, 3, 2, 3)),
-    {"kind": "gate", "time": 1.0, "closed": 0.5, "opened": 0.7, "why": "evaluation"},
-    {"kind": "edge", "time": 1.0, "updates": 5, "ratio": 1.5, "s": 0.1},
-    {"kind": "fault", "time": 1.0, "worker": 1, "reason": "killed", "message": "gone"},
-    *({"kind": "eval", "time": 1.0, "samples": k, "updates": k, "test_accuracy": 0.5, "s": 0.1} for k in (8, 16)),
-    *({"kind": "worker", "time": 9.0, "event": "ended", "worker": k, "pushes": 9, "samples": 72, "delay_mean": 1.5,
-       "delay_max": 3, "refused": 0, "gradient_s": 5.0, "update_s": 1.0} for k in (0, 1)),
-]  # fmt: skip
-SUMMARY = {
-    "exit_reason": "done", "workers": 2, "updates": 29, "samples": 232, "delay": {"mean": 1.5}, "wall_s": 20.0,
-    "delay_histogram": {"0": 4, "7": 2}, "gap_histogram": {"-3": 4}, "test_accuracy": 0.95, "refused": 0, "eval_s": 9.0,
-}  # fmt: skip
-SHOWN: list[Callable[[Record], Any]] = [
-    lambda run: pages.write([run]), lambda run: comparison_page.write([run] * 7), events.trace, events.table,
-    lambda run: screen(run, 80),
-]  # fmt: skip
 
 
 # --- tables and texts
