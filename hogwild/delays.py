@@ -126,19 +126,20 @@ def _measured(spec: str, path: Path) -> Law:
     for file in files:
         if os.path.lexists(file):
             with reading(f"delay {quoted(spec)}: {file}", "a histogram of delays", error=UsageError):
-                if (found := _histogram(file)) is not None:
+                if (found := _histogram(file, regular=file != path)) is not None:
                     return normalise(found)
     if not os.path.lexists(path):
         raise _refusal(spec, f"there is no {quoted(str(path))}")
     raise _refusal(spec, f"{path} holds no {HISTOGRAM}")
 
 
-def _histogram(file: Path) -> Law | None:
+def _histogram(file: Path, *, regular: bool) -> Law | None:
+    """`regular`: refuse a pipe, which may never end."""
     if file.suffix == ".jsonl":
         lines = read_tail(file, TABLE_BYTES, error=UsageError)[0].splitlines()
         found = (_named(parse_json(line)) for line in reversed(lines))
         return next((law for law in found if law is not None), None)
-    text = read_text(file, TABLE_BYTES, error=UsageError)
+    text = read_text(file, TABLE_BYTES, error=UsageError, regular=regular)
     if file.suffix == ".csv":
         return _counts(row for row in csv.reader(text.splitlines()) if row)
     value = parse_json(text)

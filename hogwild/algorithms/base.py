@@ -158,9 +158,17 @@ class Algorithm(ABC):
         """How many gradients make one update. ValueError if the options do not fit that number of workers."""
         return workers if self.counts_rounds else 1
 
-    def remark(self, pushes: Sequence[int]) -> str | None:  # noqa: ARG002
-        """A line for the end of a run in which the workers made so many pushes; None if there is nothing to say."""
-        return None
+    def remark(self, pushes: Sequence[int]) -> str | None:
+        """A line for the end of a run in which the workers made so many pushes, or own steps; None if there is nothing
+        to say. Here: that no worker came to an exchange, with which alone its steps reach the result.
+        """
+        period, most = getattr(self, "period", 1), max(pushes, default=0)
+        if not isinstance(period, int) or not 0 < most < period or self.result() == "replica":
+            return None
+        return (
+            f"workers exchange every {period} own steps, and none made more than {most}: the result has nothing of "
+            "them, or not all. Train for longer, or give a shorter --period"
+        )
 
     @abstractmethod
     def worker(self, w: View) -> Steps:

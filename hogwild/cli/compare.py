@@ -55,6 +55,13 @@ def main(argv: Sequence[str]) -> int:
         )
     if twice := [name for name in varied if name in given or varied.count(name) > 1]:
         raise UsageError(f"{flags.flag(twice[0])} has the values of --vary or --tune: give it once")
+    if not (algorithms and clocks):
+        raise UsageError("there is nothing to compare: name --algorithms and --clocks, or leave them out")
+    for flag, count in (("--seeds", seeds), ("--jobs", jobs)):
+        if count < 1:
+            raise UsageError(f"{flag} {count}: it must be at least 1")
+    if absent := [name for name in rule if name not in algorithms]:
+        raise UsageError(f"--lr-over-delay {absent[0]} is none of the algorithms that are compared: leave it out")
     for variable in system.THREAD_VARIABLES:
         os.environ[variable] = "1"
     variants = math.prod(len(variation.values) for variation in (vary, tune) if variation)
@@ -66,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
     from hogwild.drivers import comparison
     from hogwild.drivers.simulated.clocks import parse as parse_clock
     from hogwild.report import comparison as comparison_page
-    from hogwild.report.record import Record
+    from hogwild.report.record import Record, showing
     from hogwild.runs.console import Console, Status
 
     for clock in clocks:
@@ -76,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         raise UsageError(f"cannot make {folder}: {error.strerror}; choose another --directory") from None
     refuse_links(folder, LINKS)
-    values = {"eval_every": 1, **given, "out": str(folder / "runs")}
+    values = {"eval_every": 1, **given, "out": str(folder / comparison.RUNS)}
     cells = [
         comparison.Cell(algorithm, count, clock, seed, tuple(its.items()), _names_of(variant))
         for clock in clocks
@@ -91,6 +98,7 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"none of {', '.join(algorithms)} has the option {flags.flag(strange[0])}: leave it out")
     for cell in cells:
         assert cell.config, "building the config raises the UsageError of an invalid cell before any run begins"
+    comparison.require_same_options(cells, folder)
     with Console() as console:
         progress = Status(0, len(comparison.missing(cells, folder)), epoch=None, unit="runs")
         for count, row in enumerate(comparison.run(cells, folder, jobs), 1):
@@ -104,9 +112,11 @@ def main(argv: Sequence[str]) -> int:
     write_atomically(folder / "table.md", table)
     report.plot(folder / "plot.png")
     say(table)
-    paths = [folder / "runs" / cell.name for cell in cells if cell.key in report.keys]
+    paths = [folder / comparison.RUNS / cell.name for cell in cells if cell.key in report.keys]
     if all(map(is_run, paths)):
-        write_atomically(folder / "report.html", comparison_page.write(list(map(Record.open, paths))))
+        with showing(folder):
+            page = comparison_page.write(list(map(Record.open, paths)))
+        write_atomically(folder / "report.html", page)
         say(f"page: {folder / 'report.html'}")
     return 0
 
@@ -147,7 +157,7 @@ def parser(argv: Sequence[str] = ()) -> Parser:
                       help=f"known ones, or your own: module:Class (default: {ALGORITHMS})")  # fmt: skip
     grid.add_argument(
         "--clocks",
-        type=lambda text: text.split(";"),
+        type=lambda text: _parts(text, ";"),
         default=[CLOCKS],
         metavar="CLOCK;CLOCK",
         help="virtual clocks, as of --clock (default: gamma)",
@@ -184,12 +194,17 @@ def parser(argv: Sequence[str] = ()) -> Parser:
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    return _parts(text, ",")
+
+
+def _parts(text: str, separator: str) -> list[str]:
+    """What stands between the separators, each once."""
+    return list(dict.fromkeys(part.strip() for part in text.split(separator) if part.strip()))
 
 
 def _variation(text: str) -> Variation:
     option, _, values = text.partition("=")
-    variation = Variation(option.strip().lstrip("-").replace("-", "_"), tuple(dict.fromkeys(_names(values))))
+    variation = Variation(option.strip().lstrip("-").replace("-", "_"), tuple(_names(values)))
     if not variation.option or not variation.values:
         raise UsageError(f"--vary and --tune take an option and its values, such as lr=0.1,0.01: not {text!r}")
     return variation
@@ -197,9 +212,9 @@ def _variation(text: str) -> Variation:
 
 def _counts(text: str) -> list[int]:
     try:
-        counts = [int(part) for part in text.split(",")]
+        counts = [int(part) for part in _parts(text, ",")]
     except ValueError:
         raise UsageError(f"--workers-list {text}: numbers such as 1,4,16") from None
-    if any(count < 1 for count in counts):
+    if not counts or any(count < 1 for count in counts):
         raise UsageError(f"--workers-list {text}: every number must be at least 1")
-    return counts
+    return list(dict.fromkeys(counts))

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hogwild.errors import UsageError
+from hogwild.files.reading import reason
+from hogwild.files.writing import replacing
+from hogwild.text import cut, printable
 
 
 def save(path: Path, paint: Callable[[Any], None]) -> None:
@@ -21,6 +24,13 @@ def save(path: Path, paint: Callable[[Any], None]) -> None:
     figure = Figure(figsize=(6, 4), layout="constrained")
     paint(figure.subplots())
     try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+        with replacing(path) as file:
+            figure.savefig(file, format=path.suffix.removeprefix(".") or None)
+    except (OSError, ValueError, ArithmeticError) as error:
+        raise UsageError(f"cannot write {path}: {getattr(error, 'strerror', None) or reason(error)}") from None
+
+
+def label(text: str) -> str:
+    """`text` as a label that shows every character as it is: none begins a formula, and none hides the label."""
+    shown = printable(cut(text, 100)).replace("$", r"\$")
+    return f"\N{ZERO WIDTH SPACE}{shown}" if shown.startswith("_") else shown

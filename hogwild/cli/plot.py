@@ -13,7 +13,7 @@ from hogwild.cli import picture, shell
 from hogwild.errors import UsageError
 from hogwild.files.writing import write_atomically, writing
 from hogwild.options import unknown
-from hogwild.report.record import AXES, Point, Record, records
+from hogwild.report.record import AXES, Point, Record, records, showing
 from hogwild.text import say
 
 SUFFIXES = (".png", ".svg", ".pdf", ".csv")
@@ -52,9 +52,10 @@ def _plot(argv: Sequence[str]) -> int:
         raise UsageError(f"{out}: expected a name that ends in {', '.join(SUFFIXES)}")
     if out.exists() and not options.overwrite:
         raise UsageError(f"{out} exists: choose another name with -o, or --overwrite")
-    found = records(options.run)
-    y = options.y or _usual(found)
-    curves = {run.name: curve for run in found if (curve := run.curve(y, options.x))}
+    with showing(*options.run):
+        found = records(options.run)
+        y = options.y or _usual(found)
+        curves = {run.name: curve for run in found if (curve := run.curve(y, options.x))}
     if not curves:
         raise unknown("curve", y, sorted({name for run in found for name in run.measured()}))
     if out.suffix == ".csv":
@@ -83,9 +84,9 @@ def _table(curves: dict[str, list[Point]], x: str, y: str) -> str:
 def _paint(axes: Any, curves: dict[str, list[Point]], x: str, y: str, *, log: bool, width: float) -> None:
     axes.figure.set_size_inches(width, width * GOLDEN)
     for name, curve in curves.items():
-        axes.plot([at for at, _ in curve], [value for _, value in curve], label=name, linewidth=1.2,
+        axes.plot([at for at, _ in curve], [value for _, value in curve], label=picture.label(name), linewidth=1.2,
                   marker="." if len(curve) == 1 else None)  # fmt: skip
-    axes.set(xlabel=AXES[x], ylabel=y.replace("_", " "))
+    axes.set(xlabel=AXES[x], ylabel=picture.label(y.replace("_", " ")))
     if log:
         axes.set_yscale("log")
     if len(curves) > 1:

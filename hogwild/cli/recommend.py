@@ -11,7 +11,9 @@ from hogwild.cli import shell
 from hogwild.errors import UsageError
 from hogwild.recommend import answer, rows
 from hogwild.recommend.situation import EQUAL_SPEEDS, Asked
+from hogwild.text import quoted
 
+MOST_WORKERS = 65_536  # of any run
 DESCRIPTION = "The two methods to try first in a situation, and the measured numbers that say so."
 
 
@@ -21,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _recommend(argv: Sequence[str]) -> int:
     options = parser().parse(argv)
-    if options.workers < 1:
-        raise UsageError(f"--workers {options.workers}: it must be at least 1")
+    if not 1 <= options.workers <= MOST_WORKERS:
+        raise UsageError(f"--workers {quoted(options.workers)}: it must be at least 1, at most {MOST_WORKERS:,}")
     for name in ("latency", "bytes"):
         if not getattr(options, name) >= 0:
             raise UsageError(f"--{name} {getattr(options, name):g}: it must be a number >= 0")

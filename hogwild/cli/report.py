@@ -29,11 +29,12 @@ def _report(argv: Sequence[str]) -> int:
     if out.exists() and not options.overwrite:
         raise UsageError(f"{out} exists: choose another name with -o, or --overwrite")
     from hogwild.report import boxes, comparison, runs
-    from hogwild.report.record import records
+    from hogwild.report.record import records, showing
 
-    found = records(options.run)
-    compared = len(found) > comparison.MANY and not boxes.are_boxes(found)
-    text = comparison.write(found) if compared else runs.write(found)
+    with showing(*options.run):
+        found = records(options.run)
+        compared = len(found) > comparison.MANY and not boxes.are_boxes(found)
+        text = comparison.write(found) if compared else runs.write(found)
     with writing(out):
         write_atomically(out, text)
     say(f"{out}: {len(found)} runs, {len(text.encode()) / 1000:.0f} kB" if len(found) > 1 else

@@ -49,8 +49,8 @@ class _Wide(argparse.HelpFormatter):
 
 
 def run(command: Command, argv: Sequence[str] | None = None) -> int:
-    """Runs `command` and returns its exit code. A HogwildError is printed in one line on stderr; any other exception
-    passes through.
+    """Runs `command` and returns its exit code. A HogwildError is printed in one line on stderr, and so is a path that
+    cannot be used (a name that is too long, a folder without permission); any other exception passes through.
     """
     _open_streams()
     try:
@@ -69,6 +69,11 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
     except HogwildError as error:
         print(f"hogwild: error: {_one_line(error)}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"hogwild: error: {_one_line(_of_path(error))}", file=sys.stderr)
+        return HogwildError.exit_code
     except KeyboardInterrupt:
         print("hogwild: interrupted", file=sys.stderr)
         return Interrupted.exit_code
@@ -112,6 +117,10 @@ def _signals_as_ctrl_c() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _of_path(error: OSError) -> HogwildError:
+    return HogwildError(f"{quoted(os.fsdecode(error.filename))}: {error.strerror}")
 
 
 def _one_line(error: Exception) -> str:

@@ -35,13 +35,14 @@ def _trace(argv: Sequence[str]) -> int:
     if out.exists() and not options.overwrite:
         raise UsageError(f"{out} exists: choose another name with -o, or --overwrite")
     from hogwild.report import trace
-    from hogwild.report.record import records
+    from hogwild.report.record import records, showing
 
-    runs = records([options.run])
-    tracks = [track for run in runs for track in run.tracks]
+    with showing(options.run):
+        runs = records([options.run])
+        tracks = [track for run in runs for track in run.tracks]
     if not tracks:
         raise UsageError(f"{options.run} has no timeline: it has not trained yet, or version 0.1 made it")
-    with writing(out), replacing(out) as file:
+    with showing(options.run), writing(out), replacing(out) as file:
         for part in getattr(trace, WRITERS[out.suffix])(runs):
             file.write(part.encode())
     say(f"{out}: {sum(len(track.begins) for track in tracks):,} intervals of {len(tracks)} workers")

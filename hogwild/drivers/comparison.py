@@ -6,6 +6,8 @@ its files have the same bytes in the end. What differs from time to time is in a
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,12 +29,14 @@ from hogwild.errors import DivergedError, UsageError
 from hogwild.files.reading import json_lines, reading
 from hogwild.files.writing import append, write_atomically
 from hogwild.runs.console import Console
-from hogwild.runs.directory import RunDirectory
+from hogwild.runs.directory import RunDirectory, is_run
 from hogwild.runs.files import to_json
 from hogwild.tasks import load
 from hogwild.tasks.data import Data
 
 RESULTS, TIMES = "results.jsonl", "wall_times.jsonl"
+RUNS = "runs"
+PLACES = ("name", "out", "data_dir", "overwrite", "quiet")  # options that change no result
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,38 @@ class Cell:
     def config(self) -> Config:
         own = {"algorithm": self.algorithm, "workers": self.workers, "clock": self.clock, "seed": self.seed}
         return Config.from_values({**dict(self.values), **own, "name": self.name, "overwrite": True, "quiet": True})
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The options that its result depends on, as values of JSON."""
+        values = {name: value for name, value in self.config.values().items() if name not in PLACES}
+        return dict(json.loads(to_json(values)))
+
+    @property
+    def digest(self) -> str:
+        """The same for the same options."""
+        return hashlib.sha256(json.dumps(self.options, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def require_same_options(cells: Iterable[Cell], folder: Path) -> None:
+    """UsageError if `folder` has a result of one of the cells that was made with other options: it would be shown as if
+    it were one of these.
+    """
+    done = {tuple(row["key"]): row.get("options") for row in read(folder)}
+    for cell in cells:
+        if cell.key in done and done[cell.key] != cell.digest:
+            raise UsageError(
+                f"{folder} has results of other options{_difference(cell, folder)}: choose another --directory, or "
+                "remove this one"
+            )
+
+
+def _difference(cell: Cell, folder: Path) -> str:
+    """The first option in which the run of the cell differs, where its directory still says so."""
+    run = folder / RUNS / cell.name
+    theirs = json.loads(to_json(RunDirectory.open(run).values(trust=True))) if is_run(run) else cell.options
+    differing = [name for name, value in cell.options.items() if theirs.get(name, value) != value]
+    return f" ({differing[0]} {theirs[differing[0]]}, now {cell.options[differing[0]]})" if differing else ""
 
 
 def missing(cells: Iterable[Cell], folder: Path) -> list[Cell]:
@@ -127,7 +163,8 @@ def run_cell(cell: Cell) -> tuple[dict[str, Any], float]:
     finally:
         directory.close()
     ranking = {"metric": job.data.monitored, "maximize": job.data.larger_is_better}
-    return {"key": list(cell.key), "lr": config.lr, **ranking, **_figures(summary)}, time.monotonic() - began
+    row = {"key": list(cell.key), "options": cell.digest, "lr": config.lr, **ranking, **_figures(summary)}
+    return row, time.monotonic() - began
 
 
 def _figures(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,12 +108,12 @@ def parse_json(text: str | bytes) -> Any:
 def json_lines(
     path: Path, limit_bytes: int = TABLE_BYTES, *, error: Error = DataError, drop_partial: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """The objects of a JSONL file, one a line, read as they are asked for.
+    """The objects of a JSONL file, which must be a regular one: one a line, read as they are asked for.
 
     `drop_partial`: a last line without a line break was cut off by a crash, and is left out.
     """
     total = 0
-    with reading(path, "a file of JSON objects", error=error), _opened(path, False) as (file, _):
+    with reading(path, "a file of JSON objects", error=error), _opened(path, True) as (file, _):
         number = 0
         while line := file.readline(SMALL_BYTES):
             number, total = number + 1, total + len(line)

@@ -23,15 +23,21 @@ from hogwild.algorithms import REGISTRY, Algorithm, registry
 from hogwild.drivers.fork_server import deaths_named, die_with_parent, path_kept, preload
 from hogwild.errors import DivergedError, HogwildError, UsageError
 from hogwild.files.reading import json_lines
-from hogwild.files.writing import append, write_atomically, writing
+from hogwild.files.writing import append, refuse_links, write_atomically, writing
 from hogwild.library.fitting import fit
 from hogwild.library.result import Result, Row, history
 from hogwild.own_code import described, name_of, told
-from hogwild.runs.directory import RunDirectory
+from hogwild.runs.directory import LINKS, RunDirectory
 from hogwild.runs.files import to_json
 from hogwild.shared.payload import Payload
 
 RESULTS = "runs.jsonl"
+GIVEN = {
+    "algorithm": "algorithms", "workers": "workers, a list of numbers", "seed": "seeds", "out": "directory",
+    "name": "directory", "overwrite": "another directory", "resume": "the same call again, which goes on",
+}  # fmt: skip
+"""Options of hogwild.fit that the grid sets -> what to give in their place."""
+
 CLOCK = "gamma"
 Loss = Callable[[Any, Any], Tensor]
 Algorithms = Sequence[str | type[Algorithm]] | Mapping[str, str | type[Algorithm] | Algorithm]
@@ -100,6 +106,8 @@ def compare(
     named = dict(algorithms) if isinstance(algorithms, Mapping) else {_name(one): one for one in algorithms}
     numbers = range(seeds) if isinstance(seeds, int) else seeds
     varied = dict(vary or {})
+    if taken := [name for name in GIVEN if name in options or name in varied]:
+        raise UsageError(f"{taken[0]} is set by hogwild.compare itself: give {GIVEN[taken[0]]}")
     folder = Path(directory)
     cells = [
         {"algorithm": name, "workers": count, "seed": seed, **dict(zip(varied, values, strict=True))}
@@ -108,18 +116,19 @@ def compare(
     if not cells:
         raise UsageError("there is nothing to compare: give algorithms, workers, seeds and values of vary")
     shared = {"clock": clock, **options}
-    keys = [_key(cell, named[cell["algorithm"]], shared) for cell in cells]
+    runs = {_key(cell, named[cell["algorithm"]], shared): cell for cell in cells}  # what is given twice is run once
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    refuse_links(folder, LINKS)
     lines = list(_lines(folder))
     write_atomically(folder / RESULTS, "".join(to_json(line) + "\n" for line in lines))  # without a half-written line
     done = {line["key"]: line["rows"] for line in lines}
     work = _Work(model, dataset, loss_fn, named, {**shared, "out": str(folder / "runs"), "overwrite": True})
-    todo = [(key, cell) for key, cell in zip(keys, cells, strict=True) if key not in done]
+    todo = [(key, cell) for key, cell in runs.items() if key not in done]
     for key, cell, rows in _run(work, todo, min(jobs or system.cores().usable, max(len(todo), 1))):
         append(folder / RESULTS, to_json({"key": key, **cell, "rows": rows}) + "\n")
         done[key] = rows
-    return [{**cell, **row, **_of_schedule(cell)} for key, cell in zip(keys, cells, strict=True) for row in done[key]]
+    return [{**cell, **row, **_of_schedule(cell)} for key, cell in runs.items() for row in done[key]]
 
 
 class _Work:
@@ -197,8 +206,16 @@ def _source(algorithm: Any) -> str:
 
 
 def _lines(folder: Path) -> Iterator[dict[str, Any]]:
-    if (folder / RESULTS).exists():
-        yield from json_lines(folder / RESULTS, error=UsageError, drop_partial=True)
+    path = folder / RESULTS
+    if not path.exists():
+        return
+    for line in json_lines(path, error=UsageError, drop_partial=True):
+        key, rows = line.get("key"), line.get("rows")
+        if not (isinstance(key, str) and isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
+            raise UsageError(
+                f"{path} has a line that is no run of a comparison: move it away, or give another directory"
+            )
+        yield line
 
 
 def _run(

@@ -18,6 +18,7 @@ from hogwild.errors import UsageError
 from hogwild.files.reading import json_lines
 from hogwild.metrics import joined
 from hogwild.runs.directory import METRICS
+from hogwild.runs.journal import OWN_JOURNAL_BYTES, without_repeats
 from hogwild.shared.devices import map_tensors, to_device
 from hogwild.tasks.data import Data
 
@@ -80,10 +81,14 @@ class Result:
 
 
 def history(path: Path, config: Config) -> list[Row]:
-    """The evaluations in the journal of a run, the last one with the test set's metrics where that is another set."""
+    """The evaluations in the journal of a run, without those from before a crash that came again after it; the last
+    one with the test set's metrics where that is another set.
+    """
     rows: list[Row] = []
     time = "wall_s" if config.clock is None else "virtual_s"
-    for event in json_lines(path / METRICS, drop_partial=True) if (path / METRICS).exists() else ():
+    journal = path / METRICS
+    lines = json_lines(journal, OWN_JOURNAL_BYTES, drop_partial=True) if journal.exists() else iter(())
+    for event in without_repeats(line for line in lines if line.get("kind") in ("eval", "test")):
         values = {name: value for name, value in event.items() if name not in ("kind", "time", "s")}
         if event.get("kind") == "eval":
             facts = {name: values.pop(name, None) for name in ("epoch", "updates", "samples")}

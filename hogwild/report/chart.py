@@ -7,12 +7,13 @@ forbidden; where they are not, classes set the colours of a dark screen.
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from hogwild.report.scale import Point, Scale, number, thinned
+from hogwild.text import cut, printable
 
 COLOURS = ("#0072b2", "#b34e00", "#007a5a", "#a83279", "#6b5b00", "#3c3c8f")
 DARK = ("#56b4e9", "#f0a35e", "#3ecf9f", "#e68ac1", "#e0d060", "#a5a5ff")
@@ -42,6 +43,11 @@ class Drawing:
 
     height: float
     inside: str
+
+
+def escape(text: str) -> str:
+    """Any text of a run as text of a page: of at most 2,000 characters, those that control something as \\u001b."""
+    return html.escape(printable(cut(text)))
 
 
 def colour(look: int) -> str:

@@ -29,9 +29,15 @@ class Group:
     look: int
     runs: Sequence[Record]
 
-    def by_seed(self, metric: str) -> dict[int, float]:
-        """Seed -> the last value; NaN for a run that diverged."""
-        return {_seed(run): math.nan if run.has_diverged else run.last(metric) for run in self.runs}
+    def by_seed(self, metric: str) -> dict[tuple[int, int], float]:
+        """(seed, how many runs before have it) -> the last value; NaN for a run that diverged."""
+        found: dict[tuple[int, int], float] = {}
+        times: dict[int, int] = {}
+        for run in self.runs:
+            seed = _seed(run)
+            times[seed] = times.get(seed, -1) + 1
+            found[seed, times[seed]] = math.nan if run.has_diverged else run.last(metric)
+        return found
 
 
 def write(runs: Sequence[Record]) -> str:

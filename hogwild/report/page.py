@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 
-from hogwild.report.chart import COLOURS, DARK, DARK_DIM, DIM, Drawing, colour, dashes
+from hogwild.report.chart import COLOURS, DARK, DARK_DIM, DIM, Drawing, colour, dashes, escape
 
 Row = Sequence[object]
 NUMBER = re.compile(r"[-+±.,\d ]*(e[-+]?\d+)?[kMG%]? *s?")

@@ -6,7 +6,8 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +17,15 @@ from hogwild.errors import DataError, UsageError
 from hogwild.files.reading import TABLE_BYTES, json_lines, read_text, reading
 from hogwild.runs import timeline
 from hogwild.runs.directory import METRICS, TIMELINE, RunDirectory, is_run
+from hogwild.runs.journal import JOURNAL_BYTES, without_repeats
 from hogwild.runs.timeline import Track
+from hogwild.text import quoted
 
 AXES = {"samples": "samples", "time": "seconds", "updates": "updates"}
 """x axis of a curve -> its label."""
 
 NOT_CURVES = {"kind", "time", "samples", "updates", "epoch", "worker", "pid", "s"}
+MOST_WORKERS = 65_536
 Point = tuple[float, float]
 Values = Mapping[str, Any]
 
@@ -43,9 +47,9 @@ class Record:
         """UsageError if `path` is no run directory, DataError for a damaged file in it."""
         run = RunDirectory.open(path)
         metrics = run.path / METRICS
-        lines = json_lines(metrics, drop_partial=True) if metrics.exists() else iter(())
+        lines = json_lines(metrics, JOURNAL_BYTES, drop_partial=True) if metrics.exists() else iter(())
         summary = run.read_summary() if (run.path / "summary.json").exists() else {}
-        return cls(run.path.resolve().name, run.path, run.values(trust=True), summary, _without_repeats(lines))
+        return cls(run.path.resolve().name, run.path, run.values(trust=True), summary, without_repeats(lines))
 
     def of(self, kind: str) -> list[Values]:
         return [event for event in self.events if event.get("kind") == kind]
@@ -57,7 +61,7 @@ class Record:
         if not path.exists():
             return []
         with reading(path, "a table of pushes"):
-            rows = csv.DictReader(io.StringIO(read_text(path, TABLE_BYTES)))
+            rows = csv.DictReader(io.StringIO(read_text(path, TABLE_BYTES, regular=True)))
             return [{name: _float(value) for name, value in row.items()} for row in rows]
 
     @cached_property
@@ -83,7 +87,11 @@ class Record:
 
     @property
     def workers(self) -> int:
-        return int(_float(self.summary.get("workers", self.values.get("workers", 1))))
+        """DataError for a number that no run has."""
+        found = self.summary.get("workers", self.values.get("workers", 1))
+        if not isinstance(found, int) or not 0 < found <= MOST_WORKERS:
+            raise DataError(f"{self.path} says that it has {quoted(found)} workers: it is no run of hogwild")
+        return found
 
     def measured(self) -> list[str]:
         """The names of everything that has a curve: what train and eval events carry a number for."""
@@ -112,6 +120,11 @@ class Record:
         return points[-1][1] if points else math.nan
 
 
+def showing(*paths: str | Path) -> AbstractContextManager[None]:
+    """A context in which anything that goes wrong with what these run directories hold is one line, a DataError."""
+    return reading(" ".join(map(str, paths)), "a run that can be shown" if len(paths) == 1 else "runs to be shown")
+
+
 def records(paths: Sequence[str | Path]) -> list[Record]:
     """The runs at these paths; a comparison, or a folder of runs, stands for all of its runs. Names are made unique."""
     found: list[Record] = []
@@ -120,7 +133,8 @@ def records(paths: Sequence[str | Path]) -> list[Record]:
             found.append(Record.open(path))
             continue
         inside = path / "runs" if (path / "runs").is_dir() else path
-        runs = sorted(filter(is_run, inside.iterdir()), key=_natural) if inside.is_dir() else []
+        with reading(inside, "a folder of runs", error=UsageError):
+            runs = sorted(filter(is_run, inside.iterdir()), key=_natural) if inside.is_dir() else []
         if not runs:
             raise UsageError(f"{path} is neither a run directory nor a folder with runs: name the directory of a run")
         found += map(Record.open, runs)
@@ -134,20 +148,6 @@ def differing(runs: Sequence[Record]) -> dict[str, list[Any]]:
     names = dict.fromkeys(name for run in runs for name in run.values if name not in unlike)
     rows = {name: [run.values.get(name) for run in runs] for name in names}
     return {name: row for name, row in rows.items() if any(value != row[0] for value in row)}
-
-
-def _without_repeats(lines: Iterator[Values]) -> list[Values]:
-    """A run that goes on from a checkpoint repeats what it had done since: the lines from before are left out."""
-    events: list[Values] = []
-    last: dict[str, float] = {}
-    for event in lines:
-        kind, at = str(event.get("kind")), _float(event.get("updates"))
-        if kind in ("train", "eval"):
-            if last.get(kind, at) > at:
-                events = [e for e in events if e.get("kind") != kind or _float(e.get("updates")) < at]
-            last[kind] = at
-        events.append(event)
-    return events
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 Point = tuple[float, float]
 COLUMNS = 400  # of a thinned line
+LARGEST, SMALLEST = 1e300, 1e-300  # sizes of what an axis holds, so that its length and its ticks are numbers
 
 
 @dataclass(frozen=True)
@@ -20,20 +21,22 @@ class Scale:
 
     @classmethod
     def of(cls, values: Iterable[float], *, log: bool = False, zero: bool = False) -> Scale:
-        """Holds all finite values, with a little room above and below. `zero`: begins at 0."""
-        finite = [value for value in values if math.isfinite(value) and (value > 0 or not log)]
+        """Holds all values up to LARGEST, with a little room above and below. `zero`: begins at 0."""
+        finite = [value for value in values if abs(value) <= LARGEST and (value >= SMALLEST or not log)]
         if not finite:
             return cls(1.0, 10.0, log) if log else cls(0.0, 1.0)
         low, high = min(finite), max(finite)
         if log:
             return cls(low / 1.1, high * 1.1, log)
-        room = 0.04 * (high - low) or abs(high) * 0.1 or 0.5
+        room = next((room for room in (0.04 * (high - low), 0.1 * abs(high)) if room > SMALLEST), 0.5)
         return cls(0.0 if zero else low - room, high + room)
 
     def place(self, value: float) -> float:
         """Between 0 and 1 for values inside; NaN for what has no place."""
+        if not abs(value) <= LARGEST:
+            return math.nan
         if self.log:
-            if not value > 0:
+            if not value >= SMALLEST:
                 return math.nan
             return (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
         return (value - self.low) / (self.high - self.low)
@@ -45,10 +48,10 @@ class Scale:
             if len(decades) >= 2:
                 return [10.0**decade for decade in decades[:: math.ceil(len(decades) / most)]]
         span = self.high - self.low
-        step = 10 ** math.floor(math.log10(span / most))
+        step = 10.0 ** math.floor(math.log10(span / most))
         step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= most)
-        first = math.ceil(self.low / step)
-        return [round(index * step, 12) for index in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        first, digits = math.ceil(self.low / step), 2 - math.floor(math.log10(step))
+        return [round(index * step, digits) for index in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
 def number(value: float) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from hogwild.report.advice import ended
 from hogwild.report.record import Record, Values
 from hogwild.report.scale import number, thinned
-from hogwild.text import printable
+from hogwild.text import cut, printable
 
 BARS = " ▁▂▃▄▅▆▇█"
 MOST_DELAYS = 12
 MOST_FAULTS = 5
+LONGEST = 400  # characters of a line
 
 
 def screen(run: Record, width: int) -> list[str]:
@@ -30,7 +31,7 @@ def screen(run: Record, width: int) -> list[str]:
     lines += [f"{event['time']:.1f} s: {event.get('message')}" for event in faults[-MOST_FAULTS:]]
     if len(faults) > MOST_FAULTS:
         lines.append(f"({len(faults) - MOST_FAULTS} faults before these)")
-    return [printable(line) for line in lines]
+    return [cut(printable(line).replace("\n", " "), LONGEST) for line in lines]
 
 
 def spark(values: Sequence[float], columns: int) -> str:

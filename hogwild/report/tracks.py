@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 
 import numpy as np
 
-from hogwild.report.chart import STROKE, Drawing, colour, filled, text, x_axis
+from hogwild.report.chart import STROKE, Drawing, colour, escape, filled, text, x_axis
 from hogwild.report.record import Values
 from hogwild.report.scale import Scale, number
 from hogwild.runs.timeline import LOST, PHASES, Array, Track

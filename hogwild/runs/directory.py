@@ -218,6 +218,18 @@ def is_run(path: Path) -> bool:
     return (path / "config.yaml").is_file() and "hogwild" in read_json(path / "env.json")
 
 
+def is_in_use(path: Path) -> bool:
+    """Whether a process holds the lock of the run directory `path`. OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _new_path(config: Config) -> Path:
     """The directory, made: of the given name, or of a name that is not taken."""
     if config.name is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,9 @@ TIME_DIGITS = 6  # microseconds
 TIME_LIMIT_S = 1e15
 SCHEMA = 2  # of the events; readers skip kinds and keys that they do not know
 TAIL_BYTES = 16 << 20  # in which the last whole line is looked for
+JOURNAL_BYTES = 32 << 20  # the limit of one that is shown; as Python objects it can take thirty times as much
+OWN_JOURNAL_BYTES = 4 << 30  # of a run that was made in this process, read line by line
+REPEATED = ("train", "eval")  # kinds of events that a run which goes on from a checkpoint makes again
 
 
 @dataclass(frozen=True)
@@ -153,3 +157,30 @@ def _time_of(line: bytes) -> float | None:
         time_s = float(parse_json(line)["time"])
         return time_s if 0 <= time_s < TIME_LIMIT_S else None
     return None
+
+
+def without_repeats(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The lines of a journal without those that a run made again when it went on from a checkpoint: of the kinds
+    REPEATED, all lines at or behind a place to which a later one goes back.
+    """
+    lines = list(events)
+    places = [(str(line.get("kind")), _updates(line)) for line in lines]
+    last: dict[str, float] = {}
+    goes_back = []
+    for kind, at in places:
+        goes_back.append(last.get(kind, at) > at)
+        last[kind] = at
+    again: dict[str, float] = {}  # kind -> the least place to which a later line goes back
+    kept = []
+    for line, (kind, at), is_back in reversed(list(zip(lines, places, goes_back, strict=True))):
+        if kind not in REPEATED or not at >= again.get(kind, math.inf):
+            kept.append(line)
+        if is_back:
+            again[kind] = min(at, again.get(kind, math.inf))
+    return kept[::-1]
+
+
+def _updates(line: Mapping[str, Any]) -> float:
+    """NaN where there is no such number."""
+    found = line.get("updates")
+    return found if isinstance(found, (int, float)) else math.nan

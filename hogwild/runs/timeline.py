@@ -99,13 +99,16 @@ def read(path: Path) -> list[Track]:
         if data[: len(MAGIC)] != MAGIC:
             raise ValueError("it does not begin as one")
         found: dict[int, list[Array]] = {}
+        since: set[int] = set()  # the workers with records in this part of the run
         for rank, records, lost in _blocks(data):
             if rank == PART:
-                for parts in found.values():
-                    parts.append(_marker(parts, PHASES.index("starting")))
-            else:
+                for one in since:
+                    found[one].append(_marker(found[one], PHASES.index("starting")))
+                since.clear()
+            elif len(records):
                 parts = found.setdefault(rank, [])
                 parts += [_marker(parts, LOST), records] if lost and parts else [records]
+                since.add(rank)
         return [_track(rank, np.concatenate(parts)) for rank, parts in sorted(found.items())]
 
 
@@ -122,8 +125,7 @@ def _blocks(data: bytes) -> Iterator[tuple[int, Array, int]]:
 
 def _marker(parts: list[Array], phase: int) -> Array:
     """A record of that phase at the time of the last one."""
-    last = next((part[-1] for part in reversed(parts) if len(part)), np.uint64(0))
-    return np.array([(int(last) >> 12 << 12) | phase << 8], np.uint64)
+    return np.array([(int(parts[-1][-1]) >> 12 << 12) | phase << 8], np.uint64)
 
 
 def _track(rank: int, records: Array) -> Track:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from harness import Point, Team, make
 
+from hogwild.algorithms import REGISTRY
 from hogwild.algorithms.elastic.easgd_tree import tree_path
 
 N, SIZE, LR = 4, 33, 0.05
@@ -197,3 +198,13 @@ def test_exchanges_keep_the_sum_but_for_the_gradients(workers: int):
         total = total - LR * curvature[rank] * (stacked(one)[rank] - optimum[rank])
         one.turn(rank)
     torch.testing.assert_close(stacked(one).sum(0) + flat(one, "x"), total, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, cls in REGISTRY.items() if "period" in cls.options()))
+def test_a_run_that_ends_before_the_first_exchange_says_so(name: str):
+    algorithm = REGISTRY[name](period=20)
+    said = algorithm.remark([3, 19])
+    assert (said is None) is (algorithm.result() == "replica"), "the mean of the replicas has all steps"
+    assert said is None or "every 20 own steps, and none made more than 19" in said
+    assert algorithm.remark([3, 20]) is None
+    assert algorithm.remark([0, 0]) is None

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from data_cases import cifar, gzip_bomb, idx_file, image, image_archive, libsvm_file, npz, ratings_file, words_file
 from mutation import Planted, altered, damaged, word, write
+from shown_cases import lines, shown
 
 from hogwild import delays, system
 from hogwild.cli import flags
@@ -46,10 +47,6 @@ NESTED = [
     b"\xff\xfe",
     b"",
 ]
-
-
-def lines(rows: list[Any]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def rows_of(r: Random, rows: list[dict[str, Any]]) -> bytes:
@@ -249,7 +246,7 @@ def state(r: Random) -> None:
 READERS: dict[str, Callable[[Random], None]] = {
     function.__name__: function
     for function in (
-        yaml, options, run_directory, phases, trace, schedule, results, study, histogram, topology, clock,
+        yaml, options, run_directory, phases, shown, trace, schedule, results, study, histogram, topology, clock,
         shard_and_cores, idx_file, gzip_bomb, libsvm_file, ratings_file, words_file, cifar, image, image_archive, npz,
         manifest, state,
     )

@@ -16,7 +16,7 @@ import warm
 CASES = int(os.environ.get("HOGWILD_FUZZ_CASES", "20"))
 SEED = os.environ.get("HOGWILD_FUZZ_SEED", "0")
 PEAK_BYTES = 1_000_000_000
-READERS = 23
+READERS = 24
 
 
 @pytest.mark.timeout(100 + CASES)

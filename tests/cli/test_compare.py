@@ -14,6 +14,8 @@ import warm
 
 from hogwild.cli import compare
 from hogwild.cli.comparison_report import Report
+from hogwild.config import Config
+from hogwild.drivers import comparison
 from hogwild.errors import UsageError
 
 TIMEOUT_S = 120.0
@@ -114,6 +116,11 @@ def test_an_algorithms_own_options_go_to_those_that_have_them(tmp_path, capsys):
         (["--vary", "lr=0.1", "--tune", "lr=0.01"], "--lr has the values of --vary or --tune"),
         (["--algorithms", "asgd", "--vary", "period=1,4"], "algorithm asgd has no option 'period'"),
         (["--vary", "lr=0.1,fast"], "lr: 'fast' is not allowed"),
+        (["--algorithms", ","], "there is nothing to compare"),
+        (["--clocks", ";"], "there is nothing to compare"),
+        (["--seeds", "0"], "--seeds 0: it must be at least 1"),
+        (["--jobs", "0"], "--jobs 0: it must be at least 1"),
+        (["--algorithms", "asgd", "--lr-over-delay", "shifted"], "--lr-over-delay shifted is none of the algorithms"),
     ],
 )
 def test_mistakes_end_before_any_run(tmp_path, argv, message):
@@ -173,6 +180,31 @@ def test_the_best_value_is_shown_and_all_are_in_the_csv(tmp_path, candidates, ma
     assert [(row["period"], row["lr"], row["seed"]) for row in found] == [
         ("8", str(float(lr)), str(seed)) for lr in candidates for seed in (0, 1)
     ]
+
+
+def test_results_of_other_options_are_not_shown_as_these(tmp_path):
+    def cell(**values: object) -> comparison.Cell:
+        return comparison.Cell("asgd", 2, "gamma", 0, tuple(values.items()))
+
+    old = cell(lr=0.1, out=str(tmp_path / "runs"))
+    comparison.write_rows(tmp_path, [{"key": list(old.key), "options": old.digest}])
+    comparison.require_same_options([cell(lr=0.1, out="moved"), cell(lr=0.1, data_dir="/data")], tmp_path)
+    with pytest.raises(UsageError, match="has results of other options: choose another --directory"):
+        comparison.require_same_options([cell(lr=0.2)], tmp_path)
+    run = tmp_path / "runs" / old.name
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text(Config(lr=0.1).yaml())
+    (run / "env.json").write_text('{"hogwild": "0"}')
+    with pytest.raises(UsageError, match=r"other options \(lr 0\.1, now 0\.2\)"):
+        comparison.require_same_options([cell(lr=0.2)], tmp_path)
+
+
+def test_what_is_named_twice_is_run_once():
+    given = compare.parser().parse(
+        ["--algorithms", "asgd,ssgd,asgd", "--workers-list", "4,1,4", "--clocks", "gamma;;gamma", "--vary", "lr=1,1"]
+    )
+    found = (given.algorithms, given.workers_list, given.clocks, given.vary.values)
+    assert found == (["asgd", "ssgd"], [4, 1], ["gamma"], ("1",))
 
 
 def test_the_edge_of_the_grid_is_told_and_differences_are_paired():

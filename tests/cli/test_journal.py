@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from hogwild.config import Config
+from hogwild.drivers.instruments.train_lines import pause_s
 from hogwild.errors import HogwildError
-from hogwild.runs.journal import Event, Journal, JsonLines, mend
+from hogwild.library.result import history
+from hogwild.runs.journal import JOURNAL_BYTES, Event, Journal, JsonLines, mend
 
 
 class Memory:
@@ -101,3 +104,21 @@ def test_lines_wait_while_the_disk_is_full(tmp_path: Path, monkeypatch):
             sink.close()
     sink.write(Event("fault", 4.0, {}))
     assert [json.loads(line)["time"] for line in sink.path.read_text().splitlines()] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_journal_of_a_week_can_be_shown():
+    elapsed_s, lines = 0.0, 0
+    while elapsed_s < 7 * 86_400:
+        elapsed_s, lines = elapsed_s + pause_s(elapsed_s), lines + 1
+    assert 2_000 < lines < JOURNAL_BYTES / 2_000, "lines of 2 kB, as of some tens of workers"
+
+
+def test_the_history_of_a_resumed_run_has_each_evaluation_once(tmp_path: Path):
+    def line(updates: int, loss: float) -> str:
+        facts = {"kind": "eval", "time": 1.0, "epoch": 1, "updates": updates, "samples": updates, "test_loss": loss}
+        return json.dumps(facts) + "\n"
+
+    text = "".join(line(updates, 1.0) for updates in (10, 20, 30)) + line(20, 2.0) + line(30, 3.0)
+    (tmp_path / "metrics.jsonl").write_text(text)
+    found = history(tmp_path, Config())
+    assert [(row["updates"], row["test_loss"]) for row in found] == [(10, 1.0), (20, 2.0), (30, 3.0)]

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import hogwild
+from hogwild.algorithms import REGISTRY
 from hogwild.config import Config
 from hogwild.drivers.simulated.layer_times import FORWARD, LayerTimes
 from hogwild.drivers.view.layers import LEAST, early
@@ -61,6 +62,16 @@ def test_one_simulated_worker_takes_the_same_steps(options: dict[str, object], t
     assert both[1].summary["element_delay"] == 0
 
 
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_every_algorithm_takes_parts_or_says_why_not(name: str, tmp_path: Path):
+    options = {"algorithm": name, "workers": 1, "clock": "gamma", "updates": 2, "layer_pushes": True}
+    try:
+        Config.from_values({**COMMON, **options})
+    except UsageError:
+        return
+    assert train(tmp_path, **options).summary["updates"] == 2
+
+
 def test_early_parts_have_smaller_delays(tmp_path: Path):
     plain, apart = (
         train(tmp_path / str(on), workers=8, clock="gamma:cv=0.1", updates=240, layer_pushes=on) for on in (False, True)
@@ -98,6 +109,8 @@ def test_a_rule_that_changes_is_refused(monkeypatch, tmp_path: Path):
         ({"algorithm": "ormo", "clock": "gamma"}, "counts whole ones"),
         ({"algorithm": "adamw"}, "counts whole ones"),
         ({"algorithm": "gap-aware"}, "takes a gap"),
+        ({"algorithm": "dana-zero"}, "needs the snapshot"),
+        ({"algorithm": "asgd", "compensation": "dc"}, "needs the snapshot"),
         ({"algorithm": "ringmaster"}, "drops late ones"),
         ({"algorithm": "picky"}, "drops late ones"),
         ({"clip": 1.0, "guard": "push"}, "clip 1 needs the norm"),

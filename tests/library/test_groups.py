@@ -132,6 +132,12 @@ def test_a_group_that_cannot_be_read(group: object, message: str):
         groups_of(Config(), Layers(), lambda name, parameter: group)
 
 
+@pytest.mark.parametrize("algorithm", ["gap-aware", "dana-ga", "ormo", "smega2"])
+def test_rules_with_one_lr_for_all_say_so(tmp_path: Path, algorithm: str):
+    with pytest.raises(UsageError, match="groups give parameters an lr of their own, and the rule cannot"):
+        fit(tmp_path, algorithm=algorithm)
+
+
 def test_algorithms_that_take_no_groups_say_so(tmp_path: Path):
     with pytest.raises(UsageError, match="algorithm admm has one lr and one weight decay for all: leave groups out"):
         fit(tmp_path, algorithm="admm")

@@ -60,6 +60,36 @@ def test_runs_in_processes_are_those_of_this_process_and_are_not_made_again(monk
     assert [json.loads(line)["seed"] for line in Path("here/runs.jsonl").read_text().splitlines()] == [0, 1, 0, 1]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": 7}, "seed is set by hogwild.compare itself: give seeds"),
+        ({"name": "mine"}, "name is set by hogwild.compare itself"),
+        ({"vary": {"workers": [2]}}, "workers is set by hogwild.compare itself: give workers, a list"),
+        ({"vary": {"algorithm": ["ssgd"]}}, "give algorithms"),
+    ],
+)
+def test_options_that_the_grid_sets_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        rows_of(**options)
+
+
+def test_what_is_given_twice_is_run_once(tmp_path):
+    found = rows_of(algorithms=["asgd", "asgd"], workers=[1, 1], seeds=[0, 0], epochs=1, jobs=1, directory=tmp_path)
+    assert len(found) == 1
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    (tmp_path / "runs").symlink_to("elsewhere")
+    with pytest.raises(UsageError, match="is a symbolic link"):
+        rows_of(directory=tmp_path)
+
+
+@pytest.mark.parametrize("line", ['{"key": 1}', '{"key": [1], "rows": []}', '{"key": "a", "rows": {"b": 1}}'])
+def test_damaged_results_are_told(tmp_path, line):
+    (tmp_path / "runs.jsonl").write_text(line + "\n")
+    with pytest.raises(UsageError, match="has a line that is no run of a comparison"):
+        rows_of(directory=tmp_path)
+
+
 def test_an_own_algorithm_that_has_changed_is_run_again(monkeypatch, tmp_path):
     text = (
         "from dataclasses import dataclass\n"

@@ -15,7 +15,7 @@ import pytest
 import torch
 import warm
 from scripts import run, write
-from small_fits import samples, two
+from small_fits import samples, two, weights
 from torch import Tensor, nn
 
 import hogwild
@@ -79,6 +79,20 @@ def test_a_run_that_is_killed_and_resumed_is_the_undisturbed_one_to_the_bit():
     assert len(evaluations(killed)) == 15
     summary = json.loads((killed / "summary.json").read_text())
     assert summary["ema_test_loss"] == evaluations(killed)[180]["ema_test_loss"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"algorithm": "dana-zero"}, {"algorithm": "adamw", "momentum_kind": "dana"}])
+def test_a_look_ahead_goes_on_with_the_last_learning_rate(options: dict[str, str], tmp_path: Path):
+    """The first gradient of a run that goes on is taken at the look-ahead point, and not at x."""
+    common: dict[str, Any] = {"workers": 1, "lr": 0.05, "batch_size": 11, "warmup": 0.0, "schedule": "constant"}
+    common |= {"out": str(tmp_path), "eval_every": 0, "device": "cpu", **options}
+    ends = []
+    for name, updates in (("whole", 8), ("half", 4)):
+        ends.append(hogwild.fit(two, (samples(), None), name=name, updates=updates, **common))
+    del common["out"]
+    ends[1] = hogwild.fit(two, (samples(), None), resume=ends[1].path, updates=8, **common)
+    assert torch.equal(*map(weights, (end.model for end in ends)))
 
 
 def test_a_simulated_run_is_repeated_to_the_bit():

@@ -49,6 +49,17 @@ def test_constant_and_absent_series_have_an_axis():
     assert Scale.of([]).ticks()
 
 
+@pytest.mark.parametrize(
+    "values", [(1e-14, 5e-14), (-1e300, 1e300), (1.0, 1e308), (5e-324, 1e-323), (0.0, 1e-320)], ids=str
+)
+@pytest.mark.parametrize("log", [False, True])
+def test_ticks_of_very_small_and_very_large_numbers_differ(values: tuple[float, float], log: bool):
+    ticks = Scale.of(values, log=log).ticks()
+    assert len({number(tick) for tick in ticks}) == len(ticks) >= 2
+    assert all(map(math.isfinite, ticks))
+    assert math.isnan(Scale.of(values, log=log).place(1e308)), "it lies beyond every axis"
+
+
 def test_numbers_are_short():
     shown = [number(value) for value in (0, 0.12345, 1234.5, 123456, 3.3e7, 2e-5, -7.5, math.nan)]
     assert shown == ["0", "0.1235", "1234", "123.5k", "33M", "2e-05", "-7.5", "no number"]

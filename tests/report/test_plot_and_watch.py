@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import pty
@@ -30,6 +31,17 @@ def test_a_picture(tmp_path: Path, suffix: str, magic: bytes):
     run, out = make(tmp_path / "a"), tmp_path / f"curve{suffix}"
     assert plot([str(run), "-o", str(out), "--y", "test_accuracy", "--x", "time", "--log"]) == 0
     assert out.read_bytes().startswith(magic)
+
+
+def test_names_are_shown_as_they_are_and_no_link_is_followed(tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    runs = [str(make(tmp_path / name)) for name in ("_a", "$x^2$", "$\\no$")]
+    out, elsewhere = tmp_path / "x.svg", tmp_path / "elsewhere"
+    out.symlink_to(elsewhere)
+    assert plot([*runs, "-o", str(out)]) == 0
+    assert not elsewhere.exists()
+    for name in ("_a", "$x^2$", "$\\no$"):
+        assert f"<!-- \u200b{name} -->" in out.read_text() or f"<!-- {name} -->" in out.read_text()
 
 
 def test_the_numbers(tmp_path: Path):
@@ -116,10 +128,19 @@ def test_without_a_terminal_it_prints_the_state(tmp_path: Path, capsys: pytest.C
     assert capsys.readouterr().out.startswith("a: asgd, digits, 2 workers\nended: done")
 
 
+def test_the_watch_of_a_killed_run_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = make(tmp_path / "a", [train(1, 2.0)])
+    (run / "summary.json").unlink()
+    assert watch([str(run)]) == 0
+    assert capsys.readouterr().out.startswith("no process runs it any more: it was killed, and goes on with --resume.")
+
+
 def test_a_running_run_is_watched_to_its_end_in_a_terminal(tmp_path: Path):
     """The screen that was there comes back, and the last state stays below the command."""
     run = make(tmp_path / "a", [train(1, 2.0)])
     (run / "summary.json").unlink()
+    lock = os.open(run, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as a process that runs it
     ours, its = pty.openpty()
     command = [sys.executable, "-W", "error", "-m", "hogwild", "watch", str(run)]
     process = warm.Popen(command, stdout=its, stderr=subprocess.PIPE, text=True)
@@ -135,6 +156,7 @@ def test_a_running_run_is_watched_to_its_end_in_a_terminal(tmp_path: Path):
         except OSError:  # the other end is closed
             break
     os.close(ours)
+    os.close(lock)
     assert process.communicate(timeout=TIMEOUT_S)[1] == ""
     assert process.returncode == 0
     enter, _, rest = said.partition(b"\x1b[?1049h")

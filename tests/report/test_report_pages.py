@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import random
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from written_runs import CURVE, WORKERS, ended, evaluation, make, train
 
+from hogwild import delays
+from hogwild.cli.plot import main as plot
 from hogwild.cli.report import main
+from hogwild.cli.trace import main as trace
+from hogwild.errors import DataError, UsageError
 from hogwild.report import comparison, runs
 from hogwild.report.chart import COLOURS, DARK, DARK_DIM, DIM
-from hogwild.report.record import Record, records
+from hogwild.report.record import Record, Values, records
+from hogwild.runs.journal import without_repeats
+from hogwild.runs.timeline import TimelineFile
+from hogwild.text import printable
 
 RUN_BYTES, COMPARISON_BYTES = 200_000, 1_000_000
 
@@ -64,12 +75,13 @@ def test_every_figure_is_named_and_described(tmp_path: Path):
 
 
 def test_what_a_run_says_is_text(tmp_path: Path):
-    hostile = '<img src=x onerror="1">&'
+    hostile = '<img src=x onerror="1">&\x1b[2J\u202e'
     events = [*CURVE, {"kind": "fault", "time": 1.0, "reason": hostile, "message": hostile, "worker": 0}]
     page = runs.write(records([make(tmp_path / "<b>", events, {"exit_reason": hostile})]))
     body(page)
     assert "<img" not in page
     assert "&lt;img" in page
+    assert printable(page) == page, "no character turns the text around or speaks to a terminal"
 
 
 def luminance(colour: str) -> float:
@@ -96,6 +108,52 @@ def test_lines_that_a_resumed_run_made_again_are_shown_once(tmp_path: Path):
     after = [train(k, 1.0) for k in range(11, 31)]
     curve = Record.open(make(tmp_path / "a", [*before, *after])).curve("train_loss", "updates")
     assert curve == [(k, 9.0 if k < 11 else 1.0) for k in range(1, 31)]
+
+
+def test_repeated_lines_are_left_out_in_one_pass():
+    """The same lines as one scan for each place to which a run went back."""
+    r = random.Random(4)
+    for _ in range(50):
+        kinds = ("train", "train", "eval", "fault")
+        lines = [{"kind": r.choice(kinds), "updates": r.choice([None, *range(6)]), "n": n} for n in range(30)]
+        expected: list[Values] = []
+        last: dict[object, float] = {}
+        for line in lines:
+            kind, at = line["kind"], math.nan if line["updates"] is None else line["updates"]
+            if kind != "fault":
+                if last.get(kind, at) > at:
+                    expected = [e for e in expected if e["kind"] != kind or e["updates"] is None or e["updates"] < at]
+                last[kind] = at
+            expected.append(line)
+        assert without_repeats(lines) == [e for e in lines if e in expected]
+
+
+@pytest.mark.parametrize("workers", [10**9, -1, "many", None, 1e3])
+def test_a_number_of_workers_that_no_run_has_is_refused(tmp_path: Path, workers: object):
+    with pytest.raises(DataError, match="workers: it is no run of hogwild"):
+        assert Record.open(make(tmp_path / "a", summary={"workers": workers})).workers
+
+
+@pytest.mark.parametrize("command", [main, trace, plot])
+def test_a_run_that_cannot_be_shown_is_told_in_one_line(
+    tmp_path: Path, command: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
+):
+    run = make(tmp_path / "a", [{"kind": "gate", "time": []}, {"kind": "edge"}])
+    (run / "summary.json").write_text("{" if command is plot else "{}")
+    TimelineFile(run / "timeline.bin").append([(0, bytes(16), 0)])
+    (run / "config.yaml").write_bytes(b"\xff" if command is plot else (run / "config.yaml").read_bytes())
+    assert command([str(run), "-o", str(tmp_path / ("x.csv" if command is plot else "x.json"))]) != 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("hogwild: error: ")
+
+
+def test_runs_of_one_seed_are_all_shown(tmp_path: Path):
+    """Processes make different runs of the same seed."""
+    ends = [0.5 + 0.05 * k for k in range(7)]
+    found = [Record.open(make(tmp_path / str(k), [evaluation(9, end)])) for k, end in enumerate(ends)]
+    page = comparison.write(found)
+    assert "The best mean test accuracy is 0.65" in page
+    assert ", ".join(f"{end:.4g}" for end in ends) in page
 
 
 def test_a_diverged_run_is_named_and_its_line_breaks(tmp_path: Path):
@@ -228,3 +286,28 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     grid(tmp_path / "grid")
     assert main([str(tmp_path / "grid"), "-o", str(out), "--overwrite"]) == 0
     assert "18 runs compared" in out.read_text()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["metrics.jsonl", "pushes.csv", "summary.json", "timeline.bin"])
+def test_a_pipe_in_a_run_keeps_no_reader_waiting(tmp_path: Path, name: str):
+    """A forged run may hold one that nobody writes to."""
+    run = make(tmp_path / "a")
+    (run / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
+    if name == "summary.json":
+        assert Record.open(run).summary == {}
+        with pytest.raises(UsageError, match="not a regular file"):
+            delays.parse(f"hist:{run}")
+        return
+    with pytest.raises(DataError, match="not a regular file"):
+        runs.write(records([run]))
+
+
+@pytest.mark.parametrize("argv", [["RUN", "-o", "x" * 300], ["x" * 300, "-o", "page.html"]])
+def test_names_that_are_too_long_are_told(tmp_path: Path, argv: list[str], capsys: pytest.CaptureFixture[str]):
+    run = str(make(tmp_path / "a"))
+    assert main([run if word == "RUN" else word for word in argv]) != 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("hogwild: error: ")
+    assert "File name too long" in line

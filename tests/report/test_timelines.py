@@ -16,7 +16,7 @@ from hogwild.cli.trace import main as trace
 from hogwild.report import runs, tracks
 from hogwild.report.record import Record, records
 from hogwild.report.trace import trace as write_trace
-from hogwild.runs.timeline import PHASES, TimelineFile, Track
+from hogwild.runs.timeline import BLOCK, PART, PHASES, TimelineFile, Track, read
 
 NAMES = ("data", "gradient", "update", "waiting", "sleep")
 DATA, GRADIENT, UPDATE, WAITING, SLEEP = map(PHASES.index, NAMES)
@@ -64,6 +64,16 @@ def test_the_page_has_a_row_for_each_worker(run: Path):
     assert "A cross is a fault: 2 in all." in figure
     assert '<text x="50.00%" y="42" text-anchor="middle" class="mark"' in figure, "row 2, at half of the time"
     assert len(page) < RUN_BYTES
+
+
+def test_workers_that_are_gone_take_no_part_in_later_parts(tmp_path: Path):
+    """Else a file of 64 MB could stand for a million workers in a million parts."""
+    path = tmp_path / "timeline.bin"
+    for parts in range(3):
+        TimelineFile(path).append([(parts, np.array([1 << 12, 2 << 12], "<u8").tobytes(), 0)])
+    with path.open("ab") as file:
+        file.write(BLOCK.pack(PART, 0, 0) * 4)
+    assert [len(track.begins) for track in read(path)] == [2, 2, 2], "one gap each"
 
 
 def test_bars_lie_where_their_intervals_do():

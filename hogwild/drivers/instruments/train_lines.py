@@ -12,12 +12,19 @@ from hogwild.drivers.instruments.statistics import SPANS, Statistics
 from hogwild.runs.journal import Journal
 
 TRAIN_LINE_S = 1.0
+OF_THE_RUN = 1 / 2000  # of the time so far, if that is longer: a week makes 14,000 lines, not 600,000
 TRAIN_LINES = 200  # of a run at least, if it has as many gradients
 LR_SAMPLES = 100  # of the schedule, for the mean of a part of the run
 
 
+def pause_s(elapsed_s: float) -> float:
+    """Seconds between two events, `elapsed_s` after the beginning of the run."""
+    return max(TRAIN_LINE_S, OF_THE_RUN * elapsed_s)
+
+
 class TrainLines:
-    """Writes an event of kind train every second, and at every two-hundredth of the run.
+    """Writes an event of kind train every second (later every two-thousandth of the time so far), and at every
+    two-hundredth of the run.
 
     Numbers under `interval` are since the last event: its seconds `s`, applied `pushes`, these by their `delay` and by
     the power of two of their `gap`, and of each worker the seconds `phase_s` that ended in each phase. `train_loss` and
@@ -45,7 +52,8 @@ class TrainLines:
     def write_if_due(self, stats: Statistics) -> None:
         if self.last is None:
             return
-        if self._journal.elapsed_s() - self._at_s >= TRAIN_LINE_S or self.is_due(self._counts.completed):
+        now = self._journal.elapsed_s()
+        if now - self._at_s >= pause_s(now) or self.is_due(self._counts.completed):
             self.write(stats)
 
     def write(self, stats: Statistics) -> None:

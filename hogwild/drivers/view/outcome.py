@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -52,8 +53,15 @@ class PendingPush(NamedTuple):
 class CurrentUpdate:
     """The state of the worker's current update, shared by all parts of its view.
 
-    `lr`: its learning rate, set by the driver before each update. `outcome`: of the last gradient, replaced by each.
+    `lr`: its learning rate, set by the driver before each update; it `has_begun` then. `outcome`: of the last gradient,
+    replaced by each. `schedule`: number of an update of the run -> its learning rate.
     """
 
     lr: float = 0.0
+    has_begun: bool = False
+    schedule: Callable[[int], float] | None = None
     outcome: Outcome = field(default_factory=Outcome)
+
+    def lr_after(self, version: int) -> float:
+        """That of the worker's last update; if it begins after `version` updates of others, that of their last."""
+        return self.lr if self.has_begun or self.schedule is None else self.schedule(max(version - 1, 0))

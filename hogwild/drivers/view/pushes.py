@@ -36,7 +36,8 @@ class PushCache:
         center: Place | None = None,
         fresh_snapshot: bool = True,
     ) -> Push:
-        """The push of that rule onto the master or the own replica. UsageError for a gap without a snapshot.
+        """The push of that rule onto the master or the own replica. UsageError for a gap without a snapshot, and for a
+        rule that takes no groups with an lr of their own.
 
         `center`: the buffer to exchange with in the same pass. `fresh_snapshot`: the push also writes the next
         snapshot.
@@ -77,22 +78,27 @@ class PushCache:
             used.add("snapshot")
         access, locks = self._access(onto, center)
         named: dict[str, Any] = {name: buffers[name] for name in used}
-        return Push(
-            x=buffers[onto],
-            center=None if center is None else buffers[center],
-            **named,
-            segments=world.layout.segments,
-            penalty=penalty,
-            momentum=momentum,
-            compensation=compensation,
-            access=access,
-            guard=self.guard,
-            groups=world.groups.factors,
-            own_v="v" in used and buffers.is_own("v"),
-            stripes=locks,
-            n_stripes=world.stripes if locks else 0,
-            cooperative=not system.mps_running(),
-        )
+        try:
+            return Push(
+                x=buffers[onto],
+                center=None if center is None else buffers[center],
+                **named,
+                segments=world.layout.segments,
+                penalty=penalty,
+                momentum=momentum,
+                compensation=compensation,
+                access=access,
+                guard=self.guard,
+                groups=world.groups.factors,
+                own_v="v" in used and buffers.is_own("v"),
+                stripes=locks,
+                n_stripes=world.stripes if locks else 0,
+                cooperative=not system.mps_running(),
+            )
+        except ValueError as error:
+            if all(lr == 1 for lr, _ in world.groups.factors):
+                raise
+            raise UsageError(f"groups give parameters an lr of their own, and the rule cannot: {error}") from None
 
     def _access(self, onto: str, center: Place | None) -> tuple[Access, int]:
         """The access policy of a push, and the address of its locks.

@@ -109,7 +109,7 @@ class Updates:
             return
         x, snapshot = self._buffers["x"], self._buffers["snapshot"]
         version, has_own_lr = self._versions.version, self._buffers.world.groups.has_own_lr
-        ahead = look_ahead(momentum, lr=self._current.lr, pushes=version)
+        ahead = look_ahead(momentum, lr=self._current.lr_after(version), pushes=version)
         if momentum is not None and version and (momentum.pulls_by_push or (ahead and has_own_lr)):
             self._look_ahead(momentum, version)
         elif ahead:
@@ -126,7 +126,7 @@ class Updates:
         """snapshot <- the look-ahead point, by a push without gradients. A worker that has not pushed yet takes the sum
         of the others' momenta as it is, without a bias correction of its own.
         """
-        lr, nothing = self._current.lr, [None] * len(self._buffers.world.layout.segments)
+        lr, nothing = self._current.lr_after(version), [None] * len(self._buffers.world.layout.segments)
         steps = self._versions.steps(self._rank)
         counts: Counts = {"v_pushes": steps - 1 if steps else MANY, "q_pushes": version - 1}
         self._pushes.get(momentum).enqueue(nothing, lr=lr, pushes=version, lr_max=lr, **counts)

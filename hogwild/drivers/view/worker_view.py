@@ -53,16 +53,17 @@ class WorkerView:
         barriers_per_round: int = 0,
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        schedule: Callable[[int], float] | None = None,
     ) -> None:
         """`inplace`: gradients are taken at the master, not at a snapshot. `seed`: of the worker's own random choices.
-        `clock`: seconds since the start of the run.
+        `clock`: seconds since the start of the run. `schedule`: number of an update -> its learning rate.
         """
         self.world = world
         self.control = world.control
         self.rank = rank
         self.workers = world.workers
         self._clock = clock
-        self._current = CurrentUpdate()
+        self._current = CurrentUpdate(schedule=schedule)
         self.buffers = Buffers(world, rank, declared, access)
         pushes = PushCache(self.buffers, guard, inplace)
         own_share = 1 / world.workers if barriers_per_round else 0.0
@@ -111,7 +112,7 @@ class WorkerView:
 
     @lr.setter
     def lr(self, lr: float) -> None:
-        self._current.lr = lr
+        self._current.lr, self._current.has_begun = lr, True
 
     def submit(self, name: str, step: Callable[[View], None]) -> None:  # noqa: ARG002
         with self.exclusive():
@@ -175,4 +176,5 @@ def view_of(job: Job, world: World, rank: int, clock: Callable[[], float]) -> Wo
         barriers_per_round=job.algorithm.barriers_per_round,
         seed=config.seed,
         clock=clock,
+        schedule=job.schedule.lr,
     )
