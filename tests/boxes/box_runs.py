@@ -23,8 +23,8 @@ OPTIONS = {
 }  # fmt: skip
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
+def until(condition: Callable[[], object], what: str, patience_s: float = WAIT_S) -> None:
+    deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
