@@ -23,8 +23,8 @@ OPTIONS = {
 }  # fmt: skip
 
 
-def until(condition: Callable[[], object], what: str, wait_s: float = WAIT_S) -> None:
-    deadline = time.monotonic() + wait_s
+def until(condition: Callable[[], object], what: str, patience_s: float = WAIT_S) -> None:
+    deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import textwrap
+from functools import partial
 from pathlib import Path
 
+import box_runs
 import pytest
-from box_runs import left_over, until
+from box_runs import left_over
 from torchrun import Agents
 
 pytestmark = pytest.mark.slow
+until = partial(box_runs.until, patience_s=240.0)  # each process imports torch, which takes a busy machine a minute
 
 MODEL = """
     import json, sys
@@ -61,7 +64,7 @@ def run(folder: Path, text: str, *arguments: str) -> list[dict]:
     (folder / "script.py").write_text(textwrap.dedent(MODEL) + textwrap.dedent(text))
     with Agents(folder, boxes=2) as agents:
         agents.start(0, "script.py", *arguments)
-        assert agents.agents[0].wait(120) == 0, agents.output(0).read_text()
+        assert agents.agents[0].wait(240) == 0, agents.output(0).read_text()
     lines = agents.output(0).read_text().splitlines()
     return [json.loads(line[line.index("{") :]) for line in lines if '"updates"' in line][-2:]
 
@@ -142,7 +145,7 @@ def test_the_agent_of_another_node_is_killed(tmp_path):
             agents.look()
             agents.agents[node].terminate()
         for node in (0, 1):
-            agents.agents[node].wait(60)
+            agents.agents[node].wait(120)
         has_ended_in_order(tmp_path, "box0")
         until(lambda: not list(left_over([process.pid for process in agents.started])), "no process is left")
 
