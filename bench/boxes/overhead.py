@@ -114,7 +114,7 @@ class End:
     def __init__(self, box: int, world: World, wire: str, port: int) -> None:
         n = world.layout.n
         self.facts, self.flags = Facts(FORMAT, 2, n, list(WIRES).index(wire), 0, 0), Flag.BEGUN
-        self.versions = world.control
+        self.versions, self._world = world.control, world  # whose memory goes with it
         memory = BoxMemory.create(box, 2, n)
         exchange = PairExchange(world, memory, WIRES[wire](n), Access.RACING)
         ledger, rendezvous = Ledger(memory.ledger(1 - box), 1), Rendezvous(box, 2, "127.0.0.1", port)
