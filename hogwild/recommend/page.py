@@ -17,8 +17,8 @@ hogwild recommend --workers 16 --delay runs/my-run --bytes 8           # delays 
 ```
 
 All of it was measured in the simulator on small models, so it says who wins where, not by how much on your task. Each
-method has the best of a list of learning rates. Time is virtual: 1 is the mean time of a gradient. Where no row is near
-what is asked, `hogwild recommend` says so.
+method has the best of a list of learning rates. Time is virtual: 1 is the mean time of a gradient, of workers that are
+not slowed down. Where no row is near what is asked, `hogwild recommend` says so.
 
 ## The two to try first
 
