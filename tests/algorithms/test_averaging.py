@@ -202,7 +202,8 @@ def test_exchanges_keep_the_sum_but_for_the_gradients(workers: int):
 
 @pytest.mark.parametrize("name", sorted(name for name, cls in REGISTRY.items() if "period" in cls.options()))
 def test_a_run_that_ends_before_the_first_exchange_says_so(name: str):
-    algorithm = REGISTRY[name](period=20)
+    cls = REGISTRY[name]
+    algorithm = cls(period=20)
     said = algorithm.remark([3, 19])
     assert (said is None) is (algorithm.result() == "replica"), "the mean of the replicas has all steps"
     assert said is None or "every 20 own steps, and none made more than 19" in said
