@@ -122,7 +122,7 @@ class Steps:
         self._heard, told = multiprocessing.Pipe(duplex=False)
         self._worker = worker = workers.Worker(job, WorkerContext(world, 0, told, folder / "0.log", None))
         self._timer, self._left, self._taken = Timer(), 0, worker._take
-        worker.reader.in_parts = self._timer.around(worker.reader.in_parts)  # type: ignore[method-assign]
+        worker.source.of_ticket = self._timer.around(worker.source.of_ticket)  # type: ignore[method-assign]
         worker._take = self._take  # type: ignore[method-assign]
         worker.enter_run()
         compute = worker.compute

@@ -144,7 +144,7 @@ class Control {
   std::uint64_t takes_over_at(std::uint32_t rank);  // when it can take a ticket over, ns of the run; UINT64_MAX: never
   void complete(std::uint32_t rank);
   // For a worker without a ticket: waits until a ticket can be taken (true) or no ticket is outstanding (false).
-  bool wait_for_work(std::uint32_t rank, bool takes_over, double timeout_s);
+  bool wait_for_work(std::uint32_t rank, double timeout_s, bool takes_over);
   // Parent, after a death: not alive; its ticket will be assigned again. False: not yet, for another process has held
   // the lock of the tickets for `timeout_s` seconds.
   bool mark_dead(std::uint32_t rank, double timeout_s);

@@ -34,7 +34,7 @@ bool Control::wait_until(Ready ready, double timeout_s) {
   }
 }
 
-bool Control::wait_for_work(std::uint32_t rank, bool takes_over, double timeout_s) {
+bool Control::wait_for_work(std::uint32_t rank, double timeout_s, bool takes_over) {
   worker(rank);
   bool again = false;
   wait_until(

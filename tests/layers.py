@@ -108,6 +108,7 @@ FOR_ALGORITHMS = {
     "math", "typing",
 }  # fmt: skip
 """The outside modules that an algorithm may import: none for processes, threads or clocks, and not torch."""
+SEEDED = "random.Random"  # is given its seed; the functions of random share a generator with the caller
 
 
 class Import(NamedTuple):
@@ -199,7 +200,11 @@ def _particular(files: Mapping[str, str]) -> Iterator[str]:
         for found in imports(source, path):
             if row_of(path) == "algorithms":
                 top = found.name.partition(".")[0]
-                if top not in {*FOR_ALGORITHMS, "hogwild"} and not (top == "torch" and found.for_types):
+                if (
+                    top not in {*FOR_ALGORITHMS, "hogwild"}
+                    and found.name != SEEDED
+                    and not (top == "torch" and found.for_types)
+                ):
                     yield f"{path}:{found.line} imports {found.name}, which no algorithm may at run time"
             elif found.name.startswith("hogwild.algorithms") and not path.startswith("hogwild/algorithms/"):
                 module, _, name = found.name.rpartition(".")

@@ -100,6 +100,11 @@ def main(argv: Sequence[str]) -> int:
         assert cell.config, "building the config raises the UsageError of an invalid cell before any run begins"
     comparison.require_same_options(cells, folder)
     with Console() as console:
+        if count := comparison.unchecked(cells, folder):
+            console.warn(
+                f"{folder}: {count} results are of version 0.2.0 or older, which kept no options: they are shown "
+                "as if they were made with these"
+            )
         progress = Status(0, len(comparison.missing(cells, folder)), epoch=None, unit="runs")
         for count, row in enumerate(comparison.run(cells, folder, jobs), 1):
             console.info(f"{' '.join(map(str, row['key']))}: {score(row):.4f}  gap {row['gap_rms'] or math.nan:.3g}")

@@ -117,10 +117,10 @@ def layers(config: Config, algorithm: Algorithm) -> str | None:
         return f"{named} counts whole ones: leave one out"
     if {"s", "gap_state"} & kept.keys():
         return f"{named} takes a gap, whose statistics are of whole ones: leave one out"
-    if algorithm.needs_snapshot:
-        return f"{named} needs the snapshot of the whole gradient until the push: leave one out"
     if {"delay_limit", "distance_limit"} & algorithm.options().keys():
         return f"{named} drops late ones, of which a part would be in the model already: leave one out"
+    if algorithm.needs_snapshot:
+        return f"{named} needs the snapshot of the whole gradient until the push: leave one out"
     if config.clip:
         return (
             f"clip {config.clip:g} needs the norm of a whole gradient, and layer_pushes takes it apart: leave one out"

@@ -80,15 +80,21 @@ class Cell:
 
 def require_same_options(cells: Iterable[Cell], folder: Path) -> None:
     """UsageError if `folder` has a result of one of the cells that was made with other options: it would be shown as if
-    it were one of these.
+    it were one of these. Version 0.2.0 did not record options: see `unchecked`.
     """
     done = {tuple(row["key"]): row.get("options") for row in read(folder)}
     for cell in cells:
-        if cell.key in done and done[cell.key] != cell.digest:
+        if done.get(cell.key) not in (None, cell.digest):
             raise UsageError(
                 f"{folder} has results of other options{_difference(cell, folder)}: choose another --directory, or "
                 "remove this one"
             )
+
+
+def unchecked(cells: Iterable[Cell], folder: Path) -> int:
+    """The number of cells with a result in `folder` that does not say by which options it was made."""
+    silent = {tuple(row["key"]) for row in read(folder) if row.get("options") is None}
+    return sum(cell.key in silent for cell in cells)
 
 
 def _difference(cell: Cell, folder: Path) -> str:

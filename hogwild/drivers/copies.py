@@ -24,7 +24,6 @@ from hogwild.drivers.instruments.report import Report
 from hogwild.drivers.instruments.statistics import Statistics
 from hogwild.drivers.job.due import CHECKPOINT, EVALUATION, Due, Progress, intervals_of
 from hogwild.drivers.job.job import Job
-from hogwild.drivers.job.never import never_due
 from hogwild.drivers.job.tables import notes, sparse_push
 from hogwild.drivers.job.trial import try_out
 from hogwild.drivers.job.world import world_of
@@ -89,8 +88,6 @@ class Copies(ABC):
         per_epoch = job.order.tickets_per_epoch if job.body is None else 0
         every = intervals_of(self.config, per_epoch, has_test=self.evaluator.has_test)
         job.intervals = {**every, **self.audience.intervals}
-        for line in never_due(job):
-            console.warn(line)
         self.due = Due(job.intervals, Progress(tickets.next, saved.version if saved else 0))
 
     def _lines(self, job: Job, saved: State | None) -> int:

@@ -96,11 +96,13 @@ class LaunchOptions(TypedDict, total=False):
     degree: int
     delay_cutoff: int
     delay_limit: int
+    distance_limit: float
     eps: float
     eps_inside: bool
     exchange: Literal["paper", "post"]
     first_step: Literal["torch", "damped"]
     form: Literal["jacobi", "gauss-seidel", "m2", "m1"]
+    fraction: float
     fragments: int
     fresh: bool
     gap_decay: float

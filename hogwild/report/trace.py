@@ -66,10 +66,10 @@ def _of_run(run: Record, arrow: Iterator[int]) -> Iterator[Event]:
         yield {"ph": "M", "tid": thread, "name": "thread_sort_index", "args": {"sort_index": order}}
     for track in run.tracks:
         for phase, begin, end, delay in _seen(track):
-            facts = {"args": {"delay": delay}} if phase == "update" else {}
-            yield _slice(track.worker, phase, begin, end) | facts
+            delayed = {"args": {"delay": delay}} if phase == "update" else {}
+            yield _slice(track.worker, phase, begin, end) | delayed
         for read, pushed, delay in _pushes(track):
-            facts = {"name": "pull to push", "cat": "push", "id": next(arrow), "tid": track.worker}
+            facts: Event = {"name": "pull to push", "cat": "push", "id": next(arrow), "tid": track.worker}
             yield {**facts, "ph": "s", "ts": _us(read)}
             yield {**facts, "ph": "f", "bp": "e", "ts": _us(pushed), "args": {"delay": delay}}
     for event in run.events:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import importlib
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -118,13 +119,10 @@ def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 def _summary_writer() -> Any:
     """That of TensorBoard, or else of tensorboardX, which writes the same and is a twentieth of its size."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
+    missing = []
+    for module in ("torch.utils.tensorboard", "tensorboardX"):
         try:
-            from tensorboardX import SummaryWriter
-        except ImportError:
-            raise UsageError(
-                f"tb needs TensorBoard ({error}): pip install tensorboard or tensorboardX, or leave --tb out"
-            ) from None
-    return SummaryWriter
+            return importlib.import_module(module).SummaryWriter
+        except ImportError as error:
+            missing.append(error)
+    raise UsageError(f"tb needs TensorBoard ({missing[0]}): pip install tensorboard or tensorboardX, or leave --tb out")

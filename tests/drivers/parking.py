@@ -150,11 +150,11 @@ def stop_in_the_lock_of_the_tickets(stop: Stop) -> None:
         blocks.append(worker.world.control_memory.address + size)
         method(worker)
 
-    def around(method: Callable[..., int], control: Control, rank: int) -> int:
+    def around(method: Callable[..., int], control: Control, *args: Any) -> int:
         if not blocks or not stop.is_due():
-            return method(control, rank)
+            return method(control, *args)
         with stop.at_touch(blocks[0]):
-            return method(control, rank)
+            return method(control, *args)
 
     wrap(Worker, "enter_run", begins)
     wrap(Control, "take", around)

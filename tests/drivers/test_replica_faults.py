@@ -69,6 +69,7 @@ def test_a_run_whose_last_batch_is_with_a_stopped_worker_ends(tmp_path: Path, mo
         lr=0.05,
         stall_timeout=1.0,
         kill_stalled=0.5,
+        takeover=False,
     )
     assert result.summary["samples"] == 2 * 203
     pid = int((tmp_path / "stopped").read_text())

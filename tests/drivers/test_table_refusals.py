@@ -106,17 +106,18 @@ FAMILIES = {
 
 
 TABLES_OF_GRADIENTS = {"ia2sgd", "ringleader"}  # they keep dense gradients of all workers
+DENSE = {*TABLES_OF_GRADIENTS, "picky", "ringmaster-muon"}  # the last two look at whole vectors and matrices
 
 
 def test_the_stale_family_and_sgd_take_tables_and_no_other():
     takes = {name for name in FAMILIES if registry.find(name)().takes_tables}
-    assert takes == {name for name, family in FAMILIES.items() if family == "stale"} - TABLES_OF_GRADIENTS | {"sgd"}
+    assert takes == {name for name, family in FAMILIES.items() if family == "stale"} - DENSE | {"sgd"}
     assert not registry.find("asysg-incon")(coords="one").takes_tables
 
 
 @pytest.mark.parametrize(
     "algorithm",
-    [n for n, f in FAMILIES.items() if n in TABLES_OF_GRADIENTS or (f != "stale" and n not in ("sgd", "ssgd"))],
+    [n for n, f in FAMILIES.items() if n in DENSE or (f != "stale" and n not in ("sgd", "ssgd"))],
 )
 def test_other_algorithms_refuse_tables_by_name(tmp_path: Path, algorithm: str):
     message = rf"algorithm {algorithm} does not make one push .* table items\.weight .*use sgd, asgd, adamw"

@@ -100,7 +100,7 @@ class Timed(nn.Module):
 
 
 def job_of(algorithm: Algorithm, model: Callable[[Any], nn.Module], **values: Any) -> Job:
-    config = Config(data="digits", batch_size=12, epochs=1, lr=0.1, **{"workers": 2, **values})
+    config = Config(data="digits", batch_size=12, epochs=1, lr=0.1, **{"workers": 2, "takeover": False, **values})
     return replace(make_job(config, data(), model), algorithm=algorithm)
 
 

@@ -164,7 +164,7 @@ class Worker {
     std::int64_t ticket;
     while ((ticket = control_.take(rank_, takes_over_, control_.now_ns())) == kNoTicket) {
       control_.leave(rank_);
-      while (!control_.wait_for_work(rank_, takes_over_, kPollS))
+      while (!control_.wait_for_work(rank_, kPollS, takes_over_))
         if (control_.outstanding().empty()) return kNoTicket;
       join();
     }
