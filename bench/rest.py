@@ -136,11 +136,9 @@ class Steps:
     def __call__(self, count: int) -> float:
         """Seconds of a step beside data and gradient, the mean of `count`."""
         self._left, self._timer.seconds = count, 0.0
-        moves, workers.to_device = workers.to_device, self._timer.around(workers.to_device)
         began = time.thread_time()
         self._worker._train()
         spent = time.thread_time() - began
-        workers.to_device = moves
         return (spent - self._timer.seconds) / count
 
 

@@ -43,6 +43,7 @@ OPTIMUM = {  # the defaults are for longer runs than 1,500 steps per worker
     "noloco": {"period": 20, "momentum": 0.0},
 }
 LR = {"dc-asgd": 0.05, "downpour": 0.1, "mvadownpour": 0.1}  # the quadratic below would be unstable at the default 0.2
+LR["ringmaster-muon"] = 2.0  # averaged gradients: the momentum does not multiply the step
 
 
 def torch_options(algorithm: object) -> dict[str, object]:
