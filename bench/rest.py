@@ -102,6 +102,19 @@ class Timer:
         return timed
 
 
+class Timed:
+    """An object that is called, with the time of its calls taken."""
+
+    def __init__(self, inner: Callable[..., Any], timer: Timer) -> None:
+        self._inner, self._call = inner, timer.around(inner)
+
+    def __call__(self, *args: Any) -> Any:
+        return self._call(*args)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
 class Steps:
     """A worker whose loop ends after as many steps as it is told."""
 
@@ -125,9 +138,7 @@ class Steps:
         worker.source.of_ticket = self._timer.around(worker.source.of_ticket)  # type: ignore[method-assign]
         worker._take = self._take  # type: ignore[method-assign]
         worker.enter_run()
-        compute = worker.compute
-        worker.compute = self._timer.around(compute)  # type: ignore[assignment]
-        worker.compute.slow_down = compute.slow_down  # type: ignore[method-assign]
+        worker.compute = Timed(worker.compute, self._timer)  # type: ignore[assignment]
 
     def _take(self) -> int:
         self._left -= 1
