@@ -25,7 +25,7 @@ def _in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def fit(model: Any, data: Any = None, **options: Any) -> hogwild.Result:
-    values = {"epochs": 2, "batch_size": 5, "lr": 0.05, "out": "runs", "name": "run", **options}
+    values = {"epochs": 2, "batch_size": 5, "lr": 0.05, "takeover": False, "out": "runs", "name": "run", **options}
     return hogwild.fit(model, data or own_code.data(), **values)
 
 
