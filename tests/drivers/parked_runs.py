@@ -117,7 +117,6 @@ def run(case: Case, folder: Path, **values: Any) -> hogwild.Result:
     options: dict[str, Any] = {
         "workers": 3,
         "epochs": EPOCHS,
-        "takeover": False,  # the worker that stands still keeps its batch
         "batch_size": BATCH,
         "lr": 0.01,
         "out": str(folder),

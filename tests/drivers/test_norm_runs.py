@@ -90,7 +90,7 @@ def test_a_resumed_run_is_one_never_interrupted(tmp_path: Path, state: str):
 
 def test_two_processes_write_one_state(tmp_path: Path):
     """Updates may be lost, so a few counts may be missing; private states would have half of them."""
-    driver, summary, _ = run(tmp_path, **FULL, workers=2, updates=300)
+    driver, summary, _ = run(tmp_path, **FULL, workers=2, updates=300, takeover=False)
     assert 210 < int(averages(driver, 0)[f"{LAYER}.num_batches_tracked"]) <= 300
     assert summary["test_accuracy"] > 0.8
 
