@@ -89,6 +89,7 @@ def test_a_killed_courier_is_replaced_and_a_killed_box_comes_back(tmp_path, betw
         until(lambda: not list(left_over(pids)), "no process is left")
 
 
+@pytest.mark.slow
 def test_the_survivor_of_box_0_ends_well(tmp_path):
     with Boxes(tmp_path, updates=3000, between_linger=1) as boxes:
         boxes.start(0, straggler="0:20")
@@ -129,6 +130,7 @@ def test_a_kill_at_any_time(tmp_path, kind: str, box: int):
     assert kill(tmp_path, kind, box, 0.3)["updates"]
 
 
+@pytest.mark.slow
 def test_too_few_boxes(tmp_path):
     with Boxes(tmp_path, updates=10**6, min_boxes=2, between_timeout=1) as boxes:
         boxes.start_all()

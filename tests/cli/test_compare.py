@@ -81,6 +81,7 @@ def test_a_comparison_that_is_killed_at_half_goes_on_to_the_same_bytes(tmp_path)
     assert again == whole
 
 
+@pytest.mark.slow
 def test_lr_over_delay_divides_by_the_mean_delay(tmp_path):
     compare.main([*GRID, "--lr-over-delay", "shifted", "--directory", str(tmp_path)])
     lr = {(row["key"][0], row["key"][1]): row["lr"] for row in rows(tmp_path)}

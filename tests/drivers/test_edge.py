@@ -160,6 +160,7 @@ def test_a_measured_run_is_the_same_run(tmp_path: Path):
     assert len(found[1][2].splitlines()) - len(rest) == 90 // 7
 
 
+@pytest.mark.slow
 def test_two_processes_are_measured(tmp_path: Path):
     config = Config.from_values(
         {"out": str(tmp_path), "quiet": True, "workers": 2, "epochs": 30, "edge_every": 1, "eval_every": 0}

@@ -98,6 +98,7 @@ def test_a_compiled_module_survives_being_bound_to_other_memory(backend: str) ->
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="the compiler of torch.compile needs g++")
+@pytest.mark.slow
 def test_autocast_inside_a_compiled_module() -> None:
     module = nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 3))
     inputs = torch.randn(4, 5)

@@ -103,6 +103,7 @@ def test_label_split_lock_free_workers_train_with_full_norm_and_not_with_batch_n
     assert accuracy(800 // workers, norm="batch", **values) < 0.3
 
 
+@pytest.mark.slow
 def test_full_norm_at_the_learning_rate_of_batch_norm_needs_the_defaults_of_norm_full(tmp_path: Path):
     """The deeper net of the reference measurement, lr 0.1: it diverges without a clip and trains with the defaults."""
     values = {**FULL, "lr": 0.1, "model": "label_split:deep", "workers": 1, "clock": "round-robin", "updates": 400}

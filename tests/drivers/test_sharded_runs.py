@@ -47,9 +47,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[list[int]]]:
 
 @pytest.mark.parametrize(
     ("algorithm", "read"),
-    rest_is_slow(
-        [("asgd", "snapshot"), ("asgd", "inplace"), ("d2", "snapshot")], {("asgd", "inplace"), ("d2", "snapshot")}
-    ),
+    rest_is_slow([("asgd", "snapshot"), ("asgd", "inplace"), ("d2", "snapshot")], {("d2", "snapshot")}),
 )
 def test_a_worker_draws_the_same_batches_in_any_interleaving(
     tmp_path: Path, taken: dict[int, list[list[int]]], algorithm: str, read: str

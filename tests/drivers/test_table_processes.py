@@ -81,6 +81,7 @@ def measure(worker: hogwild.Worker) -> None:
     Path(f"{type(worker.model).__name__}-{worker.rank}").write_text(str(private_kb / 1024))
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_worker_does_not_depend_on_the_size_of_a_table(tmp_path: Path, monkeypatch: Any):
     monkeypatch.chdir(tmp_path)
     for model in (Large, Small):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from scripts import TIMEOUT_S, run
+from slow import rest_is_slow
 from small_fits import samples, two
 from torch import nn
 
@@ -38,7 +39,7 @@ def program(*, guard: bool = True, clock: str | None = None) -> str:
     return text.replace("CLOCK", f"clock={clock!r}")
 
 
-@pytest.mark.parametrize("way", ["-c", "stdin"])
+@pytest.mark.parametrize("way", rest_is_slow(["-c", "stdin"], {"-c"}))
 def test_a_program_without_a_file_is_told_in_one_line(way):
     def ask(text: str) -> list[str]:
         if way == "-c":

@@ -86,7 +86,9 @@ def test_the_faster_it_forgets_the_further_off(data, full_batch):
     assert error(gradient(net(nn.BatchNorm1d), data, batches), full_batch) > 0.9
 
 
-@pytest.mark.parametrize(("norm", "learns"), [(FullNorm1d, True), (nn.BatchNorm1d, False)])
+@pytest.mark.parametrize(
+    ("norm", "learns"), [(FullNorm1d, True), pytest.param(nn.BatchNorm1d, False, marks=pytest.mark.slow)]
+)
 def test_training_on_single_class_batches(data, norm, learns):
     """Evaluated with the stored statistics, on the training data."""
     model, (x, targets) = net(norm), data

@@ -52,6 +52,7 @@ def test_a_second_derivative_is_refused_in_one_line():
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # of torch's own tracing
+@pytest.mark.slow
 def test_under_torch_compile():
     net = nn.Sequential(nn.Linear(6, 6), FullNorm1d(6, alpha=0.5), nn.ReLU())
     eager = copy.deepcopy(net)

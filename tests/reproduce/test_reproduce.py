@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("figures")
 
 
-@pytest.mark.parametrize("name", rest_is_slow(reproduce.REGISTRY, {"fig3", "fig8"}))
+@pytest.mark.parametrize("name", rest_is_slow(reproduce.REGISTRY, {"fig8"}))
 def test_a_figure_writes_csv_png_and_one_line(folder, name, capsys):
     figure = reproduce.find(name)
     if name == "delayed-text" and "HOGWILD_DATA" not in os.environ:
@@ -222,6 +222,7 @@ def test_values_without_a_number_survive_the_csv(tmp_path):
         output.read_csv(tmp_path / "x.csv", thresholds.FIGURES[0])
 
 
+@pytest.mark.slow
 def test_without_matplotlib_csv_and_line_are_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     face.compute([random_delay.FIGURES[0]], SMOKE, 0, tmp_path, 1)

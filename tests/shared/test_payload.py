@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from slow import rest_is_slow
 
 from hogwild.errors import UsageError
 from hogwild.shared.memory import SharedMemory
@@ -72,7 +73,7 @@ def total(payload: Payload, results: Connection) -> None:
     results.send(float(payload.load()["array"].sum()))
 
 
-@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+@pytest.mark.parametrize("method", rest_is_slow(["forkserver", "spawn"], {"forkserver"}))
 def test_processes_get_it_as_an_argument(method: str):
     context = multiprocessing.get_context(method)
     ours, theirs = context.Pipe()

@@ -63,6 +63,7 @@ def test_two_workers_never_diverge():
     assert admm.radius(2, np.linspace(1e-4, 0.05, 40), np.array([[0.5], [1], [2.5], [5], [10]])).max() < 1
 
 
+@pytest.mark.slow
 def test_chaos():
     found = admm.trajectory(3, 0.001, 2.5, 1000.0, 50000)
     for tick, text in groups(CHAOS, 2):

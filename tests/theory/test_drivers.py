@@ -53,7 +53,7 @@ def check(x: torch.Tensor, rule: str, delay: int, momentum: float) -> None:
     ("rule", "algorithm"),
     rest_is_slow(
         [*ALGORITHMS.items(), ("dana", "dana-slim")],
-        {("standard", "asgd"), ("shifted", "shifted"), ("dana", "dana-slim")},
+        {("shifted", "shifted"), ("dana", "dana-slim")},
     ),
 )
 def test_the_threshold_in_the_simulator(rule: str, algorithm: str, delay: int):
