@@ -113,7 +113,7 @@ def test_a_run_goes_on_with_the_same_fewer_and_more_boxes(tmp_path, between: str
             assert summary["updates"] == 4000 == sum(summary["boxes_share"])
             assert summary["joins"] == boxes - 2
         else:
-            assert 1000 < summary["updates"] < 4000
+            assert 1000 < summary["updates"] <= 4000  # 4000: nothing of the other box was known yet
         assert summary["test_accuracy"] > 0.93
         if between == "ad-psgd" and boxes > 1:
             assert re.search(r"boxes \d, exchanges \d+, lag [\d.]+, sends [\d.]+ k bytes/s", run.output(0))
