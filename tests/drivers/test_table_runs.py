@@ -151,7 +151,7 @@ def test_a_recorded_run_of_one_worker_is_replayed_bit_for_bit(tmp_path: Path):
 
 
 def test_no_schedule_holds_what_two_workers_read_in_place(tmp_path: Path):
-    values = {"algorithm": "asgd", "workers": 2, "access": "locked"}
+    values = {"algorithm": "asgd", "workers": 2, "access": "locked", "lr": 0.01}
     _, recorded = run(tmp_path, record=True, **values)
     with pytest.raises(UsageError, match=r"table items\.weight is read in place while other workers write it"):
         run(tmp_path, name="replayed", clock=f"trace:{recorded.directory.path / 'schedule.jsonl'}", **values)
