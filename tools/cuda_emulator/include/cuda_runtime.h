@@ -48,6 +48,7 @@ std::uint64_t shuffle(std::uint64_t value, unsigned offset);  // the value of th
 extern __thread uint3 threadIdx, blockIdx, blockDim, gridDim;
 
 inline void __syncthreads() { emulator::sync_block(); }
+inline int __clz(int value) { return value == 0 ? 32 : __builtin_clz(static_cast<unsigned>(value)); }
 inline void __threadfence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
 
 inline double __shfl_down_sync(unsigned, double value, unsigned offset) {
