@@ -30,8 +30,8 @@ constexpr int kPhases = 9;
 // Of a ticket in hand: kAlone, one worker computes it; kShared, another one does so too; kClaimed, this worker's
 // gradient counts; kOvertaken, that of the other one does, and this worker has no ticket any more.
 enum class Claim : std::uint32_t { kAlone, kShared, kClaimed, kOvertaken };
-constexpr std::int64_t kPatience =
-    2;  // a ticket is taken over once it is out that many times as long as the taker's last
+// A ticket is taken over once it is out that many times as long as the taker's last.
+constexpr std::int64_t kPatience = 2;
 
 // The statistics of one worker since the run began; a resumed run continues with those of its checkpoint. Only that
 // worker writes them; other processes may read meanwhile.

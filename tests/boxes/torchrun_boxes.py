@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
 
 import psutil
 from box_runs import Boxes, until
+from torchrun import free_port
 
 
 class TorchrunBoxes(Boxes):
     """As Boxes; a process is the agent of a box, and the box its child. The agent starts a box again that dies."""
 
     def serve(self) -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
+        return free_port()
 
     def command(self, box: int) -> tuple[list[str], dict[str, str]]:
         options = {
