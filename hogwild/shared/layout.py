@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -55,12 +56,12 @@ class ParameterLayout:
             raise UsageError("the model has no trainable parameters: nothing requires a gradient")
         return cls(tuple(names), tuple(shapes), tuple(offsets), n or _aligned(1, itemsize), dtype)
 
-    @property
+    @cached_property
     def segments(self) -> list[tuple[int, int]]:
         """The (offset, numel) of each parameter, in elements."""
         return [(offset, math.prod(shape)) for offset, shape in zip(self.offsets, self.shapes, strict=True)]
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         """Number of parameters, without padding."""
         return sum(numel for _, numel in self.segments)

