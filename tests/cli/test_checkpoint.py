@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import shutil
 import sys
 from pathlib import Path
 
@@ -42,6 +43,24 @@ def test_a_saved_state_is_loaded_unchanged(folder):
     assert found.state["model"]["b"].dtype == torch.float64
     assert torch.equal(found.state["workers"][0]["rng"], torch.get_rng_state())
     assert (found.state["workers"][1], found.state["lr_max"]) == ({"pushes": 4, "name": "one"}, 0.1)
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_copy_that_followed_the_links_is_saved_into(folder, monkeypatch, exchanges):
+    """As scp -r makes it: what `last` and `best` pointed to lies there as a directory, beside the checkpoint or not."""
+    if not exchanges:
+        monkeypatch.setattr(checkpoint, "exchange", lambda *_: False)
+    checkpoint.save(folder, 1, state(1.0), META, best=True)
+    checkpoint.save(folder, 2, state(2.0), META)
+    copy = folder.parent / "copy"
+    shutil.copytree(folder, copy)
+    shutil.rmtree(copy / "step-00000001")
+    assert [(copy / link).is_symlink() for link in ("last", "best")] == [False, False]
+    checkpoint.save(copy, 3, state(3.0), META, keep=1)
+    assert (os.readlink(copy / "last"), os.readlink(copy / "best")) == ("step-00000003", "step-00000001")
+    assert sorted(path.name for path in copy.iterdir()) == ["best", "last", "step-00000001", "step-00000003"]
+    for name, value in (("last", 3.0), ("best", 1.0)):
+        assert torch.equal(checkpoint.load(copy, name).state["model"]["w"], torch.full((2, 3), value))
 
 
 def test_the_manifest_describes_the_files(folder):

@@ -77,9 +77,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With the runs that pages name, and the examples, where the algorithm of one's own is."""
     path = tmp_path_factory.mktemp("pages") / "examples"
     shutil.copytree(ROOT / "examples", path, ignore=shutil.ignore_patterns("runs", "__pycache__"))
-    hogwild("train --workers 1 --samples 300 --name mine", path)
-    for name in RUNS[1:]:
-        shutil.copytree(path / "runs/mine", path / "runs" / name)
+    hogwild("train --workers 1 --samples 300", path)
+    (run,) = (path / "runs").iterdir()
+    for name in RUNS:
+        shutil.copytree(run, path / "runs" / name)
     hogwild("compare --algorithms asgd,ssgd --workers-list 2 --seeds 1 --samples 200 --jobs 1 --directory grid", path)
     return path
 

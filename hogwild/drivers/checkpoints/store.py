@@ -67,6 +67,7 @@ def save(
             raise OSError(0, "it is a symbolic link, and is not followed")
         for leftover in folder.glob(".*.tmp"):
             _remove(leftover)
+        _restore_links(folder)
         temporary.mkdir()
         contents.save_state(state, temporary / STATE)
         files = {STATE: {"bytes": (temporary / STATE).stat().st_size, "sha256": contents.sha256(temporary / STATE)}}
@@ -204,6 +205,26 @@ def _point(link: Path, name: str) -> None:
     temporary = beside(link)
     temporary.symlink_to(name)
     temporary.replace(link)
+
+
+def _restore_links(folder: Path) -> None:
+    """Where a tool that copied the run has followed `last` and `best` (scp -r), directories become links again."""
+    for path in (folder / link for link in LINKS):
+        if path.is_symlink() or not path.is_dir():
+            continue
+        names, written = _names_of(read_manifest(path).step), (path / MANIFEST).read_bytes()
+        known = [name for name in names if (folder / name).is_dir()]
+        same = next((name for name in known if (folder / name / MANIFEST).read_bytes() == written), None)
+        if same is None:
+            same = next((name for name in names if name not in known), names[0])
+            shutil.copytree(path, copy := beside(path), symlinks=True)
+            copy.rename(folder / same)
+        link = beside(path)
+        link.symlink_to(same)
+        if not exchange(link, path):
+            _discard(path)
+            link.rename(path)
+        _remove(link)
 
 
 def _pinned(folder: Path) -> list[str]:
