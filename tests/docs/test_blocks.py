@@ -93,7 +93,6 @@ def hogwild(line: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("page", "command"), own_commands(), ids=lambda part: part.partition(" ")[2] or part)
 def test_a_command_of_a_page_runs(page: str, command: str, folder: Path, tmp_path: Path):
     """With few samples, in a copy of the prepared folder. `...` stands for a run that the reader has."""
@@ -108,7 +107,6 @@ def test_a_command_of_a_page_runs(page: str, command: str, folder: Path, tmp_pat
     hogwild(line, here)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("page", "code"), PROGRAMS, ids=lambda part: part.name if isinstance(part, Path) else "")
 def test_a_program_of_a_page_runs(page: Path, code: str, tmp_path: Path):
     (tmp_path / "mine.py").write_text(code)

@@ -8,7 +8,6 @@ import shlex
 import sys
 from pathlib import Path
 
-import pytest
 import warm
 from test_pages import FENCE
 
@@ -41,7 +40,6 @@ def test_the_examples_are_one_program_that_runs(tmp_path: Path):
     assert set(hogwild.load(first, ema=True)) == {"weight", "bias"}
 
 
-@pytest.mark.slow
 def test_the_commands_go_on_with_its_run(tmp_path: Path):
     program(tmp_path)
     (commands,) = [code for language, code in BLOCKS if language == "sh"]

@@ -52,7 +52,6 @@ def test_the_first_run(blocks: list[tuple[str, str]], tmp_path: Path, monkeypatc
     assert 14 < json.loads(Path("runs/one/summary.json").read_text())["delay"]["mean"] < 15
 
 
-@pytest.mark.slow
 def test_the_whole_of_it(blocks: list[tuple[str, str]], tmp_path: Path):
     said = follow(blocks, tmp_path)
     assert any("0.101" in text for text in said)  # the threshold that the page names
