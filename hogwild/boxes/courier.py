@@ -122,7 +122,7 @@ class Courier:
                 finishes = False
                 self._show(Flag.FINISHED)
                 self._awaited = Flag.FINISHED
-            if self.events.poll(POLL_S):
+            if self.events.poll(POLL_S if finishes else self._pause()):
                 command, *detail = self.events.recv()
                 if command == "begin":
                     self._begin()
@@ -144,6 +144,12 @@ class Courier:
             if self._awaited and self._all(self._awaited):
                 self._tell("ready" if self._awaited is Flag.READY else "finished")
                 self._awaited = Flag(0)
+
+    def _pause(self) -> float:
+        """How long the main thread may wait for the parent, in seconds."""
+        if self._awaited or self._pacing is None or (self._text is not None and self._text.is_busy):
+            return POLL_S
+        return self._pacing.pause(self.versions.version, time.monotonic())
 
     # ---- beginning ------------------------------------------------------------------------------------------------
 

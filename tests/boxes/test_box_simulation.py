@@ -119,3 +119,21 @@ def test_periods_that_pass_are_dropped(version: int, passed: int, due: int):
     assert pacing.due == 10
     assert pacing.end(version) == passed
     assert pacing.due == due
+
+
+@pytest.mark.parametrize("updates_per_s", [3.0, 17.0, 400.0, 9000.0])
+def test_a_courier_looks_seldom_and_sees_in_time_that_an_exchange_is_due(updates_per_s: float):
+    """Looks at most some dozen times per period, or every 50 ms; what it is late by is small beside the period."""
+    pacing = Pacing(50, seed=0, box=1, version=0)
+    period_s = 50 / updates_per_s
+    now, looks, exchanges = 0.0, 0, 0
+    for _ in range(5000):
+        looks += 1
+        now += pacing.pause(int(now * updates_per_s), now)
+        if (version := int(now * updates_per_s)) >= pacing.due:
+            late_s = now - pacing.due / updates_per_s
+            assert late_s <= max(0.002, 0.05 * period_s)
+            pacing.end(version)
+            exchanges += 1
+    assert exchanges >= 3
+    assert looks / exchanges <= max(40, period_s / 0.05 + 40)
