@@ -23,7 +23,7 @@ from hogwild.drivers.processes.pool import Event
 from hogwild.drivers.processes.trainer import Trainer
 from hogwild.drivers.processes.watch import Watch
 
-WAIT_S = 60.0
+WAIT_S = 100.0
 SAMPLES, BATCH, EPOCHS = 330, 10, 2
 BATCHES = EPOCHS * SAMPLES // BATCH
 LOOK_S = 0.005

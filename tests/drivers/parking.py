@@ -35,13 +35,13 @@ CLOSED, OPEN = 0, mmap.PROT_READ | mmap.PROT_WRITE
 
 # The calls in which a page of that buffer is closed.
 INSIDE = {
-    "push": (Push, "_run", "x"),
-    "exchange": (Push, "_run", "center"),
-    "gather": (Gathering, "_add", "sum"),
-    "gathered update": (Gathering, "_apply_sum", "x"),
-    "pair average": (Neighbours, "average_with", "replica"),
-    "mix": (Neighbours, "mix", "replica"),
-    "mailbox": (Mailbox, "send", "replica"),
+    "push": ([(Push, "_run"), (Push, "mean")], "x"),
+    "exchange": ([(Push, "_run")], "center"),
+    "gather": ([(Gathering, "_add")], "sum"),
+    "gathered update": ([(Gathering, "_apply_sum")], "x"),
+    "pair average": ([(Neighbours, "average_with")], "replica"),
+    "mix": ([(Neighbours, "mix")], "replica"),
+    "mailbox": ([(Mailbox, "send")], "replica"),
 }
 # The calls before which a worker stops: in a barrier it has arrived, before the booking its update has been made.
 BARRIERS = {"first barrier": 1, "second barrier": 0}
@@ -110,7 +110,7 @@ def wrap(owner: type, name: str, around: Callable[..., Any]) -> None:
 
 
 def stop_inside(stop: Stop, place: str) -> None:
-    owner, name, buffer = INSIDE[place]
+    methods, buffer = INSIDE[place]
 
     def around(method: Callable[..., Any], part: Any, *args: Any, **kwargs: Any) -> Any:
         if (place == "exchange" and "center" not in part._buffers) or not stop.is_due():
@@ -118,7 +118,8 @@ def stop_inside(stop: Stop, place: str) -> None:
         with stop.at_touch(middle(part._buffers[buffer])):
             return method(part, *args, **kwargs)
 
-    wrap(owner, name, around)
+    for owner, name in methods:
+        wrap(owner, name, around)
 
 
 def stop_in_a_barrier(stop: Stop, parity: int) -> None:
