@@ -56,7 +56,8 @@ def look_ahead(rows: Sequence[Row]) -> Verdict:
             largest = max(limits, key=lambda ahead: limits[ahead])
             agree.append(fastest == largest)
             gain = _seconds(times[0.0]) / _seconds(times[fastest]) if 0.0 in times else math.nan
-            parts.append(f"{name} {delay + 1}: {fastest:g} ({gain:.2f} times faster than 0)")
+            beside = f"{gain:.2f} times faster than 0" if gain < math.inf else "0 never comes there"
+            parts.append(f"{name} {delay + 1}: {fastest:g} ({beside})")
     text = f"fastest factor: {'; '.join(parts)}; that of the largest limit in {sum(agree)} of {len(agree)}"
     return Verdict(text, all(agree))
 
