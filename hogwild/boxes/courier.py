@@ -24,7 +24,7 @@ from hogwild.boxes.exchange import PairExchange
 from hogwild.boxes.header import Facts, Flag, Part
 from hogwild.boxes.ledger import Ledger
 from hogwild.boxes.memory import BoxMemory
-from hogwild.boxes.pacing import Pacing
+from hogwild.boxes.pacing import PAUSES_S, Pacing
 from hogwild.boxes.peer import Peer
 from hogwild.boxes.rendezvous import Rendezvous
 from hogwild.boxes.text import Text
@@ -37,7 +37,7 @@ from hogwild.rules import Access
 from hogwild.shared.control import Tickets, Versions
 from hogwild.shared.world import World
 
-POLL_S = 0.002
+POLL_S = PAUSES_S[0]
 TOGETHER_S = 60.0  # how long a box waits for the others to start with it
 BEGUN = "begun"  # key of the store
 
@@ -122,7 +122,7 @@ class Courier:
                 finishes = False
                 self._show(Flag.FINISHED)
                 self._awaited = Flag.FINISHED
-            if self.events.poll(POLL_S if finishes else self._pause()):
+            if self.events.poll(self._pause()):
                 command, *detail = self.events.recv()
                 if command == "begin":
                     self._begin()
@@ -146,7 +146,7 @@ class Courier:
                 self._awaited = Flag(0)
 
     def _pause(self) -> float:
-        """How long the main thread may wait for the parent, in seconds."""
+        """How long the main thread may wait for the parent, in seconds: little if it awaits something else too."""
         if self._awaited or self._pacing is None or (self._text is not None and self._text.is_busy):
             return POLL_S
         return self._pacing.pause(self.versions.version, time.monotonic())

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from hogwild.shared.seeds import mixed
 
-PAUSES_S = (0.002, 0.05)
+PAUSES_S = (0.002, 0.05)  # the shortest and the longest pause
 T = TypeVar("T")
 
 
@@ -22,7 +22,7 @@ class Pacing:
         self.period = period
         self.due = version + period
         self._random = random.Random(mixed(seed, box))
-        self._seen = version, math.inf  # and when
+        self._seen = version, math.inf  # the last version, and when it was first seen: not yet
         self._takes = 0.0  # seconds for an update; 0: not known yet
 
     def pause(self, version: int, now: float) -> float:

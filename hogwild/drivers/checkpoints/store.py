@@ -221,10 +221,11 @@ def _restore_links(folder: Path) -> None:
             copy.rename(folder / same)
         link = beside(path)
         link.symlink_to(same)
-        if not exchange(link, path):
+        if exchange(link, path):
+            _remove(link)  # the directory
+        else:
             _discard(path)
             link.rename(path)
-        _remove(link)
 
 
 def _pinned(folder: Path) -> list[str]:
