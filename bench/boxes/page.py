@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from statistics import mean
+from statistics import mean, median, quantiles
 from typing import Any
 
 from bench.boxes.training import time_to
@@ -14,8 +15,10 @@ MOST = {"1.3 M": 0.10, "16 M": 0.02}
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-def page(found: Mapping[str, Any], flags: str, target: float) -> str:
-    """`found`: as bench.boxes.__main__.measure returns it. `flags`: of the runs. `target`: the accuracy of times."""
+def page(found: Mapping[str, Any], flags: str, updates: tuple[int, int], target: float) -> str:
+    """`found`: as bench.boxes.__main__.measure returns it. `flags`: of the runs, whose lengths are `updates`, the last
+    one with a slow half. `target`: the accuracy of times.
+    """
     runs, here = found["runs"], found["machine"]
     lines = [
         "# Several boxes on one machine\n",
@@ -23,7 +26,7 @@ def page(found: Mapping[str, Any], flags: str, target: float) -> str:
         f"{here['cpu']}, {here['cores']} cores, torch {here['torch']}, {here['date'][:10]}, load {here['load']:.1f} "
         "before.\n",
         *_costs(found["overhead"]),
-        *_training(runs, flags, target),
+        *_training(runs, flags, updates, target),
         "## Targets\n",
         "| | target | measured |",
         "|---|---|---|",
@@ -35,35 +38,38 @@ def page(found: Mapping[str, Any], flags: str, target: float) -> str:
 def _costs(found: Mapping[str, Any]) -> list[str]:
     lines = [
         "## What exchanges cost the workers\n",
-        "CPU time of an iteration of a worker (gradient of a batch of 32, push), without exchanges and with exchanges "
-        "back to back over loopback; the least of turns that alternate. The last two columns are exchanges a second "
-        "and the CPU time of one, both ends together.\n",
+        "CPU time of an iteration of a worker (gradient of a batch of 32, push) without exchanges, and how much more of"
+        " it a turn with exchanges back to back over loopback takes than the turn before it: median and quartiles. The "
+        "last two columns are exchanges a second and the CPU time of one, both ends together.\n",
         "| parameters | wire | iteration, ms | more than without | exchanges a second | CPU of an exchange, ms |",
         "|---|---|---|---|---|---|",
     ]
     for name, cost in found.items():
-        lines.append(f"| {name} | none | {1e3 * cost['iteration_s']['none']:.2f} | | | |")
+        lines.append(f"| {name} | none | {1e3 * cost['iteration_s']:.2f} | | | |")
         for wire, rate in cost["exchanges_per_s"].items():
+            first, _, third = quantiles(cost["more"][wire], n=4) if len(cost["more"][wire]) > 1 else (math.nan,) * 3
             lines.append(
-                f"| {name} | {wire} | {1e3 * cost['iteration_s'][wire]:.2f} | {_more(cost, wire):+.1%} | {rate:.1f} | "
+                f"| {name} | {wire} | | {_more(cost, wire):+.1%} ({first:+.1%} to {third:+.1%}) | {rate:.1f} | "
                 f"{1e3 * cost['exchange_cpu_s'][wire]:.1f} |"
             )
     return [*lines, ""]
 
 
-def _training(runs: Runs, flags: str, target: float) -> list[str]:
+def _training(runs: Runs, flags: str, updates: tuple[int, int], target: float) -> list[str]:
     lines = [
         "## Training\n",
-        f"`{flags}`, mean of {len(runs[ONE])} seeds ({SLOW}: one). One box has two workers, two boxes have one each, "
+        f"`{flags}`, {updates[0]} updates, {len(runs[ONE])} seeds: means, and the accuracies one by one ({SLOW}: one "
+        f"seed, {updates[1]} updates). One box has two workers, two boxes have one each, "
         "under torchrun on loopback, with `--between ad-psgd` and the default period and wire. In the last line the "
-        "second of the two is ten times slower, and box 0 is evaluated every second.\n",
+        "second of the two is ten times slower, and box 0 is evaluated every five seconds, on the cores of both.\n",
         "| | accuracy | samples a second | updates a second of each box | exchanges |",
         "|---|---|---|---|---|",
     ]
     for name in (ONE, TWO, SLOW):
         rates = ", ".join(_text(_rate(runs, name, box), ".0f") for box in range(len(runs[name][0]["rates"])))
         accuracy, samples, exchanges = (_mean(runs, name, key) for key in ("accuracy", "samples_per_s", "exchanges"))
-        lines.append(f"| {name} | {accuracy:.4f} | {samples:.0f} | {rates} | {exchanges:.0f} |")
+        each = ", ".join(f"{run['accuracy']:.4f}" for run in runs[name])
+        lines.append(f"| {name} | {accuracy:.4f} ({each}) | {samples:.0f} | {rates} | {exchanges:.0f} |")
     lines += [
         f"\nSeconds of training to accuracy {target}, of the model of box 0, or of the first process:\n",
         "| | seconds |",
@@ -94,7 +100,7 @@ def _targets(costs: Mapping[str, Any], runs: Runs, target: float) -> list[tuple[
 
 
 def _more(cost: Mapping[str, Any], wire: str) -> float:
-    return float(cost["iteration_s"][wire] / cost["iteration_s"]["none"] - 1)
+    return float(median(cost["more"][wire]))
 
 
 def _mean(runs: Runs, name: str, key: str) -> float:

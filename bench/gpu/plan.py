@@ -60,7 +60,7 @@ def parts(device: str, is_dry: bool, is_built: bool = False) -> list[Part]:
 
     how = ["--collect-only"] if is_dry else ["--maxfail=20"]
     tests = ("-m", "gpu", *GPU_TESTS, *how)
-    processes = ("-m", "gpu", "-k", "not learns", "tests/shared", *how)
+    processes = ("-m", "gpu", "-k", "not learns", "tests/shared", "tests/drivers/test_table_cuda.py", *how)
     runs = ("-m", "gpu", "-k", "learns", "tests/shared", *how)
     build = (sys.executable, "setup.py", "-q", "build_ext", "--inplace")
     no_build = "a dry run" if is_dry else "the module has code for this GPU" if is_built else None

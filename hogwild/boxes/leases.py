@@ -23,6 +23,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from hogwild.boxes.made import Made
+from hogwild.boxes.pacing import Pause
 from hogwild.boxes.part import INCARNATION_KEY
 from hogwild.boxes.rendezvous import STORE_S, Rendezvous
 from hogwild.shared.control import Tickets
@@ -76,17 +77,18 @@ class Leases(threading.Thread):
         self._idle_since: float | None = None
 
     def run(self) -> None:
-        before = self._tickets.next
+        before, pause = self._tickets.next, Pause(POLL_S, IDLE_S)
         while self._tickets.open and self._goes_on:
-            now = self._tickets.next
-            ahead = max(2 * self._workers, 4 * (now - before))  # as many as may be taken until the next look
-            before = now
-            while self._tickets.open and self._tickets.total - now < ahead and self._lease():
+            taken = self._tickets.next
+            ahead = max(2 * self._workers, 4 * (taken - before))  # as many as may be taken until the next look
+            before = taken
+            while self._tickets.open and self._tickets.total - taken < ahead and self._lease():
                 pass
             if not self.is_alone:
                 self._try(self._tell_done)
                 self._try(self._look)
-            time.sleep(POLL_S if self._idle_since is None else IDLE_S)
+            wait_s = pause.until(self._tickets.total, taken, time.monotonic())
+            time.sleep(wait_s if self._idle_since is None else IDLE_S)
         while self._done < len(self._mine) and self._goes_on and not self.is_alone:
             time.sleep(POLL_S)  # the last tickets are in the workers' hands, and others wait for them
             self._try(self._tell_done)
@@ -191,8 +193,9 @@ class Leases(threading.Thread):
 
     def _tell_done(self) -> None:
         """Completed are the tickets before the first that is in a worker's hand."""
-        reached = min([self._tickets.next, *self._tickets.outstanding()])
-        done = sum(ticket + count <= reached for ticket, _, count in self._mine)
+        reached, done = min([self._tickets.next, *self._tickets.outstanding()]), self._done
+        while done < len(self._mine) and self._mine[done][0] + self._mine[done][2] <= reached:
+            done += 1
         if done > self._done:
             self._done = done
             self._client.set(f"{DONE}/{self._own}", str(done))

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 from typing import TypeVar
 
 from hogwild.shared.seeds import mixed
 
-PAUSES_S = (0.002, 0.05)  # the shortest and the longest pause
+PAUSES_S = (0.002, 0.05)  # the shortest and the longest pause of a courier
 T = TypeVar("T")
+
+
+class Pause:
+    """How long to look away from a counter until it comes to a value: half the time that this takes if it goes on as it
+    did before; `shortest_s` to `longest_s` seconds.
+    """
+
+    def __init__(self, shortest_s: float, longest_s: float) -> None:
+        self._shortest_s, self._longest_s = shortest_s, longest_s
+        self._seen: tuple[int, float] | None = None  # the last count, and when it was first seen
+        self._takes_s = 0.0  # for a count of one; 0: not known yet
+
+    def until(self, value: int, count: int, now: float) -> float:
+        """In seconds, as is `now`."""
+        if self._seen is None or count > self._seen[0]:
+            if self._seen is not None:
+                self._takes_s = max(now - self._seen[1], 0.0) / (count - self._seen[0])
+            self._seen = count, now
+        left_s = (value - count) * self._takes_s - (now - self._seen[1]) if self._takes_s else 0.0
+        return min(max(left_s / 2, self._shortest_s), self._longest_s)
 
 
 class Pacing:
@@ -22,18 +41,11 @@ class Pacing:
         self.period = period
         self.due = version + period
         self._random = random.Random(mixed(seed, box))
-        self._seen = version, math.inf  # the last version, and when it was first seen: not yet
-        self._takes = 0.0  # seconds for an update; 0: not known yet
+        self._pause = Pause(*PAUSES_S)
 
     def pause(self, version: int, now: float) -> float:
-        """How long to look away, in seconds: half the time until the next exchange is due, if updates go on as they did
-        before; within PAUSES_S. `now`: in seconds.
-        """
-        if version > self._seen[0]:
-            self._takes = max(now - self._seen[1], 0.0) / (version - self._seen[0])
-            self._seen = version, now
-        left = (self.due - version) * self._takes - (now - self._seen[1]) if self._takes else 0.0
-        return min(max(left / 2, PAUSES_S[0]), PAUSES_S[1])
+        """How long to look away, in seconds, until the next exchange is due. `now`: in seconds."""
+        return self._pause.until(self.due, version, now)
 
     def draw(self, others: Sequence[T]) -> T:
         """One of the boxes that can be reached, uniformly at random (AD-PSGD on the complete graph)."""

@@ -77,16 +77,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A question with its cells. `target`: that of settings without one of their own. `seeds` and `lrs`: tiny's, in
-    place of 1 and LRS; paper has three seeds and LRS.
-    """
+    """A question with its cells. `target`: that of settings without one of their own. `lrs`: tiny's, not LRS."""
 
     name: str
     claim: str
     cells: tuple[Cell, ...]
     target: Target
     verdict: Callable[[Sequence[Row]], Verdict]
-    seeds: int = 1
+    seeds: int = 3
     lrs: tuple[float, ...] = ()
 
     def figure(self, source: str) -> Figure:
@@ -118,7 +116,7 @@ class Experiment:
         return rows
 
     def _seeds(self, study: Study) -> list[int]:
-        return list(range(study.seed, study.seed + (3 if study.scale == "paper" else self.seeds)))
+        return list(range(study.seed, study.seed + (1 if study.scale == SMOKE else self.seeds)))
 
     def _repeated(self, study: Study, cell: Cell, lr: float, seeds: Sequence[int]) -> list[tuple[float, int, Course]]:
         """That cell with these seeds."""

@@ -13,9 +13,13 @@ from torch import Tensor, nn
 
 import hogwild
 from hogwild.algorithms import registry
+from hogwild.config import Config
+from hogwild.drivers.job.job import make_job
+from hogwild.drivers.job.tables import require_trainable
 from hogwild.errors import UsageError
 from hogwild.shared.embeddings import tables_of
 from hogwild.shared.layout import ParameterLayout, trainable
+from hogwild.shared.placement import Placement
 
 
 def with_items(**options: Any) -> nn.Module:
@@ -143,6 +147,20 @@ def test_options_that_do_not_go_with_tables(tmp_path: Path, options: dict[str, A
         run(tmp_path, **{"clock": "round-robin", "workers": 2, "algorithm": "asgd", **options})
 
 
+@pytest.mark.parametrize(
+    ("place", "cuda_graph", "message"),
+    [
+        (Placement((0, 1), (0, 1)), False, "lies in the memory of one device.*use --gpus 1 and leave --master"),
+        (torch.device("cuda", 0), True, "whose rows differ from batch to batch.*Leave --cuda-graph out"),
+    ],
+)
+def test_tables_are_in_the_memory_of_one_device(place: Any, cuda_graph: bool, message: str):
+    config = Config(data="digits", algorithm="asgd", cuda_graph=cuda_graph)
+    job = make_job(Config(data="digits", algorithm="asgd"), data(), pairs)
+    with pytest.raises(UsageError, match=message):
+        require_trainable(config, job.algorithm, job.build(), place)
+
+
 @pytest.mark.parametrize("option", [{"table_lr": 0.1}, {"table_rule": "adam"}, {"table_decay": "lazy"}])
 def test_options_of_tables_need_a_table(tmp_path: Path, option: dict[str, Any]):
     with pytest.raises(UsageError, match=f"{next(iter(option))} is an option of tables, and the model has none"):
@@ -153,8 +171,6 @@ def test_a_frozen_table_is_none_and_groups_reach_the_others(tmp_path: Path):
     def groups(name: str, _: nn.Parameter) -> dict[str, float]:
         return {"lr": 0.0} if name == "tags.weight" else {"lr": 0.5} if name == "items.weight" else {}
 
-    from hogwild.config import Config
-    from hogwild.drivers.job.job import make_job
     from hogwild.drivers.job.tables import training_of
 
     config = Config.from_values({"algorithm": "asgd", "workers": 1, "lr": 0.2, "table_lr": 0.1, "batch_size": 5})

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import table_runs
 import torch
-from table_runs import Pairs, data, pairs, run, tables
+from table_runs import NotFinite, OfTable, Pairs, data, pairs, run, tables
 from torch import Tensor, nn
 
 from hogwild.drivers.checkpoints import store
@@ -215,35 +215,6 @@ def test_hot_rows_under_sgd_are_warned_of(tmp_path: Path):
         texts.append(log.read_text() if log.exists() else "")
     assert "the row that is touched most has a delay of about" in texts[0]
     assert "the row that is touched most" not in texts[1]
-
-
-class NotFinite(Pairs):
-    """Gives a gradient that is not finite, of the dense part alone or of one table alone, where an item is 10."""
-
-    dense = True
-
-    def forward(self, rows: Tensor) -> Tensor:
-        output = super().forward(rows)
-        bad = torch.where((rows[:, 0] == table_runs.ITEMS - 1).any(), torch.inf, 1.0)
-        part = self.head.bias if self.dense else self.tags(rows[:, 2:])
-        return output + (part.sum() * 0 * bad).nan_to_num(0) + Poison.apply(part, bad).sum() * 0
-
-
-class Poison(torch.autograd.Function):
-    """Passes on; backward with a gradient that is not finite if `bad` is infinite."""
-
-    @staticmethod
-    def forward(ctx: Any, part: Tensor, bad: Tensor) -> Tensor:
-        ctx.save_for_backward(bad)
-        return part.clone()
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
-        return g + (ctx.saved_tensors[0] - 1 if torch.isinf(ctx.saved_tensors[0]) else 0), None
-
-
-class OfTable(NotFinite):
-    dense = False
 
 
 @pytest.mark.parametrize("model", [NotFinite, OfTable])

@@ -82,7 +82,7 @@ class State:
         }
         by_parameter = zip(*map(layout.views, trained), strict=True)
         parameters = {name: _mean(views) for name, views in zip(layout.names, by_parameter, strict=True)}
-        parameters |= {name: tables.table(arena, name).clone() for name in tables.shapes}
+        parameters |= {name: tables.table(arena, name).to("cpu", copy=True) for name in tables.shapes}
         next = tickets.next  # first: a ticket taken from here on will be taken again, so it is not listed
         return cls(
             parameters=parameters,
@@ -100,8 +100,8 @@ class State:
             completed=[tickets.completed(rank) for rank in range(world.workers)],
             statistics=statistics.of(world.control, world.workers),
             frozen=world.frozen(),
-            tables={name: tensor.clone() for name, tensor in tables.saved(arena).items()},
-            table_counts=list(tables.counts(arena).clone()) if tables else [],
+            tables={name: tensor.to("cpu", copy=True) for name, tensor in tables.saved(arena).items()},
+            table_counts=list(tables.counts(arena).to("cpu", copy=True)) if tables else [],
         )
 
     def divisor(self, algorithm: Algorithm, layout: ParameterLayout) -> list[Tensor] | None:
@@ -149,7 +149,8 @@ class State:
         for name, tensor in tables.saved(world.arena).items():
             _copy(tensor, self.tables[name])
         for rank, counted in enumerate(self.table_counts):
-            tables.counts(world.arena)[rank % world.workers, : len(counted)] += counted  # version 0.2.0 has fewer
+            place = tables.counts(world.arena)[rank % world.workers, : len(counted)]  # version 0.2.0 has fewer
+            place += counted.to(place.device)
         world.start_buffers()
         for name, copies in self.buffers.items():
             own = world.buffers[name].scope is not Scope.SHARED

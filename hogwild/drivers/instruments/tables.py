@@ -27,7 +27,7 @@ def summary(world: World) -> dict[str, Any]:
     """
     if not world.tables:
         return {}
-    counted = _named(world.tables.counts(world.arena).sum(0))
+    counted = _named(_sum(world))
     unique, expected = max(counted["unique_rows"], 1.0), _expected(world, counted["pushes"])
     return {
         "unique_rows_per_push": counted["unique_rows"] / max(counted["pushes"], 1.0),
@@ -50,7 +50,7 @@ class Interval:
         """{"row_delay": {mean, shared, counts}}, as in `summary`; {} without tables, or without a row."""
         if not self._world.tables:
             return {}
-        now = self._world.tables.counts(self._world.arena).sum(0)
+        now = _sum(self._world)
         since = _named(now - self._last)
         self._last = now
         if not (rows := since["unique_rows"]):
@@ -81,6 +81,11 @@ class HotRows:
         )
 
 
+def _sum(world: World) -> torch.Tensor:
+    """What all workers have counted [COLUMNS], on the CPU."""
+    return world.tables.counts(world.arena).sum(0).cpu()
+
+
 def _named(counts: torch.Tensor) -> dict[str, Any]:
     """Counts [COLUMNS] by their names. `delays`: rows by the least delay of their place, without what is 0."""
     named, delays = counts[: len(COUNTS)].tolist(), counts[len(COUNTS) :].tolist()
@@ -96,4 +101,4 @@ def _expected(world: World, pushes: float) -> RowDelay:
 
 def _counts(versions: torch.Tensor) -> Array:
     """Row versions [rows] as numbers, though they count modulo 2^32."""
-    return versions.numpy().view(np.uint32).astype(np.float64)
+    return versions.cpu().numpy().view(np.uint32).astype(np.float64)

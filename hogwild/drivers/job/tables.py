@@ -13,6 +13,7 @@ from hogwild.drivers.job.groups import GroupFn, group_of
 from hogwild.errors import UsageError
 from hogwild.kernels import SparsePush
 from hogwild.rules import Access, Guard
+from hogwild.shared.arena import Arena
 from hogwild.shared.embeddings import require_tables, table_layers, tables_of
 from hogwild.shared.layout import trainable
 from hogwild.shared.placement import Placement
@@ -47,8 +48,16 @@ def require_trainable(config: Config, algorithm: Algorithm, module: nn.Module, p
             f"{called} needs: use sgd, asgd, adamw, rmsprop, adagrad or another of hogwild list algorithms stale, or "
             "sparse=False"
         )
-    if isinstance(place, Placement) or place.type != "cpu":
-        raise UsageError(f"{called} is trained on the CPU: use --device cpu, or sparse=False on a GPU")
+    if isinstance(place, Placement):
+        raise UsageError(
+            f"{called} lies in the memory of one device, the host's or a GPU's, with the workers: use --gpus 1 and "
+            "leave --master out, or sparse=False"
+        )
+    if config.cuda_graph:
+        raise UsageError(
+            f"{called} has a sparse gradient, whose rows differ from batch to batch: a CUDA graph replays the same "
+            "work. Leave --cuda-graph out"
+        )
     if config.compile:
         raise UsageError(f"{called} has a sparse gradient, which torch.compile does not make: leave --compile out")
     if config.edge_every:
@@ -104,7 +113,7 @@ def rule_of(config: Config, algorithm: Algorithm) -> TableRule:
 
 def notes(algorithm: Algorithm, module: nn.Module, world: World) -> Iterator[str]:
     """What holds for the dense parameters and not for tables, and large embeddings that are none, one line each."""
-    if algorithm.takes_tables and world.arena.device.type == "cpu":
+    if algorithm.takes_tables and isinstance(world.arena, Arena):
         yield from _large(module)
     if not world.tables:
         return

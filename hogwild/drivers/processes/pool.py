@@ -72,6 +72,11 @@ class Member:
     server: int | None = None  # the fork server that it was forked from
     killed_for: str | None = None  # why the parent killed it
 
+    @property
+    def sources(self) -> tuple[Connection, int]:
+        """What becomes ready when the worker has told something, or has ended."""
+        return self.events, self.process.sentinel
+
     def kill(self, why: str) -> None:
         """Ends the process at once, wherever it is."""
         self.killed_for = self.killed_for or why
@@ -158,13 +163,11 @@ class WorkerPool:
 
     def wait(self, timeout_s: float) -> list[Event]:
         """The events since the last call; waits at most `timeout_s` for the first one."""
-        members = list(self.members.values())
-        sources = [m.events for m in members if not m.events.closed]
-        sentinels = [m.process.sentinel for m in members if not m.events.closed]
+        sources = {source: m for m in self.members.values() if not m.events.closed for source in m.sources}
         if not sources:
             return []
-        connection.wait([*sources, *sentinels], timeout_s)
-        return [event for member in members if not member.events.closed for event in self._hear(member)]
+        ready = {sources[source].rank for source in connection.wait(sources, timeout_s)}  # type: ignore[index]
+        return [event for rank, member in self.members.items() if rank in ready for event in self._hear(member)]
 
     def _hear(self, member: Member) -> Iterator[Event]:
         gone = not member.process.is_alive()  # before reading, so that all messages of an ended process are read

@@ -55,7 +55,7 @@ class TablePart:
         if self._push is None:
             world = self._buffers.world
             self._push = sparse_push(world, self._buffers.access, self._guard)
-            self._counted = world.tables.counts(world.arena)[self._buffers.rank].numpy()
+            self._counted = world.tables.counts(world.arena)[self._buffers.rank]
         return self._push.norm_sq(self._waiting)
 
     def push(self, *, lr: float, version: int, scale: float) -> SparseStats:
@@ -65,7 +65,8 @@ class TablePart:
         moved = sum(2 * values.nbytes for _, values in filter(None, self._waiting))  # read for the batch, and pushed
         self._buffers.traffic.moved_bytes += moved
         self._buffers.took_over(stats.recovered)
-        self._counted += (1, *(getattr(stats, name) for name in COUNTS[1:]), *stats.row_delays)
+        counted = (1, *(getattr(stats, name) for name in COUNTS[1:]), *stats.row_delays)
+        self._counted += torch.tensor(counted, dtype=torch.float64).to(self._counted.device)
         self.drop()
         return stats
 

@@ -190,7 +190,7 @@ class Updates:
                     start=part[0] if part else None,
                     stop=part[1] if part else None,
                 )
-                if tables is not None and kernel.stats().applied:  # a table is on the CPU, where nothing is deferred
+                if tables is not None and kernel.stats().applied:  # waits: rows follow only what was written
                     tables.push(lr=rate, version=version, scale=factor)
         except BaseException:
             versions.end_push(rank, locked, False, 0, 0.0, 0.0)

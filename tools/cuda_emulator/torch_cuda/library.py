@@ -81,8 +81,10 @@ def place(tensor: Tensor) -> int:
     """The device of a tensor's memory, HOST or ELSEWHERE. Call it with torch functions disabled."""
     if not _is_on_host(tensor):
         return ELSEWHERE
-    if tensor.layout is not torch.strided:
-        return HOST  # sparse tensors on a GPU are not emulated
+    if tensor.layout is torch.sparse_coo:
+        tensor = tensor._values()
+    elif tensor.layout is not torch.strided:
+        return HOST  # other sparse tensors on a GPU are not emulated
     address = tensor.data_ptr()
     if address == 0:  # a tensor without elements has no address
         return getattr(tensor, "_place", HOST)
