@@ -254,3 +254,19 @@ def test_the_states_of_all_generators_can_be_kept() -> None:
     assert len(states) == torch.cuda.device_count()
     torch.cuda.set_rng_state_all(states)
     assert torch.equal(torch.rand(5, device="cuda").cpu(), first)
+
+
+@pytest.mark.parametrize("layer", [nn.Embedding, nn.EmbeddingBag])
+def test_sparse_gradients_are_where_their_weight_is(layer: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    module, rows = layer(5, 3, sparse=True), torch.tensor([[1, 2, 0], [0, 3, 1]])[:, 1:]
+    found = []
+    for device in ("cpu", "cuda"):
+        module.zero_grad()
+        module.to(device)
+        module(rows.to(device)).square().sum().backward()
+        g = module.weight.grad
+        assert g.layout is torch.sparse_coo
+        assert {g.device.type, g._values().device.type, g._indices().device.type} == {device}
+        found.append([g._indices().cpu(), g._values().cpu()])
+    torch.testing.assert_close(*found)

@@ -109,6 +109,17 @@ def numpy(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
     return Tensor.numpy(tensor, *args, **kwargs)
 
 
+def embedding_bag(bags: Tensor, weight: Tensor, offsets: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
+    """torch's own makes the offsets of bags [n, size] on the device by its name, where no function is emulated."""
+    where = library.place(bags)
+    if offsets is None and where >= 0 and bags.dim() == 2:
+        with library.inside(where):
+            offsets, bags = torch.arange(0, bags.numel(), bags.shape[1]), bags.reshape(-1)
+            if (weights := kwargs.get("per_sample_weights")) is not None:
+                kwargs = kwargs | {"per_sample_weights": weights.reshape(-1)}
+    return run(torch.nn.functional.embedding_bag, "embedding_bag", (bags, weight, offsets, *args), kwargs)
+
+
 SPECIAL: dict[str, Callable[..., Any]] = {
     "to": copies.to,
     "cpu": lambda tensor, **_: copies.to(tensor, "cpu"),
@@ -119,6 +130,7 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "pin_memory": copies.pin_memory,
     "is_pinned": lambda tensor, *_: copies.is_pinned(tensor),
     "get_device": library.place,
+    "embedding_bag": embedding_bag,
     "numpy": numpy,
     "__array__": lambda tensor, *args: numpy(tensor).__array__(*args),
 }
