@@ -30,6 +30,7 @@ from hogwild import system
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs/results"
 COLUMNS = ("task", "program", "workers", "seed", "quality", "updates", "cpu_s", "start_s")
+KEY = COLUMNS[:4]
 PROGRAMS = ("hogwild", "plain")
 TIMEOUT_S = 900.0
 PR_SET_CHILD_SUBREAPER = 36
@@ -59,22 +60,22 @@ TASKS: dict[str, Task] = {
 }
 HEAD = """# Quality of the examples
 
-What each [example](../examples.md) and its plain alternative reach, and what they cost, with {workers} workers. On a
-machine whose cores were shared with other work, so CPU time says more than wall time, and ratios more than either.
+What each [example](../examples.md) and its plain alternative reach, and what they cost, on two cores, where ratios say
+more than seconds.
 
 ```sh
 python -m bench.quality
 ```
 
-| example | measure | hogwild | plain | worse than plain by | spread of the seeds | |
-|---|---|---|---|---|---|---|
+| example | workers | measure | hogwild | plain | worse than plain by | spread of the seeds | |
+|---|---|---|---|---|---|---|---|
 """
 COSTS = """
 *Worse by* is negative where hogwild's mean is the better one. *Spread*: the larger of the two standard deviations. The
 last column is *no* where hogwild is worse by more than the spread{least}.
 
-| example | CPU s of hogwild, plain | updates a CPU second beyond the start | ratio |
-|---|---|---|---|
+| example | workers | CPU s of hogwild, plain | updates a CPU second beyond the start | ratio |
+|---|---|---|---|---|
 """
 
 
@@ -133,42 +134,47 @@ def measure(name: str, workers: int, seeds: int) -> list[Row]:
     return rows
 
 
-def _of(rows: Sequence[Row], task: str, program: str, column: str) -> list[float]:
-    return [float(row[column]) for row in rows if (row["task"], row["program"]) == (task, program)]
+def _of(rows: Sequence[Row], program: str, column: str) -> list[float]:
+    return [float(row[column]) for row in rows if row["program"] == program]
 
 
-def quality_line(name: str, rows: Sequence[Row]) -> str:
+def quality_line(name: str, workers: str, rows: Sequence[Row]) -> str:
+    """`rows`: of that task with that many workers."""
     task = TASKS[name]
-    ours, plain = (_of(rows, name, program, "quality") for program in PROGRAMS)
+    ours, plain = (_of(rows, program, "quality") for program in PROGRAMS)
     spread = max(stdev(values) if len(values) > 1 else 0.0 for values in (ours, plain))
     worse = (mean(plain) - mean(ours)) * (1 if task.larger_is_better else -1)
     holds = worse <= spread and (task.least is None or min(ours) >= task.least)
     texts = [f"{mean(values):.4g} ({', '.join(f'{value:.4g}' for value in values)})" for values in (ours, plain)]
     called = f"{name} `{task.given}`" if task.given else name
-    cells = [called, task.measure, *texts, f"{worse:.2g}", f"{spread:.2g}", "yes" if holds else "no"]
+    cells = [called, workers, task.measure, *texts, f"{worse:.2g}", f"{spread:.2g}", "yes" if holds else "no"]
     return f"| {' | '.join(cells)} |\n"
 
 
-def cost_line(name: str, rows: Sequence[Row]) -> str:
-    cpu = {program: _of(rows, name, program, "cpu_s") for program in PROGRAMS}
+def cost_line(name: str, workers: str, rows: Sequence[Row]) -> str:
+    """`rows`: of that task with that many workers."""
+    cpu = {program: _of(rows, program, "cpu_s") for program in PROGRAMS}
     texts = f"{mean(cpu['hogwild']):.0f}, {mean(cpu['plain']):.0f}"
     if not TASKS[name].few:
-        return f"| {name} | {texts} | | |\n"
+        return f"| {name} | {workers} | {texts} | | |\n"
     rates = []
     for program in PROGRAMS:
-        beyond = sum(cpu[program]) - sum(_of(rows, name, program, "start_s"))
-        rates.append(sum(_of(rows, name, program, "updates")) / max(beyond, 1e-9))
-    return f"| {name} | {texts} | {rates[0]:.0f}, {rates[1]:.0f} | {rates[0] / rates[1]:.2f} |\n"
+        beyond = sum(cpu[program]) - sum(_of(rows, program, "start_s"))
+        rates.append(sum(_of(rows, program, "updates")) / max(beyond, 1e-9))
+    return f"| {name} | {workers} | {texts} | {rates[0]:.0f}, {rates[1]:.0f} | {rates[0] / rates[1]:.2f} |\n"
 
 
 def page(rows: Sequence[Row]) -> str:
     """The Markdown of all rows."""
-    names = [name for name in TASKS if any(row["task"] == name for row in rows)]
-    bounds = [f"{TASKS[name].least:g} in {name}" for name in names if TASKS[name].least is not None]
+    counts = sorted({row["workers"] for row in rows}, key=int)
+    of = {(n, k): [row for row in rows if (row["task"], row["workers"]) == (n, k)] for n in TASKS for k in counts}
+    of = {key: found for key, found in of.items() if found}
+    bounds = [
+        f"{TASKS[name].least:g} in {name}" for name in dict.fromkeys(n for n, _ in of) if TASKS[name].least is not None
+    ]
     least = f", or a seed is below {' or '.join(bounds)}" if bounds else ""
-    workers = " or ".join(sorted({row["workers"] for row in rows}))
-    head, costs = HEAD.format(workers=workers), COSTS.format(least=least)
-    return head + "".join(quality_line(n, rows) for n in names) + costs + "".join(cost_line(n, rows) for n in names)
+    quality, costs = ("".join(line(*key, found) for key, found in of.items()) for line in (quality_line, cost_line))
+    return HEAD + quality + COSTS.format(least=least) + costs
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -183,8 +189,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in given.tasks:
         found = measure(name, given.workers, given.seeds)
         kept = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
-        key = [(row["task"], row["program"], row["seed"]) for row in found]
-        rows = [row for row in kept if (row["task"], row["program"], row["seed"]) not in key] + found
+        made = [[row[column] for column in KEY] for row in found]
+        rows = [row for row in kept if [row[column] for column in KEY] not in made] + found
         with path.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()

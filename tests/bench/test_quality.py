@@ -32,13 +32,20 @@ def test_the_last_number_of_a_name_is_read():
 
 def test_the_page_compares_means_with_the_spread():
     text = quality.page(rows(*GIVEN))
-    assert "| a3c_cartpole | mean length | 480 (480) | 450 (450) | -30 | 0 | yes |" in text
+    assert "| a3c_cartpole | 2 | mean length | 480 (480) | 450 (450) | -30 | 0 | yes |" in text
     assert (
-        "| char_gpt `--updates 600 --write 1` | test loss | 2.42 (2.4, 2.44) | 2.41 (2.39, 2.43) | 0.01 | 0.028 | yes |"
-        in text
+        "| char_gpt `--updates 600 --write 1` | 2 | test loss | 2.42 (2.4, 2.44) | 2.41 (2.39, 2.43) | 0.01 | 0.028 |"
+        " yes |" in text
     )
-    assert "| char_gpt | 32, 26 | 24, 30 | 0.80 |" in text  # 1200 updates in 50 s, in 40 s
+    assert "| char_gpt | 2 | 32, 26 | 24, 30 | 0.80 |" in text  # 1200 updates in 50 s, in 40 s
     assert "a seed is below 195 in a3c_cartpole." in text
+
+
+def test_runs_with_other_numbers_of_workers_have_lines_of_their_own():
+    alone = [{**row, "workers": "1", "quality": "470"} for row in rows(*GIVEN) if row["task"] == "a3c_cartpole"]
+    lines = [line for line in quality.page([*rows(*GIVEN), *alone]).splitlines() if line.startswith("| a3c")]
+    assert [line.split(" | ")[1] for line in lines] == ["1", "2"] * 2
+    assert "| 470 (470) | 470 (470) |" in lines[0]
 
 
 @pytest.mark.parametrize(("task", "value"), [("char_gpt", 2.46), ("a3c_cartpole", 194)])
