@@ -61,7 +61,7 @@ def _training(runs: Runs, flags: str, updates: tuple[int, int], target: float) -
         f"`{flags}`, {updates[0]} updates, {len(runs[ONE])} seeds: means, and the accuracies one by one ({SLOW}: one "
         f"seed, {updates[1]} updates). One box has two workers, two boxes have one each, "
         "under torchrun on loopback, with `--between ad-psgd` and the default period and wire. In the last line the "
-        "second of the two is ten times slower, and box 0 is evaluated every five seconds, on the cores of both.\n",
+        "second of the two is ten times slower, and box 0 is evaluated every few seconds, on the cores of both.\n",
         "| | accuracy | samples a second | updates a second of each box | exchanges |",
         "|---|---|---|---|---|",
     ]

@@ -13,9 +13,9 @@ from hogwild.drivers.job.groups import GroupFn, group_of
 from hogwild.errors import UsageError
 from hogwild.kernels import SparsePush
 from hogwild.rules import Access, Guard
-from hogwild.shared.arena import Arena
 from hogwild.shared.embeddings import require_tables, table_layers, tables_of
 from hogwild.shared.layout import trainable
+from hogwild.shared.placed_arena import PlacedArena
 from hogwild.shared.placement import Placement
 from hogwild.shared.table_memory import Training
 from hogwild.shared.world import World
@@ -113,7 +113,7 @@ def rule_of(config: Config, algorithm: Algorithm) -> TableRule:
 
 def notes(algorithm: Algorithm, module: nn.Module, world: World) -> Iterator[str]:
     """What holds for the dense parameters and not for tables, and large embeddings that are none, one line each."""
-    if algorithm.takes_tables and isinstance(world.arena, Arena):
+    if algorithm.takes_tables and not isinstance(world.arena, PlacedArena):  # which refuses tables
         yield from _large(module)
     if not world.tables:
         return

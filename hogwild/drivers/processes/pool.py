@@ -163,10 +163,10 @@ class WorkerPool:
 
     def wait(self, timeout_s: float) -> list[Event]:
         """The events since the last call; waits at most `timeout_s` for the first one."""
-        sources = {source: m for m in self.members.values() if not m.events.closed for source in m.sources}
+        sources: dict[object, int] = {source: rank for rank in self.alive for source in self.members[rank].sources}
         if not sources:
             return []
-        ready = {sources[source].rank for source in connection.wait(sources, timeout_s)}  # type: ignore[index]
+        ready = {sources[source] for source in connection.wait(sources, timeout_s)}  # type: ignore[arg-type]
         return [event for rank, member in self.members.items() if rank in ready for event in self._hear(member)]
 
     def _hear(self, member: Member) -> Iterator[Event]:
