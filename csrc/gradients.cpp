@@ -5,11 +5,6 @@
 namespace py = pybind11;
 
 namespace hogwild {
-namespace {
-
-constexpr std::uint8_t kDLFloat = 2, kDLBfloat = 4;
-
-}  // namespace
 
 GradientTable::GradientTable(const py::type& tensor, std::vector<int64_t> numels, Dtype master, int device)
     : tensor_(tensor),
@@ -27,19 +22,14 @@ bool GradientTable::read_one(PyObject* grad, size_t k, bool& is_first) {
     PyErr_Clear();  // the check in Python has a better message
     return false;
   }
-  Dtype dtype = master_;
-  if (tensor.code == kDLBfloat && tensor.bits == 16 && master_ == Dtype::float32)
-    dtype = Dtype::bfloat16;
-  else if (tensor.code != kDLFloat || tensor.bits != (master_ == Dtype::float64 ? 64 : 32))
-    return false;
-  if (tensor.lanes != 1 || (!is_first && dtype != dtype_)) return false;
-  const bool is_here =
-      device_ < 0 ? tensor.device_type == kDLCpu : tensor.device_type == kDLCuda && tensor.device_id == device_;
+  const std::optional<Dtype> dtype = gradient_type(tensor, master_);
+  if (!dtype || (!is_first && *dtype != dtype_)) return false;
   const auto* start = reinterpret_cast<const void*>(address(tensor));
-  if (!is_here || numel(tensor) != numels_[k] || !is_contiguous(tensor) || (start == nullptr && numels_[k] != 0))
+  if (!is_on(tensor, device_) || numel(tensor) != numels_[k] || !is_contiguous(tensor) ||
+      (start == nullptr && numels_[k] != 0))
     return false;
   addresses_[k] = start;
-  dtype_ = dtype;
+  dtype_ = *dtype;
   is_first = false;
   return true;
 }

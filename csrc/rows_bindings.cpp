@@ -8,6 +8,7 @@
 #include "cuda/rows.h"
 #include "named.h"
 #include "robust_mutex.h"
+#include "row_gradients.h"
 
 namespace py = pybind11;
 
@@ -81,6 +82,13 @@ void bind_row_calls(Class& c) {
           const py::gil_scoped_release release;
           rows.begin(gradients, stream);
         })
+      .def("read",
+           [](Rows& rows, RowGradientTable& table, const py::sequence& grads, Address stream) {
+             if (!table.read(grads)) return false;
+             const py::gil_scoped_release release;
+             rows.begin(table.gradients(), stream);
+             return true;
+           })
       .def("scan",
            [](Rows& rows) {
              const py::gil_scoped_release release;
@@ -103,6 +111,11 @@ void bind_row_calls(Class& c) {
 }  // namespace
 
 void bind_rows(py::module_& m) {
+  py::class_<RowGradientTable>(m, "RowGradientTable")
+      .def(py::init([](const py::type& tensor, std::vector<int64_t> dims, const char* master, int device) {
+        return RowGradientTable(tensor, std::move(dims), named<Dtype>(master), device);
+      }));
+
   using Tables = std::vector<std::pair<std::string, py::dict>>;
   py::class_<cpu::Rows> on_cpu(m, "CpuRows");
   on_cpu.def(py::init([](const Rule& rule, const py::dict& constants, const Tables& tables, const Locks& stripes) {

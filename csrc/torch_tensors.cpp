@@ -5,6 +5,8 @@ namespace py = pybind11;
 namespace hogwild {
 namespace {
 
+constexpr std::uint8_t kDLInt = 0, kDLFloat = 2, kDLBfloat = 4;
+
 // The head of DLPack's DLPackExchangeAPI; every version 1.x keeps this layout.
 struct ExchangeFunctions {
   std::uint32_t major, minor;
@@ -42,6 +44,19 @@ std::int64_t numel(const DLTensor& tensor) {
 std::uintptr_t address(const DLTensor& tensor) {
   return reinterpret_cast<std::uintptr_t>(tensor.data) + tensor.byte_offset;
 }
+
+bool is_on(const DLTensor& tensor, int device) {
+  return device < 0 ? tensor.device_type == kDLCpu : tensor.device_type == kDLCuda && tensor.device_id == device;
+}
+
+std::optional<Dtype> gradient_type(const DLTensor& tensor, Dtype master) {
+  if (tensor.lanes != 1) return std::nullopt;
+  if (tensor.code == kDLBfloat && tensor.bits == 16 && master == Dtype::float32) return Dtype::bfloat16;
+  if (tensor.code == kDLFloat && tensor.bits == (master == Dtype::float64 ? 64 : 32)) return master;
+  return std::nullopt;
+}
+
+bool is_int64(const DLTensor& tensor) { return tensor.code == kDLInt && tensor.bits == 64 && tensor.lanes == 1; }
 
 Held::Held(const py::list& entries) {
   for (const auto& item : entries) {

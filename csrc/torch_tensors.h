@@ -4,9 +4,11 @@
 
 #include <pybind11/pybind11.h>
 
+#include <optional>
 #include <vector>
 
 #include "dlpack.h"
+#include "numeric.h"
 
 namespace hogwild {
 
@@ -19,6 +21,15 @@ Describe describe_function(const pybind11::type& tensor);
 bool is_contiguous(const DLTensor& tensor);
 std::int64_t numel(const DLTensor& tensor);
 std::uintptr_t address(const DLTensor& tensor);
+
+// Whether a tensor's memory is on a device; -1: the CPU, else a GPU's index.
+bool is_on(const DLTensor& tensor, int device);
+
+// The element type of a gradient for a master of type `master`; nothing if it does not suit it.
+std::optional<Dtype> gradient_type(const DLTensor& tensor, Dtype master);
+
+// Whether the elements are int64.
+bool is_int64(const DLTensor& tensor);
 
 // Names under which modules hold tensors: (dict of a module, name, value).
 class Held {

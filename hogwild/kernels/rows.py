@@ -106,6 +106,7 @@ class SparsePush:
             "weight_decay": weight_decay,
             "max_norm": row_max_norm or 0.0,
         }
+        self._gradients = _C.RowGradientTable(Tensor, self._dims, tensors.MASTER_DTYPES[x.dtype], self._device)
         locks = (stripes, n_stripes) if access is Access.STRIPED else (0, 0)
         natives = [(name, _native(table)) for name, table in zip(self._names, tables, strict=True)]
         self._native: _C.CpuRows | _C.CudaRows
@@ -171,6 +172,9 @@ class SparsePush:
 
     def _begin(self, grads: Gradients) -> None:
         self._held = None
+        if self._native.read(self._gradients, grads, self._stream()):
+            self._held = list(grads)
+            return
         if len(grads) != len(self._tables):
             raise ValueError(f"{len(grads)} sparse gradients for {len(self._tables)} tables: give one each, or None")
         held = [None if g is None else self._checked(k, *g) for k, g in enumerate(grads)]

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from hogwild.algorithms import registry
+from hogwild.drivers.instruments.tables import summary
 from hogwild.drivers.view.tables import Lookups
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.shared.layout import trainable
-from hogwild.shared.table_memory import Training
+from hogwild.shared.table_memory import COUNTS, Training
 from hogwild.shared.world import World
 from hogwild.tables import SparseMomentum
 
@@ -30,12 +31,12 @@ class Table(nn.Module):
 class Worker:
     """Looks rows up and pushes given gradients of them."""
 
-    def __init__(self, world: World, rank: int, **options: float) -> None:
+    def __init__(self, world: World, rank: int, every: int = 1, **options: float) -> None:
         self.module = Table()
         world.adopt(self.module, rank)
         self.view = WorkerView(world, rank, world.buffers, **options)
         self.view.lr = 0.1
-        self.lookups = Lookups(self.module, world)
+        self.lookups = Lookups(self.module, world, every)
         self.view.pull()
         world.layout.bind(self.module, self.view.snapshot)
 
@@ -106,6 +107,24 @@ def test_a_lookup_past_the_layer_counts_as_read_at_the_push():
     with torch.no_grad():
         w0.read([1])  # an evaluation is no lookup of the batch
     assert not w0.lookups._read["rows.weight"]
+
+
+def test_delays_are_those_of_every_so_many_batches():
+    shared = world()
+    w0, w1 = Worker(shared, 0, every=3), Worker(shared, 1)
+    for batch in range(7):
+        w0.read([1, 2])
+        w1.read([1])
+        w1.push([[1.0, 1.0]])
+        w0.push([[1.0, 1.0], [1.0, 1.0]])
+        watched = batch // 3 + 1
+        counted = shared.tables.counts(shared.arena)[0].tolist()
+        assert counted[:5] == [batch + 1, 2 * (batch + 1), 2 * (batch + 1), watched, watched]
+        assert counted[len(COUNTS) :][:2] == [watched, watched]
+    assert not w0.lookups._read["rows.weight"]
+    found = summary(shared)
+    assert found["unique_rows_per_push"] == 21 / 14
+    assert found["row_delay"] == found["shared_rows"] == 3 / (2 * 3 + 7)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])

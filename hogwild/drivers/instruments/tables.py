@@ -20,7 +20,8 @@ def summary(world: World) -> dict[str, Any]:
     """The keys of the summary: nothing without tables.
 
     unique_rows_per_push    different rows that a push touches, of all tables
-    row_delay               mean over touched rows of the pushes of others that touched them since they were looked up
+    row_delay               mean over touched rows of the pushes of others that touched them since they were looked up;
+                            worker processes measure it for one batch in WATCHED, a simulation for all
     row_delay_expected      the same by the closed form of hogwild.theory.rows, from how often each row was touched
     shared_rows             the part of touched rows with a delay > 0;  shared_rows_expected likewise
     row_delay_histogram     touched rows by their delay: 0, then from each power of two to below the next one
@@ -28,12 +29,12 @@ def summary(world: World) -> dict[str, Any]:
     if not world.tables:
         return {}
     counted = _named(_sum(world))
-    unique, expected = max(counted["unique_rows"], 1.0), _expected(world, counted["pushes"])
+    watched, expected = max(counted["watched_rows"], 1.0), _expected(world, counted["pushes"])
     return {
         "unique_rows_per_push": counted["unique_rows"] / max(counted["pushes"], 1.0),
-        "row_delay": counted["row_delay_sum"] / unique,
+        "row_delay": counted["row_delay_sum"] / watched,
         "row_delay_expected": expected.mean,
-        "shared_rows": counted["shared_rows"] / unique,
+        "shared_rows": counted["shared_rows"] / watched,
         "shared_rows_expected": expected.shared,
         "row_delay_histogram": counted["delays"],
     }
@@ -47,13 +48,13 @@ class Interval:
         self._last = torch.zeros(COLUMNS, dtype=torch.float64)
 
     def counted(self) -> dict[str, Any]:
-        """{"row_delay": {mean, shared, counts}}, as in `summary`; {} without tables, or without a row."""
+        """{"row_delay": {mean, shared, counts}}, as in `summary`; {} without tables, or without a watched row."""
         if not self._world.tables:
             return {}
         now = _sum(self._world)
         since = _named(now - self._last)
         self._last = now
-        if not (rows := since["unique_rows"]):
+        if not (rows := since["watched_rows"]):
             return {}
         mean, shared = since["row_delay_sum"] / rows, since["shared_rows"] / rows
         return {"row_delay": {"mean": mean, "shared": shared, "counts": since["delays"]}}
@@ -87,10 +88,12 @@ def _sum(world: World) -> torch.Tensor:
 
 
 def _named(counts: torch.Tensor) -> dict[str, Any]:
-    """Counts [COLUMNS] by their names. `delays`: rows by the least delay of their place, without what is 0."""
+    """Counts [COLUMNS] by their names. `delays`: rows by the least delay of their place, without what is 0;
+    `watched_rows`: all of them.
+    """
     named, delays = counts[: len(COUNTS)].tolist(), counts[len(COUNTS) :].tolist()
     histogram = {1 << place >> 1: int(rows) for place, rows in enumerate(delays) if rows}
-    return {**dict(zip(COUNTS, named, strict=True)), "delays": histogram}
+    return {**dict(zip(COUNTS, named, strict=True)), "watched_rows": sum(delays), "delays": histogram}
 
 
 def _expected(world: World, pushes: float) -> RowDelay:

@@ -17,6 +17,9 @@ from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.errors import UsageError
 from hogwild.shared.layout import trainable
 
+WATCHED = 8
+"""The row delays of one batch in so many are measured: to watch a lookup takes as long as to make it."""
+
 
 class Stepper:
     """Runs an algorithm's generator on a module with its parameters in the buffer that the algorithm names.
@@ -40,7 +43,7 @@ class Stepper:
         self.turn = turn
         self._parameters = trainable(module)
         self.own_writes = OwnWrites(module)
-        self._lookups = Lookups(module, view.world)
+        self._lookups = Lookups(module, view.world, every=WATCHED)
         self._is_first = True
         self.backward: Callable[[Tensor], None] = torch.autograd.backward
         self._at: Tensor | None = None  # buffer that holds the parameters

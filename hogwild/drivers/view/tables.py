@@ -66,11 +66,13 @@ class TablePart:
         moved = sum(2 * values.nbytes for _, values in filter(None, self._waiting))  # read for the batch, and pushed
         self._buffers.traffic.moved_bytes += moved
         self._buffers.took_over(stats.recovered)
-        counted = (1, *(getattr(stats, name) for name in COUNTS[1:]), *stats.row_delays)
+        counted = (1, *(getattr(stats, name) for name in COUNTS[1:]))
+        if any(versions is not None for versions in self._seen):
+            counted += tuple(stats.row_delays)
         if isinstance(self._counted, Tensor):
-            self._counted += torch.tensor(counted, dtype=torch.float64, device=self._counted.device)
+            self._counted[: len(counted)] += torch.tensor(counted, dtype=torch.float64, device=self._counted.device)
         else:
-            self._counted += counted
+            self._counted[: len(counted)] += counted
         self.drop()
         return stats
 
@@ -92,26 +94,29 @@ class Lookups:
     """Watches the tables of a module in training: remembers the version of each row that a forward pass looks up, and
     takes the sparse gradients of a backward pass. Without tables it does nothing.
 
-    A lookup past the module (F.embedding of its weight) is not seen: its rows count as read at the push.
+    Only the lookups of every `every`-th batch are watched; the push of another one tells nothing of row delays. A
+    lookup past the module (F.embedding of its weight) is not seen: its rows count as read at the push.
     """
 
-    def __init__(self, module: nn.Module, world: World) -> None:
+    def __init__(self, module: nn.Module, world: World, every: int = 1) -> None:
         self._module = module
         self._weights = tables_of(module)
         self._names = {id(weight): name for name, weight in self._weights.items()}
         self._versions = {name: world.tables.versions(world.arena, name) for name in self._weights}
         self._read: dict[str, deque[tuple[Tensor, Tensor]]] = {name: deque(maxlen=LOOKUPS) for name in self._weights}
+        self._every, self._batches, self._watches = every, 0, True
         for _, layer in table_layers(module):
             layer.register_forward_pre_hook(self._before, with_kwargs=True)
 
     def begin(self) -> None:
-        """Forgets all lookups: another batch begins."""
-        for read in self._read.values():
-            read.clear()
+        """Another batch begins."""
+        self._forget()
+        self._watches = self._batches % self._every == 0
+        self._batches += 1
 
     def drop(self) -> None:
         """Forgets all lookups, and takes gradients of the tables from the module: nothing comes of this batch."""
-        self.begin()
+        self._forget()
         for weight in self._weights.values():
             weight.grad = None
 
@@ -137,13 +142,17 @@ class Lookups:
             if g.layout is not torch.sparse_coo:
                 raise is_dense(self._module, name)
             rows = g._indices()[0]
-            gradients.append((rows, g._values().contiguous()))
-            seen.append(self._seen(name, rows))
-        self.begin()
+            gradients.append((rows, g._values()))
+            seen.append(self._seen(name, rows) if self._watches else None)
+        self._forget()
         part.give(gradients, seen)
 
+    def _forget(self) -> None:
+        for read in self._read.values():
+            read.clear()
+
     def _before(self, layer: nn.Module, inputs: Sequence[Any], named: dict[str, Any]) -> None:
-        if not torch.is_grad_enabled():
+        if not (self._watches and torch.is_grad_enabled()):
             return
         found = inputs[0] if inputs else named.get("input")
         if isinstance(found, Tensor):
