@@ -83,6 +83,7 @@ class Figures:
     simulators: Mapping[str, Mapping[str, Any]]  # model -> extra_info
     norms: Mapping[str, Mapping[str, Sample]]  # shape, dtype, format -> layer -> seconds
     sparse: Mapping[str, Mapping[str, Any]]  # table and rows of a gradient -> extra_info
+    timeline: float | None  # part of an mlp's gradient that its six changes of phase take
 
     @classmethod
     def of(cls, compact: Mapping[str, Any]) -> Figures:
@@ -90,7 +91,7 @@ class Figures:
         content = parse(compact)
         pushes: list[PushRun] = []
         rules: list[PushRun] = []
-        policies, sweep, pairs, trainers, simulators, norms, sparse = {}, None, None, {}, {}, {}, {}
+        policies, sweep, pairs, trainers, simulators, norms, sparse, timeline = {}, None, None, {}, {}, {}, {}, None
         for benchmark in content["benchmarks"]:
             info, marks = benchmark["extra_info"], (benchmark["param"] or "").split("-", 1)
             if "contestants" in info:
@@ -107,15 +108,19 @@ class Figures:
                 norms[info["norm"]] = info["seconds"]
             elif "sparse" in info:
                 sparse[info["sparse"]] = info
-            else:
+            elif "share_of_a_step" in info:
+                timeline = float(info["share_of_a_step"])
+            elif "model" in info:
                 trainers[info["model"]] = info
+            else:
+                raise ValueError(f"{benchmark['name']} has recorded {', '.join(info)}, of which no report knows a kind")
         machine, commit = content["machine_info"], content["commit_info"]
-        return cls(machine, commit, pushes, rules, policies, sweep, pairs, trainers, simulators, norms, sparse)
+        return cls(machine, commit, pushes, rules, policies, sweep, pairs, trainers, simulators, norms, sparse, timeline)
 
     @property
     def benchmarks(self) -> int:
         named = (self.pushes, self.rules, self.policies, self.trainers, self.simulators, self.norms, self.sparse)
-        return sum(map(len, named)) + (self.sweep is not None) + (self.pairs is not None)
+        return sum(map(len, named)) + sum(one is not None for one in (self.sweep, self.pairs, self.timeline))
 
     def private_gain(self, rule: str, size: str) -> float:
         """The gain by a second process if the two share only the memory bus."""

@@ -41,7 +41,8 @@ class Scale:
     @property
     def benchmarks(self) -> int:
         """The number of benchmarks: at each size three comparisons and every fused rule of a push, AdamW, six mixes;
-        two rules of the policies, the sweep, the pairs, the trainers, the simulators, four layers, the sparse pushes.
+        two rules of the policies, the sweep, the pairs, the trainers, the simulators, four layers, the sparse pushes,
+        the timeline.
         """
         pushes = (
             3 * len(self.push_sizes)
@@ -50,7 +51,7 @@ class Scale:
             + 6 * len(self.mix_sizes)
         )
         whole = len(self.train_steps) + len(self.simulator_steps)
-        return pushes + 2 * len(self.policy_sizes) + 1 + 1 + whole + 4 + len(self.sparse_points)
+        return pushes + 2 * len(self.policy_sizes) + 1 + 1 + whole + 4 + len(self.sparse_points) + 1
 
 
 FULL = Scale(

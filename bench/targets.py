@@ -68,6 +68,9 @@ def targets(figures: Figures) -> Iterator[Target]:
         per_s, workers = info["updates_per_s"], info["workers"]
         over = per_s["plain loop"].over[f"simulator, {workers}"]
         yield Target(f"{model}: {workers} simulated workers, time over the plain loop's", over, 1.1, at_most=True)
+    if figures.timeline is not None:
+        what = "timeline: six changes of phase, part of the gradient of an mlp"
+        yield Target(what, figures.timeline, 0.01, at_most=True)
     for case, layers in figures.norms.items():
         if "float32, contiguous" in case:
             times = layers["FullNorm2d"].over["BatchNorm2d"]
