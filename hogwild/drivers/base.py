@@ -20,6 +20,7 @@ from hogwild.drivers.job.due import Progress
 from hogwild.drivers.job.job import make_job
 from hogwild.drivers.job.model import model_fn
 from hogwild.drivers.job.never import never_due
+from hogwild.drivers.job.norm_window import old_statistics
 from hogwild.drivers.job.recorded import recorded
 from hogwild.errors import (
     CheckpointError,
@@ -54,7 +55,8 @@ class Driver(Copies):
         """Trains and returns the summary. Raises a HogwildError, with `.summary`, if the run ends badly."""
         with own_generators(self.config.seed), one_thread(), Interrupts(self.on_signal):
             try:
-                for line in [*never_due(self.job), *self.audience.start(self.copy, self.saved)]:
+                lines = [*never_due(self.job), *old_statistics(self.job, self.module)]
+                for line in [*lines, *self.audience.start(self.copy, self.saved)]:
                     self.console.warn(line)
                 if self.stopped is not None:  # a callback refused the run
                     raise self.stopped[0](self.stopped[1]) from self._cause
