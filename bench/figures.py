@@ -115,7 +115,9 @@ class Figures:
             else:
                 raise ValueError(f"{benchmark['name']} has recorded {', '.join(info)}, of which no report knows a kind")
         machine, commit = content["machine_info"], content["commit_info"]
-        return cls(machine, commit, pushes, rules, policies, sweep, pairs, trainers, simulators, norms, sparse, timeline)
+        return cls(
+            machine, commit, pushes, rules, policies, sweep, pairs, trainers, simulators, norms, sparse, timeline
+        )
 
     @property
     def benchmarks(self) -> int:

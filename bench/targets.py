@@ -33,6 +33,8 @@ class Target:
 def targets(figures: Figures) -> Iterator[Target]:
     if large := figures.push(GAP_PUSH, "32M"):
         yield Target("gap + shifted push, 32 M: share of the byte bound", large.lines[PUSH].bound, 0.95)
+        if (loop := large.times("AVX loop, streams only", PUSH)) is not None:
+            yield Target("the same: speed over a bare loop's over the same five arrays", loop, 0.95)
         eager = large.times("eager torch", PUSH)
         assert eager is not None
         yield Target("gap + shifted push, 32 M: times faster than eager torch", eager, 6.0)

@@ -34,7 +34,7 @@ class Size:
 
 SIZES = {
     "quick": Size(("digits",), 0.5, 0.2, 1, 1, 100, 4, "1"),
-    "small": Size(("mlp", "lenet"), 0.5, 0.5, 3, 1, 2000, 12, "15"),
+    "small": Size(("mlp", "lenet"), 0.5, 0.5, 3, 1, 2000, 12, "45"),
     "full": Size(("mlp", "lenet", "resnet20", "charlm"), 1, 0.5, 5, 3, 10_000, 24, "several hours"),
 }
 

@@ -46,7 +46,7 @@ def test_matrix_factorisation(tmp_path, monkeypatch):
 
 def test_cifar_resnet(tmp_path):
     """On images of one colour a class, for two passes, and then for a third one."""
-    form = ("--coloured", 250, "--width", 4, "--batch-size", 10, "--workers", 1)
+    form = ("--coloured", 250, "--width", 4, "--batch-size", 10, "--workers", 1, "--lr", 0.02)
     parts = r"top-1 ([\d.]+), top-5 ([\d.]+), average ([\d.]+)\n(runs/.*)\n"
     for given in ("--epochs 2", "--epochs 3 --resume {}"):
         directory = "" if "resume" not in given else directory  # noqa: F821

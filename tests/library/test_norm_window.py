@@ -23,7 +23,7 @@ def said(capsys: pytest.CaptureFixture[str], make=model, **options) -> list[str]
     x = torch.randn(4 * BATCHES, 3, generator=generator)
     split = x, (x[:, 0] > 0).long()
     hogwild.fit(
-        make, (split, split), epochs=1, batch_size=4, lr=0.01, clock="gamma", quiet=True, eval_every=0, ckpt_every=0,
+        make, (split, split), epochs=1, batch_size=4, lr=0.01, clock="gamma", quiet=True, eval_every=0,
         **options,
     )  # fmt: skip
     return [line for line in capsys.readouterr().err.splitlines() if "BatchNorm" in line]
