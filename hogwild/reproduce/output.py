@@ -16,7 +16,7 @@ One row per figure: the claim of the paper, in our words, and the measurement he
 this file. The top of each figure's module in `hogwild/reproduce/` lists the settings of the paper and our smaller ones.
 
 ```sh
-hogwild reproduce all --out {folder}
+{commands}
 ```
 
 | figure | claim | measured | holds |
@@ -48,17 +48,23 @@ def summary(figure: Figure, rows: Sequence[Row]) -> tuple[str, str, str]:
 
 
 def write_table(folder: Path, figures: Iterable[Figure]) -> None:
-    """The table of every figure with a CSV in `folder`."""
+    """The table of every figure with a CSV in `folder`, under the commands that compute them."""
     lines = []
+    of_scale: dict[str, list[str]] = {}
     for figure in figures:
         if (path := folder / f"{figure.name}.csv").exists():
             scale, rows = read_csv(path, figure)
+            of_scale.setdefault(scale, []).append(figure.name)
             where = ", ".join([figure.source, scale, *([rows[0]["data"]] if "data" in figure.columns else [])])
             cells = [f"[{figure.name}]({figure.name}.csv), {where}", *summary(figure, rows)]
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
     names = [figure.name for figure in figures if (folder / f"{figure.name}.png").exists()]
     pictures = [f"\n![{name}]({name}.png)" for name in names]
-    (folder / TABLE).write_text(HEAD.format(folder=folder) + "".join(lines) + "\n".join(pictures) + "\n")
+    commands = "\n".join(
+        f"hogwild reproduce {'all' if scale == 'tiny' else ' '.join(of)} --scale {scale} --out {folder}"
+        for scale, of in of_scale.items()
+    )
+    (folder / TABLE).write_text(HEAD.format(commands=commands) + "".join(lines) + "\n".join(pictures) + "\n")
 
 
 def draw(path: Path, figure: Figure, rows: Sequence[Row]) -> bool:

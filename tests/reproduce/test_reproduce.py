@@ -45,7 +45,9 @@ def test_a_figure_writes_csv_png_and_one_line(folder, name, capsys):
     assert len(rows) >= 2
     assert {row[0] for row in rows} == {SMOKE}
     where = ", ".join([figure.source, SMOKE, *([rows[0][1]] if "data" in figure.columns else [])])
-    assert f"| [{name}]({name}.csv), {where} | {claim} | {measured} | {holds} |" in (folder / output.TABLE).read_text()
+    table = (folder / output.TABLE).read_text()
+    assert f"| [{name}]({name}.csv), {where} | {claim} | {measured} | {holds} |" in table
+    assert f"\nhogwild reproduce {name} --scale {SMOKE} --out {folder}\n" in table
 
 
 @pytest.mark.parametrize("name", reproduce.REGISTRY)
