@@ -7,27 +7,19 @@ namespace py = pybind11;
 namespace hogwild {
 
 GradientTable::GradientTable(const py::type& tensor, std::vector<int64_t> numels, Dtype master, int device)
-    : tensor_(tensor),
-      describe_(describe_function(tensor)),
+    : reader_(tensor, device),
       numels_(std::move(numels)),
       master_(master),
-      device_(device),
       addresses_(numels_.size()),
       dtype_(master) {}
 
 bool GradientTable::read_one(PyObject* grad, size_t k, bool& is_first) {
-  if (Py_TYPE(grad) != reinterpret_cast<PyTypeObject*>(tensor_.ptr())) return false;
   DLTensor tensor;
-  if (describe_(grad, &tensor) != 0) {
-    PyErr_Clear();  // the check in Python has a better message
-    return false;
-  }
+  if (!reader_.read(grad, tensor)) return false;
   const std::optional<Dtype> dtype = gradient_type(tensor, master_);
   if (!dtype || (!is_first && *dtype != dtype_)) return false;
   const auto* start = reinterpret_cast<const void*>(address(tensor));
-  if (!is_on(tensor, device_) || numel(tensor) != numels_[k] || !is_contiguous(tensor) ||
-      (start == nullptr && numels_[k] != 0))
-    return false;
+  if (numel(tensor) != numels_[k] || (start == nullptr && numels_[k] != 0)) return false;
   addresses_[k] = start;
   dtype_ = *dtype;
   is_first = false;
@@ -39,7 +31,7 @@ bool GradientTable::read(const py::sequence& grads) {
       py::reinterpret_steal<py::object>(PySequence_Fast(grads.ptr(), "gradients: expected a sequence"));
   if (!fast) throw py::error_already_set();
   const auto count = static_cast<size_t>(PySequence_Fast_GET_SIZE(fast.ptr()));
-  if (describe_ == nullptr || count != numels_.size()) return false;
+  if (!reader_.can_read() || count != numels_.size()) return false;
   bool is_first = true;
   dtype_ = master_;
   for (size_t k = 0; k < count; ++k) {

@@ -31,11 +31,9 @@ class GradientTable {
  private:
   bool read_one(PyObject* grad, size_t k, bool& is_first);
 
-  pybind11::object tensor_;
-  Describe describe_;
+  TensorReader reader_;
   std::vector<int64_t> numels_;
   Dtype master_;
-  int device_;
   std::vector<const void*> addresses_;
   Dtype dtype_;
 };

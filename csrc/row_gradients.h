@@ -25,11 +25,9 @@ class RowGradientTable {
  private:
   bool read_one(PyObject* grad, size_t k);
 
-  pybind11::object tensor_;
-  Describe describe_;
+  TensorReader reader_;
   std::vector<int64_t> dims_;
   Dtype master_;
-  int device_;
   std::vector<RowGradient> gradients_;
 };
 

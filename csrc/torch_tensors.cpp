@@ -45,8 +45,17 @@ std::uintptr_t address(const DLTensor& tensor) {
   return reinterpret_cast<std::uintptr_t>(tensor.data) + tensor.byte_offset;
 }
 
-bool is_on(const DLTensor& tensor, int device) {
-  return device < 0 ? tensor.device_type == kDLCpu : tensor.device_type == kDLCuda && tensor.device_id == device;
+TensorReader::TensorReader(const py::type& tensor, int device)
+    : tensor_(tensor), describe_(describe_function(tensor)), device_(device) {}
+
+bool TensorReader::read(PyObject* object, DLTensor& out) const {
+  if (Py_TYPE(object) != reinterpret_cast<PyTypeObject*>(tensor_.ptr())) return false;
+  if (describe_(object, &out) != 0) {
+    PyErr_Clear();
+    return false;
+  }
+  const bool is_here = device_ < 0 ? out.device_type == kDLCpu : out.device_type == kDLCuda && out.device_id == device_;
+  return is_here && is_contiguous(out);
 }
 
 std::optional<Dtype> gradient_type(const DLTensor& tensor, Dtype master) {

@@ -22,14 +22,29 @@ bool is_contiguous(const DLTensor& tensor);
 std::int64_t numel(const DLTensor& tensor);
 std::uintptr_t address(const DLTensor& tensor);
 
-// Whether a tensor's memory is on a device; -1: the CPU, else a GPU's index.
-bool is_on(const DLTensor& tensor, int device);
-
 // The element type of a gradient for a master of type `master`; nothing if it does not suit it.
 std::optional<Dtype> gradient_type(const DLTensor& tensor, Dtype master);
 
 // Whether the elements are int64.
 bool is_int64(const DLTensor& tensor);
+
+// Reads tensors of one device.
+class TensorReader {
+ public:
+  // `tensor`: the Python type of tensors. device -1: the CPU.
+  TensorReader(const pybind11::type& tensor, int device);
+
+  // Whether torch has the interface; without it nothing can be read.
+  bool can_read() const { return describe_ != nullptr; }
+
+  // Describes an object. False if it is no contiguous tensor on the device; a check in Python has a better message.
+  bool read(PyObject* object, DLTensor& out) const;
+
+ private:
+  pybind11::object tensor_;
+  Describe describe_;
+  int device_;
+};
 
 // Names under which modules hold tensors: (dict of a module, name, value).
 class Held {
