@@ -18,6 +18,18 @@ def model(momentum: float | None = 0.1, tracks: bool = True) -> nn.Module:
     return nn.Sequential(nn.Linear(3, 4), norm, nn.ReLU(), nn.Linear(4, 2))
 
 
+class Frozen(nn.Sequential):
+    """Its BatchNorm stays in evaluation mode."""
+
+    def __init__(self) -> None:
+        super().__init__(*model())
+
+    def train(self, mode: bool = True) -> Frozen:
+        super().train(mode)
+        self[1].eval()
+        return self
+
+
 def said(capsys: pytest.CaptureFixture[str], make=model, **options) -> list[str]:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(4 * BATCHES, 3, generator=generator)
@@ -42,6 +54,7 @@ def test_statistics_of_much_of_a_workers_batches_are_said(capsys):
         (partial(model, 0.2), 2),
         (partial(model, None), 2),  # a mean of all batches
         (partial(model, tracks=False), 2),
+        (Frozen, 2),
     ],
 )
 def test_others_are_not(make, workers, capsys):

@@ -15,13 +15,13 @@ PART = 0.25
 
 def old_statistics(job: Job, module: nn.Module) -> list[str]:
     """One line if running averages reach back over more than PART of a run of several workers. Each of N averages about
-    1 / momentum batches of its own, which are one in N of all.
+    1 / momentum batches of its own, which are one in N of all. Puts the module in training mode.
     """
     workers = job.config.workers
     momenta = [
         layer.momentum
-        for layer in module.modules()
-        if isinstance(layer, _BatchNorm) and layer.running_mean is not None and layer.momentum
+        for layer in module.train().modules()  # a model's own train() may keep some in evaluation mode
+        if isinstance(layer, _BatchNorm) and layer.training and layer.running_mean is not None and layer.momentum
     ]
     if not momenta or workers == 1 or job.total_tickets >= MAX_TICKETS:
         return []
