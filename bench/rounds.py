@@ -5,7 +5,7 @@
 
 The workers' views and generators take turns in this process, on one world, with given gradients in private memory; what
 they wait for each other costs nothing here. A figure is the CPU time of the thread for one worker's part of a round;
-`copy` is that of one copy of a gradient, in the same rounds, as a measure of the machine.
+`copy` is that of one copy of a gradient, `asgd` a step without rounds, in the same rounds, as measures of the machine.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "d-psgd": ("d-psgd", {}),
     "d-psgd momentum": ("d-psgd", {"momentum": 0.9}),
     "easgd-sync": ("easgd-sync", {}),
+    "asgd": ("asgd", {}),
 }
 
 

@@ -19,6 +19,7 @@ void bind_push(py::module_& m);
 namespace {
 
 using Address = uintptr_t;
+using Addresses = std::vector<Address>;
 using Segments = std::vector<std::pair<int64_t, int64_t>>;
 using Locks = std::pair<Address, int64_t>;
 using Groups = std::vector<std::pair<double, double>>;  // factors of lr and of weight decay, for each segment; or none
@@ -81,19 +82,37 @@ bool read_gradients(GradientTable& table, const std::optional<py::sequence>& gra
   return true;
 }
 
+std::vector<const void*> pointers(const Addresses& addresses) {
+  std::vector<const void*> found;
+  for (const Address address : addresses) found.push_back(reinterpret_cast<const void*>(address));
+  return found;
+}
+
 // A plan in host memory; the counterpart of cuda::Push.
 class CpuPush {
  public:
   explicit CpuPush(PushPlan plan) : plan_(std::move(plan)) {}
   void run(const PushCall& call) { stats_ = cpu::push(plan_, call); }
-  void run_mean(const std::vector<Address>& inputs, const py::dict& scalars) {
+
+  bool run_among(GradientTable& table, const std::optional<py::sequence>& grads, const py::dict& scalars,
+                 const Addresses& neighbours, const std::vector<double>& weights) {
+    PushCall call;
+    if (!read_gradients(table, grads, call)) return false;
+    read_scalars(scalars, call);
+    const std::vector<const void*> others = pointers(neighbours);
+    const py::gil_scoped_release release;
+    stats_ = cpu::push_among(plan_, call, others, weights);
+    return true;
+  }
+
+  void run_mean(const Addresses& inputs, const py::dict& scalars) {
     PushCall call;
     read_scalars(scalars, call);
-    std::vector<const void*> from;
-    for (const Address input : inputs) from.push_back(reinterpret_cast<const void*>(input));
+    const std::vector<const void*> from = pointers(inputs);
     const py::gil_scoped_release release;
     stats_ = cpu::push_mean(plan_, std::move(call), from);
   }
+
   PushStats stats() const { return stats_; }
 
  private:
@@ -176,6 +195,7 @@ void bind_push(py::module_& m) {
       py::init([](const Rule& rule, const py::dict& buffers, const Segments& segments, const Groups& groups,
                   const Locks& stripes) { return CpuPush(make_plan(rule, buffers, segments, groups, stripes)); }));
   bind_calls(on_cpu);
+  on_cpu.def("run_among", &CpuPush::run_among);
   on_cpu.def("run_mean", &CpuPush::run_mean);
 
   py::class_<CpuDeposit>(m, "CpuDeposit")

@@ -118,6 +118,16 @@ class CpuPush:
         """Reads the gradients into the table and pushes them; None: pushes those in the table. Scalars are named as in
         csrc/lists.h; TypeError if one is missing or unknown. False: Python must check a gradient, and nothing was done.
         """
+    def run_among(
+        self,
+        table: GradientTable,
+        grads: Sequence[object] | None,
+        scalars: dict[str, Any],
+        neighbours: Sequence[int],
+        weights: Sequence[float],
+        /,
+    ) -> bool:
+        """As `run`, after a mix with the flat buffers at `neighbours`."""
     def run_mean(self, inputs: Sequence[int], scalars: dict[str, Any], /) -> None:
         """Pushes the mean of gradients in flat buffers at these addresses. Scalars as in `run`."""
     def stats(self) -> PushStats: ...

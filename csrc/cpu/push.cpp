@@ -95,10 +95,36 @@ PushStats report(const std::vector<Totals>& rows, PushStats stats) {
   return stats;
 }
 
+// Mixes a piece of x with its neighbours' before it is pushed. Without neighbours: does nothing.
+class Mixing {
+ public:
+  Mixing() = default;
+  Mixing(const PushPlan& plan, const std::vector<const void*>& neighbours, const std::vector<double>& weights)
+      : neighbours_(&neighbours), weights_(&weights) {
+    call_.dtype = plan.rule.master;
+    call_.out = plan.buffers.x;
+    call_.own = plan.buffers.x;
+  }
+
+  bool is_none() const { return neighbours_ == nullptr || neighbours_->empty(); }
+
+  void mix(int64_t begin, int64_t n) {
+    if (is_none()) return;
+    call_.start = begin;
+    call_.stop = begin + n;
+    kernels().diffuse(call_, neighbours_->data(), weights_->data(), static_cast<int64_t>(weights_->size()));
+  }
+
+ private:
+  const std::vector<const void*>* neighbours_ = nullptr;
+  const std::vector<double>* weights_ = nullptr;
+  DiffusionCall call_;
+};
+
 // The pass that changes the buffers, after the guard. gradient(g, begin, n): where the loop finds that of a piece.
 template <class Gradient>
 PushStats apply(const PushPlan& plan, const Rule& rule, const PushCall& call, Hyper<double> hyper, PushStats stats,
-                const Gradient& gradient) {
+                const Gradient& gradient, Mixing mixing = {}) {
   const Kernels& loops = kernels();
   std::optional<GapRows> gap_rows;
   if (rule.has_rows()) gap_rows.emplace(plan, call);
@@ -108,18 +134,35 @@ PushStats apply(const PushPlan& plan, const Rule& rule, const PushCall& call, Hy
   std::vector<Totals> rows(plan.gap_rows() + 1);  // the last one is for parameters without a gradient
   StripeLock lock(plan.stripes, plan.n_stripes);
   for_each_piece(plan, call, [&](size_t k, const void* g, int64_t begin, int64_t n) {
-    if (g == nullptr && idle_range == nullptr) return;
+    if (g == nullptr && idle_range == nullptr && mixing.is_none()) return;
     stats.recovered += lock.enter(begin);
     if (gap_rows) hyper.gap_row = gap_rows->scalar(k);
     plan.segments[k].enter(hyper);
+    mixing.mix(begin, n);
     if (g != nullptr)
       push_range(plan.buffers, begin, gradient(g, begin, n), n, hyper, rows[plan.gap_row(k)]);
-    else
+    else if (idle_range != nullptr)
       idle_range(plan.buffers, begin, g, n, hyper, rows.back());
   });
   if (gap_rows) gap_rows->settle(rows);
   return report(rows, stats);
 }
+
+// Reads the gradient under a guard that may refuse it; false: it is refused.
+bool passes(const PushPlan& plan, const PushCall& call, Hyper<double>& hyper, PushStats& stats) {
+  if (plan.rule.guard != GuardKind::push) return true;
+  Scan scan;
+  for_each_piece(plan, call, [&](size_t, const void* g, int64_t, int64_t n) {
+    if (g != nullptr) kernels().scan(call.gradient, g, n, scan);
+  });
+  stats.grad_norm = std::fabs(call.scale) * std::sqrt(scan.grad_sq);
+  stats.nonfinite = scan.nonfinite;
+  stats.applied = scan.nonfinite == 0;
+  if (stats.applied) hyper.scale = clipped(call.scale, call.clip, scan.grad_sq);
+  return stats.applied;
+}
+
+const void* as_it_is(const void* g, int64_t, int64_t) { return g; }
 
 }  // namespace
 
@@ -127,18 +170,18 @@ PushStats push(const PushPlan& plan, const PushCall& call) {
   assert(call.grads.size() == plan.segments.size());
   PushStats stats;
   Hyper<double> hyper = fold(plan.rule, call);
-  if (plan.rule.guard == GuardKind::push) {
-    Scan scan;
-    for_each_piece(plan, call, [&](size_t, const void* g, int64_t, int64_t n) {
-      if (g != nullptr) kernels().scan(call.gradient, g, n, scan);
-    });
-    stats.grad_norm = std::fabs(call.scale) * std::sqrt(scan.grad_sq);
-    stats.nonfinite = scan.nonfinite;
-    stats.applied = scan.nonfinite == 0;
-    if (!stats.applied) return stats;
-    hyper.scale = clipped(call.scale, call.clip, scan.grad_sq);
-  }
-  return apply(plan, plan.rule, call, hyper, stats, [](const void* g, int64_t, int64_t) { return g; });
+  return passes(plan, call, hyper, stats) ? apply(plan, plan.rule, call, hyper, stats, as_it_is) : stats;
+}
+
+PushStats push_among(const PushPlan& plan, const PushCall& call, const std::vector<const void*>& neighbours,
+                     const std::vector<double>& weights) {
+  assert(call.grads.size() == plan.segments.size());
+  PushStats stats;
+  Hyper<double> hyper = fold(plan.rule, call);
+  Mixing mixing(plan, neighbours, weights);
+  if (passes(plan, call, hyper, stats)) return apply(plan, plan.rule, call, hyper, stats, as_it_is, mixing);
+  for_each_piece(plan, call, [&](size_t, const void*, int64_t begin, int64_t n) { mixing.mix(begin, n); });
+  return stats;
 }
 
 PushStats push_mean(const PushPlan& plan, PushCall call, const std::vector<const void*>& inputs) {

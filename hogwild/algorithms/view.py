@@ -51,6 +51,10 @@ class View(Protocol):
         """Rounds that this worker's synchronous algorithm has completed."""
 
     @property
+    def barriers(self) -> int:
+        """The number of the last barrier, counted from 1 and alike for all workers. 0: none yet."""
+
+    @property
     def present(self) -> list[int]:
         """The ranks of the workers that came to the last barrier. Without barriers, of those that take part: one that
         died does not, until it is replaced.
@@ -209,6 +213,11 @@ class View(Protocol):
         """Own `to` <- sum_j W_ij name_j over this round's neighbours, as fluxes name_i + sum_j W_ij (name_j - name_i).
 
         A worker keeps the weight of a neighbour that is absent. The fluxes are added to `correction` too.
+        """
+
+    def step_among(self, g: Gradients, name: str, topology: Topology, *, momentum: Momentum | None = None) -> None:
+        """replica <- sum_j W_ij name_j  as by `mix`;  replica <- replica - lr * rule(g)  as by `step`. In one pass. Own
+        `name` must equal the replica, from which its elements are taken.
         """
 
     def peer(self, topology: Topology) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -70,17 +70,9 @@ def diffuse(
     Bytes:   4 (k + 2) per float32 parameter with k neighbours, 16 on a ring; 8 more with a correction.
     Raises:  ValueError if sizes, dtypes or devices differ, or two buffers overlap (but `out` and `own`).
     """
-    if len(neighbours) != len(weights):
-        raise ValueError(f"{len(neighbours)} neighbours and {len(weights)} weights: give one weight per neighbour")
-    if not all(math.isfinite(weight) for weight in weights):
-        raise ValueError(f"weights are {list(weights)}: expected finite numbers")
-    buffers = {"out": out, "own": own, **{f"neighbours[{j}]": tensor for j, tensor in enumerate(neighbours)}}
-    if correction is not None:
-        buffers["correction"] = correction
-    tensors.check_alike(buffers)
-    if own.data_ptr() == out.data_ptr():
-        del buffers["own"]
-    tensors.check_disjoint(buffers)
+    tensors.check_alike({"out": out, "own": own})
+    buffers = {"out": out} if own.data_ptr() == out.data_ptr() else {"out": out, "own": own}
+    check_neighbours(buffers | ({} if correction is None else {"correction": correction}), neighbours, weights)
     begin, end = tensors.check_range(start, stop, out.numel())
     device = tensors.device_index(out)
     _C.diffuse(
@@ -97,6 +89,19 @@ def diffuse(
             "stream": tensors.current_stream(device),
         }
     )
+
+
+def check_neighbours(own: Mapping[str, Tensor], neighbours: Sequence[Tensor], weights: Sequence[float]) -> None:
+    """Raises ValueError if there is not one finite weight per neighbour, or the buffers, the worker's own by name, are
+    not alike or overlap.
+    """
+    if len(neighbours) != len(weights):
+        raise ValueError(f"{len(neighbours)} neighbours and {len(weights)} weights: give one weight per neighbour")
+    if not all(math.isfinite(weight) for weight in weights):
+        raise ValueError(f"weights are {list(weights)}: expected finite numbers")
+    buffers = {**own, **{f"neighbours[{j}]": tensor for j, tensor in enumerate(neighbours)}}
+    tensors.check_alike(buffers)
+    tensors.check_disjoint(buffers)
 
 
 def copy(dst: Tensor, src: Tensor, start: int | None = None, stop: int | None = None) -> None:

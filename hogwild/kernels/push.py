@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -12,7 +12,7 @@ from hogwild import _C
 from hogwild._C import PushStats
 from hogwild.kernels import tensors
 from hogwild.kernels.gradients import GradientTable
-from hogwild.kernels.mix import weighted_sum
+from hogwild.kernels.mix import check_neighbours, diffuse, weighted_sum
 from hogwild.kernels.rule import Rule
 from hogwild.rules import Access, Compensation, Gap, Guard, Momentum, Scalars, look_ahead
 
@@ -173,6 +173,35 @@ class Push:
         weighted_sum(mean, inputs, [1 / len(inputs)] * len(inputs))
         return self([mean[offset : offset + numel] for offset, numel in self._segments], **scalars)
 
+    def among(
+        self,
+        neighbours: Sequence[Tensor],
+        weights: Sequence[float],
+        grads: Sequence[Tensor | None],
+        **scalars: Unpack[Scalars],
+    ) -> None:
+        """x <- x + sum_j weights[j] (neighbours[j] - x), then `enqueue`. On the CPU in one pass over memory.
+
+        Of a push that is refused only the gradients are left out. The mix is that of `diffuse`, to the last bit.
+
+        Args:    neighbours[j]: [n] like x, other memory.  weights: one per neighbour.  grads, scalars: as in a call, of
+                 whole buffers.
+        Mutates: as a call.
+        Races:   x has no other writer. The neighbours' elements are read untorn.
+        Bytes:   4 (k + 3) per float32 parameter with k neighbours, without momentum and guard.
+        Raises:  ValueError for buffers that are not like x, or overlap, and for a part; as a call does.
+        """
+        if is_part(scalars):
+            raise ValueError("neighbours are mixed in as a whole: leave out start and stop")
+        x = self._buffers["x"]
+        if isinstance(self._native, _C.CpuPush):
+            check_neighbours({"x": x}, neighbours, weights)
+            addresses = [each.data_ptr() for each in neighbours]
+            self._feed(self._native.run_among, grads, self._for_kernel(scalars), addresses, weights)
+        else:
+            diffuse(x, x, neighbours, weights)
+            self._run(grads, scalars)
+
     def stats(self) -> PushStats:
         """Statistics of the latest push of this object. On CUDA this waits for it."""
         return self._native.stats()
@@ -222,19 +251,22 @@ class Push:
         self._on_gpu.replayed(stream)
 
     def _run(self, grads: Sequence[Tensor | None], scalars: Scalars) -> None:
-        told = self._for_kernel(scalars)
-        table = self._gradients.native
         stream = 0 if self._device < 0 else tensors.current_stream(self._device)
-        if self._gradients.owes_zeros(grads) or not self._native.run(table, grads, told, stream):
+        self._feed(self._native.run, grads, self._for_kernel(scalars), stream)
+
+    def _feed(self, run: Callable[..., bool], grads: Sequence[Tensor | None], *arguments: Any) -> None:
+        """run(table, grads, *arguments), on copies of gradients that the kernel cannot read as they are."""
+        table = self._gradients.native
+        if self._gradients.owes_zeros(grads) or not run(table, grads, *arguments):
             copies = self._gradients.look_closer(grads)
-            self._native.run(table, None, told, stream)
+            run(table, None, *arguments)
             del copies  # the copies must live until the kernel has read them
 
     def _for_kernel(self, scalars: Scalars) -> dict[str, Any]:
         """Checks and completes a push's scalars for csrc/lists.h. Mutates: scalars."""
         told: dict[str, Any] = scalars  # type: ignore[assignment]
         if clip := told.get("clip"):
-            self._check_clip(clip)
+            self._rule.check_clip(clip)
         if (alpha := told.get("alpha")) and not self._rule.elastic:
             raise ValueError(f"alpha is {alpha}, but this push has no center to exchange with: give it one")
         if is_part(scalars):
@@ -251,14 +283,6 @@ class Push:
         except KeyError as missing:
             raise TypeError(f"a push needs {missing.args[0]}") from None
         return told
-
-    def _check_clip(self, clip: float) -> None:
-        if clip < 0:
-            raise ValueError(f"clip is {clip}: expected a norm > 0, or 0 for none")
-        if self._rule.guard is Guard.ELEMENT:
-            raise ValueError(
-                "clip needs the gradient's norm before the push: use Guard.PUSH, which reads it beforehand"
-            )
 
 
 def is_part(scalars: Scalars) -> bool:

@@ -97,6 +97,14 @@ class Rule:
                 "of single segments"
             )
 
+    def check_clip(self, clip: float) -> None:
+        if clip < 0:
+            raise ValueError(f"clip is {clip}: expected a norm > 0, or 0 for none")
+        if self.guard is Guard.ELEMENT:
+            raise ValueError(
+                "clip needs the gradient's norm before the push: use Guard.PUSH, which reads it beforehand"
+            )
+
     def _check_scaling(self, momentum: AdaptiveStage) -> None:
         """A momentum that divides a factor of the gradient out again: a penalty acts on its step, in units of it."""
         name = type(momentum).__name__

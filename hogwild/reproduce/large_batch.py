@@ -85,11 +85,14 @@ def _listing(errors: dict[str, float]) -> str:
 
 
 def verdict_momenta(rows: Sequence[Row]) -> Verdict:
-    """Figure 5: standard momentum is worst; none and shifted are alike, better than it; sqrt does not converge."""
+    """Figure 5: none and shifted are alike, and lose less than half as much to S-SGD as standard momentum, if anything;
+    sqrt does not converge.
+    """
     errors = final(rows)
     alike = abs(errors["none"] - errors["shifted"]) < SIMILAR
-    ordered = errors["S-SGD"] < max(errors["none"], errors["shifted"]) < errors["standard"]
-    return Verdict(f"error {_listing(errors)}", alike and ordered and errors["standard, sqrt"] > LOST)
+    most = errors["standard"] - errors["S-SGD"]
+    little = max(errors["none"], errors["shifted"]) - errors["S-SGD"] < most / 2
+    return Verdict(f"error {_listing(errors)}", alike and most > 0 and little and errors["standard, sqrt"] > LOST)
 
 
 def verdict_laws(rows: Sequence[Row]) -> Verdict:

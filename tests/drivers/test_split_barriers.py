@@ -11,6 +11,7 @@ import torch
 from test_simulator import simulate
 
 from hogwild.algorithms import REGISTRY
+from hogwild.algorithms.elastic.slots import slot_of_last, slot_of_next
 from hogwild.drivers.view.worker_view import WorkerView
 from hogwild.shared.world import World
 
@@ -52,6 +53,18 @@ def test_workers_go_on_after_they_arrived_and_wait_for_the_last():
     assert control.wait_barrier(1, control.arrived(1), 60.0)
     late.join()
     assert control.participants(1) == [0, 1]
+
+
+def test_a_worker_that_is_alone_sends_where_the_next_ones_read():
+    """All others may have left or died before this one came: what counts is the number of the barrier."""
+    buffers = REGISTRY["overlap-sgd"].buffers
+    view = WorkerView(World.create(torch.nn.Linear(3, 1), buffers, 2), 0, buffers, barriers_per_round=1)
+    for number in range(4):
+        view.rounds.generation = number
+        assert not number or not view.present
+        sent, last = slot_of_next(view), slot_of_last(view)
+        view.rounds.generation = number + 1
+        assert slot_of_last(view) == sent != last
 
 
 def test_a_part_of_a_combination_and_the_fragments_of_a_model():

@@ -209,7 +209,9 @@ def test_shape_verdicts_need_all_of_the_claim():
 
     assert large_batch.verdict_momenta(rows()).holds
     assert large_batch.verdict_momenta(rows(**{"standard, sqrt": None})).holds
-    for change in ({"standard": 0.12}, {"shifted": 0.15}, {"standard, sqrt": 0.2}, {"S-SGD": 0.14}):
+    assert large_batch.verdict_momenta(rows(**{"S-SGD": 0.14})).holds, "nothing is lost without momentum"
+    half = {"none": 0.155, "shifted": 0.15}
+    for change in ({"standard": 0.12}, {"shifted": 0.15}, {"standard, sqrt": 0.2}, {"S-SGD": 0.25}, half):
         assert not large_batch.verdict_momenta(rows(**change)).holds
     assert large_batch.verdict_laws(rows(**{"shifted, Gaussian": 0.13})).holds
     assert not large_batch.verdict_laws(rows(**{"shifted, Gaussian": 0.15})).holds

@@ -52,9 +52,10 @@ class DPSGD(OnGraph):
             if momentum and self.average_momentum:
                 w.combine("sent_v", {"v": 1})
             yield BARRIER  # what is sent is final
-            w.mix("replica", "sent", neighbours)
             if momentum and self.average_momentum:
                 w.mix("v", "sent_v", neighbours)
-            if not last:
-                w.step(g, momentum=momentum)
+            if last:
+                w.mix("replica", "sent", neighbours)
+            else:
+                w.step_among(g, "sent", neighbours, momentum=momentum)
             yield BARRIER  # every worker has read it

@@ -40,10 +40,9 @@ class GradientTracking(OnGraph):
             w.combine("sent", {"replica": 1})
             w.combine("sent_y", {"y": 1})
             yield BARRIER  # what is sent is final
-            w.mix("replica", "sent", neighbours)
             w.mix("y", "sent_y", neighbours)
             if finite:
                 w.combine("y", {"y": 1, "g": 1, "g_before": -1})
                 w.combine("g_before", {"g": 1})
-            w.step(w.parts("y") if finite else g)
+            w.step_among(w.parts("y") if finite else g, "sent", neighbours)
             yield BARRIER  # every worker has read it

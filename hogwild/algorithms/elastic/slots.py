@@ -9,9 +9,9 @@ SENT = {"sent0": REPLICA, "sent1": REPLICA}
 
 def slot_of_last(w: View) -> str:
     """Where the workers of the last barrier have put what they sent."""
-    return f"sent{w.round % 2}"
+    return f"sent{w.barriers % 2}"
 
 
 def slot_of_next(w: View) -> str:
     """Where what is sent at the next barrier goes: what others still read is in the other one."""
-    return f"sent{(w.round + 1) % 2 if w.present else 0}"
+    return f"sent{(w.barriers + 1) % 2}"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import functools
 import math
 
+from torch import Tensor
+
 from hogwild import topology
+from hogwild.algorithms.base import Gradients
 from hogwild.drivers.view.buffers import Buffers
 from hogwild.drivers.view.draws import Draws
 from hogwild.drivers.view.rounds import Rounds
+from hogwild.drivers.view.updates import Updates
 from hogwild.kernels import diffuse
 from hogwild.kernels.pair import Lags, pair_average
-from hogwild.rules import Topology
+from hogwild.rules import Momentum, Topology
 from hogwild.topology.matrices import Mixing
 
 OF_AN_AVERAGE = 0.5  # time that an average takes, in units of a gradient and an average
@@ -37,13 +41,14 @@ def continuous_momentum(graph: Topology, workers: int) -> tuple[float, float]:
 
 
 class Neighbours:
-    """`mix` of hogwild.algorithms.base.View, between the barriers of a round, and pair averages without rounds.
+    """`mix` and `step_among` of hogwild.algorithms.base.View, after a barrier, and pair averages without rounds.
 
     A pair average takes the locks of both replicas, chunk by chunk.
     """
 
-    def __init__(self, buffers: Buffers, rounds: Rounds, draws: Draws) -> None:
+    def __init__(self, buffers: Buffers, updates: Updates, rounds: Rounds, draws: Draws) -> None:
         self._buffers = buffers
+        self._updates = updates
         self._barriers, self._ledger = buffers.rounds, buffers.ledger
         self._rank = buffers.rank
         self._rounds = rounds
@@ -51,17 +56,23 @@ class Neighbours:
 
     def mix(self, to: str, name: str, topology: Topology, *, correction: str | None = None) -> None:
         """Leaves out neighbours that are not in this round; the mean over the present workers does not change."""
+        buffers = self._buffers
+        neighbours, weights = self._row(name, topology)
+        of_correction = None if correction is None else buffers[correction]
+        diffuse(buffers[to], buffers[name], neighbours, weights, correction=of_correction)
+
+    def step_among(self, g: Gradients, name: str, topology: Topology, *, momentum: Momentum | None = None) -> None:
+        """In one pass over memory. A gradient that is refused leaves out the step only."""
+        among = self._row(name, topology)
+        self._updates.push(g, momentum=momentum, onto="replica", is_fresh=True, among=among)
+
+    def _row(self, name: str, topology: Topology) -> tuple[list[Tensor], list[float]]:
+        """Buffers and weights of the neighbours that are in this round. Counts the bytes that come from them."""
         buffers, present = self._buffers, set(self._rounds.present)
         neighbours = mixing(topology, buffers.workers).neighbours(self._rank, self._rounds.round)
         row = [(j, weight) for j, weight in neighbours if j in present]
-        diffuse(
-            buffers[to],
-            buffers[name],
-            [buffers[name, j] for j, _ in row],
-            [weight for _, weight in row],
-            correction=None if correction is None else buffers[correction],
-        )
-        buffers.traffic.add(buffers[to], len(row))
+        buffers.traffic.add(buffers[name], len(row))
+        return [buffers[name, j] for j, _ in row], [weight for _, weight in row]
 
     def peer(self, topology: Topology) -> int:
         ends = [end for end in partners(topology, self._buffers.workers, self._rank) if self._barriers.alive(end)]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
+
+from torch import Tensor
 
 from hogwild.algorithms.base import Gradients, OfDelay, Place
 from hogwild.drivers.view.buffers import Buffers
@@ -146,11 +150,12 @@ class Updates:
         center: Place = "x",
         is_fresh: bool = False,
         decay: float = 1.0,
+        among: tuple[Sequence[Tensor], Sequence[float]] | None = None,
     ) -> None:
         """One push (csrc/push.h). A push that is refused or dropped changes only the counters, and reads x again.
 
         `is_fresh`: no other worker has changed the point at which the gradient was taken, so its delay is 0. `decay`: a
-        factor on the weight decay.
+        factor on the weight decay. `among`: neighbours and weights that are mixed in before (kernels.Push.among).
         """
         if self._pending is not None:
             self.finish()
@@ -176,7 +181,8 @@ class Updates:
                 refused = rows.nonfinite if self._pushes.guard is Guard.PUSH else 0
                 factor, clip = factor * clip_factor(clip, factor, g, rows), 0.0
             if rate is not None and not refused:
-                kernel.enqueue(
+                push: Callable[..., object] = partial(kernel.among, *among) if among else kernel.enqueue
+                push(
                     g,
                     lr=rate,
                     weight_decay=decay * self.weight_decay,

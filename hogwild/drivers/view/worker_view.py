@@ -76,7 +76,7 @@ class WorkerView:
         table = RoundTable(self.buffers, pushes, self.updates, self.rounds, self._current)
         exchanges = Exchanges(self.buffers, self.updates, self.rounds, self._current)
         draws = Draws(self.buffers, self.updates, seed)
-        neighbours = Neighbours(self.buffers, self.rounds, draws)
+        neighbours = Neighbours(self.buffers, self.updates, self.rounds, draws)
         self.mailbox = Mailbox(self.buffers, exchanges)
         self._snapshot = "x" if inplace else "snapshot"
 
@@ -97,6 +97,7 @@ class WorkerView:
         self.admm = exchanges.admm
         self.exclusive = exchanges.exclusive
         self.mix = neighbours.mix
+        self.step_among = neighbours.step_among
         self.peer = neighbours.peer
         self.average_with = neighbours.average_with
         self.draw = draws.draw
@@ -145,6 +146,10 @@ class WorkerView:
     @property
     def round(self) -> int:
         return self.rounds.round
+
+    @property
+    def barriers(self) -> int:
+        return self.rounds.generation
 
     @property
     def present(self) -> list[int]:
