@@ -10,6 +10,8 @@ from hogwild.recommend.rows import Measured
 
 WORKERS, LATENCY, DELAY_CV = 2.0, 3.0, 0.2
 """How far a near setting may be: factors of workers and of latency + 0.1, difference of the delays' variation."""
+KNOWN = ("ssgd", "asgd")
+"""What the others are compared with."""
 EQUAL_SPEEDS = 0.1
 """The variation of delays that is meant where none is asked for."""
 
@@ -41,16 +43,18 @@ class Found:
 
 
 def nearest(rows: Iterable[Measured], asked: Asked) -> Found:
-    """The nearest setting: first of all with data as asked for, and of equally near ones with times to a target.
-    ValueError without rows.
+    """The nearest setting: first of all with data as asked for. Of equally near ones it has bytes measured if those are
+    asked for, then a known method beside the others, then times to a target. ValueError without rows.
     """
     found = [compared(inside, asked) for inside in by_setting(rows)]
     if not found:
         raise ValueError("there are no measured rows")
 
-    def order(one: Found) -> tuple[bool, int, bool, float]:
+    def order(one: Found) -> tuple[bool, int, bool, bool, bool, float]:
         row = one.rows[0]
-        return row.split != asked.split, len(one.differs), not row.target, one.distance
+        no_bytes = row.bytes is None and asked.bytes < math.inf
+        no_known = not any(row.algorithm in KNOWN for row in one.rows)
+        return row.split != asked.split, len(one.differs), no_bytes, no_known, not row.target, one.distance
 
     return min(found, key=order)
 
