@@ -16,7 +16,7 @@ from typing import Any
 
 from hogwild import reproduce
 from hogwild.recommend.page import page
-from hogwild.recommend.rows import PACKAGED, Measured, from_csv, to_csv
+from hogwild.recommend.rows import NOT_TUNED, PACKAGED, Measured, from_csv, to_csv
 from hogwild.recommend.situation import EQUAL_SPEEDS
 from hogwild.reproduce import output
 from hogwild.reproduce.choose_table import bests, target
@@ -26,7 +26,6 @@ RESULTS, PAGE = ROOT / "docs" / "results", ROOT / "docs" / "which-one.md"
 NAMES = [f"choose-{number}" for number in range(1, 10)]
 EQUAL = "gamma:cv=0.1"
 CLUSTERS = {EQUAL: "same data, equal speeds", "gamma:cv=0.1,het=0.6": "same data, unequal speeds"}
-NOT_TUNED = ", rates not tuned"
 
 
 def measured() -> list[Measured]:

@@ -76,6 +76,20 @@ def test_a_table_with_times_goes_before_one_with_scores():
     assert nearest([*[replace(row, split=True, delay_cv=0.5) for row in SAME], *SPLIT], ASKED).rows[0].source == "a.csv"
 
 
+def test_the_very_setting_goes_before_all_others():
+    other = [replace(row, source="c.csv", workers=9) for row in SPLIT]
+    exact = [replace(row, source="d.csv", setting="x, rates not tuned") for row in SPLIT if row.algorithm not in KNOWN]
+    assert nearest([*other, *exact], ASKED).rows[0].source == "d.csv"
+    assert nearest([*other, *exact], replace(ASKED, workers=10)).rows[0].source == "c.csv"
+
+
+def test_a_setting_with_tuned_rates_goes_before_one_without():
+    untuned = [replace(row, source="c.csv", setting="x, rates not tuned") for row in SPLIT]
+    farther = [replace(row, source="d.csv", workers=5) for row in SPLIT]
+    assert nearest([*untuned, *farther], replace(ASKED, workers=9)).rows[0].source == "d.csv"
+    assert nearest([*untuned, *farther], ASKED).rows[0].source == "c.csv", "it is the very one"
+
+
 def test_a_setting_with_a_known_method_goes_before_one_without():
     apart = [replace(row, source="c.csv") for row in SPLIT if row.algorithm not in KNOWN]
     scores = [replace(row, split=True) for row in SAME]  # neither times nor the delays that are asked for
