@@ -16,7 +16,7 @@ from typing import Any
 
 from hogwild import reproduce
 from hogwild.recommend.page import page
-from hogwild.recommend.rows import PACKAGED, Measured, from_csv, to_csv
+from hogwild.recommend.rows import NOT_TUNED, PACKAGED, Measured, from_csv, to_csv
 from hogwild.recommend.situation import EQUAL_SPEEDS
 from hogwild.reproduce import output
 from hogwild.reproduce.choose_table import bests, target
@@ -35,7 +35,9 @@ def measured() -> list[Measured]:
     variation = {row.clock: row.delay_cv for row in plain if row.delay_cv is not None}
     variation.setdefault(EQUAL, EQUAL_SPEEDS)
     variation |= {"round-robin": 0.0, "gamma": variation[EQUAL]}
-    return [*timed, *_clusters(variation), *_label_split(variation), *_periods(variation)]
+    tuned = list(_tuned(variation))
+    found = [*_clusters(variation, {row.workers for row in tuned}), *_label_split(variation), *_periods(variation)]
+    return [*timed, *tuned, *found]
 
 
 def claims() -> list[tuple[str, str, str, str]]:
@@ -85,13 +87,27 @@ def _scores(
         )  # fmt: skip
 
 
-def _clusters(variation: dict[str, float]) -> Iterator[Measured]:
+def _tuned(variation: dict[str, float]) -> Iterator[Measured]:
+    def values(line: dict[str, str]) -> dict[str, Any]:
+        cv = variation["gamma"]
+        return {"workers": int(line["workers"]), "clock": "gamma", "split": False, "delay_cv": cv}
+
+    def setting(line: dict[str, str]) -> str | None:
+        return CLUSTERS[EQUAL] if int(line["workers"]) > 1 else None
+
+    return _scores("tuned-fashion-mnist.csv", setting, lambda line: line["algorithm"], "accuracy", values)
+
+
+def _clusters(variation: dict[str, float], tuned: set[int]) -> Iterator[Measured]:
+    """Without the numbers of workers of equal speeds for which there are `tuned` rates."""
+
     def values(line: dict[str, str]) -> dict[str, Any]:
         clock = line["clock"]
         return {"workers": int(line["workers"]), "clock": clock, "split": False, "delay_cv": variation.get(clock)}
 
     def setting(line: dict[str, str]) -> str | None:
-        return CLUSTERS[line["clock"]] if int(line["workers"]) > 1 else None
+        clock, workers = line["clock"], int(line["workers"])
+        return None if workers == 1 or (clock == EQUAL and workers in tuned) else CLUSTERS[clock] + NOT_TUNED
 
     found = _scores("comparison-fashion-mnist.csv", setting, lambda line: line["algorithm"], "score", values)
     return iter(sorted(found, key=lambda row: (row.setting, row.workers)))
@@ -103,7 +119,7 @@ def _label_split(variation: dict[str, float]) -> Iterator[Measured]:
         return {"workers": 5, "clock": "round-robin", "split": line["shard"] == "label", "delay_cv": cv}
 
     def setting(line: dict[str, str]) -> str:
-        return f"{'split' if line['shard'] == 'label' else 'same'} data, workers in turn"
+        return f"{'split' if line['shard'] == 'label' else 'same'} data, workers in turn{NOT_TUNED}"
 
     return _scores("label-split-digits.csv", setting, lambda line: line["algorithm"], "worst_replica", values)
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.contest import rivals
-from bench.contest.methods import methods
+from bench.contest.methods import Method, methods
 from bench.contest.ours import Trial
 from bench.contest.tasks import BATCH_SIZE, SITUATIONS, TASKS, Task
 
 TRIAL_STEPS = 200
+FURTHER = 2  # learning rates beyond a task's list that a method may try
 TUNED, RUN = "tuning", "run"
 
 
 @dataclass(frozen=True)
 class Size:
     """How much is run. `part`: of a task's epochs; `tuning`: of that, to choose a learning rate; `repeats` with all
-    workers alike, `slow_repeats` in each other situation; `test`: samples of the test set; `minutes`: about.
+    workers alike, `slow_repeats` in each other situation; `test`: samples of the test set; `takes`: about so long, for
+    the help text. `methods`: their names; none: all.
     """
 
     tasks: Sequence[str]
@@ -29,12 +32,18 @@ class Size:
     slow_repeats: int
     test: int
     copies: int
-    minutes: str
+    takes: str
+    methods: Sequence[str] = ()
+
+    def entrants(self, task: Task) -> dict[str, Method]:
+        """Those that take part in that task."""
+        known = methods(task.rule)
+        return {name: method for name, method in known.items() if not self.methods or name in self.methods}
 
 
 SIZES = {
-    "quick": Size(("digits",), 0.5, 0.2, 1, 1, 100, 4, "1"),
-    "small": Size(("mlp", "lenet"), 0.5, 0.5, 3, 1, 2000, 12, "45"),
+    "quick": Size(("digits",), 0.5, 0.2, 1, 1, 100, 4, "about 1 min"),
+    "small": Size(("mlp", "lenet"), 0.5, 0.5, 3, 1, 2000, 12, "about 45 min"),
     "full": Size(("mlp", "lenet", "resnet20", "charlm"), 1, 0.5, 5, 3, 10_000, 24, "several hours"),
 }
 
@@ -61,12 +70,14 @@ def contest(size: Size, tell: Callable[[str], object]) -> list[Row]:
 
 
 def _of_task(name: str, task: Task, size: Size, tell: Callable[[str], object]) -> list[Row]:
+    if not (entrants := size.entrants(task)):
+        return []
     plain = task.load("healthy", 0.0)
     samples = max(round(task.epochs * size.part * len(plain.train)), size.copies * BATCH_SIZE)
     first = rivals.alone(Trial(task, plain, task.lrs[0], 0, TRIAL_STEPS * BATCH_SIZE, 1))
     step_s = first.seconds / TRIAL_STEPS
     data = {situation: task.load(situation, step_s) for situation in SITUATIONS}
-    model, entrants = task.build(plain, 0), methods(task.rule)
+    model = task.build(plain, 0)
 
     def run(method: str, situation: str, kind: str, lr: float, seed: int) -> Row:
         length = round(samples * (size.tuning if kind == TUNED else 1))
@@ -84,19 +95,47 @@ def _of_task(name: str, task: Task, size: Size, tell: Callable[[str], object]) -
         )
         return row
 
-    rows = [run(method, "healthy", TUNED, lr, 0) for lr in task.lrs for method in entrants]
-    best = {
-        method: max((row for row in rows if row.method == method), key=lambda row: row.accuracy).lr
-        for method in entrants
-    }
+    tried = tune(lambda method, lr: run(method, "healthy", TUNED, lr, 0), entrants, task.lrs)
+    rows = [row for found in tried.values() for row in found]
     for repeat in range(size.repeats):
         for situation in SITUATIONS:
             if situation != "healthy" and repeat >= size.slow_repeats:
                 continue
             for method, entrant in entrants.items():
                 if situation == "healthy" or entrant.slows:
-                    rows.append(run(method, situation, RUN, best[method], repeat + 1))
+                    rows.append(run(method, situation, RUN, best(tried[method]).lr, repeat + 1))
     return rows
+
+
+def tune(run: Callable[[str, float], Row], names: Iterable[str], listed: Sequence[float]) -> dict[str, list[Row]]:
+    """The rows of each method, by `run` of its name and a learning rate. The methods take turns."""
+    tried: dict[str, list[Row]] = {name: [] for name in names}
+    while wanted := {name: lr for name, rows in tried.items() if (lr := next_lr(rows, listed)) is not None}:
+        for name, lr in wanted.items():
+            tried[name].append(run(name, lr))
+    return tried
+
+
+def next_lr(tried: Sequence[Row], listed: Sequence[float]) -> float | None:
+    """What a method tries after those rows: the list, then, while its best rate is an end of those tried, one beyond
+    that end, FURTHER at most. None: nothing more.
+    """
+    if len(tried) < len(listed):
+        return listed[len(tried)]
+    if len(tried) == len(listed) + FURTHER or not (end := mark(tried)):
+        return None
+    return best(tried).lr * (0.5 if end == "<" else 2.0)
+
+
+def best(tried: Iterable[Row]) -> Row:
+    """The most accurate, of equal ones that of the least rate; NaN, of a run that diverged, is below all others."""
+    return max(tried, key=lambda row: (-math.inf if math.isnan(row.accuracy) else row.accuracy, -row.lr))
+
+
+def mark(tried: Sequence[Row]) -> str:
+    """Where the best rate is an end of those tried: `<` the least, `>` the greatest."""
+    lr, lrs = best(tried).lr, [row.lr for row in tried]
+    return "<" if lr == min(lrs) else ">" if lr == max(lrs) else ""
 
 
 def reached(scores: Sequence[tuple[float, int, float]], target: float) -> float | None:

@@ -5,25 +5,27 @@ from __future__ import annotations
 import csv
 import dataclasses
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.contest.plan import RUN, TUNED, Row, median
+from bench.contest.plan import FURTHER, RUN, TUNED, Row, mark, median
 from bench.contest.tasks import BATCH_SIZE, SITUATIONS, TASKS
 
 STEM = "contest"
 HOW = f"""\
 Two processes on this machine, batches of {BATCH_SIZE}, start-up left out, and evaluation too: copies of the model are
-scored when a run is over. Every method has the learning rate of three that was most accurate in a shorter run. The
-times are medians (least to greatest) over the repeats, in which the methods take turns. A slow worker sleeps in its
-data, alike for all methods. *DDP* is torch's DistributedDataParallel over gloo; *plain shared loop* is a loop of plain
-PyTorch, in which each process takes the next batch from a common counter and has an optimizer of its own. Names in bold
-are algorithms of this package. Methods that do not win are in the table too.
+scored when a run is over. Every method has the learning rate that was most accurate in shorter runs. Three rates were
+tried, and at most {FURTHER} more: while the best was the least or the greatest so far, half of it or twice of it. With
+`<` or `>` it is the least or the greatest even so. The times are medians (least to greatest) over the repeats, in which
+the methods take turns. A slow worker sleeps in its data, alike for all methods. *DDP* is torch's
+DistributedDataParallel over gloo; *plain shared loop* is a loop of plain PyTorch, in which each process takes the next
+batch from a common counter and has an optimizer of its own. Names in bold are algorithms of this package. Methods that
+do not win are in the table too.
 """
 
 
-def write(rows: Sequence[Row], folder: Path, size: str, machine: Mapping[str, Any], day: str) -> list[Path]:
+def write(rows: Sequence[Row], folder: Path, command: str, machine: Mapping[str, Any], day: str) -> list[Path]:
     """contest.md, contest.csv and a plot of each task, if matplotlib is installed."""
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / f"{STEM}.csv"
@@ -34,15 +36,15 @@ def write(rows: Sequence[Row], folder: Path, size: str, machine: Mapping[str, An
             writer.writerow("" if value is None else _short(value) for value in dataclasses.astuple(row))
     plots = {task: plot for task in _tasks(rows) if (plot := _plot(rows, task, folder)) is not None}
     page = folder / f"{STEM}.md"
-    page.write_text(markdown(rows, size, machine, day, {task: plot.name for task, plot in plots.items()}))
+    page.write_text(markdown(rows, command, machine, day, {task: plot.name for task, plot in plots.items()}))
     return [page, table, *plots.values()]
 
 
-def markdown(rows: Sequence[Row], size: str, machine: Mapping[str, Any], day: str, plots: Mapping[str, str]) -> str:
+def markdown(rows: Sequence[Row], command: str, machine: Mapping[str, Any], day: str, plots: Mapping[str, str]) -> str:
     facts = f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}"
     parts = [
         f"# Contest: time to accuracy\n\n{day}, {facts}. One row per run: {STEM}.csv beside this file.\n",
-        f"```sh\npython -m bench.contest --size {size}\n```\n",
+        f"```sh\n{command}\n```\n",
         HOW,
     ]
     for name in _tasks(rows):
@@ -64,16 +66,22 @@ def _tasks(rows: Sequence[Row]) -> list[str]:
 
 def _lines(rows: Sequence[Row], task: str, situation: str) -> list[str]:
     """Those of the quickest methods first; ours in bold."""
-    by_method: dict[str, list[Row]] = {}
-    for row in rows:
-        if (row.task, row.situation, row.kind) == (task, situation, RUN):
-            by_method.setdefault(row.method, []).append(row)
+    mine = [row for row in rows if row.task == task]
+    by_method = _by_method(row for row in mine if (row.situation, row.kind) == (situation, RUN))
+    tried = _by_method(row for row in mine if row.kind == TUNED)
     ordered = sorted(by_method.items(), key=lambda item: _order(item[1]))
     return [
-        f"| {f'**{name}**' if found[0].is_ours else name} | {found[0].lr:g} | {_times(found)} | "
+        f"| {f'**{name}**' if found[0].is_ours else name} | {mark(tried[name])}{found[0].lr:g} | {_times(found)} | "
         f"{_spread([row.accuracy for row in found], '.3f')} | {_spread([row.samples_per_s for row in found], ',.0f')} |"
         for name, found in ordered
     ]
+
+
+def _by_method(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.method, []).append(row)
+    return found
 
 
 def _order(found: Sequence[Row]) -> tuple[bool, float, float]:

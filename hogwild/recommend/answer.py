@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hogwild.recommend.rows import Measured
-from hogwild.recommend.situation import Asked, Found, nearest, ranked
-
-KNOWN = ("ssgd", "asgd")  # what the others are compared with
+from hogwild.recommend.situation import KNOWN, Asked, Found, nearest, ranked
 
 
 def answer(rows: Iterable[Measured], asked: Asked) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hogwild.recommend.rows import Measured
-from hogwild.recommend.situation import Asked, by_setting, ranked
+from hogwild.recommend.situation import KNOWN, Asked, by_setting, ranked
 
 HEAD = """# Which one when
 
@@ -17,8 +17,13 @@ hogwild recommend --workers 16 --delay runs/my-run --bytes 8           # delays 
 ```
 
 All of it was measured in the simulator on small models, so it says who wins where, not by how much on your task. Each
-method has the best of a list of learning rates. Time is virtual: 1 is the mean time of a gradient, of workers that are
-not slowed down. Where no row is near what is asked, `hogwild recommend` says so.
+method has the best of a list of learning rates for that number of workers, except where the situation says *rates not
+tuned*: there it ran at one rate, the same for all numbers of workers. Time is virtual: 1 is the mean time of a
+gradient, of workers that are not slowed down.
+
+Where no row is near what is asked, `hogwild recommend` says so. Of several near settings it takes the very one, if it
+is there, then one in which ssgd or asgd ran beside the others, then one with tuned rates, then one with times; with
+`--bytes`, before all, one in which bytes were measured.
 
 ## The two to try first
 
@@ -42,7 +47,7 @@ def page(rows: Iterable[Measured], claims: Sequence[tuple[str, str, str, str]]) 
 
 def _line(rows: Sequence[Measured]) -> str:
     row, order = rows[0], ranked(rows, Asked(rows[0].workers))
-    known = [_result(next((one for one in order if one.algorithm == name), None)) for name in ("ssgd", "asgd")]
+    known = [_result(next((one for one in order if one.algorithm == name), None)) for name in KNOWN]
     first = [f"{one.method}: {_result(one)}" for one in order[:2]]
     what = f"to a {row.target}" if row.target else "test accuracy"
     where = f"[{row.source.removesuffix('.csv')}](results/{row.source}), {what}, {_seeds(row)}"

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 PACKAGED = Path(__file__).with_name("assets") / "rows.csv"
+NOT_TUNED = ", rates not tuned"
+"""Ends a setting whose methods ran at one learning rate for all numbers of workers."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class Measured:
     @property
     def algorithm(self) -> str:
         return self.method.partition(" ")[0]
+
+    @property
+    def is_tuned(self) -> bool:
+        return not self.setting.endswith(NOT_TUNED)
 
 
 def to_csv(rows: Iterable[Measured]) -> str:

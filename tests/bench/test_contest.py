@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from bench.contest.__main__ import main
+from bench.contest.__main__ import command, main
+from bench.contest.course import accuracy, weights_of
 from bench.contest.methods import methods
 from bench.contest.ours import Trial
-from bench.contest.plan import RUN, SIZES, TUNED, Row, median, reached
+from bench.contest.plan import FURTHER, RUN, SIZES, TUNED, Row, best, contest, mark, median, next_lr, reached, tune
 from bench.contest.rivals import Recorder, batches
 from bench.contest.tables import markdown
 from bench.contest.tasks import BATCH_SIZE, SITUATIONS, TASKS, Slowed
@@ -49,17 +53,77 @@ def row(method: str, to_target_s: float | None, kind: str = RUN, **values: objec
     return Row(method=method, to_target_s=to_target_s, kind=kind, **{**facts, **values})
 
 
+LISTED = TASKS["mlp"].lrs
+
+
+def tried(accuracies: Mapping[float, float], method: str = "asgd") -> list[Row]:
+    """A row for each learning rate."""
+    return [row(method, None, TUNED, lr=lr, accuracy=found) for lr, found in accuracies.items()]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "end", "wanted"),
+    [
+        ({0.02: 0.8, 0.05: 0.7, 0.1: 0.6}, "<", 0.01),
+        ({0.02: 0.6, 0.05: 0.7, 0.1: 0.8}, ">", 0.2),
+        ({0.02: 0.7, 0.05: 0.8, 0.1: 0.7}, "", None),
+        ({0.02: 0.8, 0.05: 0.7, 0.1: 0.6, 0.01: 0.7}, "", None),
+        ({0.02: 0.8, 0.05: 0.7, 0.1: 0.6, 0.01: 0.9}, "<", 0.005),
+        ({0.02: 0.8, 0.05: 0.7, 0.1: 0.6, 0.01: 0.9, 0.005: 0.95}, "<", None),
+        ({0.02: 0.6, 0.05: 0.7, 0.1: 0.8, 0.2: 0.9, 0.4: 0.95}, ">", None),
+        ({0.02: math.nan, 0.05: 0.1, 0.1: math.nan}, "", None),
+        ({0.02: 0.8, 0.05: 0.7, 0.1: 0.6, 0.01: math.nan}, "", None),
+        ({0.02: math.nan, 0.05: math.nan, 0.1: math.nan}, "<", 0.01),
+        ({0.02: 0.1, 0.05: 0.1, 0.1: 0.1}, "<", 0.01),
+    ],
+)
+def test_while_the_best_rate_is_an_end_one_beyond_it_is_tried(accuracies, end: str, wanted: float | None):
+    assert mark(tried(accuracies)) == end
+    assert next_lr(tried(accuracies), LISTED) == wanted
+
+
+def test_the_list_is_tried_first_and_nan_is_never_the_best():
+    assert [next_lr(tried(dict.fromkeys(LISTED[:count], 0.5)), LISTED) for count in range(3)] == list(LISTED)
+    assert best(tried({0.02: math.nan, 0.05: 0.1, 0.1: math.nan})).lr == 0.05
+
+
+def test_methods_take_turns_and_each_tries_as_many_rates_as_it_needs():
+    best_lr = {"low": 0.0, "middle": 0.05, "high": 0.2}
+    turns: list[tuple[str, float]] = []
+
+    def run(method: str, lr: float) -> Row:
+        turns.append((method, lr))
+        return row(method, None, TUNED, lr=lr, accuracy=-abs(lr - best_lr[method]))
+
+    found = tune(run, best_lr, LISTED)
+    assert turns == [(name, lr) for lr in LISTED for name in best_lr] + [
+        ("low", 0.01), ("high", 0.2), ("low", 0.005), ("high", 0.4),
+    ]  # fmt: skip
+    assert {name: best(rows).lr for name, rows in found.items()} == {"low": 0.005, "middle": 0.05, "high": 0.2}
+    assert max(map(len, found.values())) == len(LISTED) + FURTHER
+
+
 def test_the_page_has_the_quickest_method_first_and_keeps_those_that_do_not_win():
     rows = [row("slow", 3.0), row("asgd", 1.0), row("asgd", 2.0), row("never", None), row("asgd", 9.0, TUNED)]
-    page = markdown(rows, "small", MACHINE, "2030-01-01", {"mlp": "contest-mlp.png"})
+    rows += tried({0.05: 0.8, 0.02: 0.7}) + tried({0.05: 0.7, 0.1: 0.6}, "slow")
+    rows += tried({0.02: 0.6, 0.05: 0.7, 0.1: 0.6}, "never")
+    page = markdown(rows, "python -m bench.contest", MACHINE, "2030-01-01", {"mlp": "contest-mlp.png"})
     lines = [line for line in page.splitlines() if line.startswith("| ")][2:]
     assert lines == [
-        "| **asgd** | 0.05 | 1.50 (1.00 to 2.00) | 0.861 (0.861 to 0.861) | 41,234 (41,234 to 41,234) |",
-        "| slow | 0.05 | 3.00 | 0.861 | 41,234 |",
+        "| **asgd** | >0.05 | 1.50 (1.00 to 2.00) | 0.861 (0.861 to 0.861) | 41,234 (41,234 to 41,234) |",
+        "| slow | <0.05 | 3.00 | 0.861 | 41,234 |",
         "| never | 0.05 | not reached (1 of 1) | 0.861 | 41,234 |",
     ]
     assert "contest-mlp.png" in page
     assert "straggler" not in page.partition("## mlp")[2], "no table without runs"
+
+
+def test_weights_that_are_not_finite_have_no_accuracy():
+    data, task = load("digits"), TASKS["digits"]
+    model = task.build(data, 0)
+    weights = weights_of(model)
+    assert accuracy(model, weights, data, 100) > 0
+    assert accuracy(model, {name: value * math.nan for name, value in weights.items()}, data, 100) == 0
 
 
 def test_all_processes_have_the_same_batches_and_every_sample_once_a_pass():
@@ -107,6 +171,42 @@ def test_every_task_has_its_methods_and_plain_torch():
     assert isinstance(TASKS["digits"].load("bursts", 0.1), Data)
 
 
+@pytest.mark.parametrize(
+    ("argv", "name", "known"),
+    [
+        (["--methods", "asgd", "agsd"], "agsd", "asgd, shifted, gap-aware, 'easgd, momentum', ad-psgd, "),
+        (["--methods", "asgd", "--tasks", "charlm"], "asgd", "adamw, 'adamw, own momentum', "),
+    ],
+)
+def test_a_method_that_is_not_known_gives_one_line_with_those_that_are(argv: list[str], name: str, known: str, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(argv)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"bench.contest: no method {name!r}; there are {known}")
+
+
+def test_the_page_names_the_command_that_makes_its_rows_again():
+    given = {"tasks": ["mlp"], "methods": ["asgd", "easgd, momentum"], "repeats": 2}
+    assert command("small", {}) == "python -m bench.contest --size small"
+    assert command("full", given) == (
+        "python -m bench.contest --size full --tasks mlp --methods asgd 'easgd, momentum' --repeats 2"
+    )
+
+
+def test_the_help_says_how_long_each_size_takes(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "small: mlp, lenet, about 45 min; full: mlp, lenet, resnet20, charlm, several hours" in told
+
+
+def test_of_some_methods_a_task_has_those_of_its_rule():
+    size = replace(SIZES["full"], methods=["one process, 1 thread", "asgd"])
+    assert list(size.entrants(TASKS["mlp"])) == ["asgd", "one process, 1 thread"]
+    assert list(size.entrants(TASKS["charlm"])) == ["one process, 1 thread"]
+    assert contest(replace(size, tasks=["charlm"], methods=["asgd"]), print) == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_quick_contest(tmp_path: Path):
@@ -115,7 +215,12 @@ def test_a_quick_contest(tmp_path: Path):
         rows = list(csv.DictReader(file))
     entrants = methods("sgd")
     runs = [line for line in rows if line["kind"] == RUN]
-    assert len(rows) - len(runs) == 3 * len(entrants)
+    tuning = [line for line in rows if line["kind"] == TUNED]
+    for name in entrants:
+        mine = [row(name, None, lr=float(one["lr"]), accuracy=float(one["accuracy"]))
+                for one in tuning if one["method"] == name]  # fmt: skip
+        assert next_lr(mine, TASKS["digits"].lrs) is None
+        assert {float(line["lr"]) for line in runs if line["method"] == name} == {best(mine).lr}
     assert {(line["method"], line["situation"]) for line in runs} == {
         (name, situation)
         for name, method in entrants.items()

@@ -11,7 +11,7 @@ import pytest
 from hogwild.cli import recommend
 from hogwild.recommend.answer import answer
 from hogwild.recommend.rows import PACKAGED, Measured, from_csv, packaged, to_csv
-from hogwild.recommend.situation import Asked, compared, nearest, ranked
+from hogwild.recommend.situation import KNOWN, Asked, compared, nearest, ranked
 
 ROW = Measured("a.csv", "split, unequal", 8, "gamma:cv=0.1,het=0.6", True, 0.0, 0.5, "asgd", 0.1, 3,
                "test accuracy of 0.8", 90.0, 0.81, 8.0)  # fmt: skip
@@ -74,6 +74,48 @@ def test_it_says_where_bytes_leave_nothing():
 
 def test_a_table_with_times_goes_before_one_with_scores():
     assert nearest([*[replace(row, split=True, delay_cv=0.5) for row in SAME], *SPLIT], ASKED).rows[0].source == "a.csv"
+
+
+def test_the_very_setting_goes_before_all_others():
+    other = [replace(row, source="c.csv", workers=9) for row in SPLIT]
+    exact = [replace(row, source="d.csv", setting="x, rates not tuned") for row in SPLIT if row.algorithm not in KNOWN]
+    assert nearest([*other, *exact], ASKED).rows[0].source == "d.csv"
+    assert nearest([*other, *exact], replace(ASKED, workers=10)).rows[0].source == "c.csv"
+
+
+def test_a_setting_with_tuned_rates_goes_before_one_without():
+    untuned = [replace(row, source="c.csv", setting="x, rates not tuned") for row in SPLIT]
+    farther = [replace(row, source="d.csv", workers=5) for row in SPLIT]
+    assert nearest([*untuned, *farther], replace(ASKED, workers=9)).rows[0].source == "d.csv"
+    assert nearest([*untuned, *farther], ASKED).rows[0].source == "c.csv", "it is the very one"
+
+
+def test_a_setting_with_a_known_method_goes_before_one_without():
+    apart = [replace(row, source="c.csv") for row in SPLIT if row.algorithm not in KNOWN]
+    scores = [replace(row, split=True) for row in SAME]  # neither times nor the delays that are asked for
+    assert nearest([*apart, *scores], replace(ASKED, delay_cv=0.3)).rows[0].source == "b.csv"
+    assert nearest([*apart, *scores], ASKED).rows[0].source == "c.csv", "the other one is not near"
+
+
+def test_where_bytes_are_asked_for_a_setting_has_them():
+    apart = [replace(row, source="c.csv") for row in SPLIT if row.algorithm not in KNOWN]
+    scores = [replace(row, split=True, delay_cv=0.5) for row in SAME]
+    assert nearest([*apart, *scores], ASKED).rows[0].source == "b.csv"
+    assert nearest([*apart, *scores], replace(ASKED, bytes=2.0)).rows[0].source == "c.csv"
+
+
+def test_tuned_rates_stand_in_place_of_the_one_rate_for_all():
+    equal = [row for row in packaged() if row.setting.startswith("same data, equal speeds")]
+    sources = {(row.workers, row.setting.endswith("rates not tuned"), row.source) for row in equal}
+    comparison, tuned = "comparison-fashion-mnist.csv", "tuned-fashion-mnist.csv"
+    assert sources == {(8, False, tuned), (32, False, tuned)} | {(n, True, comparison) for n in (4, 16, 64)}
+    lrs = {row.workers: row.lr for row in equal if row.source == tuned and row.algorithm == "asgd"}
+    assert lrs[8] > lrs[32]
+
+
+@pytest.mark.parametrize(("workers", "said"), [(8, "same data, equal speeds (8"), (16, "speeds, rates not tuned (16")])
+def test_the_answer_says_where_rates_are_not_tuned(workers: int, said: str):
+    assert said in answer(packaged(), Asked(workers)).splitlines()[0]
 
 
 def test_the_command_reads_the_packaged_rows(capsys):
