@@ -21,9 +21,9 @@ method has the best of a list of learning rates for that number of workers, exce
 tuned*: there it ran at one rate, the same for all numbers of workers. Time is virtual: 1 is the mean time of a
 gradient, of workers that are not slowed down.
 
-Where no row is near what is asked, `hogwild recommend` says so. Of several near settings it takes the very one, if it
-is there, then one in which ssgd or asgd ran beside the others, then one with tuned rates, then one with times; with
-`--bytes`, before all, one in which bytes were measured.
+Where no row is near what is asked, `hogwild recommend` says so. Of several near settings it takes the nearest, and
+counts as distance if neither ssgd nor asgd ran beside the others, if rates were not tuned, and if no times were
+measured; with `--bytes`, before all, it takes one in which bytes were measured.
 
 ## The two to try first
 

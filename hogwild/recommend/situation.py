@@ -12,8 +12,8 @@ WORKERS, LATENCY, DELAY_CV = 2.0, 3.0, 0.2
 """How far a near setting may be: factors of workers and of latency + 0.1, difference of the delays' variation."""
 KNOWN = ("ssgd", "asgd")
 """What the others are compared with."""
-EXACT = 0.1
-"""The distance up to which a setting is the one that is asked for."""
+NO_KNOWN, NOT_TUNED, NO_TIMES = 1.0, 0.5, 0.25
+"""What it counts as distance if a setting lacks a known method, tuned learning rates, times to a target."""
 EQUAL_SPEEDS = 0.1
 """The variation of delays that is meant where none is asked for."""
 
@@ -45,20 +45,19 @@ class Found:
 
 
 def nearest(rows: Iterable[Measured], asked: Asked) -> Found:
-    """The nearest setting: first of all with data as asked for. Of the near ones it has bytes measured if those are
-    asked for, is then the very one, has then a known method beside the others, learning rates tuned for it, and times
-    to a target. ValueError without rows.
+    """The nearest setting: first of all with data as asked for, within the bounds, with bytes measured if those are
+    asked for. What a setting lacks counts as distance. ValueError without rows.
     """
     found = [compared(inside, asked) for inside in by_setting(rows)]
     if not found:
         raise ValueError("there are no measured rows")
 
-    def order(one: Found) -> tuple[float, ...]:
+    def order(one: Found) -> tuple[bool, int, bool, float]:
         row = one.rows[0]
         no_bytes = row.bytes is None and asked.bytes < math.inf
         no_known = not any(row.algorithm in KNOWN for row in one.rows)
-        quality = one.distance > EXACT, no_known, not row.is_tuned, not row.target
-        return row.split != asked.split, len(one.differs), no_bytes, *quality, one.distance
+        lacks = NO_KNOWN * no_known + NOT_TUNED * (not row.is_tuned) + NO_TIMES * (not row.target)
+        return row.split != asked.split, len(one.differs), no_bytes, one.distance + lacks
 
     return min(found, key=order)
 

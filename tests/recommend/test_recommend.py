@@ -76,18 +76,18 @@ def test_a_table_with_times_goes_before_one_with_scores():
     assert nearest([*[replace(row, split=True, delay_cv=0.5) for row in SAME], *SPLIT], ASKED).rows[0].source == "a.csv"
 
 
-def test_the_very_setting_goes_before_all_others():
-    other = [replace(row, source="c.csv", workers=9) for row in SPLIT]
-    exact = [replace(row, source="d.csv", setting="x, rates not tuned") for row in SPLIT if row.algorithm not in KNOWN]
-    assert nearest([*other, *exact], ASKED).rows[0].source == "d.csv"
-    assert nearest([*other, *exact], replace(ASKED, workers=10)).rows[0].source == "c.csv"
-
-
-def test_a_setting_with_tuned_rates_goes_before_one_without():
-    untuned = [replace(row, source="c.csv", setting="x, rates not tuned") for row in SPLIT]
-    farther = [replace(row, source="d.csv", workers=5) for row in SPLIT]
-    assert nearest([*untuned, *farther], replace(ASKED, workers=9)).rows[0].source == "d.csv"
-    assert nearest([*untuned, *farther], ASKED).rows[0].source == "c.csv", "it is the very one"
+@pytest.mark.parametrize(("lacks", "wins"), [(2, "d.csv"), (1, "d.csv"), (0, "c.csv")])
+def test_what_a_setting_lacks_counts_as_distance(lacks: int, wins: str):
+    """Beside the setting that is asked for, without known methods or tuned rates, there is a near one with both."""
+    lacking = [
+        [row for row in SPLIT if row.algorithm not in KNOWN],
+        [replace(row, setting="x, rates not tuned") for row in SPLIT],
+        SPLIT,
+    ][2 - lacks]
+    very = [replace(row, source="c.csv") for row in lacking]
+    near = [replace(row, source="d.csv", workers=9) for row in SPLIT]
+    assert nearest([*very, *near], ASKED).rows[0].source == wins
+    assert nearest([*very, *[replace(row, workers=17) for row in near]], ASKED).rows[0].source == "c.csv", "far away"
 
 
 def test_a_setting_with_a_known_method_goes_before_one_without():
