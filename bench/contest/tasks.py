@@ -52,7 +52,7 @@ TASKS: Mapping[str, Task] = {
     "mlp": Task("fashion_mnist", "mlp", 3, 0.85),
     "lenet": Task("fashion_mnist", "lenet", 2, 0.85),
     "resnet20": Task("cifar10", "resnet20", 4, 0.6),
-    "charlm": Task("tinyshakespeare", "charlm", 1, 0.45, (1e-3, 2e-3, 4e-3), "adamw"),
+    "charlm": Task("tinyshakespeare", "charlm", 3, 0.3, (2e-3, 4e-3, 8e-3), "adamw"),
     "digits": Task("digits", "mlp", 6, 0.85),
 }
 SITUATIONS = {
