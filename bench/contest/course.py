@@ -42,8 +42,8 @@ class Course:
 
 @torch.no_grad()
 def accuracy(model: nn.Module, weights: Weights, data: Data, samples: int) -> float:
-    """The part of the classes, or next characters, that are right. 0 for weights that are not finite: their outputs have
-    a class as well, which would be right now and then.
+    """The part of the classes, or next characters, that are right. 0 for weights that are not finite: their outputs
+    have a class as well, which would be right now and then.
     """
     if not all(bool(value.isfinite().all()) for value in weights.values()):
         return 0.0

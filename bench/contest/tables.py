@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.contest.parts import Part, from_csv, parts_of, to_csv, with_new
 from bench.contest.plan import FURTHER, RUN, TUNED, Row, mark, median
 from bench.contest.tasks import BATCH_SIZE, SITUATIONS, TASKS
 
@@ -26,49 +25,46 @@ do not win are in the table too.
 
 
 def write(rows: Sequence[Row], folder: Path, command: str, machine: Mapping[str, Any], day: str) -> list[Path]:
-    """contest.md, contest.csv and a plot of each task, if matplotlib is installed."""
+    """contest.md, contest.csv and a plot of each task, if matplotlib is installed. Tasks that are in the CSV of that
+    folder, and were not run now, stay.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    table = folder / f"{STEM}.csv"
-    with table.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in dataclasses.fields(Row))
-        for row in rows:
-            writer.writerow("" if value is None else _short(value) for value in dataclasses.astuple(row))
-    plots = {task: plot for task in _tasks(rows) if (plot := _plot(rows, task, folder)) is not None}
-    page = folder / f"{STEM}.md"
-    page.write_text(markdown(rows, command, machine, day, {task: plot.name for task, plot in plots.items()}))
+    table, page = folder / f"{STEM}.csv", folder / f"{STEM}.md"
+    facts = f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}"
+    parts = with_new(from_csv(table), parts_of(rows, day, facts, command))
+    to_csv(parts, table)
+    plots = {part.task: plot for part in parts if (plot := _plot(part, folder)) is not None}
+    page.write_text(markdown(parts, {task: plot.name for task, plot in plots.items()}))
     return [page, table, *plots.values()]
 
 
-def markdown(rows: Sequence[Row], command: str, machine: Mapping[str, Any], day: str, plots: Mapping[str, str]) -> str:
-    facts = f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}"
-    parts = [
-        f"# Contest: time to accuracy\n\n{day}, {facts}. One row per run: {STEM}.csv beside this file.\n",
-        f"```sh\n{command}\n```\n",
-        HOW,
-    ]
-    for name in _tasks(rows):
-        task = TASKS[name]
-        parts.append(f"## {name}: {task.model} on {task.data}, {task.rule}, to accuracy {task.target:g}\n")
+def markdown(parts: Sequence[Part], plots: Mapping[str, str]) -> str:
+    told = [f"# Contest: time to accuracy\n\nOne row per run: {STEM}.csv beside this file.\n", HOW]
+    for part in parts:
+        name, task = part.task, TASKS[part.task]
+        told.append(f"## {name}: {task.model} on {task.data}, {task.rule}, to accuracy {task.target:g}\n")
+        told.append(f"{part.day}, {part.machine}.{_short_lists(part)}\n\n```sh\n{part.command}\n```\n")
         if name in plots:
-            parts.append(f"![Seconds to the accuracy, {name}]({plots[name]})\n")
+            told.append(f"![Seconds to the accuracy, {name}]({plots[name]})\n")
         for situation, meaning in SITUATIONS.items():
-            if found := _lines(rows, name, situation):
-                parts.append(f"### {name}, {situation}: {meaning}\n")
-                parts.append("\n".join(["| method | lr | seconds to accuracy | last accuracy | samples/s |",
-                                        "| --- | --- | --- | --- | --- |", *found]) + "\n")  # fmt: skip
-    return "\n".join(parts)
+            if found := _lines(part.rows, situation):
+                told.append(f"### {name}, {situation}: {meaning}\n")
+                told.append("\n".join(["| method | lr | seconds to accuracy | last accuracy | samples/s |",
+                                       "| --- | --- | --- | --- | --- |", *found]) + "\n")  # fmt: skip
+    return "\n".join(told)
 
 
-def _tasks(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(row.task for row in rows))
+def _short_lists(part: Part) -> str:
+    """A sentence where an end was the best of three rates, and no more were tried."""
+    tried = _by_method(row for row in part.rows if row.kind == TUNED)
+    listed = len(TASKS[part.task].lrs)
+    return " Only three rates were tried." if any(mark(t) and len(t) == listed for t in tried.values()) else ""
 
 
-def _lines(rows: Sequence[Row], task: str, situation: str) -> list[str]:
+def _lines(rows: Sequence[Row], situation: str) -> list[str]:
     """Those of the quickest methods first; ours in bold."""
-    mine = [row for row in rows if row.task == task]
-    by_method = _by_method(row for row in mine if (row.situation, row.kind) == (situation, RUN))
-    tried = _by_method(row for row in mine if row.kind == TUNED)
+    by_method = _by_method(row for row in rows if (row.situation, row.kind) == (situation, RUN))
+    tried = _by_method(row for row in rows if row.kind == TUNED)
     ordered = sorted(by_method.items(), key=lambda item: _order(item[1]))
     return [
         f"| {f'**{name}**' if found[0].is_ours else name} | {mark(tried[name])}{found[0].lr:g} | {_times(found)} | "
@@ -104,17 +100,13 @@ def _spread(values: Sequence[float], form: str) -> str:
     return middle if len(values) == 1 else f"{middle} ({min(values):{form}} to {max(values):{form}})"
 
 
-def _short(value: object) -> object:
-    return f"{value:.6g}" if isinstance(value, float) else value
-
-
-def _plot(rows: Sequence[Row], task: str, folder: Path) -> Path | None:
+def _plot(part: Part, folder: Path) -> Path | None:
     """Seconds to the accuracy of every run, a panel per situation. None if matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         return None
-    runs = [row for row in rows if row.task == task and row.kind != TUNED]
+    runs = [row for row in part.rows if row.kind != TUNED]
     situations = [name for name in SITUATIONS if any(row.situation == name for row in runs)]
     names = list(dict.fromkeys(row.method for row in runs))[::-1]
     figure = Figure(figsize=(4.2 * len(situations), 0.4 * len(names) + 1.2))
@@ -127,6 +119,6 @@ def _plot(rows: Sequence[Row], task: str, folder: Path) -> Path | None:
         axes.set_yticklabels(names if axes is figure.axes[0] else [])
         axes.set_xlim(left=0)
         axes.grid(axis="x", alpha=0.3)
-    path = folder / f"{STEM}-{task}.png"
+    path = folder / f"{STEM}-{part.task}.png"
     figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
     return path

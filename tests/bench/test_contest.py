@@ -15,10 +15,12 @@ from bench.contest.__main__ import command, main
 from bench.contest.course import accuracy, weights_of
 from bench.contest.methods import methods
 from bench.contest.ours import Trial
+from bench.contest.parts import from_csv, parts_of
 from bench.contest.plan import FURTHER, RUN, SIZES, TUNED, Row, best, contest, mark, median, next_lr, reached, tune
 from bench.contest.rivals import Recorder, batches
-from bench.contest.tables import markdown
+from bench.contest.tables import markdown, write
 from bench.contest.tasks import BATCH_SIZE, SITUATIONS, TASKS, Slowed
+from hogwild.errors import UsageError
 from hogwild.tasks import load
 from hogwild.tasks.data import Data
 
@@ -107,7 +109,7 @@ def test_the_page_has_the_quickest_method_first_and_keeps_those_that_do_not_win(
     rows = [row("slow", 3.0), row("asgd", 1.0), row("asgd", 2.0), row("never", None), row("asgd", 9.0, TUNED)]
     rows += tried({0.05: 0.8, 0.02: 0.7}) + tried({0.05: 0.7, 0.1: 0.6}, "slow")
     rows += tried({0.02: 0.6, 0.05: 0.7, 0.1: 0.6}, "never")
-    page = markdown(rows, "python -m bench.contest", MACHINE, "2030-01-01", {"mlp": "contest-mlp.png"})
+    page = markdown(parts_of(rows, "2030-01-01", "a CPU", "python -m bench.contest"), {"mlp": "contest-mlp.png"})
     lines = [line for line in page.splitlines() if line.startswith("| ")][2:]
     assert lines == [
         "| **asgd** | >0.05 | 1.50 (1.00 to 2.00) | 0.861 (0.861 to 0.861) | 41,234 (41,234 to 41,234) |",
@@ -116,6 +118,37 @@ def test_the_page_has_the_quickest_method_first_and_keeps_those_that_do_not_win(
     ]
     assert "contest-mlp.png" in page
     assert "straggler" not in page.partition("## mlp")[2], "no table without runs"
+
+
+@pytest.mark.parametrize(("further", "said"), [({}, True), ({0.01: 0.7}, False)])
+def test_the_page_says_where_only_three_rates_were_tried(further: dict[float, float], said: bool):
+    rows = [*tried({0.02: 0.8, 0.05: 0.7, 0.1: 0.6} | further), row("asgd", 1.0)]
+    assert ("Only three rates" in markdown(parts_of(rows, "2030-01-01", "a CPU", "python"), {})) is said
+
+
+def test_tasks_that_are_not_run_again_stay(tmp_path: Path):
+    def of(task: str, seconds: float) -> list[Row]:
+        return [row("asgd", None, TUNED, task=task), row("asgd", seconds, task=task), row("asgd", None, task=task)]
+
+    write([*of("mlp", 1.25), *of("lenet", 2.5)], tmp_path, "the first", MACHINE, "2030-01-01")
+    write([*of("lenet", 7.0), *of("digits", 8.0)], tmp_path, "another", MACHINE, "2030-01-02")
+    mlp, lenet, digits = from_csv(tmp_path / "contest.csv")
+    assert (mlp.day, mlp.command, mlp.rows) == ("2030-01-01", "the first", of("mlp", 1.25))
+    assert [(part.task, part.day) for part in (lenet, digits)] == [("lenet", "2030-01-02"), ("digits", "2030-01-02")]
+    assert lenet.rows == of("lenet", 7.0)
+    page = (tmp_path / "contest.md").read_text()
+    assert page.index("the first") < page.index("## lenet") < page.index("another")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_of_every_task_the_part_that_is_right_is_counted(name: str):
+    task = TASKS[name]
+    try:
+        data = task.load("healthy", 0.0)
+    except UsageError as missing:
+        pytest.skip(str(missing))
+    model = task.build(data, 0)
+    assert 0 <= accuracy(model, weights_of(model), data, 100) < 0.5, "a model that is not trained"
 
 
 def test_weights_that_are_not_finite_have_no_accuracy():
