@@ -49,7 +49,7 @@ def test_a_packet_is_that_of_the_oracle(n):
     assert np.array_equal(codes[:n].numpy()[~tie], np.rint(exact)[~tie])
     assert np.abs(codes[:n].numpy() - exact).max() < 0.501
     steps = np.repeat(wanted, BLOCK)[:n]
-    close = 1e-5 * steps + 1e-6 * np.abs(expected) + tie * steps
+    close = 2e-5 * steps + 1e-6 * np.abs(expected) + tie * steps  # the scale and 127 of it are both rounded
     assert bool((np.abs(own.numpy() - expected) <= close).all())
 
 
@@ -63,8 +63,9 @@ def test_a_packet_is_decoded_as_by_the_oracle(n):
     reference.decode(codes[:n], scales, other.double().numpy(), expected, wanted)
     assert decode(packet, other, peer, flux) == 0
     assert torch.equal(peer, own), "both ends know the same"
-    np.testing.assert_allclose(peer.numpy(), expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
-    np.testing.assert_allclose(flux.numpy(), wanted, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+    close = 1e-5 * np.repeat(scales, BLOCK)[:n] + 1e-6 * np.abs(expected)  # what was known and a difference may cancel
+    assert bool((np.abs(peer.numpy() - expected) <= close).all())
+    assert bool((np.abs(flux.numpy() - wanted) <= close + 1e-6 * np.abs(other.numpy())).all())
 
 
 @pytest.mark.parametrize("n", [17, 4099])
