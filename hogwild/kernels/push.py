@@ -193,14 +193,21 @@ class Push:
         """
         if is_part(scalars):
             raise ValueError("neighbours are mixed in as a whole: leave out start and stop")
-        x = self._buffers["x"]
+        x, told = self._buffers["x"], self._for_kernel(scalars)
+        check_neighbours({"x": x}, neighbours, weights)
         if isinstance(self._native, _C.CpuPush):
-            check_neighbours({"x": x}, neighbours, weights)
             addresses = [each.data_ptr() for each in neighbours]
-            self._feed(self._native.run_among, grads, self._for_kernel(scalars), addresses, weights)
-        else:
+            self._feed(self._native.run_among, grads, told, addresses, weights)
+            return
+        native = self._native
+
+        def run(table: _C.GradientTable, grads: Sequence[object] | None, *arguments: Any) -> bool:
+            if grads is not None and not table.read(grads):  # what is wrong with one is said before x is mixed
+                return False
             diffuse(x, x, neighbours, weights)
-            self._run(grads, scalars)
+            return native.run(table, None, *arguments)
+
+        self._feed(run, grads, told, tensors.current_stream(self._device))
 
     def stats(self) -> PushStats:
         """Statistics of the latest push of this object. On CUDA this waits for it."""

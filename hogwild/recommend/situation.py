@@ -12,7 +12,7 @@ WORKERS, LATENCY, DELAY_CV = 2.0, 3.0, 0.2
 """How far a near setting may be: factors of workers and of latency + 0.1, difference of the delays' variation."""
 KNOWN = ("ssgd", "asgd")
 """What the others are compared with."""
-NO_KNOWN, NOT_TUNED, NO_TIMES = 1.0, 0.5, 0.25
+WITHOUT_KNOWN, WITHOUT_TUNING, WITHOUT_TIMES = 1.0, 0.5, 0.25
 """What it counts as distance if a setting lacks a known method, tuned learning rates, times to a target."""
 EQUAL_SPEEDS = 0.1
 """The variation of delays that is meant where none is asked for."""
@@ -56,7 +56,7 @@ def nearest(rows: Iterable[Measured], asked: Asked) -> Found:
         row = one.rows[0]
         no_bytes = row.bytes is None and asked.bytes < math.inf
         no_known = not any(row.algorithm in KNOWN for row in one.rows)
-        lacks = NO_KNOWN * no_known + NOT_TUNED * (not row.is_tuned) + NO_TIMES * (not row.target)
+        lacks = WITHOUT_KNOWN * no_known + WITHOUT_TUNING * (not row.is_tuned) + WITHOUT_TIMES * (not row.target)
         return row.split != asked.split, len(one.differs), no_bytes, one.distance + lacks
 
     return min(found, key=order)

@@ -121,8 +121,9 @@ def test_gradients_that_the_kernel_cannot_read_as_they_are():
     same(one, other)
 
 
-def test_what_is_wrong_is_said_before_anything_is_written():
-    _, case = pair(dtype=torch.float32)
+@pytest.mark.parametrize("device", DEVICES)
+def test_what_is_wrong_is_said_before_anything_is_written(device):
+    _, case = pair(dtype=torch.float32, device=device)
     before = {name: buffer.clone() for name, buffer in case.buffers.items()}
     (neighbour,), _ = row(case, 1)
     x = case.buffers["x"]
